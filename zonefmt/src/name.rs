@@ -1,0 +1,471 @@
+//! Domain names in wire form (RFC 1035 3.1): length octet, label, …, zero.
+//!
+//! [`NameRef`] borrows a name, [`Name`] owns one; both are always absolute, uncompressed and valid, so code that holds
+//! one never checks again. Case is kept and never compared (RFC 4343); order is canonical (RFC 4034 6.1).
+
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+/// An owned absolute name.
+#[derive(Clone)]
+pub struct Name(Box<[u8]>);
+
+/// A borrowed absolute name: wire octets, the root's zero included; 1 to 255 octets.
+#[derive(Clone, Copy)]
+pub struct NameRef<'a>(&'a [u8]);
+
+/// Why octets or text are no name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum NameError {
+    /// A label of more than 63 octets.
+    LabelTooLong,
+    /// More than 255 octets in wire form.
+    NameTooLong,
+    /// Two dots in a row, or a leading one.
+    EmptyLabel,
+    /// `\` at the end, or `\DDD` beyond 255 or with fewer than three digits.
+    BadEscape,
+    /// Wire octets that end inside the name, or hold a compression pointer.
+    Malformed,
+}
+
+/// The longest name in wire form, in octets (RFC 1035 2.3.4).
+pub const MAX_NAME: usize = 255;
+
+impl Name {
+    /// The root.
+    pub fn root() -> Name {
+        Name(Box::new([0]))
+    }
+
+    /// Reads presentation form (RFC 1035 5.1, escapes included); a name without a final dot is taken as absolute.
+    pub fn from_ascii(text: impl AsRef<[u8]>) -> Result<Name, NameError> {
+        Self::parse(text.as_ref(), NameRef::ROOT)
+    }
+
+    /// Reads presentation form; a name without a final dot is relative to `origin`, and `@` is `origin` itself.
+    pub fn parse(text: &[u8], origin: NameRef<'_>) -> Result<Name, NameError> {
+        let mut wire = [0; MAX_NAME];
+        let len = parse_into(text, origin, &mut wire)?;
+        Ok(Name(wire[..len].into()))
+    }
+
+    /// Borrows it.
+    pub fn as_ref(&self) -> NameRef<'_> {
+        NameRef(&self.0)
+    }
+}
+
+/// Reads presentation form into `out` and returns the length in wire form; see [`Name::parse`].
+pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Result<usize, NameError> {
+    match text {
+        b"@" => {
+            out[..origin.len()].copy_from_slice(origin.0);
+            return Ok(origin.len());
+        }
+        b"." => {
+            out[0] = 0;
+            return Ok(1);
+        }
+        b"" => return Err(NameError::EmptyLabel),
+        _ => {}
+    }
+    let (mut start, mut end, mut i) = (0, 1, 0);
+    while i < text.len() {
+        let octet = match text[i] {
+            b'.' => {
+                if end == start + 1 {
+                    return Err(NameError::EmptyLabel);
+                }
+                if end >= MAX_NAME {
+                    return Err(NameError::NameTooLong);
+                }
+                out[start] = (end - start - 1) as u8;
+                start = end;
+                end += 1;
+                i += 1;
+                continue;
+            }
+            b'\\' => {
+                let (octet, used) = unescape(&text[i..])?;
+                i += used;
+                octet
+            }
+            plain => {
+                i += 1;
+                plain
+            }
+        };
+        if end - start > 63 {
+            return Err(NameError::LabelTooLong);
+        }
+        if end >= MAX_NAME {
+            return Err(NameError::NameTooLong);
+        }
+        out[end] = octet;
+        end += 1;
+    }
+    if end == start + 1 {
+        // The text ended in a dot: absolute.
+        out[start] = 0;
+        return Ok(end);
+    }
+    out[start] = (end - start - 1) as u8;
+    if end + origin.len() > MAX_NAME {
+        return Err(NameError::NameTooLong);
+    }
+    out[end..end + origin.len()].copy_from_slice(origin.0);
+    Ok(end + origin.len())
+}
+
+/// Reads one escape, `\X` or `\DDD` (RFC 1035 5.1); returns the octet and how many octets of text it took.
+pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
+    match text {
+        [b'\\', a @ b'0'..=b'9', rest @ ..] => match rest {
+            [b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
+                let value = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+                u8::try_from(value).map(|octet| (octet, 4)).map_err(|_| NameError::BadEscape)
+            }
+            _ => Err(NameError::BadEscape),
+        },
+        [b'\\', other, ..] => Ok((*other, 2)),
+        _ => Err(NameError::BadEscape),
+    }
+}
+
+impl<'a> NameRef<'a> {
+    /// The root.
+    pub const ROOT: NameRef<'static> = NameRef(&[0]);
+
+    /// Takes exactly one uncompressed name in wire form.
+    pub fn from_wire(wire: &'a [u8]) -> Result<NameRef<'a>, NameError> {
+        match Self::from_prefix(wire)? {
+            (name, []) => Ok(name),
+            _ => Err(NameError::Malformed),
+        }
+    }
+
+    /// Takes an uncompressed name from the start of `wire`; returns it and what follows.
+    pub fn from_prefix(wire: &'a [u8]) -> Result<(NameRef<'a>, &'a [u8]), NameError> {
+        let mut at = 0;
+        loop {
+            match wire.get(at) {
+                Some(0) if at < MAX_NAME => {
+                    let (name, rest) = wire.split_at(at + 1);
+                    return Ok((NameRef(name), rest));
+                }
+                Some(&len @ 1..=63) => at += 1 + usize::from(len),
+                _ => return Err(NameError::Malformed),
+            }
+            if at >= MAX_NAME {
+                return Err(NameError::NameTooLong);
+            }
+        }
+    }
+
+    /// Octets in wire form, 1 to 255.
+    #[allow(clippy::len_without_is_empty)] // A name is never empty.
+    pub const fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// The wire form.
+    pub const fn as_wire(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Whether this is the root.
+    pub const fn is_root(self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// An owned copy.
+    pub fn to_owned(self) -> Name {
+        Name(self.0.into())
+    }
+
+    /// The labels from the leaf up, without the root's.
+    pub fn labels(self) -> Labels<'a> {
+        Labels(self.0)
+    }
+
+    /// How many labels it has, the root's not counted; a `*` counts.
+    pub fn label_count(self) -> usize {
+        self.labels().count()
+    }
+
+    /// The name without its first label; `None` for the root.
+    pub fn parent(self) -> Option<NameRef<'a>> {
+        (!self.is_root()).then(|| NameRef(&self.0[1 + usize::from(self.0[0])..]))
+    }
+
+    /// The name cut down to its last `labels` labels; itself if it has no more.
+    #[must_use]
+    pub fn suffix(self, labels: usize) -> NameRef<'a> {
+        let mut name = self;
+        for _ in labels..self.label_count() {
+            name = NameRef(&name.0[1 + usize::from(name.0[0])..]);
+        }
+        name
+    }
+
+    /// Whether it equals `ancestor` or lies below it.
+    pub fn is_at_or_below(self, ancestor: NameRef<'_>) -> bool {
+        self.strip_suffix(ancestor).is_some()
+    }
+
+    /// The octets of the labels before `origin` (no final zero); `None` unless the name is at or below it.
+    pub fn strip_suffix(self, origin: NameRef<'_>) -> Option<&'a [u8]> {
+        let split = self.len().checked_sub(origin.len())?;
+        if !self.0[split..].eq_ignore_ascii_case(origin.0) {
+            return None;
+        }
+        // The octets agree; the split must also fall between two labels.
+        let mut at = 0;
+        while at < split {
+            at += 1 + usize::from(self.0[at]);
+        }
+        (at == split).then(|| &self.0[..split])
+    }
+
+    /// Whether the first label is `*` alone (RFC 4592 2.1.1).
+    pub fn is_wildcard(self) -> bool {
+        self.0.starts_with(b"\x01*")
+    }
+
+    /// Prepends labels in wire form; fails over 255 octets.
+    pub fn prepend(self, labels: &[u8]) -> Result<Name, NameError> {
+        if labels.len() + self.len() > MAX_NAME {
+            return Err(NameError::NameTooLong);
+        }
+        NameRef::from_wire(&[labels, self.0].concat()).map(NameRef::to_owned)
+    }
+}
+
+/// The labels of a name, leaf first; see [`NameRef::labels`].
+#[derive(Clone)]
+pub struct Labels<'a>(&'a [u8]);
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (&len, rest) = self.0.split_first()?;
+        if len == 0 {
+            return None;
+        }
+        let (label, rest) = rest.split_at(usize::from(len));
+        self.0 = rest;
+        Some(label)
+    }
+}
+
+impl PartialEq for NameRef<'_> {
+    fn eq(&self, other: &NameRef<'_>) -> bool {
+        self.0.eq_ignore_ascii_case(other.0) // Length octets are below `A`, so folding cannot confuse them.
+    }
+}
+
+impl Eq for NameRef<'_> {}
+
+impl Hash for NameRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for octet in self.0 {
+            state.write_u8(octet.to_ascii_lowercase());
+        }
+    }
+}
+
+impl Ord for NameRef<'_> {
+    fn cmp(&self, other: &NameRef<'_>) -> Ordering {
+        let (mut a, mut b) = ([0_u8; 128], [0_u8; 128]);
+        let (a, b) = (label_starts(self.0, &mut a), label_starts(other.0, &mut b));
+        for (&x, &y) in a.iter().rev().zip(b.iter().rev()) {
+            let label = |wire: &'_ [u8], at: u8| {
+                let at = usize::from(at);
+                at + 1..at + 1 + usize::from(wire[at])
+            };
+            let (x, y) = (&self.0[label(self.0, x)], &other.0[label(other.0, y)]);
+            let folded = x.iter().map(u8::to_ascii_lowercase).cmp(y.iter().map(u8::to_ascii_lowercase));
+            if folded != Ordering::Equal {
+                return folded;
+            }
+        }
+        a.len().cmp(&b.len())
+    }
+}
+
+/// Where each label of a wire name starts, leaf first, the root's not included.
+fn label_starts<'s>(wire: &[u8], starts: &'s mut [u8; 128]) -> &'s [u8] {
+    let (mut at, mut count) = (0, 0);
+    while wire[at] != 0 {
+        starts[count] = at as u8;
+        count += 1;
+        at += 1 + usize::from(wire[at]);
+    }
+    &starts[..count]
+}
+
+impl PartialOrd for NameRef<'_> {
+    fn partial_cmp(&self, other: &NameRef<'_>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Presentation form with a final dot; special characters as `\X`, unprintable ones as `\DDD`, as BIND prints them.
+impl fmt::Display for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        if self.is_root() {
+            return f.write_char('.');
+        }
+        for label in self.labels() {
+            for &octet in label {
+                match octet {
+                    b'.' | b'"' | b'(' | b')' | b';' | b'\\' | b'@' | b'$' => write!(f, "\\{}", char::from(octet))?,
+                    0x21..=0x7e => f.write_char(char::from(octet))?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+            f.write_char('.')?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.as_ref().cmp(&other.as_ref())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.as_ref(), f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameError::LabelTooLong => "a label is longer than 63 octets",
+            NameError::NameTooLong => "the name is longer than 255 octets",
+            NameError::EmptyLabel => "the name has an empty label",
+            NameError::BadEscape => "bad escape: write \\DDD with three digits up to 255, or \\ and one character",
+            NameError::Malformed => "malformed name",
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    #[test]
+    fn text_round_trips() {
+        for text in [".", "example.com.", "a\\.b.example.", "\\000\\255.x.", "*.example.", "\\@.x."] {
+            assert_eq!(name(text).to_string(), text);
+        }
+        assert_eq!(name("WWW.Example").to_string(), "WWW.Example.");
+        assert_eq!(name("\\065.x").to_string(), "A.x.");
+    }
+
+    #[test]
+    fn relative_names_take_the_origin() {
+        let origin = name("example.com");
+        assert_eq!(Name::parse(b"www", origin.as_ref()).unwrap(), name("www.example.com"));
+        assert_eq!(Name::parse(b"@", origin.as_ref()).unwrap(), origin);
+        assert_eq!(Name::parse(b"www.", origin.as_ref()).unwrap(), name("www"));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let label = "a".repeat(63);
+        assert!(Name::from_ascii(&label).is_ok());
+        assert_eq!(Name::from_ascii("a".repeat(64)), Err(NameError::LabelTooLong));
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(Name::from_ascii(&longest).unwrap().as_ref().len(), 255);
+        assert_eq!(Name::from_ascii(format!("{longest}a")), Err(NameError::NameTooLong));
+        assert_eq!(Name::from_ascii(format!("{longest}a.")), Err(NameError::NameTooLong));
+        assert_eq!(Name::from_ascii("a..b"), Err(NameError::EmptyLabel));
+        assert_eq!(Name::from_ascii(".a"), Err(NameError::EmptyLabel));
+        assert_eq!(Name::from_ascii("a\\"), Err(NameError::BadEscape));
+        assert_eq!(Name::from_ascii("a\\256"), Err(NameError::BadEscape));
+        assert_eq!(Name::from_ascii("a\\25"), Err(NameError::BadEscape));
+        assert!(NameRef::from_wire(b"\x01a\xc0\x00").is_err());
+        assert!(NameRef::from_wire(b"\x05abc").is_err());
+    }
+
+    #[test]
+    fn order_is_canonical() {
+        // RFC 4034 6.1's own example.
+        let sorted = [
+            "example",
+            "a.example",
+            "yljkjljk.a.example",
+            "Z.a.example",
+            "zABC.a.EXAMPLE",
+            "z.example",
+            "\\001.z.example",
+            "*.z.example",
+            "\\200.z.example",
+        ];
+        for pair in sorted.windows(2) {
+            assert!(name(pair[0]) < name(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn suffixes_fall_between_labels() {
+        let origin = name("b.c");
+        assert_eq!(name("a.b.c").as_ref().strip_suffix(origin.as_ref()), Some(&b"\x01a"[..]));
+        assert_eq!(origin.as_ref().strip_suffix(origin.as_ref()), Some(&b""[..]));
+        assert_eq!(name("ab.c").as_ref().strip_suffix(origin.as_ref()), None);
+        // `\001b\001c` inside one label looks like two labels to a careless comparison.
+        assert_eq!(name("a\\001b\\001c").as_ref().strip_suffix(origin.as_ref()), None);
+        assert_eq!(name("a.b.c").as_ref().suffix(2), origin.as_ref());
+        assert!(name("a.b").as_ref().is_at_or_below(NameRef::ROOT));
+    }
+}
