@@ -1,0 +1,88 @@
+//! Sockets bound and set up: one of UDP a worker and one of TCP, all on one address and port.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::num::NonZeroUsize;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::udp;
+use super::{ListenError, Transport};
+
+/// Bytes the kernel may queue each way on a UDP socket, as far as it lets us. Outwards, much of it may wait for the
+/// link-layer address of clients that do not exist, and must not keep the replies to others waiting.
+const UDP_BUFFER: usize = 4 << 20;
+
+/// Bytes of replies the kernel queues for one TCP client before it tells us to wait.
+const TCP_UNSENT: u32 = 128 << 10;
+
+/// How often another free port is tried when port 0 gave one that is free for UDP only.
+const FREE_PORT_TRIES: usize = 16;
+
+/// All sockets of one address.
+pub(super) struct Sockets {
+    /// As bound: the port is known.
+    pub addr: SocketAddr,
+    /// One a worker; the kernel spreads clients over them.
+    pub udp: Vec<UdpSocket>,
+    pub tcp: TcpListener,
+}
+
+/// Binds `addr` for UDP and TCP.
+pub(super) fn bind(addr: SocketAddr, workers: NonZeroUsize, listen_queue: u32) -> Result<Sockets, ListenError> {
+    let mut tries = if addr.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match bind_once(addr, workers, listen_queue) {
+            Err(ListenError::Bind(_, Transport::Tcp, error))
+                if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+            result => return result,
+        }
+    }
+}
+
+fn bind_once(mut addr: SocketAddr, workers: NonZeroUsize, listen_queue: u32) -> Result<Sockets, ListenError> {
+    let mut udp = Vec::with_capacity(workers.get());
+    for worker in 0..workers.get() {
+        let socket = bind_udp(addr, worker == 0).map_err(|error| ListenError::Bind(addr, Transport::Udp, error))?;
+        // Port 0 is settled by the first.
+        addr = socket.local_addr().map_err(|error| ListenError::Bind(addr, Transport::Udp, error))?;
+        udp.push(socket);
+    }
+    let tcp = bind_tcp(addr, listen_queue).map_err(|error| ListenError::Bind(addr, Transport::Tcp, error))?;
+    Ok(Sockets { addr, udp, tcp })
+}
+
+/// `first`: whether no other socket may share the address yet. `SO_REUSEPORT` before `bind` would let a second copy of the
+/// server take half of the queries unnoticed; set on the first socket after `bind`, it admits only those that follow.
+fn bind_udp(addr: SocketAddr, first: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(!first)?;
+    socket.bind(&addr.into())?;
+    socket.set_reuse_port(true)?;
+    // Beyond net.core.{r,w}mem_max the kernel gives what it may; that is no error.
+    socket.set_recv_buffer_size(UDP_BUFFER)?;
+    socket.set_send_buffer_size(UDP_BUFFER)?;
+    let socket = UdpSocket::from(socket);
+    udp::prepare(&socket, addr)?;
+    Ok(socket)
+}
+
+fn bind_tcp(addr: SocketAddr, listen_queue: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that are still in TIME_WAIT do not count.
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit these.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(TCP_UNSENT)?;
+    socket.bind(&addr.into())?;
+    socket.listen(i32::try_from(listen_queue).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}

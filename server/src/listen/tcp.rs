@@ -1,0 +1,184 @@
+//! TCP (RFC 7766): a task a connection, on a runtime of as many threads as there are workers.
+//!
+//! A connection owns nothing while it is idle. What it needs to answer (a responder, buffers to read and write) it
+//! borrows from the [`Pool`] for one synchronous round between two waits; only bytes of an incomplete request or
+//! of replies that the client does not take stay with it, and both are bounded in size and time (`connection`). Who may
+//! connect is decided in `clients`.
+
+mod clients;
+mod connection;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time;
+
+use self::clients::Clients;
+use self::connection::{Connection, OUTPUT, READ};
+use super::{Client, Respond, TcpLimits, Transport};
+
+/// How often idle responders let go of the data they hold.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How long no connection is accepted after an error that will not go away by itself, such as too many open files.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long stopping waits for tasks that are in the middle of a round.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What all TCP listeners share.
+pub(super) struct Server<R: Respond> {
+    /// `Some` until dropped.
+    runtime: Option<Runtime>,
+    clients: Arc<Clients>,
+    pool: Arc<Pool<R>>,
+}
+
+impl<R: Respond> Server<R> {
+    pub(super) fn start(
+        workers: NonZeroUsize,
+        limits: TcpLimits,
+        responder: Arc<dyn Fn() -> R + Send + Sync>,
+    ) -> io::Result<Server<R>> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers.get())
+            .thread_name("tcp")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let pool = Arc::new(Pool { idle: Mutex::new(Vec::new()), responder });
+        runtime.spawn({
+            let pool = Arc::clone(&pool);
+            async move {
+                loop {
+                    time::sleep(IDLE).await;
+                    pool.release();
+                }
+            }
+        });
+        Ok(Server { runtime: Some(runtime), clients: Arc::new(Clients::new(limits)), pool })
+    }
+
+    /// New limits, for connections to come.
+    pub(super) fn set_limits(&self, limits: TcpLimits) {
+        self.clients.set_limits(limits);
+    }
+
+    /// Accepts connections on a listening, non-blocking socket bound to `addr`.
+    pub(super) fn accept(&self, listener: TcpListener, addr: SocketAddr) -> io::Result<Acceptor> {
+        let runtime = self.runtime.as_ref().expect("there until dropped");
+        let _context = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (alive, ended) = mpsc::sync_channel(0);
+        let task = runtime.spawn(accept(listener, addr, Arc::clone(&self.clients), Arc::clone(&self.pool), alive));
+        Ok(Acceptor { task: task.abort_handle(), ended })
+    }
+}
+
+impl<R: Respond> Drop for Server<R> {
+    fn drop(&mut self) {
+        // The acceptors have ended and their connections with them, so there is nothing to wait for; and waiting here
+        // is forbidden when the caller is itself a task.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One listening socket and its connections; dropped, they are closed.
+pub(super) struct Acceptor {
+    task: AbortHandle,
+    /// Disconnected once the task and all its connections are gone.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(STOP) {
+            tracing::warn!("TCP connections are still being closed");
+        }
+    }
+}
+
+/// `alive` is held by this task and by each of its connections.
+async fn accept<R: Respond>(
+    listener: tokio::net::TcpListener,
+    local: SocketAddr,
+    clients: Arc<Clients>,
+    pool: Arc<Pool<R>>,
+    alive: mpsc::SyncSender<()>,
+) {
+    let mut connections = JoinSet::new();
+    let mut failing = false;
+    loop {
+        let accepted = listener.accept().await;
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, addr)) => {
+                failing = false;
+                let Some(seat) = clients.admit(addr.ip()) else {
+                    tracing::debug!(client = %addr, %local, "TCP connection refused: too many");
+                    continue;
+                };
+                let id = seat.id();
+                // The socket knows which address was asked, if it listens on a wildcard.
+                let client = Client { addr, local: stream.local_addr().unwrap_or(local), transport: Transport::Tcp };
+                let connection = Connection::new(stream, client, seat, Arc::clone(&pool));
+                let alive = alive.clone();
+                let task = connections.spawn(async move {
+                    let end = connection.serve().await;
+                    tracing::debug!(client = %addr, %local, %end, "TCP connection closed");
+                    drop(alive);
+                });
+                clients.seated(id, task);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%local, %error, "cannot accept TCP connections");
+                }
+                time::sleep(ERROR_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What a round of answers needs. There are never more of these than threads of the runtime.
+struct Worker<R> {
+    responder: R,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+}
+
+/// The workers that no connection is using at the moment.
+struct Pool<R> {
+    idle: Mutex<Vec<Worker<R>>>,
+    responder: Arc<dyn Fn() -> R + Send + Sync>,
+}
+
+impl<R: Respond> Pool<R> {
+    /// Lends a worker to `round`, which does not wait.
+    fn with<T>(&self, round: impl FnOnce(&mut Worker<R>) -> T) -> T {
+        let worker = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut worker = worker.unwrap_or_else(|| Worker {
+            responder: (self.responder)(),
+            input: vec![0; READ].into(),
+            output: vec![0; OUTPUT].into(),
+        });
+        let result = round(&mut worker);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        result
+    }
+
+    fn release(&self) {
+        for worker in self.idle.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            worker.responder.release();
+        }
+    }
+}

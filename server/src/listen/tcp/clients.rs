@@ -1,0 +1,152 @@
+//! Who is connected, and who has to go when there are too many.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use super::TcpLimits;
+
+/// A connection that has had a request answered within this time is never closed to make room.
+const ACTIVE: Duration = Duration::from_secs(1);
+
+/// The connections of all TCP listeners.
+pub(super) struct Clients {
+    table: Mutex<Table>,
+    /// What [`Entry::last_request`] counts from.
+    epoch: Instant,
+}
+
+struct Table {
+    limits: Arc<TcpLimits>,
+    /// At most `limits.clients`.
+    connections: HashMap<u64, Entry>,
+    /// Connections by [`origin`]; no zeros.
+    by_origin: HashMap<IpAddr, usize>,
+    next_id: u64,
+}
+
+struct Entry {
+    origin: IpAddr,
+    /// Milliseconds since the epoch when it last sent a whole request, or connected.
+    last_request: Arc<AtomicU64>,
+    /// Known a moment after the connection was admitted.
+    task: Option<AbortHandle>,
+}
+
+/// A connection's place among the clients; free again when dropped.
+pub(super) struct Seat {
+    clients: Arc<Clients>,
+    id: u64,
+    last_request: Arc<AtomicU64>,
+    limits: Arc<TcpLimits>,
+}
+
+impl Clients {
+    pub(super) fn new(limits: TcpLimits) -> Clients {
+        let table =
+            Table { limits: Arc::new(limits), connections: HashMap::new(), by_origin: HashMap::new(), next_id: 0 };
+        Clients { table: Mutex::new(table), epoch: Instant::now() }
+    }
+
+    pub(super) fn set_limits(&self, limits: TcpLimits) {
+        self.table().limits = Arc::new(limits);
+    }
+
+    /// A place for a connection from `addr`, if need be that of the connection that has been without a request longest:
+    /// among the client's own if it has too many, else among all. `None`: all have had one just now.
+    pub(super) fn admit(self: &Arc<Self>, addr: IpAddr) -> Option<Seat> {
+        let now = self.milliseconds(Instant::now());
+        let origin = origin(addr);
+        let mut table = self.table();
+        let limits = Arc::clone(&table.limits);
+        if table.by_origin.get(&origin).is_some_and(|&n| n >= limits.clients_per_address) {
+            table.evict(now, |entry| entry.origin == origin)?;
+        }
+        if table.connections.len() >= limits.clients {
+            table.evict(now, |_| true)?;
+        }
+        let id = table.next_id;
+        table.next_id += 1;
+        let last_request = Arc::new(AtomicU64::new(now));
+        let entry = Entry { origin, last_request: Arc::clone(&last_request), task: None };
+        table.connections.insert(id, entry);
+        *table.by_origin.entry(origin).or_default() += 1;
+        Some(Seat { clients: Arc::clone(self), id, last_request, limits })
+    }
+
+    /// Says which task serves the connection, so that it can be ended.
+    pub(super) fn seated(&self, id: u64, task: AbortHandle) {
+        if let Some(entry) = self.table().connections.get_mut(&id) {
+            entry.task = Some(task);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn milliseconds(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_millis() as u64
+    }
+}
+
+impl Table {
+    /// Closes the connection longest without a request among those that `may` go.
+    fn evict(&mut self, now: u64, may: impl Fn(&Entry) -> bool) -> Option<()> {
+        let longest = |(&id, entry): (&u64, &Entry)| (entry.last_request.load(Ordering::Relaxed), id);
+        let candidates = self.connections.iter().filter(|(_, entry)| entry.task.is_some() && may(entry));
+        let (last_request, id) = candidates.map(longest).min()?;
+        if last_request + ACTIVE.as_millis() as u64 > now {
+            return None;
+        }
+        // It ends where it waits, not within a round of answers.
+        self.remove(id)?.task?.abort();
+        Some(())
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.connections.remove(&id)?;
+        if let Some(n) = self.by_origin.get_mut(&entry.origin) {
+            *n -= 1;
+            if *n == 0 {
+                self.by_origin.remove(&entry.origin);
+            }
+        }
+        Some(entry)
+    }
+}
+
+impl Seat {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The limits that were in force when the connection was admitted.
+    pub(super) fn limits(&self) -> &TcpLimits {
+        &self.limits
+    }
+
+    /// Notes that the client sent a whole request.
+    pub(super) fn requested(&self, now: Instant) {
+        self.last_request.store(self.clients.milliseconds(now), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Absent already if the connection had to make room.
+        self.clients.table().remove(self.id);
+    }
+}
+
+/// What counts as one client: an IPv4 address, or an IPv6 /64, of which one machine has every address.
+fn origin(addr: IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(_) => addr,
+        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & !u128::from(u64::MAX))),
+    }
+}

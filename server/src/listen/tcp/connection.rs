@@ -1,0 +1,245 @@
+//! One connection: two-byte lengths and messages (RFC 1035 section 4.2.2), pipelined as the client likes.
+//!
+//! A round takes what has arrived, answers all whole requests in it and writes the replies at once. Nothing more is read
+//! while replies wait for the client, so a client that does not read holds at most one round's worth. Every state has a
+//! deadline: for the first request, for the next one, for a request begun to be whole, for waiting replies to be taken.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time;
+
+use super::clients::Seat;
+use super::{Client, Pool, Respond, Worker};
+
+/// Bytes read in a round: some 300 queries.
+pub(super) const READ: usize = 16 << 10;
+
+/// Replies are written once they have this many bytes, and at the end of a round.
+const FLUSH: usize = 16 << 10;
+
+/// Bytes of a DNS header: no message is shorter.
+const HEADER: usize = 12;
+
+/// Bytes a message may have, and room for replies: the last one of a full buffer may be of any length.
+const LONGEST: usize = u16::MAX as usize;
+pub(super) const OUTPUT: usize = FLUSH + 2 + LONGEST;
+
+/// A connection and all that it holds.
+pub(super) struct Connection<S, R> {
+    stream: S,
+    client: Client,
+    seat: Seat,
+    pool: Arc<Pool<R>>,
+    /// Received and not answered: part of a request; or whole ones, but only while `unsent` is not empty. Less than
+    /// `READ` bytes more than the longest message.
+    held: Vec<u8>,
+    /// Replies that the client has not taken yet. At most `FLUSH` bytes more than the longest message.
+    unsent: Vec<u8>,
+    /// The client sent edns-tcp-keepalive (RFC 7828).
+    keepalive: bool,
+    /// When to give up, in the present state.
+    deadline: Instant,
+    /// What is given up then.
+    waiting_for: Wait,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    FirstRequest,
+    NextRequest,
+    RestOfRequest,
+    RoomForReplies,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client closed it.
+    Closed,
+    /// The client closed it in the middle of a request.
+    ClosedEarly,
+    TimedOut(Wait),
+    /// A length below that of a header: this is not DNS, and what follows would not be either.
+    TooShort(usize),
+    Failed(io::Error),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
+    pub(super) fn new(stream: S, client: Client, seat: Seat, pool: Arc<Pool<R>>) -> Connection<S, R> {
+        let deadline = Instant::now() + seat.limits().initial_timeout;
+        let waiting_for = Wait::FirstRequest;
+        let (held, unsent) = (Vec::new(), Vec::new());
+        Connection { stream, client, seat, pool, held, unsent, keepalive: false, deadline, waiting_for }
+    }
+
+    /// Answers until one of both sides has had enough.
+    pub(super) async fn serve(mut self) -> End {
+        let mut timer = pin!(time::sleep_until(self.deadline.into()));
+        poll_fn(|context| {
+            loop {
+                if let Poll::Ready(result) = self.poll_round(context) {
+                    match result {
+                        Ok(()) => continue,
+                        Err(end) => return Poll::Ready(end),
+                    }
+                }
+                // A deadline moves with every round; the timer only when it has to ring earlier, or has rung too early.
+                if self.deadline < timer.deadline().into_std() {
+                    timer.as_mut().reset(self.deadline.into());
+                }
+                ready!(timer.as_mut().poll(context));
+                if Instant::now() >= self.deadline {
+                    return Poll::Ready(End::TimedOut(self.waiting_for));
+                }
+                timer.as_mut().reset(self.deadline.into());
+            }
+        })
+        .await
+    }
+
+    /// Sends what waits; then answers what is held, or else what has arrived.
+    fn poll_round(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        ready!(self.poll_unsent(context)).map_err(End::Failed)?;
+        let pool = Arc::clone(&self.pool);
+        pool.with(|worker| {
+            let Worker { responder, input, output } = worker;
+            let mut arrived = ReadBuf::new(input);
+            if first_message(&self.held).is_none() {
+                ready!(Pin::new(&mut self.stream).poll_read(context, &mut arrived)).map_err(End::Failed)?;
+                if arrived.filled().is_empty() {
+                    return Poll::Ready(Err(if self.held.is_empty() { End::Closed } else { End::ClosedEarly }));
+                }
+            }
+            let now = Instant::now();
+            responder.refresh(now);
+            let answered = if self.held.is_empty() {
+                let arrived = arrived.filled();
+                let answered = self.answer(context, responder, output, arrived)?;
+                self.held.extend_from_slice(&arrived[answered..]);
+                answered
+            } else {
+                let mut held = std::mem::take(&mut self.held);
+                held.extend_from_slice(arrived.filled());
+                let answered = self.answer(context, responder, output, &held)?;
+                // A copy, so that what stays takes only the room it needs.
+                self.held = if answered == 0 { held } else { held[answered..].to_vec() };
+                answered
+            };
+            if answered > 0 {
+                self.seat.requested(now);
+            }
+            self.wait(now, answered > 0);
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Answers the whole requests at the start of `input`, as long as the client takes the replies. Returns how many
+    /// bytes the answered requests had.
+    fn answer(
+        &mut self,
+        context: &mut Context<'_>,
+        responder: &mut R,
+        output: &mut [u8],
+        input: &[u8],
+    ) -> Result<usize, End> {
+        let (mut answered, mut filled) = (0, 0);
+        let mut too_short = None;
+        while self.unsent.is_empty()
+            && let Some(request) = first_message(&input[answered..])
+        {
+            if request.len() < HEADER {
+                too_short = Some(End::TooShort(request.len()));
+                break;
+            }
+            answered += 2 + request.len();
+            let (length, out) = output[filled..].split_at_mut(2);
+            if let Some(len) = responder.respond(request, &self.client, &mut out[..LONGEST]) {
+                length.copy_from_slice(&(len as u16).to_be_bytes());
+                filled += 2 + len;
+            }
+            self.keepalive |= responder.keepalive();
+            if filled >= FLUSH {
+                self.send(context, &output[..filled])?;
+                filled = 0;
+            }
+        }
+        if filled > 0 {
+            self.send(context, &output[..filled])?;
+        }
+        too_short.map_or(Ok(answered), Err)
+    }
+
+    /// Writes what the client takes now and keeps the rest in `unsent`, which is empty before.
+    fn send(&mut self, context: &mut Context<'_>, replies: &[u8]) -> Result<(), End> {
+        let taken = match Pin::new(&mut self.stream).poll_write(context, replies) {
+            Poll::Ready(result) => result.map_err(End::Failed)?,
+            Poll::Pending => 0,
+        };
+        self.unsent.extend_from_slice(&replies[taken..]);
+        Ok(())
+    }
+
+    /// Ready when the client has taken everything.
+    fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.unsent.is_empty() {
+            while !self.unsent.is_empty() {
+                let taken = ready!(Pin::new(&mut self.stream).poll_write(context, &self.unsent))?;
+                if taken == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.unsent.drain(..taken);
+            }
+            self.unsent = Vec::new();
+            self.wait(Instant::now(), true);
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Sets the deadline of the state that the connection is in now. It starts again with a new state, and when the
+    /// client has made progress in the same one; more bytes of the same request are none.
+    fn wait(&mut self, now: Instant, progress: bool) {
+        let limits = self.seat.limits();
+        let (state, timeout) = if !self.unsent.is_empty() {
+            (Wait::RoomForReplies, limits.write_timeout)
+        } else if !self.held.is_empty() {
+            (Wait::RestOfRequest, limits.message_timeout)
+        } else if self.keepalive {
+            (Wait::NextRequest, limits.keepalive_timeout)
+        } else {
+            (Wait::NextRequest, limits.idle_timeout)
+        };
+        if progress || state != self.waiting_for {
+            self.deadline = now + timeout;
+            self.waiting_for = state;
+        }
+    }
+}
+
+/// The message at the start of `bytes`, without its length, if it is all there.
+fn first_message(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Closed => f.write_str("closed by the client"),
+            End::ClosedEarly => f.write_str("closed by the client in the middle of a request"),
+            End::TimedOut(Wait::FirstRequest) => f.write_str("no request came"),
+            End::TimedOut(Wait::NextRequest) => f.write_str("idle"),
+            End::TimedOut(Wait::RestOfRequest) => f.write_str("the rest of a request did not come in time"),
+            End::TimedOut(Wait::RoomForReplies) => f.write_str("the client did not take its replies in time"),
+            End::TooShort(length) => write!(f, "a message of {length} bytes, too short for a DNS header"),
+            End::Failed(error) => write!(f, "{error}"),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! UDP: a thread a socket, which takes a batch of datagrams, answers them, sends the batch of replies.
+//!
+//! Each address has one socket a worker (`SO_REUSEPORT`: the kernel keeps a client on one of them), and each socket has
+//! its own thread that blocks in `recvmmsg`. So there is no `poll` before a receive and nothing shared between threads.
+//! Several addresses mean more threads than cores; an idle one costs its stack and a wake-up a second, and busy ones
+//! are spread by the scheduler, which is what a poll loop over all addresses would do with more system calls.
+
+mod batch;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use self::batch::Batch;
+use super::{Client, Respond, Transport};
+
+/// After this long without a request a worker lets go of the data it holds.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How long a worker waits after an error of its socket, so that a lasting one does not take a core.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// The threads of one address; dropped, they end.
+pub(super) struct Workers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<(Arc<UdpSocket>, JoinHandle<()>)>,
+}
+
+/// Sets up a socket bound to `addr` for `Workers`.
+pub(super) fn prepare(socket: &UdpSocket, addr: SocketAddr) -> io::Result<()> {
+    socket.set_read_timeout(Some(IDLE))?;
+    batch::ignore_path_mtu(socket, addr)?;
+    if addr.ip().is_unspecified() {
+        batch::ask_for_destination(socket, addr)?;
+    }
+    Ok(())
+}
+
+impl Workers {
+    /// Starts a thread for each of `sockets`, all bound to `addr`.
+    pub(super) fn start<R: Respond>(
+        sockets: Vec<UdpSocket>,
+        addr: SocketAddr,
+        responder: &(dyn Fn() -> R + Send + Sync),
+    ) -> io::Result<Workers> {
+        let mut workers =
+            Workers { stop: Arc::new(AtomicBool::new(false)), threads: Vec::with_capacity(sockets.len()) };
+        for (i, socket) in sockets.into_iter().enumerate() {
+            let socket = Arc::new(socket);
+            let (ours, stop, responder) = (Arc::clone(&socket), Arc::clone(&workers.stop), responder());
+            let thread =
+                thread::Builder::new().name(format!("udp-{i}")).spawn(move || serve(&ours, addr, responder, &stop))?;
+            workers.threads.push((socket, thread));
+        }
+        Ok(workers)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        for (socket, _) in &self.threads {
+            // On Linux this wakes the thread that waits in `recvmmsg`, though it calls an unconnected socket an error.
+            // Where it should not, the receive timeout ends the wait.
+            let _ = socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Both);
+        }
+        for (_, thread) in self.threads.drain(..) {
+            // A worker that panicked has already said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve<R: Respond>(socket: &UdpSocket, addr: SocketAddr, mut responder: R, stop: &AtomicBool) {
+    let mut batch = Batch::new(addr);
+    while !stop.load(Ordering::Acquire) {
+        match batch.receive(socket) {
+            Ok(_) => {
+                responder.refresh(Instant::now());
+                batch.answer(|datagram, out| {
+                    let client = Client { addr: datagram.peer, local: datagram.local, transport: Transport::Udp };
+                    responder.respond(datagram.bytes, &client, out)
+                });
+                let dropped = batch.send(socket);
+                if dropped > 0 {
+                    tracing::debug!(%addr, dropped, "UDP replies that the kernel did not take");
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => responder.release(),
+                io::ErrorKind::Interrupted => {}
+                _ => {
+                    tracing::warn!(%addr, %error, "cannot receive UDP datagrams");
+                    thread::sleep(ERROR_PAUSE);
+                }
+            },
+        }
+    }
+}
