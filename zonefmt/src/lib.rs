@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod name;
+pub mod rdata;
 mod record;
 
 pub use name::{Labels, MAX_NAME, Name, NameError, NameRef, parse_into, unescape};

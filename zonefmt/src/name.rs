@@ -125,13 +125,11 @@ pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) ->
 /// Reads one escape, `\X` or `\DDD` (RFC 1035 5.1); returns the octet and how many octets of text it took.
 pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
     match text {
-        [b'\\', a @ b'0'..=b'9', rest @ ..] => match rest {
-            [b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
-                let value = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
-                u8::try_from(value).map(|octet| (octet, 4)).map_err(|_| NameError::BadEscape)
-            }
-            _ => Err(NameError::BadEscape),
-        },
+        [b'\\', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
+            let value = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+            u8::try_from(value).map(|octet| (octet, 4)).map_err(|_| NameError::BadEscape)
+        }
+        [b'\\', b'0'..=b'9', ..] => Err(NameError::BadEscape),
         [b'\\', other, ..] => Ok((*other, 2)),
         _ => Err(NameError::BadEscape),
     }

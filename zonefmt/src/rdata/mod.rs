@@ -1,0 +1,236 @@
+//! The rdata table: what the data of every record type looks like, in text and on the wire.
+//!
+//! A record type is a row (`table`): number, mnemonic, list of fields. A field kind (`field`) knows how to read its
+//! text, how far it reaches in wire form and how it is printed; the special formats (SVCB parameters, LOC, APL, …) are
+//! field kinds too. Everything else here walks rows: [`parse`] and [`write_text`] for zone files, [`validate`] for
+//! what comes from the network, [`canonical`] for DNSSEC and ZONEMD, [`names`] for the answer path. A type without a
+//! row has the form of RFC 3597.
+//!
+//! What is accepted, and the text printed, is what BIND 9.18's named-checkzone and named-compilezone do.
+
+mod encoding;
+mod field;
+mod names;
+mod number;
+mod security;
+mod svcb;
+mod table;
+mod token;
+mod types;
+
+use encoding::Encoding;
+use field::Context;
+use token::Fault;
+
+pub use names::{Additional, EmbeddedName, EmbeddedNames, Letters, names};
+pub use number::seconds;
+pub use table::{TypeInfo, UnknownMnemonic, Usage, all, info};
+pub use token::{Fields, RdataError, Token};
+
+use crate::{NameRef, Rtype};
+
+/// The most octets that rdata can have.
+pub const MAX_RDATA: usize = 65535;
+
+/// How rdata is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Style<'a> {
+    /// Names at or below it are printed relative to it.
+    origin: Option<NameRef<'a>>,
+    /// Characters after which base64 and hexadecimal data is broken by a space, a multiple of 4; 0 for never.
+    word: usize,
+}
+
+impl Style<'static> {
+    /// As named-compilezone (`-s full`) and dig print: absolute names, long data in words of 56 characters.
+    pub const FULL: Style<'static> = Style { origin: None, word: 56 };
+    /// As [`Self::FULL`], long data unbroken.
+    pub const ONE_WORD: Style<'static> = Style { origin: None, word: 0 };
+}
+
+impl<'a> Style<'a> {
+    /// This style with names relative to `origin`.
+    #[must_use]
+    pub const fn relative_to(self, origin: NameRef<'a>) -> Style<'a> {
+        Style { origin: Some(origin), ..self }
+    }
+
+    /// Appends a name as it is printed in this style.
+    pub fn write_name(&self, name: NameRef<'_>, out: &mut String) {
+        use std::fmt::Write;
+        let start = out.len();
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{name}");
+        let Some(origin) = self.origin.filter(|&origin| name.is_at_or_below(origin)) else { return };
+        if name.len() == origin.len() {
+            out.truncate(start);
+            out.push('@');
+        } else {
+            // Both texts end alike but for case, so the length of the origin's is what goes, with the dot before it.
+            let tail = if origin.is_root() { 1 } else { origin.to_string().len() + 1 };
+            out.truncate(out.len() - tail);
+        }
+    }
+}
+
+/// Reads the rdata of one record from its tokens and appends its wire form: names absolute, uncompressed, case kept.
+///
+/// Every type also takes `\# length hex` (RFC 3597 5), which is then checked as [`validate`] does. On error `out` is as
+/// it was. All tokens must be used up.
+#[inline]
+pub fn parse(rtype: Rtype, fields: &mut Fields<'_>, origin: NameRef<'_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let context = Context { origin, start: out.len() };
+    let result = if fields.is_generic() {
+        parse_generic(rtype, fields, out)
+    } else {
+        parse_fields(rtype, fields, &context, out)
+    };
+    result.inspect_err(|_| out.truncate(context.start))
+}
+
+#[inline]
+fn parse_fields(
+    rtype: Rtype,
+    fields: &mut Fields<'_>,
+    context: &Context<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), RdataError> {
+    let row = info(rtype).filter(|row| row.has_text()).ok_or_else(|| no_text(rtype))?;
+    for spec in row.fields {
+        let before = fields.position();
+        spec.kind.parse(fields, context, out).map_err(|fault| locate(rtype, spec.label, fault, before, fields))?;
+    }
+    if !fields.is_done() {
+        return Err(too_many(rtype, fields));
+    }
+    if out.len() - context.start > MAX_RDATA {
+        return Err(too_long(rtype));
+    }
+    Ok(())
+}
+
+/// `\# length hex`.
+fn parse_generic(rtype: Rtype, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let start = out.len();
+    let before = fields.position();
+    read_generic(fields, out).map_err(|fault| locate(rtype, "in \\# form", fault, before, fields))?;
+    validate(rtype, &out[start..]).map_err(|error| RdataError { at: Some(before), ..error })
+}
+
+fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let start = out.len();
+    fields.take()?;
+    let len = number::parse(fields.take()?, MAX_RDATA as u32)? as usize;
+    if !fields.is_done() {
+        encoding::parse(Encoding::Hex, fields, out)?;
+    }
+    let found = out.len() - start;
+    if found == len {
+        return Ok(());
+    }
+    Err(Fault::new(format_args!("the length says {len} octets, the data has {found}"))
+        .help("write the number of octets, then two hexadecimal digits for each"))
+}
+
+/// Whether `rdata` in wire form is what `rtype` demands: every field whole, nothing left over, names uncompressed.
+///
+/// Any octets up to [`MAX_RDATA`] are right for a type without a row.
+pub fn validate(rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
+    if rdata.len() > MAX_RDATA {
+        return Err(too_long(rtype));
+    }
+    let Some(row) = info(rtype).filter(|row| row.has_text()) else { return Ok(()) };
+    let mut at = 0;
+    for spec in row.fields {
+        at = spec.kind.end(rdata, at).map_err(|what| malformed(rtype, format_args!("{} {what}", spec.label)))?;
+    }
+    if at == rdata.len() { Ok(()) } else { Err(malformed(rtype, format_args!("octets follow the last field"))) }
+}
+
+/// Appends the text form of `rdata`; what is malformed, or has no other text, is printed as `\# length hex`.
+pub fn write_text(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String) {
+    let start = out.len();
+    if write_fields(rtype, rdata, style, out).is_none() {
+        out.truncate(start);
+        out.push_str("\\# ");
+        number::print(&(rdata.len() as u64).to_be_bytes(), out);
+        if !rdata.is_empty() {
+            out.push(' ');
+            encoding::print(Encoding::Hex, rdata, style, out);
+        }
+    }
+}
+
+fn write_fields(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String) -> Option<()> {
+    let row = info(rtype).filter(|row| row.has_text())?;
+    let mut at = 0;
+    for spec in row.fields {
+        let end = spec.kind.end(rdata, at).ok()?;
+        let wire = &rdata[at..end];
+        if !spec.kind.is_silent(wire) {
+            if at > 0 {
+                out.push(' ');
+            }
+            spec.kind.print(wire, style, out);
+        }
+        at = end;
+    }
+    (at == rdata.len()).then_some(())
+}
+
+/// Appends the canonical form (RFC 4034 6.2, RFC 6840 5.1): names of the types named there in lower case.
+///
+/// Malformed rdata is appended as it is.
+pub fn canonical(rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(rdata);
+    let Some(row) = info(rtype) else { return };
+    let mut at = 0;
+    for spec in row.fields {
+        let Ok(end) = spec.kind.end(rdata, at) else { return };
+        if spec.kind.folds() {
+            out[start + at..start + end].make_ascii_lowercase();
+        }
+        at = end;
+    }
+}
+
+/// Adds type, field and token to what is wrong with a field.
+#[cold]
+fn locate(rtype: Rtype, label: &str, fault: Fault, before: usize, fields: &Fields<'_>) -> RdataError {
+    // The token at fault is the last one taken; none was if it is the token that is missing.
+    let at = if fields.position() > before { fields.position() - 1 } else { before };
+    RdataError { at: Some(at), message: format!("{rtype} {label}: {}", fault.what), help: fault.help }
+}
+
+#[cold]
+fn no_text(rtype: Rtype) -> RdataError {
+    RdataError {
+        at: Some(0),
+        message: format!("{rtype} has no text form of its own"),
+        help: Some("write \\#, the number of octets, and the octets in hexadecimal".into()),
+    }
+}
+
+#[cold]
+fn too_many(rtype: Rtype, fields: &Fields<'_>) -> RdataError {
+    let extra = fields.peek().map_or(&b""[..], |token| token.text);
+    RdataError {
+        at: Some(fields.position()),
+        message: format!("{rtype}: {} follows the last field", token::shown(extra)),
+        help: Some("remove it, or start a comment with `;`".into()),
+    }
+}
+
+#[cold]
+fn too_long(rtype: Rtype) -> RdataError {
+    RdataError { at: None, message: format!("{rtype}: the data is over {MAX_RDATA} octets"), help: None }
+}
+
+#[cold]
+fn malformed(rtype: Rtype, what: std::fmt::Arguments<'_>) -> RdataError {
+    RdataError { at: None, message: format!("{rtype}: {what}"), help: None }
+}
+
+#[cfg(test)]
+mod tests;

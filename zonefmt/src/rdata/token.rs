@@ -1,0 +1,110 @@
+//! The tokens of one record's rdata, the cursor that hands them out, and the error that points back at one.
+
+use std::fmt;
+
+/// One token of a zone file line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Token<'a> {
+    /// As written: escapes not processed yet, outer quotes stripped.
+    pub text: &'a [u8],
+    /// Whether it stood in quotes.
+    pub quoted: bool,
+    /// Octets from the start of the file.
+    pub at: usize,
+}
+
+/// A cursor over the tokens of one record's rdata.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    tokens: &'a [Token<'a>],
+    next: usize,
+}
+
+/// Why rdata was refused, and what to write instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RdataError {
+    /// The token at fault, counted from 0; the number of tokens if one is missing, `None` for wire form.
+    pub at: Option<usize>,
+    /// What is wrong, with type and field: `MX preference: 70000 is over 65535`.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// A cursor before the first of `tokens`.
+    pub const fn new(tokens: &'a [Token<'a>]) -> Self {
+        Fields { tokens, next: 0 }
+    }
+
+    /// The next token, if there is one, without taking it.
+    pub fn peek(&self) -> Option<Token<'a>> {
+        self.tokens.get(self.next).copied()
+    }
+
+    /// How many tokens were taken: the index of the next one.
+    pub const fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Whether every token was taken.
+    pub const fn is_done(&self) -> bool {
+        self.next >= self.tokens.len()
+    }
+
+    /// Whether the tokens left are `\\# length …` (RFC 3597 5); a lone `\\#` is a string with `#` in it.
+    #[inline]
+    pub(crate) fn is_generic(&self) -> bool {
+        matches!(&self.tokens[self.next.min(self.tokens.len())..], [mark, _, ..] if mark.text == b"\\#" && !mark.quoted)
+    }
+
+    /// The next token, or what is missing.
+    pub(crate) fn take(&mut self) -> Result<Token<'a>, Fault> {
+        let token = self.peek().ok_or_else(|| Fault::new("missing"))?;
+        self.next += 1;
+        Ok(token)
+    }
+}
+
+/// What is wrong with a field, before type, field and token are known; [`super::parse`] adds them.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) what: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Fault {
+    #[cold]
+    pub(crate) fn new(what: impl fmt::Display) -> Fault {
+        Fault { what: what.to_string(), help: None }
+    }
+
+    #[cold]
+    #[must_use]
+    pub(crate) fn help(mut self, help: impl fmt::Display) -> Fault {
+        self.help = Some(help.to_string());
+        self
+    }
+}
+
+/// A token's text as an error quotes it: printable, and not too long.
+pub(crate) fn shown(text: &[u8]) -> String {
+    const MOST: usize = 40;
+    let cut = text.len() > MOST;
+    let mut shown = String::from("`");
+    shown.extend(text[..text.len().min(MOST)].escape_ascii().map(char::from));
+    shown.push_str(if cut { "…`" } else { "`" });
+    shown
+}
+
+impl fmt::Display for RdataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for RdataError {}
