@@ -75,7 +75,7 @@ impl<R: Respond> Server<R> {
         let _context = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (alive, ended) = mpsc::sync_channel(0);
-        let task = runtime.spawn(accept(listener, addr, Arc::clone(&self.clients), Arc::clone(&self.pool), alive));
+        let task = runtime.spawn(accept(alive, listener, addr, Arc::clone(&self.clients), Arc::clone(&self.pool)));
         Ok(Acceptor { task: task.abort_handle(), ended })
     }
 }
@@ -106,13 +106,13 @@ impl Drop for Acceptor {
     }
 }
 
-/// `alive` is held by this task and by each of its connections.
+/// `alive` is held by this task and by each of its connections; in first place, so that it is dropped last, after sockets.
 async fn accept<R: Respond>(
+    alive: mpsc::SyncSender<()>,
     listener: tokio::net::TcpListener,
     local: SocketAddr,
     clients: Arc<Clients>,
     pool: Arc<Pool<R>>,
-    alive: mpsc::SyncSender<()>,
 ) {
     let mut connections = JoinSet::new();
     let mut failing = false;
@@ -132,9 +132,9 @@ async fn accept<R: Respond>(
                 let connection = Connection::new(stream, client, seat, Arc::clone(&pool));
                 let alive = alive.clone();
                 let task = connections.spawn(async move {
+                    let _alive = alive;
                     let end = connection.serve().await;
                     tracing::debug!(client = %addr, %local, %end, "TCP connection closed");
-                    drop(alive);
                 });
                 clients.seated(id, task);
             }

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Answers a request by what its first byte after the header says.
 #[derive(Clone, Default)]
 struct Oracle {
+    /// Requests that were answered, or met with silence.
+    requests: Arc<AtomicUsize>,
+    /// Workers that let go of data they held.
     releases: Arc<AtomicUsize>,
 }
 
@@ -43,14 +46,24 @@ mod ask {
 
 struct OracleWorker {
     oracle: Oracle,
+    holds_data: bool,
     keepalive: bool,
 }
 
+impl Oracle {
+    fn worker(&self) -> OracleWorker {
+        OracleWorker { oracle: self.clone(), holds_data: false, keepalive: false }
+    }
+}
+
 impl Respond for OracleWorker {
-    fn refresh(&mut self, _: Instant) {}
+    fn refresh(&mut self, _: Instant) {
+        self.holds_data = true;
+    }
 
     fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
         self.keepalive = false;
+        self.oracle.requests.fetch_add(1, Ordering::Relaxed);
         let (header, rest) = request.split_at_checked(12)?;
         out[..12].copy_from_slice(header);
         out[2] |= 0x80;
@@ -83,7 +96,9 @@ impl Respond for OracleWorker {
     }
 
     fn release(&mut self) {
-        self.oracle.releases.fetch_add(1, Ordering::Relaxed);
+        if std::mem::take(&mut self.holds_data) {
+            self.oracle.releases.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -107,7 +122,7 @@ fn listen(addresses: &[&str], tcp: TcpLimits) -> Listeners<OracleWorker> {
 
 fn listen_with(addresses: &[&str], tcp: TcpLimits, oracle: &Oracle) -> Listeners<OracleWorker> {
     let oracle = oracle.clone();
-    start(&config(addresses, tcp), move || OracleWorker { oracle: oracle.clone(), keepalive: false }).expect("listens")
+    start(&config(addresses, tcp), move || oracle.worker()).expect("listens")
 }
 
 fn config(addresses: &[&str], tcp: TcpLimits) -> Config {

@@ -1,14 +1,41 @@
-//! Connections.
+//! Connections: requests in all sizes and pieces, and clients that want more than their share.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::collections::HashSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use bindy_server::listen::TcpLimits;
+use socket2::{Domain, Socket, Type};
 
-use crate::{PATIENCE, ask, listen, reply, request};
+use crate::{Oracle, PATIENCE, ask, config, eventually, listen, listen_with, only, reply, request};
+
+/// A time-out that a test waits for.
+const SOON: Duration = Duration::from_millis(200);
+
+/// A time-out that never comes.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Limits under which nothing ever times out.
+fn patient() -> TcpLimits {
+    TcpLimits {
+        initial_timeout: NEVER,
+        idle_timeout: NEVER,
+        keepalive_timeout: NEVER,
+        message_timeout: NEVER,
+        write_timeout: NEVER,
+        ..TcpLimits::default()
+    }
+}
 
 fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).expect("connects");
+    with_timeouts(TcpStream::connect(addr).expect("connects"))
+}
+
+fn with_timeouts(stream: TcpStream) -> TcpStream {
+    stream.set_nodelay(true).expect("sets an option");
     stream.set_read_timeout(Some(PATIENCE)).expect("sets a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("sets a timeout");
     stream
@@ -21,12 +48,40 @@ fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 /// The next message.
-fn receive(stream: &mut TcpStream) -> Vec<u8> {
+fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
-    stream.read_exact(&mut length).expect("a length");
+    stream.read_exact(&mut length)?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message).expect("a message");
-    message
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+/// Asks for an echo; whether it came, or else the connection was closed.
+fn echoes(stream: &mut TcpStream, id: u16) -> bool {
+    let asked = stream.write_all(&framed(&request(id, ask::ECHO))).and_then(|()| receive(stream));
+    match asked {
+        Ok(bytes) => {
+            assert_eq!(reply(&bytes), (id, [ask::ECHO].as_slice()));
+            true
+        }
+        Err(error) => {
+            assert!(is_close(&error), "{error}");
+            false
+        }
+    }
+}
+
+/// Waits for the end of the connection; what came before it.
+fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut all) {
+        assert!(is_close(&error), "{error}");
+    }
+    all
+}
+
+fn is_close(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 #[test]
@@ -34,18 +89,256 @@ fn requests_in_any_pieces_are_answered() {
     let listeners = listen(&["127.0.0.1:0", "[::1]:0"], TcpLimits::default());
     for addr in listeners.local_addrs() {
         let mut stream = connect(addr);
-        stream.set_nodelay(true).expect("sets an option");
-        // One at a time, byte by byte.
+        // Byte by byte.
         for byte in framed(&request(1, ask::CLIENT)) {
             stream.write_all(&[byte]).expect("sends");
         }
         let expected = format!("{} {addr} tcp", stream.local_addr().expect("bound"));
-        assert_eq!(reply(&receive(&mut stream)), (1, expected.as_bytes()));
+        assert_eq!(reply(&receive(&mut stream).expect("a reply")), (1, expected.as_bytes()));
         // The end of one with the start of another.
         let both = [framed(&request(2, ask::ECHO)), framed(&request(3, ask::LENGTH))].concat();
         stream.write_all(&both[..20]).expect("sends");
-        assert_eq!(reply(&receive(&mut stream)), (2, [ask::ECHO].as_slice()));
+        assert_eq!(reply(&receive(&mut stream).expect("a reply")), (2, [ask::ECHO].as_slice()));
         stream.write_all(&both[20..]).expect("sends");
-        assert_eq!(reply(&receive(&mut stream)), (3, b"13".as_slice()));
+        assert_eq!(reply(&receive(&mut stream).expect("a reply")), (3, b"13".as_slice()));
+        // As long as can be, both ways.
+        let mut longest = request(4, ask::LENGTH);
+        longest.resize(65_535, 0);
+        stream.write_all(&framed(&longest)).expect("sends");
+        assert_eq!(reply(&receive(&mut stream).expect("a reply")), (4, b"65535".as_slice()));
+        stream.write_all(&framed(&request(5, ask::LONGEST))).expect("sends");
+        assert_eq!(receive(&mut stream).expect("a reply").len(), 65_535);
     }
+}
+
+#[test]
+fn wildcard_connections_know_the_address_that_was_asked() {
+    let listeners = listen(&["0.0.0.0:0"], TcpLimits::default());
+    let addr: SocketAddr = (Ipv4Addr::new(127, 0, 0, 2), only(&listeners).port()).into();
+    let mut stream = connect(addr);
+    stream.write_all(&framed(&request(1, ask::CLIENT))).expect("sends");
+    let expected = format!("{} {addr} tcp", stream.local_addr().expect("bound"));
+    assert_eq!(reply(&receive(&mut stream).expect("a reply")), (1, expected.as_bytes()));
+}
+
+#[test]
+fn ten_thousand_requests_may_be_written_before_the_first_reply_is_read() {
+    for (what, limits) in [(ask::ECHO, TcpLimits::default()), (ask::LONG, patient())] {
+        let listeners = listen(&["127.0.0.1:0"], limits);
+        let mut stream = connect(only(&listeners));
+        let ids = 0..10_000;
+        let requests: Vec<u8> = ids.clone().flat_map(|id| framed(&request(id, what))).collect();
+        stream.write_all(&requests).expect("sends");
+        stream.shutdown(Shutdown::Write).expect("shuts down");
+        let mut missing: HashSet<u16> = ids.collect();
+        while !missing.is_empty() {
+            let bytes = receive(&mut stream).expect("a reply");
+            let (id, rest) = reply(&bytes);
+            assert_eq!(rest.len(), if what == ask::LONG { 1000 } else { 1 });
+            assert!(missing.remove(&id), "a reply to each request, once: {id}");
+        }
+        assert_eq!(until_closed(&mut stream), []);
+    }
+}
+
+#[test]
+fn no_reply_keeps_the_connection() {
+    let listeners = listen(&["127.0.0.1:0"], patient());
+    let mut stream = connect(only(&listeners));
+    stream.write_all(&framed(&request(1, ask::SILENCE))).expect("sends");
+    assert!(echoes(&mut stream, 2));
+}
+
+#[test]
+fn what_cannot_be_dns_ends_the_connection_after_the_replies_before_it() {
+    let listeners = listen(&["127.0.0.1:0"], patient());
+    for short in [0, 1, 11] {
+        let mut stream = connect(only(&listeners));
+        let bytes = [framed(&request(1, ask::ECHO)), framed(&vec![0; short])].concat();
+        stream.write_all(&bytes).expect("sends");
+        let mut expected = framed(&request(1, ask::ECHO));
+        expected[4] |= 0x80;
+        assert_eq!(until_closed(&mut stream), expected);
+    }
+}
+
+#[test]
+fn a_request_cut_off_by_the_client_is_not_answered() {
+    let oracle = Oracle::default();
+    let listeners = listen_with(&["127.0.0.1:0"], patient(), &oracle);
+    let mut stream = connect(only(&listeners));
+    stream.write_all(&framed(&request(1, ask::ECHO))[..14]).expect("sends");
+    stream.shutdown(Shutdown::Write).expect("shuts down");
+    assert_eq!(until_closed(&mut stream), []);
+    assert_eq!(oracle.requests.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn silent_clients_are_closed() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits { initial_timeout: SOON, ..patient() });
+    assert_eq!(until_closed(&mut connect(only(&listeners))), []);
+}
+
+#[test]
+fn idle_clients_are_closed_unless_they_asked_for_keepalive() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits { idle_timeout: SOON, ..patient() });
+    let addr = only(&listeners);
+    let mut kept = connect(addr);
+    kept.write_all(&framed(&request(1, ask::KEEPALIVE))).expect("sends");
+    receive(&mut kept).expect("a reply");
+    let mut idle = connect(addr);
+    assert!(echoes(&mut idle, 2));
+    assert_eq!(until_closed(&mut idle), []);
+    assert!(echoes(&mut kept, 3));
+}
+
+#[test]
+fn a_request_has_to_arrive_in_time_however_many_bytes_come() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits { message_timeout: SOON, ..patient() });
+    let mut stream = connect(only(&listeners));
+    assert!(echoes(&mut stream, 1));
+    let mut long = request(2, ask::ECHO);
+    long.resize(60_000, 0);
+    // Progress all the time, and yet it would take twenty minutes.
+    let mut bytes = framed(&long).into_iter();
+    eventually("closed", || {
+        thread::sleep(Duration::from_millis(20));
+        stream.write_all(&[bytes.next().expect("closed before")]).is_err()
+    });
+}
+
+#[test]
+fn clients_that_do_not_read_hold_little_and_are_closed() {
+    let oracle = Oracle::default();
+    let listeners = listen_with(&["127.0.0.1:0"], TcpLimits { write_timeout: SOON, ..patient() }, &oracle);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(32 << 10).expect("sets an option");
+    socket.connect(&only(&listeners).into()).expect("connects");
+    let mut stream = with_timeouts(socket.into());
+    stream.set_nonblocking(true).expect("sets an option");
+    let request = framed(&request(1, ask::LONGEST));
+    eventually("closed", || match stream.write(&request) {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            thread::sleep(Duration::from_millis(5));
+            false
+        }
+        Err(_) => true,
+    });
+    // Both kernel buffers, and one round of replies: less than a hundred of the thousands asked for.
+    let requests = oracle.requests.load(Ordering::Relaxed);
+    assert!(requests < 100, "{requests} replies of 64 KiB for a client that reads none");
+}
+
+#[test]
+fn at_the_limit_the_longest_idle_makes_room() {
+    let limits = TcpLimits { clients: 4, clients_per_address: 4, ..patient() };
+    let listeners = listen(&["127.0.0.1:0"], limits);
+    let addr = only(&listeners);
+    let mut clients: Vec<_> = (0..4).map(|_| connect(addr)).collect();
+    for client in &mut clients {
+        assert!(echoes(client, 1));
+    }
+    let [mut busy, mut idle, mut others @ ..] = <[TcpStream; 4]>::try_from(clients).expect("four");
+    // Refused until one of the four has been idle for a while.
+    let mut fifth = None;
+    eventually("room", || {
+        assert!(echoes(&mut busy, 2), "busy clients stay");
+        for other in &mut others {
+            assert!(echoes(other, 2), "busy clients stay");
+        }
+        let mut stream = connect(addr);
+        let admitted = echoes(&mut stream, 3);
+        if admitted {
+            fifth = Some(stream);
+        }
+        admitted
+    });
+    assert_eq!(until_closed(&mut idle), []);
+    assert!(echoes(&mut fifth.expect("admitted"), 4));
+    assert!(echoes(&mut busy, 4));
+}
+
+#[test]
+fn one_client_cannot_take_all_connections() {
+    let limits = TcpLimits { clients: 100, clients_per_address: 3, ..patient() };
+    let listeners = listen(&["127.0.0.1:0"], limits);
+    let addr = only(&listeners);
+    let mut greedy: Vec<_> = (0..20).map(|_| connect(addr)).collect();
+    let open = greedy.iter_mut().filter_map(|stream| echoes(stream, 1).then_some(())).count();
+    assert!((1..=3).contains(&open), "{open} of one client");
+    // Another address is another client.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 0).into()).expect("binds");
+    socket.connect(&addr.into()).expect("connects");
+    assert!(echoes(&mut with_timeouts(socket.into()), 2));
+}
+
+#[test]
+fn closed_connections_leave_their_place() {
+    let limits = TcpLimits { clients: 2, clients_per_address: 2, ..patient() };
+    let listeners = listen(&["127.0.0.1:0"], limits);
+    let addr = only(&listeners);
+    for id in 0..200 {
+        // The server may see the close of the one before only after this one has connected.
+        eventually("room", || echoes(&mut connect(addr), id));
+    }
+}
+
+#[test]
+fn stops_under_load_and_frees_the_port() {
+    let listeners = listen(&["127.0.0.78:0"], patient());
+    let addr = only(&listeners);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = connect(addr);
+            assert!(echoes(&mut stream, 1));
+            thread::spawn(move || while echoes(&mut stream, 2) {})
+        })
+        .collect();
+    let mut silent = connect(addr);
+    listeners.stop();
+    assert_eq!(until_closed(&mut silent), []);
+    for client in clients {
+        client.join().expect("no assertion failed");
+    }
+    assert_eq!(TcpStream::connect(addr).expect_err("closed").kind(), ErrorKind::ConnectionRefused);
+    let again = config(&[&addr.to_string()], TcpLimits::default());
+    let oracle = Oracle::default();
+    bindy_server::listen::start(&again, move || oracle.worker()).expect("starts again").stop();
+}
+
+#[test]
+fn reconfigure_closes_connections_of_removed_addresses_only() {
+    let mut listeners = listen(&["127.0.0.1:0", "127.0.0.2:0"], patient());
+    let (mut kept, mut removed) = match listeners.local_addrs()[..] {
+        [first, second] => (connect(first), connect(second)),
+        ref addrs => panic!("{addrs:?}"),
+    };
+    assert!(echoes(&mut kept, 1) && echoes(&mut removed, 1));
+    listeners.reconfigure(&config(&["127.0.0.1:0"], patient())).expect("one less");
+    assert_eq!(until_closed(&mut removed), []);
+    assert!(echoes(&mut kept, 2));
+}
+
+#[test]
+fn a_port_taken_by_another_program_is_named() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let addr = other.local_addr().expect("bound");
+    let taken = config(&[&addr.to_string()], TcpLimits::default());
+    let Err(error) = bindy_server::listen::start(&taken, || -> crate::OracleWorker { unreachable!("not started") })
+    else {
+        panic!("two programs on {addr}")
+    };
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("cannot listen on {addr} (TCP): Address already in use")), "{message}");
+    assert!(message.contains(&format!("ss -Htlnp 'sport = :{}'", addr.port())), "{message}");
+}
+
+#[test]
+fn idle_workers_let_go_of_their_data() {
+    let oracle = Oracle::default();
+    let listeners = listen_with(&["127.0.0.1:0"], patient(), &oracle);
+    assert!(echoes(&mut connect(only(&listeners)), 1));
+    eventually("idle", || oracle.releases.load(Ordering::Relaxed) == 1);
 }
