@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod diagnostics;
 mod name;
 pub mod rdata;
 mod record;

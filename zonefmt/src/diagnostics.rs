@@ -1,0 +1,345 @@
+//! What is wrong in a text, where, and what to write instead: for zone files, named.conf and manifests alike.
+//!
+//! A [`Diagnostic`] points into a [`Source`] and is shown in one of two forms: [`render`] prints excerpts with the
+//! place underlined, as rustc does, for people at a terminal; `Display` prints one line, `file:line:column: error: …`,
+//! for logs, events and editors.
+
+use std::{fmt, io, ops::Range, path::Path, sync::Arc};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+/// A named text that diagnostics point into; cheap to clone.
+#[derive(Clone)]
+pub struct Source(Arc<Text>);
+
+struct Text {
+    name: String,
+    octets: Vec<u8>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// The text is not used.
+    Error,
+    /// The text is used; something in it is probably not meant.
+    Warning,
+    /// For information.
+    Note,
+}
+
+/// One finding.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+    /// What to say beside the underlined place.
+    pub label: Option<String>,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// Other places that explain it, each with its label: the first definition, the `$INCLUDE`.
+    pub related: Vec<(Place, String)>,
+}
+
+/// A stretch of a source.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The text.
+    pub source: Source,
+    /// Octets of it; empty at the point where something is missing.
+    pub span: Range<usize>,
+}
+
+/// Line and column, both counted from 1; columns count characters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The character in that line.
+    pub column: usize,
+}
+
+/// Whether [`render`] may use terminal colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Colour {
+    /// Plain text.
+    Never,
+    /// ANSI escapes.
+    Always,
+}
+
+/// Shows diagnostics as rustc shows its own: message, excerpt with the place underlined, help; with a final newline.
+pub fn render<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour: Colour) -> String {
+    let renderer = match colour {
+        Colour::Never => Renderer::plain(),
+        Colour::Always => Renderer::styled(),
+    };
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        out.push_str(&renderer.render(&[diagnostic.report()]));
+        out.push_str("\n\n");
+    }
+    out.pop();
+    out
+}
+
+impl Source {
+    /// A text and the name it is shown under, usually its path.
+    pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Source {
+        Source(Arc::new(Text { name: name.into(), octets: text.into() }))
+    }
+
+    /// Reads a file; its name is the path.
+    pub fn read(path: impl AsRef<Path>) -> io::Result<Source> {
+        let path = path.as_ref();
+        Ok(Source::new(path.display().to_string(), std::fs::read(path)?))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        &self.0.octets
+    }
+
+    /// Line and column of an octet; what lies beyond the end is the end.
+    pub fn position(&self, at: usize) -> Position {
+        let before = &self.text()[..at.min(self.text().len())];
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        Position { line, column: 1 + lossy(&before[line_start..]).chars().count() }
+    }
+
+    /// A stretch of this text.
+    pub fn place(&self, span: Range<usize>) -> Place {
+        Place { source: self.clone(), span }
+    }
+
+    /// The start of the line that holds `at`.
+    fn line_start(&self, at: usize) -> usize {
+        memchr::memrchr(b'\n', &self.text()[..at]).map_or(0, |newline| newline + 1)
+    }
+
+    /// The end of the line that holds `at`, before its newline.
+    fn line_end(&self, at: usize) -> usize {
+        memchr::memchr(b'\n', &self.text()[at..]).map_or(self.text().len(), |length| at + length)
+    }
+}
+
+impl Diagnostic {
+    /// A finding at `span` of `source`.
+    pub fn new(severity: Severity, source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        let (message, place) = (message.into(), source.place(span));
+        Diagnostic { severity, message, place, label: None, help: None, related: Vec::new() }
+    }
+
+    /// An error at `span` of `source`.
+    pub fn error(source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        Self::new(Severity::Error, source, span, message)
+    }
+
+    /// A warning at `span` of `source`.
+    pub fn warning(source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        Self::new(Severity::Warning, source, span, message)
+    }
+
+    /// Says something beside the underlined place.
+    pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to write instead.
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Points to another place that explains it.
+    pub fn related(mut self, place: Place, label: impl Into<String>) -> Diagnostic {
+        self.related.push((place, label.into()));
+        self
+    }
+
+    /// Line and column of its start; `None` if its source is empty, as that of a file that could not be read.
+    pub fn position(&self) -> Option<Position> {
+        let Place { source, span } = &self.place;
+        (!source.text().is_empty()).then(|| source.position(span.start))
+    }
+
+    fn report(&self) -> Group<'_> {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let mut group = Group::with_title(level.primary_title(&self.message));
+        let label = self.label.as_deref();
+        group = show(group, &self.place, AnnotationKind::Primary, label);
+        for (place, label) in &self.related {
+            group = show(group, place, AnnotationKind::Context, Some(label));
+        }
+        match &self.help {
+            Some(help) => group.element(Level::HELP.message(help)),
+            None => group,
+        }
+    }
+}
+
+/// Adds the excerpt of a place, or only its name and position where an excerpt says nothing or is too long to read.
+fn show<'d>(group: Group<'d>, place: &'d Place, kind: AnnotationKind, label: Option<&'d str>) -> Group<'d> {
+    /// Octets of an excerpt; beyond, a line is no text that a person reads.
+    const MOST: usize = 16 * 1024;
+    let Place { source, span } = place;
+    let text = source.text();
+    if text.is_empty() {
+        return group.element(Origin::path(source.name()));
+    }
+    let start = span.start.min(text.len());
+    let first = source.line_start(start);
+    let mut end = span.end.clamp(start, text.len());
+    let mut last = source.line_end(end.max(start + 1).min(text.len()).saturating_sub(1).max(start));
+    if last - first > MOST {
+        // A place that long is shown by its first line.
+        last = source.line_end(start);
+        end = end.min(last);
+    }
+    if last - first > MOST {
+        let Position { line, column } = source.position(start);
+        let origin = group.element(Origin::path(source.name()).line(line).char_column(column));
+        return match label {
+            Some(label) => origin.element(Level::NOTE.message(label)),
+            None => origin,
+        };
+    }
+    let before = lossy(&text[first..start]);
+    let marked = lossy(&text[start..end]);
+    let span = before.len()..before.len() + marked.len();
+    let excerpt = before + &marked + lossy(&text[end..last.max(end)]).trim_end_matches('\r');
+    let line = 1 + memchr::memchr_iter(b'\n', &text[..first]).count();
+    let snippet = Snippet::source(excerpt).path(source.name()).line_start(line);
+    group.element(snippet.annotation(kind.span(span).label(label)))
+}
+
+/// Text that can be shown: what is no UTF-8 becomes U+FFFD, octet by octet so that columns are what editors count.
+fn lossy(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len());
+    for chunk in octets.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
+}
+
+/// One line: `file:line:column: error: message (help)`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.place.source.name())?;
+        if let Some(Position { line, column }) = self.position() {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}: {}", self.severity, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        })
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({:?}, {} octets)", self.name(), self.text().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Source {
+        Source::new("db.example", "@ SOA a b 1 2 3 4 5\nwww A 192.0.2.256\n  TXT caf\u{e9} x\n")
+    }
+
+    #[test]
+    fn an_error_reads_as_rustc_prints_it() {
+        let source = source();
+        let diagnostic = Diagnostic::error(&source, 26..37, "A address: `192.0.2.256` is no IPv4 address")
+            .label("an octet is over 255")
+            .help("write four numbers from 0 to 255 with dots between")
+            .related(source.place(0..1), "in this zone");
+        let expected = "\
+error: A address: `192.0.2.256` is no IPv4 address
+ --> db.example:2:7
+  |
+2 | www A 192.0.2.256
+  |       ^^^^^^^^^^^ an octet is over 255
+  |
+ ::: db.example:1:1
+  |
+1 | @ SOA a b 1 2 3 4 5
+  | - in this zone
+  |
+  = help: write four numbers from 0 to 255 with dots between
+";
+        assert_eq!(render([&diagnostic], Colour::Never), expected);
+        assert!(render([&diagnostic], Colour::Always).contains("\x1b["));
+        assert_eq!(
+            diagnostic.to_string(),
+            "db.example:2:7: error: A address: `192.0.2.256` is no IPv4 address (write four numbers from 0 to 255 with dots between)"
+        );
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let source = source();
+        let at = source.text().len() - 2;
+        assert_eq!(source.position(at), Position { line: 3, column: 12 });
+        assert_eq!(source.position(usize::MAX), Position { line: 4, column: 1 });
+        assert_eq!(Source::new("x", b"\xff\xfe z".as_slice()).position(3), Position { line: 1, column: 4 });
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_has_no_position() {
+        let diagnostic = Diagnostic::error(&Source::new("gone.zone", ""), 0..0, "cannot read it: no such file");
+        assert_eq!(diagnostic.to_string(), "gone.zone: error: cannot read it: no such file");
+        assert_eq!(render([&diagnostic], Colour::Never), "error: cannot read it: no such file\n--> gone.zone\n");
+    }
+
+    #[test]
+    fn any_span_of_any_octets_can_be_shown() {
+        let octets = b"\x00\x1b\tab\r\n\xc3\n\n\xc3\xa9\r\x7f\xff\xe2\x82";
+        let source = Source::new("x", octets.as_slice());
+        for start in 0..source.text().len() + 2 {
+            for end in start..source.text().len() + 2 {
+                let diagnostic = Diagnostic::warning(&source, start..end, "m").label("l");
+                assert!(render([&diagnostic], Colour::Never).starts_with("warning: m\n"), "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_too_long_to_read_is_named_only() {
+        let source = Source::new("long", [b"a\n".as_slice(), &vec![b'x'; 100_000]].concat());
+        let rendered = render([&Diagnostic::error(&source, 50_002..50_003, "m").label("here")], Colour::Never);
+        assert!(rendered.contains("long:2:50001") && rendered.contains("here"), "{rendered}");
+        assert!(rendered.len() < 200);
+    }
+}
