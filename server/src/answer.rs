@@ -1,0 +1,486 @@
+//! The path of an answer: RFC 1034 4.3.2, a step a section.
+//!
+//! Following the chain of CNAMEs and DNAMEs from the question's name, each hop finds its zone, asks the zone's data what
+//! it says of the name, and writes the answer section; the last hop decides the response code and what stands in the
+//! authority section. Additional records come last. A chain, or a look for additional records, never enters a zone that
+//! refuses this client. Nothing here allocates, locks or waits.
+
+use crate::{
+    listen::{Client, Transport},
+    settings::{MinimalResponses, Order, ServerSettings},
+    wire::{
+        Ede, Rcode,
+        request::{Header, Question},
+        writer::{Entry, Need, Owner, Section, Writer},
+    },
+    zone::{Cuts, Found, Key, Node, Rrset, Target, ZoneData},
+    zones::{Snapshot, Zone, ZoneMap, ZoneState},
+};
+use zonefmt::{
+    Class, MAX_NAME, NameRef, Rtype,
+    rdata::{self, Additional},
+};
+
+/// CNAMEs and DNAMEs followed for one question, at most; BIND's limit.
+const MAX_CHAIN: usize = 16;
+
+/// RRsets whose names get additional records, at most.
+const MAX_SOURCES: usize = 16;
+
+/// An RRset that names more than this gets no additional records (CVE-2024-11187).
+const MAX_ADDITIONAL_NAMES: usize = 13;
+
+/// RRsets remembered so that none is given twice.
+const MAX_GIVEN: usize = 64;
+
+/// Working memory of a worker, kept from question to question.
+pub(crate) struct Scratch {
+    key: Key,
+    additional_key: Key,
+    /// Steps on with each response, for the order of records.
+    turn: u64,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Scratch {
+        Scratch { key: Key::new(), additional_key: Key::new(), turn: 0x9e37_79b9_7f4a_7c15 }
+    }
+}
+
+/// How a question came out.
+#[derive(Clone, Copy)]
+pub(crate) struct Outcome {
+    pub(crate) rcode: Rcode,
+    pub(crate) authoritative: bool,
+    pub(crate) ede: Option<Ede>,
+}
+
+impl Outcome {
+    fn error(rcode: Rcode, ede: Option<Ede>) -> Outcome {
+        Outcome { rcode, authoritative: false, ede }
+    }
+}
+
+const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None };
+
+/// Answers a question from the zones of its class.
+pub(crate) fn answer(
+    snapshot: &Snapshot,
+    header: Header,
+    question: Question<'_>,
+    client: &Client,
+    writer: &mut Writer<'_>,
+    scratch: &mut Scratch,
+) -> Outcome {
+    if let Some(rcode) = unanswerable(question.qtype) {
+        return Outcome::error(rcode, None);
+    }
+    let (class, zones) = match question.qclass {
+        Class::IN | Class::ANY => (Class::IN, &snapshot.zones),
+        Class::CH => (Class::CH, &snapshot.chaos),
+        _ => return Outcome::error(Rcode::REFUSED, Some(Ede::NotAuthoritative)),
+    };
+    let settings = &*snapshot.settings;
+    let (authority, additional) = match settings.minimal_responses {
+        MinimalResponses::No => (true, true),
+        MinimalResponses::NoAuth => (false, true),
+        MinimalResponses::NoAuthRecursive => (!header.recursion_desired(), true),
+        MinimalResponses::Yes => (false, false),
+    };
+    scratch.turn = scratch.turn.wrapping_add(1);
+    let (sources, given) = ([None; MAX_SOURCES], [None; MAX_GIVEN]);
+    let mut answering =
+        Answering { settings, zones, class, question, client, writer, scratch, authority, additional, sources, given };
+    answering.run()
+}
+
+/// Types that no zone has records of, with BIND's answers to them; transfers have their own way.
+fn unanswerable(qtype: Rtype) -> Option<Rcode> {
+    match qtype {
+        Rtype::ANY => None,
+        Rtype::MAILA | Rtype::MAILB => Some(Rcode::NOTIMP),
+        Rtype::AXFR | Rtype::IXFR => Some(Rcode::REFUSED),
+        _ if qtype.is_meta() => Some(Rcode::FORMERR),
+        _ => None,
+    }
+}
+
+struct Answering<'s, 'q, 'w, 'b> {
+    settings: &'s ServerSettings,
+    zones: &'s ZoneMap,
+    class: Class,
+    question: Question<'q>,
+    client: &'q Client,
+    writer: &'w mut Writer<'b>,
+    scratch: &'w mut Scratch,
+    /// Whether NS records go beside an answer.
+    authority: bool,
+    /// Whether additional records go beside an answer; a referral has its glue in any case.
+    additional: bool,
+    sources: [Option<Source<'s>>; MAX_SOURCES],
+    given: [Option<Given<'s>>; MAX_GIVEN],
+}
+
+/// An RRset whose names may get additional records.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    rrset: Rrset<'s>,
+    zone: &'s Zone,
+    /// The cut that the RRset delegates from, if it is a referral's.
+    cut: Option<Node<'s>>,
+}
+
+/// An RRset in the response: its data, and where its first record stands.
+#[derive(Clone, Copy)]
+struct Given<'s> {
+    records: &'s [u8],
+    at: usize,
+}
+
+/// The name a chain has come to.
+struct Hop {
+    wire: [u8; MAX_NAME],
+    len: usize,
+    /// It is the question's own name.
+    asked: bool,
+}
+
+impl Hop {
+    fn first(name: NameRef<'_>) -> Hop {
+        let mut hop = Hop { wire: [0; MAX_NAME], len: 0, asked: true };
+        hop.go_to(name.as_wire());
+        hop.asked = true;
+        hop
+    }
+
+    fn go_to(&mut self, wire: &[u8]) {
+        self.wire[..wire.len()].copy_from_slice(wire);
+        (self.len, self.asked) = (wire.len(), false);
+    }
+
+    fn name(&self) -> NameRef<'_> {
+        // Only whole names are put in.
+        NameRef::from_wire(&self.wire[..self.len]).unwrap_or(NameRef::ROOT)
+    }
+
+    /// No zone to answer from. What a chain gave already stands; a client asks elsewhere for the rest.
+    fn refused(&self, ede: Ede) -> Step {
+        Step::Done(if self.asked { Outcome::error(Rcode::REFUSED, Some(ede)) } else { AUTHORITATIVE })
+    }
+
+    /// The name from one of its labels on, as an owner.
+    fn owner(&self, octet: usize) -> Owner<'_> {
+        if self.asked && octet + 1 < self.len {
+            return Owner::Asked(octet);
+        }
+        Owner::Named(NameRef::from_wire(&self.wire[octet..self.len]).unwrap_or(NameRef::ROOT))
+    }
+}
+
+/// What one hop came to.
+enum Step {
+    Done(Outcome),
+    /// A CNAME or DNAME leads on; the hop holds the new name.
+    Follow,
+}
+
+impl<'s> Answering<'s, '_, '_, '_> {
+    fn run(&mut self) -> Outcome {
+        let mut hop = Hop::first(self.question.qname);
+        let mut outcome = AUTHORITATIVE;
+        for _ in 0..=MAX_CHAIN {
+            match self.step(&mut hop) {
+                Step::Done(Outcome { rcode, authoritative, ede }) => {
+                    // AA speaks of the first name only (RFC 1034 6.2.7).
+                    let authoritative = if hop.asked { authoritative } else { true };
+                    outcome = Outcome { rcode, authoritative, ede };
+                    break;
+                }
+                Step::Follow => {}
+            }
+        }
+        if outcome.rcode == Rcode::NOERROR || outcome.rcode == Rcode::NXDOMAIN {
+            self.add_additional();
+        }
+        if self.writer.is_truncated() && self.client.transport != Transport::Udp {
+            // No message can hold it.
+            self.writer.clear(self.question);
+            return Outcome::error(Rcode::SERVFAIL, Some(Ede::Other));
+        }
+        outcome
+    }
+
+    /// One name of the chain.
+    fn step(&mut self, hop: &mut Hop) -> Step {
+        let zones = self.zones;
+        self.scratch.key.set(&hop.wire[..hop.len]);
+        let enclosing = {
+            let (name, key) = (hop.name(), self.scratch.key.view());
+            let parent = (self.question.qtype == Rtype::DS).then(|| zones.enclosing(name, key, true)).flatten();
+            // The parent's side answers for DS if it is served here.
+            parent.or_else(|| zones.enclosing(name, key, false))
+        };
+        let Some(enclosing) = enclosing else {
+            return hop.refused(Ede::NotAuthoritative);
+        };
+        let zone = enclosing.zone;
+        if !zone.settings.allow_query.allows(self.client.addr.ip()) {
+            return hop.refused(Ede::Prohibited);
+        }
+        let data = match &zone.state {
+            ZoneState::Loaded(data) => data,
+            ZoneState::NotLoaded | ZoneState::Expired => {
+                return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
+            }
+        };
+        let below = hop.len - zone.origin.as_ref().len();
+        let target = Target { labels: &hop.wire[..below], key: self.scratch.key.view().below(enclosing.origin_key) };
+        let at_cut_for_ds = self.question.qtype == Rtype::DS;
+        match data.find(target, Cuts::Respect) {
+            Found::Exact(node) if node.is_cut() && !at_cut_for_ds => self.referral(zone, node),
+            Found::Delegation(cut) => self.referral(zone, cut),
+            Found::Exact(node) | Found::Wildcard(node) => self.existing(hop, zone, data, node),
+            Found::Dname(node) => self.dname(hop, node),
+            Found::Ent => self.negative(hop, data, Rcode::NOERROR),
+            Found::NoName => self.negative(hop, data, Rcode::NXDOMAIN),
+        }
+    }
+
+    /// The name has data, its own or a wildcard's.
+    fn existing(&mut self, hop: &mut Hop, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step {
+        let qtype = self.question.qtype;
+        let owner = hop.owner(0);
+        if qtype == Rtype::ANY {
+            let minimal = self.settings.minimal_any && self.client.transport == Transport::Udp;
+            for rrset in node.rrsets().take(if minimal { 1 } else { usize::MAX }) {
+                self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
+                self.note_source(rrset, zone, None);
+            }
+        } else if let Some(rrset) = node.rrset(qtype) {
+            self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
+            self.note_source(rrset, zone, None);
+        } else if let Some(cname) = node.rrset(Rtype::CNAME) {
+            return self.cname(hop, cname);
+        } else {
+            return self.negative(hop, data, Rcode::NOERROR);
+        }
+        self.add_authority(hop, zone, data, node);
+        Step::Done(AUTHORITATIVE)
+    }
+
+    fn cname(&mut self, hop: &mut Hop, cname: Rrset<'s>) -> Step {
+        let looped = self.is_given(cname, hop.name());
+        self.add(Section::Answer, hop.owner(0), cname, cname.ttl, Need::Must);
+        match cname.rdatas().next() {
+            Some(target) if !looped && !self.writer.is_truncated() => {
+                hop.go_to(target);
+                Step::Follow
+            }
+            _ => Step::Done(AUTHORITATIVE),
+        }
+    }
+
+    /// The name lies below a DNAME: the target replaces the DNAME's owner in it (RFC 6672 3).
+    fn dname(&mut self, hop: &mut Hop, node: Node<'s>) -> Step {
+        let Some((dname, target)) = node.rrset(Rtype::DNAME).and_then(|set| Some((set, set.rdatas().next()?))) else {
+            return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::Other)));
+        };
+        let owner_len = node.owner_len();
+        let kept = hop.len - owner_len;
+        if !self.is_given(dname, NameRef::from_wire(&hop.wire[kept..hop.len]).unwrap_or(NameRef::ROOT)) {
+            self.add(Section::Answer, hop.owner(kept), dname, dname.ttl, Need::Must);
+        }
+        if kept + target.len() > MAX_NAME {
+            return Step::Done(Outcome { rcode: Rcode::YXDOMAIN, ..AUTHORITATIVE });
+        }
+        let mut wire = [0; MAX_NAME];
+        wire[..kept].copy_from_slice(&hop.wire[..kept]);
+        wire[kept..kept + target.len()].copy_from_slice(target);
+        let wire = &wire[..kept + target.len()];
+        let made = NameRef::from_wire(wire).unwrap_or(NameRef::ROOT);
+        let written = self.writer.add_cname(hop.owner(0), self.class, dname.ttl, made);
+        if !written || self.question.qtype == Rtype::CNAME {
+            return Step::Done(AUTHORITATIVE);
+        }
+        hop.go_to(wire);
+        Step::Follow
+    }
+
+    /// The name is another zone's: its NS records, with glue (RFC 1034 4.2.1).
+    fn referral(&mut self, zone: &'s Zone, cut: Node<'s>) -> Step {
+        if let Some(ns) = cut.rrset(Rtype::NS) {
+            self.add_owned(Section::Authority, cut, ns, ns.ttl, Need::Must);
+            self.note_source(ns, zone, Some(cut));
+        }
+        Step::Done(Outcome { authoritative: false, ..AUTHORITATIVE })
+    }
+
+    /// The name, or the type there, does not exist: the SOA says for how long (RFC 2308 3).
+    fn negative(&mut self, hop: &Hop, data: &'s ZoneData, rcode: Rcode) -> Step {
+        if let Some(soa) = data.apex().and_then(|apex| apex.rrset(Rtype::SOA))
+            && let Some(minimum) = soa.rdatas().next().and_then(|rdata| rdata.last_chunk::<4>())
+        {
+            let owner = hop.owner(hop.len - data.origin().len());
+            self.add(Section::Authority, owner, soa, soa.ttl.min(u32::from_be_bytes(*minimum)), Need::Must);
+        }
+        Step::Done(Outcome { rcode, ..AUTHORITATIVE })
+    }
+
+    /// The zone's NS records beside an answer.
+    fn add_authority(&mut self, hop: &Hop, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) {
+        let given = matches!(self.question.qtype, Rtype::NS | Rtype::ANY) && node.labels().is_empty();
+        if !self.authority || given {
+            return;
+        }
+        if let Some(ns) = data.apex().and_then(|apex| apex.rrset(Rtype::NS)) {
+            let owner = hop.owner(hop.len - data.origin().len());
+            self.add(Section::Authority, owner, ns, ns.ttl, Need::May);
+            self.note_source(ns, zone, None);
+        }
+    }
+
+    /// Remembers an RRset whose names may get additional records.
+    fn note_source(&mut self, rrset: Rrset<'s>, zone: &'s Zone, cut: Option<Node<'s>>) {
+        let wanted = self.additional || cut.is_some();
+        let names = || rrset.rdatas().next().and_then(|rdata| rdata::names(rrset.rtype, rdata).next());
+        if wanted
+            && names().is_some()
+            && let Some(free) = self.sources.iter_mut().find(|source| source.is_none())
+        {
+            *free = Some(Source { rrset, zone, cut });
+        }
+    }
+
+    /// What belongs beside the names that the records given speak of.
+    fn add_additional(&mut self) {
+        for index in 0..MAX_SOURCES {
+            let Some(source) = self.sources[index] else { return };
+            if source.rrset.len() > MAX_ADDITIONAL_NAMES && source.cut.is_none() {
+                continue;
+            }
+            for rdata in source.rrset.rdatas() {
+                for embedded in rdata::names(source.rrset.rtype, rdata) {
+                    if let Ok(name) = NameRef::from_wire(&rdata[embedded.range]) {
+                        self.add_for(source, name, embedded.additional);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What belongs beside one name.
+    fn add_for(&mut self, source: Source<'s>, name: NameRef<'_>, additional: Additional) {
+        const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
+        match additional {
+            Additional::None => {}
+            Additional::Address | Additional::SvcbTarget => self.add_types(source, name, ADDRESSES),
+            Additional::SvcbAlias => {
+                self.add_types(source, name, &[source.rrset.rtype]);
+                self.add_types(source, name, ADDRESSES);
+            }
+            Additional::Srv => self.add_types(source, name, &[Rtype::SRV]),
+            Additional::Route => self.add_types(source, name, &[Rtype::X25, Rtype::ISDN, Rtype::A, Rtype::AAAA]),
+            Additional::Locator => self.add_types(source, name, &[Rtype::L32, Rtype::L64]),
+            Additional::Mail => self.add_service(source, name, 25),
+            Additional::Service { port } => self.add_service(source, name, port),
+        }
+    }
+
+    /// The addresses of a server, and its certificate's fingerprint at `_port._tcp` (RFC 7672 2.2).
+    fn add_service(&mut self, source: Source<'s>, name: NameRef<'_>, port: u16) {
+        self.add_types(source, name, &[Rtype::A, Rtype::AAAA]);
+        let mut digits = [0; 5];
+        let (mut rest, mut first) = (port, digits.len());
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let digits = &digits[first..];
+        let mut wire = [0; MAX_NAME];
+        let parts = [&[1 + digits.len() as u8, b'_'][..], digits, b"\x04_tcp", name.as_wire()];
+        let mut len = 0;
+        for part in parts {
+            let Some(room) = wire.get_mut(len..len + part.len()) else { return };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
+        if let Ok(name) = NameRef::from_wire(&wire[..len]) {
+            self.add_types(source, name, &[Rtype::TLSA]);
+        }
+    }
+
+    /// RRsets of one name, from the zone that knows it.
+    fn add_types(&mut self, source: Source<'s>, name: NameRef<'_>, rtypes: &[Rtype]) {
+        let zones = self.zones;
+        self.scratch.additional_key.set(name.as_wire());
+        let Some(enclosing) = zones.enclosing(name, self.scratch.additional_key.view(), false) else { return };
+        let zone = enclosing.zone;
+        let same = std::ptr::eq(zone, source.zone);
+        let Some(data) = zone.data().filter(|_| same || zone.settings.allow_query.allows(self.client.addr.ip())) else {
+            return;
+        };
+        let Some(labels) = name.strip_suffix(zone.origin.as_ref()) else { return };
+        let key = self.scratch.additional_key.view().below(enclosing.origin_key);
+        let cuts = if same && source.cut.is_some() { Cuts::Ignore } else { Cuts::Respect };
+        let (Found::Exact(node) | Found::Wildcard(node)) = data.find(Target { labels, key }, cuts) else { return };
+        if node.is_cut() && cuts == Cuts::Respect {
+            return;
+        }
+        // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
+        let in_domain = source.cut.is_some_and(|cut| same && cut.is_above(labels));
+        let need = if in_domain { Need::Must } else { Need::May };
+        for &rtype in rtypes {
+            if let Some(rrset) = node.rrset(rtype)
+                && !self.is_given(rrset, name)
+            {
+                self.add(Section::Additional, Owner::Named(name), rrset, rrset.ttl, need);
+            }
+        }
+    }
+
+    /// Adds an RRset under its own name.
+    fn add_owned(&mut self, section: Section, node: Node<'s>, rrset: Rrset<'s>, ttl: u32, need: Need) {
+        let mut wire = [0; MAX_NAME];
+        let owner = node.owner_into(&mut wire);
+        self.add(section, Owner::Named(owner), rrset, ttl, need);
+    }
+
+    fn add(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'s>, ttl: u32, need: Need) {
+        let at = self.writer.position();
+        let entry = Entry { owner, class: self.class, rrset, ttl, first: self.first_record(rrset) };
+        if self.writer.add(section, &entry, need)
+            && let Some(free) = self.given.iter_mut().find(|given| given.is_none())
+        {
+            *free = Some(Given { records: rrset.records(), at });
+        }
+    }
+
+    /// Whether an RRset is in the response already under this name.
+    fn is_given(&self, rrset: Rrset<'_>, name: NameRef<'_>) -> bool {
+        let same =
+            |given: &Given<'_>| std::ptr::eq(given.records, rrset.records()) && self.writer.owner_is(given.at, name);
+        self.given.iter().map_while(|given| given.as_ref()).any(same)
+    }
+
+    /// Which record of an RRset goes first.
+    fn first_record(&mut self, rrset: Rrset<'_>) -> usize {
+        if rrset.len() == 1 {
+            return 0;
+        }
+        let name = || self.question.qname.to_owned();
+        match self.settings.rrset_order.order(self.class, rrset.rtype, name) {
+            Order::Fixed | Order::None => 0,
+            Order::Cyclic => (self.scratch.turn % rrset.len() as u64) as usize,
+            Order::Random => {
+                // A Weyl sequence, mixed (splitmix64): not to be unpredictable, only to spread load.
+                let mut z = self.scratch.turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                ((z ^ z >> 27) % rrset.len() as u64) as usize
+            }
+        }
+    }
+}

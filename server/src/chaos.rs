@@ -1,0 +1,38 @@
+//! Class CH: what the server says of itself (RFC 4892), as zones like any other.
+
+use crate::{
+    settings::{ServerSettings, ZoneSettings},
+    zone::ZoneData,
+    zones::{Zone, ZoneMap, ZoneState},
+};
+use std::sync::Arc;
+use zonefmt::{Name, NameRef, Rtype};
+
+/// The zones of class CH.
+pub(crate) fn zones(settings: &ServerSettings) -> ZoneMap {
+    let texts = [
+        (&b"\x07version\x04bind\x00"[..], &settings.version),
+        (b"\x08hostname\x04bind\x00", &settings.hostname),
+        (b"\x02id\x06server\x00", &settings.server_id),
+    ];
+    texts.into_iter().filter_map(|(origin, text)| zone(origin, text.as_deref()?)).collect()
+}
+
+/// A zone of one TXT record; SOA and NS name the zone itself.
+fn zone(origin: &[u8], text: &[u8]) -> Option<Arc<Zone>> {
+    let origin = NameRef::from_wire(origin).ok()?;
+    let soa = [origin.as_wire(), b"\x0ahostmaster", origin.as_wire(), &[0, 0, 0, 0], &[0; 12], &[0, 1, 0x51, 0x80]];
+    let strings: Vec<u8> = text.chunks(255).flat_map(|chunk| [&[chunk.len() as u8], chunk].concat()).collect();
+    let mut edit = ZoneData::new(origin.to_owned()).edit();
+    for (rtype, ttl, rdata) in
+        [(Rtype::SOA, 86400, soa.concat()), (Rtype::NS, 0, origin.as_wire().to_vec()), (Rtype::TXT, 0, strings)]
+    {
+        edit.add(origin, rtype, ttl, &rdata).ok()?;
+    }
+    let origin: Name = origin.to_owned();
+    Some(Arc::new(Zone {
+        origin,
+        settings: Arc::new(ZoneSettings::default()),
+        state: ZoneState::Loaded(edit.commit()),
+    }))
+}

@@ -1,0 +1,116 @@
+//! What configuration tells the engine: for the whole server, and for a zone. Defaults that shape answers are those of
+//! `named -C` (BIND 9.18).
+
+use crate::access::Acl;
+use std::{sync::Arc, time::Duration};
+use zonefmt::{Class, Name, Rtype};
+
+/// What holds for the whole server.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Which optional records a response leaves out.
+    pub minimal_responses: MinimalResponses,
+    /// Whether ANY over UDP gets one RRset instead of all (RFC 8482 4.1).
+    pub minimal_any: bool,
+    /// In what order the records of an RRset are given.
+    pub rrset_order: RrsetOrder,
+    /// The largest UDP response sent, in octets; 512 to 4096.
+    pub max_udp_size: u16,
+    /// The UDP payload size that OPT tells clients, in octets; 512 to 4096.
+    pub edns_udp_size: u16,
+    /// What NSID (RFC 5001) and id.server (RFC 4892) say.
+    pub server_id: Option<Vec<u8>>,
+    /// What version.bind says; `None`: the query is refused.
+    pub version: Option<Vec<u8>>,
+    /// What hostname.bind says; `None`: the query is refused.
+    pub hostname: Option<Vec<u8>>,
+    /// How long a client that asks may keep an idle TCP connection (RFC 7828).
+    pub tcp_advertised_timeout: Duration,
+}
+
+/// What holds for a zone.
+#[derive(Clone, Debug, Default)]
+pub struct ZoneSettings {
+    /// Who may ask.
+    pub allow_query: Arc<Acl>,
+}
+
+/// `minimal-responses`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MinimalResponses {
+    /// Authority and additional sections are filled.
+    No,
+    /// No NS records beside an answer.
+    NoAuth,
+    /// As `NoAuth` for clients that desire recursion, as `No` for others.
+    #[default]
+    NoAuthRecursive,
+    /// Only what the protocol demands.
+    Yes,
+}
+
+/// `rrset-order`: the first rule that fits decides; without one, [`Order::Random`].
+#[derive(Clone, Debug, Default)]
+pub struct RrsetOrder(pub Vec<OrderRule>);
+
+/// One line of `rrset-order`.
+#[derive(Clone, Debug)]
+pub struct OrderRule {
+    /// `None`: any class.
+    pub class: Option<Class>,
+    /// `None`: any type.
+    pub rtype: Option<Rtype>,
+    /// This name, and if it starts with `*`, all below; `None`: any name.
+    pub name: Option<Name>,
+    /// The order.
+    pub order: Order,
+}
+
+/// In what order the records of an RRset are given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// From a random one on, around.
+    #[default]
+    Random,
+    /// From the next one on, response by response.
+    Cyclic,
+    /// As they were loaded.
+    Fixed,
+    /// As they are stored, which is as they were loaded.
+    None,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings {
+            minimal_responses: MinimalResponses::default(),
+            minimal_any: false,
+            rrset_order: RrsetOrder::default(),
+            max_udp_size: 1232,
+            edns_udp_size: 1232,
+            server_id: None,
+            version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
+            hostname: None,
+            tcp_advertised_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl RrsetOrder {
+    /// The order for an RRset; `name` is asked for only if a rule names one.
+    pub(crate) fn order(&self, class: Class, rtype: Rtype, name: impl Fn() -> Name) -> Order {
+        let fits = |rule: &&OrderRule| {
+            rule.class.is_none_or(|c| c == class)
+                && rule.rtype.is_none_or(|t| t == rtype)
+                && rule.name.as_ref().is_none_or(|pattern| covers(pattern, &name()))
+        };
+        self.0.iter().find(fits).map_or(Order::Random, |rule| rule.order)
+    }
+}
+
+fn covers(pattern: &Name, name: &Name) -> bool {
+    match (pattern.as_ref().is_wildcard(), pattern.as_ref().parent()) {
+        (true, Some(parent)) => name.as_ref().is_at_or_below(parent),
+        _ => pattern == name,
+    }
+}

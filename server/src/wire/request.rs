@@ -1,0 +1,176 @@
+//! The request: header, the one question, EDNS (RFC 6891). Other records are walked, so that a malformed message is told
+//! from a good one, and otherwise ignored.
+
+use super::{HEADER, Rcode, flags, u16_at};
+use zonefmt::{Class, NameRef, Rtype};
+
+/// A well-formed QUERY.
+pub(crate) struct Request<'a> {
+    pub(crate) header: Header,
+    pub(crate) question: Question<'a>,
+    pub(crate) edns: Option<Edns>,
+}
+
+/// What of the header goes back with the response.
+#[derive(Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) id: [u8; 2],
+    pub(crate) flags: u16,
+}
+
+/// The question; its name starts right after the header.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) qname: NameRef<'a>,
+    pub(crate) qtype: Rtype,
+    pub(crate) qclass: Class,
+}
+
+/// The OPT record of a request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Edns {
+    /// The sender's UDP payload size, in octets.
+    pub(crate) udp_size: u16,
+    /// DNSSEC OK (RFC 3225), copied into the response.
+    pub(crate) dnssec_ok: bool,
+    /// The sender asks who answers (RFC 5001).
+    pub(crate) nsid: bool,
+    /// The sender asks how long it may keep the connection (RFC 7828).
+    pub(crate) keepalive: bool,
+}
+
+/// A message that is not answered from zones.
+pub(crate) enum Unanswerable<'a> {
+    /// No request at all: too short, or itself a response. Answering could start a loop.
+    Ignored,
+    /// Answered with an error; the question goes back where it was understood.
+    Rejected(Rejected<'a>),
+}
+
+/// What goes back with an error.
+pub(crate) struct Rejected<'a> {
+    pub(crate) header: Header,
+    pub(crate) question: Option<Question<'a>>,
+    pub(crate) edns: Option<Edns>,
+    pub(crate) rcode: Rcode,
+}
+
+impl Header {
+    pub(crate) fn recursion_desired(self) -> bool {
+        self.flags & flags::RD != 0
+    }
+}
+
+/// Reads a request.
+pub(crate) fn parse(message: &[u8]) -> Result<Request<'_>, Unanswerable<'_>> {
+    let (Some(&[a, b]), Some(flags)) = (message.first_chunk(), u16_at(message, 2)) else {
+        return Err(Unanswerable::Ignored);
+    };
+    let header = Header { id: [a, b], flags };
+    if message.len() < HEADER || flags & flags::QR != 0 {
+        return Err(Unanswerable::Ignored);
+    }
+    let reject = |question, edns, rcode| Unanswerable::Rejected(Rejected { header, question, edns, rcode });
+    let count = |at| usize::from(u16_at(message, at).unwrap_or(0));
+    let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
+    if questions != 1 {
+        let understood = flags & flags::OPCODE == 0;
+        return Err(reject(None, None, if understood { Rcode::FORMERR } else { Rcode::NOTIMP }));
+    }
+    let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
+    let rest = Records { message, at: end };
+    let edns = rest.edns(answers + authorities, additionals);
+    let edns = edns.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
+    if flags & flags::OPCODE != 0 {
+        return Err(reject(Some(question), edns.map(|(edns, _)| edns), Rcode::NOTIMP));
+    }
+    match edns {
+        Some((edns, version)) if version > 0 => Err(reject(Some(question), Some(edns), Rcode::BADVERS)),
+        _ => Ok(Request { header, question, edns: edns.map(|(edns, _)| edns) }),
+    }
+}
+
+/// The first question and where it ends.
+fn question(message: &[u8]) -> Option<(Question<'_>, usize)> {
+    let (qname, rest) = NameRef::from_prefix(&message[HEADER..]).ok()?;
+    let question = Question { qname, qtype: Rtype(u16_at(rest, 0)?), qclass: Class(u16_at(rest, 2)?) };
+    Some((question, HEADER + qname.len() + 4))
+}
+
+/// A cursor over the records after the question.
+struct Records<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+struct Malformed;
+
+impl Records<'_> {
+    /// Walks all records and gives the OPT with its version.
+    fn edns(mut self, before: usize, additionals: usize) -> Result<Option<(Edns, u8)>, Malformed> {
+        let mut found = None;
+        for index in 0..before + additionals {
+            let root = self.message.get(self.at) == Some(&0);
+            self.skip_name()?;
+            let fixed = self.take(10)?;
+            let rtype = Rtype(u16::from_be_bytes([fixed[0], fixed[1]]));
+            let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let (udp_size, version, high) = (u16::from_be_bytes([fixed[2], fixed[3]]), fixed[5], fixed[6]);
+            let rdata = self.take(length)?;
+            if rtype == Rtype::OPT {
+                if !root || index < before || found.is_some() {
+                    return Err(Malformed);
+                }
+                let edns = Edns { udp_size, dnssec_ok: high & 0x80 != 0, ..Edns::default() };
+                found = Some((edns.with_options(rdata)?, version));
+            }
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, octets: usize) -> Result<&[u8], Malformed> {
+        let taken = self.message.get(self.at..self.at + octets).ok_or(Malformed)?;
+        self.at += octets;
+        Ok(taken)
+    }
+
+    /// Steps over a name; a pointer must lead backwards (RFC 1035 4.1.4).
+    fn skip_name(&mut self) -> Result<(), Malformed> {
+        let start = self.at;
+        loop {
+            let length = usize::from(self.take(1)?[0]);
+            match length {
+                0 => return Ok(()),
+                1..=63 => {
+                    self.take(length)?;
+                }
+                0xc0.. => {
+                    let target = (length & 0x3f) << 8 | usize::from(self.take(1)?[0]);
+                    return if target < start { Ok(()) } else { Err(Malformed) };
+                }
+                _ => return Err(Malformed),
+            }
+            if self.at - start > zonefmt::MAX_NAME {
+                return Err(Malformed);
+            }
+        }
+    }
+}
+
+impl Edns {
+    fn with_options(mut self, mut options: &[u8]) -> Result<Edns, Malformed> {
+        const NSID: u16 = 3;
+        const KEEPALIVE: u16 = 11;
+        while !options.is_empty() {
+            let (code, length) = (u16_at(options, 0).ok_or(Malformed)?, u16_at(options, 2).ok_or(Malformed)?);
+            let end = 4 + usize::from(length);
+            options = options.get(end..).ok_or(Malformed)?;
+            match code {
+                NSID => self.nsid = true,
+                KEEPALIVE => self.keepalive = true,
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,306 @@
+//! The response, written front to back into a slice. An RRset goes in whole or not at all; only the writer truncates, and
+//! it alone knows what must stay free for OPT.
+
+use super::{
+    Ede, HEADER, Rcode, flags,
+    names::{Case, Names, Suffixes, reads_as},
+    request::{Edns, Header, Question},
+};
+use crate::zone::Rrset;
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
+
+/// A response under construction.
+pub(crate) struct Writer<'b> {
+    message: &'b mut [u8],
+    at: usize,
+    /// Where records must end.
+    limit: usize,
+    counts: [u16; 4],
+    names: &'b mut Names,
+    /// The question's name is in `names`; it gets there only when a name must be compressed.
+    knows_question: bool,
+    truncated: bool,
+}
+
+/// The sections that records go to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Section {
+    Answer = 1,
+    Authority = 2,
+    Additional = 3,
+}
+
+/// Whose records they are.
+#[derive(Clone, Copy)]
+pub(crate) enum Owner<'n> {
+    /// The question's name from this octet of it on: a label's start.
+    Asked(usize),
+    /// Any name.
+    Named(NameRef<'n>),
+}
+
+/// What it means that an RRset does not fit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The response is truncated: TC.
+    Must,
+    /// It is left out (RFC 2181 9).
+    May,
+}
+
+/// An RRset as it is to be written.
+pub(crate) struct Entry<'n, 'z> {
+    pub(crate) owner: Owner<'n>,
+    pub(crate) class: Class,
+    pub(crate) rrset: Rrset<'z>,
+    pub(crate) ttl: u32,
+    /// Which record comes first; the others follow around the circle.
+    pub(crate) first: usize,
+}
+
+/// The record does not fit.
+struct Full;
+
+/// What the final OPT carries.
+pub(crate) struct OptReply<'o> {
+    /// The UDP payload size that this server takes, in octets.
+    pub(crate) udp_size: u16,
+    pub(crate) nsid: Option<&'o [u8]>,
+    /// In units of 100 ms (RFC 7828 3.1).
+    pub(crate) keepalive: Option<u16>,
+}
+
+impl OptReply<'_> {
+    fn octets(&self) -> usize {
+        11 + self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.keepalive.map_or(0, |_| 6)
+    }
+}
+
+impl<'b> Writer<'b> {
+    /// Starts a response of at most `limit` octets, of which `opt` takes some. The question is copied where there is one.
+    pub(crate) fn new(
+        message: &'b mut [u8],
+        limit: usize,
+        names: &'b mut Names,
+        question: Option<Question<'_>>,
+        opt: Option<&OptReply<'_>>,
+    ) -> Writer<'b> {
+        let limit = limit.min(message.len()) - opt.map_or(0, OptReply::octets);
+        let mut writer =
+            Writer { message, at: HEADER, limit, counts: [0; 4], names, knows_question: false, truncated: false };
+        if let Some(Question { qname, qtype, qclass }) = question {
+            let end = HEADER + qname.len();
+            writer.message[HEADER..end].copy_from_slice(qname.as_wire());
+            writer.message[end..end + 2].copy_from_slice(&qtype.0.to_be_bytes());
+            writer.message[end + 2..end + 4].copy_from_slice(&qclass.0.to_be_bytes());
+            writer.at = end + 4;
+            writer.counts[0] = 1;
+        }
+        writer
+    }
+
+    /// Whether an RRset that must be there did not fit; from then on nothing is added.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Where the next record will start; with [`Writer::owner_is`], a way to speak of records written.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Whether the record that starts at `position` has this owner.
+    pub(crate) fn owner_is(&self, position: usize, name: NameRef<'_>) -> bool {
+        reads_as(&self.message[..self.at], position, name.as_wire(), Case::Ignore)
+    }
+
+    /// Adds an RRset; whether it went in.
+    pub(crate) fn add(&mut self, section: Section, entry: &Entry<'_, '_>, need: Need) -> bool {
+        if self.truncated {
+            return false;
+        }
+        let start = self.at;
+        if self.write_rrset(entry).is_ok() {
+            self.counts[section as usize] += entry.rrset.len() as u16;
+            return true;
+        }
+        self.at = start;
+        self.truncated = need == Need::Must;
+        false
+    }
+
+    /// Adds one record with the only RDATA a name, the given one; for the CNAME that a DNAME makes (RFC 6672 3.1).
+    pub(crate) fn add_cname(&mut self, owner: Owner<'_>, class: Class, ttl: u32, target: NameRef<'_>) -> bool {
+        if self.truncated {
+            return false;
+        }
+        let start = self.at;
+        if self.write_record(owner, Rtype::CNAME, class, ttl, |w| w.name(target, Case::Keep, true)).is_ok() {
+            self.counts[Section::Answer as usize] += 1;
+            return true;
+        }
+        self.at = start;
+        self.truncated = true;
+        false
+    }
+
+    /// Writes OPT and header; gives the length of the whole.
+    pub(crate) fn finish(
+        mut self,
+        header: Header,
+        set: u16,
+        rcode: Rcode,
+        opt: Option<(Edns, &OptReply<'_>, Option<Ede>)>,
+    ) -> usize {
+        if let Some((edns, reply, ede)) = opt {
+            self.opt(edns, reply, ede, rcode);
+        }
+        let copied = flags::OPCODE | flags::RD | flags::CD;
+        let tc = if self.truncated { flags::TC } else { 0 };
+        let word = flags::QR | header.flags & copied | set | tc | rcode.0 & 0xf;
+        self.message[..2].copy_from_slice(&header.id);
+        self.message[2..4].copy_from_slice(&word.to_be_bytes());
+        for (count, field) in self.counts.iter().zip(self.message[4..HEADER].chunks_exact_mut(2)) {
+            field.copy_from_slice(&count.to_be_bytes());
+        }
+        self.at
+    }
+
+    /// Empties the sections after the question, for an error in place of an answer.
+    pub(crate) fn clear(&mut self, question: Question<'_>) {
+        self.at = HEADER + question.qname.len() + 4;
+        self.counts = [1, 0, 0, 0];
+        self.truncated = false;
+    }
+
+    fn opt(&mut self, edns: Edns, reply: &OptReply<'_>, ede: Option<Ede>, rcode: Rcode) {
+        let flags = if edns.dnssec_ok { 0x80 } else { 0 };
+        let [size_high, size_low] = reply.udp_size.to_be_bytes();
+        let header = [0, 0, Rtype::OPT.0 as u8, size_high, size_low, (rcode.0 >> 4) as u8, 0, flags, 0, 0, 0];
+        let start = self.at;
+        let end = (self.limit + reply.octets()).min(self.message.len());
+        self.put_raw(&header);
+        if let Some(nsid) = reply.nsid {
+            self.put_raw(&[0, 3]);
+            self.put_raw(&(nsid.len() as u16).to_be_bytes());
+            self.put_raw(nsid);
+        }
+        if let Some(timeout) = reply.keepalive {
+            self.put_raw(&[0, 11, 0, 2]);
+            self.put_raw(&timeout.to_be_bytes());
+        }
+        if let Some(ede) = ede
+            && self.at + 6 <= end
+        {
+            self.put_raw(&[0, 15, 0, 2, 0, ede as u8]);
+        }
+        let length = self.at - start - header.len();
+        self.message[start + 9..start + 11].copy_from_slice(&(length as u16).to_be_bytes());
+        self.counts[Section::Additional as usize] += 1;
+    }
+
+    /// Writes where room was kept.
+    fn put_raw(&mut self, octets: &[u8]) {
+        self.message[self.at..self.at + octets.len()].copy_from_slice(octets);
+        self.at += octets.len();
+    }
+
+    #[inline]
+    fn write_rrset(&mut self, entry: &Entry<'_, '_>) -> Result<(), Full> {
+        let rdatas = entry.rrset.rdatas();
+        let plain = matches!(entry.rrset.rtype, Rtype::A | Rtype::AAAA | Rtype::TXT);
+        for rdata in rdatas.clone().skip(entry.first).chain(rdatas.take(entry.first)) {
+            self.write_record(entry.owner, entry.rrset.rtype, entry.class, entry.ttl, |w| {
+                if plain { w.put(rdata) } else { w.rdata(entry.rrset.rtype, rdata) }
+            })?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_record(
+        &mut self,
+        owner: Owner<'_>,
+        rtype: Rtype,
+        class: Class,
+        ttl: u32,
+        rdata: impl FnOnce(&mut Self) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        match owner {
+            Owner::Asked(octet) => self.put(&(0xc000 | (HEADER + octet) as u16).to_be_bytes())?,
+            Owner::Named(name) => self.name(name, Case::Ignore, true)?,
+        }
+        let mut fixed = [0; 10];
+        fixed[..2].copy_from_slice(&rtype.0.to_be_bytes());
+        fixed[2..4].copy_from_slice(&class.0.to_be_bytes());
+        fixed[4..8].copy_from_slice(&ttl.to_be_bytes());
+        self.put(&fixed)?;
+        let start = self.at;
+        rdata(self)?;
+        let length = (self.at - start) as u16;
+        self.message[start - 2..start].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    /// RDATA with its names compressed where that is allowed (RFC 3597 4).
+    fn rdata(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Full> {
+        let mut written = 0;
+        for embedded in rdata::names(rtype, rdata) {
+            self.put(&rdata[written..embedded.range.start])?;
+            written = embedded.range.end;
+            match NameRef::from_wire(&rdata[embedded.range]) {
+                Ok(name) => self.name(name, Case::Keep, embedded.compress)?,
+                Err(_) => return Err(Full), // Data was checked when it was loaded.
+            }
+        }
+        self.put(&rdata[written..])
+    }
+
+    fn name(&mut self, name: NameRef<'_>, case: Case, compress: bool) -> Result<(), Full> {
+        if !self.knows_question {
+            self.learn_question();
+        }
+        let suffixes = Suffixes::of(name);
+        let known = if compress { self.names.find(&suffixes, &self.message[..self.at], case) } else { None };
+        let start = self.at;
+        let octets = match known {
+            Some((octets, target)) => {
+                self.put(&name.as_wire()[..octets])?;
+                self.put(&(0xc000 | target).to_be_bytes())?;
+                octets
+            }
+            None => {
+                self.put(name.as_wire())?;
+                name.len()
+            }
+        };
+        self.names.remember(&suffixes, start, octets);
+        Ok(())
+    }
+
+    fn learn_question(&mut self) {
+        self.knows_question = true;
+        self.names.clear();
+        if self.counts[0] == 1 {
+            let mut wire = [0; MAX_NAME];
+            if let Ok((name, _)) = NameRef::from_prefix(&self.message[HEADER..self.at]) {
+                let wire = &mut wire[..name.len()];
+                wire.copy_from_slice(name.as_wire());
+                if let Ok(name) = NameRef::from_wire(wire) {
+                    self.names.remember(&Suffixes::of(name), HEADER, name.len());
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.at + octets.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.message[self.at..end].copy_from_slice(octets);
+        self.at = end;
+        Ok(())
+    }
+}

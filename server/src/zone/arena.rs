@@ -1,0 +1,240 @@
+//! Persistent storage for runs of small items: what was committed never moves or changes, so any number of versions of a
+//! zone share it; what an edit adds lives in chunks of its own until it is committed.
+//!
+//! A [`Ref`] names a run by chunk and offset in 32 bits. Committed chunks sit behind `Arc`s in a two-level directory, so
+//! a commit copies one directory page and the short last chunk, however large the whole is. Runs that a newer version no
+//! longer uses are only counted; the owner copies what lives into a fresh arena when too much is dead.
+
+use std::sync::Arc;
+
+/// Where a run starts: chunk number and offset within it, packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ref(pub(super) u32);
+
+/// How an item is stored: the split of a [`Ref`]'s bits, and the unit that offsets count in.
+pub(super) trait Item: Copy {
+    /// Bits of a [`Ref`] that hold the offset; the others hold the chunk.
+    const OFFSET_BITS: u32;
+    /// Items an offset step stands for; runs start at multiples of it.
+    const ALIGN: usize;
+    /// Fills the gap before an aligned run.
+    const FILLER: Self;
+}
+
+/// Items in a chunk of a bulk load, at most; a longer run gets a chunk of its own.
+const fn chunk_items<T: Item>() -> usize {
+    (1 << T::OFFSET_BITS) * T::ALIGN
+}
+
+/// A last chunk below this size in octets is copied and continued by the next edit, so small edits do not leave a chunk each.
+const TAIL_OCTETS: usize = 8 * 1024;
+
+/// Chunks in a directory page.
+const PAGE: usize = 64;
+
+type Chunk<T> = Arc<[T]>;
+type Page<T> = Arc<[Chunk<T>]>;
+
+/// The committed chunks of one version.
+pub(super) struct Arena<T> {
+    pages: Arc<[Page<T>]>,
+    chunks: usize,
+    /// Items in all chunks, dead ones included.
+    used: usize,
+    /// Items in runs that were freed.
+    dead: usize,
+}
+
+impl<T> Clone for Arena<T> {
+    fn clone(&self) -> Self {
+        Arena { pages: Arc::clone(&self.pages), ..*self }
+    }
+}
+
+impl<T: Item> Arena<T> {
+    pub(super) fn new() -> Self {
+        Arena { pages: Arc::new([]), chunks: 0, used: 0, dead: 0 }
+    }
+
+    /// From the start of a run to the end of its chunk.
+    #[inline]
+    pub(super) fn tail(&self, at: Ref) -> &[T] {
+        let chunk = (at.0 >> T::OFFSET_BITS) as usize;
+        &self.pages[chunk / PAGE][chunk % PAGE][offset::<T>(at)..]
+    }
+
+    /// A run of known length.
+    #[inline]
+    pub(super) fn run(&self, at: Ref, len: usize) -> &[T] {
+        &self.tail(at)[..len]
+    }
+
+    /// Opens it for additions; this version stays as it is.
+    pub(super) fn edit(&self) -> ArenaEdit<T> {
+        ArenaEdit { base: self.clone(), committed: self.chunks, added: Vec::new(), used: self.used, dead: self.dead }
+    }
+
+    fn chunk(&self, index: usize) -> &Chunk<T> {
+        &self.pages[index / PAGE][index % PAGE]
+    }
+
+    /// Octets held, dead ones included; the directory is not counted.
+    pub(super) fn octets(&self) -> usize {
+        self.used * size_of::<T>()
+    }
+}
+
+fn offset<T: Item>(at: Ref) -> usize {
+    (at.0 & ((1 << T::OFFSET_BITS) - 1)) as usize * T::ALIGN
+}
+
+/// An arena under change: the committed chunks of its base, and chunks of its own that may be written.
+pub(super) struct ArenaEdit<T> {
+    base: Arena<T>,
+    /// How many of the base's chunks stand; the last one may have been taken over into `added`.
+    committed: usize,
+    added: Vec<Vec<T>>,
+    used: usize,
+    dead: usize,
+}
+
+impl<T: Item> ArenaEdit<T> {
+    /// From the start of a run to the end of its chunk.
+    #[inline]
+    pub(super) fn tail(&self, at: Ref) -> &[T] {
+        let chunk = (at.0 >> T::OFFSET_BITS) as usize;
+        match chunk.checked_sub(self.committed) {
+            None => self.base.tail(at),
+            Some(added) => &self.added[added][offset::<T>(at)..],
+        }
+    }
+
+    /// A run of known length.
+    #[inline]
+    pub(super) fn run(&self, at: Ref, len: usize) -> &[T] {
+        &self.tail(at)[..len]
+    }
+
+    /// The run itself, if this edit owns it and so may change it in place.
+    #[inline]
+    pub(super) fn owned(&mut self, at: Ref, len: usize) -> Option<&mut [T]> {
+        let chunk = (at.0 >> T::OFFSET_BITS) as usize;
+        let added = chunk.checked_sub(self.committed)?;
+        let start = offset::<T>(at);
+        Some(&mut self.added[added][start..start + len])
+    }
+
+    /// Stores a run. The owner keeps the whole below half of what 32 bits can name (see [`ArenaEdit::wants_compaction`]).
+    pub(super) fn store(&mut self, run: &[T]) -> Ref {
+        if self.added.is_empty() {
+            self.continue_last_chunk();
+        }
+        let full = |chunk: &Vec<T>| chunk.len().next_multiple_of(T::ALIGN) >= chunk_items::<T>();
+        if self.added.last().is_none_or(full) {
+            self.added.push(Vec::new());
+        }
+        let index = self.committed + self.added.len() - 1;
+        debug_assert!(index >> (32 - T::OFFSET_BITS) == 0);
+        let chunk = &mut self.added[index - self.committed];
+        let before = chunk.len();
+        let start = before.next_multiple_of(T::ALIGN);
+        chunk.resize(start, T::FILLER);
+        chunk.extend_from_slice(run);
+        self.used += chunk.len() - before;
+        Ref((index as u32) << T::OFFSET_BITS | (start / T::ALIGN) as u32)
+    }
+
+    /// Octets held, dead ones included.
+    pub(super) fn octets(&self) -> usize {
+        self.used * size_of::<T>()
+    }
+
+    /// Counts a run as dead.
+    pub(super) fn free(&mut self, len: usize) {
+        self.dead += len.next_multiple_of(T::ALIGN);
+    }
+
+    /// Whether so much is dead, or so little room for chunks is left, that copying the living is worth it.
+    pub(super) fn wants_compaction(&self) -> bool {
+        let many_chunks = (self.committed + self.added.len()) >> (32 - T::OFFSET_BITS - 1) != 0;
+        many_chunks || (self.dead * 10 > self.used * 3 && self.used * size_of::<T>() > TAIL_OCTETS)
+    }
+
+    /// Freezes the additions and gives the new version.
+    pub(super) fn commit(self) -> Arena<T> {
+        if self.added.is_empty() {
+            return Arena { used: self.used, dead: self.dead, ..self.base };
+        }
+        let chunks = self.committed + self.added.len();
+        let kept_pages = self.committed / PAGE;
+        let mut pages = self.base.pages[..kept_pages].to_vec();
+        let mut page: Vec<Chunk<T>> =
+            (kept_pages * PAGE..self.committed).map(|i| Arc::clone(self.base.chunk(i))).collect();
+        for chunk in self.added {
+            if page.len() == PAGE {
+                pages.push(std::mem::take(&mut page).into());
+            }
+            page.push(chunk.into());
+        }
+        pages.push(page.into());
+        Arena { pages: pages.into(), chunks, used: self.used, dead: self.dead }
+    }
+
+    fn continue_last_chunk(&mut self) {
+        if let Some(last) = self.committed.checked_sub(1) {
+            let chunk = self.base.chunk(last);
+            if size_of_val(&**chunk) < TAIL_OCTETS {
+                self.added.push(chunk.to_vec());
+                self.committed = last;
+            }
+        }
+    }
+}
+
+impl Item for u8 {
+    const OFFSET_BITS: u32 = 18;
+    const ALIGN: usize = 4;
+    const FILLER: u8 = 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_keep_what_they_had() {
+        let empty = Arena::<u8>::new();
+        let mut edit = empty.edit();
+        let a = edit.store(b"first");
+        let one = edit.commit();
+        let mut edit = one.edit();
+        let b = edit.store(b"second");
+        edit.owned(a, 5).unwrap().copy_from_slice(b"FIRST"); // The tail was taken over, as a copy.
+        let two = edit.commit();
+        assert_eq!(one.run(a, 5), b"first");
+        assert_eq!(two.run(a, 5), b"FIRST");
+        assert_eq!(two.run(b, 6), b"second");
+        assert_eq!(two.chunks, 1);
+    }
+
+    #[test]
+    fn long_runs_and_many_chunks() {
+        let long = vec![7; 3 << 20];
+        let mut arena = Arena::<u8>::new();
+        let mut refs = Vec::new();
+        for i in 0..200_u8 {
+            let mut edit = arena.edit();
+            refs.push(edit.store(&vec![i; 9000]));
+            arena = edit.commit();
+        }
+        let mut edit = arena.edit();
+        let at = edit.store(&long);
+        let after = edit.store(b"after");
+        arena = edit.commit();
+        assert_eq!(arena.run(at, long.len()), long);
+        assert_eq!(arena.run(after, 5), b"after");
+        for (i, at) in refs.into_iter().enumerate() {
+            assert_eq!(arena.run(at, 9000), vec![i as u8; 9000]);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What a zone holds for one name, as one run of octets: the owner's labels below the origin, then its RRsets.
+//!
+//! ```text
+//! owner length (1) | owner labels | number of RRsets (2) | RRset …
+//! RRset: type (2) | records (2) | TTL (4) | octets that follow (4) | record …
+//! record: RDLENGTH (2, network order) | RDATA, names uncompressed
+//! ```
+//! Numbers are little-endian but for RDLENGTH, which goes into messages as it stands. Records keep the order in which
+//! they were added.
+
+use super::{Key, Leaf};
+use std::{cmp::Ordering, collections::HashSet};
+use zonefmt::{MAX_NAME, Name, NameRef, Rtype};
+
+/// Bits of a leaf's word: what lookups must know of a name before they look at its data.
+pub(super) mod flag {
+    /// NS records below the apex: a zone cut.
+    pub(in crate::zone) const CUT: u32 = 1;
+    /// A DNAME record: everything below is elsewhere.
+    pub(in crate::zone) const DNAME: u32 = 2;
+}
+
+/// A name of a zone and its data.
+#[derive(Clone, Copy)]
+pub struct Node<'z> {
+    origin: NameRef<'z>,
+    labels: &'z [u8],
+    sets: &'z [u8],
+    flags: u32,
+}
+
+/// Records of one owner and type.
+#[derive(Clone, Copy)]
+pub struct Rrset<'z> {
+    /// The type.
+    pub rtype: Rtype,
+    /// Seconds, 0 to 2³¹−1 (RFC 2181 8).
+    pub ttl: u32,
+    count: u16,
+    records: &'z [u8],
+}
+
+const SET_HEADER: usize = 12;
+
+impl<'z> Node<'z> {
+    /// Reads the entry at the start of `octets`.
+    #[inline]
+    pub(super) fn read(origin: NameRef<'z>, octets: &'z [u8], leaf: Leaf) -> Node<'z> {
+        let (labels, sets) = octets[1..].split_at(usize::from(octets[0]));
+        Node { origin, labels, sets, flags: leaf.word }
+    }
+
+    /// The owner's labels below the origin, in wire form without a final zero; empty at the apex.
+    pub fn labels(self) -> &'z [u8] {
+        self.labels
+    }
+
+    /// The owner.
+    pub fn owner(self) -> Name {
+        self.owner_into(&mut [0; MAX_NAME]).to_owned()
+    }
+
+    /// The owner's length in wire form, in octets.
+    pub(crate) fn owner_len(self) -> usize {
+        self.labels.len() + self.origin.len()
+    }
+
+    /// The owner, written into a buffer.
+    pub(crate) fn owner_into(self, wire: &mut [u8; MAX_NAME]) -> NameRef<'_> {
+        let (labels, len) = (self.labels.len(), self.owner_len());
+        wire[..labels].copy_from_slice(self.labels);
+        wire[labels..len].copy_from_slice(self.origin.as_wire());
+        // Labels below an origin, and the origin: a whole name.
+        NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
+    }
+
+    /// The RRsets, in the order in which their types were added.
+    pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> + Clone {
+        let mut rest = &self.sets[2..];
+        (0..u16_at(self.sets, 0)).map(move |_| {
+            let (set, after) = Rrset::read(rest);
+            rest = after;
+            set
+        })
+    }
+
+    /// The RRset of a type.
+    #[inline]
+    pub fn rrset(self, rtype: Rtype) -> Option<Rrset<'z>> {
+        self.rrsets().find(|set| set.rtype == rtype)
+    }
+
+    /// Whether a zone cut lies here (RFC 1034 4.2).
+    pub fn is_cut(self) -> bool {
+        self.flags & flag::CUT != 0
+    }
+
+    /// Whether these are its labels, case aside.
+    #[inline]
+    pub(super) fn is_named(self, labels: &[u8]) -> bool {
+        self.labels.eq_ignore_ascii_case(labels)
+    }
+
+    /// Whether labels below the same origin are at or below this name.
+    pub(crate) fn is_above(self, labels: &[u8]) -> bool {
+        let mut at = 0;
+        while at < labels.len() && labels.len() - at > self.labels.len() {
+            at += 1 + usize::from(labels[at]);
+        }
+        labels.get(at..).is_some_and(|labels| self.is_named(labels))
+    }
+
+    /// The order of the two owners in one zone (RFC 4034 6.1).
+    pub(super) fn canonical_cmp(self, other: Node<'_>) -> Ordering {
+        Key::of(self.labels).view().order(Key::of(other.labels).view())
+    }
+
+    /// Octets of the whole entry.
+    pub(super) fn octets(self) -> usize {
+        let sets: usize = self.rrsets().map(|set| SET_HEADER + set.records.len()).sum();
+        1 + self.labels.len() + 2 + sets
+    }
+}
+
+impl PartialEq for Node<'_> {
+    /// Same owner, same RRsets in the same order; names inside RDATA compared with case.
+    fn eq(&self, other: &Node<'_>) -> bool {
+        let (mine, theirs) = (self.octets(), other.octets());
+        self.is_named(other.labels)
+            && mine == theirs
+            && self.sets[..mine - 1 - self.labels.len()] == other.sets[..theirs - 1 - other.labels.len()]
+    }
+}
+
+impl<'z> Rrset<'z> {
+    #[inline]
+    fn read(octets: &'z [u8]) -> (Rrset<'z>, &'z [u8]) {
+        let (header, rest) = octets.split_at(SET_HEADER);
+        let (records, rest) = rest.split_at(u32_at(header, 8) as usize);
+        let set = Rrset { rtype: Rtype(u16_at(header, 0)), count: u16_at(header, 2), ttl: u32_at(header, 4), records };
+        (set, rest)
+    }
+
+    /// How many records, at least one.
+    #[allow(clippy::len_without_is_empty)] // An RRset is never empty.
+    pub fn len(self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// The RDATA of each record in wire form, names uncompressed.
+    #[inline]
+    pub fn rdatas(self) -> impl Iterator<Item = &'z [u8]> + Clone {
+        let mut rest = self.records;
+        (0..self.count).map(move |_| {
+            let (length, after) = rest.split_at(2);
+            let (rdata, after) = after.split_at(usize::from(u16::from_be_bytes([length[0], length[1]])));
+            rest = after;
+            rdata
+        })
+    }
+
+    /// The records as stored: RDLENGTH and RDATA, one after the other.
+    pub(crate) fn records(self) -> &'z [u8] {
+        self.records
+    }
+}
+
+#[inline]
+fn u16_at(octets: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([octets[at], octets[at + 1]])
+}
+
+#[inline]
+fn u32_at(octets: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+}
+
+/// An entry under change. One draft is reused for name after name, so a bulk load allocates only when it grows.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) labels: Vec<u8>,
+    sets: Vec<SetDraft>,
+    /// How many of `sets` are in use; the others are kept for their buffers.
+    live: usize,
+}
+
+#[derive(Default)]
+struct SetDraft {
+    rtype: u16,
+    ttl: u32,
+    count: u16,
+    records: Vec<u8>,
+    /// The canonical RDATA of a large set, so that a duplicate is found without comparing with each.
+    seen: HashSet<Box<[u8]>>,
+}
+
+/// Sets up to this size are compared record by record.
+const SMALL_SET: u16 = 32;
+
+/// What became of a record that was added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Added {
+    /// It is new.
+    New,
+    /// It is new, but its RRset has another TTL, which holds (RFC 2181 5.2).
+    OtherTtl(u32),
+    /// The RRset has it already.
+    Duplicate,
+    /// The RRset holds 65,535 records, the most there can be.
+    Full,
+}
+
+impl Draft {
+    pub(super) fn start(&mut self, labels: &[u8]) {
+        self.labels.clear();
+        self.labels.extend_from_slice(labels);
+        self.live = 0;
+    }
+
+    /// Starts from an entry that exists.
+    pub(super) fn load(&mut self, node: Node<'_>) {
+        self.start(node.labels);
+        for set in node.rrsets() {
+            let draft = self.fresh_set(set.rtype, set.ttl);
+            draft.count = set.count;
+            draft.records.extend_from_slice(set.records);
+            if set.count > SMALL_SET {
+                draft.seen = set.rdatas().map(|rdata| canonical(set.rtype, rdata)).collect();
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Added {
+        let set = match self.position(rtype) {
+            Some(index) => &mut self.sets[index],
+            None => self.fresh_set(rtype, ttl),
+        };
+        if set.count == u16::MAX {
+            return Added::Full;
+        }
+        if set.holds(rdata) {
+            return Added::Duplicate;
+        }
+        set.push(rdata);
+        if set.ttl == ttl { Added::New } else { Added::OtherTtl(set.ttl) }
+    }
+
+    /// Removes an RRset; gives how many records it had.
+    pub(super) fn remove(&mut self, rtype: Rtype) -> usize {
+        let Some(index) = self.position(rtype) else { return 0 };
+        self.live -= 1;
+        self.sets[index..=self.live].rotate_left(1);
+        usize::from(self.sets[self.live].count)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    pub(super) fn records(&self) -> usize {
+        self.sets[..self.live].iter().map(|set| usize::from(set.count)).sum()
+    }
+
+    /// The word of the entry's leaf.
+    pub(super) fn flags(&self) -> u32 {
+        let cut = !self.labels.is_empty() && self.position(Rtype::NS).is_some();
+        let dname = self.position(Rtype::DNAME).is_some();
+        u32::from(cut) * flag::CUT | u32::from(dname) * flag::DNAME
+    }
+
+    /// Appends the entry as it is stored.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.push(self.labels.len() as u8);
+        out.extend_from_slice(&self.labels);
+        out.extend_from_slice(&(self.live as u16).to_le_bytes());
+        for set in &self.sets[..self.live] {
+            out.extend_from_slice(&set.rtype.to_le_bytes());
+            out.extend_from_slice(&set.count.to_le_bytes());
+            out.extend_from_slice(&set.ttl.to_le_bytes());
+            out.extend_from_slice(&(set.records.len() as u32).to_le_bytes());
+            out.extend_from_slice(&set.records);
+        }
+    }
+
+    fn position(&self, rtype: Rtype) -> Option<usize> {
+        self.sets[..self.live].iter().position(|set| set.rtype == rtype.0)
+    }
+
+    fn fresh_set(&mut self, rtype: Rtype, ttl: u32) -> &mut SetDraft {
+        if self.live == self.sets.len() {
+            self.sets.push(SetDraft::default());
+        }
+        let set = &mut self.sets[self.live];
+        self.live += 1;
+        (set.rtype, set.ttl, set.count) = (rtype.0, ttl, 0);
+        set.records.clear();
+        set.seen.clear();
+        set
+    }
+}
+
+impl SetDraft {
+    fn as_rrset(&self) -> Rrset<'_> {
+        Rrset { rtype: Rtype(self.rtype), ttl: self.ttl, count: self.count, records: &self.records }
+    }
+
+    fn holds(&mut self, rdata: &[u8]) -> bool {
+        let rtype = Rtype(self.rtype);
+        if self.count <= SMALL_SET {
+            return self.as_rrset().rdatas().any(|other| same_rdata(rtype, other, rdata));
+        }
+        if self.seen.is_empty() {
+            self.seen = self.as_rrset().rdatas().map(|other| canonical(rtype, other)).collect();
+        }
+        !self.seen.insert(canonical(rtype, rdata))
+    }
+
+    fn push(&mut self, rdata: &[u8]) {
+        self.records.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+        self.records.extend_from_slice(rdata);
+        self.count += 1;
+    }
+}
+
+/// Whether two records of a type are one and the same (RFC 2181 5, RFC 4034 6.2).
+fn same_rdata(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
+    a == b || (a.eq_ignore_ascii_case(b) && canonical(rtype, a) == canonical(rtype, b))
+}
+
+fn canonical(rtype: Rtype, rdata: &[u8]) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(rdata.len());
+    zonefmt::rdata::canonical(rtype, rdata, &mut out);
+    out.into()
+}

@@ -1,0 +1,100 @@
+//! From a name to what the zone says of it: RFC 1034 4.3.2 step 3, with RFC 4592 for wildcards and RFC 6672 for DNAME.
+
+use super::{
+    Key, KeyRef, Leaf, Node, ZoneData,
+    entry::flag::{CUT, DNAME},
+};
+
+/// A name below an origin, prepared for lookups.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// The labels below the origin in wire form.
+    pub(crate) labels: &'a [u8],
+    /// The same as a key.
+    pub(crate) key: KeyRef<'a>,
+}
+
+/// What a lookup does with cuts and DNAMEs above the name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    /// Stops at the first: what lies below is not the zone's to answer.
+    Respect,
+    /// Looks beyond them, for glue.
+    Ignore,
+}
+
+/// What a zone says of a name.
+#[derive(Clone, Copy)]
+pub(crate) enum Found<'z> {
+    /// The name has data. It may itself be a cut: [`Node::is_cut`].
+    Exact(Node<'z>),
+    /// The name does not exist, but a wildcard covers it.
+    Wildcard(Node<'z>),
+    /// The name lies below a zone cut.
+    Delegation(Node<'z>),
+    /// The name lies below a DNAME.
+    Dname(Node<'z>),
+    /// The name has no data, but names below it have; or a wildcard of that kind covers it.
+    Ent,
+    /// No such name.
+    NoName,
+}
+
+impl ZoneData {
+    /// Finds what the zone says of a name at or below its origin.
+    pub(crate) fn find(&self, target: Target<'_>, cuts: Cuts) -> Found<'_> {
+        let mut crossing: Option<(usize, Leaf)> = None;
+        let descent = self.0.trie.descend(target.key, |at, leaf| {
+            if leaf.word & (CUT | DNAME) != 0 && crossing.is_none() && cuts == Cuts::Respect {
+                crossing = Some((at, leaf));
+            }
+        });
+        let Some(descent) = descent else { return Found::NoName };
+        let nearest = self.read(descent.leaf);
+        let exact = descent.followed && nearest.is_named(target.labels);
+        if exact && crossing.is_none() {
+            return Found::Exact(nearest);
+        }
+        let (agreed, nearest_ends) = if exact { (target.key.len(), false) } else { agreement(target.key, nearest) };
+        let crossing = crossing.filter(|&(at, _)| at <= agreed).or_else(|| {
+            // Where nothing branches off below a crossing, none was passed.
+            let crosses = nearest_ends && cuts == Cuts::Respect && descent.leaf.word & (CUT | DNAME) != 0;
+            crosses.then_some((agreed, descent.leaf))
+        });
+        match crossing.map(|(_, leaf)| self.read(leaf)) {
+            Some(node) if node.is_cut() => Found::Delegation(node),
+            Some(node) => Found::Dname(node),
+            None if agreed == target.key.len() => Found::Ent,
+            None => self.synthesize(target.key, agreed),
+        }
+    }
+
+    /// The data at exactly this name.
+    pub(super) fn at(&self, target: Target<'_>) -> Option<Node<'_>> {
+        let descent = self.0.trie.descend(target.key, |_, _| ())?;
+        let node = self.read(descent.leaf);
+        (descent.followed && node.is_named(target.labels)).then_some(node)
+    }
+
+    /// Looks for a wildcard below the closest encloser of a name that does not exist.
+    fn synthesize(&self, key: KeyRef<'_>, agreed: usize) -> Found<'_> {
+        let boundary = key.boundary_before(agreed);
+        let wildcard = Key::wildcard_below(key.above(boundary));
+        let Some(descent) = self.0.trie.descend(wildcard.view(), |_, _| ()) else {
+            return Found::NoName;
+        };
+        let nearest = self.read(descent.leaf);
+        match agreement(wildcard.view(), nearest) {
+            (agreed, _) if agreed < wildcard.view().len() => Found::NoName,
+            (_, false) => Found::Ent,
+            (_, true) => Found::Wildcard(nearest),
+        }
+    }
+}
+
+/// How far a key agrees with the key of a node, and whether the node's ends there.
+fn agreement(key: KeyRef<'_>, node: Node<'_>) -> (usize, bool) {
+    let own = Key::of(node.labels());
+    let agreed = key.mismatch(own.view()).unwrap_or(key.len());
+    (agreed, own.view().len() == agreed)
+}

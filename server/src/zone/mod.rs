@@ -1,0 +1,133 @@
+//! The data of one zone: names in canonical order, each with its RRsets. Persistent: a change makes a new version that
+//! shares all but the changed path with the old one, which its readers go on reading.
+//!
+//! * [`trie`]: the index of names; [`key`]: a name as the trie sees it; [`arena`]: where both the trie's nodes and the
+//!   entries live.
+//! * [`entry`]: what is stored for a name.
+//! * [`find`]: RFC 1034 4.3.2 step 3, from a name to what the zone says of it.
+//! * [`edit`]: changes, from one record to a whole zone; [`diff`]: what differs between two versions.
+//!
+//! The data knows nothing of views, access, keys or journals.
+
+mod arena;
+mod diff;
+mod edit;
+mod entry;
+mod find;
+mod key;
+mod trie;
+
+#[cfg(test)]
+mod tests;
+
+pub use diff::{Difference, Differences};
+pub use edit::{Edit, EditError};
+pub use entry::{Added, Node, Rrset};
+pub(crate) use find::{Cuts, Found, Target};
+pub(crate) use key::{Key, KeyRef};
+pub(crate) use trie::{Descent, Leaf, Trie, TrieEdit};
+
+use arena::{Arena, Ref};
+use std::sync::Arc;
+use zonefmt::{Name, NameRef, Rtype, Serial};
+
+/// A version of a zone's data; cheap to clone.
+#[derive(Clone)]
+pub struct ZoneData(Arc<Version>);
+
+struct Version {
+    origin: Name,
+    trie: Trie,
+    entries: Arena<u8>,
+    apex: Option<Leaf>,
+    names: usize,
+    records: usize,
+}
+
+impl ZoneData {
+    /// A zone without records.
+    pub fn new(origin: Name) -> ZoneData {
+        let version = Version { origin, trie: Trie::new(), entries: Arena::new(), apex: None, names: 0, records: 0 };
+        ZoneData(Arc::new(version))
+    }
+
+    /// The name of the apex.
+    pub fn origin(&self) -> NameRef<'_> {
+        self.0.origin.as_ref()
+    }
+
+    /// The data of the apex; `None` while the zone has none.
+    pub fn apex(&self) -> Option<Node<'_>> {
+        self.0.apex.map(|leaf| self.read(leaf))
+    }
+
+    /// The SOA's serial (RFC 1035 3.3.13); `None` without a SOA.
+    pub fn serial(&self) -> Option<Serial> {
+        let soa = self.apex()?.rrset(Rtype::SOA)?.rdatas().next()?;
+        let at = soa.len().checked_sub(20)?;
+        soa.get(at..at + 4).and_then(|octets| octets.try_into().ok()).map(|octets| Serial(u32::from_be_bytes(octets)))
+    }
+
+    /// The data at exactly this name, whatever lies above it; `None` outside the zone too.
+    pub fn node(&self, owner: NameRef<'_>) -> Option<Node<'_>> {
+        let labels = owner.strip_suffix(self.origin())?;
+        self.at(Target { labels, key: Key::of(labels).view() })
+    }
+
+    /// The RRset at exactly this name, whatever lies above it.
+    pub fn rrset(&self, owner: NameRef<'_>, rtype: Rtype) -> Option<Rrset<'_>> {
+        self.node(owner)?.rrset(rtype)
+    }
+
+    /// Every name that has data, in canonical order, the apex first.
+    pub fn iter(&self) -> impl Iterator<Item = Node<'_>> {
+        self.0.trie.iter().map(|leaf| self.read(leaf))
+    }
+
+    /// How many names have data.
+    pub fn names(&self) -> usize {
+        self.0.names
+    }
+
+    /// How many records there are.
+    pub fn records(&self) -> usize {
+        self.0.records
+    }
+
+    /// Opens it for changes; this version stays as it is.
+    pub fn edit(&self) -> Edit {
+        Edit::open(self)
+    }
+
+    /// What must change to make `self` into `newer`, name by name in canonical order.
+    pub fn differences<'a>(&'a self, newer: &'a ZoneData) -> Differences<'a> {
+        Differences::between(self, newer)
+    }
+
+    /// `newer`'s content as a version of `self`, sharing all that did not change.
+    #[must_use]
+    pub fn updated_to(&self, newer: &ZoneData) -> ZoneData {
+        let mut edit = self.edit();
+        for difference in self.differences(newer) {
+            edit.apply(difference);
+        }
+        edit.commit()
+    }
+
+    /// Octets of data and index, dead ones included.
+    pub fn octets(&self) -> usize {
+        self.0.entries.octets() + self.0.trie.octets()
+    }
+
+    /// The entry of a leaf.
+    #[inline]
+    fn read(&self, leaf: Leaf) -> Node<'_> {
+        Node::read(self.0.origin.as_ref(), self.0.entries.tail(Ref(leaf.to)), leaf)
+    }
+}
+
+impl std::fmt::Debug for ZoneData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} names, {} records)", self.0.origin, self.0.names, self.0.records)
+    }
+}

@@ -1,0 +1,236 @@
+//! The zone's data against a naive one: sorted maps, searched from end to end.
+
+use super::{Cuts, Edit, Found, Key, Target, ZoneData};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use zonefmt::{Name, NameRef, Rtype};
+
+type Sets = BTreeMap<u16, (u32, Vec<Vec<u8>>)>;
+type Naive = BTreeMap<Name, Sets>;
+
+#[derive(Clone, Debug)]
+enum Change {
+    Add(Name, u16, u32, Vec<u8>),
+    Remove(Name, u16),
+    Replace(Name, u16, u32, Vec<Vec<u8>>),
+    Commit,
+}
+
+const TYPES: [u16; 4] = [1, 2, 16, 39];
+
+fn origin() -> Name {
+    Name::from_ascii("b.Test").unwrap()
+}
+
+/// Few labels, so that names collide, enclose and neighbour each other; octets of every kind among them.
+fn name() -> impl Strategy<Value = Name> {
+    let label = prop::sample::select(vec![
+        "a", "A", "b", "ab", "aa", "*", "-", "_x", "\\000", "\\255", "\\200", "[", "z0", "0", "a\\001b",
+    ]);
+    prop::collection::vec(label, 0..4).prop_map(|labels| {
+        let text = labels.join(".");
+        Name::parse(if text.is_empty() { b"@" } else { text.as_bytes() }, origin().as_ref()).unwrap()
+    })
+}
+
+fn rdata(rtype: u16) -> BoxedStrategy<Vec<u8>> {
+    match rtype {
+        1 => (0..3_u8).prop_map(|n| vec![10, 0, 0, n]).boxed(),
+        16 => prop::sample::select(vec![b"\x01a".to_vec(), b"\x01A".to_vec(), b"\x00".to_vec()]).boxed(),
+        _ => prop::sample::select(vec![b"\x01n\x00".to_vec(), b"\x01N\x00".to_vec(), b"\x01m\x00".to_vec()]).boxed(),
+    }
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let typed = || (name(), prop::sample::select(TYPES.to_vec()));
+    let add = typed().prop_flat_map(|(n, t)| (Just(n), Just(t), 0..3_u32, rdata(t)));
+    let replace = typed().prop_flat_map(|(n, t)| (Just(n), Just(t), 0..3_u32, prop::collection::vec(rdata(t), 0..3)));
+    prop_oneof![
+        6 => add.prop_map(|(n, t, ttl, r)| Change::Add(n, t, ttl, r)),
+        2 => typed().prop_map(|(n, t)| Change::Remove(n, t)),
+        1 => replace.prop_map(|(n, t, ttl, r)| Change::Replace(n, t, ttl, r)),
+        1 => Just(Change::Commit),
+    ]
+}
+
+/// Type 16 keeps case; in the others a name's case does not count.
+fn same(rtype: u16, a: &[u8], b: &[u8]) -> bool {
+    if rtype == 16 { a == b } else { a.eq_ignore_ascii_case(b) }
+}
+
+fn naive_add(naive: &mut Naive, owner: &Name, rtype: u16, ttl: u32, rdata: &[u8]) {
+    let set = naive.entry(owner.clone()).or_default().entry(rtype).or_insert((ttl, Vec::new()));
+    if !set.1.iter().any(|other| same(rtype, other, rdata)) {
+        set.1.push(rdata.to_vec());
+    }
+}
+
+fn naive_remove(naive: &mut Naive, owner: &Name, rtype: u16) {
+    if let Some(sets) = naive.get_mut(owner) {
+        sets.remove(&rtype);
+        if sets.is_empty() {
+            naive.remove(owner);
+        }
+    }
+}
+
+fn change_both(edit: &mut Edit, naive: &mut Naive, change: &Change) {
+    match change {
+        Change::Add(owner, rtype, ttl, rdata) => {
+            edit.add(owner.as_ref(), Rtype(*rtype), *ttl, rdata).unwrap();
+            naive_add(naive, owner, *rtype, *ttl, rdata);
+        }
+        Change::Remove(owner, rtype) => {
+            edit.remove(owner.as_ref(), Rtype(*rtype)).unwrap();
+            naive_remove(naive, owner, *rtype);
+        }
+        Change::Replace(owner, rtype, ttl, rdatas) => {
+            edit.replace(owner.as_ref(), Rtype(*rtype), *ttl, rdatas.iter().map(Vec::as_slice)).unwrap();
+            naive_remove(naive, owner, *rtype);
+            for rdata in rdatas {
+                naive_add(naive, owner, *rtype, *ttl, rdata);
+            }
+        }
+        Change::Commit => {}
+    }
+}
+
+fn content(zone: &ZoneData) -> Vec<(Name, Sets)> {
+    let sets = |node: super::Node<'_>| {
+        node.rrsets().map(|s| (s.rtype.0, (s.ttl, s.rdatas().map(<[u8]>::to_vec).collect()))).collect()
+    };
+    zone.iter().map(|node| (node.owner(), sets(node))).collect()
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum Says {
+    Exact(Name),
+    Wildcard(Name),
+    Delegation(Name),
+    Dname(Name),
+    Ent,
+    NoName,
+}
+
+fn says(zone: &ZoneData, name: NameRef<'_>, cuts: Cuts) -> Says {
+    let labels = name.strip_suffix(zone.origin()).unwrap();
+    match zone.find(Target { labels, key: Key::of(labels).view() }, cuts) {
+        Found::Exact(node) => Says::Exact(node.owner()),
+        Found::Wildcard(node) => Says::Wildcard(node.owner()),
+        Found::Delegation(node) => Says::Delegation(node.owner()),
+        Found::Dname(node) => Says::Dname(node.owner()),
+        Found::Ent => Says::Ent,
+        Found::NoName => Says::NoName,
+    }
+}
+
+fn naive_says(naive: &Naive, name: &Name, cuts: Cuts) -> Says {
+    let apex = origin().as_ref().label_count();
+    let depth = name.as_ref().label_count();
+    if cuts == Cuts::Respect {
+        for labels in apex..depth {
+            let ancestor = name.as_ref().suffix(labels).to_owned();
+            let has = |rtype: u16| naive.get(&ancestor).is_some_and(|sets| sets.contains_key(&rtype));
+            if labels > apex && has(2) {
+                return Says::Delegation(ancestor);
+            }
+            if has(39) {
+                return Says::Dname(ancestor);
+            }
+        }
+    }
+    let exists = |name: NameRef<'_>| naive.keys().any(|owner| owner.as_ref().is_at_or_below(name));
+    if naive.contains_key(name) {
+        return Says::Exact(name.clone());
+    }
+    if exists(name.as_ref()) {
+        return Says::Ent;
+    }
+    let encloser = (apex..depth).rev().map(|labels| name.as_ref().suffix(labels)).find(|name| exists(*name));
+    let Some(wildcard) = encloser.map(|name| name.prepend(b"\x01*").unwrap()) else { return Says::NoName };
+    match (naive.contains_key(&wildcard), exists(wildcard.as_ref())) {
+        (true, _) => Says::Wildcard(wildcard),
+        (false, true) => Says::Ent,
+        (false, false) => Says::NoName,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn data_is_what_a_naive_map_holds(changes in prop::collection::vec(change(), 0..60), asked in prop::collection::vec(name(), 1..20)) {
+        let mut naive = Naive::new();
+        let mut versions: Vec<(ZoneData, Naive)> = vec![(ZoneData::new(origin()), Naive::new())];
+        let mut edit = versions[0].0.edit();
+        for change in &changes {
+            change_both(&mut edit, &mut naive, change);
+            if matches!(change, Change::Commit) {
+                let zone = edit.commit();
+                edit = zone.edit();
+                versions.push((zone, naive.clone()));
+            }
+        }
+        versions.push((edit.commit(), naive));
+        for (zone, naive) in &versions {
+            prop_assert_eq!(content(zone), naive.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(zone.names(), naive.len());
+            prop_assert_eq!(zone.records(), naive.values().flat_map(BTreeMap::values).map(|set| set.1.len()).sum::<usize>());
+            prop_assert_eq!(zone.apex().is_some(), naive.contains_key(&origin()));
+            for name in &asked {
+                for cuts in [Cuts::Respect, Cuts::Ignore] {
+                    // An empty zone's apex is no name that encloses anything.
+                    if !naive.is_empty() {
+                        prop_assert_eq!(says(zone, name.as_ref(), cuts), naive_says(naive, name, cuts), "{:?}", name);
+                    }
+                }
+            }
+        }
+        let (first, last) = (&versions[0].0, &versions[versions.len() - 1].0);
+        for (old, new) in [(first, last), (last, first), (&versions[versions.len() / 2].0, last)] {
+            prop_assert_eq!(content(&old.updated_to(new)), content(new));
+            prop_assert_eq!(new.differences(new).count(), 0);
+        }
+    }
+}
+
+#[test]
+fn large_rrsets_drop_duplicates() {
+    let mut edit = ZoneData::new(origin()).edit();
+    for round in 0..2 {
+        for n in 0..2000_u16 {
+            let [a, b] = n.to_be_bytes();
+            let added = edit.add(origin().as_ref(), Rtype::A, 1, &[10, 0, a, b]).unwrap();
+            assert_eq!(added == super::Added::Duplicate, round == 1);
+        }
+        edit = edit.commit().edit();
+    }
+    assert_eq!(edit.commit().records(), 2000);
+}
+
+#[test]
+fn deep_and_long_names_are_found() {
+    let deepest = Name::from_ascii("a.".repeat(127)).unwrap();
+    let longest =
+        Name::from_ascii(["\\001".repeat(63), "\\002".repeat(63), "\\003".repeat(63), "\\004".repeat(61)].join("."))
+            .unwrap();
+    let mut edit = ZoneData::new(Name::root()).edit();
+    for name in [&deepest, &longest] {
+        edit.add(name.as_ref(), Rtype::A, 1, &[10, 0, 0, 1]).unwrap();
+    }
+    let zone = edit.commit();
+    for name in [&deepest, &longest] {
+        assert_eq!(says(&zone, name.as_ref(), Cuts::Respect), Says::Exact(name.clone()));
+        assert_eq!(says(&zone, name.as_ref().parent().unwrap(), Cuts::Respect), Says::Ent);
+    }
+}
+
+#[test]
+fn out_of_zone_data_is_refused() {
+    let mut edit = ZoneData::new(origin()).edit();
+    for name in ["test", "ab.test", "b.tes", "."] {
+        let name = Name::from_ascii(name).unwrap();
+        assert_eq!(edit.add(name.as_ref(), Rtype::A, 1, &[1, 2, 3, 4]), Err(super::EditError::OutOfZone));
+    }
+    assert_eq!(edit.add(origin().as_ref(), Rtype::ANY, 1, &[]), Err(super::EditError::MetaType));
+}

@@ -1,0 +1,300 @@
+//! What is served: every zone by its origin, and the one snapshot of it all that workers answer from.
+//!
+//! A snapshot never changes; a change makes the next one, which shares all but a path of the map, and publishing swaps the
+//! two. Readers take the newest once a batch and never wait. Versions that nobody reads any more are dropped by a thread of
+//! their own, so that no worker pays for freeing a large zone.
+
+use crate::{
+    settings::{ServerSettings, ZoneSettings},
+    zone::{Descent, Key, KeyRef, Leaf, Trie, TrieEdit, ZoneData},
+};
+use arc_swap::ArcSwap;
+use std::{
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+use zonefmt::{Name, NameRef};
+
+/// A zone as it is served.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// The name of its apex.
+    pub origin: Name,
+    /// How it is served; shared by all zones with the same settings.
+    pub settings: Arc<ZoneSettings>,
+    /// Its data, if it can be served.
+    pub state: ZoneState,
+}
+
+/// Whether a zone has data to answer from.
+#[derive(Clone, Debug)]
+pub enum ZoneState {
+    /// It should be here and is not: SERVFAIL, never another zone's answer.
+    NotLoaded,
+    /// It is served.
+    Loaded(ZoneData),
+    /// A secondary's copy that is too old to be served (RFC 1035 3.3.13, EXPIRE).
+    Expired,
+}
+
+impl Zone {
+    /// Its data, if it is served.
+    pub fn data(&self) -> Option<&ZoneData> {
+        match &self.state {
+            ZoneState::Loaded(data) => Some(data),
+            ZoneState::NotLoaded | ZoneState::Expired => None,
+        }
+    }
+}
+
+/// Zones by origin; persistent, and cheap to clone.
+#[derive(Clone)]
+pub struct ZoneMap {
+    /// A leaf refers to a slot and carries the length of the origin's key.
+    trie: Trie,
+    /// The zones, without gaps.
+    slots: Arc<[Page]>,
+    len: usize,
+}
+
+/// Slots that are copied together when one of them changes.
+type Page = Arc<[Option<Arc<Zone>>]>;
+
+const PAGE: usize = 256;
+
+/// A zone that encloses a name, and how much of the name's key is the origin's.
+#[derive(Clone, Copy)]
+pub(crate) struct Enclosing<'s> {
+    pub(crate) zone: &'s Zone,
+    pub(crate) origin_key: usize,
+}
+
+impl ZoneMap {
+    /// Without zones.
+    pub fn new() -> ZoneMap {
+        ZoneMap { trie: Trie::new(), slots: Arc::new([]), len: 0 }
+    }
+
+    /// The zone of this origin.
+    pub fn get(&self, origin: NameRef<'_>) -> Option<&Arc<Zone>> {
+        let descent = self.trie.descend(Key::of(origin.as_wire()).view(), |_, _| ())?;
+        let zone = self.slot(descent.leaf);
+        (descent.followed && zone.origin.as_ref() == origin).then_some(zone)
+    }
+
+    /// The zone that a name belongs to: the one with the longest matching origin (RFC 1034 4.3.2 step 2). `strictly`: an
+    /// origin equal to the name does not count; the parent's side of a cut is wanted (RFC 4035 3.1.4.1).
+    #[inline]
+    pub(crate) fn enclosing(&self, name: NameRef<'_>, key: KeyRef<'_>, strictly: bool) -> Option<Enclosing<'_>> {
+        let mut passed = None;
+        let descent = self.trie.descend(key, |_, leaf| passed = Some(leaf))?;
+        let encloses = |leaf: Leaf| {
+            let origin = self.slot(leaf).origin.as_ref();
+            name.is_at_or_below(origin) && !(strictly && name.len() == origin.len())
+        };
+        let found = Some(descent.leaf).filter(|&leaf| encloses(leaf)).or(passed.filter(|&leaf| encloses(leaf)));
+        found
+            .or_else(|| self.passed_before_parting(key, descent.leaf).filter(|&leaf| encloses(leaf)))
+            .map(|leaf| Enclosing { zone: self.slot(leaf), origin_key: leaf.word as usize })
+    }
+
+    /// The deepest origin on a key's way that lies before the key parts from the leaf where its descent ended.
+    fn passed_before_parting(&self, key: KeyRef<'_>, end: Leaf) -> Option<Leaf> {
+        let parting = key.mismatch(Key::of(self.slot(end).origin.as_ref().as_wire()).view())?;
+        let mut passed = None;
+        self.trie.descend(key, |at, leaf| {
+            if at <= parting {
+                passed = Some(leaf);
+            }
+        });
+        passed
+    }
+
+    /// Puts zones in, replaces or (with `None`) removes them. Clones of the map are not touched.
+    pub fn update(&mut self, changes: impl IntoIterator<Item = (Name, Option<Arc<Zone>>)>) {
+        let mut edit = MapEdit { trie: self.trie.edit(), pages: self.slots.to_vec(), len: self.len };
+        for (origin, zone) in changes {
+            match zone {
+                Some(zone) => edit.put(zone),
+                None => edit.remove(origin.as_ref()),
+            }
+        }
+        *self = ZoneMap { trie: edit.trie.commit(), slots: edit.pages.into(), len: edit.len };
+    }
+
+    /// Every zone, in canonical order of origins.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.trie.iter().map(|leaf| self.slot(leaf))
+    }
+
+    /// How many zones there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[inline]
+    fn slot(&self, leaf: Leaf) -> &Arc<Zone> {
+        slot(&self.slots, leaf.to)
+    }
+}
+
+impl Default for ZoneMap {
+    fn default() -> ZoneMap {
+        ZoneMap::new()
+    }
+}
+
+/// Of two zones with one origin the later one holds.
+impl FromIterator<Arc<Zone>> for ZoneMap {
+    fn from_iter<I: IntoIterator<Item = Arc<Zone>>>(zones: I) -> ZoneMap {
+        let mut map = ZoneMap::new();
+        map.update(zones.into_iter().map(|zone| (zone.origin.clone(), Some(zone))));
+        map
+    }
+}
+
+fn slot(pages: &[Page], slot: u32) -> &Arc<Zone> {
+    let slot = slot as usize;
+    // Leaves refer to slots below `len` only, and those are filled.
+    pages[slot / PAGE][slot % PAGE].as_ref().expect("a leaf's slot holds its zone")
+}
+
+struct MapEdit {
+    trie: TrieEdit,
+    pages: Vec<Page>,
+    len: usize,
+}
+
+impl MapEdit {
+    fn put(&mut self, zone: Arc<Zone>) {
+        let key = Key::of(zone.origin.as_ref().as_wire());
+        let descent = self.trie.descend(key.view());
+        if let Some(leaf) = self.leaf_of(zone.origin.as_ref(), descent.as_ref()) {
+            return self.set_slot(leaf.to as usize, Some(zone));
+        }
+        let leaf = Leaf { to: self.len as u32, word: key.view().len() as u32 };
+        match descent {
+            None => self.trie.insert(key.view(), leaf, None),
+            Some(Descent { leaf: nearest, .. }) => {
+                let nearest = Key::of(slot(&self.pages, nearest.to).origin.as_ref().as_wire());
+                self.trie.insert(key.view(), leaf, Some(nearest.view()));
+            }
+        }
+        if self.len == self.pages.len() * PAGE {
+            self.pages.push(vec![None; PAGE].into());
+        }
+        self.set_slot(self.len, Some(zone));
+        self.len += 1;
+    }
+
+    /// Removes a zone; the last one takes its slot.
+    fn remove(&mut self, origin: NameRef<'_>) {
+        let key = Key::of(origin.as_wire());
+        let descent = self.trie.descend(key.view());
+        let Some(leaf) = self.leaf_of(origin, descent.as_ref()) else { return };
+        self.trie.remove(key.view());
+        self.len -= 1;
+        if leaf.to as usize != self.len {
+            let last = Arc::clone(slot(&self.pages, self.len as u32));
+            let key = Key::of(last.origin.as_ref().as_wire());
+            self.trie.replace(key.view(), Leaf { to: leaf.to, word: key.view().len() as u32 });
+            self.set_slot(leaf.to as usize, Some(last));
+        }
+        self.set_slot(self.len, None);
+    }
+
+    fn leaf_of(&self, origin: NameRef<'_>, descent: Option<&Descent>) -> Option<Leaf> {
+        let leaf = descent.filter(|descent| descent.followed)?.leaf;
+        (slot(&self.pages, leaf.to).origin.as_ref() == origin).then_some(leaf)
+    }
+
+    fn set_slot(&mut self, slot: usize, zone: Option<Arc<Zone>>) {
+        Arc::make_mut(&mut self.pages[slot / PAGE])[slot % PAGE] = zone;
+    }
+}
+
+/// All that workers answer from, at one moment.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// What holds for the whole server.
+    pub settings: Arc<ServerSettings>,
+    /// Class IN.
+    pub zones: ZoneMap,
+    /// Class CH: what the server says of itself (RFC 4892).
+    pub chaos: ZoneMap,
+}
+
+impl Snapshot {
+    /// A snapshot of these zones; class CH comes from the settings.
+    pub fn new(settings: Arc<ServerSettings>, zones: ZoneMap) -> Snapshot {
+        let chaos = crate::chaos::zones(&settings);
+        Snapshot { settings, zones, chaos }
+    }
+}
+
+/// The snapshot that is served now.
+pub struct Published {
+    current: ArcSwap<Snapshot>,
+    retired: mpsc::Sender<Arc<Snapshot>>,
+}
+
+impl Published {
+    /// Publishes a first snapshot.
+    ///
+    /// # Panics
+    /// If no thread can be started.
+    pub fn new(first: Snapshot) -> Published {
+        let (retired, retirees) = mpsc::channel();
+        thread::Builder::new()
+            .name("retire".into())
+            .spawn(move || retire(&retirees))
+            .expect("a process that cannot start a thread cannot serve");
+        Published { current: ArcSwap::from_pointee(first), retired }
+    }
+
+    /// The newest snapshot.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Whether a snapshot is the newest.
+    #[inline]
+    pub fn is_current(&self, snapshot: &Arc<Snapshot>) -> bool {
+        Arc::ptr_eq(&self.current.load(), snapshot)
+    }
+
+    /// Swaps in the next snapshot. One thread at a time may read, change and publish.
+    pub fn publish(&self, next: Snapshot) {
+        let old = self.current.swap(Arc::new(next));
+        // Without its receiver the old one is dropped here: slower, not wrong.
+        let _ = self.retired.send(old);
+    }
+}
+
+/// Drops snapshots once nobody else holds them.
+fn retire(retirees: &mpsc::Receiver<Arc<Snapshot>>) {
+    const LOOK_AGAIN: Duration = Duration::from_millis(20);
+    let mut waiting: Vec<Arc<Snapshot>> = Vec::new();
+    loop {
+        let next = if waiting.is_empty() {
+            retirees.recv().map_err(RecvTimeoutError::from)
+        } else {
+            retirees.recv_timeout(LOOK_AGAIN)
+        };
+        match next {
+            Ok(snapshot) => waiting.push(snapshot),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        waiting.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+}
