@@ -17,6 +17,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::socket::Sockets;
+
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -57,7 +59,8 @@ pub trait Respond: Send + 'static {
 /// What to listen on.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Addresses for UDP and TCP. Port 0 is a free one, the same for both.
+    /// Addresses for UDP and TCP. Port 0 is a free one, the same for both; a wildcard includes the other addresses with
+    /// its port.
     pub addresses: Vec<SocketAddr>,
     /// Threads for each address's UDP, and threads shared by all TCP connections.
     pub workers: NonZeroUsize,
@@ -114,7 +117,7 @@ pub fn start<R: Respond>(
 ) -> Result<Listeners<R>, ListenError> {
     let responder: Arc<dyn Fn() -> R + Send + Sync> = Arc::new(responder);
     let tcp = tcp::Server::start(config.workers, config.tcp.clone(), Arc::clone(&responder))
-        .map_err(ListenError::starting("the TCP runtime"))?;
+        .map_err(|error| ListenError::Start("the TCP runtime", error))?;
     let mut listeners = Listeners { running: HashMap::new(), workers: config.workers, responder, tcp };
     listeners.reconfigure(config)?;
     Ok(listeners)
@@ -150,30 +153,71 @@ impl<R: Respond> Listeners<R> {
     /// workers stays what it was at the start.
     ///
     /// # Errors
-    /// The first address that cannot be bound; the listeners are as before then.
+    /// An address that cannot be bound, or a thread that cannot be started; the listeners are as before then.
     pub fn reconfigure(&mut self, config: &Config) -> Result<(), ListenError> {
-        let mut bound = HashMap::new();
-        for &addr in &config.addresses {
-            if !self.running.contains_key(&addr) && !bound.contains_key(&addr) {
-                bound.insert(addr, socket::bind(addr, self.workers, config.tcp.listen_queue)?);
+        let wanted = distinct(&config.addresses);
+        // A wildcard and an address that it covers exclude each other: the one that goes has to go first.
+        let mut in_the_way: Vec<_> = self.running.keys().copied().collect();
+        in_the_way
+            .retain(|old| !wanted.contains(old) && wanted.iter().any(|new| covers(*new, *old) || covers(*old, *new)));
+        self.running.retain(|addr, _| !in_the_way.contains(addr));
+        match self.listen(&wanted, config.tcp.listen_queue) {
+            Ok(started) => {
+                self.tcp.set_limits(config.tcp.clone());
+                self.running.retain(|addr, _| wanted.contains(addr));
+                self.running.extend(started);
+                Ok(())
+            }
+            Err(error) => {
+                match self.listen(&in_the_way, config.tcp.listen_queue) {
+                    Ok(restarted) => self.running.extend(restarted),
+                    Err(error) => tracing::error!(%error, "an address was lost in a failed reconfiguration"),
+                }
+                Err(error)
             }
         }
-        self.tcp.set_limits(config.tcp.clone());
-        self.running.retain(|addr, _| config.addresses.contains(addr));
-        for (addr, sockets) in bound {
+    }
+
+    /// Binds those of `addresses` that are not running yet, then starts to answer on them.
+    fn listen(&self, addresses: &[SocketAddr], queue: u32) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {
+        let new = addresses.iter().filter(|addr| !self.running.contains_key(addr));
+        let bound: Vec<_> = new
+            .map(|&addr| Ok((addr, socket::bind(addr, self.workers, queue)?)))
+            .collect::<Result<_, ListenError>>()?;
+        let start = |(configured, Sockets { addr, udp, tcp })| {
             let listener = Listener {
-                addr: sockets.addr,
-                _tcp: self.tcp.accept(sockets.tcp, sockets.addr).map_err(ListenError::starting("a TCP listener"))?,
-                _udp: udp::Workers::start(sockets.udp, sockets.addr, &*self.responder)
-                    .map_err(ListenError::starting("a UDP worker"))?,
+                addr,
+                _tcp: self.tcp.accept(tcp, addr).map_err(|error| ListenError::Start("a TCP listener", error))?,
+                _udp: udp::Workers::start(udp, addr, &*self.responder)
+                    .map_err(|error| ListenError::Start("a UDP worker", error))?,
             };
-            self.running.insert(addr, listener);
-        }
-        Ok(())
+            Ok((configured, listener))
+        };
+        bound.into_iter().map(start).collect()
     }
 
     /// Stops answering: the sockets are closed, connections too, and the worker threads have ended.
     pub fn stop(self) {}
+}
+
+/// The addresses without those that are there twice, be it under a wildcard.
+fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut distinct: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
+    for &addr in addresses {
+        if !distinct.contains(&addr) && !addresses.iter().any(|&other| covers(other, addr)) {
+            distinct.push(addr);
+        }
+    }
+    distinct
+}
+
+/// Whether `wildcard` is one, and takes what is sent to `addr`.
+fn covers(wildcard: SocketAddr, addr: SocketAddr) -> bool {
+    wildcard.ip().is_unspecified()
+        && !addr.ip().is_unspecified()
+        && wildcard.is_ipv4() == addr.is_ipv4()
+        && wildcard.port() == addr.port()
+        && addr.port() != 0
 }
 
 /// Why listening failed.
@@ -183,12 +227,6 @@ pub enum ListenError {
     Bind(SocketAddr, Transport, io::Error),
     /// A thread or the runtime could not be started.
     Start(&'static str, io::Error),
-}
-
-impl ListenError {
-    fn starting(what: &'static str) -> impl FnOnce(io::Error) -> ListenError {
-        move |error| ListenError::Start(what, error)
-    }
 }
 
 impl fmt::Display for ListenError {

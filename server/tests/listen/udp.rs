@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::Ordering;
 use std::thread;
 
@@ -162,6 +162,28 @@ fn stops_under_load_and_frees_the_port() {
     let again = config(&[&addr.to_string()], TcpLimits::default());
     let oracle = Oracle::default();
     bindy_server::listen::start(&again, move || oracle.worker()).expect("starts again").stop();
+}
+
+#[test]
+fn reconfigure_goes_from_an_address_to_the_wildcard_and_back() {
+    // A free port below those that the kernel gives to clients, which would be in the wildcard's way.
+    let start = 20_000 + (std::process::id() % 10_000) as u16;
+    let free =
+        |port: &u16| UdpSocket::bind(("0.0.0.0", *port)).is_ok() && TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let port = (start..start + 1000).find(free).expect("a free port");
+    let (one, all) = (format!("127.0.0.2:{port}"), format!("0.0.0.0:{port}"));
+    let addr = one.parse().expect("an address");
+    let mut listeners = listen(&[&one], TcpLimits::default());
+    for addresses in [&[&*all] as &[_], &[&*one], &[&*one, &*all], &[&*one]] {
+        listeners.reconfigure(&config(addresses, TcpLimits::default())).expect("reconfigures");
+        let (bytes, from) = ask(&client("127.0.0.1"), addr, &request(3, ask::ECHO));
+        assert_eq!((reply(&bytes), from), ((3, [ask::ECHO].as_slice()), addr));
+    }
+    // What had to go first is back when the other cannot be had.
+    let impossible = config(&[&all, "192.0.2.1:0"], TcpLimits::default());
+    listeners.reconfigure(&impossible).expect_err("no such address");
+    assert_eq!(only(&listeners), addr);
+    ask(&client("127.0.0.1"), addr, &request(3, ask::ECHO));
 }
 
 #[test]
