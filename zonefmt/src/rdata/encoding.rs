@@ -1,8 +1,8 @@
-//! Base64 and hexadecimal fields, which may be spread over any number of tokens.
+//! Base64, base32hex and hexadecimal; most fields may be spread over any number of tokens.
 
 use std::borrow::Cow;
 
-use data_encoding::{BASE64, HEXUPPER, HEXUPPER_PERMISSIVE};
+use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER, HEXUPPER_PERMISSIVE};
 
 use super::{
     Style,
@@ -13,6 +13,8 @@ use super::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Base64,
+    /// RFC 4648 7, without padding.
+    Base32,
     Hex,
 }
 
@@ -21,11 +23,13 @@ pub(super) fn parse(encoding: Encoding, fields: &mut Fields<'_>, out: &mut Vec<u
     decode(encoding, &joined(fields)?, out)
 }
 
+/// Reads one token as a piece of data.
+pub(super) fn parse_token(encoding: Encoding, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    decode(encoding, unquoted(token)?, out)
+}
+
 /// The text of all tokens that are left, joined; one token is not copied.
 fn joined<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, [u8]>, Fault> {
-    let unquoted = |token: Token<'a>| {
-        if token.quoted { Err(Fault::new("data in quotes").help("write it without quotes")) } else { Ok(token.text) }
-    };
     let mut text = Cow::Borrowed(unquoted(fields.take()?)?);
     while !fields.is_done() {
         text.to_mut().extend_from_slice(unquoted(fields.take()?)?);
@@ -33,10 +37,15 @@ fn joined<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, [u8]>, Fault> {
     Ok(text)
 }
 
+fn unquoted(token: Token<'_>) -> Result<&[u8], Fault> {
+    if token.quoted { Err(Fault::new("data in quotes").help("write it without quotes")) } else { Ok(token.text) }
+}
+
 /// Decodes `text` to the end of `out`.
 pub(super) fn decode(encoding: Encoding, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     let codec = match encoding {
         Encoding::Base64 => &BASE64,
+        Encoding::Base32 => return decode_base32(text, out),
         Encoding::Hex => &HEXUPPER_PERMISSIVE,
     };
     let start = out.len();
@@ -48,6 +57,13 @@ pub(super) fn decode(encoding: Encoding, text: &[u8], out: &mut Vec<u8>) -> Resu
     decoded.map(drop).map_err(|_| fault(encoding, text))
 }
 
+/// Base32 in either case.
+fn decode_base32(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    let decoded = BASE32HEX_NOPAD.decode(&text.to_ascii_uppercase());
+    out.extend_from_slice(&decoded.map_err(|_| fault(Encoding::Base32, text))?);
+    Ok(())
+}
+
 #[cold]
 fn fault(encoding: Encoding, text: &[u8]) -> Fault {
     let (kind, help, odd): (_, _, fn(&u8) -> bool) = match encoding {
@@ -56,6 +72,9 @@ fn fault(encoding: Encoding, text: &[u8]) -> Fault {
                 !c.is_ascii_alphanumeric() && !matches!(c, b'+' | b'/' | b'=')
             })
         }
+        Encoding::Base32 => ("base32hex", "write characters 0-9 A-V without padding; 20 octets take 32 of them", |c| {
+            !c.is_ascii_digit() && !(b'A'..=b'V').contains(&c.to_ascii_uppercase())
+        }),
         Encoding::Hex => ("hexadecimal", "write two digits 0-9 A-F an octet", |c| !c.is_ascii_hexdigit()),
     };
     match text.iter().find(|octet| odd(octet)) {
@@ -68,6 +87,7 @@ fn fault(encoding: Encoding, text: &[u8]) -> Fault {
 pub(super) fn print(encoding: Encoding, octets: &[u8], style: &Style<'_>, out: &mut String) {
     let (codec, word) = match encoding {
         Encoding::Base64 => (&BASE64, style.word / 4 * 3),
+        Encoding::Base32 => (&BASE32HEX_NOPAD, style.word / 8 * 5),
         Encoding::Hex => (&HEXUPPER, style.word / 2),
     };
     if word == 0 {

@@ -8,15 +8,22 @@
 //!
 //! What is accepted, and the text printed, is what BIND 9.18's named-checkzone and named-compilezone do.
 
+mod address;
+mod apl;
 mod encoding;
 mod field;
+mod linked;
+mod loc;
 mod names;
 mod number;
-mod security;
+mod regexp;
+mod registry;
 mod svcb;
 mod table;
+mod text;
 mod token;
 mod types;
+mod wks;
 
 use encoding::Encoding;
 use field::Context;
@@ -95,7 +102,10 @@ fn parse_fields(
     context: &Context<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), RdataError> {
-    let row = info(rtype).filter(|row| row.has_text()).ok_or_else(|| no_text(rtype))?;
+    let row = match info(rtype) {
+        Some(row) if row.usage == Usage::Data && !row.fields.is_empty() => row,
+        _ => return Err(no_text(rtype)),
+    };
     for spec in row.fields {
         let before = fields.position();
         spec.kind.parse(fields, context, out).map_err(|fault| locate(rtype, spec.label, fault, before, fields))?;
@@ -111,16 +121,23 @@ fn parse_fields(
 
 /// `\# length hex`.
 fn parse_generic(rtype: Rtype, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    if !is_zone_data(rtype) {
+        return Err(no_text(rtype));
+    }
     let start = out.len();
     let before = fields.position();
     read_generic(fields, out).map_err(|fault| locate(rtype, "in \\# form", fault, before, fields))?;
     validate(rtype, &out[start..]).map_err(|error| RdataError { at: Some(before), ..error })
 }
 
+fn is_zone_data(rtype: Rtype) -> bool {
+    !rtype.is_meta() && info(rtype).is_none_or(|row| row.usage == Usage::Data)
+}
+
 fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let start = out.len();
     fields.take()?;
-    let len = number::parse(fields.take()?, MAX_RDATA as u32)? as usize;
+    let len = number::parse(fields.take()?, MAX_RDATA as u64)? as usize;
     if !fields.is_done() {
         encoding::parse(Encoding::Hex, fields, out)?;
     }
@@ -139,7 +156,7 @@ pub fn validate(rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
     if rdata.len() > MAX_RDATA {
         return Err(too_long(rtype));
     }
-    let Some(row) = info(rtype).filter(|row| row.has_text()) else { return Ok(()) };
+    let Some(row) = info(rtype).filter(|row| !row.fields.is_empty()) else { return Ok(()) };
     let mut at = 0;
     for spec in row.fields {
         at = spec.kind.end(rdata, at).map_err(|what| malformed(rtype, format_args!("{} {what}", spec.label)))?;
@@ -162,7 +179,7 @@ pub fn write_text(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut Strin
 }
 
 fn write_fields(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String) -> Option<()> {
-    let row = info(rtype).filter(|row| row.has_text())?;
+    let row = info(rtype).filter(|row| !row.fields.is_empty())?;
     let mut at = 0;
     for spec in row.fields {
         let end = spec.kind.end(rdata, at).ok()?;
@@ -171,7 +188,7 @@ fn write_fields(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String)
             if at > 0 {
                 out.push(' ');
             }
-            spec.kind.print(wire, style, out);
+            spec.kind.print(rdata, wire, style, out)?;
         }
         at = end;
     }
@@ -203,13 +220,18 @@ fn locate(rtype: Rtype, label: &str, fault: Fault, before: usize, fields: &Field
     RdataError { at: Some(at), message: format!("{rtype} {label}: {}", fault.what), help: fault.help }
 }
 
+/// Why `rtype` cannot be read from text, or not from this one.
 #[cold]
 fn no_text(rtype: Rtype) -> RdataError {
-    RdataError {
-        at: Some(0),
-        message: format!("{rtype} has no text form of its own"),
-        help: Some("write \\#, the number of octets, and the octets in hexadecimal".into()),
-    }
+    let (message, help) = if is_zone_data(rtype) {
+        let help = "write \\#, the number of octets, and the octets in hexadecimal";
+        (format!("{rtype} has no text form of its own"), help)
+    } else if rtype.is_meta() {
+        (format!("{rtype} is no data: it exists in messages only"), "remove the record")
+    } else {
+        (format!("{rtype} is obsolete (RFC 1035)"), "write an MX record")
+    };
+    RdataError { at: None, message, help: Some(help.into()) }
 }
 
 #[cold]

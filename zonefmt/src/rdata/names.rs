@@ -6,7 +6,7 @@ use super::{
     field::{Field, Spec},
     info,
 };
-use crate::Rtype;
+use crate::{NameRef, Rtype};
 
 /// A name inside rdata.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,10 +52,30 @@ pub enum Additional {
 pub enum Letters {
     /// Nothing.
     Any,
-    /// Letters, digits, hyphens inside (RFC 952, RFC 1123 2.1).
+    /// Letters, digits, hyphens inside (RFC 952, RFC 1123 2.1); or the root.
     Host,
-    /// A mailbox: a free first label, then a host name.
+    /// As `Host` if the owner lies in `in-addr.arpa`, `ip6.arpa` or `ip6.int`.
+    HostInReverse,
+    /// A printable first label, then a host name; or the root.
     Mailbox,
+}
+
+impl Letters {
+    /// Whether `name` has the letters that are demanded; `HostInReverse` demands what `Host` does.
+    pub fn allow(self, name: NameRef<'_>) -> bool {
+        let host = |label: &[u8]| {
+            let inside = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
+            label.iter().all(inside) && label[0] != b'-' && label[label.len() - 1] != b'-'
+        };
+        let mut labels = name.labels();
+        match self {
+            Letters::Any => true,
+            Letters::Host | Letters::HostInReverse => labels.all(host),
+            Letters::Mailbox => {
+                labels.next().is_none_or(|label| label.iter().all(u8::is_ascii_graphic)) && labels.all(host)
+            }
+        }
+    }
 }
 
 /// What a row says about a name.
@@ -95,7 +115,10 @@ impl NameRole {
     pub(super) const FOLDED_MAILBOX: NameRole = NameRole { letters: Letters::Mailbox, ..Self::FOLDED };
     pub(super) const SERVICE: NameRole = NameRole { additional: Wanted::Service, ..Self::FOLDED_HOST };
     pub(super) const NAPTR: NameRole = NameRole { additional: Wanted::Naptr, ..Self::FOLDED };
-    pub(super) const SVCB: NameRole = NameRole { additional: Wanted::Svcb, ..Self::PLAIN };
+    pub(super) const PLAIN_HOST: NameRole = NameRole { letters: Letters::Host, ..Self::PLAIN };
+    /// Its letters count in service mode only.
+    pub(super) const SVCB: NameRole = NameRole { additional: Wanted::Svcb, ..Self::PLAIN_HOST };
+    pub(super) const REVERSE: NameRole = NameRole { letters: Letters::HostInReverse, ..Self::COMPRESSED };
     pub(super) const LOCATOR: NameRole = Self::PLAIN.with(Additional::Locator);
     pub(super) const ROUTE: NameRole = Self::FOLDED_HOST.with(Additional::Route);
     pub(super) const EXCHANGER: NameRole = Self::FOLDED.with(Additional::Address);
@@ -141,12 +164,9 @@ impl Iterator for EmbeddedNames<'_> {
                 continue;
             };
             self.at = name_end(self.rdata, start)?;
-            return Some(EmbeddedName {
-                range: start..self.at,
-                compress: role.compress,
-                additional: role.additional.resolve(self.rdata, start),
-                letters: role.letters,
-            });
+            let additional = role.additional.resolve(self.rdata, start);
+            let letters = if additional == Additional::SvcbAlias { Letters::Any } else { role.letters };
+            return Some(EmbeddedName { range: start..self.at, compress: role.compress, additional, letters });
         }
     }
 }

@@ -6,22 +6,24 @@ use super::token::{Fault, Token, shown};
 
 /// A decimal number up to `most`; leading zeros are allowed and do not mean octal.
 #[inline]
-pub(super) fn parse(token: Token<'_>, most: u32) -> Result<u32, Fault> {
-    let mut value = 0_u64;
-    for &octet in token.text {
-        match octet {
-            b'0'..=b'9' if value <= most.into() => value = value * 10 + u64::from(octet - b'0'),
-            _ => return Err(fault(token, most)),
-        }
+pub(super) fn parse(token: Token<'_>, most: u64) -> Result<u64, Fault> {
+    let value = decimal(token.text).filter(|&value| value <= most && !token.quoted);
+    value.ok_or_else(|| fault(token, most))
+}
+
+#[inline]
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
     }
-    if token.quoted || token.text.is_empty() || value > most.into() {
-        return Err(fault(token, most));
-    }
-    Ok(value as u32)
+    text.iter().try_fold(0_u64, |value, &digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 { None } else { value.checked_mul(10)?.checked_add(digit.into()) }
+    })
 }
 
 #[cold]
-fn fault(token: Token<'_>, most: u32) -> Fault {
+fn fault(token: Token<'_>, most: u64) -> Fault {
     let shown = shown(token.text);
     let digits = !token.text.is_empty() && token.text.iter().all(u8::is_ascii_digit);
     match (token.quoted, digits) {
@@ -31,24 +33,20 @@ fn fault(token: Token<'_>, most: u32) -> Fault {
     }
 }
 
-/// Seconds as a plain number, or with units as `1w2d3h4m5s`.
+/// As [`seconds`], for a field.
 #[inline]
 pub(super) fn parse_seconds(token: Token<'_>) -> Result<u32, Fault> {
-    if token.text.iter().all(u8::is_ascii_digit) {
-        return parse(token, u32::MAX);
-    }
-    match seconds(token.text) {
-        Some(value) if !token.quoted => Ok(value),
-        _ => Err(Fault::new(format_args!("{} is no duration", shown(token.text)))
-            .help("write seconds, or numbers each with a unit as in 1w2d3h4m5s, up to 4294967295 seconds")),
-    }
+    seconds(token.text).filter(|_| !token.quoted).ok_or_else(|| {
+        Fault::new(format_args!("{} is no duration", shown(token.text)))
+            .help("write seconds, or numbers each with a unit as in 1w2d3h4m5s, up to 4294967295 seconds")
+    })
 }
 
 /// A duration as the zone file language writes them: seconds, or numbers each followed by `w`, `d`, `h`, `m` or `s` in
 /// either case; `None` over 2³²−1 seconds.
 pub fn seconds(text: &[u8]) -> Option<u32> {
-    if !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
-        return std::str::from_utf8(text).ok()?.parse().ok();
+    if text.iter().all(u8::is_ascii_digit) {
+        return decimal(text)?.try_into().ok();
     }
     let (mut total, mut value) = (0_u64, None);
     for octet in text {
@@ -72,13 +70,13 @@ pub fn seconds(text: &[u8]) -> Option<u32> {
             return None;
         }
     }
-    if value.is_some() || text.is_empty() { None } else { u32::try_from(total).ok() }
+    if value.is_some() { None } else { u32::try_from(total).ok() }
 }
 
 /// YYYYMMDDHHMMSS, or seconds since 1970.
 pub(super) fn parse_time(token: Token<'_>) -> Result<u32, Fault> {
     if token.text.len() <= 10 {
-        return parse(token, u32::MAX);
+        return parse(token, u32::MAX.into()).map(|value| value as u32);
     }
     calendar(token.text).filter(|_| !token.quoted).ok_or_else(|| {
         Fault::new(format_args!("{} is no point in time", shown(token.text)))
@@ -102,7 +100,7 @@ fn calendar(text: &[u8]) -> Option<u32> {
         _ => return None,
     };
     // Second 60 is a leap second.
-    if year < 1900 || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;

@@ -1,12 +1,12 @@
 //! SVCB parameters: `key=value` pairs, sorted by key on the wire (RFC 9460 2.1, 2.2, appendix A).
 
-use std::{borrow::Cow, net::Ipv4Addr, net::Ipv6Addr};
+use std::borrow::Cow;
 
 use super::{
-    Style,
+    Style, address,
     encoding::{self, Encoding},
-    field::{self, Malformed},
-    number,
+    field::Malformed,
+    number, text,
     token::{Fault, Fields, Token, shown},
 };
 
@@ -115,7 +115,7 @@ fn parse_key(text: &[u8]) -> Result<(u16, Kind), Fault> {
 
 fn parse_value(kind: Kind, value: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut text = Vec::with_capacity(value.text.len());
-    field::parse_octets(value, &mut text)?;
+    text::parse_octets(value, &mut text)?;
     match kind {
         Kind::Octets | Kind::Template => *out = text,
         Kind::Empty | Kind::Base64 if text.is_empty() => {}
@@ -141,8 +141,8 @@ fn parse_value(kind: Kind, value: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fa
                 out.extend_from_slice(&number_u16(number)?);
             }
         }
-        Kind::Ipv4 => addresses::<Ipv4Addr>(&text, "IPv4", |address| out.extend_from_slice(&address.octets()))?,
-        Kind::Ipv6 => addresses::<Ipv6Addr>(&text, "IPv6", |address| out.extend_from_slice(&address.octets()))?,
+        Kind::Ipv4 => addresses(&text, "IPv4", address::ipv4, |address| out.extend_from_slice(&address.octets()))?,
+        Kind::Ipv6 => addresses(&text, "IPv6", address::ipv6, |address| out.extend_from_slice(&address.octets()))?,
     }
     Ok(())
 }
@@ -152,10 +152,14 @@ fn number_u16(text: &[u8]) -> Result<[u8; 2], Fault> {
     Ok((value as u16).to_be_bytes())
 }
 
-fn addresses<A: std::str::FromStr>(text: &[u8], family: &str, mut each: impl FnMut(A)) -> Result<(), Fault> {
+fn addresses<A>(
+    text: &[u8],
+    family: &str,
+    parse: fn(&[u8]) -> Option<A>,
+    mut each: impl FnMut(A),
+) -> Result<(), Fault> {
     for item in text.split(|&c| c == b',') {
-        let address = std::str::from_utf8(item).ok().and_then(|item| item.parse().ok());
-        each(address.ok_or_else(|| {
+        each(parse(item).ok_or_else(|| {
             Fault::new(format_args!("{} is no {family} address", shown(item)))
                 .help("write addresses with commas between them, no spaces")
         })?);
@@ -307,11 +311,11 @@ fn print_value(kind: Kind, value: &[u8], out: &mut String) {
         }
     };
     match kind {
-        Kind::Octets | Kind::Template => field::print_quoted(value, out),
+        Kind::Octets | Kind::Template => text::print_quoted(value, out),
         Kind::Empty => {}
         Kind::Port | Kind::Numbers => joined(out, 2, number::print),
-        Kind::Ipv4 => joined(out, 4, field::print_ipv4),
-        Kind::Ipv6 => joined(out, 16, field::print_ipv6),
+        Kind::Ipv4 => joined(out, 4, address::print_ipv4),
+        Kind::Ipv6 => joined(out, 16, address::print_ipv6),
         Kind::Keys => joined(out, 2, |key, out| out.push_str(&name(number::value(key) as u16))),
         Kind::Base64 => encoding::print(Encoding::Base64, value, &Style::ONE_WORD, out),
         Kind::List => {
@@ -336,6 +340,6 @@ fn print_list_octet(octet: u8, out: &mut String) {
         b'\\' => out.push_str("\\\\\\\\"),
         b'"' => out.push_str("\\\""),
         b'!'..=b'~' => out.push(char::from(octet)),
-        _ => field::print_decimal_escape(octet, out),
+        _ => text::print_decimal_escape(octet, out),
     }
 }

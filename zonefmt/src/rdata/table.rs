@@ -6,11 +6,12 @@ use super::{
     field::{Field, Field as F, Spec},
     names::NameRole,
     number,
+    registry::{ALGORITHMS, CERT_ALGORITHMS, CERT_TYPES, DIGEST_TYPES, Digest, HASHES, PROTOCOLS, SCHEMES},
 };
 use crate::{Class, Rtype};
 
 /// One row: a record type's number, mnemonic and layout.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct TypeInfo {
     /// The number.
     pub rtype: Rtype,
@@ -18,7 +19,9 @@ pub struct TypeInfo {
     pub mnemonic: &'static str,
     /// Where the type may appear.
     pub usage: Usage,
-    /// The rdata, field by field.
+    /// Whether the owner must be a host name, or `*.` and one (named-checkzone's check of A, AAAA, MX and WKS).
+    pub owner_is_host: bool,
+    /// The rdata, field by field; none if only `\\# …` is defined for it.
     pub(super) fields: &'static [Spec],
     /// How many of `fields` there are up to the last one that is a name.
     pub(super) through_names: usize,
@@ -33,17 +36,14 @@ pub enum Usage {
     Meta,
     /// In questions only: ANY, AXFR, IXFR, MAILA, MAILB.
     Question,
+    /// No longer in zone files, as BIND sees it (RFC 1035 3.3.4, 3.3.5): MD, MF.
+    Obsolete,
 }
 
 impl TypeInfo {
     /// Whether the rdata holds `key="value"` pairs (SVCB, HTTPS), where a quote after `=` opens a string inside the token.
     pub fn has_value_pairs(&self) -> bool {
         self.fields.iter().any(|field| field.kind == F::SvcParams)
-    }
-
-    /// Whether text other than `\# …` is defined for it.
-    pub(super) const fn has_text(&self) -> bool {
-        !self.fields.is_empty()
     }
 }
 
@@ -173,123 +173,206 @@ const fn row(number: u16, mnemonic: &'static str, fields: &'static [Spec]) -> Ty
     while through_names > 0 && !matches!(fields[through_names - 1].kind, Field::Name(_)) {
         through_names -= 1;
     }
-    TypeInfo { rtype: Rtype(number), mnemonic, usage: Usage::Data, fields, through_names }
+    TypeInfo { rtype: Rtype(number), mnemonic, usage: Usage::Data, owner_is_host: false, fields, through_names }
 }
 
-const fn only(usage: Usage, number: u16, mnemonic: &'static str) -> TypeInfo {
-    TypeInfo { rtype: Rtype(number), mnemonic, usage, fields: &[], through_names: 0 }
+const fn at_host(row: TypeInfo) -> TypeInfo {
+    TypeInfo { owner_is_host: true, ..row }
 }
 
+const fn only(usage: Usage, row: TypeInfo) -> TypeInfo {
+    TypeInfo { usage, ..row }
+}
+
+const OPAQUE: &[Spec] = &[];
 const TXT: &[Spec] = &[f("text", F::CharStrings)];
 const HEX: &[Spec] = &[f("data", F::Hex)];
+const BASE64: &[Spec] = &[f("data", F::Base64)];
+const ALGORITHM: Spec = f("algorithm", F::Named(&ALGORITHMS));
 const DS: &[Spec] =
-    &[f("key tag", F::U16), f("algorithm", F::Algorithm), f("digest type", F::DigestType), f("digest", F::Digest)];
+    &[f("key tag", F::U16), ALGORITHM, f("digest type", F::Named(&DIGEST_TYPES)), f("digest", F::Digest(Digest::Ds))];
 const DNSKEY: &[Spec] =
-    &[f("flags", F::KeyFlags), f("protocol", F::KeyProtocol), f("algorithm", F::Algorithm), f("public key", F::Base64)];
-const KEY: &[Spec] = &[DNSKEY[0], DNSKEY[1], DNSKEY[2], f("public key", F::KeyData)];
-const RRSIG: &[Spec] = &[
-    f("type covered", F::TypeCovered),
-    f("algorithm", F::Algorithm),
-    f("labels", F::U8),
-    f("original TTL", F::U32),
-    f("expiration", F::Time),
-    f("inception", F::Time),
-    f("key tag", F::U16),
-    name("signer", R::FOLDED),
-    f("signature", F::Base64),
-];
+    &[f("flags", F::KeyFlags), f("protocol", F::Named(&PROTOCOLS)), ALGORITHM, f("public key", F::Base64)];
+const KEY: &[Spec] =
+    &[f("flags", F::KeyFlags), f("protocol", F::Named(&PROTOCOLS)), ALGORITHM, f("public key", F::KeyData)];
+const RKEY: &[Spec] =
+    &[f("flags", F::Zero), f("protocol", F::Named(&PROTOCOLS)), ALGORITHM, f("public key", F::Base64)];
+const RRSIG: &[Spec] = &rrsig(F::Type);
+const SIG: &[Spec] = &rrsig(F::OldType);
 const TLSA: &[Spec] =
     &[f("usage", F::U8), f("selector", F::U8), f("matching type", F::U8), f("certificate data", F::Hex)];
 const SVCB: &[Spec] = &[f("priority", F::U16), name("target", R::SVCB), f("parameters", F::SvcParams)];
 
+const fn rrsig(covered: Field) -> [Spec; 9] {
+    [
+        f("type covered", covered),
+        ALGORITHM,
+        f("labels", F::U8),
+        f("original TTL", F::U32),
+        f("expiration", F::Time),
+        f("inception", F::Time),
+        f("key tag", F::U16),
+        name("signer", R::FOLDED),
+        f("signature", F::Base64),
+    ]
+}
+
+const SOA: &[Spec] = &[
+    name("primary server", R::SOA_HOST),
+    name("mailbox", R::MAILBOX),
+    f("serial", F::U32),
+    f("refresh", F::Ttl),
+    f("retry", F::Ttl),
+    f("expire", F::Ttl),
+    f("minimum", F::Ttl),
+];
+const SRV: &[Spec] = &[f("priority", F::U16), f("weight", F::U16), f("port", F::U16), name("target", R::SERVICE)];
+const NAPTR: &[Spec] = &[
+    f("order", F::U16),
+    f("preference", F::U16),
+    f("flags", F::CharString),
+    f("service", F::CharString),
+    f("regexp", F::Regexp),
+    name("replacement", R::NAPTR),
+];
+const CERT: &[Spec] = &[
+    f("type", F::Named(&CERT_TYPES)),
+    f("key tag", F::U16),
+    f("algorithm", F::Named(&CERT_ALGORITHMS)),
+    f("certificate", F::Base64),
+];
+const NSEC3PARAM: [Spec; 4] =
+    [f("hash algorithm", F::Named(&HASHES)), f("flags", F::U8), f("iterations", F::U16), f("salt", F::Salt)];
+const NSEC3: &[Spec] = &[
+    NSEC3PARAM[0],
+    NSEC3PARAM[1],
+    NSEC3PARAM[2],
+    NSEC3PARAM[3],
+    f("next hashed owner", F::Hash),
+    f("types", F::Types),
+];
+const IPSECKEY: &[Spec] = &[
+    f("precedence", F::U8),
+    f("gateway type", F::U8),
+    f("algorithm", F::U8),
+    f("gateway", F::Gateway),
+    f("public key", F::Base64),
+];
+const SSHFP: &[Spec] =
+    &[f("algorithm", F::U8), f("fingerprint type", F::U8), f("fingerprint", F::Digest(Digest::Sshfp))];
+const ZONEMD: &[Spec] =
+    &[f("serial", F::U32), f("scheme", F::U8), f("hash algorithm", F::U8), f("digest", F::Digest(Digest::Zonemd))];
+const DSYNC: &[Spec] =
+    &[f("type", F::Type), f("scheme", F::Named(&SCHEMES)), f("port", F::U16), name("target", R::PLAIN_HOST)];
+const DOA: &[Spec] = &[
+    f("enterprise", F::U32),
+    f("type", F::U32),
+    f("location", F::U8),
+    f("media type", F::CharString),
+    f("data", F::Base64OrDash),
+];
+const AMTRELAY: &[Spec] = &[f("precedence", F::U8), f("discovery and relay type", F::RelayType), f("relay", F::Relay)];
+
 /// By ascending number.
 static ROWS: &[TypeInfo] = &[
-    row(1, "A", &[f("address", F::Ipv4)]),
+    at_host(row(1, "A", &[f("address", F::Ipv4)])),
     row(2, "NS", &[name("server", R::HOST)]),
-    row(3, "MD", &[name("host", R::ADDRESS)]),
-    row(4, "MF", &[name("host", R::ADDRESS)]),
+    only(Usage::Obsolete, row(3, "MD", &[name("host", R::ADDRESS)])),
+    only(Usage::Obsolete, row(4, "MF", &[name("host", R::ADDRESS)])),
     row(5, "CNAME", &[name("target", R::COMPRESSED)]),
-    row(
-        6,
-        "SOA",
-        &[
-            name("primary server", R::SOA_HOST),
-            name("mailbox", R::MAILBOX),
-            f("serial", F::U32),
-            f("refresh", F::Ttl),
-            f("retry", F::Ttl),
-            f("expire", F::Ttl),
-            f("minimum", F::Ttl),
-        ],
-    ),
+    row(6, "SOA", SOA),
     row(7, "MB", &[name("host", R::ADDRESS)]),
     row(8, "MG", &[name("mailbox", R::COMPRESSED)]),
     row(9, "MR", &[name("mailbox", R::COMPRESSED)]),
-    row(12, "PTR", &[name("target", R::COMPRESSED)]),
+    row(10, "NULL", OPAQUE),
+    at_host(row(11, "WKS", &[f("address", F::Ipv4), f("services", F::Wks)])),
+    row(12, "PTR", &[name("target", R::REVERSE)]),
     row(13, "HINFO", &[f("CPU", F::CharString), f("OS", F::CharString)]),
     row(14, "MINFO", &[name("responsible mailbox", R::MAILBOX), name("error mailbox", R::MAILBOX)]),
-    row(15, "MX", &[f("preference", F::U16), name("exchange", R::MAIL)]),
+    at_host(row(15, "MX", &[f("preference", F::U16), name("exchange", R::MAIL)])),
     row(16, "TXT", TXT),
     row(17, "RP", &[name("mailbox", R::FOLDED_MAILBOX), name("text", R::FOLDED)]),
     row(18, "AFSDB", &[f("subtype", F::U16), name("host", R::FOLDED_HOST)]),
+    row(19, "X25", &[f("PSDN address", F::Digits)]),
+    row(20, "ISDN", &[f("address", F::CharString), f("subaddress", F::MaybeCharString)]),
     row(21, "RT", &[f("preference", F::U16), name("host", R::ROUTE)]),
+    row(22, "NSAP", &[f("address", F::Nsap)]),
     row(23, "NSAP-PTR", &[name("target", R::FOLDED)]),
-    row(24, "SIG", RRSIG),
+    row(24, "SIG", SIG),
     row(25, "KEY", KEY),
     row(26, "PX", &[f("preference", F::U16), name("RFC 822 domain", R::FOLDED), name("X.400 domain", R::FOLDED)]),
-    row(28, "AAAA", &[f("address", F::Ipv6)]),
+    row(27, "GPOS", &[f("longitude", F::CharString), f("latitude", F::CharString), f("altitude", F::CharString)]),
+    at_host(row(28, "AAAA", &[f("address", F::Ipv6)])),
+    row(29, "LOC", &[f("place", F::Loc)]),
+    row(30, "NXT", &[name("next name", R::FOLDED), f("types", F::OldTypes)]),
     row(31, "EID", HEX),
     row(32, "NIMLOC", HEX),
-    row(33, "SRV", &[f("priority", F::U16), f("weight", F::U16), f("port", F::U16), name("target", R::SERVICE)]),
-    row(
-        35,
-        "NAPTR",
-        &[
-            f("order", F::U16),
-            f("preference", F::U16),
-            f("flags", F::CharString),
-            f("service", F::CharString),
-            f("regexp", F::Regexp),
-            name("replacement", R::NAPTR),
-        ],
-    ),
+    row(33, "SRV", SRV),
+    row(34, "ATMA", &[f("address", F::Atm)]),
+    row(35, "NAPTR", NAPTR),
     row(36, "KX", &[f("preference", F::U16), name("exchanger", R::EXCHANGER)]),
+    row(37, "CERT", CERT),
+    at_host(row(38, "A6", &[f("prefix, suffix and name", F::A6)])),
     row(39, "DNAME", &[name("target", R::FOLDED)]),
-    only(Usage::Meta, 41, "OPT"),
+    row(40, "SINK", &[f("coding", F::U8), f("subcoding", F::U8), f("meaning", F::U8), f("data", F::MaybeBase64)]),
+    only(Usage::Meta, row(41, "OPT", OPAQUE)),
+    row(42, "APL", &[f("prefixes", F::Apl)]),
     row(43, "DS", DS),
-    row(44, "SSHFP", &[f("algorithm", F::U8), f("fingerprint type", F::U8), f("fingerprint", F::Hex)]),
+    row(44, "SSHFP", SSHFP),
+    row(45, "IPSECKEY", IPSECKEY),
     row(46, "RRSIG", RRSIG),
     row(47, "NSEC", &[name("next name", R::PLAIN), f("types", F::SomeTypes)]),
     row(48, "DNSKEY", DNSKEY),
-    row(49, "DHCID", &[f("digest", F::Base64)]),
+    row(49, "DHCID", BASE64),
+    row(50, "NSEC3", NSEC3),
+    row(51, "NSEC3PARAM", &NSEC3PARAM),
     row(52, "TLSA", TLSA),
     row(53, "SMIMEA", TLSA),
+    row(55, "HIP", &[f("identity, key and servers", F::Hip)]),
     row(56, "NINFO", TXT),
-    row(57, "RKEY", KEY),
-    row(58, "TALINK", &[name("previous", R::FOLDED), name("next", R::FOLDED)]),
+    row(57, "RKEY", RKEY),
+    row(58, "TALINK", &[name("previous", R::PLAIN), name("next", R::PLAIN)]),
     row(59, "CDS", DS),
     row(60, "CDNSKEY", DNSKEY),
-    row(61, "OPENPGPKEY", &[f("public key", F::Base64)]),
+    row(61, "OPENPGPKEY", BASE64),
     row(62, "CSYNC", &[f("serial", F::U32), f("flags", F::U16), f("types", F::Types)]),
+    row(63, "ZONEMD", ZONEMD),
     row(64, "SVCB", SVCB),
     row(65, "HTTPS", SVCB),
+    row(66, "DSYNC", DSYNC),
+    row(67, "HHIT", BASE64),
+    row(68, "BRID", BASE64),
     row(99, "SPF", TXT),
+    row(100, "UINFO", OPAQUE),
+    row(101, "UID", OPAQUE),
+    row(102, "GID", OPAQUE),
+    row(103, "UNSPEC", OPAQUE),
+    row(104, "NID", &[f("preference", F::U16), f("node", F::Groups)]),
+    row(105, "L32", &[f("preference", F::U16), f("locator", F::Ipv4)]),
+    row(106, "L64", &[f("preference", F::U16), f("locator", F::Groups)]),
     row(107, "LP", &[f("preference", F::U16), name("locator", R::LOCATOR)]),
-    only(Usage::Meta, 249, "TKEY"),
-    only(Usage::Meta, 250, "TSIG"),
-    only(Usage::Question, 251, "IXFR"),
-    only(Usage::Question, 252, "AXFR"),
-    only(Usage::Question, 253, "MAILB"),
-    only(Usage::Question, 254, "MAILA"),
-    only(Usage::Question, 255, "ANY"),
-    row(256, "URI", &[f("priority", F::U16), f("weight", F::U16), f("target", F::Text)]),
+    row(108, "EUI48", &[f("address", F::Eui(6))]),
+    row(109, "EUI64", &[f("address", F::Eui(8))]),
+    only(Usage::Meta, row(128, "NXNAME", OPAQUE)),
+    only(Usage::Meta, row(249, "TKEY", OPAQUE)),
+    only(Usage::Meta, row(250, "TSIG", OPAQUE)),
+    only(Usage::Question, row(251, "IXFR", OPAQUE)),
+    only(Usage::Question, row(252, "AXFR", OPAQUE)),
+    only(Usage::Question, row(253, "MAILB", OPAQUE)),
+    only(Usage::Question, row(254, "MAILA", OPAQUE)),
+    only(Usage::Question, row(255, "ANY", OPAQUE)),
+    row(256, "URI", &[f("priority", F::U16), f("weight", F::U16), f("target", F::QuotedText)]),
     row(257, "CAA", &[f("flags", F::U8), f("tag", F::Tag), f("value", F::Text)]),
     row(258, "AVC", TXT),
+    row(259, "DOA", DOA),
+    row(260, "AMTRELAY", AMTRELAY),
     row(261, "RESINFO", TXT),
     row(262, "WALLET", TXT),
     row(263, "CLA", TXT),
+    row(264, "IPN", &[f("number", F::U64)]),
     row(32768, "TA", DS),
     row(32769, "DLV", DS),
+    row(65533, "KEYDATA", OPAQUE),
 ];
 
 /// The place in [`ROWS`] of each low number; out of range for none.

@@ -2,7 +2,7 @@
 
 use super::{
     field::Malformed,
-    table,
+    number, table,
     token::{Fault, Fields, Token, shown},
 };
 use crate::Rtype;
@@ -69,18 +69,61 @@ pub(super) fn print(wire: &[u8], out: &mut String) {
     }
 }
 
+/// Prints one type; one without a mnemonic as a bare number.
+pub(super) fn print_known(wire: &[u8], out: &mut String) {
+    if table::info(Rtype(number::value(wire) as u16)).is_some() {
+        print(wire, out);
+    } else {
+        number::print(wire, out);
+    }
+}
+
 /// Prints the types of a well-formed bitmap.
 pub(super) fn print_bitmap(wire: &[u8], out: &mut String) {
     let mut rest = wire;
     while let [window, len, after @ ..] = rest {
         let (bits, after) = after.split_at(usize::from(*len).min(after.len()));
-        let base = u16::from(*window) << 8;
-        for bit in (0..bits.len() * 8).filter(|bit| bits[bit / 8] & (0x80 >> (bit % 8)) != 0) {
-            if !out.ends_with(' ') {
-                out.push(' ');
-            }
-            table::write_type(Rtype(base | bit as u16), out);
+        if rest.len() < wire.len() {
+            out.push(' ');
         }
+        print_window(u16::from(*window) << 8, bits, out);
         rest = after;
+    }
+}
+
+/// Prints the types of a bitmap that starts at type `base`.
+pub(super) fn print_window(base: u16, bits: &[u8], out: &mut String) {
+    let mut first = true;
+    for bit in (0..bits.len() * 8).filter(|bit| bits[bit / 8] & (0x80 >> (bit % 8)) != 0) {
+        if !first {
+            out.push(' ');
+        }
+        first = false;
+        table::write_type(Rtype(base | bit as u16), out);
+    }
+}
+
+/// NXT knows the types below 128 (RFC 2535 5.2).
+pub(super) fn parse_old_bitmap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let mut bits = [0_u8; 16];
+    while !fields.is_done() {
+        let rtype = parse_covered(fields.take()?)?;
+        let octet = bits.get_mut(usize::from(rtype.0 / 8)).ok_or_else(|| {
+            Fault::new(format_args!("{rtype} is over 127")).help("NXT knows the types below 128; use NSEC")
+        })?;
+        *octet |= 0x80 >> (rtype.0 % 8);
+    }
+    let len = bits.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+    out.extend_from_slice(&bits[..len]);
+    Ok(())
+}
+
+/// At most 16 octets, the last not zero; the first bit says that the rest has a form which was never defined.
+pub(super) fn check_old_bitmap(wire: &[u8]) -> Result<usize, Malformed> {
+    match wire {
+        [0x80..=0xFF, ..] if wire.len() <= 8192 => Ok(wire.len()),
+        [.., 0] => Err("ends in zeros"),
+        _ if wire.len() > 16 => Err("is over 16 octets"),
+        _ => Ok(wire.len()),
     }
 }

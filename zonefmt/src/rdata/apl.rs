@@ -1,0 +1,112 @@
+//! APL: lists of address prefixes (RFC 3123 4, 5).
+
+use super::{
+    address,
+    field::{CUT_SHORT, Malformed},
+    number,
+    token::{Fault, Fields, Token, shown},
+};
+
+const IPV4: u16 = 1;
+const IPV6: u16 = 2;
+const NEGATED: u8 = 0x80;
+
+/// Reads all tokens that are left; there may be none.
+pub(super) fn parse(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    while !fields.is_done() {
+        let token = fields.take()?;
+        let item = if token.quoted { None } else { parse_item(token.text) };
+        let (family, prefix, negated, address) = item.ok_or_else(|| fault(token))?;
+        // Zero octets at the end are left out.
+        let len = address.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+        out.extend_from_slice(&family.to_be_bytes());
+        out.extend_from_slice(&[prefix, len as u8 | if negated { NEGATED } else { 0 }]);
+        out.extend_from_slice(&address[..len]);
+    }
+    Ok(())
+}
+
+/// `[!]family:address/prefix`.
+fn parse_item(text: &[u8]) -> Option<(u16, u8, bool, Vec<u8>)> {
+    let (negated, text) = text.strip_prefix(b"!").map_or((false, text), |text| (true, text));
+    let colon = text.iter().position(|&octet| octet == b':')?;
+    let slash = text.iter().position(|&octet| octet == b'/').filter(|&slash| slash > colon)?;
+    let number = |text, most| number::parse(Token { text, quoted: false, at: 0 }, most).ok();
+    let address = &text[colon + 1..slash];
+    let (family, address) = match number(&text[..colon], u16::MAX.into())? as u16 {
+        IPV4 => (IPV4, address::ipv4(address)?.octets().to_vec()),
+        IPV6 => (IPV6, address::ipv6(address)?.octets().to_vec()),
+        _ => return None,
+    };
+    let prefix = number(&text[slash + 1..], 8 * address.len() as u64)?;
+    Some((family, prefix as u8, negated, address))
+}
+
+#[cold]
+fn fault(token: Token<'_>) -> Fault {
+    Fault::new(format_args!("{} is no address prefix", shown(token.text)))
+        .help("write 1:192.0.2.0/24 for IPv4, 2:2001:db8::/32 for IPv6, `!` before it to negate")
+}
+
+/// Family, prefix length, whether negated, address without the zeros at its end.
+type Item<'a> = (u16, u8, bool, &'a [u8]);
+
+fn items(mut wire: &[u8]) -> impl Iterator<Item = Result<Item<'_>, Malformed>> {
+    std::iter::from_fn(move || {
+        if wire.is_empty() {
+            return None;
+        }
+        let item = wire.split_first_chunk().and_then(|(&[f0, f1, prefix, len], rest)| {
+            let (address, rest) = rest.split_at_checked(usize::from(len & !NEGATED))?;
+            wire = rest;
+            Some((u16::from_be_bytes([f0, f1]), prefix, len & NEGATED != 0, address))
+        });
+        if item.is_none() {
+            wire = &[];
+        }
+        Some(item.ok_or(CUT_SHORT))
+    })
+}
+
+pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
+    for item in items(wire) {
+        let (family, prefix, _, address) = item?;
+        let most = match family {
+            IPV4 => 4,
+            IPV6 => 16,
+            _ => usize::from(u8::MAX),
+        };
+        if address.len() > most || usize::from(prefix) > 8 * most {
+            return Err("has a prefix that is too long for its family");
+        }
+        if address.last() == Some(&0) {
+            return Err("has an address that ends in zeros");
+        }
+    }
+    Ok(wire.len())
+}
+
+/// `None` if a family has no text form.
+pub(super) fn print(wire: &[u8], out: &mut String) -> Option<()> {
+    for (i, item) in items(wire).enumerate() {
+        let (family, prefix, negated, address) = item.ok()?;
+        if i > 0 {
+            out.push(' ');
+        }
+        if negated {
+            out.push('!');
+        }
+        let mut octets = [0; 16];
+        octets.get_mut(..address.len())?.copy_from_slice(address);
+        number::print(&family.to_be_bytes(), out);
+        out.push(':');
+        match family {
+            IPV4 => address::print_ipv4(&octets[..4], out),
+            IPV6 => address::print_ipv6(&octets, out),
+            _ => return None,
+        }
+        out.push('/');
+        number::print(&[prefix], out);
+    }
+    Some(())
+}
