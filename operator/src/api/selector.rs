@@ -1,0 +1,99 @@
+//! Label selectors: which records a zone takes.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One entry of `recordsFrom`; a record that any entry selects is the zone's.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordSource {
+    /// What a record's labels must look like.
+    pub selector: LabelSelector,
+}
+
+/// Kubernetes' label selector: every part must hold, and an empty one selects everything.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelSelector {
+    /// Labels that must be there with exactly these values.
+    #[serde(default)]
+    pub match_labels: BTreeMap<String, String>,
+    /// Requirements that must all hold.
+    #[serde(default)]
+    pub match_expressions: Vec<Requirement>,
+}
+
+/// One of `matchExpressions`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirement {
+    /// The label's key.
+    pub key: String,
+    /// How its value is judged.
+    pub operator: Operator,
+    /// What `In` and `NotIn` compare with.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// How a [`Requirement`] judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Operator {
+    /// The label is there, with one of the values.
+    In,
+    /// The label is absent, or has none of the values.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is absent.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Whether these labels satisfy every part.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
+    }
+}
+
+impl Requirement {
+    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        match self.operator {
+            Operator::In => value.is_some_and(|value| self.values.contains(value)),
+            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selects(selector: &str, labels: &[(&str, &str)]) -> bool {
+        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        serde_saphyr::from_str::<LabelSelector>(selector).unwrap().matches(&labels)
+    }
+
+    #[test]
+    fn every_part_must_hold() {
+        let both = "{matchLabels: {zone: a}, matchExpressions: [{key: team, operator: In, values: [web, ops]}]}";
+        assert!(selects(both, &[("zone", "a"), ("team", "ops")]));
+        assert!(!selects(both, &[("zone", "a"), ("team", "db")]));
+        assert!(!selects(both, &[("zone", "a")]));
+        assert!(!selects(both, &[("zone", "b"), ("team", "ops")]));
+        assert!(selects("{}", &[]));
+    }
+
+    #[test]
+    fn an_absent_label_is_not_in() {
+        assert!(selects("{matchExpressions: [{key: team, operator: NotIn, values: [web]}]}", &[]));
+        assert!(!selects("{matchExpressions: [{key: team, operator: NotIn, values: [web]}]}", &[("team", "web")]));
+        assert!(selects("{matchExpressions: [{key: team, operator: DoesNotExist}]}", &[]));
+        assert!(!selects("{matchExpressions: [{key: team, operator: Exists}]}", &[]));
+    }
+}

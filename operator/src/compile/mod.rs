@@ -1,0 +1,275 @@
+//! From resources to zones: the semantics of the API, and nothing else.
+//!
+//! [`Compiler::apply`] takes changes of resources and brings the zones up to date, each at the cost of the names that
+//! the changes touch. It is a function of what it was given and of what was published before: no clock, no disk, and
+//! any order of the same changes ends in the same zones.
+//!
+//! The rules:
+//! * A zone takes the records of its own namespace that `recordsFrom` selects.
+//! * The TTL is the record's, else the zone's, else 300 seconds; in an RRset the oldest resource's holds.
+//! * Records of several resources with one name and type form one RRset; duplicates are dropped.
+//! * Where two resources cannot both be served, the older one is: by `creationTimestamp`, where a resource that has
+//!   none counts as newest, then by namespace, name and kind. The zone's own records are older than any.
+//! * What cannot be served gets a [`Finding`]; everything else is served.
+
+mod apex;
+mod index;
+mod node;
+mod serial;
+mod verdict;
+mod zone;
+
+pub use serial::{ContentHash, Published};
+pub use verdict::{Finding, Reason, Verdict};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bindy_server::zone::ZoneData;
+use zonefmt::{Name, NameRef, Serial};
+
+use crate::api::{FieldError, MAX_TTL, RecordSet, Resource, ResourceId, Spec};
+use apex::Apex;
+use index::{Index, ZoneEntry};
+use zone::Zone;
+
+/// Keeps zones in step with resources.
+#[derive(Default)]
+pub struct Compiler {
+    index: Index,
+    zones: BTreeMap<Name, Zone>,
+    /// Every zone that ever was published, so that one that returns goes on from its serial.
+    published: BTreeMap<Name, Published>,
+}
+
+/// A change of the resources.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The resource is new, or is now this.
+    Put(Resource),
+    /// The resource is gone.
+    Remove(ResourceId),
+}
+
+/// What [`Compiler::apply`] changed.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// The zones, by name.
+    pub zones: Vec<ZoneStep>,
+    /// The resources whose verdict may be another one now; some may be gone.
+    pub judged: BTreeSet<ResourceId>,
+}
+
+/// What became of one zone, in RRsets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneStep {
+    /// The zone.
+    pub origin: Name,
+    /// The serial before; `None` if it was not served.
+    pub before: Option<Serial>,
+    /// The serial now; `None` if it is not served any more.
+    pub after: Option<Serial>,
+    /// RRsets that are new.
+    pub added: usize,
+    /// RRsets that are gone.
+    pub removed: usize,
+    /// RRsets with other records or another TTL, the SOA's serial aside.
+    pub changed: usize,
+}
+
+/// What is wrong with a resource whatever others there are: a cluster would not admit it.
+pub fn check(resource: &Resource) -> Vec<Finding> {
+    match &resource.spec {
+        Spec::Zone(spec) => Apex::read(spec).err().into_iter().flatten().map(invalid_zone).collect(),
+        Spec::Record(set) => {
+            let errors = [owner(set, NameRef::ROOT).err(), wire(set, NameRef::ROOT).err()];
+            errors.into_iter().flatten().map(|error| unreadable(Reason::InvalidRecord, None, error)).collect()
+        }
+    }
+}
+
+impl Compiler {
+    /// Starts without resources, from what was published before.
+    pub fn new(published: BTreeMap<Name, Published>) -> Compiler {
+        Compiler { published, ..Compiler::default() }
+    }
+
+    /// Takes changes and brings the zones up to date. Many changes in one step cost one serial a zone.
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Step {
+        let mut touched = index::Touched::default();
+        for change in changes {
+            match change {
+                Change::Put(resource) => self.index.put(resource, &mut touched),
+                Change::Remove(id) => self.index.remove(&id, &mut touched),
+            }
+        }
+        let mut step = Step::default();
+        let mut stale = BTreeSet::new();
+        for origin in &touched.origins {
+            self.elect(origin, &mut step);
+            stale.insert(origin.clone());
+        }
+        for id in &touched.records {
+            for (zone_id, entry) in self.index.zones_of(&id.namespace) {
+                let zone = entry.origin().and_then(|origin| self.zones.get_mut(origin));
+                if let (Some(zone), Some(origin)) = (zone.filter(|zone| zone.id == *zone_id), entry.origin()) {
+                    zone.place(&self.index, id);
+                    stale.insert(origin.clone());
+                }
+            }
+        }
+        for origin in stale {
+            let Some(zone) = self.zones.get_mut(&origin) else { continue };
+            let last = self.published.get(&origin).copied();
+            if let Some((zone_step, published)) = zone.refresh(&self.index, last, &mut step.judged) {
+                self.published.insert(origin, published);
+                step.zones.push(zone_step);
+            }
+        }
+        step.zones.sort_by(|a, b| a.origin.cmp(&b.origin));
+        step.judged.extend(touched.zones);
+        step.judged.extend(touched.records);
+        for namespace in touched.namespaces {
+            step.judged.extend(self.index.records_of(&namespace).map(|(id, _)| id.clone()));
+        }
+        step
+    }
+
+    /// The zones that are served, by name.
+    pub fn zones(&self) -> impl Iterator<Item = (&Name, &ZoneData)> {
+        self.zones.iter().map(|(origin, zone)| (origin, &zone.data))
+    }
+
+    /// The data of a zone that is served.
+    pub fn zone(&self, origin: &Name) -> Option<&ZoneData> {
+        self.zones.get(origin).map(|zone| &zone.data)
+    }
+
+    /// Serial and content of every zone that ever was published: what must be durable before the zones are shown.
+    pub fn published(&self) -> &BTreeMap<Name, Published> {
+        &self.published
+    }
+
+    /// The resources there are.
+    pub fn resources(&self) -> impl Iterator<Item = &ResourceId> {
+        self.index.ids()
+    }
+
+    /// What became of a resource; `None` if there is no such resource.
+    pub fn verdict(&self, id: &ResourceId) -> Option<Verdict> {
+        match self.index.zone(id) {
+            Some(entry) => Some(self.zone_verdict(id, entry)),
+            None => self.index.record(id).map(|_| self.record_verdict(id)),
+        }
+    }
+
+    /// Makes the oldest of the resources that claim `origin` its zone.
+    fn elect(&mut self, origin: &Name, step: &mut Step) {
+        step.judged.extend(self.index.claims(origin).map(|rank| rank.id.clone()));
+        let winner = self.index.claims(origin).next().and_then(|rank| self.index.zone(&rank.id));
+        match winner {
+            Some(ZoneEntry { rank, apex: Ok(apex), .. }) => {
+                let new = || Zone::new(rank.id.clone(), apex.clone());
+                let zone = self.zones.entry(origin.clone()).or_insert_with(new);
+                step.judged.extend(zone.take_over(&self.index, &rank.id, apex));
+                step.judged.extend(zone.members().cloned());
+            }
+            _ => {
+                let Some(zone) = self.zones.remove(origin) else { return };
+                step.judged.extend(zone.members().cloned());
+                let removed = zone.data.iter().map(|node| node.rrsets().count()).sum();
+                let (origin, before) = (origin.clone(), zone.data.serial());
+                step.zones.push(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 });
+            }
+        }
+    }
+
+    fn zone_verdict(&self, id: &ResourceId, entry: &ZoneEntry) -> Verdict {
+        let origin = match &entry.apex {
+            Ok(apex) => &apex.origin,
+            Err(errors) => {
+                return Verdict { served: Vec::new(), findings: errors.iter().cloned().map(invalid_zone).collect() };
+            }
+        };
+        let Some(zone) = self.zones.get(origin) else { return Verdict::default() };
+        if zone.id != *id {
+            let message = format!("{origin} is {} already, which is older; remove one of them", zone.id);
+            let (reason, zone) = (Reason::DuplicateZone, Some(origin.clone()));
+            let finding = Finding { reason, zone, path: "zoneName".into(), message };
+            return Verdict { served: Vec::new(), findings: vec![finding] };
+        }
+        let mut findings = zone.findings();
+        if let Some(policy) =
+            entry.spec.dnssec_policy.as_deref().filter(|policy| !matches!(*policy, "none" | "insecure"))
+        {
+            let message =
+                format!("policy `{policy}` asks for signatures, and the zone is served unsigned; publish no DS for it");
+            let (reason, zone) = (Reason::NotSigned, Some(origin.clone()));
+            findings.push(Finding { reason, zone, path: "dnssecPolicy".into(), message });
+        }
+        Verdict { served: vec![origin.clone()], findings }
+    }
+
+    fn record_verdict(&self, id: &ResourceId) -> Verdict {
+        let mut verdict = Verdict::default();
+        for (zone_id, entry) in self.index.zones_of(&id.namespace) {
+            let zone = entry.origin().and_then(|origin| self.zones.get(origin)).filter(|zone| zone.id == *zone_id);
+            let Some((zone, findings)) = zone.and_then(|zone| Some((zone, zone.findings_of_member(id)?))) else {
+                continue;
+            };
+            if !findings.iter().any(|finding| finding.reason.is_loss()) {
+                verdict.served.push(zone.data.origin().to_owned());
+            }
+            verdict.findings.extend(findings);
+        }
+        if verdict.served.is_empty() && verdict.findings.is_empty() {
+            verdict.findings.push(self.not_selected(id));
+        }
+        verdict
+    }
+
+    fn not_selected(&self, id: &ResourceId) -> Finding {
+        let namespace = &id.namespace;
+        let message = match self.index.zones_of(namespace).next() {
+            None => {
+                format!("namespace {namespace} has no DNSZone; add one, or move the record to its zone's namespace")
+            }
+            Some((zone, _)) => format!(
+                "no DNSZone of namespace {namespace} selects it; give it the labels that `recordsFrom` of {} asks for",
+                zone.name
+            ),
+        };
+        Finding { reason: Reason::NotSelected, zone: None, path: String::new(), message }
+    }
+}
+
+/// The owner that a record names; an empty name is the zone's own, as `@` is.
+fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
+    let text = if set.name.is_empty() { "@" } else { &set.name };
+    Name::parse(text.as_bytes(), origin).map_err(|error| FieldError {
+        path: "name".into(),
+        message: format!("`{text}` is no name: {error}"),
+        help: Some("`www`, `@` for the zone's own name, or an absolute name with a final dot".into()),
+    })
+}
+
+/// The records that it names, in wire form.
+fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
+    if set.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
+        let message = format!("is over {MAX_TTL}, the most that DNS allows");
+        return Err(FieldError { path: "ttl".into(), message, help: Some("seconds, for example 3600".into()) });
+    }
+    set.wire(origin)
+}
+
+fn invalid_zone(error: FieldError) -> Finding {
+    unreadable(Reason::InvalidZone, None, error)
+}
+
+fn unreadable(reason: Reason, zone: Option<&Name>, error: FieldError) -> Finding {
+    let help = error.help.map(|help| format!("; write {help}")).unwrap_or_default();
+    let at = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
+    Finding { reason, zone: zone.cloned(), path: error.path, message: format!("{at}{}{help}", error.message) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! One name of a zone: what its resources say, merged by rule into the RRsets that are served.
+
+use std::collections::BTreeMap;
+
+use zonefmt::{Name, NameRef, Rtype, rdata};
+
+use super::{Finding, Reason};
+use crate::api::ResourceId;
+
+/// What one resource says of a name.
+pub(super) struct Contribution<'a> {
+    pub(super) resource: &'a ResourceId,
+    pub(super) rtype: Rtype,
+    pub(super) ttl: u32,
+    /// RDATA in wire form.
+    pub(super) records: Vec<Vec<u8>>,
+}
+
+/// What is served at a name, and which resources had to yield.
+#[derive(Default)]
+pub(super) struct Resolved<'a> {
+    pub(super) rrsets: BTreeMap<Rtype, Rrset<'a>>,
+    pub(super) findings: Vec<(&'a ResourceId, Finding)>,
+}
+
+pub(super) struct Rrset<'a> {
+    pub(super) ttl: u32,
+    /// By canonical form (RFC 4034 6.2), which finds duplicates and fixes the order.
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    octets: usize,
+    /// The resource that was here first.
+    first: &'a ResourceId,
+}
+
+/// What an RRset may take in a message of 65,535 octets, its header, question and OPT aside.
+const MAX_RRSET: usize = 65_000;
+
+impl Rrset<'_> {
+    /// RDATA in canonical order.
+    pub(super) fn rdatas(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        self.records.values().map(Vec::as_slice)
+    }
+}
+
+impl<'a> Resolved<'a> {
+    /// Takes one more resource, the oldest first: what stands already is never moved by what comes later.
+    pub(super) fn take(&mut self, origin: &Name, owner: NameRef<'_>, said: Contribution<'a>) {
+        let Contribution { resource, rtype, ttl, records } = said;
+        let mut finding = |reason, message| {
+            let finding = Finding { reason, zone: Some(origin.clone()), path: String::new(), message };
+            self.findings.push((resource, finding));
+        };
+        if let Some((other_type, other)) = conflicting(&self.rrsets, rtype) {
+            let message = format!(
+                "{owner} has {other_type} from {}, which is older, and a CNAME allows no other data; remove one of them",
+                other.first
+            );
+            return finding(Reason::CnameConflict, message);
+        }
+        let set = self.rrsets.entry(rtype).or_insert_with(|| Rrset::new(ttl, resource));
+        let new: BTreeMap<_, _> = records
+            .into_iter()
+            .map(|record| (canonical(rtype, &record), record))
+            .filter(|(canonical, _)| !set.records.contains_key(canonical))
+            .collect();
+        if rtype == Rtype::CNAME && !set.records.is_empty() && !new.is_empty() {
+            let message = format!(
+                "{owner} has another CNAME from {}, which is older, and a name has one at most; remove one of them",
+                set.first
+            );
+            return finding(Reason::CnameConflict, message);
+        }
+        // Owner as a pointer, type, class, TTL, RDLENGTH.
+        let octets: usize = new.values().map(|record| 12 + record.len()).sum();
+        if set.octets + octets > MAX_RRSET {
+            let message = format!(
+                "the {rtype} RRset of {owner} would have over {MAX_RRSET} octets, more than a message holds; spread it over more names"
+            );
+            if set.records.is_empty() {
+                self.rrsets.remove(&rtype);
+            }
+            return finding(Reason::TooLarge, message);
+        }
+        if set.ttl != ttl {
+            let message = format!(
+                "the {rtype} RRset of {owner} has TTL {} from {}, which is older and holds for all of it; write the same ttl in both",
+                set.ttl, set.first
+            );
+            finding(Reason::TtlOverridden, message);
+        }
+        set.octets += octets;
+        set.records.extend(new);
+    }
+}
+
+impl<'a> Rrset<'a> {
+    fn new(ttl: u32, first: &'a ResourceId) -> Rrset<'a> {
+        Rrset { ttl, records: BTreeMap::new(), octets: 0, first }
+    }
+}
+
+/// The RRset beside which `rtype` cannot stand, if there is one (RFC 1034 3.6.2).
+fn conflicting<'s, 'a>(rrsets: &'s BTreeMap<Rtype, Rrset<'a>>, rtype: Rtype) -> Option<(Rtype, &'s Rrset<'a>)> {
+    let mut others = rrsets.iter().filter(|(other, _)| **other != rtype);
+    others.find(|(other, _)| rtype == Rtype::CNAME || **other == Rtype::CNAME).map(|(other, set)| (*other, set))
+}
+
+fn canonical(rtype: Rtype, record: &[u8]) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(record.len());
+    rdata::canonical(rtype, record, &mut canonical);
+    canonical
+}

@@ -1,0 +1,366 @@
+//! Manifests in, zone text and verdicts out; and: order has no part in it.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use zonefmt::{diagnostics::Source, rdata};
+
+use super::*;
+use crate::manifest;
+
+const ZONE: &str = "
+kind: DNSZone
+metadata: {name: example}
+spec:
+  zoneName: example.com
+  ttl: 3600
+  soaRecord: {primaryNs: ns1.example.com., adminEmail: admin.example.com., serial: 7, refresh: 1, retry: 2, expire: 3, negativeTtl: 4}
+  nameServers: [{hostname: ns1.example.com., ipv4Address: 192.0.2.1}]
+  recordsFrom: [{selector: {matchLabels: {zone: example}}}]
+";
+
+/// What every such zone has, below the SOA.
+const APEX: &str = "@ 3600 NS ns1\nns1 3600 A 192.0.2.1\n";
+
+/// A record that the zone selects.
+fn record(kind: &str, name: &str, spec: &str) -> String {
+    format!("\n---\nkind: {kind}\nmetadata: {{name: {name}, labels: {{zone: example}}}}\nspec: {{{spec}}}\n")
+}
+
+fn resources(yaml: &str) -> Vec<Resource> {
+    let yaml = yaml.replace("\nkind: ", "\napiVersion: bindy.firestoned.io/v1beta1\nkind: ");
+    let reading = manifest::read(&Source::new("test.yaml", yaml));
+    assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
+    reading.manifests.into_iter().map(|manifest| manifest.resource).collect()
+}
+
+fn compiled(resources: impl IntoIterator<Item = Resource>) -> Compiler {
+    let mut compiler = Compiler::default();
+    compiler.apply(resources.into_iter().map(Change::Put));
+    compiler
+}
+
+/// All zones as text, relative to their origins, in canonical order.
+fn zone_text(compiler: &Compiler) -> String {
+    let mut text = String::new();
+    for (origin, data) in compiler.zones() {
+        let style = rdata::Style::FULL.relative_to(origin.as_ref());
+        for node in data.iter() {
+            let owner = node.owner();
+            for set in node.rrsets().collect::<Vec<_>>() {
+                for record in set.rdatas() {
+                    style.write_name(owner.as_ref(), &mut text);
+                    write!(text, " {} {} ", set.ttl, set.rtype).unwrap();
+                    rdata::write_text(set.rtype, record, &style, &mut text);
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    text
+}
+
+/// The zone's text without its SOA and without what every zone here has.
+fn records(compiler: &Compiler) -> String {
+    let text = zone_text(compiler);
+    text.split_inclusive('\n').filter(|line| !line.contains(" SOA ") && !APEX.contains(line)).collect()
+}
+
+/// What is not served or worth knowing, as `resource: reason: message`.
+fn findings(compiler: &Compiler) -> Vec<String> {
+    let ids = compiler.resources().collect::<Vec<_>>();
+    let lines = ids.into_iter().flat_map(|id| {
+        let verdict = compiler.verdict(id).unwrap();
+        assert!(verdict.is_loss() || !verdict.served.is_empty(), "{id}: neither served nor lost");
+        verdict.findings.into_iter().map(move |finding| format!("{id}: {finding}"))
+    });
+    lines.collect()
+}
+
+/// Asserts what is served beside the apex, and which resources have something wrong.
+fn expect(records_yaml: &[String], served: &str, wrong: &[&str]) {
+    let compiler = compiled(resources(&format!("{ZONE}{}", records_yaml.concat())));
+    assert_eq!(records(&compiler), served);
+    let findings = findings(&compiler);
+    assert_eq!(findings.len(), wrong.len(), "{findings:#?}");
+    for (finding, start) in findings.iter().zip(wrong) {
+        assert!(finding.starts_with(start), "{finding:?} is not {start:?}");
+    }
+}
+
+#[test]
+fn the_zone_itself_gives_soa_servers_and_glue() {
+    let compiler = compiled(resources(ZONE));
+    assert_eq!(zone_text(&compiler), APEX.replacen("\nns1", "\n@ 3600 SOA ns1 admin 7 1 2 3 4\nns1", 1));
+    assert!(findings(&compiler).is_empty());
+}
+
+#[test]
+fn every_kind_of_record() {
+    expect(
+        &[
+            record("ARecord", "a", "name: www, ipv4Addresses: [192.0.2.8, 192.0.2.9]"),
+            record("AAAARecord", "aaaa", "name: www, ipv6Addresses: ['2001:db8::8']"),
+            record("CNAMERecord", "cname", "name: ftp, ttl: 60, target: www"),
+            record("MXRecord", "mx", "name: '@', priority: 10, mailServer: mail.example.net"),
+            record("TXTRecord", "txt", r#"name: '@', text: ['v=spf1 -all', 'say "\ü"']"#),
+            record("NSRecord", "ns", "name: sub, nameserver: ns.example.net."),
+            record(
+                "SRVRecord",
+                "srv",
+                "name: _ldap._tcp, priority: 1, weight: 2, port: 389, target: ldap.example.com.",
+            ),
+            record("CAARecord", "caa", "name: '@', flags: 128, tag: issue, value: 'ca.example.net; policy=ev'"),
+            record("ARecord", "wild", "name: '*', ipv4Addresses: [192.0.2.7]"),
+            record("ARecord", "absolute", "name: host.example.com., ipv4Addresses: [192.0.2.6]"),
+        ],
+        "@ 3600 MX 10 mail.example.net.\n@ 3600 TXT \"v=spf1 -all\" \"say \\\"\\\\\\195\\188\\\"\"\n\
+         @ 3600 CAA 128 issue \"ca.example.net; policy=ev\"\n* 3600 A 192.0.2.7\n_ldap._tcp 3600 SRV 1 2 389 ldap\n\
+         ftp 60 CNAME www\nhost 3600 A 192.0.2.6\nsub 3600 NS ns.example.net.\nwww 3600 A 192.0.2.8\n\
+         www 3600 A 192.0.2.9\nwww 3600 AAAA 2001:db8::8\n",
+        &[],
+    );
+}
+
+#[test]
+fn records_of_several_resources_form_one_rrset() {
+    expect(
+        &[
+            record("MXRecord", "mx1", "name: '@', priority: 10, mailServer: mail"),
+            record("MXRecord", "mx2", "name: '@', priority: 20, mailServer: backup"),
+            record("MXRecord", "mx3", "name: example.com., priority: 20, mailServer: BACKUP.example.com"),
+        ],
+        "@ 3600 MX 10 mail\n@ 3600 MX 20 backup\n",
+        &[],
+    );
+}
+
+#[test]
+fn the_ttl_is_the_records_the_zones_or_300() {
+    let a = |name: &str, ttl: &str| record("ARecord", name, &format!("name: {name}, {ttl} ipv4Addresses: [192.0.2.9]"));
+    expect(&[a("a", "ttl: 0,"), a("b", "")], "a 0 A 192.0.2.9\nb 3600 A 192.0.2.9\n", &[]);
+    let compiler = compiled(resources(&format!("{}{}", ZONE.replace("  ttl: 3600\n", ""), a("b", ""))));
+    assert!(zone_text(&compiler).contains("b 300 A 192.0.2.9\n"));
+}
+
+#[test]
+fn in_one_rrset_the_ttl_of_the_oldest_holds() {
+    expect(
+        &[
+            record("ARecord", "b", "name: www, ttl: 60, ipv4Addresses: [192.0.2.8]"),
+            record("ARecord", "a", "name: www, ttl: 90, ipv4Addresses: [192.0.2.9]"),
+        ],
+        "www 90 A 192.0.2.8\nwww 90 A 192.0.2.9\n",
+        &["ARecord default/b: TtlOverridden: the A RRset of www.example.com. has TTL 90 from ARecord default/a"],
+    );
+}
+
+#[test]
+fn a_cname_allows_no_other_data() {
+    let (a, cname) = ("name: www, ipv4Addresses: [192.0.2.8]", "name: www, target: other");
+    let (a_wins, cname_wins) = ("www 3600 A 192.0.2.8\n", "www 3600 CNAME other\n");
+    expect(
+        &[record("ARecord", "a", a), record("CNAMERecord", "b", cname)],
+        a_wins,
+        &["CNAMERecord default/b: CnameConflict"],
+    );
+    expect(
+        &[record("ARecord", "c", a), record("CNAMERecord", "b", cname)],
+        cname_wins,
+        &["ARecord default/c: CnameConflict"],
+    );
+    let another = record("CNAMERecord", "c", "name: www, target: third");
+    expect(&[record("CNAMERecord", "b", cname), another], cname_wins, &["CNAMERecord default/c: CnameConflict"]);
+    let apex = record("CNAMERecord", "apex", "name: '@', target: www");
+    expect(&[apex], "", &["CNAMERecord default/apex: CnameConflict: example.com. has NS from DNSZone default/example"]);
+}
+
+#[test]
+fn age_goes_before_name() {
+    let aged = |kind, name: &str, created: &str, spec| {
+        record(kind, name, spec).replace("labels:", &format!("creationTimestamp: {created}, labels:"))
+    };
+    expect(
+        &[
+            record("TXTRecord", "a", "name: www, text: [new]"),
+            aged("ARecord", "b", "2026-02-01T00:00:00Z", "name: www, ipv4Addresses: [192.0.2.8]"),
+            aged("CNAMERecord", "c", "2026-01-01T00:00:00Z", "name: www, target: old"),
+        ],
+        "www 3600 CNAME old\n",
+        &["TXTRecord default/a: CnameConflict", "ARecord default/b: CnameConflict"],
+    );
+}
+
+#[test]
+fn what_the_zone_does_not_select_is_not_served() {
+    let elsewhere = record("ARecord", "far", "name: www, ipv4Addresses: [192.0.2.8]")
+        .replace("{name: far", "{namespace: other, name: far");
+    let unlabelled =
+        record("ARecord", "bare", "name: www, ipv4Addresses: [192.0.2.8]").replace("zone: example", "zone: other");
+    let outside = record("ARecord", "out", "name: www.example.org., ipv4Addresses: [192.0.2.8]");
+    expect(
+        &[elsewhere, unlabelled, outside],
+        "",
+        &[
+            "ARecord default/bare: NotSelected: no DNSZone of namespace default selects it; give it the labels",
+            "ARecord default/out: OutOfZone: www.example.org. is not in example.com.",
+            "ARecord other/far: NotSelected: namespace other has no DNSZone",
+        ],
+    );
+}
+
+#[test]
+fn long_text_becomes_several_strings() {
+    let compiler = compiled(resources(&format!(
+        "{ZONE}{}",
+        record("TXTRecord", "dkim", &format!("name: k, text: [{}]", "x".repeat(300)))
+    )));
+    let expected = format!("k 3600 TXT \"{}\" \"{}\"\n", "x".repeat(255), "x".repeat(45));
+    assert_eq!(records(&compiler), expected);
+}
+
+#[test]
+fn of_two_zones_with_one_name_the_older_is_served() {
+    let second = ZONE.replace("{name: example}", "{name: second}").replace("serial: 7", "serial: 99");
+    let both = resources(&format!("{ZONE}---{second}"));
+    let mut compiler = compiled(both.clone());
+    assert_eq!(
+        findings(&compiler),
+        [
+            "DNSZone default/second: DuplicateZone: example.com. is DNSZone default/example already, which is older; remove one of them"
+        ]
+    );
+    compiler.apply([Change::Remove(both[0].id.clone())]);
+    assert!(findings(&compiler).is_empty());
+    let serial = compiler.zones().next().unwrap().1.serial();
+    assert_eq!(serial, Some(Serial(99)), "the heir takes over, and its serial is ahead");
+}
+
+#[test]
+fn a_name_server_without_address_is_told() {
+    let bare = ZONE.replace(", ipv4Address: 192.0.2.1", "");
+    assert_eq!(findings(&compiled(resources(&bare))).len(), 1);
+    let with = format!("{bare}{}", record("AAAARecord", "ns1", "name: ns1, ipv6Addresses: ['2001:db8::1']"));
+    assert!(findings(&compiled(resources(&with))).is_empty());
+}
+
+#[test]
+fn servers_of_the_old_spelling_count() {
+    let old = ZONE.replace(
+        "nameServers: [{hostname: ns1.example.com., ipv4Address: 192.0.2.1}]",
+        "nameServerIps: {ns1.example.com.: 192.0.2.1}",
+    );
+    assert_eq!(zone_text(&compiled(resources(&old))), zone_text(&compiled(resources(ZONE))));
+}
+
+#[test]
+fn an_rrset_that_fits_no_message_is_not_served() {
+    let big = |i: usize| {
+        record("TXTRecord", &format!("t{i:03}"), &format!("name: big, text: ['{}']", format!("{i:03}").repeat(85)))
+    };
+    let many: Vec<String> = (0..260).map(big).collect();
+    let compiler = compiled(resources(&format!("{ZONE}{}", many.concat())));
+    let findings = findings(&compiler);
+    assert!(findings.iter().all(|finding| finding.contains("TooLarge")), "{findings:?}");
+    assert_eq!(findings.len() + records(&compiler).lines().count(), many.len());
+    assert!(!findings.is_empty());
+}
+
+#[test]
+fn a_change_costs_one_serial_and_says_what_changed() {
+    let mut compiler = compiled(resources(ZONE));
+    let put = |yaml: String| resources(&yaml).into_iter().map(Change::Put);
+    let a = |address: &str| record("ARecord", "a", &format!("name: www, ipv4Addresses: [{address}]"));
+    let counts = |step: Step| {
+        step.zones.iter().map(|z| (z.added, z.removed, z.changed, z.after.map(|s| s.0))).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(compiler.apply(put(a("192.0.2.8")))), [(1, 0, 0, Some(8))]);
+    assert_eq!(counts(compiler.apply(put(a("192.0.2.8")))), [], "the same again is no change");
+    assert_eq!(counts(compiler.apply(put(a("192.0.2.9")))), [(0, 0, 1, Some(9))]);
+    let both = put(a("192.0.2.9")).chain(put(record("ARecord", "b", "name: b, ipv4Addresses: [192.0.2.3]")));
+    assert_eq!(counts(compiler.apply(both)), [(1, 0, 0, Some(10))]);
+    let id = resources(&a("192.0.2.9"))[0].id.clone();
+    assert_eq!(counts(compiler.apply([Change::Remove(id)])), [(0, 1, 0, Some(11))]);
+    let zone = resources(ZONE)[0].id.clone();
+    assert_eq!(counts(compiler.apply([Change::Remove(zone)])), [(0, 4, 0, None)]);
+    assert_eq!(counts(compiler.apply(put(ZONE.into()))), [(4, 0, 0, Some(11))], "same content, same serial");
+}
+
+#[test]
+fn a_restart_goes_on_from_what_was_published() {
+    let published = compiled(resources(ZONE)).published().clone();
+    let serial = |yaml: &str| {
+        let mut compiler = Compiler::new(published.clone());
+        compiler.apply(resources(yaml).into_iter().map(Change::Put));
+        compiler.zones().next().and_then(|(_, data)| data.serial())
+    };
+    assert_eq!(serial(ZONE), Some(Serial(7)), "same content, same serial");
+    assert_eq!(serial(&ZONE.replace("serial: 7", "serial: 3")), Some(Serial(7)), "never back");
+    assert_eq!(serial(&ZONE.replace("ttl: 3600", "ttl: 60")), Some(Serial(8)));
+}
+
+/// Resources that meet each other in every way there is a rule for.
+fn meeting() -> impl Strategy<Value = Vec<Resource>> {
+    let name = prop::sample::select(vec!["'@'", "www", "'*'", "sub", "a.sub", "ns1", "www.example.org."]);
+    let kinds = prop::sample::select(vec![
+        ("ARecord", "ipv4Addresses: [192.0.2.8]"),
+        ("ARecord", "ipv4Addresses: [192.0.2.9, 192.0.2.8]"),
+        ("CNAMERecord", "target: www"),
+        ("CNAMERecord", "target: WWW"),
+        ("CNAMERecord", "target: other"),
+        ("NSRecord", "nameserver: ns1"),
+        ("TXTRecord", "text: [x]"),
+        ("MXRecord", "priority: 1, mailServer: www"),
+    ]);
+    let one = (kinds, name, 0..3_u8, 0..4_u8, 0..3_u8).prop_map(|((kind, data), owner, ttl, id, age)| {
+        let ttl = if ttl == 0 { String::new() } else { format!("ttl: {ttl},") };
+        let yaml = record(kind, &format!("r{id}"), &format!("name: {owner}, {ttl} {data}"));
+        if age == 0 {
+            yaml
+        } else {
+            yaml.replace("labels:", &format!("creationTimestamp: 2026-01-0{age}T00:00:00Z, labels:"))
+        }
+    });
+    prop::collection::vec(one, 0..8).prop_map(|records| {
+        let duplicate = ZONE.replace("{name: example}", "{name: second}");
+        let mut all: BTreeMap<ResourceId, Resource> = BTreeMap::new();
+        for resource in resources(&format!("{ZONE}---{duplicate}{}", records.concat())) {
+            all.insert(resource.id.clone(), resource);
+        }
+        all.into_values().collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn neither_order_nor_steps_matter(
+        (end, order) in meeting().prop_flat_map(|end| (Just(end.clone()), Just(end).prop_shuffle())),
+        detour in meeting(),
+        cuts in prop::collection::vec(any::<bool>(), 16),
+    ) {
+        let fresh = compiled(end.clone());
+        let mut stepwise = Compiler::default();
+        for resource in detour.clone() {
+            stepwise.apply([Change::Put(resource)]);
+        }
+        let gone = detour.into_iter().map(|resource| resource.id).filter(|id| end.iter().all(|kept| kept.id != *id));
+        let mut batch: Vec<Change> = gone.map(Change::Remove).collect();
+        for (resource, cut) in order.into_iter().zip(cuts.into_iter().cycle()) {
+            batch.push(Change::Put(resource));
+            if cut {
+                stepwise.apply(std::mem::take(&mut batch));
+            }
+        }
+        stepwise.apply(batch);
+        let without_serial = |compiler: &Compiler| {
+            let text = zone_text(compiler);
+            let mut lines: Vec<String> = text.lines().filter(|line| !line.contains(" SOA ")).map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        prop_assert_eq!(without_serial(&fresh), without_serial(&stepwise));
+        prop_assert_eq!(findings(&fresh), findings(&stepwise));
+        let hashes = |compiler: &Compiler| compiler.published().values().map(|published| published.hash).collect::<Vec<_>>();
+        prop_assert_eq!(hashes(&fresh), hashes(&stepwise));
+    }
+}

@@ -1,0 +1,244 @@
+//! A folder of manifests, as it was last seen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use zonefmt::diagnostics::{Diagnostic, Severity, Source};
+
+use super::{Manifest, Reading, read};
+use crate::{
+    api::{Resource, ResourceId},
+    compile::Change,
+};
+
+/// Keeps the manifests of a folder and the folders in it, or of one file. Names that start with a dot are passed over.
+///
+/// A resource stays as it was while the file that has it cannot be read in full: only a file without errors lets go of
+/// what it no longer has. Of two files with one resource, the first by path counts.
+pub struct Folder {
+    root: PathBuf,
+    files: BTreeMap<PathBuf, File>,
+    /// The files that have a resource.
+    places: BTreeMap<ResourceId, BTreeSet<PathBuf>>,
+    /// What could not be read at the last look, and why, so that it is told once.
+    unreadable: BTreeMap<PathBuf, String>,
+}
+
+struct File {
+    source: Source,
+    manifests: BTreeMap<ResourceId, Manifest>,
+}
+
+/// What a look at the folder brought.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// How the resources changed since the last look.
+    pub changes: Vec<Change>,
+    /// What there is to say about files that changed.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What newly could not be read at all.
+    pub unreadable: Vec<FolderError>,
+}
+
+/// Why a folder or a file in it cannot be read.
+#[derive(Debug)]
+pub struct FolderError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+/// A file may have this many octets; whoever has more to say says it in several.
+const MAX_FILE: u64 = 64 << 20;
+/// Folders may be nested this deep, which also ends loops of links.
+const MAX_DEPTH: usize = 16;
+
+impl Folder {
+    /// Keeps what `root` has, a folder or a file; nothing is read before the first [`Folder::look`].
+    pub fn new(root: PathBuf) -> Folder {
+        Folder { root, files: BTreeMap::new(), places: BTreeMap::new(), unreadable: BTreeMap::new() }
+    }
+
+    /// Reads what changed since the last look. Fails if the folder itself cannot be read; then nothing changes.
+    pub fn look(&mut self) -> Result<Update, FolderError> {
+        let mut update = Update::default();
+        let mut unreadable = Vec::new();
+        let news = self.news(&mut update, &mut unreadable)?;
+        let before = self.resources_in(&news);
+        for (path, file) in news {
+            self.replace(path, file);
+        }
+        for (id, before) in before {
+            let paths = self.places.get(&id).into_iter().flatten();
+            let manifests: Vec<&Manifest> = paths.filter_map(|path| self.files.get(path)?.manifests.get(&id)).collect();
+            for other in manifests.iter().skip(1) {
+                update.diagnostics.push(duplicate(other, manifests[0]));
+            }
+            match manifests.first().map(|manifest| &manifest.resource) {
+                Some(now) if before.as_ref() != Some(now) => update.changes.push(Change::Put(now.clone())),
+                None if before.is_some() => update.changes.push(Change::Remove(id)),
+                _ => {}
+            }
+        }
+        let known = std::mem::take(&mut self.unreadable);
+        for error in unreadable {
+            let reason = error.error.to_string();
+            let told = known.get(&error.path) == Some(&reason);
+            self.unreadable.insert(error.path.clone(), reason);
+            update.unreadable.extend((!told).then_some(error));
+        }
+        Ok(update)
+    }
+
+    /// The manifest that a resource comes from.
+    pub fn manifest(&self, id: &ResourceId) -> Option<&Manifest> {
+        self.files.get(self.places.get(id)?.first()?)?.manifests.get(id)
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The files that changed, as they are now; `None` for one that is gone.
+    fn news(
+        &self,
+        update: &mut Update,
+        unreadable: &mut Vec<FolderError>,
+    ) -> Result<BTreeMap<PathBuf, Option<File>>, FolderError> {
+        let mut paths = BTreeSet::new();
+        if self.root.is_file() {
+            paths.insert(self.root.clone());
+        } else {
+            collect(&self.root, MAX_DEPTH, &mut paths, unreadable)
+                .map_err(|error| FolderError { path: self.root.clone(), error })?;
+        }
+        let gone = self.files.keys().filter(|path| !paths.contains(*path));
+        let mut news: BTreeMap<PathBuf, Option<File>> = gone.map(|path| (path.clone(), None)).collect();
+        for path in paths {
+            let known = self.files.get(&path);
+            match read_octets(&path) {
+                Ok(text) if known.is_some_and(|known| known.source.text() == text) => {}
+                Ok(text) => {
+                    let file = File::read(&path, text, known, update);
+                    news.insert(path, Some(file));
+                }
+                // Removed a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    news.insert(path, None);
+                }
+                Err(error) => unreadable.push(FolderError { path, error }),
+            }
+        }
+        Ok(news)
+    }
+
+    /// The resources that changes of files may change, as they are before those changes.
+    fn resources_in(&self, news: &BTreeMap<PathBuf, Option<File>>) -> BTreeMap<ResourceId, Option<Resource>> {
+        let old = news.keys().filter_map(|path| self.files.get(path));
+        let files = old.chain(news.values().flatten());
+        let ids = files.flat_map(|file| file.manifests.keys());
+        ids.map(|id| (id.clone(), self.manifest(id).map(|manifest| manifest.resource.clone()))).collect()
+    }
+
+    fn replace(&mut self, path: PathBuf, file: Option<File>) {
+        for id in self.files.remove(&path).into_iter().flat_map(|file| file.manifests.into_keys()) {
+            if let Some(paths) = self.places.get_mut(&id) {
+                paths.remove(&path);
+                if paths.is_empty() {
+                    self.places.remove(&id);
+                }
+            }
+        }
+        if let Some(file) = file {
+            for id in file.manifests.keys() {
+                self.places.entry(id.clone()).or_default().insert(path.clone());
+            }
+            self.files.insert(path, file);
+        }
+    }
+}
+
+impl File {
+    /// Reads a file's text; what it cannot say anew stays as `known` has it.
+    fn read(path: &Path, text: Vec<u8>, known: Option<&File>, update: &mut Update) -> File {
+        let source = Source::new(path.display().to_string(), text);
+        let reading = read(&source);
+        let failed = reading.has_errors();
+        let Reading { manifests: read, diagnostics } = reading;
+        let mut manifests: BTreeMap<ResourceId, Manifest> = BTreeMap::new();
+        update.diagnostics.extend(diagnostics);
+        for manifest in read {
+            if let Some(first) = manifests.get(&manifest.resource.id) {
+                update.diagnostics.push(duplicate(&manifest, first));
+            } else {
+                manifests.insert(manifest.resource.id.clone(), manifest);
+            }
+        }
+        for (id, manifest) in known.filter(|_| failed).into_iter().flat_map(|known| &known.manifests) {
+            manifests.entry(id.clone()).or_insert_with(|| manifest.clone());
+        }
+        File { source, manifests }
+    }
+}
+
+fn duplicate(manifest: &Manifest, first: &Manifest) -> Diagnostic {
+    let message = format!("{} is in {} too, and that one counts", manifest.resource.id, first.origin.file());
+    let diagnostic = manifest.origin.diagnostic(Severity::Warning, "metadata.name", message);
+    diagnostic.help("remove one of them, or give it another `metadata.name`")
+}
+
+/// Finds the manifests in a folder, and in those below it.
+fn collect(
+    folder: &Path,
+    depth: usize,
+    paths: &mut BTreeSet<PathBuf>,
+    unreadable: &mut Vec<FolderError>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if path.is_dir() {
+            if depth > 0
+                && let Err(error) = collect(&path, depth - 1, paths, unreadable)
+            {
+                unreadable.push(FolderError { path, error });
+            }
+        } else if path.extension().is_some_and(|is| is == "yaml" || is == "yml" || is == "json") {
+            paths.insert(path);
+        }
+    }
+    Ok(())
+}
+
+fn read_octets(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("is over {} MiB; split it into several files", MAX_FILE >> 20)));
+    }
+    Ok(text)
+}
+
+impl fmt::Display for FolderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let help = match self.error.kind() {
+            io::ErrorKind::NotFound => "; name a folder of manifests, or one manifest",
+            io::ErrorKind::PermissionDenied => "; allow this user to read it",
+            _ => "",
+        };
+        write!(f, "cannot read {}: {}{help}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for FolderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

@@ -1,0 +1,346 @@
+//! Manifests as text: YAML or JSON documents, one or more a file, to [`Resource`]s, each with its origin in the text.
+//!
+//! Every document stands by itself, as with `kubectl apply`: one that cannot be read is reported with file, line and
+//! column, and the others count. [`Folder`] keeps a whole folder's worth and says what changed.
+
+mod folder;
+mod locate;
+
+pub use folder::{Folder, FolderError, Update};
+
+use std::{marker::PhantomData, ops::Range};
+
+use serde::de::DeserializeSeed;
+use serde_json::Value;
+use zonefmt::diagnostics::{Diagnostic, Severity, Source};
+
+use crate::{
+    api::{GROUP, Kind, Metadata, RecordKind, Resource, ResourceId, VERSION},
+    compile,
+};
+use locate::{Part, document_ranges, locate, syntax_error};
+
+/// A resource and where it was read.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// What was read.
+    pub resource: Resource,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Where a resource stands in a file.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    source: Source,
+    document: Range<usize>,
+    /// Its number in a `List`.
+    item: Option<usize>,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What could be read, in the order of the text.
+    pub manifests: Vec<Manifest>,
+    /// Errors and warnings about the rest; a note for each resource that has no meaning here.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Kinds of the group that say which servers there are: one process that serves everything has no use for them.
+const INFRASTRUCTURE: &[&str] = &["Bind9Cluster", "ClusterBind9Provider", "Bind9Instance"];
+
+/// The fields of every Kubernetes object.
+const ENVELOPE: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// Reads all documents of a file.
+pub fn read(source: &Source) -> Reading {
+    let mut reading = Reading::default();
+    let text = match std::str::from_utf8(source.text()) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let diagnostic = Diagnostic::error(source, at..at + 1, "not UTF-8");
+            reading.diagnostics.push(diagnostic.help("save the file in UTF-8"));
+            return reading;
+        }
+    };
+    for document in document_ranges(text) {
+        let origin = Origin { source: source.clone(), document, item: None };
+        match serde_saphyr::from_str::<Value>(origin.text()) {
+            Ok(value) => reading.take(&value, &origin),
+            Err(error) => {
+                let (span, message, help) = syntax_error(origin.text(), &error);
+                let diagnostic = Diagnostic::error(source, origin.in_file(span), message);
+                reading.diagnostics.push(diagnostic.help(help));
+            }
+        }
+    }
+    reading
+}
+
+impl Reading {
+    /// Whether some of the file could not be read.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Takes what a document holds: one object, or a list of them as `kubectl get -o yaml` prints it.
+    fn take(&mut self, value: &Value, origin: &Origin) {
+        match value.get("items").and_then(Value::as_array) {
+            Some(items) if value["apiVersion"] == "v1" && value["kind"] == "List" => {
+                for (number, item) in items.iter().enumerate() {
+                    self.take_object(item, &Origin { item: Some(number), ..origin.clone() });
+                }
+            }
+            _ if value.is_null() => {}
+            _ => self.take_object(value, origin),
+        }
+    }
+
+    fn take_object(&mut self, value: &Value, origin: &Origin) {
+        let Some(kind) = self.kind(value, origin) else { return };
+        let Some(metadata) = self.typed(origin, "metadata", value, PhantomData::<Metadata>) else { return };
+        let Some(spec) = self.typed(origin, "spec", value, kind) else { return };
+        for field in value.as_object().into_iter().flatten().map(|(field, _)| field) {
+            if !ENVELOPE.contains(&field.as_str()) {
+                self.unknown_field(origin, field);
+            }
+        }
+        let namespace = metadata.namespace.unwrap_or_else(|| "default".into());
+        let id = ResourceId { namespace, name: metadata.name, kind };
+        let resource = Resource { id, labels: metadata.labels, created: metadata.creation_timestamp, spec };
+        let faults = compile::check(&resource);
+        for fault in &faults {
+            let diagnostic = origin.diagnostic(Severity::Error, &fault.spec_path(), &fault.message);
+            self.diagnostics.push(diagnostic);
+        }
+        if faults.is_empty() {
+            self.manifests.push(Manifest { resource, origin: origin.clone() });
+        }
+    }
+
+    /// The object's kind, if it is one that becomes DNS data; otherwise what to know about it is noted.
+    fn kind(&mut self, value: &Value, origin: &Origin) -> Option<Kind> {
+        let (Some(api_version), Some(kind)) = (value["apiVersion"].as_str(), value["kind"].as_str()) else {
+            let help = format!("start it with `apiVersion: {GROUP}/{VERSION}` and `kind: …`");
+            self.diagnostics.push(origin.diagnostic(Severity::Error, "", "not a Kubernetes resource").help(help));
+            return None;
+        };
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let name = value["metadata"]["name"].as_str().unwrap_or("without a name");
+        let (at, diagnostic) = match Kind::from_name(kind) {
+            _ if group != GROUP => ("kind", (Severity::Note, format!("{kind} {name} is not of {GROUP}: ignored"))),
+            _ if version != VERSION => ("apiVersion", (Severity::Error, format!("{GROUP} has no version `{version}`"))),
+            Some(kind) => return Some(kind),
+            None if INFRASTRUCTURE.contains(&kind) => {
+                ("kind", (Severity::Note, format!("{kind} {name} says where zones are served: ignored here")))
+            }
+            None => ("kind", (Severity::Warning, format!("{kind} {name} is of no kind that is served: ignored"))),
+        };
+        let (severity, message) = diagnostic;
+        let diagnostic = origin.diagnostic(severity, at, message);
+        self.diagnostics.push(match severity {
+            Severity::Error => diagnostic.help(format!("write `{GROUP}/{VERSION}`")),
+            Severity::Warning => diagnostic.help(format!("the kinds are {}", kinds())),
+            Severity::Note => diagnostic,
+        });
+        None
+    }
+
+    /// Reads one part of an object, and notes what is unknown or wrong in it.
+    fn typed<'v, S: DeserializeSeed<'v>>(
+        &mut self,
+        origin: &Origin,
+        part: &str,
+        object: &'v Value,
+        seed: S,
+    ) -> Option<S::Value> {
+        let Some(value) = object.get(part) else {
+            let diagnostic = origin.diagnostic(Severity::Error, "kind", format!("there is no `{part}`"));
+            self.diagnostics.push(diagnostic.help(format!("add `{part}:`")));
+            return None;
+        };
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+        let mut remember = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
+        let result = seed.deserialize(serde_ignored::Deserializer::new(tracked, &mut remember));
+        // A cluster fills metadata with much that has no meaning here.
+        for path in unknown.iter().filter(|_| part == "spec") {
+            self.unknown_field(origin, &format!("{part}.{path}"));
+        }
+        result
+            .map_err(|error| {
+                let path = match track.path().to_string() {
+                    path if path == "." => part.to_owned(),
+                    path => format!("{part}.{path}"),
+                };
+                let (message, help) = explain(&path, &error.to_string());
+                let diagnostic = origin.diagnostic(Severity::Error, &path, message);
+                self.diagnostics.push(match help {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                });
+            })
+            .ok()
+    }
+
+    fn unknown_field(&mut self, origin: &Origin, path: &str) {
+        let message = format!("unknown field `{}`", path.replace(".?", ""));
+        let diagnostic = Diagnostic::warning(&origin.source, origin.locate(path, Part::Key), message);
+        self.diagnostics.push(diagnostic.help("it has no effect; look for a misspelling"));
+    }
+}
+
+impl Origin {
+    /// The name of the file.
+    pub fn file(&self) -> &str {
+        self.source.name()
+    }
+
+    /// A diagnostic that points to a field of the resource, `spec.name` for example; empty for all of it.
+    pub fn diagnostic(&self, severity: Severity, path: &str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(severity, &self.source, self.locate(path, Part::Value), message)
+    }
+
+    fn locate(&self, path: &str, part: Part) -> Range<usize> {
+        self.in_file(match self.item {
+            Some(item) => locate(self.text(), &format!("items[{item}].{path}"), part),
+            None => locate(self.text(), path, part),
+        })
+    }
+
+    /// The document's text; a file that is not UTF-8 has no documents.
+    fn text(&self) -> &str {
+        self.source
+            .text()
+            .get(self.document.clone())
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .unwrap_or_default()
+    }
+
+    fn in_file(&self, span: Range<usize>) -> Range<usize> {
+        self.document.start + span.start..self.document.start + span.end
+    }
+}
+
+/// The kinds that are served, for people.
+fn kinds() -> String {
+    let records: Vec<&str> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
+    format!("DNSZone, {}", records.join(", "))
+}
+
+/// Serde's words, in the words of manifests.
+fn explain(path: &str, error: &str) -> (String, Option<String>) {
+    const RANGES: &[(&str, &str)] = &[
+        ("expected u8", "expected an integer from 0 to 255"),
+        ("expected u16", "expected an integer from 0 to 65535"),
+        ("expected u32", "expected an integer from 0 to 4294967295"),
+        ("expected struct", "expected a mapping, not"),
+    ];
+    let mut message = error.to_owned();
+    for (rust, plain) in RANGES {
+        message = message.replace(rust, plain);
+    }
+    let help = if let Some(field) = error.strip_prefix("missing field ") {
+        Some(format!("add {field} under `{path}`"))
+    } else if error.ends_with("expected a string") {
+        Some("put it in quotes".into())
+    } else {
+        None
+    };
+    (format!("{path}: {message}"), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Reading {
+        read(&Source::new("t.yaml", text))
+    }
+
+    /// Every diagnostic as `line:column: severity: message`.
+    fn told(text: &str) -> Vec<String> {
+        let lines = read_text(text).diagnostics.into_iter().map(|diagnostic| {
+            let line = Diagnostic { help: None, ..diagnostic }.to_string();
+            line.trim_start_matches("t.yaml:").to_owned()
+        });
+        lines.collect()
+    }
+
+    const RECORD: &str =
+        "apiVersion: bindy.firestoned.io/v1beta1\nkind: MXRecord\nmetadata: {name: mx, labels: {zone: a}}\n";
+
+    fn mx(spec: &str) -> String {
+        format!("{RECORD}spec:\n  name: \"@\"\n  mailServer: mail\n{spec}")
+    }
+
+    #[test]
+    fn documents_stand_by_themselves() {
+        let good = mx("  priority: 10\n");
+        let text =
+            format!("# one\n---\n{good}---\nkind: [\n---\n{}...\n---\n", good.replace("name: mx", "name: other"));
+        let reading = read_text(&text);
+        let names: Vec<_> = reading.manifests.iter().map(|manifest| manifest.resource.id.to_string()).collect();
+        assert_eq!(names, ["MXRecord default/mx", "MXRecord default/other"]);
+        assert_eq!(reading.diagnostics.len(), 1);
+        assert!(reading.has_errors());
+    }
+
+    #[test]
+    fn errors_point_at_the_field() {
+        assert_eq!(
+            told(&mx("  priority: 70000\n")),
+            ["7:13: error: spec.priority: invalid value: integer `70000`, expected an integer from 0 to 65535"]
+        );
+        assert_eq!(
+            told(&mx("  priority: ten\n")),
+            ["7:13: error: spec.priority: invalid type: string \"ten\", expected an integer from 0 to 65535"]
+        );
+        assert_eq!(told(&mx("")), ["4:1: error: spec: missing field `priority`"]);
+        assert_eq!(told(&mx("  priority: 10\n  weight: 1\n")), ["8:3: warning: unknown field `spec.weight`"]);
+        assert_eq!(
+            told(&mx("  priority: 10\n  ttl: 4294967295\n")),
+            ["8:8: error: ttl: is over 2147483647, the most that DNS allows; write seconds, for example 3600"]
+        );
+    }
+
+    #[test]
+    fn a_list_of_kubectl_is_its_items() {
+        let item = mx("  priority: 10\n").replace('\n', "\n  ");
+        let text = format!("apiVersion: v1\nkind: List\nitems:\n- {item}\n- {}", item.replace("10", "ten"));
+        let reading = read_text(&text);
+        assert_eq!(reading.manifests.len(), 1);
+        assert_eq!(told(&text).len(), 1);
+        assert!(told(&text)[0].starts_with("18:15: error: spec.priority"), "{:?}", told(&text));
+    }
+
+    #[test]
+    fn json_is_read_too() {
+        let text = r#"{"apiVersion": "bindy.firestoned.io/v1beta1", "kind": "ARecord", "metadata": {"name": "a"},
+            "spec": {"name": "www", "ipv4Addresses": ["192.0.2.1"]}}"#;
+        assert_eq!(read_text(text).manifests.len(), 1);
+    }
+
+    #[test]
+    fn what_has_no_meaning_here_is_noted() {
+        let other =
+            |version: &str, kind: &str| told(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n"));
+        assert_eq!(other("v1", "Namespace"), ["2:7: note: Namespace x is not of bindy.firestoned.io: ignored"]);
+        assert_eq!(
+            other("bindy.firestoned.io/v1beta1", "Bind9Cluster"),
+            ["2:7: note: Bind9Cluster x says where zones are served: ignored here"]
+        );
+        assert_eq!(
+            other("bindy.firestoned.io/v1beta1", "ARecrod"),
+            ["2:7: warning: ARecrod x is of no kind that is served: ignored"]
+        );
+        assert_eq!(
+            other("bindy.firestoned.io/v1alpha1", "ARecord"),
+            ["1:13: error: bindy.firestoned.io has no version `v1alpha1`"]
+        );
+        assert_eq!(told("hello: world\n"), ["1:1: error: not a Kubernetes resource"]);
+    }
+}
