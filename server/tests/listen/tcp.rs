@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -333,6 +334,43 @@ fn a_port_taken_by_another_program_is_named() {
     let message = error.to_string();
     assert!(message.starts_with(&format!("cannot listen on {addr} (TCP): Address already in use")), "{message}");
     assert!(message.contains(&format!("ss -Htlnp 'sport = :{}'", addr.port())), "{message}");
+}
+
+#[test]
+fn goes_on_after_too_many_open_files() {
+    const TEST: &str = "tcp::goes_on_after_too_many_open_files";
+    const FEW_FILES: &str = "BINDY_TEST_FEW_FILES";
+    if std::env::var_os(FEW_FILES).is_none() {
+        // The limit is the process's, so this test needs one of its own.
+        let status = Command::new("sh")
+            .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().expect("this test's program"))
+            .args(["--exact", TEST])
+            .env(FEW_FILES, "1")
+            .status()
+            .expect("a shell");
+        assert!(status.success());
+        return;
+    }
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits { clients: 100, clients_per_address: 100, ..patient() });
+    let addr = only(&listeners);
+    // The clients have all files, so that the server has none for their connections, which the kernel makes nevertheless.
+    let mut clients = Vec::new();
+    let error = loop {
+        match Socket::new(Domain::IPV4, Type::STREAM, None) {
+            Ok(socket) => clients.push(socket),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    for client in &clients {
+        client.connect(&addr.into()).expect("connects");
+    }
+    // Time to fail in, without which the test would still pass.
+    thread::sleep(SOON);
+    let kept = clients.pop().expect("more than one");
+    drop(clients);
+    assert!(echoes(&mut with_timeouts(kept.into()), 1), "accepted in the end");
 }
 
 #[test]

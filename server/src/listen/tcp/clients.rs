@@ -150,3 +150,34 @@ fn origin(addr: IpAddr) -> IpAddr {
         IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & !u128::from(u64::MAX))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_client_has_a_network() {
+        let origin = |addr: &str| super::origin(addr.parse().expect("an address"));
+        assert_eq!(origin("2001:db8:1:2:3:4:5:6"), origin("2001:db8:1:2::"));
+        assert_ne!(origin("2001:db8:1:2::"), origin("2001:db8:1:3::"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+    }
+
+    #[test]
+    fn places_are_counted_by_client_and_in_total() {
+        let limits = TcpLimits { clients: 3, clients_per_address: 2, ..TcpLimits::default() };
+        let clients = Arc::new(Clients::new(limits));
+        let admit = |addr: &str| clients.admit(addr.parse().expect("an address"));
+        let first = admit("192.0.2.1").expect("room");
+        let _second = admit("192.0.2.1").expect("room");
+        assert!(admit("192.0.2.1").is_none(), "two of one client");
+        let third = admit("2001:db8::1").expect("room");
+        assert!(admit("192.0.2.2").is_none(), "three in total");
+        drop(third);
+        let _fourth = admit("192.0.2.2").expect("room again");
+        drop(first);
+        let _fifth = admit("192.0.2.1").expect("room again");
+        assert_eq!(clients.table().connections.len(), 3);
+        assert_eq!(clients.table().by_origin.len(), 2);
+    }
+}
