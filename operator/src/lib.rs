@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cli;
 pub mod compile;
 pub mod manifest;
+pub mod serve;
 pub mod state;

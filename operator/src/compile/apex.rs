@@ -31,11 +31,11 @@ impl Apex {
         let origin = errors.keep(
             "zoneName",
             Name::from_ascii(&spec.zone_name)
-                .map_err(|error| (error.to_string(), "a name such as `example.com`".into())),
+                .map_err(|error| (error.to_string(), "write a name such as `example.com`".into())),
         );
         let Some(origin) = origin else { return Err(errors.0) };
         if spec.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
-            errors.push("ttl", format!("is over {MAX_TTL}"), "seconds, for example 3600");
+            errors.push("ttl", format!("is over {MAX_TTL}"), "write seconds, for example 3600");
         }
         let mut apex = Apex {
             ttl: spec.ttl.unwrap_or(DEFAULT_TTL),
@@ -57,7 +57,7 @@ impl Apex {
     fn soa(&self, soa: &SoaRecord, errors: &mut Errors) -> Option<(Vec<u8>, Vec<u8>)> {
         let primary = errors.name("soaRecord.primaryNs", &soa.primary_ns, &self.origin);
         let mailbox = if soa.admin_email.contains('@') {
-            let help = format!("`{}`: the `@` is written as a dot", soa.admin_email.replacen('@', ".", 1));
+            let help = format!("write `{}`, with a dot for the `@`", soa.admin_email.replacen('@', ".", 1));
             errors.push("soaRecord.adminEmail", "holds an `@`".into(), help);
             None
         } else {
@@ -75,13 +75,15 @@ impl Apex {
     fn name_server(&mut self, path: &str, server: &NameServer, errors: &mut Errors) {
         let hostname = errors.name(&format!("{path}.hostname"), &server.hostname, &self.origin);
         let ipv4 = server.ipv4_address.as_ref().and_then(|text| {
-            let address =
-                text.parse::<Ipv4Addr>().map_err(|_| (format!("`{text}` is no IPv4 address"), "`192.0.2.53`".into()));
+            let address = text
+                .parse::<Ipv4Addr>()
+                .map_err(|_| (format!("`{text}` is no IPv4 address"), "write it as `192.0.2.53`".into()));
             errors.keep(&format!("{path}.ipv4Address"), address)
         });
         let ipv6 = server.ipv6_address.as_ref().and_then(|text| {
-            let address =
-                text.parse::<Ipv6Addr>().map_err(|_| (format!("`{text}` is no IPv6 address"), "`2001:db8::53`".into()));
+            let address = text
+                .parse::<Ipv6Addr>()
+                .map_err(|_| (format!("`{text}` is no IPv6 address"), "write it as `2001:db8::53`".into()));
             errors.keep(&format!("{path}.ipv6Address"), address)
         });
         let Some(hostname) = hostname else { return };
@@ -140,6 +142,6 @@ impl Errors {
 
     fn name(&mut self, path: &str, text: &str, origin: &Name) -> Option<Name> {
         let name = Name::parse(absolute(text).as_bytes(), origin.as_ref());
-        self.keep(path, name.map_err(|error| (error.to_string(), format!("a name such as `ns1.{origin}`"))))
+        self.keep(path, name.map_err(|error| (error.to_string(), format!("write a name such as `ns1.{origin}`"))))
     }
 }

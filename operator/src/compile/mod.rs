@@ -144,6 +144,11 @@ impl Compiler {
         self.zones.get(origin).map(|zone| &zone.data)
     }
 
+    /// The resource that a zone which is served comes from.
+    pub fn zone_resource(&self, origin: &Name) -> Option<&ResourceId> {
+        self.zones.get(origin).map(|zone| &zone.id)
+    }
+
     /// Serial and content of every zone that ever was published: what must be durable before the zones are shown.
     pub fn published(&self) -> &BTreeMap<Name, Published> {
         &self.published
@@ -248,7 +253,7 @@ fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
     Name::parse(text.as_bytes(), origin).map_err(|error| FieldError {
         path: "name".into(),
         message: format!("`{text}` is no name: {error}"),
-        help: Some("`www`, `@` for the zone's own name, or an absolute name with a final dot".into()),
+        help: Some("write `www`, `@` for the zone's own name, or an absolute name with a final dot".into()),
     })
 }
 
@@ -256,7 +261,7 @@ fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
 fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
     if set.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
         let message = format!("is over {MAX_TTL}, the most that DNS allows");
-        return Err(FieldError { path: "ttl".into(), message, help: Some("seconds, for example 3600".into()) });
+        return Err(FieldError { path: "ttl".into(), message, help: Some("write seconds, for example 3600".into()) });
     }
     set.wire(origin)
 }
@@ -266,7 +271,7 @@ fn invalid_zone(error: FieldError) -> Finding {
 }
 
 fn unreadable(reason: Reason, zone: Option<&Name>, error: FieldError) -> Finding {
-    let help = error.help.map(|help| format!("; write {help}")).unwrap_or_default();
+    let help = error.help.map(|help| format!("; {help}")).unwrap_or_default();
     let at = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
     Finding { reason, zone: zone.cloned(), path: error.path, message: format!("{at}{}{help}", error.message) }
 }

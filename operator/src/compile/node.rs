@@ -47,7 +47,8 @@ impl<'a> Resolved<'a> {
     pub(super) fn take(&mut self, origin: &Name, owner: NameRef<'_>, said: Contribution<'a>) {
         let Contribution { resource, rtype, ttl, records } = said;
         let mut finding = |reason, message| {
-            let finding = Finding { reason, zone: Some(origin.clone()), path: String::new(), message };
+            let path = if reason == Reason::TtlOverridden { "ttl" } else { "name" };
+            let finding = Finding { reason, zone: Some(origin.clone()), path: path.into(), message };
             self.findings.push((resource, finding));
         };
         if let Some((other_type, other)) = conflicting(&self.rrsets, rtype) {

@@ -78,6 +78,7 @@ pub(super) fn syntax_error(document: &str, error: &serde_saphyr::Error) -> (Rang
         ("unknown anchor", "put a value that starts with `*` in quotes"),
         ("unexpected character", "put a value that starts with `@`, `%` or a backtick in quotes"),
         ("bracket", "close every `[` and `{`"),
+        ("illegal placement", "close every `[` and `{` above it, or put the value in quotes"),
         ("quoted", "close the quotes"),
     ];
     let error = error.without_snippet();

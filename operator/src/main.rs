@@ -1,0 +1,7 @@
+//! `bindy`: see [`bindy::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bindy::cli::run()
+}

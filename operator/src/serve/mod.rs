@@ -1,0 +1,226 @@
+//! `bindy serve`: manifests from a folder, answers on a port, in one process.
+//!
+//! One thread does everything but answering: it waits for files to change or for a signal ([`watch`]), compiles, makes
+//! the serials durable, publishes, and says what it did ([`report`]). The engine's threads answer meanwhile.
+
+mod report;
+mod watch;
+
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use bindy_server::{
+    listen::{self, ListenError, TcpLimits},
+    respond::Responder,
+    settings::{ServerSettings, ZoneSettings},
+    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+};
+use sha2::{Digest, Sha256};
+use zonefmt::Name;
+
+use crate::{
+    compile::Compiler,
+    manifest::{Folder, FolderError, Update},
+    state::{State, StateError},
+};
+use report::Report;
+use watch::{Event, Watch};
+
+/// What `bindy serve` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The folder with the manifests (*.yaml, *.yml, *.json, those in folders below it included), or one such file.
+    dir: PathBuf,
+    /// Where to answer, over UDP and TCP; may be given several times. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5300")]
+    listen: Vec<SocketAddr>,
+    /// Where the serials are kept across restarts [default: a folder of its own for each DIR, below $XDG_STATE_HOME]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+/// Why serving did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The manifests cannot be read.
+    Folder(FolderError),
+    /// The serials cannot be kept.
+    State(StateError),
+    /// There is no place for the serials.
+    NoHome,
+    /// An address cannot be listened on.
+    Listen(ListenError),
+    /// The folder cannot be watched.
+    Watch(PathBuf, notify::Error),
+    /// Signals cannot be waited for.
+    Signals(io::Error),
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub fn run(options: &Options) -> Result<(), ServeError> {
+    // Watched first and read then, so that no change falls between.
+    let mut watch = Watch::start(&options.dir)?;
+    let state_folder = options.state.clone().or_else(|| default_state(&options.dir)).ok_or(ServeError::NoHome)?;
+    let (state, published) = State::open(&state_folder).map_err(ServeError::State)?;
+    let mut report = Report::new();
+    let mut serving = Serving::new(options.dir.clone(), state, Compiler::new(published));
+
+    let first = serving.folder.look().map_err(ServeError::Folder)?;
+    let step = serving.compiler.apply(first.changes.clone());
+    report.files(&first);
+    serving.publish(step.zones.iter().map(|zone| zone.origin.clone())).map_err(ServeError::State)?;
+    let answering = Arc::clone(&serving.published);
+    let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let config = listen::Config { addresses: options.listen.clone(), workers, tcp: TcpLimits::default() };
+    let listeners =
+        listen::start(&config, move || Responder::new(Arc::clone(&answering))).map_err(ServeError::Listen)?;
+
+    report.verdicts(&serving.folder, &serving.compiler, &step.judged);
+    report.overview(&options.dir, &serving.folder, &serving.compiler, &listeners.local_addrs());
+    loop {
+        match watch.next(serving.is_behind()) {
+            Event::Stop => break,
+            Event::Look => serving.look(&mut watch, &mut report),
+        }
+    }
+    listeners.stop();
+    report::say("Stopped.");
+    Ok(())
+}
+
+/// All that changes while serving.
+struct Serving {
+    folder: Folder,
+    state: State,
+    compiler: Compiler,
+    published: Arc<Published>,
+    settings: Arc<ZoneSettings>,
+    /// Zones that are compiled and not published, as their serials could not be made durable.
+    pending: BTreeSet<Name>,
+    /// Whether the folder could not be read when it was last looked at.
+    lost: bool,
+}
+
+impl Serving {
+    fn new(dir: PathBuf, state: State, compiler: Compiler) -> Serving {
+        let nothing = Snapshot::new(Arc::new(ServerSettings::default()), ZoneMap::new());
+        Serving {
+            folder: Folder::new(dir),
+            state,
+            compiler,
+            published: Arc::new(Published::new(nothing)),
+            settings: Arc::default(),
+            pending: BTreeSet::new(),
+            lost: false,
+        }
+    }
+
+    /// Whether something failed that may go well soon without any file changing.
+    fn is_behind(&self) -> bool {
+        self.lost || !self.pending.is_empty()
+    }
+
+    /// Takes over what changed in the folder. Whatever goes wrong, what was served stays served.
+    fn look(&mut self, watch: &mut Watch, report: &mut Report) {
+        let update = match self.folder.look() {
+            Ok(update) => update,
+            Err(error) => {
+                if !std::mem::replace(&mut self.lost, true) {
+                    report.failure(&error, "what was served stays served");
+                }
+                return;
+            }
+        };
+        if std::mem::take(&mut self.lost) {
+            // It may be another folder of the same name.
+            watch.again();
+        }
+        let Update { changes, .. } = &update;
+        let step = self.compiler.apply(changes.iter().cloned());
+        report.files(&update);
+        match self.publish(step.zones.iter().map(|zone| zone.origin.clone())) {
+            Ok(()) => report.zones(&step.zones, &self.compiler),
+            Err(error) => report.failure(&error, "nothing new is served before that works"),
+        }
+        report.verdicts(&self.folder, &self.compiler, &step.judged);
+    }
+
+    /// Shows changed zones to the world, once their serials are durable.
+    fn publish(&mut self, zones: impl Iterator<Item = Name>) -> Result<(), StateError> {
+        self.pending.extend(zones);
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.state.save(self.compiler.published())?;
+        let mut next = Snapshot::clone(&self.published.load());
+        let (compiler, settings) = (&self.compiler, &self.settings);
+        next.zones.update(std::mem::take(&mut self.pending).into_iter().map(|origin| {
+            let zone = compiler.zone(&origin).map(|data| {
+                let state = ZoneState::Loaded(data.clone());
+                Arc::new(Zone { origin: origin.clone(), settings: Arc::clone(settings), state })
+            });
+            (origin, zone)
+        }));
+        self.published.publish(next);
+        Ok(())
+    }
+}
+
+/// The folder for the state of a folder of manifests (XDG Base Directory Specification); its name can be recognised and
+/// is its own.
+fn default_state(dir: &Path) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let hash = Sha256::digest(dir.as_os_str().as_encoded_bytes());
+    let short = hash.iter().take(6).fold(0, |number: u64, octet| number << 8 | u64::from(*octet));
+    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Some(base.join("bindy/serve").join(format!("{name}-{short:012x}")))
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Folder(error) => error.fmt(f),
+            ServeError::State(error) => error.fmt(f),
+            ServeError::NoHome => f.write_str("no place to keep serials: set HOME, or name a folder with --state"),
+            ServeError::Listen(error) => {
+                error.fmt(f)?;
+                match error {
+                    ListenError::Bind(..) => f.write_str("; `--listen ADDR:PORT` chooses another address"),
+                    ListenError::Start(..) => Ok(()),
+                }
+            }
+            ServeError::Watch(path, error) => {
+                write!(f, "cannot watch {}: {error}", path.display())?;
+                match error.kind {
+                    notify::ErrorKind::MaxFilesWatch => f.write_str("; raise fs.inotify.max_user_watches with sysctl"),
+                    notify::ErrorKind::PathNotFound => f.write_str("; name a folder of manifests, or one manifest"),
+                    _ => Ok(()),
+                }
+            }
+            ServeError::Signals(error) => write!(f, "cannot wait for signals: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ServeError::Folder(error) => Some(error),
+            ServeError::State(error) => Some(error),
+            ServeError::Listen(error) => Some(error),
+            ServeError::Watch(_, error) => Some(error),
+            ServeError::Signals(error) => Some(error),
+            ServeError::NoHome => None,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! `bindy serve` from the outside: the program itself, files that change, and dig.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// Nothing here takes long; whatever has not happened after this will not.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn the_quick_start_record_by_record() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    let expected: &[(&str, &str, &[&str])] = &[
+        ("example.com", "SOA", &["3600 ns1.example.com. hostmaster.example.com. 2026112100 3600 600 604800 300"]),
+        ("example.com", "NS", &["3600 ns1.example.com.", "3600 ns2.example.net."]),
+        ("ns1.example.com", "A", &["3600 192.0.2.53"]),
+        ("ns1.example.com", "AAAA", &["3600 2001:db8::53"]),
+        ("example.com", "A", &["3600 192.0.2.10", "3600 192.0.2.11"]),
+        ("example.com", "AAAA", &["3600 2001:db8::10", "3600 2001:db8::11"]),
+        ("www.example.com", "A", &["300 192.0.2.10", "300 192.0.2.11"]),
+        ("www.example.com", "AAAA", &["300 2001:db8::10", "300 2001:db8::11"]),
+        ("blog.example.com", "CNAME", &["3600 www.example.com."]),
+        ("shop.apps.example.com", "A", &["60 192.0.2.80"]),
+        ("a.b.apps.example.com", "A", &["60 192.0.2.80"]),
+        ("example.com", "MX", &["3600 10 mail.example.com.", "3600 20 mx.backup.example.net."]),
+        ("mail.example.com", "A", &["3600 192.0.2.25"]),
+        ("example.com", "TXT", &["3600 \"site-verification=3xJ7sQ9wV2\"", "3600 \"v=spf1 mx -all\""]),
+        ("_dmarc.example.com", "TXT", &["3600 \"v=DMARC1; p=reject; rua=mailto:postmaster@example.com\""]),
+        ("_sip._tcp.example.com", "SRV", &["3600 10 60 5060 sip.example.com."]),
+        ("sip.example.com", "A", &["3600 192.0.2.60"]),
+        ("example.com", "CAA", &["3600 0 issue \"letsencrypt.org\""]),
+    ];
+    for transport in ["+notcp", "+tcp"] {
+        for (name, rtype, records) in expected {
+            let answer = bindy.dig(name, rtype, transport);
+            assert_eq!((answer.status.as_str(), &answer.records), ("NOERROR", &strings(records)), "{name} {rtype}");
+        }
+        let referral = bindy.dig("host.lab.example.com", "A", transport);
+        assert_eq!((referral.status.as_str(), referral.records.len()), ("NOERROR", 0));
+        assert!(referral.text.contains("lab.example.com.\t3600\tIN\tNS\tns.lab.example.com."), "{}", referral.text);
+        assert!(referral.text.contains("ns.lab.example.com.\t3600\tIN\tA\t198.51.100.53"), "{}", referral.text);
+        assert_eq!(bindy.dig("nothing.example.com", "A", transport).status, "NXDOMAIN");
+        assert_eq!(bindy.dig("www.example.com", "MX", transport).status, "NOERROR");
+        assert_eq!(bindy.dig("example.org", "A", transport).status, "REFUSED");
+    }
+    assert!(bindy.said("1 zone and 17 record resources in 4 files: all served"), "{}", bindy.log());
+}
+
+#[test]
+fn an_edit_is_answered_under_a_higher_serial() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    site.edit("web.yaml", "192.0.2.80", "192.0.2.81");
+    bindy.await_answer("x.apps.example.com", "A", &["60 192.0.2.81"]);
+    assert_eq!(bindy.serial(), 2_026_112_101);
+    bindy.await_said("example.com. 2026112100 → 2026112101: +0 −0 ~1 RRsets");
+
+    // As editors save: a new file takes the place of the old one.
+    let text = site.read("web.yaml").replace("192.0.2.81", "192.0.2.82");
+    fs::write(site.path("web.yaml~"), text).unwrap();
+    fs::rename(site.path("web.yaml~"), site.path("web.yaml")).unwrap();
+    bindy.await_answer("x.apps.example.com", "A", &["60 192.0.2.82"]);
+
+    // In a folder that is new, together with what is in it.
+    fs::create_dir_all(site.path("more/and more")).unwrap();
+    fs::write(site.path("more/and more/new.yml"), record("new", "name: new, ipv4Addresses: [192.0.2.90]")).unwrap();
+    bindy.await_answer("new.example.com", "A", &["3600 192.0.2.90"]);
+    assert_eq!(bindy.serial(), 2_026_112_103);
+}
+
+#[test]
+fn what_a_broken_file_had_stays_served() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    site.edit("web.yaml", "  ttl: 60\n", "  ttl: [60\n");
+    bindy.await_said("web.yaml:70:16: error: not YAML");
+    bindy.expect("x.apps.example.com", "A", &["60 192.0.2.80"]);
+    bindy.expect("www.example.com", "A", &["300 192.0.2.10", "300 192.0.2.11"]);
+
+    // Other files go on, and so does this one once it is right.
+    site.edit("mail.yaml", "192.0.2.25", "192.0.2.26");
+    bindy.await_answer("mail.example.com", "A", &["3600 192.0.2.26"]);
+    site.edit("web.yaml", "  ttl: [60\n", "  ttl: 61\n");
+    bindy.await_answer("x.apps.example.com", "A", &["61 192.0.2.80"]);
+
+    site.edit("web.yaml", "[192.0.2.80]", "[192.0.2.280]");
+    bindy.await_said("web.yaml:70:19: error: ipv4Addresses[0]: ");
+    bindy.expect("x.apps.example.com", "A", &["61 192.0.2.80"]);
+
+    site.edit("mail.yaml", "  priority: 20", "  priority: twenty");
+    bindy.await_said("mail.yaml:23:13: error: spec.priority: ");
+    bindy.expect("example.com", "MX", &["3600 10 mail.example.com.", "3600 20 mx.backup.example.net."]);
+    assert_eq!(bindy.serial(), 2_026_112_102);
+}
+
+#[test]
+fn what_is_deleted_is_gone() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    let text = site.read("web.yaml");
+    let documents: Vec<&str> = text.split("---\n").filter(|document| !document.contains("name: blog")).collect();
+    fs::write(site.path("web.yaml"), documents.join("---\n")).unwrap();
+    bindy.await_status("blog.example.com", "NXDOMAIN");
+    fs::remove_file(site.path("web.yaml")).unwrap();
+    bindy.await_status("www.example.com", "NXDOMAIN");
+    bindy.expect("mail.example.com", "A", &["3600 192.0.2.25"]);
+    fs::remove_file(site.path("zone.yaml")).unwrap();
+    bindy.await_status("mail.example.com", "REFUSED");
+    bindy.await_said("example.com. is not served any more");
+    bindy.await_said("MXRecord dns/mail is not served: NotSelected");
+}
+
+#[test]
+fn one_bad_record_takes_nothing_down() {
+    let site = Site::quickstart();
+    fs::write(site.path("alias.yaml"), record("zz", "name: www, target: other").replace("ARecord", "CNAMERecord"))
+        .unwrap();
+    fs::write(site.path("bad.yaml"), record("bad", "name: bad, ipv4Addresses: [nonsense]")).unwrap();
+    let bindy = site.serve();
+    bindy.expect("www.example.com", "A", &["300 192.0.2.10", "300 192.0.2.11"]);
+    bindy.await_said("alias.yaml:4:14: warning: CNAMERecord dns/zz is not served: CnameConflict: ");
+    bindy.await_said("bad.yaml:4:35: error: ipv4Addresses[0]: ");
+    bindy.await_said("1 not served, see above");
+    fs::remove_file(site.path("alias.yaml")).unwrap();
+    site.edit("bad.yaml", "nonsense", "192.0.2.99");
+    bindy.await_answer("bad.example.com", "A", &["3600 192.0.2.99"]);
+}
+
+#[test]
+fn a_restart_goes_on_from_the_last_serial() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    site.edit("web.yaml", "192.0.2.80", "192.0.2.81");
+    bindy.await_answer("x.apps.example.com", "A", &["60 192.0.2.81"]);
+    bindy.kill();
+
+    let bindy = site.serve();
+    assert_eq!(bindy.serial(), 2_026_112_101, "same content, same serial");
+    bindy.kill();
+    site.edit("web.yaml", "192.0.2.81", "192.0.2.80");
+    let bindy = site.serve();
+    assert_eq!(bindy.serial(), 2_026_112_102, "the content of the first serial, but not its number");
+}
+
+#[test]
+fn ctrl_c_and_sigterm_stop_it() {
+    for signal in ["INT", "TERM"] {
+        let site = Site::quickstart();
+        let bindy = site.serve();
+        let addr = bindy.addr;
+        assert_eq!(bindy.signal(signal).code(), Some(0));
+        TcpListener::bind(addr).expect("the port is free again");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_what_to_do() {
+    let site = Site::quickstart();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = site.command(&["--listen", &addr]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.contains(&format!("cannot listen on {addr}")) && told.contains("--listen"), "{told}");
+}
+
+#[test]
+fn what_cannot_start_says_what_to_do() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    let output = site.command(&["--listen", "127.0.0.1:0"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("another `bindy serve` uses"), "{told}");
+    drop(bindy);
+    let output = Command::new(env!("CARGO_BIN_EXE_bindy")).args(["serve", "/nowhere/at/all"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("/nowhere/at/all") && told.contains("name a folder"), "{told}");
+}
+
+#[test]
+fn a_folder_without_zones_is_served_once_it_has_one() {
+    let site = Site::empty();
+    let bindy = site.serve();
+    assert!(bindy.said("There is no zone yet"), "{}", bindy.log());
+    assert_eq!(bindy.dig("example.com", "SOA", "+notcp").status, "REFUSED");
+    fs::copy(quickstart().join("zone.yaml"), site.path("zone.yaml")).unwrap();
+    bindy.await_answer("ns1.example.com", "A", &["3600 192.0.2.53"]);
+}
+
+/// A folder of manifests and a folder for the state.
+struct Site {
+    manifests: TempDir,
+    state: TempDir,
+}
+
+/// A running `bindy serve`; killed when dropped.
+struct Bindy {
+    child: Child,
+    addr: SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+struct Answer {
+    status: String,
+    /// TTL and data, sorted.
+    records: Vec<String>,
+    text: String,
+}
+
+impl Site {
+    fn empty() -> Site {
+        Site { manifests: TempDir::new().unwrap(), state: TempDir::new().unwrap() }
+    }
+
+    fn quickstart() -> Site {
+        let site = Site::empty();
+        for entry in fs::read_dir(quickstart()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), site.manifests.path().join(entry.file_name())).unwrap();
+        }
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.manifests.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "{name} has no {from:?}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bindy"));
+        command.arg("serve").arg(self.manifests.path()).arg("--state").arg(self.state.path()).args(arguments);
+        command
+    }
+
+    fn serve(&self) -> Bindy {
+        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().unwrap(), &lines);
+        collect(child.stderr.take().unwrap(), &lines);
+        let mut bindy = Bindy { child, addr: ([127, 0, 0, 1], 0).into(), lines };
+        bindy.await_said("Ctrl-C stops");
+        let log = bindy.log();
+        let line = log.lines().find_map(|line| line.strip_prefix("Answering on ")).unwrap();
+        bindy.addr = line.split(',').next().unwrap().parse().unwrap();
+        bindy
+    }
+}
+
+impl Bindy {
+    fn dig(&self, name: &str, rtype: &str, transport: &str) -> Answer {
+        let port = self.addr.port().to_string();
+        let output = Command::new("dig")
+            .args(["@127.0.0.1", "-p", &port, "+norecurse", "+tries=5", "+time=2", transport, name, rtype])
+            .output()
+            .expect("dig is installed (package bind9-dnsutils)");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let status =
+            text.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default().to_owned();
+        let answer =
+            text.split(";; ANSWER SECTION:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+        let mut records: Vec<String> = answer
+            .lines()
+            .map(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let ttl = fields.next().unwrap();
+                format!("{ttl} {}", fields.skip(2).collect::<Vec<_>>().join(" "))
+            })
+            .collect();
+        records.sort();
+        Answer { status, records, text }
+    }
+
+    fn expect(&self, name: &str, rtype: &str, records: &[&str]) {
+        assert_eq!(self.dig(name, rtype, "+notcp").records, strings(records), "{name} {rtype}");
+    }
+
+    fn await_answer(&self, name: &str, rtype: &str, records: &[&str]) {
+        self.until(&format!("{name} {rtype} is {records:?}"), || {
+            self.dig(name, rtype, "+notcp").records == strings(records)
+        });
+    }
+
+    fn await_status(&self, name: &str, status: &str) {
+        self.until(&format!("{name} is {status}"), || self.dig(name, "A", "+notcp").status == status);
+    }
+
+    fn serial(&self) -> u32 {
+        let soa = self.dig("example.com", "SOA", "+notcp");
+        soa.records[0].split(' ').nth(3).unwrap().parse().unwrap()
+    }
+
+    fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    fn said(&self, what: &str) -> bool {
+        self.log().contains(what)
+    }
+
+    fn await_said(&self, what: &str) {
+        self.until(&format!("it says {what:?}"), || self.said(what));
+    }
+
+    fn until(&self, what: &str, happened: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !happened() {
+            assert!(Instant::now() < end, "waited in vain until {what}; it said:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn signal(mut self, signal: &str) -> ExitStatus {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not stop; it said:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// As a crash ends it: nothing more is written.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Bindy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn quickstart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart")
+}
+
+fn record(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: bindy.firestoned.io/v1beta1\nkind: ARecord\n\
+         metadata: {{name: {name}, namespace: dns, labels: {{zone: example.com}}}}\nspec: {{{spec}}}\n"
+    )
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::clone(lines);
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            lines.lock().unwrap().push(line);
+        }
+    });
+}
