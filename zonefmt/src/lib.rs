@@ -10,6 +10,8 @@ pub mod diagnostics;
 mod name;
 pub mod rdata;
 mod record;
+pub mod zone;
 
+use name::NameBuf;
 pub use name::{Labels, MAX_NAME, Name, NameError, NameRef, parse_into, unescape};
 pub use record::{Class, Rtype, Serial};

@@ -122,6 +122,44 @@ pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) ->
     Ok(end + origin.len())
 }
 
+/// Room for one name, to be written over again and again without allocation.
+#[derive(Clone)]
+pub(crate) struct NameBuf {
+    wire: [u8; MAX_NAME],
+    len: u8,
+}
+
+impl NameBuf {
+    pub(crate) fn new(name: NameRef<'_>) -> NameBuf {
+        let mut buffer = NameBuf { wire: [0; MAX_NAME], len: 1 };
+        buffer.set(name);
+        buffer
+    }
+
+    /// Writes over it; see [`parse_into`]. On error it is the root.
+    #[inline]
+    pub(crate) fn parse(&mut self, text: &[u8], origin: NameRef<'_>) -> Result<(), NameError> {
+        match parse_into(text, origin, &mut self.wire) {
+            Ok(len) => self.len = len as u8,
+            Err(error) => {
+                self.set(NameRef::ROOT);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set(&mut self, name: NameRef<'_>) {
+        self.wire[..name.len()].copy_from_slice(name.0);
+        self.len = name.len() as u8;
+    }
+
+    #[inline]
+    pub(crate) fn as_ref(&self) -> NameRef<'_> {
+        NameRef(&self.wire[..usize::from(self.len)])
+    }
+}
+
 /// Reads one escape, `\X` or `\DDD` (RFC 1035 5.1); returns the octet and how many octets of text it took.
 pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
     match text {

@@ -1,0 +1,127 @@
+//! Zone files (RFC 1035 5, RFC 2308 4, `$GENERATE`), read as BIND 9.18 reads them.
+//!
+//! [`parse`] takes a text and hands each record to a [`Sink`], borrowed, so that a large zone goes straight into
+//! whatever is built from it. `lexer` cuts the text into entries, `parser` gives them owner, TTL, class and type,
+//! `generate` unfolds `$GENERATE`, [`crate::rdata`] reads the data, `include` fetches `$INCLUDE`d files. What is wrong
+//! is collected, many errors in one go, each with its place.
+//!
+//! How BIND decides, where the RFCs leave it open:
+//! - The order before the type is class and TTL, each at most once, in either order.
+//! - No TTL on a record: `$TTL`, else the last TTL that was written out (with a warning), else the SOA's minimum (with
+//!   a warning, for the SOA and what follows it), else an error. A TTL over 2³¹−1 counts as 0 (RFC 2181 8).
+//! - Records of one type that follow each other under one owner take the first one's TTL. If the owner comes again
+//!   later in the file, the RRset takes the TTL it has there: a sink lets the last record's TTL stand for the RRset.
+//! - `$INCLUDE` restores origin and owner afterwards, but keeps the TTLs.
+//! - Records outside the zone are ignored with a warning.
+
+mod generate;
+mod include;
+mod letters;
+mod lexer;
+mod parser;
+mod report;
+
+pub use include::{Directory, Includes, NoIncludes};
+pub use report::{FileId, Location, Report};
+
+use crate::{Class, NameRef, Rtype, diagnostics::Source};
+
+/// A record, borrowed from the parser.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The owner, as written the first time in a run of records of one owner.
+    pub owner: NameRef<'a>,
+    /// Seconds, up to 2³¹−1.
+    pub ttl: u32,
+    /// The class, always the zone's.
+    pub class: Class,
+    /// The type; never one that exists in messages only.
+    pub rtype: Rtype,
+    /// The data in wire form: valid for its type, names uncompressed, at most 65535 octets.
+    pub rdata: &'a [u8],
+    /// Where its entry starts.
+    pub at: Location,
+}
+
+/// What takes the records.
+///
+/// A closure is one, too.
+pub trait Sink {
+    /// Takes one record; a refusal becomes an error at its place, and parsing goes on.
+    fn record(&mut self, record: Record<'_>) -> Result<(), Refusal>;
+}
+
+/// Why a sink does not take a record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// What to do with names that are no host names where one is expected (RFC 952, RFC 1123 2.1), as `check-names` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckNames {
+    /// An error: the default for primary zones.
+    Fail,
+    /// A warning.
+    Warn,
+    /// Nothing.
+    Ignore,
+}
+
+/// How to read a zone file.
+#[derive(Clone, Copy)]
+pub struct Options<'o> {
+    /// The zone's name: the first `$ORIGIN`, and the bound of what belongs to the zone.
+    pub origin: NameRef<'o>,
+    /// The zone's class; records of another are errors.
+    pub class: Class,
+    /// What to do with odd host names.
+    pub check_names: CheckNames,
+    /// Where `$INCLUDE` finds its files.
+    pub includes: &'o dyn Includes,
+    /// Errors after which parsing stops; also the most warnings that are kept.
+    pub max_errors: usize,
+}
+
+impl<'o> Options<'o> {
+    /// As named-checkzone reads a zone of class IN, with no access to other files.
+    pub fn new(origin: NameRef<'o>) -> Options<'o> {
+        Options { origin, class: Class::IN, check_names: CheckNames::Fail, includes: &NoIncludes, max_errors: 100 }
+    }
+}
+
+/// Reads `source` and hands its records to `sink`, in order.
+///
+/// Time is linear in the text and what it includes and generates; memory beyond the text is bounded by the longest
+/// record and `options.max_errors`. `$INCLUDE` nests to a depth of [`MAX_DEPTH`], one `$GENERATE` makes up to
+/// [`MAX_GENERATED`] records, one record takes up to 1 MiB of text.
+pub fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Report {
+    parser::parse(source, options, sink)
+}
+
+/// How deep `$INCLUDE` nests.
+pub const MAX_DEPTH: usize = 32;
+
+/// The most files that one zone includes, nested or not.
+pub const MAX_FILES: usize = 10_000;
+
+/// The most records of one `$GENERATE`: the addresses of a /8.
+pub const MAX_GENERATED: u32 = 1 << 24;
+
+impl<F: FnMut(Record<'_>) -> Result<(), Refusal>> Sink for F {
+    fn record(&mut self, record: Record<'_>) -> Result<(), Refusal> {
+        self(record)
+    }
+}
+
+impl<M: Into<String>> From<M> for Refusal {
+    fn from(message: M) -> Refusal {
+        Refusal { message: message.into(), help: None }
+    }
+}
+
+#[cfg(test)]
+mod tests;
