@@ -13,7 +13,7 @@ use crate::{
         request::{Header, Question},
         writer::{Entry, Need, Owner, Section, Writer},
     },
-    zone::{Cuts, Found, Key, Node, Rrset, Target, ZoneData},
+    zone::{Cuts, Found, Key, Node, Rrset, Spare, Target, ZoneData},
     zones::{Snapshot, Zone, ZoneMap, ZoneState},
 };
 use zonefmt::{
@@ -25,25 +25,26 @@ use zonefmt::{
 const MAX_CHAIN: usize = 16;
 
 /// RRsets whose names get additional records, at most.
-const MAX_SOURCES: usize = 16;
+const MAX_SOURCES: usize = 8;
 
 /// An RRset that names more than this gets no additional records (CVE-2024-11187).
 const MAX_ADDITIONAL_NAMES: usize = 13;
 
 /// RRsets remembered so that none is given twice.
-const MAX_GIVEN: usize = 64;
+const MAX_GIVEN: usize = 32;
 
 /// Working memory of a worker, kept from question to question.
 pub(crate) struct Scratch {
     key: Key,
     additional_key: Key,
+    spare: Spare,
     /// Steps on with each response, for the order of records.
     turn: u64,
 }
 
 impl Scratch {
     pub(crate) fn new() -> Scratch {
-        Scratch { key: Key::new(), additional_key: Key::new(), turn: 0x9e37_79b9_7f4a_7c15 }
+        Scratch { key: Key::new(), additional_key: Key::new(), spare: Spare::new(), turn: 0x9e37_79b9_7f4a_7c15 }
     }
 }
 
@@ -236,7 +237,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let below = hop.len - zone.origin.as_ref().len();
         let target = Target { labels: &hop.wire[..below], key: self.scratch.key.view().below(enclosing.origin_key) };
         let at_cut_for_ds = self.question.qtype == Rtype::DS;
-        match data.find(target, Cuts::Respect) {
+        match data.find(target, Cuts::Respect, &mut self.scratch.spare) {
             Found::Exact(node) if node.is_cut() && !at_cut_for_ds => self.referral(zone, node),
             Found::Delegation(cut) => self.referral(zone, cut),
             Found::Exact(node) | Found::Wildcard(node) => self.existing(hop, zone, data, node),
@@ -416,22 +417,29 @@ impl<'s> Answering<'s, '_, '_, '_> {
     /// RRsets of one name, from the zone that knows it.
     fn add_types(&mut self, source: Source<'s>, name: NameRef<'_>, rtypes: &[Rtype]) {
         let zones = self.zones;
-        self.scratch.additional_key.set(name.as_wire());
-        let Some(enclosing) = zones.enclosing(name, self.scratch.additional_key.view(), false) else { return };
-        let zone = enclosing.zone;
-        let same = std::ptr::eq(zone, source.zone);
-        let Some(data) = zone.data().filter(|_| same || zone.settings.allow_query.allows(self.client.addr.ip())) else {
-            return;
+        let scratch = &mut *self.scratch;
+        // Glue comes from the zone that delegates.
+        let own = source.zone.origin.as_ref();
+        let (zone, cuts) = if source.cut.is_some() && name.is_at_or_below(own) {
+            (source.zone, Cuts::Ignore)
+        } else {
+            scratch.additional_key.set(name.as_wire());
+            let Some(enclosing) = zones.enclosing(name, scratch.additional_key.view(), false) else { return };
+            (enclosing.zone, Cuts::Respect)
         };
-        let Some(labels) = name.strip_suffix(zone.origin.as_ref()) else { return };
-        let key = self.scratch.additional_key.view().below(enclosing.origin_key);
-        let cuts = if same && source.cut.is_some() { Cuts::Ignore } else { Cuts::Respect };
-        let (Found::Exact(node) | Found::Wildcard(node)) = data.find(Target { labels, key }, cuts) else { return };
+        let same = std::ptr::eq(zone, source.zone);
+        if !(same || zone.settings.allow_query.allows(self.client.addr.ip())) {
+            return;
+        }
+        let (Some(data), Some(labels)) = (zone.data(), name.strip_suffix(zone.origin.as_ref())) else { return };
+        scratch.additional_key.set(labels);
+        let target = Target { labels, key: scratch.additional_key.view() };
+        let (Found::Exact(node) | Found::Wildcard(node)) = data.find(target, cuts, &mut scratch.spare) else { return };
         if node.is_cut() && cuts == Cuts::Respect {
             return;
         }
         // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
-        let in_domain = source.cut.is_some_and(|cut| same && cut.is_above(labels));
+        let in_domain = cuts == Cuts::Ignore && source.cut.is_some_and(|cut| cut.is_above(labels));
         let need = if in_domain { Need::Must } else { Need::May };
         for &rtype in rtypes {
             if let Some(rrset) = node.rrset(rtype)

@@ -11,6 +11,8 @@ pub(crate) struct Names {
     slots: Box<[Slot; SLOTS]>,
     generation: u16,
     taken: usize,
+    /// The suffixes of the name at hand, from the longest on.
+    suffixes: [Suffix; MAX_LABELS],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -20,41 +22,18 @@ struct Slot {
     generation: u16,
 }
 
+/// The part of a name from one of its labels on.
+#[derive(Clone, Copy, Default)]
+struct Suffix {
+    hash: u32,
+    start: u8,
+}
+
 const SLOTS: usize = 512;
 const MAX_TAKEN: usize = SLOTS * 3 / 4;
+const MAX_LABELS: usize = 127;
 /// A pointer has 14 bits.
 const MAX_TARGET: usize = 0x3fff;
-
-/// A name's labels with the hash of the suffix that starts at each.
-pub(crate) struct Suffixes<'n> {
-    name: NameRef<'n>,
-    count: usize,
-    starts: [u8; 128],
-    hashes: [u32; 128],
-}
-
-impl<'n> Suffixes<'n> {
-    pub(crate) fn of(name: NameRef<'n>) -> Self {
-        let mut suffixes = Suffixes { name, count: 0, starts: [0; 128], hashes: [0; 128] };
-        let wire = name.as_wire();
-        let mut at = 0;
-        while wire[at] != 0 {
-            suffixes.starts[suffixes.count] = at as u8;
-            suffixes.count += 1;
-            at += 1 + usize::from(wire[at]);
-        }
-        let (mut hash, mut end) = (0x811c_9dc5_u32, at);
-        for index in (0..suffixes.count).rev() {
-            let start = usize::from(suffixes.starts[index]);
-            for octet in &wire[start..end] {
-                hash = (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
-            }
-            suffixes.hashes[index] = hash;
-            end = start;
-        }
-        suffixes
-    }
-}
 
 /// Whether the letters' case must agree for one name to stand for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,7 +46,12 @@ pub(crate) enum Case {
 
 impl Names {
     pub(crate) fn new() -> Names {
-        Names { slots: Box::new([Slot::default(); SLOTS]), generation: 1, taken: 0 }
+        Names {
+            slots: Box::new([Slot::default(); SLOTS]),
+            generation: 1,
+            taken: 0,
+            suffixes: [Suffix::default(); MAX_LABELS],
+        }
     }
 
     /// Forgets every name.
@@ -80,24 +64,55 @@ impl Names {
         }
     }
 
-    /// The longest suffix that the message holds: how many octets of the name stand before it, and where it is.
-    pub(crate) fn find(&self, suffixes: &Suffixes<'_>, message: &[u8], case: Case) -> Option<(usize, u16)> {
-        (0..suffixes.count).find_map(|index| {
-            let start = usize::from(suffixes.starts[index]);
-            let suffix = &suffixes.name.as_wire()[start..];
-            let at = self.probe(suffixes.hashes[index], |at| reads_as(message, at, suffix, case))?;
-            Some((start, at))
-        })
+    /// Remembers a name that stands in the message at `at`, whole.
+    pub(crate) fn learn(&mut self, name: NameRef<'_>, at: usize) {
+        let count = self.split(name);
+        self.remember(count, at, name.len());
     }
 
-    /// Remembers the labels of a name written at `at`, up to `octets` into it.
-    pub(crate) fn remember(&mut self, suffixes: &Suffixes<'_>, at: usize, octets: usize) {
-        for index in 0..suffixes.count {
-            let start = usize::from(suffixes.starts[index]);
+    /// For a name that is to be written at the message's end: its longest suffix that the message holds, as the octets
+    /// of the name that come before it, and where it is. What is new of the name is remembered.
+    pub(crate) fn compress(&mut self, name: NameRef<'_>, message: &[u8], case: Case) -> Option<(usize, u16)> {
+        let count = self.split(name);
+        let known = self.suffixes[..count].iter().find_map(|&Suffix { hash, start }| {
+            let start = usize::from(start);
+            let at = self.probe(hash, |at| reads_as(message, at, &name.as_wire()[start..], case))?;
+            Some((start, at))
+        });
+        self.remember(count, message.len(), known.map_or(name.len(), |(octets, _)| octets));
+        known
+    }
+
+    /// Notes the suffixes of a name; gives how many there are.
+    fn split(&mut self, name: NameRef<'_>) -> usize {
+        let wire = name.as_wire();
+        let (mut count, mut at) = (0, 0);
+        while wire[at] != 0 {
+            self.suffixes[count].start = at as u8;
+            count += 1;
+            at += 1 + usize::from(wire[at]);
+        }
+        let mut hash = 0x811c_9dc5_u32;
+        for suffix in self.suffixes[..count].iter_mut().rev() {
+            let start = usize::from(suffix.start);
+            for octet in &wire[start..at] {
+                hash = (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
+            }
+            suffix.hash = hash;
+            at = start;
+        }
+        count
+    }
+
+    /// Remembers the labels of the name at hand, up to `octets` into it, as standing at `at`.
+    fn remember(&mut self, count: usize, at: usize, octets: usize) {
+        for index in 0..count {
+            let Suffix { hash, start } = self.suffixes[index];
+            let start = usize::from(start);
             if start >= octets || at + start > MAX_TARGET || self.taken == MAX_TAKEN {
                 return;
             }
-            self.insert(suffixes.hashes[index], (at + start) as u16);
+            self.insert(hash, (at + start) as u16);
         }
     }
 

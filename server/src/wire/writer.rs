@@ -3,11 +3,11 @@
 
 use super::{
     Ede, HEADER, Rcode, flags,
-    names::{Case, Names, Suffixes, reads_as},
+    names::{Case, Names, reads_as},
     request::{Edns, Header, Question},
 };
 use crate::zone::Rrset;
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
+use zonefmt::{Class, NameRef, Rtype, rdata};
 
 /// A response under construction.
 pub(crate) struct Writer<'b> {
@@ -260,36 +260,29 @@ impl<'b> Writer<'b> {
         if !self.knows_question {
             self.learn_question();
         }
-        let suffixes = Suffixes::of(name);
-        let known = if compress { self.names.find(&suffixes, &self.message[..self.at], case) } else { None };
-        let start = self.at;
-        let octets = match known {
+        let message = &self.message[..self.at];
+        let known = if compress {
+            self.names.compress(name, message, case)
+        } else {
+            self.names.learn(name, self.at);
+            None
+        };
+        match known {
             Some((octets, target)) => {
                 self.put(&name.as_wire()[..octets])?;
-                self.put(&(0xc000 | target).to_be_bytes())?;
-                octets
+                self.put(&(0xc000 | target).to_be_bytes())
             }
-            None => {
-                self.put(name.as_wire())?;
-                name.len()
-            }
-        };
-        self.names.remember(&suffixes, start, octets);
-        Ok(())
+            None => self.put(name.as_wire()),
+        }
     }
 
     fn learn_question(&mut self) {
         self.knows_question = true;
         self.names.clear();
-        if self.counts[0] == 1 {
-            let mut wire = [0; MAX_NAME];
-            if let Ok((name, _)) = NameRef::from_prefix(&self.message[HEADER..self.at]) {
-                let wire = &mut wire[..name.len()];
-                wire.copy_from_slice(name.as_wire());
-                if let Ok(name) = NameRef::from_wire(wire) {
-                    self.names.remember(&Suffixes::of(name), HEADER, name.len());
-                }
-            }
+        if self.counts[0] == 1
+            && let Ok((name, _)) = NameRef::from_prefix(&self.message[HEADER..self.at])
+        {
+            self.names.learn(name, HEADER);
         }
     }
 

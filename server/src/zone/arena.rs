@@ -154,10 +154,13 @@ impl<T: Item> ArenaEdit<T> {
         self.dead += len.next_multiple_of(T::ALIGN);
     }
 
-    /// Whether so much is dead, or so little room for chunks is left, that copying the living is worth it.
+    /// Whether copying the living is worth it: much is dead, little room for chunks is left, or most was just loaded and
+    /// lies in the order of its coming.
     pub(super) fn wants_compaction(&self) -> bool {
         let many_chunks = (self.committed + self.added.len()) >> (32 - T::OFFSET_BITS - 1) != 0;
-        many_chunks || (self.dead * 10 > self.used * 3 && self.used * size_of::<T>() > TAIL_OCTETS)
+        let added: usize = self.added.iter().map(Vec::len).sum();
+        let worth = self.dead * 10 > self.used * 3 || added * 2 > self.used;
+        many_chunks || (worth && self.used * size_of::<T>() > TAIL_OCTETS)
     }
 
     /// Freezes the additions and gives the new version.

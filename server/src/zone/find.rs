@@ -14,6 +14,18 @@ pub(crate) struct Target<'a> {
     pub(crate) key: KeyRef<'a>,
 }
 
+/// Keys that a lookup builds on its way, kept from one to the next.
+pub(crate) struct Spare {
+    nearest: Key,
+    wildcard: Key,
+}
+
+impl Spare {
+    pub(crate) fn new() -> Spare {
+        Spare { nearest: Key::new(), wildcard: Key::new() }
+    }
+}
+
 /// What a lookup does with cuts and DNAMEs above the name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cuts {
@@ -41,8 +53,8 @@ pub(crate) enum Found<'z> {
 }
 
 impl ZoneData {
-    /// Finds what the zone says of a name at or below its origin.
-    pub(crate) fn find(&self, target: Target<'_>, cuts: Cuts) -> Found<'_> {
+    /// Finds what the zone says of a name at or below its origin. `spare` is working memory.
+    pub(crate) fn find(&self, target: Target<'_>, cuts: Cuts, spare: &mut Spare) -> Found<'_> {
         let mut crossing: Option<(usize, Leaf)> = None;
         let descent = self.0.trie.descend(target.key, |at, leaf| {
             if leaf.word & (CUT | DNAME) != 0 && crossing.is_none() && cuts == Cuts::Respect {
@@ -55,7 +67,8 @@ impl ZoneData {
         if exact && crossing.is_none() {
             return Found::Exact(nearest);
         }
-        let (agreed, nearest_ends) = if exact { (target.key.len(), false) } else { agreement(target.key, nearest) };
+        let (agreed, nearest_ends) =
+            if exact { (target.key.len(), false) } else { agreement(target.key, nearest, &mut spare.nearest) };
         let crossing = crossing.filter(|&(at, _)| at <= agreed).or_else(|| {
             // Where nothing branches off below a crossing, none was passed.
             let crosses = nearest_ends && cuts == Cuts::Respect && descent.leaf.word & (CUT | DNAME) != 0;
@@ -65,7 +78,7 @@ impl ZoneData {
             Some(node) if node.is_cut() => Found::Delegation(node),
             Some(node) => Found::Dname(node),
             None if agreed == target.key.len() => Found::Ent,
-            None => self.synthesize(target.key, agreed),
+            None => self.synthesize(target.key, agreed, spare),
         }
     }
 
@@ -77,15 +90,14 @@ impl ZoneData {
     }
 
     /// Looks for a wildcard below the closest encloser of a name that does not exist.
-    fn synthesize(&self, key: KeyRef<'_>, agreed: usize) -> Found<'_> {
+    fn synthesize(&self, key: KeyRef<'_>, agreed: usize, spare: &mut Spare) -> Found<'_> {
         let boundary = key.boundary_before(agreed);
-        let wildcard = Key::wildcard_below(key.above(boundary));
-        let Some(descent) = self.0.trie.descend(wildcard.view(), |_, _| ()) else {
-            return Found::NoName;
-        };
+        spare.wildcard.set_wildcard_below(key.above(boundary));
+        let wildcard = spare.wildcard.view();
+        let Some(descent) = self.0.trie.descend(wildcard, |_, _| ()) else { return Found::NoName };
         let nearest = self.read(descent.leaf);
-        match agreement(wildcard.view(), nearest) {
-            (agreed, _) if agreed < wildcard.view().len() => Found::NoName,
+        match agreement(wildcard, nearest, &mut spare.nearest) {
+            (agreed, _) if agreed < wildcard.len() => Found::NoName,
             (_, false) => Found::Ent,
             (_, true) => Found::Wildcard(nearest),
         }
@@ -93,8 +105,8 @@ impl ZoneData {
 }
 
 /// How far a key agrees with the key of a node, and whether the node's ends there.
-fn agreement(key: KeyRef<'_>, node: Node<'_>) -> (usize, bool) {
-    let own = Key::of(node.labels());
+fn agreement(key: KeyRef<'_>, node: Node<'_>, own: &mut Key) -> (usize, bool) {
+    own.set(node.labels());
     let agreed = key.mismatch(own.view()).unwrap_or(key.len());
     (agreed, own.view().len() == agreed)
 }

@@ -57,13 +57,12 @@ impl Key {
         key
     }
 
-    /// The key of the wildcard right below a name (RFC 4592 2.1.1).
-    pub(super) fn wildcard_below(name: KeyRef<'_>) -> Key {
-        let mut key = Key::new();
-        key.numbers[..name.len()].copy_from_slice(name.0);
-        key.numbers[name.len()] = NUMBER_OF[usize::from(b'*')].0;
-        key.len = name.len() + 2;
-        key
+    /// Becomes the key of the wildcard right below a name (RFC 4592 2.1.1).
+    pub(super) fn set_wildcard_below(&mut self, name: KeyRef<'_>) {
+        self.numbers[..name.len()].copy_from_slice(name.0);
+        self.numbers[name.len()] = NUMBER_OF[usize::from(b'*')].0;
+        self.numbers[name.len() + 1] = 0;
+        self.len = name.len() + 2;
     }
 
     pub(crate) fn view(&self) -> KeyRef<'_> {

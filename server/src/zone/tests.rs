@@ -1,6 +1,6 @@
 //! The zone's data against a naive one: sorted maps, searched from end to end.
 
-use super::{Cuts, Edit, Found, Key, Target, ZoneData};
+use super::{Cuts, Edit, Found, Key, Spare, Target, ZoneData};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use zonefmt::{Name, NameRef, Rtype};
@@ -114,7 +114,7 @@ enum Says {
 
 fn says(zone: &ZoneData, name: NameRef<'_>, cuts: Cuts) -> Says {
     let labels = name.strip_suffix(zone.origin()).unwrap();
-    match zone.find(Target { labels, key: Key::of(labels).view() }, cuts) {
+    match zone.find(Target { labels, key: Key::of(labels).view() }, cuts, &mut Spare::new()) {
         Found::Exact(node) => Says::Exact(node.owner()),
         Found::Wildcard(node) => Says::Wildcard(node.owner()),
         Found::Delegation(node) => Says::Delegation(node.owner()),
