@@ -1,0 +1,167 @@
+//! What a change costs, and what readers see of it: allocated octets that do not grow with the zone, and never half a change.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use bindy_server::{
+    listen::{Client, Respond, Transport},
+    respond::Responder,
+    zone::ZoneData,
+    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+};
+use zonefmt::{Name, Rtype};
+
+/// Counts what the current thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+// An allocator is the one way to see allocations; this one only counts and passes on.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.with(|allocated| allocated.set(allocated.get() + layout.size()));
+        // SAFETY: the caller's obligations are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+fn zone_of(records: u32) -> ZoneData {
+    let origin = name("example");
+    let mut edit = ZoneData::new(origin.clone()).edit();
+    for i in 0..records {
+        edit.add(name(&format!("h{i}.example")).as_ref(), Rtype::A, 300, &i.to_be_bytes()).unwrap();
+    }
+    edit.commit()
+}
+
+fn served(data: ZoneData) -> Arc<Zone> {
+    Arc::new(Zone { origin: name("example"), settings: Arc::default(), state: ZoneState::Loaded(data) })
+}
+
+fn map_of(zones: impl IntoIterator<Item = Arc<Zone>>) -> ZoneMap {
+    zones.into_iter().collect()
+}
+
+/// The mean of what a change of one record allocates, publishing included.
+fn octets_per_change(records: u32, zones: u32) -> usize {
+    const CHANGES: u32 = 500;
+    let others = (0..zones).map(|i| {
+        let origin = name(&format!("z{i}.test"));
+        Arc::new(Zone { origin, settings: Arc::default(), state: ZoneState::NotLoaded })
+    });
+    let mut data = zone_of(records);
+    let published = Published::new(Snapshot::new(Arc::default(), map_of(others.chain([served(data.clone())]))));
+    let before = ALLOCATED.with(Cell::get);
+    for i in 0..CHANGES {
+        let mut edit = data.edit();
+        let owner = name(&format!("h{}.example", (i * 7919) % records));
+        edit.replace(owner.as_ref(), Rtype::A, 60, [&[10, 0, 0, 1][..]]).unwrap();
+        data = edit.commit();
+        let mut next = Snapshot::clone(&published.load());
+        next.zones.update([(name("example"), Some(served(data.clone())))]);
+        published.publish(next);
+    }
+    (ALLOCATED.with(Cell::get) - before) / CHANGES as usize
+}
+
+#[test]
+fn a_change_costs_the_same_in_a_large_zone() {
+    let (small, large) = (octets_per_change(10_000, 10), octets_per_change(1_000_000, 10));
+    // Two more levels of the trie, at most a kilobyte each; nothing that grows with the zone.
+    assert!(large < small + 4096, "{small} octets at 10,000 records, {large} at 1,000,000");
+}
+
+#[test]
+fn a_change_costs_nearly_the_same_among_many_zones() {
+    let (few, many) = (octets_per_change(10_000, 10), octets_per_change(10_000, 100_000));
+    // The list of pages grows by sixteen octets for each 256 zones.
+    assert!(many < few + 16 * 100_000 / 256 + 8192, "{few} octets among 10 zones, {many} among 100,000");
+}
+
+#[test]
+fn readers_never_see_half_a_change() {
+    const CHANGES: u32 = 20_000;
+    let origin = name("example");
+    // Every version has the same number in all of a set's records, and in another name's.
+    let version = |data: &ZoneData, number: u32| {
+        let mut edit = data.edit();
+        let rdatas: Vec<Vec<u8>> = (0..4).map(|i| [&[3, i][..], &number.to_be_bytes()].concat()).collect();
+        for owner in ["a.example", "b.example"] {
+            edit.replace(name(owner).as_ref(), Rtype(65_280), 60, rdatas.iter().map(Vec::as_slice)).unwrap();
+        }
+        edit.commit()
+    };
+    let mut data = version(&ZoneData::new(origin), 0);
+    let published = Arc::new(Published::new(Snapshot::new(Arc::default(), map_of([served(data.clone())]))));
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (published, stop, answered) = (Arc::clone(&published), Arc::clone(&stop), Arc::clone(&answered));
+            thread::spawn(move || {
+                let mut responder = Responder::new(published);
+                let mut last = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    responder.refresh(Instant::now());
+                    let a = numbers(&mut responder, "a.example");
+                    let b = numbers(&mut responder, "b.example");
+                    assert_eq!(a.len(), 4);
+                    assert!(a.iter().chain(&b).all(|&number| number == a[0]), "{a:?} {b:?}");
+                    assert!(a[0] >= last, "went back from {last} to {}", a[0]);
+                    last = a[0];
+                    answered.fetch_add(2, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for number in 1..=CHANGES {
+        data = version(&data, number);
+        let mut next = Snapshot::clone(&published.load());
+        next.zones.update([(name("example"), Some(served(data.clone())))]);
+        published.publish(next);
+    }
+    while answered.load(Ordering::Relaxed) < 1000 {
+        thread::yield_now();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
+/// The numbers in an answer's records: the last four octets of each.
+fn numbers(responder: &mut Responder, owner: &str) -> Vec<u32> {
+    let client = Client {
+        addr: "127.0.0.1:5353".parse().unwrap(),
+        local: "127.0.0.1:53".parse().unwrap(),
+        transport: Transport::Udp,
+    };
+    let owner = name(owner);
+    let question = [&[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], owner.as_ref().as_wire(), &[0xff, 0, 0, 1]].concat();
+    let mut out = [0; 512];
+    let len = responder.respond(&question, &client, &mut out).unwrap();
+    // Owner pointer, type, class, TTL, length and six octets of data each.
+    out[question.len()..len].chunks(18).map(|record| u32::from_be_bytes(record[14..].try_into().unwrap())).collect()
+}
