@@ -48,6 +48,10 @@ pub(super) fn decode(encoding: Encoding, text: &[u8], out: &mut Vec<u8>) -> Resu
         Encoding::Base32 => return decode_base32(text, out),
         Encoding::Hex => &HEXUPPER_PERMISSIVE,
     };
+    // Padding ends the data; the decoder would go on behind it.
+    if text.iter().rev().skip(2).any(|&octet| octet == b'=') {
+        return Err(fault(encoding, text));
+    }
     let start = out.len();
     let decoded = codec.decode_len(text.len()).and_then(|len| {
         out.resize(start + len, 0);

@@ -157,7 +157,7 @@ impl Field {
             Field::Tag => text::parse_tag(fields.take()?, out)?,
             Field::Text => text::parse_octets(fields.take()?, out)?,
             Field::QuotedText => text::parse_quoted(fields.take()?, out)?,
-            Field::KeyData if registry::has_no_key(&out[context.start..]) && fields.is_done() => {}
+            Field::KeyData if registry::has_no_key(&out[context.start..]) => {}
             Field::Base64OrDash if fields.peek().is_some_and(|token| token.text == b"-") => drop(fields.take()?),
             Field::Base64 | Field::MaybeBase64 | Field::Base64OrDash | Field::KeyData => {
                 encoding::parse(Encoding::Base64, fields, out)?;
@@ -228,7 +228,7 @@ impl Field {
             Field::Loc => loc::check(wire),
             Field::Apl => apl::check(wire),
             Field::Wks => wks::check(wire),
-            Field::SvcParams => svcb::check(rdata, wire),
+            Field::SvcParams => svcb::check(wire),
             // Octets to the end.
             _ => Ok(wire.len()),
         }

@@ -68,7 +68,7 @@ impl Axis {
         if token.quoted || thousandths > self.most * 3_600_000 {
             return None;
         }
-        match letter.to_ascii_uppercase() {
+        match letter {
             letter if letter == self.positive => Some(MERIDIAN + thousandths),
             letter if letter == self.negative => Some(MERIDIAN - thousandths),
             _ => None,

@@ -143,10 +143,11 @@ impl Ere<'_> {
             self.next();
         }
         // A `]` in first place is an ordinary member.
-        let (mut first, mut low, mut in_range) = (true, None, false);
+        let (mut first, mut low, mut in_range, mut was_range) = (true, None, false, false);
         loop {
             let member = match self.next().ok_or(OPEN)? {
                 b']' if !first => return Ok(()),
+                b'-' if was_range => return Err("has a pattern with a [range] of ranges"),
                 b'-' if low.is_some() && !in_range && self.rest.first() != Some(&b']') => {
                     in_range = true;
                     continue;
@@ -158,7 +159,7 @@ impl Ere<'_> {
                 return Err("has a pattern with a [range] out of order");
             }
             low = if in_range { None } else { member };
-            (first, in_range) = (false, false);
+            (first, in_range, was_range) = (false, false, in_range);
         }
     }
 
@@ -241,6 +242,7 @@ mod tests {
             "!a{1x}!x!",
             "![[:alfa:]]!x!",
             "![z-a]!x!",
+            "![a-b-c]!x!",
             "![]!x!",
             r"!(a)\2!x!",
             "a",

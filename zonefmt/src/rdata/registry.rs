@@ -160,7 +160,11 @@ pub(super) fn has_no_key(rdata: &[u8]) -> bool {
 
 /// The length of a KEY's public key.
 pub(super) fn check_key(rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
-    if wire.is_empty() && !has_no_key(rdata) { Err("is empty") } else { Ok(wire.len()) }
+    match wire.len() {
+        _ if has_no_key(rdata) => Ok(0),
+        0 => Err("is empty"),
+        len => Ok(len),
+    }
 }
 
 /// Whose registry gives digests their length.

@@ -189,9 +189,8 @@ fn items(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
     Ok(items)
 }
 
-/// Well-formed parameters, ascending, that hold every mandatory key (RFC 9460 8); alias mode ignores what they mean.
-pub(super) fn check(rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
-    let alias = rdata.starts_with(&[0, 0]);
+/// Well-formed parameters, ascending, that hold every mandatory key (RFC 9460 8).
+pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
     let (mut last, mut mandatory, mut has_alpn) = (None, &[][..], false);
     for param in params(wire) {
         let (key, value) = param?;
@@ -200,9 +199,6 @@ pub(super) fn check(rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
         }
         last = Some(key);
         check_value(kind(key), value)?;
-        if alias {
-            continue;
-        }
         match key {
             MANDATORY if value.starts_with(&MANDATORY.to_be_bytes()) => {
                 return Err("name `mandatory` among the mandatory keys");
@@ -275,7 +271,7 @@ fn is_doh_template(value: &[u8]) -> bool {
     text.starts_with('/')
         && expressions.any(|(expression, _)| {
             let variables = expression.trim_start_matches(['?', '&', '+', '#', '.', '/', ';']);
-            variables.split(',').any(|variable| variable.trim_end_matches('*') == "dns")
+            variables.split(',').any(|variable| variable.split([':', '*']).next() == Some("dns"))
         })
 }
 

@@ -67,8 +67,9 @@ pub(super) fn parse_quoted(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fa
 
 /// A word of letters and digits, as a character-string.
 pub(super) fn parse_tag(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
-    if token.quoted {
-        return Err(Fault::new(format_args!("{} is in quotes", shown(token.text))).help("write it without quotes"));
+    if token.quoted || !token.text.iter().all(u8::is_ascii_alphanumeric) {
+        return Err(Fault::new(format_args!("{} is no tag", shown(token.text)))
+            .help("write letters and digits without quotes, as issue, issuewild or iodef"));
     }
     parse_char_string(token, out)
 }

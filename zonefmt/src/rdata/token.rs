@@ -52,10 +52,11 @@ impl<'a> Fields<'a> {
         self.next >= self.tokens.len()
     }
 
-    /// Whether the tokens left are `\\# length …` (RFC 3597 5); a lone `\\#` is a string with `#` in it.
+    /// Whether the tokens left are `\# length …` (RFC 3597 5); without a number, `\#` is a string with `#` in it.
     #[inline]
     pub(crate) fn is_generic(&self) -> bool {
-        matches!(&self.tokens[self.next.min(self.tokens.len())..], [mark, _, ..] if mark.text == b"\\#" && !mark.quoted)
+        let [mark, len, ..] = &self.tokens[self.next.min(self.tokens.len())..] else { return false };
+        mark.text == b"\\#" && !mark.quoted && len.text.first().is_some_and(u8::is_ascii_digit)
     }
 
     /// The next token, or what is missing.
