@@ -259,7 +259,7 @@ impl Field {
             Field::Type => types::print(wire, out),
             Field::OldType => types::print_known(wire, out),
             Field::Types | Field::SomeTypes => types::print_bitmap(wire, out),
-            Field::OldTypes => types::print_window(0, wire, out),
+            Field::OldTypes => return types::print_old_bitmap(wire, out),
             Field::Gateway | Field::Relay => return linked::print_gateway(self.is_relay(), rdata, wire, style, out),
             Field::RelayType => linked::print_relay_type(wire, out),
             Field::Salt => linked::print_salt(wire, out),
@@ -283,9 +283,13 @@ impl Field {
             && !matches!(self, Field::Text | Field::QuotedText | Field::Base64OrDash | Field::Gateway | Field::Relay)
     }
 
-    /// Whether the canonical form is lower case.
-    pub(super) const fn folds(self) -> bool {
-        matches!(self, Field::Name(role) if role.fold)
+    /// From where on the canonical form of a well-formed field is lower case.
+    pub(super) fn folds_from(self, wire: &[u8]) -> Option<usize> {
+        match self {
+            Field::Name(role) if role.fold => Some(0),
+            Field::A6 => linked::a6_name(wire),
+            _ => None,
+        }
     }
 
     fn is_relay(self) -> bool {

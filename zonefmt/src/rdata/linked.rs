@@ -204,6 +204,11 @@ fn a6(wire: &[u8]) -> Result<(u8, &[u8], &[u8]), Malformed> {
     }
 }
 
+/// Where the prefix name starts.
+pub(super) fn a6_name(wire: &[u8]) -> Option<usize> {
+    a6(wire).ok().map(|(_, suffix, _)| 1 + suffix.len())
+}
+
 pub(super) fn check_a6(wire: &[u8]) -> Result<usize, Malformed> {
     let (prefix, suffix, name) = a6(wire)?;
     Ok(1 + suffix.len() + if prefix > 0 { name_len(name)? } else { 0 })

@@ -205,8 +205,8 @@ pub fn canonical(rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     for spec in row.fields {
         let Ok(end) = spec.kind.end(rdata, at) else { return };
-        if spec.kind.folds() {
-            out[start + at..start + end].make_ascii_lowercase();
+        if let Some(from) = spec.kind.folds_from(&rdata[at..end]) {
+            out[start + at + from..start + end].make_ascii_lowercase();
         }
         at = end;
     }

@@ -297,7 +297,7 @@ static ROWS: &[TypeInfo] = &[
     row(20, "ISDN", &[f("address", F::CharString), f("subaddress", F::MaybeCharString)]),
     row(21, "RT", &[f("preference", F::U16), name("host", R::ROUTE)]),
     row(22, "NSAP", &[f("address", F::Nsap)]),
-    row(23, "NSAP-PTR", &[name("target", R::FOLDED)]),
+    row(23, "NSAP-PTR", &[name("target", R::PLAIN)]),
     row(24, "SIG", SIG),
     row(25, "KEY", KEY),
     row(26, "PX", &[f("preference", F::U16), name("RFC 822 domain", R::FOLDED), name("X.400 domain", R::FOLDED)]),
