@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -195,6 +196,58 @@ fn a_folder_without_zones_is_served_once_it_has_one() {
     assert_eq!(bindy.dig("example.com", "SOA", "+notcp").status, "REFUSED");
     fs::copy(quickstart().join("zone.yaml"), site.path("zone.yaml")).unwrap();
     bindy.await_answer("ns1.example.com", "A", &["3600 192.0.2.53"]);
+}
+
+#[test]
+fn nothing_is_served_before_its_serial_is_durable() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    let blocker = site.state.path().join("serials.json.new");
+    fs::create_dir(&blocker).unwrap();
+    site.edit("web.yaml", "192.0.2.80", "192.0.2.81");
+    bindy.await_said("nothing new is served before that works");
+    bindy.expect("x.apps.example.com", "A", &["60 192.0.2.80"]);
+    assert_eq!(bindy.serial(), 2_026_112_100);
+    fs::remove_dir(&blocker).unwrap();
+    bindy.await_answer("x.apps.example.com", "A", &["60 192.0.2.81"]);
+    assert_eq!(bindy.serial(), 2_026_112_101);
+}
+
+#[test]
+fn a_folder_that_goes_away_and_returns() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    let away = site.manifests.path().with_extension("away");
+    fs::rename(site.manifests.path(), &away).unwrap();
+    bindy.await_said("what was served stays served");
+    bindy.expect("mail.example.com", "A", &["3600 192.0.2.25"]);
+    fs::rename(&away, site.manifests.path()).unwrap();
+    bindy.await_said("That works again.");
+    site.edit("mail.yaml", "192.0.2.25", "192.0.2.26");
+    bindy.await_answer("mail.example.com", "A", &["3600 192.0.2.26"]);
+}
+
+#[test]
+fn a_mounted_config_map_is_followed() {
+    // The kubelet swaps one link; the files are links through it.
+    let site = Site::empty();
+    let publish = |version: &str, address: &str| {
+        let folder = site.path(version);
+        fs::create_dir(&folder).unwrap();
+        fs::copy(quickstart().join("zone.yaml"), folder.join("zone.yaml")).unwrap();
+        fs::write(folder.join("host.yaml"), record("host", &format!("name: host, ipv4Addresses: [{address}]")))
+            .unwrap();
+        symlink(version, site.path("..data_tmp")).unwrap();
+        fs::rename(site.path("..data_tmp"), site.path("..data")).unwrap();
+    };
+    publish("..2026_11_21_1", "192.0.2.1");
+    for file in ["zone.yaml", "host.yaml"] {
+        symlink(Path::new("..data").join(file), site.path(file)).unwrap();
+    }
+    let bindy = site.serve();
+    bindy.expect("host.example.com", "A", &["3600 192.0.2.1"]);
+    publish("..2026_11_21_2", "192.0.2.2");
+    bindy.await_answer("host.example.com", "A", &["3600 192.0.2.2"]);
 }
 
 /// A folder of manifests and a folder for the state.

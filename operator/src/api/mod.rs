@@ -1,6 +1,6 @@
 //! The resources of `bindy.firestoned.io/v1beta1`, as people write them.
 //!
-//! [`zone`] and [`records`] hold the `spec` of each kind, field for field; [`selector`] is how a zone picks records.
+//! `zone` and `records` hold the `spec` of each kind, field for field; `selector` is how a zone picks records.
 //! Every record kind comes down to one [`RecordSet`], so nothing past this module knows how many kinds there are.
 
 mod records;

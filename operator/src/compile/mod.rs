@@ -103,16 +103,17 @@ impl Compiler {
             }
         }
         let mut step = Step::default();
-        let mut stale = BTreeSet::new();
         for origin in &touched.origins {
             self.elect(origin, &mut step);
-            stale.insert(origin.clone());
         }
+        let mut stale = touched.origins.clone();
         for id in &touched.records {
             for (zone_id, entry) in self.index.zones_of(&id.namespace) {
-                let zone = entry.origin().and_then(|origin| self.zones.get_mut(origin));
-                if let (Some(zone), Some(origin)) = (zone.filter(|zone| zone.id == *zone_id), entry.origin()) {
-                    zone.place(&self.index, id);
+                // A zone that was just elected has looked at every record.
+                let Some(origin) = entry.origin().filter(|origin| !touched.origins.contains(origin)) else { continue };
+                if let Some(zone) = self.zones.get_mut(origin).filter(|zone| zone.id == *zone_id)
+                    && zone.place(&self.index, id)
+                {
                     stale.insert(origin.clone());
                 }
             }

@@ -210,6 +210,17 @@ fn what_the_zone_does_not_select_is_not_served() {
 }
 
 #[test]
+fn a_forgotten_final_dot_is_told() {
+    expect(
+        &[record("ARecord", "a", "name: www.example.com, ipv4Addresses: [192.0.2.8]")],
+        "www.example.com 3600 A 192.0.2.8\n",
+        &[
+            "ARecord default/a: RepeatedZoneName: www.example.com.example.com. has the zone's name twice; write `www.example.com.`",
+        ],
+    );
+}
+
+#[test]
 fn long_text_becomes_several_strings() {
     let compiler = compiled(resources(&format!(
         "{ZONE}{}",

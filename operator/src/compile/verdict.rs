@@ -43,6 +43,8 @@ pub enum Reason {
     CnameConflict,
     /// The RRset would not fit into a message.
     TooLarge,
+    /// The owner has the zone's name twice, which is served and hardly meant.
+    RepeatedZoneName,
     /// The RRset has another TTL from an older resource, which holds for all of it (RFC 2181 5.2).
     TtlOverridden,
     /// A name server inside the zone has no address, so that nobody finds it.
@@ -54,7 +56,8 @@ pub enum Reason {
 impl Reason {
     /// Whether it keeps the resource, or what it says for a zone, from being served.
     pub fn is_loss(self) -> bool {
-        !matches!(self, Reason::TtlOverridden | Reason::ServerWithoutAddress | Reason::NotSigned)
+        use Reason::{NotSigned, RepeatedZoneName, ServerWithoutAddress, TtlOverridden};
+        !matches!(self, RepeatedZoneName | TtlOverridden | ServerWithoutAddress | NotSigned)
     }
 }
 

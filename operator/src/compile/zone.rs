@@ -74,9 +74,12 @@ impl Zone {
         former
     }
 
-    /// Takes a record in, lets it go, or moves it, as its labels and its owner now say.
-    pub(super) fn place(&mut self, index: &Index, id: &ResourceId) {
-        if let Some(Member::At(owner)) = self.members.remove(id) {
+    /// Takes a record in, lets it go, or moves it, as its labels and its owner now say; gives whether it is or was a
+    /// member.
+    pub(super) fn place(&mut self, index: &Index, id: &ResourceId) -> bool {
+        let former = self.members.remove(id);
+        let was_member = former.is_some();
+        if let Some(Member::At(owner)) = former {
             if let Some(node) = self.nodes.get_mut(&owner) {
                 node.contributors.retain(|rank| rank.id != *id);
             }
@@ -84,7 +87,7 @@ impl Zone {
         }
         let zone = index.zone(&self.id);
         let Some(record) = index.record(id).filter(|record| zone.is_some_and(|zone| zone.selects(record))) else {
-            return;
+            return was_member;
         };
         let origin = &self.apex.origin;
         let member = match owner(&record.set, origin.as_ref()) {
@@ -102,6 +105,7 @@ impl Zone {
             Err(error) => Member::Lost(unreadable(Reason::InvalidRecord, Some(origin), error)),
         };
         self.members.insert(id.clone(), member);
+        true
     }
 
     /// The records that it selects.
@@ -115,7 +119,8 @@ impl Zone {
             Member::Lost(finding) => Some(vec![finding.clone()]),
             Member::At(owner) => {
                 let findings = self.nodes.get(owner).map_or(&[][..], |node| &node.findings);
-                Some(findings.iter().filter(|(of, _)| of == id).map(|(_, finding)| finding.clone()).collect())
+                let own = findings.iter().filter(|(of, _)| of == id).map(|(_, finding)| finding.clone());
+                Some(own.chain(self.repeated_zone_name(owner)).collect())
             }
         }
     }
@@ -231,6 +236,20 @@ impl Zone {
             // It takes the place of one that was just written; a full zone keeps what it had, which is as consistent.
             let _ = edit.replace(origin, Rtype::SOA, self.apex.ttl, [&soa[..]]);
         }
+    }
+
+    /// `www.example.com` without its final dot is a relative name as any other.
+    fn repeated_zone_name(&self, owner: &Name) -> Option<Finding> {
+        let origin = self.apex.origin.as_ref();
+        let meant = NameRef::ROOT.prepend(owner.as_ref().strip_suffix(origin)?).ok()?;
+        (!origin.is_root() && meant.as_ref().is_at_or_below(origin)).then(|| Finding {
+            reason: Reason::RepeatedZoneName,
+            zone: Some(origin.to_owned()),
+            path: "name".into(),
+            message: format!(
+                "{owner} has the zone's name twice; write `{meant}` with its final dot, or leave the zone's name out"
+            ),
+        })
     }
 
     fn servers_without_address(&self) -> impl Iterator<Item = Finding> {

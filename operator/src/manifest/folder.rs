@@ -242,3 +242,105 @@ impl std::error::Error for FolderError {
         Some(&self.error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn text(kind: &str, names: &[&str]) -> String {
+        let document = |name: &&str| {
+            format!(
+                "apiVersion: bindy.firestoned.io/v1beta1\nkind: {kind}\nmetadata: {{name: {name}}}\n\
+                 spec: {{name: {name}, text: [x]}}\n"
+            )
+        };
+        names.iter().map(document).collect::<Vec<_>>().join("---\n")
+    }
+
+    /// The changes of a look as `+name` and `-name`, sorted, and how many diagnostics there were.
+    fn look(folder: &mut Folder) -> (Vec<String>, usize) {
+        let update = folder.look().unwrap();
+        let mut changes: Vec<String> = update
+            .changes
+            .iter()
+            .map(|change| match change {
+                Change::Put(resource) => format!("+{}", resource.id.name),
+                Change::Remove(id) => format!("-{}", id.name),
+            })
+            .collect();
+        changes.sort();
+        (changes, update.diagnostics.len() + update.unreadable.len())
+    }
+
+    fn told(changes: &[&str], diagnostics: usize) -> (Vec<String>, usize) {
+        (changes.iter().map(|change| (*change).to_owned()).collect(), diagnostics)
+    }
+
+    #[test]
+    fn a_look_tells_what_changed() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        assert_eq!(look(&mut folder), told(&[], 0));
+        write("a.yaml", &text("TXTRecord", &["a", "b"]));
+        write("deep/er/c.json", r#"{"apiVersion": "v1", "kind": "List", "items": []}"#);
+        write("notes.txt", "no manifest");
+        write(".hidden.yaml", &text("TXTRecord", &["h"]));
+        assert_eq!(look(&mut folder), told(&["+a", "+b"], 0));
+        assert_eq!(look(&mut folder), told(&[], 0));
+        write("a.yaml", &text("TXTRecord", &["b", "c"]));
+        assert_eq!(look(&mut folder), told(&["+c", "-a"], 0));
+        fs::remove_file(root.path().join("a.yaml")).unwrap();
+        assert_eq!(look(&mut folder), told(&["-b", "-c"], 0));
+    }
+
+    #[test]
+    fn only_a_file_without_errors_lets_go() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        write("a.yaml", &text("TXTRecord", &["a", "b"]));
+        look(&mut folder);
+        write("a.yaml", &format!("{}---\nkind: [\n", text("TXTRecord", &["b", "c"])));
+        assert_eq!(look(&mut folder), told(&["+c"], 1), "a may be what cannot be read");
+        write("a.yaml", &text("TXTRecord", &["b", "c"]));
+        assert_eq!(look(&mut folder), told(&["-a"], 0));
+        fs::write(root.path().join("a.yaml"), b"\xff").unwrap();
+        assert_eq!(look(&mut folder), told(&[], 1));
+    }
+
+    #[test]
+    fn of_two_files_with_one_resource_the_first_counts() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        write("b.yaml", &text("TXTRecord", &["a"]));
+        assert_eq!(look(&mut folder), told(&["+a"], 0));
+        write("a.yaml", &text("TXTRecord", &["a"]).replace("text: [x]", "text: [other]"));
+        assert_eq!(look(&mut folder), told(&["+a"], 1));
+        write("b.yaml", &text("TXTRecord", &["a", "a"]).replace("text: [x]", "text: [third]"));
+        assert_eq!(look(&mut folder), told(&[], 2), "of one that counts nothing changed");
+        fs::remove_file(root.path().join("a.yaml")).unwrap();
+        assert_eq!(look(&mut folder), told(&["+a"], 0));
+    }
+
+    #[test]
+    fn a_file_may_be_served_alone_and_a_folder_must_exist() {
+        let (root, write) = folder();
+        write("a.yaml", &text("TXTRecord", &["a"]));
+        write("b.yaml", &text("TXTRecord", &["b"]));
+        assert_eq!(look(&mut Folder::new(root.path().join("a.yaml"))), told(&["+a"], 0));
+        let error = Folder::new(root.path().join("none")).look().unwrap_err().to_string();
+        assert!(error.contains("none") && error.contains("name a folder"), "{error}");
+    }
+
+    fn folder() -> (TempDir, impl Fn(&str, &str)) {
+        let root = TempDir::new().unwrap();
+        let path = root.path().to_owned();
+        let write = move |name: &str, text: &str| {
+            let path = path.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        (root, write)
+    }
+}

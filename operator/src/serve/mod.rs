@@ -1,13 +1,12 @@
 //! `bindy serve`: manifests from a folder, answers on a port, in one process.
 //!
-//! One thread does everything but answering: it waits for files to change or for a signal ([`watch`]), compiles, makes
-//! the serials durable, publishes, and says what it did ([`report`]). The engine's threads answer meanwhile.
+//! One thread does everything but answering: it waits for files to change or for a signal (`watch`), compiles, makes
+//! the serials durable, publishes, and says what it did (`report`). The engine's threads answer meanwhile.
 
 mod report;
 mod watch;
 
 use std::{
-    collections::BTreeSet,
     fmt, io,
     net::SocketAddr,
     num::NonZeroUsize,
@@ -23,11 +22,10 @@ use bindy_server::{
     zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
 };
 use sha2::{Digest, Sha256};
-use zonefmt::Name;
 
 use crate::{
-    compile::Compiler,
-    manifest::{Folder, FolderError, Update},
+    compile::{Compiler, ZoneStep},
+    manifest::{Folder, FolderError},
     state::{State, StateError},
 };
 use report::Report;
@@ -74,9 +72,9 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let mut serving = Serving::new(options.dir.clone(), state, Compiler::new(published));
 
     let first = serving.folder.look().map_err(ServeError::Folder)?;
-    let step = serving.compiler.apply(first.changes.clone());
     report.files(&first);
-    serving.publish(step.zones.iter().map(|zone| zone.origin.clone())).map_err(ServeError::State)?;
+    let step = serving.compiler.apply(first.changes);
+    serving.publish(step.zones).map_err(ServeError::State)?;
     let answering = Arc::clone(&serving.published);
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let config = listen::Config { addresses: options.listen.clone(), workers, tcp: TcpLimits::default() };
@@ -85,8 +83,9 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
 
     report.verdicts(&serving.folder, &serving.compiler, &step.judged);
     report.overview(&options.dir, &serving.folder, &serving.compiler, &listeners.local_addrs());
+    report::say(&format!("Serials are kept in {}. Ctrl-C stops.", state_folder.display()));
     loop {
-        match watch.next(serving.is_behind()) {
+        match watch.next(serving.trouble.is_some()) {
             Event::Stop => break,
             Event::Look => serving.look(&mut watch, &mut report),
         }
@@ -103,10 +102,10 @@ struct Serving {
     compiler: Compiler,
     published: Arc<Published>,
     settings: Arc<ZoneSettings>,
-    /// Zones that are compiled and not published, as their serials could not be made durable.
-    pending: BTreeSet<Name>,
-    /// Whether the folder could not be read when it was last looked at.
-    lost: bool,
+    /// What is compiled and not published yet, as its serials could not be made durable.
+    pending: Vec<ZoneStep>,
+    /// What went wrong at the last look, so that it is told once.
+    trouble: Option<String>,
 }
 
 impl Serving {
@@ -118,59 +117,54 @@ impl Serving {
             compiler,
             published: Arc::new(Published::new(nothing)),
             settings: Arc::default(),
-            pending: BTreeSet::new(),
-            lost: false,
+            pending: Vec::new(),
+            trouble: None,
         }
-    }
-
-    /// Whether something failed that may go well soon without any file changing.
-    fn is_behind(&self) -> bool {
-        self.lost || !self.pending.is_empty()
     }
 
     /// Takes over what changed in the folder. Whatever goes wrong, what was served stays served.
     fn look(&mut self, watch: &mut Watch, report: &mut Report) {
-        let update = match self.folder.look() {
-            Ok(update) => update,
-            Err(error) => {
-                if !std::mem::replace(&mut self.lost, true) {
-                    report.failure(&error, "what was served stays served");
+        let result = self.folder.look().map_err(|error| format!("{error}; what was served stays served"));
+        let result = result.and_then(|update| {
+            report.files(&update);
+            let step = self.compiler.apply(update.changes);
+            report.verdicts(&self.folder, &self.compiler, &step.judged);
+            self.publish(step.zones).map_err(|error| format!("{error}; nothing new is served before that works"))
+        });
+        match result {
+            Ok(published) => {
+                if self.trouble.take().is_some() {
+                    // The folder may be another one of the same name.
+                    watch.again();
+                    report::say("That works again.");
                 }
-                return;
+                report.zones(&published, &self.compiler);
             }
-        };
-        if std::mem::take(&mut self.lost) {
-            // It may be another folder of the same name.
-            watch.again();
+            Err(trouble) if self.trouble.as_ref() == Some(&trouble) => {}
+            Err(trouble) => {
+                report.failure(&trouble);
+                self.trouble = Some(trouble);
+            }
         }
-        let Update { changes, .. } = &update;
-        let step = self.compiler.apply(changes.iter().cloned());
-        report.files(&update);
-        match self.publish(step.zones.iter().map(|zone| zone.origin.clone())) {
-            Ok(()) => report.zones(&step.zones, &self.compiler),
-            Err(error) => report.failure(&error, "nothing new is served before that works"),
-        }
-        report.verdicts(&self.folder, &self.compiler, &step.judged);
     }
 
-    /// Shows changed zones to the world, once their serials are durable.
-    fn publish(&mut self, zones: impl Iterator<Item = Name>) -> Result<(), StateError> {
+    /// Shows changed zones to the world once their serials are durable, and gives those that it showed.
+    fn publish(&mut self, zones: Vec<ZoneStep>) -> Result<Vec<ZoneStep>, StateError> {
         self.pending.extend(zones);
         if self.pending.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.state.save(self.compiler.published())?;
         let mut next = Snapshot::clone(&self.published.load());
-        let (compiler, settings) = (&self.compiler, &self.settings);
-        next.zones.update(std::mem::take(&mut self.pending).into_iter().map(|origin| {
-            let zone = compiler.zone(&origin).map(|data| {
-                let state = ZoneState::Loaded(data.clone());
-                Arc::new(Zone { origin: origin.clone(), settings: Arc::clone(settings), state })
+        next.zones.update(self.pending.iter().map(|ZoneStep { origin, .. }| {
+            let zone = self.compiler.zone(origin).map(|data| {
+                let (settings, state) = (Arc::clone(&self.settings), ZoneState::Loaded(data.clone()));
+                Arc::new(Zone { origin: origin.clone(), settings, state })
             });
-            (origin, zone)
+            (origin.clone(), zone)
         }));
         self.published.publish(next);
-        Ok(())
+        Ok(std::mem::take(&mut self.pending))
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     io::{self, IsTerminal, Write},
     net::SocketAddr,
     path::Path,
@@ -49,7 +48,7 @@ impl Report {
     /// What is wrong with files that changed.
     pub(super) fn files(&self, update: &Update) {
         for error in &update.unreadable {
-            self.failure(error, "what it had stays served");
+            self.failure(&format!("{error}; what it had stays served"));
         }
         self.diagnose(&update.diagnostics);
     }
@@ -58,11 +57,14 @@ impl Report {
     pub(super) fn verdicts(&mut self, folder: &Folder, compiler: &Compiler, judged: &BTreeSet<ResourceId>) {
         let mut diagnostics = Vec::new();
         for id in judged {
-            let Some(verdict) = compiler.verdict(id).filter(|verdict| !verdict.findings.is_empty()) else {
-                self.told.remove(id);
+            let verdict = compiler.verdict(id);
+            let Some(verdict) = verdict.as_ref().filter(|verdict| !verdict.findings.is_empty()) else {
+                if self.told.remove(id).is_some_and(|told| told.is_loss()) && verdict.is_some() {
+                    say(&format!("{id} is served now"));
+                }
                 continue;
             };
-            if self.told.get(id) == Some(&verdict) {
+            if self.told.get(id) == Some(verdict) {
                 continue;
             }
             diagnostics.extend(folder.manifest(id).into_iter().flat_map(|manifest| {
@@ -72,7 +74,7 @@ impl Report {
                     manifest.origin.diagnostic(Severity::Warning, &finding.spec_path(), message)
                 })
             }));
-            self.told.insert(id.clone(), verdict);
+            self.told.insert(id.clone(), verdict.clone());
         }
         self.diagnose(&diagnostics);
     }
@@ -109,7 +111,7 @@ impl Report {
             let line = format!("dig @{} -p {} {name} {rtype}", address.ip(), address.port());
             say(&format!("\n    {}\n", self.out.bold(&line)));
         }
-        say(&format!("Changes in {} are served at once. Ctrl-C stops.", dir.display()));
+        say(&format!("Changes in {} are served at once.", dir.display()));
     }
 
     /// How zones changed.
@@ -129,8 +131,8 @@ impl Report {
     }
 
     /// Something that went wrong as a whole, and what that means.
-    pub(super) fn failure(&self, error: &dyn fmt::Display, meaning: &str) {
-        complain(&format!("{} {error}; {meaning}", self.err.red("error:")));
+    pub(super) fn failure(&self, what: &str) {
+        complain(&format!("{} {what}", self.err.red("error:")));
     }
 
     fn diagnose(&self, diagnostics: &[Diagnostic]) {
@@ -140,10 +142,13 @@ impl Report {
         for note in notes.iter().take(MOST) {
             say(&note.to_string());
         }
+        if troubles.is_empty() {
+            return;
+        }
         if self.err.terminal {
             let colour = if self.err.colour { Colour::Always } else { Colour::Never };
             let shown = diagnostics::render(troubles.iter().take(MOST).copied(), colour);
-            let _ = write!(io::stderr(), "{shown}");
+            let _ = writeln!(io::stderr(), "{shown}");
         } else {
             for trouble in troubles.iter().take(MOST) {
                 let _ = writeln!(io::stderr(), "{trouble}");
