@@ -259,7 +259,7 @@ impl Field {
             Field::Type => types::print(wire, out),
             Field::OldType => types::print_known(wire, out),
             Field::Types | Field::SomeTypes => types::print_bitmap(wire, out),
-            Field::OldTypes => return types::print_old_bitmap(wire, out),
+            Field::OldTypes => types::print_window(0, wire, out),
             Field::Gateway | Field::Relay => return linked::print_gateway(self.is_relay(), rdata, wire, style, out),
             Field::RelayType => linked::print_relay_type(wire, out),
             Field::Salt => linked::print_salt(wire, out),

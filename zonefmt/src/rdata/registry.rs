@@ -181,7 +181,7 @@ impl Digest {
         let kind = at.checked_sub(1).map_or(0, |before| rdata[before]);
         let (least, most) = match (self, kind) {
             (Digest::Ds | Digest::Sshfp, 1) => (20, 20),
-            (Digest::Ds, 2 | 3) | (Digest::Sshfp, 2) => (32, 32),
+            (Digest::Ds | Digest::Sshfp, 2) => (32, 32),
             (Digest::Ds, 4) | (Digest::Zonemd, 1) => (48, 48),
             (Digest::Zonemd, 2) => (64, 64),
             (Digest::Zonemd, _) => (12, usize::MAX),

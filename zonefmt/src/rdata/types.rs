@@ -92,7 +92,7 @@ pub(super) fn print_bitmap(wire: &[u8], out: &mut String) {
 }
 
 /// Prints the types of a bitmap that starts at type `base`.
-fn print_window(base: u16, bits: &[u8], out: &mut String) {
+pub(super) fn print_window(base: u16, bits: &[u8], out: &mut String) {
     let mut first = true;
     for bit in (0..bits.len() * 8).filter(|bit| bits[bit / 8] & (0x80 >> (bit % 8)) != 0) {
         if !first {
@@ -118,19 +118,10 @@ pub(super) fn parse_old_bitmap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// Prints NXT's bitmap; `None` for the form that was never defined.
-pub(super) fn print_old_bitmap(wire: &[u8], out: &mut String) -> Option<()> {
-    if wire.first().is_some_and(|first| first & 0x80 != 0) {
-        return None;
-    }
-    print_window(0, wire, out);
-    Some(())
-}
-
-/// At most 16 octets, the last not zero; the first bit says that the rest has a form which was never defined.
+/// At most 16 octets, the last not zero; the first bit is for a form that was never defined.
 pub(super) fn check_old_bitmap(wire: &[u8]) -> Result<usize, Malformed> {
     match wire {
-        [0x80..=0xFF, ..] if wire.len() <= 8192 => Ok(wire.len()),
+        [0x80..=0xFF, ..] => Err("holds type 0"),
         [.., 0] => Err("ends in zeros"),
         _ if wire.len() > 16 => Err("is over 16 octets"),
         _ => Ok(wire.len()),
