@@ -13,7 +13,7 @@ use crate::{
         request::{Header, Question},
         writer::{Entry, Need, Owner, Section, Writer},
     },
-    zone::{Cuts, Found, Key, Node, Rrset, Spare, Target, ZoneData},
+    zone::{Found, Key, Node, Rrset, Spare, Target, ZoneData},
     zones::{Snapshot, Zone, ZoneMap, ZoneState},
 };
 use zonefmt::{
@@ -87,6 +87,13 @@ pub(crate) fn answer(
         MinimalResponses::NoAuth => (false, true),
         MinimalResponses::NoAuthRecursive => (!header.recursion_desired(), true),
         MinimalResponses::Yes => (false, false),
+    };
+    // As BIND has it: keys alone are wanted with keys, addresses always with servers, and ANY is long enough as it is.
+    let (authority, additional) = match question.qtype {
+        Rtype::DS | Rtype::CDS | Rtype::KEY | Rtype::DNSKEY | Rtype::CDNSKEY => (false, false),
+        Rtype::NS => (true, true),
+        Rtype::ANY => (authority, false),
+        _ => (authority, additional),
     };
     scratch.turn = scratch.turn.wrapping_add(1);
     let (sources, given) = ([None; MAX_SOURCES], [None; MAX_GIVEN]);
@@ -237,11 +244,11 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let below = hop.len - zone.origin.as_ref().len();
         let target = Target { labels: &hop.wire[..below], key: self.scratch.key.view().below(enclosing.origin_key) };
         let at_cut_for_ds = self.question.qtype == Rtype::DS;
-        match data.find(target, Cuts::Respect, &mut self.scratch.spare) {
+        match data.find(target, &mut self.scratch.spare) {
             Found::Exact(node) if node.is_cut() && !at_cut_for_ds => self.referral(zone, node),
             Found::Delegation(cut) => self.referral(zone, cut),
             Found::Exact(node) | Found::Wildcard(node) => self.existing(hop, zone, data, node),
-            Found::Dname(node) => self.dname(hop, node),
+            Found::Dname(node) => self.dname(hop, zone, data, node),
             Found::Ent => self.negative(hop, data, Rcode::NOERROR),
             Found::NoName => self.negative(hop, data, Rcode::NXDOMAIN),
         }
@@ -258,22 +265,28 @@ impl<'s> Answering<'s, '_, '_, '_> {
                 self.note_source(rrset, zone, None);
             }
         } else if let Some(rrset) = node.rrset(qtype) {
-            self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
-            self.note_source(rrset, zone, None);
+            // A question for DNAME may come to one that led it here.
+            if hop.asked || !self.is_given(rrset, hop.name()) {
+                self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
+                self.note_source(rrset, zone, None);
+            }
         } else if let Some(cname) = node.rrset(Rtype::CNAME) {
             return self.cname(hop, cname);
         } else {
             return self.negative(hop, data, Rcode::NOERROR);
         }
-        self.add_authority(hop, zone, data, node);
+        self.add_authority(hop, zone, data);
         Step::Done(AUTHORITATIVE)
     }
 
     fn cname(&mut self, hop: &mut Hop, cname: Rrset<'s>) -> Step {
-        let looped = self.is_given(cname, hop.name());
+        if self.is_given(cname, hop.name()) {
+            // The chain has come round.
+            return Step::Done(AUTHORITATIVE);
+        }
         self.add(Section::Answer, hop.owner(0), cname, cname.ttl, Need::Must);
         match cname.rdatas().next() {
-            Some(target) if !looped && !self.writer.is_truncated() => {
+            Some(target) if !self.writer.is_truncated() => {
                 hop.go_to(target);
                 Step::Follow
             }
@@ -282,10 +295,14 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// The name lies below a DNAME: the target replaces the DNAME's owner in it (RFC 6672 3).
-    fn dname(&mut self, hop: &mut Hop, node: Node<'s>) -> Step {
+    fn dname(&mut self, hop: &mut Hop, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step {
         let Some((dname, target)) = node.rrset(Rtype::DNAME).and_then(|set| Some((set, set.rdatas().next()?))) else {
             return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::Other)));
         };
+        if self.is_given(dname, hop.name()) {
+            // The chain has come round: this name's CNAME was made from this DNAME before.
+            return Step::Done(AUTHORITATIVE);
+        }
         let owner_len = node.owner_len();
         let kept = hop.len - owner_len;
         if !self.is_given(dname, NameRef::from_wire(&hop.wire[kept..hop.len]).unwrap_or(NameRef::ROOT)) {
@@ -299,8 +316,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
         wire[kept..kept + target.len()].copy_from_slice(target);
         let wire = &wire[..kept + target.len()];
         let made = NameRef::from_wire(wire).unwrap_or(NameRef::ROOT);
-        let written = self.writer.add_cname(hop.owner(0), self.class, dname.ttl, made);
-        if !written || self.question.qtype == Rtype::CNAME {
+        let at = self.writer.position();
+        if !self.writer.add_cname(hop.owner(0), self.class, dname.ttl, made) {
+            return Step::Done(AUTHORITATIVE);
+        }
+        self.remember(dname, at);
+        if matches!(self.question.qtype, Rtype::CNAME | Rtype::ANY) {
+            self.add_authority(hop, zone, data);
             return Step::Done(AUTHORITATIVE);
         }
         hop.go_to(wire);
@@ -322,18 +344,22 @@ impl<'s> Answering<'s, '_, '_, '_> {
             && let Some(minimum) = soa.rdatas().next().and_then(|rdata| rdata.last_chunk::<4>())
         {
             let owner = hop.owner(hop.len - data.origin().len());
-            self.add(Section::Authority, owner, soa, soa.ttl.min(u32::from_be_bytes(*minimum)), Need::Must);
+            // BIND's zero-no-soa-ttl: who looks for a zone's apex must not remember for long that it is not here.
+            let zero = rcode == Rcode::NXDOMAIN && self.question.qtype == Rtype::SOA;
+            let ttl = if zero { 0 } else { soa.ttl.min(u32::from_be_bytes(*minimum)) };
+            self.add(Section::Authority, owner, soa, ttl, Need::Must);
         }
         Step::Done(Outcome { rcode, ..AUTHORITATIVE })
     }
 
     /// The zone's NS records beside an answer.
-    fn add_authority(&mut self, hop: &Hop, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) {
-        let given = matches!(self.question.qtype, Rtype::NS | Rtype::ANY) && node.labels().is_empty();
-        if !self.authority || given {
+    fn add_authority(&mut self, hop: &Hop, zone: &'s Zone, data: &'s ZoneData) {
+        if !self.authority {
             return;
         }
-        if let Some(ns) = data.apex().and_then(|apex| apex.rrset(Rtype::NS)) {
+        if let Some(ns) = data.apex().and_then(|apex| apex.rrset(Rtype::NS))
+            && !self.is_given(ns, data.origin())
+        {
             let owner = hop.owner(hop.len - data.origin().len());
             self.add(Section::Authority, owner, ns, ns.ttl, Need::May);
             self.note_source(ns, zone, None);
@@ -420,12 +446,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let scratch = &mut *self.scratch;
         // Glue comes from the zone that delegates.
         let own = source.zone.origin.as_ref();
-        let (zone, cuts) = if source.cut.is_some() && name.is_at_or_below(own) {
-            (source.zone, Cuts::Ignore)
+        let glue = source.cut.is_some() && name.is_at_or_below(own);
+        let zone = if glue {
+            source.zone
         } else {
             scratch.additional_key.set(name.as_wire());
             let Some(enclosing) = zones.enclosing(name, scratch.additional_key.view(), false) else { return };
-            (enclosing.zone, Cuts::Respect)
+            enclosing.zone
         };
         let same = std::ptr::eq(zone, source.zone);
         if !(same || zone.settings.allow_query.allows(self.client.addr.ip())) {
@@ -434,12 +461,16 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let (Some(data), Some(labels)) = (zone.data(), name.strip_suffix(zone.origin.as_ref())) else { return };
         scratch.additional_key.set(labels);
         let target = Target { labels, key: scratch.additional_key.view() };
-        let (Found::Exact(node) | Found::Wildcard(node)) = data.find(target, cuts, &mut scratch.spare) else { return };
-        if node.is_cut() && cuts == Cuts::Respect {
-            return;
-        }
+        // What stands at or below a cut is glue: a referral's to give, and no wildcard's.
+        let node = match data.find(target, &mut scratch.spare) {
+            Found::Exact(node) if glue || !node.is_cut() => Some(node),
+            Found::Wildcard(node) => Some(node),
+            Found::Delegation(_) if glue => data.at(target),
+            _ => None,
+        };
+        let Some(node) = node else { return };
         // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
-        let in_domain = cuts == Cuts::Ignore && source.cut.is_some_and(|cut| cut.is_above(labels));
+        let in_domain = glue && source.cut.is_some_and(|cut| cut.is_above(labels));
         let need = if in_domain { Need::Must } else { Need::May };
         for &rtype in rtypes {
             if let Some(rrset) = node.rrset(rtype)
@@ -460,9 +491,14 @@ impl<'s> Answering<'s, '_, '_, '_> {
     fn add(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'s>, ttl: u32, need: Need) {
         let at = self.writer.position();
         let entry = Entry { owner, class: self.class, rrset, ttl, first: self.first_record(rrset) };
-        if self.writer.add(section, &entry, need)
-            && let Some(free) = self.given.iter_mut().find(|given| given.is_none())
-        {
+        if self.writer.add(section, &entry, need) {
+            self.remember(rrset, at);
+        }
+    }
+
+    /// Remembers what stands in the response, and where.
+    fn remember(&mut self, rrset: Rrset<'s>, at: usize) {
+        if let Some(free) = self.given.iter_mut().find(|given| given.is_none()) {
             *free = Some(Given { records: rrset.records(), at });
         }
     }

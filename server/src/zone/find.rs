@@ -26,15 +26,6 @@ impl Spare {
     }
 }
 
-/// What a lookup does with cuts and DNAMEs above the name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cuts {
-    /// Stops at the first: what lies below is not the zone's to answer.
-    Respect,
-    /// Looks beyond them, for glue.
-    Ignore,
-}
-
 /// What a zone says of a name.
 #[derive(Clone, Copy)]
 pub(crate) enum Found<'z> {
@@ -54,10 +45,11 @@ pub(crate) enum Found<'z> {
 
 impl ZoneData {
     /// Finds what the zone says of a name at or below its origin. `spare` is working memory.
-    pub(crate) fn find(&self, target: Target<'_>, cuts: Cuts, spare: &mut Spare) -> Found<'_> {
+    pub(crate) fn find(&self, target: Target<'_>, spare: &mut Spare) -> Found<'_> {
+        let stops = |leaf: Leaf| leaf.word & (CUT | DNAME) != 0;
         let mut crossing: Option<(usize, Leaf)> = None;
         let descent = self.0.trie.descend(target.key, |at, leaf| {
-            if leaf.word & (CUT | DNAME) != 0 && crossing.is_none() && cuts == Cuts::Respect {
+            if stops(leaf) && crossing.is_none() {
                 crossing = Some((at, leaf));
             }
         });
@@ -71,8 +63,7 @@ impl ZoneData {
             if exact { (target.key.len(), false) } else { agreement(target.key, nearest, &mut spare.nearest) };
         let crossing = crossing.filter(|&(at, _)| at <= agreed).or_else(|| {
             // Where nothing branches off below a crossing, none was passed.
-            let crosses = nearest_ends && cuts == Cuts::Respect && descent.leaf.word & (CUT | DNAME) != 0;
-            crosses.then_some((agreed, descent.leaf))
+            (nearest_ends && stops(descent.leaf)).then_some((agreed, descent.leaf))
         });
         match crossing.map(|(_, leaf)| self.read(leaf)) {
             Some(node) if node.is_cut() => Found::Delegation(node),
@@ -82,8 +73,8 @@ impl ZoneData {
         }
     }
 
-    /// The data at exactly this name.
-    pub(super) fn at(&self, target: Target<'_>) -> Option<Node<'_>> {
+    /// The data at exactly this name, whatever lies above it: glue, for one.
+    pub(crate) fn at(&self, target: Target<'_>) -> Option<Node<'_>> {
         let descent = self.0.trie.descend(target.key, |_, _| ())?;
         let node = self.read(descent.leaf);
         (descent.followed && node.is_named(target.labels)).then_some(node)

@@ -23,7 +23,7 @@ mod tests;
 pub use diff::{Difference, Differences};
 pub use edit::{Edit, EditError};
 pub use entry::{Added, Node, Rrset};
-pub(crate) use find::{Cuts, Found, Spare, Target};
+pub(crate) use find::{Found, Spare, Target};
 pub(crate) use key::{Key, KeyRef};
 pub(crate) use trie::{Descent, Leaf, Trie, TrieEdit};
 

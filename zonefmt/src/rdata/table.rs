@@ -32,7 +32,7 @@ pub struct TypeInfo {
 pub enum Usage {
     /// In zones.
     Data,
-    /// In messages only: OPT, TSIG, TKEY, NXNAME.
+    /// In messages only: OPT, TSIG, TKEY.
     Meta,
     /// In questions only: ANY, AXFR, IXFR, MAILA, MAILB.
     Question,
