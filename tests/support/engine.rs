@@ -1,0 +1,72 @@
+//! Bindy's engine, fed with the tests' zones and asked as a listener asks it: octets in, octets out.
+
+use crate::zone::Zone;
+use bindy_server::{
+    listen::{Client, Respond, Transport},
+    respond::{MAX_MESSAGE, Responder},
+    settings::{ServerSettings, ZoneSettings},
+    zone::ZoneData,
+    zones::{Published, Snapshot, Zone as Served, ZoneMap, ZoneState},
+};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+use zonefmt::{Name, NameRef, Rtype};
+
+/// The engine at its default settings.
+pub struct Engine {
+    published: Arc<Published>,
+    responder: Responder,
+    out: Vec<u8>,
+}
+
+impl Engine {
+    /// Serves nothing yet.
+    pub fn new() -> Engine {
+        let published = Arc::new(Published::new(Snapshot::default()));
+        let responder = Responder::new(Arc::clone(&published));
+        Engine { published, responder, out: vec![0; MAX_MESSAGE] }
+    }
+
+    /// Serves these zones and no others from now on.
+    pub fn serve<'a>(&mut self, zones: impl IntoIterator<Item = &'a Zone>) {
+        let settings = Arc::new(ZoneSettings::default());
+        let served = |zone: &Zone| {
+            let state = ZoneState::Loaded(data(zone));
+            Arc::new(Served { origin: owned(&zone.origin), settings: Arc::clone(&settings), state })
+        };
+        let zones: ZoneMap = zones.into_iter().map(served).collect();
+        self.published.publish(Snapshot::new(Arc::new(ServerSettings::default()), zones));
+        self.responder.refresh(Instant::now());
+    }
+
+    /// The response's octets; `None` if there is none.
+    pub fn ask(&mut self, request: &[u8], transport: Transport) -> Option<&[u8]> {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+        let client = Client { addr: loopback, local: loopback, transport };
+        let length = self.responder.respond(request, &client, &mut self.out)?;
+        Some(&self.out[..length])
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine::new()
+    }
+}
+
+fn data(zone: &Zone) -> ZoneData {
+    let mut edit = ZoneData::new(owned(&zone.origin)).edit();
+    for record in &zone.records {
+        let owner = owned(&record.owner);
+        edit.add(owner.as_ref(), Rtype(record.rtype()), record.ttl, &record.data.wire())
+            .expect("the generator's records are in their zone");
+    }
+    edit.commit()
+}
+
+fn owned(name: &crate::name::Name) -> Name {
+    NameRef::from_wire(&name.wire()).expect("the generator's names are short").to_owned()
+}

@@ -1,0 +1,295 @@
+//! An authoritative server in the words of the RFCs: zones are lists of records, every question is answered by looking
+//! through them all. RFC 1034 4.3.2 is the order of steps; RFC 2308 (negative answers), 4592 (wildcards), 6672 (DNAME),
+//! 8020 (empty non-terminals) and 9471 (glue) say what they mean today; what those leave open is BIND's default.
+//!
+//! Servers differ where the RFCs let them. [`Rules`] is the whole list of those differences: each server is the same
+//! model under its own rules.
+
+use crate::{
+    message::{Query, Rr},
+    name::Name,
+    zone::{Data, Record, Zone, types as t},
+};
+use std::collections::BTreeSet;
+
+/// Where servers that follow the RFCs still differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// A chain of CNAMEs goes on in another zone of the same server; so does the look for additional records.
+    pub crosses_zones: bool,
+    /// The SOA of an NXDOMAIN answer to a question for SOA has TTL 0 (`zero-no-soa-ttl`).
+    pub zero_soa_ttl: bool,
+    /// A referral carries the addresses of all its servers that the zone knows, not only those below a cut, which are
+    /// glue in the strict sense.
+    pub referral_has_addresses: bool,
+}
+
+/// What a response should hold; sections are without order.
+#[derive(Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub struct Answer {
+    pub rcode: u16,
+    pub authoritative: bool,
+    pub answer: BTreeSet<Rr>,
+    pub authority: BTreeSet<Rr>,
+    pub additional: BTreeSet<Rr>,
+}
+
+/// Response codes.
+#[allow(missing_docs)]
+pub mod rcode {
+    pub const NOERROR: u16 = 0;
+    pub const FORMERR: u16 = 1;
+    pub const SERVFAIL: u16 = 2;
+    pub const NXDOMAIN: u16 = 3;
+    pub const NOTIMP: u16 = 4;
+    pub const REFUSED: u16 = 5;
+    pub const YXDOMAIN: u16 = 6;
+}
+
+impl Rules {
+    /// Bindy.
+    pub const BINDY: Rules = Rules { crosses_zones: true, zero_soa_ttl: true, referral_has_addresses: true };
+    /// BIND 9.18 without recursion, else at its defaults.
+    pub const BIND: Rules = Rules { crosses_zones: false, zero_soa_ttl: true, referral_has_addresses: false };
+}
+
+/// CNAMEs followed for one question, at most.
+const MAX_CHAIN: usize = 16;
+
+/// An RRset that names more than this gets no additional records.
+const MAX_ADDITIONAL_NAMES: usize = 13;
+
+/// Answers a question from a server's zones, however large the response gets.
+pub fn answer(zones: &[Zone], query: &Query, rules: Rules) -> Answer {
+    let mut answering = Answering { zones, query, rules, out: Answer::default(), sources: Vec::new() };
+    answering.run();
+    answering.add_additional();
+    answering.out
+}
+
+/// Whether a name can be an NS record's at a zone's apex: an address in the zone, or a name that others are to know.
+pub fn may_serve(zone: &Zone, host: &Name) -> bool {
+    match find(zone, host, t::A) {
+        _ if !host.is_under(&zone.origin) => true,
+        Found::Cut(ns) => ns.iter().all(|ns| rrset(zone, &ns.owner, t::DNAME).is_empty()),
+        Found::Node(node) => node.iter().any(|record| [t::A, t::AAAA].contains(&record.rtype())),
+        Found::Dname(_) | Found::None => false,
+    }
+}
+
+struct Answering<'a> {
+    zones: &'a [Zone],
+    query: &'a Query,
+    rules: Rules,
+    out: Answer,
+    /// The RRsets whose names get additional records, and whether glue is wanted for them.
+    sources: Vec<(&'a Zone, Vec<&'a Record>, bool)>,
+}
+
+/// What a zone says of a name.
+enum Found<'a> {
+    /// The name exists, or a wildcard stands for it: the records of its node, none for an empty non-terminal.
+    Node(Vec<&'a Record>),
+    /// The name is at or below a zone cut: the NS records there.
+    Cut(Vec<&'a Record>),
+    /// The name is below a DNAME.
+    Dname(&'a Record),
+    /// There is no such name.
+    None,
+}
+
+impl<'a> Answering<'a> {
+    fn run(&mut self) {
+        let mut name = self.query.name.clone();
+        let mut first_zone: Option<&Zone> = None;
+        for hop in 0..=MAX_CHAIN {
+            let may_enter =
+                |zone: &&Zone| self.rules.crosses_zones || first_zone.is_none_or(|first| first.origin == zone.origin);
+            let Some(zone) = zone_for(self.zones, may_enter, &name, self.query.qtype) else {
+                // The client goes on with what it has, if the chain has led out of here (RFC 1034 4.3.2 step 3a).
+                if hop == 0 {
+                    self.out.rcode = rcode::REFUSED;
+                }
+                return;
+            };
+            first_zone.get_or_insert(zone);
+            if hop == 0 {
+                self.out.authoritative = true;
+            }
+            match find(zone, &name, self.query.qtype) {
+                Found::Cut(ns) => {
+                    if hop == 0 {
+                        self.out.authoritative = false;
+                    }
+                    self.out.authority.extend(ns.iter().map(|ns| rr(ns, &ns.owner)));
+                    self.sources.push((zone, ns, true));
+                    return;
+                }
+                Found::Dname(dname) => {
+                    self.out.answer.insert(rr(dname, &dname.owner));
+                    let Data::Dname(target) = &dname.data else { unreachable!("found by its type") };
+                    let moved = name.moved(&dname.owner, target);
+                    if moved.wire().len() > 255 {
+                        self.out.rcode = rcode::YXDOMAIN;
+                        return;
+                    }
+                    let cname = Record { owner: name, ttl: dname.ttl, data: Data::Cname(moved.clone()) };
+                    self.out.answer.insert(rr(&cname, &cname.owner));
+                    // A synthesized CNAME answers a question for CNAME as a stored one does (RFC 6672 3.2).
+                    if [t::CNAME, t::ANY].contains(&self.query.qtype) {
+                        return self.add_apex_ns(zone);
+                    }
+                    name = moved;
+                }
+                Found::Node(node) => {
+                    let wanted: Vec<&Record> =
+                        node.iter().filter(|r| [r.rtype(), t::ANY].contains(&self.query.qtype)).copied().collect();
+                    if !wanted.is_empty() {
+                        self.out.answer.extend(wanted.iter().map(|record| rr(record, &name)));
+                        self.sources.push((zone, wanted, false));
+                        return self.add_apex_ns(zone);
+                    }
+                    let Some(cname) = node.iter().find(|r| r.rtype() == t::CNAME) else {
+                        return self.add_soa(zone);
+                    };
+                    self.out.answer.insert(rr(cname, &name));
+                    let Data::Cname(target) = &cname.data else { unreachable!("found by its type") };
+                    name = target.clone();
+                }
+                Found::None => {
+                    self.out.rcode = rcode::NXDOMAIN;
+                    return self.add_soa(zone);
+                }
+            }
+        }
+    }
+
+    /// A negative answer carries the SOA with the time that it may be cached (RFC 2308 3).
+    fn add_soa(&mut self, zone: &Zone) {
+        for record in &zone.records {
+            if let Data::Soa { minimum, .. } = record.data {
+                let zero = self.rules.zero_soa_ttl && self.out.rcode == rcode::NXDOMAIN && self.query.qtype == t::SOA;
+                let ttl = if zero { 0 } else { record.ttl.min(minimum) };
+                self.out.authority.insert(Rr { ttl, ..rr(record, &record.owner) });
+            }
+        }
+    }
+
+    /// BIND's `minimal-responses no-auth-recursive`: the zone's NS records go along unless recursion is desired.
+    fn add_apex_ns(&mut self, zone: &'a Zone) {
+        if self.query.recursion_desired && self.query.qtype != t::NS || self.query.qtype == t::DS {
+            return;
+        }
+        let ns = rrset(zone, &zone.origin, t::NS);
+        if ns.iter().any(|ns| self.out.answer.contains(&rr(ns, &ns.owner))) {
+            return;
+        }
+        self.out.authority.extend(ns.iter().map(|ns| rr(ns, &ns.owner)));
+        self.sources.push((zone, ns, false));
+    }
+
+    /// Addresses for the names in what was given, except those that stand in the response already.
+    fn add_additional(&mut self) {
+        for (zone, records, referral) in std::mem::take(&mut self.sources) {
+            if [t::DS, t::ANY].contains(&self.query.qtype) && !referral {
+                continue;
+            }
+            for rtype in records.iter().map(|r| r.rtype()).collect::<BTreeSet<u16>>() {
+                let names: Vec<&Name> =
+                    records.iter().filter(|r| r.rtype() == rtype).filter_map(|r| r.data.additional()).collect();
+                if names.len() > MAX_ADDITIONAL_NAMES {
+                    continue;
+                }
+                for name in names {
+                    for address in [t::A, t::AAAA] {
+                        let found = self.address(zone, name, address, referral);
+                        let rrs = found.into_iter().map(|record| rr(record, name));
+                        let given = |rr: &Rr| self.out.answer.contains(rr) || self.out.authority.contains(rr);
+                        let new: Vec<Rr> = rrs.filter(|rr| !given(rr)).collect();
+                        self.out.additional.extend(new);
+                    }
+                }
+            }
+        }
+    }
+
+    fn address(&self, zone: &'a Zone, name: &Name, rtype: u16, glue: bool) -> Vec<&'a Record> {
+        // Glue comes from the zone that delegates.
+        let own = !self.rules.crosses_zones || glue && name.is_under(&zone.origin);
+        let home = if own { Some(zone) } else { zone_for(self.zones, |_| true, name, rtype) };
+        if let Some(home) = home.filter(|home| name.is_under(&home.origin))
+            && let Found::Node(node) = find(home, name, rtype)
+            && node.iter().any(|record| record.rtype() == rtype)
+            && (!glue || self.rules.referral_has_addresses)
+        {
+            return node.into_iter().filter(|record| record.rtype() == rtype).collect();
+        }
+        let below_cut = name.is_under(&zone.origin) && matches!(find(zone, name, rtype), Found::Cut(_));
+        if glue && below_cut { rrset(zone, name, rtype) } else { Vec::new() }
+    }
+}
+
+/// The zone that a question belongs to: the longest matching origin (RFC 1034 4.3.2 step 2); for DS, the parent's side
+/// of a cut if it is here (RFC 4035 3.1.4.1).
+fn zone_for<'a>(zones: &'a [Zone], may: impl Fn(&&Zone) -> bool, name: &Name, qtype: u16) -> Option<&'a Zone> {
+    let longest = |strictly: bool| {
+        let encloses = |zone: &&Zone| name.is_under(&zone.origin) && !(strictly && zone.origin == *name);
+        zones.iter().filter(encloses).max_by_key(|zone| zone.origin.0.len()).filter(&may)
+    };
+    (qtype == t::DS).then(|| longest(true)).flatten().or_else(|| longest(false))
+}
+
+/// RFC 1034 4.3.2 step 3: downwards from the apex, label by label.
+fn find<'a>(zone: &'a Zone, name: &Name, qtype: u16) -> Found<'a> {
+    let depth = zone.origin.0.len().min(name.0.len());
+    for length in depth..=name.0.len() {
+        let here = Name(name.0[..length].to_vec());
+        let at_name = here == *name;
+        let ns = rrset(zone, &here, t::NS);
+        if here != zone.origin && !ns.is_empty() && !(at_name && qtype == t::DS) {
+            return Found::Cut(ns);
+        }
+        if !at_name && let Some(dname) = rrset(zone, &here, t::DNAME).first() {
+            return Found::Dname(dname);
+        }
+        if !exists(zone, &here) {
+            // RFC 4592 3.3.1: the closest encloser is the parent, and only its own `*` is the source of synthesis.
+            let encloser = here.parent().expect("the apex exists");
+            let source = encloser.wildcard();
+            return if exists(zone, &source) { Found::Node(node(zone, &source)) } else { Found::None };
+        }
+    }
+    Found::Node(node(zone, name))
+}
+
+/// A name exists if it or a name below it has data (RFC 4592 2.2.2, RFC 8020).
+fn exists(zone: &Zone, name: &Name) -> bool {
+    zone.records.iter().any(|record| record.owner.is_under(name))
+}
+
+fn node<'a>(zone: &'a Zone, name: &Name) -> Vec<&'a Record> {
+    zone.records.iter().filter(|record| record.owner == *name).collect()
+}
+
+fn rrset<'a>(zone: &'a Zone, name: &Name, rtype: u16) -> Vec<&'a Record> {
+    zone.records.iter().filter(|record| record.owner == *name && record.rtype() == rtype).collect()
+}
+
+fn rr(record: &Record, owner: &Name) -> Rr {
+    Rr { owner: owner.clone(), rtype: record.rtype(), class: 1, ttl: record.ttl, data: record.data.wire() }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "rcode {}{}", self.rcode, if self.authoritative { " aa" } else { "" })?;
+        for (title, section) in
+            [("answer", &self.answer), ("authority", &self.authority), ("additional", &self.additional)]
+        {
+            for rr in section {
+                write!(f, "\n  {title:10} {rr:?}")?;
+            }
+        }
+        Ok(())
+    }
+}

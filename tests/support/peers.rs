@@ -1,0 +1,191 @@
+//! The servers of other makers, at their defaults, on loopback ports of their own and in a folder that goes with them.
+
+use crate::{
+    message::{Query, Response},
+    zone::Zone,
+};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A running server, ended when dropped.
+pub struct Peer {
+    process: Child,
+    /// Where it answers.
+    pub addr: SocketAddr,
+    socket: UdpSocket,
+    folder: PathBuf,
+}
+
+/// How to start a server of some make.
+#[derive(Clone, Copy)]
+pub struct Maker {
+    /// The program, and what error messages call it.
+    pub program: &'static str,
+    /// Writes configuration into the folder for these zone files and this port; returns the program's arguments.
+    configure: fn(&Site) -> Vec<String>,
+}
+
+/// What a configuration is made of.
+struct Site<'a> {
+    folder: &'a str,
+    port: u16,
+    /// Origin and zone file.
+    zones: Vec<(String, String)>,
+}
+
+/// BIND at the defaults of `named -C`, except: no recursion (there is nothing to recurse to), and zones are not rejected
+/// for what they say about other names, so that more of them are compared.
+pub const NAMED: Maker = Maker {
+    program: "named",
+    configure: |site| {
+        let Site { folder, port, .. } = site;
+        let mut conf = format!(
+            "options {{ directory \"{folder}\"; pid-file none; session-keyfile none; recursion no; notify no;\n\
+             listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
+             check-integrity no; check-names primary ignore; }};\ncontrols {{ }};\n"
+        );
+        for (origin, file) in &site.zones {
+            writeln!(conf, "zone \"{origin}\" {{ type primary; file \"{file}\"; }};").expect("a string takes all");
+        }
+        let path = format!("{folder}/named.conf");
+        fs::write(&path, conf).expect("the folder is ours");
+        ["-g", "-n", "1", "-c", &path].map(String::from).to_vec()
+    },
+};
+
+/// NSD at its defaults, without the rate limit that would hide what it answers.
+pub const NSD: Maker = Maker {
+    program: "nsd",
+    configure: |site| {
+        let Site { folder, port, .. } = site;
+        let mut conf = format!(
+            "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n chroot: \"\"\n zonesdir: \"{folder}\"\n\
+             database: \"\"\n pidfile: \"{folder}/nsd.pid\"\n xfrdfile: \"{folder}/xfrd\"\n\
+             zonelistfile: \"{folder}/zones\"\n xfrdir: \"{folder}\"\n rrl-ratelimit: 0\n\
+             remote-control:\n control-enable: no\n"
+        );
+        for (origin, file) in &site.zones {
+            writeln!(conf, "zone:\n name: \"{origin}\"\n zonefile: \"{file}\"").expect("a string takes all");
+        }
+        let path = format!("{folder}/nsd.conf");
+        fs::write(&path, conf).expect("the folder is ours");
+        ["-d", "-c", &path].map(String::from).to_vec()
+    },
+};
+
+impl Peer {
+    /// Starts a server with these zones and waits until it answers.
+    pub fn start<'a>(maker: Maker, zones: impl IntoIterator<Item = &'a Zone>) -> Peer {
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("bindy-{}-{}-{port}", maker.program, std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for temporary files takes one more");
+        let write = |(i, zone): (usize, &Zone)| {
+            let file = folder.join(format!("{i}.zone"));
+            fs::write(&file, zone.text()).expect("the folder is ours");
+            (zone.origin.to_string(), file.display().to_string())
+        };
+        let zones = zones.into_iter().enumerate().map(write).collect();
+        let arguments = (maker.configure)(&Site { folder: &folder.display().to_string(), port, zones });
+        let log = fs::File::create(folder.join("log")).expect("the folder is ours");
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        let process = Command::new(maker.program)
+            .env("PATH", path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; scripts/install-test-tools installs it", maker.program));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        socket.connect(addr).expect("loopback is there");
+        let mut peer = Peer { process, addr, socket, folder };
+        peer.wait();
+        peer
+    }
+
+    /// Asks over UDP; the response's octets.
+    pub fn ask_udp(&self, request: &[u8]) -> Vec<u8> {
+        self.try_udp(request, Duration::from_secs(5)).expect("no response within 5 s")
+    }
+
+    /// Asks over UDP; `None` if nothing has come after `patience`.
+    pub fn try_udp(&self, request: &[u8], patience: Duration) -> Option<Vec<u8>> {
+        self.socket.set_read_timeout(Some(patience)).expect("not zero");
+        self.socket.send(request).ok()?;
+        let mut response = vec![0; 65_535];
+        loop {
+            let length = self.socket.recv(&mut response).ok()?;
+            // An answer to an earlier question that had been given up is not this one's.
+            if response[..length].get(..2) == request.get(..2) {
+                response.truncate(length);
+                return Some(response);
+            }
+        }
+    }
+
+    /// Asks over a TCP connection of its own; the response's octets.
+    pub fn ask_tcp(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.addr).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
+        let length = u16::try_from(request.len()).expect("a message").to_be_bytes();
+        stream.write_all(&[&length, request].concat()).expect("the server reads");
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).expect("a response within 5 s");
+        let mut response = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut response).expect("a whole response");
+        response
+    }
+
+    /// Asks a question over UDP, and again over TCP if the response is truncated.
+    pub fn ask(&self, query: &Query, id: u16) -> Response {
+        let request = query.wire(id, 0);
+        let read = |wire: &[u8]| Response::read(wire).unwrap_or_else(|error| panic!("{query:?}: {error}: {wire:x?}"));
+        let response = read(&self.ask_udp(&request));
+        if response.has(crate::message::flags::TC) { read(&self.ask_tcp(&request)) } else { response }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    fn wait(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // `version.bind CH TXT`: answered, if only by a refusal, as soon as the server has loaded its zones.
+        let probe = b"\0\x07\0\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
+        while self.try_udp(probe, Duration::from_millis(100)).is_none() {
+            let ended = self.process.try_wait().expect("a child can be waited for");
+            assert!(ended.is_none() && Instant::now() < deadline, "the server did not start:\n{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // NSD's children go with their parent only if it can tell them.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A port that nobody has, for UDP and TCP.
+fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Records and zones as the tests see them, and their zone file text.
+
+use crate::name::Name;
+use std::fmt::Write;
+
+/// Record types by number.
+pub mod types {
+    #![allow(missing_docs)]
+    pub const A: u16 = 1;
+    pub const NS: u16 = 2;
+    pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
+    pub const PTR: u16 = 12;
+    pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
+    pub const AAAA: u16 = 28;
+    pub const SRV: u16 = 33;
+    pub const DNAME: u16 = 39;
+    pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const HTTPS: u16 = 65;
+    pub const ANY: u16 = 255;
+    pub const PRIVATE: u16 = 65_280;
+}
+
+/// One record.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Record {
+    /// Its owner.
+    pub owner: Name,
+    /// Its time to live, in seconds.
+    pub ttl: u32,
+    /// Its data.
+    pub data: Data,
+}
+
+/// A record's data.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[allow(missing_docs)]
+pub enum Data {
+    A(u8),
+    Aaaa(u8),
+    Ns(Name),
+    Cname(Name),
+    Dname(Name),
+    Mx(u16, Name),
+    Srv(u16, Name),
+    Https(u16, Name),
+    Txt(u8),
+    Ds(u16),
+    Soa { mname: Name, minimum: u32 },
+    Private(u8),
+}
+
+/// A zone's origin and its records.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// The name of its apex.
+    pub origin: Name,
+    /// Its records; those of an RRset have one TTL.
+    pub records: Vec<Record>,
+}
+
+impl Record {
+    /// The number of its type.
+    pub fn rtype(&self) -> u16 {
+        self.data.rtype()
+    }
+}
+
+impl Data {
+    /// The number of its type.
+    pub fn rtype(&self) -> u16 {
+        match self {
+            Data::A(_) => types::A,
+            Data::Aaaa(_) => types::AAAA,
+            Data::Ns(_) => types::NS,
+            Data::Cname(_) => types::CNAME,
+            Data::Dname(_) => types::DNAME,
+            Data::Mx(..) => types::MX,
+            Data::Srv(..) => types::SRV,
+            Data::Https(..) => types::HTTPS,
+            Data::Txt(_) => types::TXT,
+            Data::Ds(_) => types::DS,
+            Data::Soa { .. } => types::SOA,
+            Data::Private(_) => types::PRIVATE,
+        }
+    }
+
+    /// The name that additional records are looked up for, if the type has one; `.` is never looked up.
+    pub fn additional(&self) -> Option<&Name> {
+        match self {
+            Data::Ns(name) | Data::Mx(_, name) | Data::Srv(_, name) | Data::Https(_, name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Type and data as zone file text.
+    pub fn text(&self) -> String {
+        match self {
+            Data::A(n) => format!("A 192.0.2.{n}"),
+            Data::Aaaa(n) => format!("AAAA 2001:db8::{n:x}"),
+            Data::Ns(name) => format!("NS {name}"),
+            Data::Cname(name) => format!("CNAME {name}"),
+            Data::Dname(name) => format!("DNAME {name}"),
+            Data::Mx(preference, name) => format!("MX {preference} {name}"),
+            Data::Srv(port, name) => format!("SRV 0 5 {port} {name}"),
+            Data::Https(priority, name) => format!("HTTPS {priority} {name}"),
+            Data::Txt(n) => format!("TXT \"text {n:03}\""),
+            Data::Ds(tag) => format!("DS {tag} 13 2 {}", "ab".repeat(32)),
+            Data::Soa { mname, minimum } => format!("SOA {mname} hostmaster.{mname} 1 7200 900 1209600 {minimum}"),
+            Data::Private(n) => format!("TYPE65280 \\# 1 {n:02x}"),
+        }
+    }
+
+    /// Data in wire form, its names uncompressed and in lower case.
+    pub fn wire(&self) -> Vec<u8> {
+        let numbers = |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+        match self {
+            Data::A(n) => vec![192, 0, 2, *n],
+            Data::Aaaa(n) => [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[*n]].concat(),
+            Data::Ns(name) | Data::Cname(name) | Data::Dname(name) => name.wire(),
+            Data::Mx(preference, name) => [numbers(&[*preference]), name.wire()].concat(),
+            Data::Srv(port, name) => [numbers(&[0, 5, *port]), name.wire()].concat(),
+            Data::Https(priority, name) => [numbers(&[*priority]), name.wire()].concat(),
+            Data::Txt(n) => [&[8][..], format!("text {n:03}").as_bytes()].concat(),
+            Data::Ds(tag) => [&tag.to_be_bytes()[..], &[13, 2], &[0xab; 32]].concat(),
+            Data::Soa { mname, minimum } => {
+                let timers = [1, 7200, 900, 1_209_600, *minimum].map(u32::to_be_bytes).concat();
+                [mname.wire(), mname.child(b"hostmaster").wire(), timers].concat()
+            }
+            Data::Private(n) => vec![*n],
+        }
+    }
+}
+
+impl Zone {
+    /// A zone file, with absolute names throughout.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for Record { owner, ttl, data } in &self.records {
+            writeln!(text, "{owner} {ttl} IN {}", data.text()).expect("writing to a string cannot fail");
+        }
+        text
+    }
+}
