@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use bindy_server::listen::TcpLimits;
+use proptest::{collection::vec, prelude::*};
 use socket2::{Domain, Socket, Type};
 
 use crate::{Oracle, PATIENCE, ask, config, eventually, listen, listen_with, only, reply, request};
@@ -109,6 +110,49 @@ fn requests_in_any_pieces_are_answered() {
         assert_eq!(reply(&receive(&mut stream).expect("a reply")), (4, b"65535".as_slice()));
         stream.write_all(&framed(&request(5, ask::LONGEST))).expect("sends");
         assert_eq!(receive(&mut stream).expect("a reply").len(), 65_535);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever the requests' lengths are, and wherever the client's writes cut them.
+    #[test]
+    fn every_request_is_answered_once_and_in_full(
+        requests in vec((prop::sample::select(&[ask::ECHO, ask::LENGTH, ask::LONG, ask::SILENCE]), 13..9000_usize), 1..100),
+        writes in vec(1..20_000_usize, 1..20),
+    ) {
+        let listeners = listen(&["127.0.0.1:0"], patient());
+        let mut stream = connect(only(&listeners));
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+        for (id, &(what, length)) in requests.iter().enumerate() {
+            let mut message = request(u16::try_from(id).expect("few"), what);
+            message.resize(length, b'.');
+            bytes.extend(framed(&message));
+            let text = match what {
+                ask::ECHO => message.split_off(12),
+                ask::LENGTH => length.to_string().into_bytes(),
+                ask::LONG => vec![b'x'; 1000],
+                _ => continue,
+            };
+            message.truncate(12);
+            message[2] |= 0x80;
+            expected.extend(framed(&[message, text].concat()));
+        }
+        let mut writer = stream.try_clone().expect("a second handle");
+        let client = thread::spawn(move || {
+            let mut rest = &bytes[..];
+            for length in writes.into_iter().cycle() {
+                let (now, later) = rest.split_at(length.min(rest.len()));
+                writer.write_all(now).expect("sends");
+                rest = later;
+                if rest.is_empty() {
+                    return writer.shutdown(Shutdown::Write).expect("shuts down");
+                }
+            }
+        });
+        prop_assert!(until_closed(&mut stream) == expected);
+        client.join().expect("no panic");
     }
 }
 
