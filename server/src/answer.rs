@@ -145,67 +145,59 @@ struct Given<'s> {
     at: usize,
 }
 
-/// The name a chain has come to.
-struct Hop {
-    wire: [u8; MAX_NAME],
-    len: usize,
-    /// It is the question's own name.
+/// A name that the chain has come to.
+#[derive(Clone, Copy)]
+struct Hop<'h> {
+    name: NameRef<'h>,
+    /// It is the question's own.
     asked: bool,
 }
 
-impl Hop {
-    fn first(name: NameRef<'_>) -> Hop {
-        let mut hop = Hop { wire: [0; MAX_NAME], len: 0, asked: true };
-        hop.go_to(name.as_wire());
-        hop.asked = true;
-        hop
-    }
-
-    fn go_to(&mut self, wire: &[u8]) {
-        self.wire[..wire.len()].copy_from_slice(wire);
-        (self.len, self.asked) = (wire.len(), false);
-    }
-
-    fn name(&self) -> NameRef<'_> {
-        // Only whole names are put in.
-        NameRef::from_wire(&self.wire[..self.len]).unwrap_or(NameRef::ROOT)
+impl<'h> Hop<'h> {
+    /// Its last octets, from a label's start on, as an owner.
+    fn owner(self, octets: usize) -> Owner<'h> {
+        let start = self.name.len() - octets;
+        if self.asked && octets > 1 {
+            return Owner::Asked(start);
+        }
+        Owner::Named(NameRef::from_wire(&self.name.as_wire()[start..]).unwrap_or(NameRef::ROOT))
     }
 
     /// No zone to answer from. What a chain gave already stands; a client asks elsewhere for the rest.
-    fn refused(&self, ede: Ede) -> Step {
+    fn refused<'s>(self, ede: Ede) -> Step<'s> {
         Step::Done(if self.asked { Outcome::error(Rcode::REFUSED, Some(ede)) } else { AUTHORITATIVE })
-    }
-
-    /// The name from one of its labels on, as an owner.
-    fn owner(&self, octet: usize) -> Owner<'_> {
-        if self.asked && octet + 1 < self.len {
-            return Owner::Asked(octet);
-        }
-        Owner::Named(NameRef::from_wire(&self.wire[octet..self.len]).unwrap_or(NameRef::ROOT))
     }
 }
 
 /// What one hop came to.
-enum Step {
+#[allow(clippy::large_enum_variant)] // It lives on the stack, for a moment.
+enum Step<'s> {
     Done(Outcome),
-    /// A CNAME or DNAME leads on; the hop holds the new name.
-    Follow,
+    /// A CNAME leads on to this name.
+    Follow(&'s [u8]),
+    /// A DNAME leads on to this name, so long.
+    FollowMade([u8; MAX_NAME], usize),
 }
 
 impl<'s> Answering<'s, '_, '_, '_> {
     fn run(&mut self) -> Outcome {
-        let mut hop = Hop::first(self.question.qname);
+        let mut made;
+        let mut hop = Hop { name: self.question.qname, asked: true };
         let mut outcome = AUTHORITATIVE;
         for _ in 0..=MAX_CHAIN {
-            match self.step(&mut hop) {
-                Step::Done(Outcome { rcode, authoritative, ede }) => {
+            let next = match self.step(hop) {
+                Step::Done(last) => {
                     // AA speaks of the first name only (RFC 1034 6.2.7).
-                    let authoritative = if hop.asked { authoritative } else { true };
-                    outcome = Outcome { rcode, authoritative, ede };
+                    outcome = Outcome { authoritative: last.authoritative || !hop.asked, ..last };
                     break;
                 }
-                Step::Follow => {}
-            }
+                Step::Follow(target) => target,
+                Step::FollowMade(wire, len) => {
+                    made = wire;
+                    &made[..len]
+                }
+            };
+            hop = Hop { name: NameRef::from_wire(next).unwrap_or(NameRef::ROOT), asked: false };
         }
         if outcome.rcode == Rcode::NOERROR || outcome.rcode == Rcode::NXDOMAIN {
             self.add_additional();
@@ -219,15 +211,15 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// One name of the chain.
-    fn step(&mut self, hop: &mut Hop) -> Step {
+    fn step(&mut self, hop: Hop<'_>) -> Step<'s> {
         let zones = self.zones;
-        self.scratch.key.set(&hop.wire[..hop.len]);
-        let enclosing = {
-            let (name, key) = (hop.name(), self.scratch.key.view());
-            let parent = (self.question.qtype == Rtype::DS).then(|| zones.enclosing(name, key, true)).flatten();
-            // The parent's side answers for DS if it is served here.
-            parent.or_else(|| zones.enclosing(name, key, false))
-        };
+        let (name, for_ds) = (hop.name, self.question.qtype == Rtype::DS);
+        let scratch = &mut *self.scratch;
+        scratch.key.set(name.as_wire());
+        let key = scratch.key.view();
+        // The parent's side answers for DS if it is served here.
+        let parent = if for_ds { zones.enclosing(name, key, true) } else { None };
+        let enclosing = parent.or_else(|| zones.enclosing(name, key, false));
         let Some(enclosing) = enclosing else {
             return hop.refused(Ede::NotAuthoritative);
         };
@@ -241,11 +233,10 @@ impl<'s> Answering<'s, '_, '_, '_> {
                 return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
             }
         };
-        let below = hop.len - zone.origin.as_ref().len();
-        let target = Target { labels: &hop.wire[..below], key: self.scratch.key.view().below(enclosing.origin_key) };
-        let at_cut_for_ds = self.question.qtype == Rtype::DS;
-        match data.find(target, &mut self.scratch.spare) {
-            Found::Exact(node) if node.is_cut() && !at_cut_for_ds => self.referral(zone, node),
+        let labels = &name.as_wire()[..name.len() - zone.origin.as_ref().len()];
+        let target = Target { labels, key: key.below(enclosing.origin_key) };
+        match data.find(target, &mut scratch.spare) {
+            Found::Exact(node) if node.is_cut() && !for_ds => self.referral(zone, node),
             Found::Delegation(cut) => self.referral(zone, cut),
             Found::Exact(node) | Found::Wildcard(node) => self.existing(hop, zone, data, node),
             Found::Dname(node) => self.dname(hop, zone, data, node),
@@ -255,9 +246,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// The name has data, its own or a wildcard's.
-    fn existing(&mut self, hop: &mut Hop, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step {
+    fn existing(&mut self, hop: Hop<'_>, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step<'s> {
         let qtype = self.question.qtype;
-        let owner = hop.owner(0);
+        let owner = hop.owner(hop.name.len());
         if qtype == Rtype::ANY {
             let minimal = self.settings.minimal_any && self.client.transport == Transport::Udp;
             for rrset in node.rrsets().take(if minimal { 1 } else { usize::MAX }) {
@@ -266,7 +257,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             }
         } else if let Some(rrset) = node.rrset(qtype) {
             // A question for DNAME may come to one that led it here.
-            if hop.asked || !self.is_given(rrset, hop.name()) {
+            if hop.asked || !self.is_given(rrset, hop.name) {
                 self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
                 self.note_source(rrset, zone, None);
             }
@@ -279,45 +270,41 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Step::Done(AUTHORITATIVE)
     }
 
-    fn cname(&mut self, hop: &mut Hop, cname: Rrset<'s>) -> Step {
-        if self.is_given(cname, hop.name()) {
+    fn cname(&mut self, hop: Hop<'_>, cname: Rrset<'s>) -> Step<'s> {
+        if self.is_given(cname, hop.name) {
             // The chain has come round.
             return Step::Done(AUTHORITATIVE);
         }
-        self.add(Section::Answer, hop.owner(0), cname, cname.ttl, Need::Must);
+        self.add(Section::Answer, hop.owner(hop.name.len()), cname, cname.ttl, Need::Must);
         match cname.rdatas().next() {
-            Some(target) if !self.writer.is_truncated() => {
-                hop.go_to(target);
-                Step::Follow
-            }
+            Some(target) if !self.writer.is_truncated() => Step::Follow(target),
             _ => Step::Done(AUTHORITATIVE),
         }
     }
 
     /// The name lies below a DNAME: the target replaces the DNAME's owner in it (RFC 6672 3).
-    fn dname(&mut self, hop: &mut Hop, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step {
+    fn dname(&mut self, hop: Hop<'_>, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step<'s> {
         let Some((dname, target)) = node.rrset(Rtype::DNAME).and_then(|set| Some((set, set.rdatas().next()?))) else {
             return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::Other)));
         };
-        if self.is_given(dname, hop.name()) {
+        if self.is_given(dname, hop.name) {
             // The chain has come round: this name's CNAME was made from this DNAME before.
             return Step::Done(AUTHORITATIVE);
         }
-        let owner_len = node.owner_len();
-        let kept = hop.len - owner_len;
-        if !self.is_given(dname, NameRef::from_wire(&hop.wire[kept..hop.len]).unwrap_or(NameRef::ROOT)) {
-            self.add(Section::Answer, hop.owner(kept), dname, dname.ttl, Need::Must);
+        let (wire, owner) = (hop.name.as_wire(), node.owner_len());
+        let kept = wire.len() - owner;
+        if !self.is_given(dname, NameRef::from_wire(&wire[kept..]).unwrap_or(NameRef::ROOT)) {
+            self.add(Section::Answer, hop.owner(owner), dname, dname.ttl, Need::Must);
         }
-        if kept + target.len() > MAX_NAME {
+        let (mut made, len) = ([0; MAX_NAME], kept + target.len());
+        if len > MAX_NAME {
             return Step::Done(Outcome { rcode: Rcode::YXDOMAIN, ..AUTHORITATIVE });
         }
-        let mut wire = [0; MAX_NAME];
-        wire[..kept].copy_from_slice(&hop.wire[..kept]);
-        wire[kept..kept + target.len()].copy_from_slice(target);
-        let wire = &wire[..kept + target.len()];
-        let made = NameRef::from_wire(wire).unwrap_or(NameRef::ROOT);
+        made[..kept].copy_from_slice(&wire[..kept]);
+        made[kept..len].copy_from_slice(target);
+        let target = NameRef::from_wire(&made[..len]).unwrap_or(NameRef::ROOT);
         let at = self.writer.position();
-        if !self.writer.add_cname(hop.owner(0), self.class, dname.ttl, made) {
+        if !self.writer.add_cname(hop.owner(hop.name.len()), self.class, dname.ttl, target) {
             return Step::Done(AUTHORITATIVE);
         }
         self.remember(dname, at);
@@ -325,12 +312,11 @@ impl<'s> Answering<'s, '_, '_, '_> {
             self.add_authority(hop, zone, data);
             return Step::Done(AUTHORITATIVE);
         }
-        hop.go_to(wire);
-        Step::Follow
+        Step::FollowMade(made, len)
     }
 
     /// The name is another zone's: its NS records, with glue (RFC 1034 4.2.1).
-    fn referral(&mut self, zone: &'s Zone, cut: Node<'s>) -> Step {
+    fn referral(&mut self, zone: &'s Zone, cut: Node<'s>) -> Step<'s> {
         if let Some(ns) = cut.rrset(Rtype::NS) {
             self.add_owned(Section::Authority, cut, ns, ns.ttl, Need::Must);
             self.note_source(ns, zone, Some(cut));
@@ -339,11 +325,11 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// The name, or the type there, does not exist: the SOA says for how long (RFC 2308 3).
-    fn negative(&mut self, hop: &Hop, data: &'s ZoneData, rcode: Rcode) -> Step {
+    fn negative(&mut self, hop: Hop<'_>, data: &'s ZoneData, rcode: Rcode) -> Step<'s> {
         if let Some(soa) = data.apex().and_then(|apex| apex.rrset(Rtype::SOA))
             && let Some(minimum) = soa.rdatas().next().and_then(|rdata| rdata.last_chunk::<4>())
         {
-            let owner = hop.owner(hop.len - data.origin().len());
+            let owner = hop.owner(data.origin().len());
             // BIND's zero-no-soa-ttl: who looks for a zone's apex must not remember for long that it is not here.
             let zero = rcode == Rcode::NXDOMAIN && self.question.qtype == Rtype::SOA;
             let ttl = if zero { 0 } else { soa.ttl.min(u32::from_be_bytes(*minimum)) };
@@ -353,14 +339,14 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// The zone's NS records beside an answer.
-    fn add_authority(&mut self, hop: &Hop, zone: &'s Zone, data: &'s ZoneData) {
+    fn add_authority(&mut self, hop: Hop<'_>, zone: &'s Zone, data: &'s ZoneData) {
         if !self.authority {
             return;
         }
         if let Some(ns) = data.apex().and_then(|apex| apex.rrset(Rtype::NS))
             && !self.is_given(ns, data.origin())
         {
-            let owner = hop.owner(hop.len - data.origin().len());
+            let owner = hop.owner(data.origin().len());
             self.add(Section::Authority, owner, ns, ns.ttl, Need::May);
             self.note_source(ns, zone, None);
         }

@@ -74,6 +74,9 @@ pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) ->
         b"" => return Err(NameError::EmptyLabel),
         _ => {}
     }
+    if let Some(len) = parse_plain(text, origin, out) {
+        return Ok(len);
+    }
     let (mut start, mut end, mut i) = (0, 1, 0);
     while i < text.len() {
         let octet = match text[i] {
@@ -157,6 +160,37 @@ impl NameBuf {
     #[inline]
     pub(crate) fn as_ref(&self) -> NameRef<'_> {
         NameRef(&self.wire[..usize::from(self.len)])
+    }
+}
+
+/// As [`parse_into`] for a name without escapes, whose wire form is its text moved by one; `None` for any other, right or
+/// wrong.
+#[inline]
+fn parse_plain(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Option<usize> {
+    out.get_mut(1..=text.len())?.copy_from_slice(text);
+    let mut start = 0;
+    for (at, &octet) in text.iter().enumerate() {
+        match octet {
+            b'.' if (1..64).contains(&(at - start)) => {
+                out[start] = (at - start) as u8;
+                start = at + 1;
+            }
+            b'.' | b'\\' => return None,
+            _ => {}
+        }
+    }
+    let end = text.len() + 1;
+    match end - start - 1 {
+        0 => {
+            out[start] = 0;
+            Some(end)
+        }
+        last @ 1..64 => {
+            out[start] = last as u8;
+            out.get_mut(end..end + origin.len())?.copy_from_slice(origin.0);
+            Some(end + origin.len())
+        }
+        _ => None,
     }
 }
 
@@ -257,7 +291,7 @@ impl<'a> NameRef<'a> {
     /// The octets of the labels before `origin` (no final zero); `None` unless the name is at or below it.
     pub fn strip_suffix(self, origin: NameRef<'_>) -> Option<&'a [u8]> {
         let split = self.len().checked_sub(origin.len())?;
-        if !self.0[split..].eq_ignore_ascii_case(origin.0) {
+        if !same_octets(&self.0[split..], origin.0) {
             return None;
         }
         // The octets agree; the split must also fall between two labels.
@@ -282,6 +316,11 @@ impl<'a> NameRef<'a> {
     }
 }
 
+/// Equality without case; mostly the case agrees as well, and that is found out quickly.
+fn same_octets(a: &[u8], b: &[u8]) -> bool {
+    a == b || a.eq_ignore_ascii_case(b)
+}
+
 /// The labels of a name, leaf first; see [`NameRef::labels`].
 #[derive(Clone)]
 pub struct Labels<'a>(&'a [u8]);
@@ -302,7 +341,7 @@ impl<'a> Iterator for Labels<'a> {
 
 impl PartialEq for NameRef<'_> {
     fn eq(&self, other: &NameRef<'_>) -> bool {
-        self.0.eq_ignore_ascii_case(other.0) // Length octets are below `A`, so folding cannot confuse them.
+        same_octets(self.0, other.0) // Length octets are below `A`, so folding cannot confuse them.
     }
 }
 
@@ -503,5 +542,20 @@ mod tests {
         assert_eq!(name("a\\001b\\001c").as_ref().strip_suffix(origin.as_ref()), None);
         assert_eq!(name("a.b.c").as_ref().suffix(2), origin.as_ref());
         assert!(name("a.b").as_ref().is_at_or_below(NameRef::ROOT));
+    }
+
+    proptest::proptest! {
+        /// The short way for names without escapes and the long way agree.
+        #[test]
+        fn escapes_do_not_change_a_name(text in "[a-c.@]{0,30}|[ab.]{240,256}|a{60,66}[.b]{0,3}", relative: bool) {
+            let origin = if relative { name("example") } else { Name::root() };
+            let escaped = text.replace('a', "\\097");
+            if escaped != text {
+                assert_eq!(
+                    Name::parse(text.as_bytes(), origin.as_ref()),
+                    Name::parse(escaped.as_bytes(), origin.as_ref())
+                );
+            }
+        }
     }
 }

@@ -95,9 +95,7 @@ impl Names {
         let mut hash = 0x811c_9dc5_u32;
         for suffix in self.suffixes[..count].iter_mut().rev() {
             let start = usize::from(suffix.start);
-            for octet in &wire[start..at] {
-                hash = (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
-            }
+            hash = fold(hash, &wire[start..at]);
             suffix.hash = hash;
             at = start;
         }
@@ -117,7 +115,7 @@ impl Names {
     }
 
     fn probe(&self, hash: u32, mut matches: impl FnMut(usize) -> bool) -> Option<u16> {
-        let mut index = hash as usize;
+        let mut index = (hash >> 16) as usize;
         loop {
             let slot = self.slots[index % SLOTS];
             if slot.generation != self.generation {
@@ -131,13 +129,28 @@ impl Names {
     }
 
     fn insert(&mut self, hash: u32, at: u16) {
-        let mut index = hash as usize;
+        let mut index = (hash >> 16) as usize;
         while self.slots[index % SLOTS].generation == self.generation {
             index += 1;
         }
         self.slots[index % SLOTS] = Slot { hash, at, generation: self.generation };
         self.taken += 1;
     }
+}
+
+/// Goes on with a hash; letters that differ in case alone give the same.
+fn fold(mut hash: u32, octets: &[u8]) -> u32 {
+    const ONE_CASE: u32 = 0x2020_2020;
+    let mut mix = |word: u32| hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9);
+    let words = octets.chunks_exact(4);
+    let rest = words.remainder();
+    for word in words {
+        mix(u32::from_le_bytes([word[0], word[1], word[2], word[3]]) | ONE_CASE);
+    }
+    for &octet in rest {
+        mix(u32::from(octet) | ONE_CASE);
+    }
+    hash
 }
 
 /// Whether the name at an offset of a message is this one; pointers are followed backwards only.

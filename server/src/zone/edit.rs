@@ -70,7 +70,7 @@ impl Edit {
         }
     }
 
-    /// Adds one record. RDATA is in wire form, names uncompressed. An RRset keeps the TTL of its first record.
+    /// Adds one record. RDATA is in wire form, names uncompressed. The RRset takes its TTL, as in BIND.
     pub fn add(&mut self, owner: NameRef<'_>, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Result<Added, EditError> {
         if rtype.is_meta() {
             return Err(EditError::MetaType);

@@ -9,7 +9,7 @@
 //! they were added.
 
 use super::{Key, Leaf};
-use std::{cmp::Ordering, collections::HashSet};
+use std::{cmp::Ordering, collections::HashSet, mem};
 use zonefmt::{MAX_NAME, Name, NameRef, Rtype};
 
 /// Bits of a leaf's word: what lookups must know of a name before they look at its data.
@@ -98,7 +98,7 @@ impl<'z> Node<'z> {
     /// Whether these are its labels, case aside.
     #[inline]
     pub(super) fn is_named(self, labels: &[u8]) -> bool {
-        self.labels.eq_ignore_ascii_case(labels)
+        self.labels == labels || self.labels.eq_ignore_ascii_case(labels)
     }
 
     /// Whether labels below the same origin are at or below this name.
@@ -202,7 +202,7 @@ const SMALL_SET: u16 = 32;
 pub enum Added {
     /// It is new.
     New,
-    /// It is new, but its RRset has another TTL, which holds (RFC 2181 5.2).
+    /// It is new, and its RRset had another TTL before (RFC 2181 5.2).
     OtherTtl(u32),
     /// The RRset has it already.
     Duplicate,
@@ -242,7 +242,10 @@ impl Draft {
             return Added::Duplicate;
         }
         set.push(rdata);
-        if set.ttl == ttl { Added::New } else { Added::OtherTtl(set.ttl) }
+        match mem::replace(&mut set.ttl, ttl) {
+            before if before == ttl => Added::New,
+            before => Added::OtherTtl(before),
+        }
     }
 
     /// Removes an RRset; gives how many records it had.

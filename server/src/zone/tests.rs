@@ -61,6 +61,7 @@ fn same(rtype: u16, a: &[u8], b: &[u8]) -> bool {
 fn naive_add(naive: &mut Naive, owner: &Name, rtype: u16, ttl: u32, rdata: &[u8]) {
     let set = naive.entry(owner.clone()).or_default().entry(rtype).or_insert((ttl, Vec::new()));
     if !set.1.iter().any(|other| same(rtype, other, rdata)) {
+        set.0 = ttl;
         set.1.push(rdata.to_vec());
     }
 }

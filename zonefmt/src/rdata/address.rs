@@ -53,7 +53,50 @@ pub(super) fn parse_ipv6(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Faul
 }
 
 pub(super) fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    // Forms with an IPv4 address inside are rare.
+    ipv6_groups(text).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
+}
+
+/// An address of hexadecimal groups only, with at most one `::`.
+fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
+    let (mut groups, mut count, mut gap) = ([0_u16; 8], 0, None);
+    let mut rest = text;
+    if let Some(after) = rest.strip_prefix(b"::") {
+        (gap, rest) = (Some(0), after);
+    }
+    while !rest.is_empty() {
+        let (mut value, mut digits) = (0, 0);
+        while let Some(digit) = rest.get(digits).and_then(|&octet| char::from(octet).to_digit(16)) {
+            value = value << 4 | digit;
+            digits += 1;
+            if digits > 4 {
+                return None;
+            }
+        }
+        if digits == 0 {
+            return None;
+        }
+        *groups.get_mut(count)? = value as u16;
+        count += 1;
+        rest = match &rest[digits..] {
+            [] => break,
+            [b':', b':', after @ ..] if gap.is_none() => {
+                gap = Some(count);
+                after
+            }
+            [b':', after @ ..] if !after.is_empty() => after,
+            _ => return None,
+        };
+    }
+    match gap {
+        None if count == 8 => {}
+        Some(gap) if count < 8 => {
+            groups.copy_within(gap..count, 8 - (count - gap));
+            groups[gap..8 - (count - gap)].fill(0);
+        }
+        _ => return None,
+    }
+    Some(groups.into())
 }
 
 #[cold]
@@ -189,5 +232,22 @@ pub(super) fn print_groups(wire: &[u8], out: &mut String) {
     for (i, group) in wire.chunks_exact(2).enumerate() {
         // Writing to a String cannot fail.
         let _ = write!(out, "{}{:x}", if i > 0 { ":" } else { "" }, number::value(group));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn groups_are_read_as_the_standard_library_does(text in "[0-9a-fF:]{0,20}|([0-9a-f]{1,4}:){0,8}(:[0-9a-f]{1,4}){0,8}") {
+            assert_eq!(ipv6_groups(text.as_bytes()), text.parse::<Ipv6Addr>().ok(), "{text}");
+        }
+
+        #[test]
+        fn quads_are_read_as_the_standard_library_does(text in "[0-9.]{0,16}|([0-9]{1,3}\\.){3}[0-9]{1,3}") {
+            assert_eq!(ipv4(text.as_bytes()), text.parse::<Ipv4Addr>().ok(), "{text}");
+        }
     }
 }

@@ -37,7 +37,8 @@ pub enum Additional {
     },
     /// SRV of the name (NAPTR with flag `S`).
     Srv,
-    /// SVCB or HTTPS in alias mode: what the owner has in alias mode's target, its own type and addresses.
+    /// SVCB or HTTPS in alias mode: the record's own type at the name, or else A and AAAA (RFC 9460 4.1); nothing for the
+    /// root.
     SvcbAlias,
     /// SVCB or HTTPS in service mode: A and AAAA of the name; a root name stands for the owner (RFC 9460 2.5.2).
     SvcbTarget,

@@ -147,8 +147,7 @@ fn key_flag(name: &[u8]) -> Option<u16> {
     if let Some(&(_, flag)) = KEY_FLAGS.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)) {
         return Some(flag);
     }
-    let (sig, number) = name.split_at_checked(3).filter(|(sig, _)| sig.eq_ignore_ascii_case(b"SIG"))?;
-    debug_assert_eq!(sig.len(), 3);
+    let (_, number) = name.split_at_checked(3).filter(|(sig, _)| sig.eq_ignore_ascii_case(b"SIG"))?;
     let number = std::str::from_utf8(number).ok()?.parse().ok()?;
     (number <= 15).then_some(number)
 }

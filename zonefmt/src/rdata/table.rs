@@ -32,7 +32,7 @@ pub struct TypeInfo {
 pub enum Usage {
     /// In zones.
     Data,
-    /// In messages only: OPT, TSIG, TKEY.
+    /// In messages only: OPT, TSIG, TKEY, NXNAME.
     Meta,
     /// In questions only: ANY, AXFR, IXFR, MAILA, MAILB.
     Question,

@@ -5,7 +5,8 @@ use std::fmt;
 /// One token of a zone file line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Token<'a> {
-    /// As written: escapes not processed yet, outer quotes stripped.
+    /// As written: escapes not processed yet, outer quotes stripped. Quotes inside stay: `alpn="h2,h3"` is one token of
+    /// the types with [value pairs](super::TypeInfo::has_value_pairs).
     pub text: &'a [u8],
     /// Whether it stood in quotes.
     pub quoted: bool,
