@@ -28,7 +28,18 @@ pub fn world(rng: &mut Rng, origin: &Name, apart: &Name) -> Vec<Zone> {
         origins.push(below(rng, origin, 1, 2));
     }
     let all = origins.clone();
-    origins.into_iter().map(|origin| zone(rng, origin, &all)).collect()
+    let mut world: Vec<Zone> = origins.into_iter().map(|origin| zone(rng, origin, &all)).collect();
+    if let [main, .., child] = &mut world[..]
+        && child.origin.is_below(&main.origin)
+        && rng.u8(..4) > 0
+    {
+        // As it should be: the child's servers stand in the parent too.
+        let servers = child.records.iter().filter(|record| record.owner == child.origin && record.rtype() == t::NS);
+        for ns in servers.cloned() {
+            add(main, rng, ns.owner, ns.data);
+        }
+    }
+    world
 }
 
 /// Every name near a world's zones: owners and the names in data, their ancestors, and children and siblings of those.

@@ -14,14 +14,46 @@ use std::collections::BTreeSet;
 
 /// Where servers that follow the RFCs still differ.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // A list of yes and no is what it is.
 pub struct Rules {
-    /// A chain of CNAMEs goes on in another zone of the same server; so does the look for additional records.
-    pub crosses_zones: bool,
+    /// A chain of CNAMEs goes on in another zone of the same server.
+    pub chain_crosses_zones: bool,
+    /// CNAMEs followed for one question, at most.
+    pub longest_chain: usize,
+    /// The response code when the chain is longer.
+    pub endless: u16,
+    /// Additional records come from another zone of the same server, too.
+    pub additional_crosses_zones: bool,
     /// The SOA of an NXDOMAIN answer to a question for SOA has TTL 0 (`zero-no-soa-ttl`).
     pub zero_soa_ttl: bool,
     /// A referral carries the addresses of all its servers that the zone knows, not only those below a cut, which are
     /// glue in the strict sense.
     pub referral_has_addresses: bool,
+    /// Addresses below a DNAME, where no name exists, are taken for glue.
+    pub glue_below_dname: bool,
+    /// The zone's own NS records bring glue too, not only a referral's.
+    pub apex_ns_has_glue: bool,
+    /// The zone's NS records go along with an answer even where recursion is desired.
+    pub always_apex_ns: bool,
+    /// A DNAME that leads below itself is followed, as far as chains go, and not only once.
+    pub follows_dname_into_itself: bool,
+    /// NS records go along with a synthesized CNAME that was asked for.
+    pub apex_ns_beside_synthesis: bool,
+    /// What a wildcard gave to the answer it gives to the additional section as well.
+    pub repeats_wildcards: bool,
+    /// What goes along with SVCB and HTTPS.
+    pub svcb: Svcb,
+}
+
+/// What goes along with SVCB and HTTPS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Svcb {
+    /// Nothing.
+    Nothing,
+    /// The records of the target (RFC 9460 4.1): addresses, and in alias form those of the same type.
+    Target,
+    /// As `Target`, but whatever stands between is followed.
+    Chain,
 }
 
 /// What a response should hold; sections are without order.
@@ -48,14 +80,23 @@ pub mod rcode {
 }
 
 impl Rules {
-    /// Bindy.
-    pub const BINDY: Rules = Rules { crosses_zones: true, zero_soa_ttl: true, referral_has_addresses: true };
-    /// BIND 9.18 without recursion, else at its defaults.
-    pub const BIND: Rules = Rules { crosses_zones: false, zero_soa_ttl: true, referral_has_addresses: false };
+    /// Bindy's: in doubt, BIND's defaults.
+    pub const BINDY: Rules = Rules {
+        chain_crosses_zones: true,
+        longest_chain: 16,
+        endless: rcode::NOERROR,
+        additional_crosses_zones: true,
+        zero_soa_ttl: true,
+        referral_has_addresses: true,
+        glue_below_dname: false,
+        apex_ns_has_glue: false,
+        always_apex_ns: false,
+        follows_dname_into_itself: true,
+        apex_ns_beside_synthesis: true,
+        repeats_wildcards: false,
+        svcb: Svcb::Target,
+    };
 }
-
-/// CNAMEs followed for one question, at most.
-const MAX_CHAIN: usize = 16;
 
 /// An RRset that names more than this gets no additional records.
 const MAX_ADDITIONAL_NAMES: usize = 13;
@@ -83,7 +124,7 @@ struct Answering<'a> {
     query: &'a Query,
     rules: Rules,
     out: Answer,
-    /// The RRsets whose names get additional records, and whether glue is wanted for them.
+    /// The RRsets whose names get additional records, and whether they are a referral's.
     sources: Vec<(&'a Zone, Vec<&'a Record>, bool)>,
 }
 
@@ -103,9 +144,10 @@ impl<'a> Answering<'a> {
     fn run(&mut self) {
         let mut name = self.query.name.clone();
         let mut first_zone: Option<&Zone> = None;
-        for hop in 0..=MAX_CHAIN {
-            let may_enter =
-                |zone: &&Zone| self.rules.crosses_zones || first_zone.is_none_or(|first| first.origin == zone.origin);
+        for hop in 0..=self.rules.longest_chain {
+            let may_enter = |zone: &&Zone| {
+                self.rules.chain_crosses_zones || first_zone.is_none_or(|first| first.origin == zone.origin)
+            };
             let Some(zone) = zone_for(self.zones, may_enter, &name, self.query.qtype) else {
                 // The client goes on with what it has, if the chain has led out of here (RFC 1034 4.3.2 step 3a).
                 if hop == 0 {
@@ -138,7 +180,13 @@ impl<'a> Answering<'a> {
                     self.out.answer.insert(rr(&cname, &cname.owner));
                     // A synthesized CNAME answers a question for CNAME as a stored one does (RFC 6672 3.2).
                     if [t::CNAME, t::ANY].contains(&self.query.qtype) {
-                        return self.add_apex_ns(zone);
+                        if self.rules.apex_ns_beside_synthesis {
+                            self.add_apex_ns(zone);
+                        }
+                        return;
+                    }
+                    if !self.rules.follows_dname_into_itself && target.is_under(&dname.owner) {
+                        return;
                     }
                     name = moved;
                 }
@@ -163,6 +211,7 @@ impl<'a> Answering<'a> {
                 }
             }
         }
+        self.out.rcode = self.rules.endless;
     }
 
     /// A negative answer carries the SOA with the time that it may be cached (RFC 2308 3).
@@ -178,7 +227,12 @@ impl<'a> Answering<'a> {
 
     /// BIND's `minimal-responses no-auth-recursive`: the zone's NS records go along unless recursion is desired.
     fn add_apex_ns(&mut self, zone: &'a Zone) {
-        if self.query.recursion_desired && self.query.qtype != t::NS || self.query.qtype == t::DS {
+        let wanted = match self.query.qtype {
+            t::NS => true,
+            t::DS => false,
+            _ => self.rules.always_apex_ns || !self.query.recursion_desired,
+        };
+        if !wanted {
             return;
         }
         let ns = rrset(zone, &zone.origin, t::NS);
@@ -189,34 +243,39 @@ impl<'a> Answering<'a> {
         self.sources.push((zone, ns, false));
     }
 
-    /// Addresses for the names in what was given, except those that stand in the response already.
+    /// Records for the names in what was given, except those that stand in the response already.
     fn add_additional(&mut self) {
-        for (zone, records, referral) in std::mem::take(&mut self.sources) {
-            if [t::DS, t::ANY].contains(&self.query.qtype) && !referral {
+        for (zone, rrset, referral) in std::mem::take(&mut self.sources) {
+            let Some(rtype) = rrset.first().map(|record| record.rtype()) else { continue };
+            let wanted = match self.query.qtype {
+                _ if referral => true,
+                // Who asks for keys wants nothing else, and ANY is long enough as it is.
+                t::DS | t::ANY => false,
+                _ => rtype != t::HTTPS || self.rules.svcb != Svcb::Nothing,
+            };
+            if !wanted || rrset.len() > MAX_ADDITIONAL_NAMES {
                 continue;
             }
-            for rtype in records.iter().map(|r| r.rtype()).collect::<BTreeSet<u16>>() {
-                let names: Vec<&Name> =
-                    records.iter().filter(|r| r.rtype() == rtype).filter_map(|r| r.data.additional()).collect();
-                if names.len() > MAX_ADDITIONAL_NAMES {
-                    continue;
-                }
-                for name in names {
-                    for address in [t::A, t::AAAA] {
-                        let found = self.address(zone, name, address, referral);
-                        let rrs = found.into_iter().map(|record| rr(record, name));
-                        let given = |rr: &Rr| self.out.answer.contains(rr) || self.out.authority.contains(rr);
-                        let new: Vec<Rr> = rrs.filter(|rr| !given(rr)).collect();
-                        self.out.additional.extend(new);
+            let glue = referral || rtype == t::NS && self.rules.apex_ns_has_glue;
+            for (name, data) in rrset.iter().filter_map(|record| Some((record.data.additional()?, &record.data))) {
+                for &rtype in data.additional_types() {
+                    let found = self.known(zone, name, rtype, glue);
+                    for record in found {
+                        let rr = rr(record, name);
+                        let repeated = self.rules.repeats_wildcards && record.owner != *name;
+                        if repeated || !(self.out.answer.contains(&rr) || self.out.authority.contains(&rr)) {
+                            self.out.additional.insert(rr);
+                        }
                     }
                 }
             }
         }
     }
 
-    fn address(&self, zone: &'a Zone, name: &Name, rtype: u16, glue: bool) -> Vec<&'a Record> {
+    /// What is known here of another name than the question's.
+    fn known(&self, zone: &'a Zone, name: &Name, rtype: u16, glue: bool) -> Vec<&'a Record> {
         // Glue comes from the zone that delegates.
-        let own = !self.rules.crosses_zones || glue && name.is_under(&zone.origin);
+        let own = !self.rules.additional_crosses_zones || glue && name.is_under(&zone.origin);
         let home = if own { Some(zone) } else { zone_for(self.zones, |_| true, name, rtype) };
         if let Some(home) = home.filter(|home| name.is_under(&home.origin))
             && let Found::Node(node) = find(home, name, rtype)
@@ -225,8 +284,13 @@ impl<'a> Answering<'a> {
         {
             return node.into_iter().filter(|record| record.rtype() == rtype).collect();
         }
-        let below_cut = name.is_under(&zone.origin) && matches!(find(zone, name, rtype), Found::Cut(_));
-        if glue && below_cut { rrset(zone, name, rtype) } else { Vec::new() }
+        let is_glue = name.is_under(&zone.origin)
+            && match find(zone, name, rtype) {
+                Found::Cut(_) => true,
+                Found::Dname(_) => self.rules.glue_below_dname,
+                Found::Node(_) | Found::None => false,
+            };
+        if glue && is_glue { rrset(zone, name, rtype) } else { Vec::new() }
     }
 }
 

@@ -33,6 +33,12 @@ pub struct Maker {
     configure: fn(&Site) -> Vec<String>,
 }
 
+impl PartialEq for Maker {
+    fn eq(&self, other: &Maker) -> bool {
+        self.program == other.program
+    }
+}
+
 /// What a configuration is made of.
 struct Site<'a> {
     folder: &'a str,
@@ -145,10 +151,14 @@ impl Peer {
         response
     }
 
-    /// Asks a question over UDP, and again over TCP if the response is truncated.
+    /// Asks a question over UDP, and again over TCP if the response is truncated. ANY goes over TCP at once: over UDP
+    /// a server may choose one RRset of many (RFC 8482 4.1).
     pub fn ask(&self, query: &Query, id: u16) -> Response {
         let request = query.wire(id, 0);
         let read = |wire: &[u8]| Response::read(wire).unwrap_or_else(|error| panic!("{query:?}: {error}: {wire:x?}"));
+        if query.qtype == crate::zone::types::ANY {
+            return read(&self.ask_tcp(&request));
+        }
         let response = read(&self.ask_udp(&request));
         if response.has(crate::message::flags::TC) { read(&self.ask_tcp(&request)) } else { response }
     }

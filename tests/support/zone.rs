@@ -87,11 +87,19 @@ impl Data {
         }
     }
 
-    /// The name that additional records are looked up for, if the type has one; `.` is never looked up.
+    /// The name that additional records are looked up for, if the type has one.
     pub fn additional(&self) -> Option<&Name> {
         match self {
             Data::Ns(name) | Data::Mx(_, name) | Data::Srv(_, name) | Data::Https(_, name) => Some(name),
             _ => None,
+        }
+    }
+
+    /// The types of those records: addresses, and for an alias what it is an alias of (RFC 9460 4.1).
+    pub fn additional_types(&self) -> &'static [u16] {
+        match self {
+            Data::Https(0, _) => &[types::A, types::AAAA, types::HTTPS],
+            _ => &[types::A, types::AAAA],
         }
     }
 
