@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod conf;
 pub mod diagnostics;
 mod name;
 pub mod rdata;

@@ -1,0 +1,329 @@
+//! The grammar of named.conf, read once from the table in `grammar.txt`.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+/// The whole grammar.
+pub(super) static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| Grammar::read(include_str!("grammar.txt")));
+
+/// Statements and what they take.
+pub(super) struct Grammar {
+    rows: Vec<Row>,
+    /// Names of blocks; a [`Place`] is an index.
+    places: Vec<&'static str>,
+    /// Those that are types of zone.
+    zones: Vec<Place>,
+    /// Statements of each block, by name.
+    members: Vec<HashMap<&'static str, u16>>,
+    definitions: Vec<Shape>,
+}
+
+/// A statement.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) arguments: Shape,
+    /// In which blocks it may stand.
+    pub(super) places: Vec<Place>,
+    /// Whether it may be repeated.
+    pub(super) many: bool,
+    pub(super) fate: Fate,
+}
+
+/// What becomes of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    Current,
+    /// Works still.
+    Deprecated,
+    /// Has no effect any more.
+    Obsolete,
+    /// Is an error since some version of BIND.
+    Gone,
+    /// Needs a feature that is not there.
+    Unbuilt,
+}
+
+/// A block that statements stand in, or a type of zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place(u8);
+
+impl Place {
+    /// Outside of all blocks.
+    pub(super) const TOP: Place = Place(0);
+    /// A zone, whatever its type.
+    pub(super) const ZONE: Place = Place(1);
+}
+
+/// What may stand at a point.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// This word.
+    Keyword(&'static str),
+    /// A value of a kind.
+    Value(ValueKind),
+    /// A definition, by its index.
+    Defined(usize),
+    Sequence(Vec<Shape>),
+    /// The first that fits.
+    OneOf(Vec<Shape>),
+    /// Perhaps this.
+    Optional(Box<Shape>),
+    /// Any of them, each once.
+    AnyOf(Vec<Shape>),
+    /// `{ …; }`, each element of this shape.
+    List(Box<Shape>),
+    /// `{ …; }`, statements.
+    Block(Place),
+}
+
+/// The kinds of values, each with its name in the grammar and what messages call it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ValueKind {
+    String,
+    Quoted,
+    Number,
+    Port,
+    YesNo,
+    Duration,
+    Size,
+    Percent,
+    FixedPoint,
+    Ipv4,
+    Ipv6,
+    Prefix,
+    /// All words that follow.
+    Words,
+    /// A block of anything.
+    AnyBlock,
+}
+
+impl ValueKind {
+    const ALL: [(ValueKind, &'static str, &'static str); 14] = [
+        (ValueKind::String, "string", "a text"),
+        (ValueKind::Quoted, "quoted", "a text in quotes"),
+        (ValueKind::Number, "number", "a number"),
+        (ValueKind::Port, "port", "a port from 0 to 65535"),
+        (ValueKind::YesNo, "yes-no", "`yes` or `no`"),
+        (ValueKind::Duration, "duration", "a duration as `90`, `1h30m` or `PT90S`"),
+        (ValueKind::Size, "size", "a size as `4096`, `64K`, `8M` or `1G`"),
+        (ValueKind::Percent, "percent", "a percentage as `90%`"),
+        (ValueKind::FixedPoint, "fixedpoint", "a number as `0.25`"),
+        (ValueKind::Ipv4, "ipv4", "an IPv4 address"),
+        (ValueKind::Ipv6, "ipv6", "an IPv6 address"),
+        (ValueKind::Prefix, "prefix", "an address or prefix"),
+        (ValueKind::Words, "words", "words"),
+        (ValueKind::AnyBlock, "block", "a block"),
+    ];
+
+    fn named(name: &str) -> Option<ValueKind> {
+        Self::ALL.iter().find(|(_, written, _)| *written == name).map(|&(kind, ..)| kind)
+    }
+
+    /// What messages call it.
+    pub(super) fn description(self) -> &'static str {
+        Self::ALL.iter().find(|&&(kind, ..)| kind == self).map_or("", |&(.., description)| description)
+    }
+}
+
+impl Grammar {
+    /// The row of a statement in a block.
+    pub(super) fn find(&self, place: Place, name: &[u8]) -> Option<u16> {
+        const LONGEST: usize = 40;
+        let mut lower = [0; LONGEST];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        let name = std::str::from_utf8(lower).ok()?;
+        self.members[usize::from(place.0)].get(name).copied()
+    }
+
+    pub(super) fn row(&self, row: u16) -> &Row {
+        &self.rows[usize::from(row)]
+    }
+
+    #[cfg(test)]
+    pub(super) fn try_row(&self, row: usize) -> Option<&Row> {
+        self.rows.get(row)
+    }
+
+    pub(super) fn definition(&self, index: usize) -> &Shape {
+        &self.definitions[index]
+    }
+
+    /// The block, or type of zone, of this name.
+    pub(super) fn place(&self, name: &[u8]) -> Option<Place> {
+        let at = self.places.iter().position(|place| name.eq_ignore_ascii_case(place.as_bytes()))?;
+        Some(Place(at as u8))
+    }
+
+    pub(super) fn place_name(&self, place: Place) -> &'static str {
+        self.places[usize::from(place.0)]
+    }
+
+    /// Whether it is a type of zone.
+    pub(super) fn is_zone(&self, place: Place) -> bool {
+        self.zones.contains(&place)
+    }
+
+    /// The names of all statements that a block may hold.
+    pub(super) fn names(&self, place: Place) -> impl Iterator<Item = &'static str> {
+        self.members[usize::from(place.0)].keys().copied()
+    }
+
+    /// The rows of all statements of this name, in whatever block.
+    pub(super) fn elsewhere<'g>(&'g self, name: &'g [u8]) -> impl Iterator<Item = &'g Row> {
+        self.rows.iter().filter(move |row| name.eq_ignore_ascii_case(row.name.as_bytes()))
+    }
+
+    /// Reads the table.
+    ///
+    /// # Panics
+    /// If the table is not well-formed: it is part of the program, and each test reads it.
+    fn read(table: &'static str) -> Grammar {
+        let lines = || table.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let definitions: Vec<_> =
+            lines().filter_map(|line| line.strip_prefix("let ")?.split_once('=')).map(|(n, s)| (n.trim(), s)).collect();
+        let names: Vec<&str> = definitions.iter().map(|&(name, _)| name).collect();
+        let mut grammar = Grammar {
+            rows: Vec::new(),
+            places: vec!["top", "zone"],
+            zones: Vec::new(),
+            members: vec![HashMap::new(), HashMap::new()],
+            definitions: Vec::new(),
+        };
+        let mut group = Vec::new();
+        for line in lines() {
+            if let Some(zones) = line.strip_prefix("zones ") {
+                grammar.zones = zones.split_whitespace().map(|zone| grammar.place_or_new(zone)).collect();
+            } else if let Some(places) = line.strip_prefix("in ") {
+                group = places.split_whitespace().map(|place| grammar.place_or_new(place)).collect();
+            } else if let Some(row) = line.strip_prefix("  ") {
+                let (row, marks) = row.split_once(" -- ").unwrap_or((row, ""));
+                let (name, arguments) = row.split_once(' ').unwrap_or((row, ""));
+                let arguments = Notation::read(&mut grammar, &names, arguments);
+                grammar.add(name, arguments, &group, marks);
+            }
+        }
+        for (_, shape) in definitions {
+            let shape = Notation::read(&mut grammar, &names, shape);
+            grammar.definitions.push(shape);
+        }
+        grammar
+    }
+
+    fn add(&mut self, name: &'static str, arguments: Shape, group: &[Place], marks: &str) {
+        let mut row =
+            Row { name, arguments, places: group.to_vec(), many: false, fate: Fate::Current };
+        for mark in marks.split_whitespace() {
+            match mark {
+                "many" => row.many = true,
+                "deprecated" => row.fate = Fate::Deprecated,
+                "obsolete" => row.fate = Fate::Obsolete,
+                "gone" => row.fate = Fate::Gone,
+                "unbuilt" => row.fate = Fate::Unbuilt,
+                _ => panic!("grammar.txt: no such mark: {mark}"),
+            }
+        }
+        let index = self.rows.len() as u16;
+        for &place in group {
+            let twice = self.members[usize::from(place.0)].insert(name, index);
+            assert!(twice.is_none(), "grammar.txt: {name} has two rows for {}", self.place_name(place));
+            if self.zones.contains(&place) {
+                self.members[usize::from(Place::ZONE.0)].insert(name, index);
+            }
+        }
+        self.rows.push(row);
+    }
+
+    fn place_or_new(&mut self, name: &'static str) -> Place {
+        self.place(name.as_bytes()).unwrap_or_else(|| {
+            self.places.push(name);
+            self.members.push(HashMap::new());
+            Place(self.places.len() as u8 - 1)
+        })
+    }
+}
+
+/// Reads a shape from its notation.
+struct Notation<'g> {
+    grammar: &'g mut Grammar,
+    definitions: &'g [&'static str],
+    tokens: Vec<&'static str>,
+}
+
+impl Notation<'_> {
+    fn read(grammar: &mut Grammar, definitions: &[&'static str], text: &'static str) -> Shape {
+        let semicolons = |token: &'static str| match token.strip_suffix(';') {
+            Some(word) => [word, ";"],
+            None => [token, ""],
+        };
+        let mut tokens: Vec<_> = text.split_whitespace().flat_map(semicolons).filter(|token| !token.is_empty()).collect();
+        tokens.reverse();
+        let mut notation = Notation { grammar, definitions, tokens };
+        let shape = notation.sequence();
+        assert!(notation.tokens.is_empty(), "grammar.txt: {text}");
+        shape
+    }
+
+    fn sequence(&mut self) -> Shape {
+        let mut parts = Vec::new();
+        while let Some(&token) = self.tokens.last()
+            && !matches!(token, "|" | ")" | "]" | "]..." | ";" | "}")
+        {
+            parts.push(self.part());
+        }
+        if parts.len() == 1 { parts.remove(0) } else { Shape::Sequence(parts) }
+    }
+
+    fn part(&mut self) -> Shape {
+        match self.next() {
+            "(" => {
+                let shapes = self.alternatives();
+                self.expect(")");
+                Shape::OneOf(shapes)
+            }
+            "[" => {
+                let mut shapes = self.alternatives();
+                match self.next() {
+                    "]..." => Shape::AnyOf(shapes),
+                    "]" if shapes.len() == 1 => Shape::Optional(Box::new(shapes.remove(0))),
+                    token => panic!("grammar.txt: {token} in the place of ]"),
+                }
+            }
+            "{" if self.tokens.last() == Some(&"in") => {
+                self.next();
+                let place = self.next();
+                self.expect("}");
+                Shape::Block(self.grammar.place_or_new(place))
+            }
+            "{" => {
+                let element = self.sequence();
+                [";", "...", "}"].into_iter().for_each(|token| self.expect(token));
+                Shape::List(Box::new(element))
+            }
+            token => match token.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
+                None => Shape::Keyword(token),
+                Some(name) => match self.definitions.iter().position(|&definition| definition == name) {
+                    Some(index) => Shape::Defined(index),
+                    None => Shape::Value(ValueKind::named(name).unwrap_or_else(|| panic!("grammar.txt: <{name}>"))),
+                },
+            },
+        }
+    }
+
+    fn alternatives(&mut self) -> Vec<Shape> {
+        let mut shapes = vec![self.sequence()];
+        while self.tokens.last() == Some(&"|") {
+            self.next();
+            shapes.push(self.sequence());
+        }
+        shapes
+    }
+
+    fn next(&mut self) -> &'static str {
+        self.tokens.pop().expect("grammar.txt: a row goes on")
+    }
+
+    fn expect(&mut self, token: &str) {
+        assert_eq!(self.next(), token, "grammar.txt");
+    }
+}

@@ -1,0 +1,285 @@
+//! named.conf: a tree of statements, checked against the grammar of BIND 9.18.
+//!
+//! * [`lex`] and [`tree`]: any text that has the form of named.conf, includes followed, as a compact tree.
+//! * [`grammar`], with its table `grammar.txt`: every statement, where it may stand and what it takes; [`check`] walks
+//!   the tree along it, [`values`] are the kinds of words.
+//! * [`rules`]: what has to hold between statements.
+//!
+//! What comes out, a [`Conf`], has the form of BIND's grammar throughout, so that readers of single statements need not
+//! check again; what each statement means is for them to know. Verdicts are named-checkconf's.
+
+mod check;
+mod grammar;
+mod lex;
+mod rules;
+mod tree;
+pub mod values;
+
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostics::{Diagnostic, Place, Severity, Source};
+use grammar::GRAMMAR;
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+use tree::{Includes, NO_ROW, Node, NodeKind, Tree};
+
+/// A configuration of BIND 9.18's form.
+#[derive(Debug)]
+pub struct Conf {
+    tree: Tree,
+    warnings: Vec<Diagnostic>,
+}
+
+/// Reads and checks a file and all that it includes. Names of included files are relative to `options { directory }`
+/// where that comes first, else to the current directory.
+///
+/// # Errors
+/// All findings, at least one of them an error.
+pub fn load(path: &Path) -> Result<Conf, Vec<Diagnostic>> {
+    let source = Source::read(path).map_err(|error| {
+        let source = Source::new(path.display().to_string(), "");
+        vec![Diagnostic::error(&source, 0..0, format!("cannot read the configuration: {error}"))]
+    })?;
+    read(source, Includes::Follow)
+}
+
+/// Checks a text; `include` is an error in it.
+///
+/// # Errors
+/// All findings, at least one of them an error.
+pub fn parse(source: Source) -> Result<Conf, Vec<Diagnostic>> {
+    read(source, Includes::Refuse)
+}
+
+fn read(source: Source, includes: Includes) -> Result<Conf, Vec<Diagnostic>> {
+    let (mut tree, mut diagnostics) = tree::build(source, includes);
+    check::check(&mut tree, &mut diagnostics);
+    let conf = Conf { tree, warnings: Vec::new() };
+    if diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
+        rules::check(&conf, &mut diagnostics);
+    }
+    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(diagnostics);
+    }
+    Ok(Conf { warnings: diagnostics, ..conf })
+}
+
+impl Conf {
+    /// The statements outside of all blocks, included ones in their place.
+    pub fn statements(&self) -> Statements<'_> {
+        Statements { conf: self, at: 0, end: self.tree.nodes.len() as u32 }
+    }
+
+    /// What was found that is no error.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// The names of the files read, the first one first.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.tree.sources().map(|source| PathBuf::from(source.name()))
+    }
+
+    fn node(&self, at: u32) -> Node {
+        self.tree.nodes[at as usize]
+    }
+}
+
+/// Statements side by side, or the elements of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Statements<'c> {
+    conf: &'c Conf,
+    at: u32,
+    end: u32,
+}
+
+impl<'c> Statements<'c> {
+    /// The statement of this name; the first, if it may be repeated.
+    pub fn find(self, name: &str) -> Option<Statement<'c>> {
+        self.all(name).next()
+    }
+
+    /// All statements of this name.
+    pub fn all(mut self, name: &str) -> impl Iterator<Item = Statement<'c>> {
+        std::iter::from_fn(move || self.find_map(|statement| (statement.name() == name).then_some(statement)))
+    }
+}
+
+impl<'c> Iterator for Statements<'c> {
+    type Item = Statement<'c>;
+
+    fn next(&mut self) -> Option<Statement<'c>> {
+        while self.at < self.end {
+            let at = self.at;
+            let node = self.conf.node(at);
+            if node.kind == NodeKind::Statement {
+                self.at = node.next;
+                return Some(Statement { conf: self.conf, at });
+            }
+            // The statements of included files stand inside the node.
+            self.at += 1;
+        }
+        None
+    }
+}
+
+/// A statement with its name, or an element of a list without one.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement<'c> {
+    conf: &'c Conf,
+    at: u32,
+}
+
+impl<'c> Statement<'c> {
+    /// Its name as the grammar writes it; empty for an element of a list.
+    pub fn name(self) -> &'static str {
+        match self.conf.node(self.at).row {
+            NO_ROW => "",
+            row => GRAMMAR.row(row).name,
+        }
+    }
+
+    /// What stands behind the name.
+    pub fn arguments(self) -> Parts<'c> {
+        let mut parts = self.parts();
+        if self.conf.node(self.at).row != NO_ROW {
+            parts.next();
+        }
+        parts
+    }
+
+    /// The first argument.
+    pub fn argument(self) -> Option<Part<'c>> {
+        self.arguments().next()
+    }
+
+    /// The statements or elements of its block; none if it has no block.
+    pub fn block(self) -> Statements<'c> {
+        let none = Statements { conf: self.conf, at: 0, end: 0 };
+        self.arguments().find_map(Part::block).unwrap_or(none)
+    }
+
+    /// Where it stands, its name only.
+    pub fn place(self) -> Place {
+        self.conf.tree.place(self.conf.node(self.at + 1))
+    }
+
+    /// An error at its name.
+    pub fn error(self, message: impl Into<String>) -> Diagnostic {
+        let place = self.place();
+        Diagnostic::error(&place.source, place.span, message)
+    }
+
+    /// A warning at its name.
+    pub fn warning(self, message: impl Into<String>) -> Diagnostic {
+        let place = self.place();
+        Diagnostic::warning(&place.source, place.span, message)
+    }
+
+    fn parts(self) -> Parts<'c> {
+        Parts { conf: self.conf, at: self.at + 1, end: self.conf.node(self.at).next }
+    }
+}
+
+/// The parts of a statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'c> {
+    conf: &'c Conf,
+    at: u32,
+    end: u32,
+}
+
+impl<'c> Parts<'c> {
+    /// Takes an address or a prefix off the front: `192.0.2.1`, `10/8`.
+    pub fn prefix(&mut self) -> Option<(IpAddr, u8)> {
+        let mut rest = *self;
+        let address = rest.next().filter(|part| part.kind() == NodeKind::Word)?;
+        let mut after = rest;
+        let length = after.next().filter(|part| part.kind() == NodeKind::Slash).and_then(|_| after.next());
+        let found = values::prefix(&address.text(), length.map(Part::text).as_deref()).ok()?;
+        *self = if length.is_some() { after } else { rest };
+        Some(found)
+    }
+
+    /// The part behind a keyword, wherever that stands.
+    pub fn behind(mut self, keyword: &str) -> Option<Part<'c>> {
+        self.find(|part| part.is(keyword))?;
+        self.next()
+    }
+}
+
+impl<'c> Iterator for Parts<'c> {
+    type Item = Part<'c>;
+
+    fn next(&mut self) -> Option<Part<'c>> {
+        let part = (self.at < self.end).then_some(Part { conf: self.conf, at: self.at })?;
+        self.at = part.node().next;
+        Some(part)
+    }
+}
+
+/// A word, a quoted text, a mark or a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'c> {
+    conf: &'c Conf,
+    at: u32,
+}
+
+impl<'c> Part<'c> {
+    /// Its text, without quotes.
+    pub fn text(self) -> Cow<'c, [u8]> {
+        let text = self.conf.tree.text(self.node());
+        if self.is_quoted() { tree::unquoted(text) } else { text.into() }
+    }
+
+    /// Its text, as far as it can be shown.
+    pub fn shown(self) -> String {
+        String::from_utf8_lossy(&self.text()).into_owned()
+    }
+
+    /// Whether it stands in quotes.
+    pub fn is_quoted(self) -> bool {
+        self.kind() == NodeKind::Quoted
+    }
+
+    /// Whether it is this word, in any case and without quotes; `!` is a word here.
+    pub fn is(self, word: &str) -> bool {
+        matches!(self.kind(), NodeKind::Word | NodeKind::Bang)
+            && self.conf.tree.text(self.node()).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// What is inside, if it is a block.
+    pub fn block(self) -> Option<Statements<'c>> {
+        let block = (self.kind() == NodeKind::Block).then(|| self.node())?;
+        Some(Statements { conf: self.conf, at: self.at + 1, end: block.next })
+    }
+
+    /// Where it stands.
+    pub fn place(self) -> Place {
+        self.conf.tree.place(self.node())
+    }
+
+    /// An error here.
+    pub fn error(self, message: impl Into<String>) -> Diagnostic {
+        let place = self.place();
+        Diagnostic::error(&place.source, place.span, message)
+    }
+
+    /// A warning here.
+    pub fn warning(self, message: impl Into<String>) -> Diagnostic {
+        let place = self.place();
+        Diagnostic::warning(&place.source, place.span, message)
+    }
+
+    fn kind(self) -> NodeKind {
+        self.node().kind
+    }
+
+    fn node(self) -> Node {
+        self.conf.node(self.at)
+    }
+}
