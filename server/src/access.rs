@@ -1,14 +1,156 @@
-//! Who may do what, by address.
+//! Who may do what, by address: the address match lists of named.conf.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
-/// An address match list.
-#[derive(Clone, Debug, Default)]
-pub struct Acl;
+/// An address match list: the first element that matches an address decides; without one the address does not pass.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Acl(Vec<Rule>);
+
+/// An element of a list.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Rule {
+    /// Whether what matches does not pass (`!`).
+    pub negated: bool,
+    /// What matches.
+    pub matches: Match,
+}
+
+/// What an element matches.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Match {
+    /// Every address.
+    Any,
+    /// The addresses of a prefix.
+    Prefix(Prefix),
+    /// What passes another list. What does not pass it is not matched, so that `!` never turns a refusal into a pass.
+    List(Arc<Acl>),
+}
+
+/// A prefix; IPv4 lies in ::ffff:0:0/96.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Prefix {
+    bits: u128,
+    mask: u128,
+}
 
 impl Acl {
-    /// Whether the list lets this address pass.
-    pub fn allows(&self, _address: IpAddr) -> bool {
-        true
+    /// A list of these elements.
+    pub fn new(rules: Vec<Rule>) -> Acl {
+        Acl(rules)
+    }
+
+    /// `{ any; }`.
+    pub fn any() -> Acl {
+        Acl(vec![Rule { negated: false, matches: Match::Any }])
+    }
+
+    /// `{ none; }`.
+    pub fn none() -> Acl {
+        Acl(Vec::new())
+    }
+
+    /// Whether the list lets this address pass. An IPv4 address in IPv6 form counts as what it is.
+    #[inline]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.passes(bits(address)).unwrap_or(false)
+    }
+
+    /// The elements.
+    pub fn rules(&self) -> &[Rule] {
+        &self.0
+    }
+
+    fn passes(&self, address: u128) -> Option<bool> {
+        let matching = |rule: &&Rule| match &rule.matches {
+            Match::Any => true,
+            Match::Prefix(prefix) => address & prefix.mask == prefix.bits,
+            Match::List(list) => list.passes(address) == Some(true),
+        };
+        self.0.iter().find(matching).map(|rule| !rule.negated)
+    }
+}
+
+impl Default for Acl {
+    /// `{ any; }`, as for `allow-query`.
+    fn default() -> Acl {
+        Acl::any()
+    }
+}
+
+impl Prefix {
+    /// The first `length` bits of an address; a length beyond the address's is the address's.
+    pub fn new(address: IpAddr, length: u8) -> Prefix {
+        let (before, full) = if address.is_ipv4() { (96, 32) } else { (0, 128) };
+        let length = before + u32::from(length).min(full);
+        let mask = u128::MAX.checked_shl(u128::BITS - length).unwrap_or(0);
+        Prefix { bits: bits(address) & mask, mask }
+    }
+
+    /// The address, if the prefix is one address.
+    pub fn address(self) -> Option<IpAddr> {
+        (self.mask == u128::MAX).then(|| IpAddr::from(Ipv6Addr::from(self.bits)).to_canonical())
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str, length: u8) -> Match {
+        Match::Prefix(Prefix::new(text.parse().unwrap(), length))
+    }
+
+    fn yes(matches: Match) -> Rule {
+        Rule { negated: false, matches }
+    }
+
+    fn no(matches: Match) -> Rule {
+        Rule { negated: true, matches }
+    }
+
+    fn allows(acl: &Acl, address: &str) -> bool {
+        acl.allows(address.parse().unwrap())
+    }
+
+    #[test]
+    fn the_first_match_decides() {
+        let acl = Acl::new(vec![no(prefix("10.1.0.0", 16)), yes(prefix("10.0.0.0", 8)), no(prefix("10.2.0.0", 16))]);
+        assert!(!allows(&acl, "10.1.2.3"));
+        assert!(allows(&acl, "10.2.0.1"));
+        assert!(!allows(&acl, "192.0.2.1"), "without a match an address does not pass");
+        assert!(!allows(&Acl::none(), "::1"));
+        assert!(allows(&Acl::any(), "::1"));
+    }
+
+    #[test]
+    fn a_refusal_in_a_nested_list_is_no_match() {
+        // { !{ !10/8; any; }; any; }: what the inner list refuses goes on to `any`.
+        let inner = Acl::new(vec![no(prefix("10.0.0.0", 8)), yes(Match::Any)]);
+        let acl = Acl::new(vec![no(Match::List(inner.into())), yes(Match::Any)]);
+        assert!(allows(&acl, "10.1.2.3"));
+        assert!(!allows(&acl, "192.0.2.1"));
+    }
+
+    #[test]
+    fn families_are_kept_apart_but_for_mapped_addresses() {
+        let v4 = Acl::new(vec![yes(prefix("0.0.0.0", 0))]);
+        assert!(allows(&v4, "203.0.113.9"));
+        assert!(allows(&v4, "::ffff:203.0.113.9"));
+        assert!(!allows(&v4, "2001:db8::1"));
+        let v6 = Acl::new(vec![yes(prefix("2001:db8::", 32))]);
+        assert!(allows(&v6, "2001:db8:ffff::1"));
+        assert!(!allows(&v6, "2001:db9::1"));
+        assert_eq!(Prefix::new("192.0.2.1".parse().unwrap(), 32).address(), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(Prefix::new("192.0.2.0".parse().unwrap(), 24).address(), None);
     }
 }

@@ -7,7 +7,9 @@
 pub mod access;
 mod answer;
 mod chaos;
+pub mod config;
 pub mod listen;
+pub mod logs;
 pub mod respond;
 pub mod settings;
 mod wire;

@@ -100,6 +100,13 @@ impl Edit {
         Ok(())
     }
 
+    /// Gives an RRset another TTL; nothing happens if there is no such RRset.
+    pub fn set_ttl(&mut self, owner: NameRef<'_>, rtype: Rtype, ttl: u32) -> Result<(), EditError> {
+        self.turn_to(owner)?;
+        self.draft.set_ttl(rtype, ttl);
+        Ok(())
+    }
+
     /// Removes an RRset; gives how many records it had.
     pub fn remove(&mut self, owner: NameRef<'_>, rtype: Rtype) -> Result<usize, EditError> {
         self.turn_to(owner)?;

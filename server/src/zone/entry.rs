@@ -248,6 +248,12 @@ impl Draft {
         }
     }
 
+    pub(super) fn set_ttl(&mut self, rtype: Rtype, ttl: u32) {
+        if let Some(index) = self.position(rtype) {
+            self.sets[index].ttl = ttl;
+        }
+    }
+
     /// Removes an RRset; gives how many records it had.
     pub(super) fn remove(&mut self, rtype: Rtype) -> usize {
         let Some(index) = self.position(rtype) else { return 0 };

@@ -108,24 +108,26 @@ impl Checker<'_> {
     fn fit(&mut self, shape: &'static Shape, parts: Range, attempt: &mut Attempt) -> Option<u32> {
         let first = (parts.start < parts.end).then(|| self.node(parts.start));
         match shape {
-            Shape::Sequence(shapes) => shapes
+            Shape::Sequence(shapes) => {
+                shapes.iter().try_fold(parts.start, |at, shape| self.fit(shape, at..parts.end, attempt))
+            }
+            Shape::OneOf(shapes) => shapes
                 .iter()
-                .try_fold(parts.start, |at, shape| self.fit(shape, at..parts.end, attempt)),
-            Shape::OneOf(shapes) => shapes.iter().find_map(|shape| {
-                if attempt.wrong.is_some() { None } else { self.fit(shape, parts.clone(), attempt) }
-            }),
+                .find_map(|shape| if attempt.wrong.is_some() { None } else { self.fit(shape, parts.clone(), attempt) }),
             Shape::Optional(shape) => self
                 .fit(shape, parts.clone(), attempt)
                 .or_else(|| (attempt.wrong.is_none() && attempt.furthest <= parts.start).then_some(parts.start)),
             Shape::AnyOf(shapes) => self.any_of(shapes, parts, attempt),
             Shape::Defined(index) => self.fit(GRAMMAR.definition(*index), parts, attempt),
             Shape::List(element) => {
-                let node = first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
+                let node =
+                    first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
                 self.list(element, parts.start + 1..node.next);
                 Some(node.next)
             }
             Shape::Block(place) => {
-                let node = first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
+                let node =
+                    first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
                 self.block(*place, parts.start + 1..node.next);
                 Some(node.next)
             }
@@ -144,9 +146,10 @@ impl Checker<'_> {
         let mut used = 0u64;
         let mut at = parts.start;
         loop {
-            let next = shapes.iter().enumerate().filter(|(index, _)| used & 1 << index == 0).find_map(|(index, shape)| {
-                if attempt.wrong.is_some() { None } else { Some((index, self.fit(shape, at..parts.end, attempt)?)) }
-            });
+            let next =
+                shapes.iter().enumerate().filter(|(index, _)| used & 1 << index == 0).find_map(|(index, shape)| {
+                    if attempt.wrong.is_some() { None } else { Some((index, self.fit(shape, at..parts.end, attempt)?)) }
+                });
             match next {
                 Some((index, end)) => {
                     used |= 1 << index;
@@ -164,7 +167,8 @@ impl Checker<'_> {
             let node = self.node(at);
             if node.kind == NodeKind::Include {
                 let error = self.error(node, "a list cannot include a file".into());
-                self.diagnostics.push(error.help("`include` the whole statement, or write an `acl` that the list names"));
+                self.diagnostics
+                    .push(error.help("`include` the whole statement, or write an `acl` that the list names"));
             } else {
                 self.whole(element, at + 1..node.next);
             }
@@ -248,15 +252,23 @@ impl Checker<'_> {
     fn unknown(&self, place: Place, name: Node) -> Diagnostic {
         let text = self.tree.text(name);
         let shown = show(text);
-        let mut elsewhere: Vec<_> = GRAMMAR.elsewhere(text).filter(|row| row.fate != Fate::Gone).flat_map(|row| &row.places).collect();
+        let mut elsewhere: Vec<_> =
+            GRAMMAR.elsewhere(text).filter(|row| row.fate != Fate::Gone).flat_map(|row| &row.places).collect();
         elsewhere.dedup();
-        let here = if place == Place::TOP { "outside of all blocks".into() } else { format!("in `{}`", GRAMMAR.place_name(place)) };
+        let here = if place == Place::TOP {
+            "outside of all blocks".into()
+        } else {
+            format!("in `{}`", GRAMMAR.place_name(place))
+        };
         if !elsewhere.is_empty() {
-            let places: Vec<_> = elsewhere.into_iter().map(|&place| match place {
-                Place::TOP => "outside of all blocks".to_owned(),
-                place if GRAMMAR.is_zone(place) => format!("in a {} zone", GRAMMAR.place_name(place)),
-                place => format!("in `{}`", GRAMMAR.place_name(place)),
-            }).collect();
+            let places: Vec<_> = elsewhere
+                .into_iter()
+                .map(|&place| match place {
+                    Place::TOP => "outside of all blocks".to_owned(),
+                    place if GRAMMAR.is_zone(place) => format!("in a {} zone", GRAMMAR.place_name(place)),
+                    place => format!("in `{}`", GRAMMAR.place_name(place)),
+                })
+                .collect();
             let error = self.error(name, format!("`{shown}` has no meaning {here}"));
             return error.help(format!("it stands {}", either(&places)));
         }
@@ -270,7 +282,8 @@ impl Checker<'_> {
     fn repeated(&mut self, name: u32, first: u32) {
         let (name, first) = (self.node(name), self.node(first));
         let error = self.error(name, format!("`{}` is there already", show(self.tree.text(name))));
-        self.diagnostics.push(error.label("again here").related(self.tree.place(first), "first here").help("remove one of them"));
+        self.diagnostics
+            .push(error.label("again here").related(self.tree.place(first), "first here").help("remove one of them"));
     }
 
     /// Parts that do not fit.
@@ -297,7 +310,9 @@ impl Checker<'_> {
             _ => None,
         });
         let text = show(self.tree.text(node));
-        if node.kind == NodeKind::Word && attempt.expected.iter().any(|shape| matches!(shape, Shape::Value(ValueKind::Quoted))) {
+        if node.kind == NodeKind::Word
+            && attempt.expected.iter().any(|shape| matches!(shape, Shape::Value(ValueKind::Quoted)))
+        {
             return error.help(format!("write `\"{text}\"`"));
         }
         match nearest(&text, keywords) {

@@ -140,11 +140,6 @@ impl Grammar {
         &self.rows[usize::from(row)]
     }
 
-    #[cfg(test)]
-    pub(super) fn try_row(&self, row: usize) -> Option<&Row> {
-        self.rows.get(row)
-    }
-
     pub(super) fn definition(&self, index: usize) -> &Shape {
         &self.definitions[index]
     }
@@ -211,8 +206,7 @@ impl Grammar {
     }
 
     fn add(&mut self, name: &'static str, arguments: Shape, group: &[Place], marks: &str) {
-        let mut row =
-            Row { name, arguments, places: group.to_vec(), many: false, fate: Fate::Current };
+        let mut row = Row { name, arguments, places: group.to_vec(), many: false, fate: Fate::Current };
         for mark in marks.split_whitespace() {
             match mark {
                 "many" => row.many = true,
@@ -256,7 +250,8 @@ impl Notation<'_> {
             Some(word) => [word, ";"],
             None => [token, ""],
         };
-        let mut tokens: Vec<_> = text.split_whitespace().flat_map(semicolons).filter(|token| !token.is_empty()).collect();
+        let mut tokens: Vec<_> =
+            text.split_whitespace().flat_map(semicolons).filter(|token| !token.is_empty()).collect();
         tokens.reverse();
         let mut notation = Notation { grammar, definitions, tokens };
         let shape = notation.sequence();
@@ -297,7 +292,9 @@ impl Notation<'_> {
             }
             "{" => {
                 let element = self.sequence();
-                [";", "...", "}"].into_iter().for_each(|token| self.expect(token));
+                for token in [";", "...", "}"] {
+                    self.expect(token);
+                }
                 Shape::List(Box::new(element))
             }
             token => match token.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {

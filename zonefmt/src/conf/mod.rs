@@ -90,7 +90,7 @@ impl Conf {
 }
 
 /// Statements side by side, or the elements of a list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Statements<'c> {
     conf: &'c Conf,
     at: u32,
@@ -99,13 +99,13 @@ pub struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     /// The statement of this name; the first, if it may be repeated.
-    pub fn find(self, name: &str) -> Option<Statement<'c>> {
+    pub fn find(&self, name: &str) -> Option<Statement<'c>> {
         self.all(name).next()
     }
 
     /// All statements of this name.
-    pub fn all(mut self, name: &str) -> impl Iterator<Item = Statement<'c>> {
-        std::iter::from_fn(move || self.find_map(|statement| (statement.name() == name).then_some(statement)))
+    pub fn all(&self, name: &str) -> impl Iterator<Item = Statement<'c>> {
+        self.clone().filter(move |statement| statement.name() == name)
     }
 }
 
@@ -186,7 +186,7 @@ impl<'c> Statement<'c> {
 }
 
 /// The parts of a statement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Parts<'c> {
     conf: &'c Conf,
     at: u32,
@@ -196,9 +196,9 @@ pub struct Parts<'c> {
 impl<'c> Parts<'c> {
     /// Takes an address or a prefix off the front: `192.0.2.1`, `10/8`.
     pub fn prefix(&mut self) -> Option<(IpAddr, u8)> {
-        let mut rest = *self;
+        let mut rest = self.clone();
         let address = rest.next().filter(|part| part.kind() == NodeKind::Word)?;
-        let mut after = rest;
+        let mut after = rest.clone();
         let length = after.next().filter(|part| part.kind() == NodeKind::Slash).and_then(|_| after.next());
         let found = values::prefix(&address.text(), length.map(Part::text).as_deref()).ok()?;
         *self = if length.is_some() { after } else { rest };
@@ -206,9 +206,10 @@ impl<'c> Parts<'c> {
     }
 
     /// The part behind a keyword, wherever that stands.
-    pub fn behind(mut self, keyword: &str) -> Option<Part<'c>> {
-        self.find(|part| part.is(keyword))?;
-        self.next()
+    pub fn behind(&self, keyword: &str) -> Option<Part<'c>> {
+        let mut parts = self.clone();
+        parts.find(|part| part.is(keyword))?;
+        parts.next()
     }
 }
 

@@ -1,10 +1,6 @@
 //! What has to hold between statements, beyond the form of each.
 
-use super::{
-    Conf, Part, Statement, Statements,
-    grammar::GRAMMAR,
-    tree::MAX_DIAGNOSTICS,
-};
+use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, tree::MAX_DIAGNOSTICS};
 use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
 use data_encoding::BASE64;
 use std::{collections::HashMap, hash::Hash};
@@ -15,7 +11,7 @@ pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
     rules.unique(conf.statements().all("acl"), "the acl", |name| name);
     rules.unique(conf.statements().all("key"), "the key", |name| name);
     rules.unique(conf.statements().all("view"), "the view", |name| name);
-    let keys: Vec<_> = conf.statements().all("key").filter_map(|key| key.argument()).map(|name| name.text()).collect();
+    let keys: Vec<_> = conf.statements().all("key").filter_map(Statement::argument).map(Part::text).collect();
     let known = |name: Part<'_>| keys.iter().any(|key| key.eq_ignore_ascii_case(&name.text()));
     let views = conf.statements().find("view").is_some();
     for statement in conf.statements() {
@@ -30,13 +26,13 @@ pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
             }
             "view" => {
                 rules.settings(statement);
-                rules.zones(statement.block());
+                rules.zones(&statement.block());
             }
             _ => {}
         }
     }
     if !views {
-        rules.zones(conf.statements());
+        rules.zones(&conf.statements());
     }
 }
 
@@ -94,11 +90,7 @@ impl Rules<'_> {
         }
     }
 
-    fn keys_known<'c>(
-        &mut self,
-        statements: impl Iterator<Item = Statement<'c>>,
-        known: impl Fn(Part<'c>) -> bool,
-    ) {
+    fn keys_known<'c>(&mut self, statements: impl Iterator<Item = Statement<'c>>, known: impl Fn(Part<'c>) -> bool) {
         for statement in statements {
             let names = match statement.name() {
                 "keys" => statement.argument(),
@@ -119,9 +111,8 @@ impl Rules<'_> {
     fn settings(&mut self, block: Statement<'_>) {
         for rule in block.block().find("rrset-order").into_iter().flat_map(Statement::block) {
             let parts = rule.arguments();
-            let wrong = |keyword, reads: &dyn Fn(&str) -> bool| {
-                parts.behind(keyword).filter(|part| !reads(&part.shown()))
-            };
+            let wrong =
+                |keyword, reads: &dyn Fn(&str) -> bool| parts.behind(keyword).filter(|part| !reads(&part.shown()));
             let class = wrong("class", &|text| text.parse::<Class>().is_ok());
             let rtype = wrong("type", &|text| text.parse::<Rtype>().is_ok());
             let name = wrong("name", &|text| Name::from_ascii(text).is_ok());
@@ -142,7 +133,8 @@ impl Rules<'_> {
                 self.report(error);
             }
         }
-        let channels: Vec<_> = logging.block().all("channel").filter_map(Statement::argument).map(Part::shown).collect();
+        let channels: Vec<_> =
+            logging.block().all("channel").filter_map(Statement::argument).map(Part::shown).collect();
         for name in logging.block().all("category").flat_map(Statement::block).filter_map(Statement::argument) {
             let text = name.shown();
             if !BUILT_IN.contains(&&*text) && !channels.contains(&text) {
@@ -151,7 +143,7 @@ impl Rules<'_> {
         }
     }
 
-    fn zones(&mut self, statements: Statements<'_>) {
+    fn zones(&mut self, statements: &Statements<'_>) {
         let mut seen = HashMap::new();
         for zone in statements.all("zone") {
             if self.diagnostics.len() >= MAX_DIAGNOSTICS {
@@ -218,4 +210,3 @@ impl Rules<'_> {
         self.diagnostics.push(diagnostic);
     }
 }
-

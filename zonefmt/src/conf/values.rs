@@ -49,12 +49,12 @@ pub fn percent(text: &[u8]) -> Option<u32> {
 /// Seconds: a number, a number of `w`, `d`, `h`, `m` and `s` in a row, or ISO 8601 (`P3DT12H`; a month has 31 days and a
 /// year 365, as BIND has it).
 pub fn duration(text: &[u8]) -> Option<u32> {
+    const DATE: &[(u8, u32)] = &[(b'Y', 365 * 86400), (b'M', 31 * 86400), (b'W', 7 * 86400), (b'D', 86400)];
+    const TIME: &[(u8, u32)] = &[(b'H', 3600), (b'M', 60), (b'S', 1)];
     let (first, rest) = text.split_first()?;
     if !first.eq_ignore_ascii_case(&b'P') {
         return crate::rdata::seconds(text);
     }
-    const DATE: &[(u8, u32)] = &[(b'Y', 365 * 86400), (b'M', 31 * 86400), (b'W', 7 * 86400), (b'D', 86400)];
-    const TIME: &[(u8, u32)] = &[(b'H', 3600), (b'M', 60), (b'S', 1)];
     let split = rest.iter().position(|octet| octet.eq_ignore_ascii_case(&b'T'));
     let (date, time) = split.map_or((rest, None), |at| (&rest[..at], Some(&rest[at + 1..])));
     if date.is_empty() && time.is_none_or(<[u8]>::is_empty) {

@@ -1,0 +1,117 @@
+//! Address match lists of named.conf, as [`Acl`]s.
+
+use super::interfaces::Interfaces;
+use crate::access::{Acl, Match, Prefix, Rule};
+use std::{collections::HashMap, sync::Arc};
+use zonefmt::{
+    conf::{Conf, Part, Statement, Statements},
+    diagnostics::Diagnostic,
+};
+
+/// Lists that name lists, at most.
+const MAX_DEPTH: usize = 64;
+
+/// The named lists of a configuration.
+pub(super) struct Acls<'c> {
+    /// By name in lower case; read when first asked for, as they may stand in any order.
+    named: HashMap<Vec<u8>, Named<'c>>,
+    interfaces: Interfaces,
+    depth: usize,
+}
+
+/// What is wrong with a list.
+type Wrong = Box<Diagnostic>;
+
+enum Named<'c> {
+    Written(Statement<'c>),
+    BeingRead,
+    Read(Arc<Acl>),
+}
+
+impl<'c> Acls<'c> {
+    /// The lists that `acl` statements define.
+    pub(super) fn new(conf: &'c Conf, interfaces: Interfaces) -> Acls<'c> {
+        let name = |acl: Statement<'c>| Some((acl.argument()?.text().to_ascii_lowercase(), Named::Written(acl)));
+        Acls { named: conf.statements().all("acl").filter_map(name).collect(), interfaces, depth: 0 }
+    }
+
+    pub(super) fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
+    }
+
+    /// Reads a list.
+    pub(super) fn read(&mut self, elements: Statements<'c>) -> Result<Acl, Wrong> {
+        elements.map(|element| self.rule(element)).collect::<Result<_, _>>().map(Acl::new)
+    }
+
+    /// Reads every list that is defined, used or not.
+    pub(super) fn read_all(&mut self, conf: &'c Conf) -> Result<(), Wrong> {
+        conf.statements().all("acl").filter_map(Statement::argument).try_for_each(|name| self.named(name).map(|_| ()))
+    }
+
+    fn rule(&mut self, element: Statement<'c>) -> Result<Rule, Wrong> {
+        let mut parts = element.arguments();
+        let first = parts.clone().next();
+        let negated = first.is_some_and(|first| first.is("!"));
+        if negated {
+            parts.next();
+        }
+        if let Some((address, length)) = parts.prefix() {
+            return Ok(Rule { negated, matches: Match::Prefix(Prefix::new(address, length)) });
+        }
+        let Some(part) = parts.next() else { return Err(element.error("an element of the list is empty").into()) };
+        let matches = match part.block() {
+            Some(elements) => Match::List(self.nested(part, |acls| acls.read(elements))?.into()),
+            None if part.is("key") && parts.clone().next().is_some() => {
+                let error = part.error("access by key is not supported yet");
+                return Err(error.help("give addresses, or leave the element out").into());
+            }
+            None if part.is("geoip") && parts.clone().next().is_some() => {
+                return Err(part.error("access by place is not supported").into());
+            }
+            None => self.word(part)?,
+        };
+        Ok(Rule { negated, matches })
+    }
+
+    fn word(&mut self, name: Part<'c>) -> Result<Match, Wrong> {
+        Ok(match &*name.text().to_ascii_lowercase() {
+            b"any" => Match::Any,
+            b"none" => Match::List(Acl::none().into()),
+            b"localhost" => Match::List(self.interfaces.addresses()),
+            b"localnets" => Match::List(self.interfaces.networks()),
+            _ => Match::List(self.named(name)?),
+        })
+    }
+
+    fn named(&mut self, part: Part<'c>) -> Result<Arc<Acl>, Wrong> {
+        let name = part.text().to_ascii_lowercase();
+        let statement = match self.named.get(&name) {
+            Some(Named::Read(acl)) => return Ok(Arc::clone(acl)),
+            Some(Named::Written(statement)) => *statement,
+            Some(Named::BeingRead) => {
+                return Err(part.error(format!("the acl `{}` contains itself", part.shown())).into());
+            }
+            None => {
+                let error = part.error(format!("there is no acl `{}`", part.shown()));
+                return Err(error
+                    .help("define it with `acl`, or write `any`, `none`, `localhost` or `localnets`")
+                    .into());
+            }
+        };
+        self.named.insert(name.clone(), Named::BeingRead);
+        let acl = Arc::new(self.nested(part, |acls| acls.read(statement.block()))?);
+        self.named.insert(name, Named::Read(Arc::clone(&acl)));
+        Ok(acl)
+    }
+
+    fn nested<T>(&mut self, part: Part<'c>, read: impl FnOnce(&mut Self) -> Result<T, Wrong>) -> Result<T, Wrong> {
+        if self.depth == MAX_DEPTH {
+            return Err(part.error(format!("lists name lists more than {MAX_DEPTH} deep")).into());
+        }
+        self.depth += 1;
+        let read = read(self);
+        self.depth -= 1;
+        read
+    }
+}

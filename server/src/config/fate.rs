@@ -1,0 +1,158 @@
+//! What becomes of a statement of BIND's that is not obeyed here: silently nothing, a warning, or an error. One table
+//! says it for every statement; what it does not list is obeyed.
+//!
+//! A statement without effect is an error where someone would rely on what it asks for, a warning where something is
+//! missed and nothing is wrong, and silence where nothing is missed. A statement that asks for nothing (`no`, `none`,
+//! `{ }`, …) is always fine.
+
+use zonefmt::{conf::Statement, diagnostics::Diagnostic};
+
+/// What becomes of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// Read elsewhere.
+    Obeyed,
+    /// Has nothing to act upon here.
+    Silent,
+    /// About recursion, which this server never does: one warning for all of them.
+    Recursion,
+    /// Missed, for the reason given.
+    Warning(&'static str),
+    /// The configuration cannot be used.
+    Error(&'static str),
+}
+
+use Fate::{Error, Recursion, Silent, Warning};
+
+const TRANSFERS: Fate = Warning("zone transfers are refused for now");
+const SIGNING: Fate = Error("signed zones are not supported yet");
+const UPDATES: Fate = Error("dynamic updates are not supported yet");
+const FILTERING: Fate = Error("it changes what resolvers answer, which this server is not");
+
+/// Names of statements and their fate, wherever they stand.
+const FATES: &[(Fate, &str)] = &[
+    (
+        Silent,
+        "acl key primaries masters parental-agents tls http \
+         answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-integrity check-mx \
+         check-mx-cname check-sibling check-spf check-srv-cname check-wildcard cookie-algorithm cookie-secret coresize \
+         datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
+         http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
+         keep-response-order key-directory lmdb-mapsize lock-file managed-keys-directory match-mapped-addresses \
+         max-journal-size max-rsa-exponent-size max-zone-ttl memstatistics memstatistics-file message-compression \
+         new-zones-directory nocookie-udp-size nsec3-test-zone querylog recursing-file reserved-sockets reuseport \
+         secroots-file session-keyalg session-keyfile session-keyname stacksize statistics-file \
+         tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
+         transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl zone-statistics \
+         masterfile-style dnssec-dnskey-kskonly dnssec-loadkeys-interval dnssec-secure-to-insecure dnssec-update-mode \
+         dnskey-sig-validity sig-signing-nodes sig-signing-signatures sig-signing-type sig-validity-interval \
+         update-check-ksk serial-update-method disable-algorithms disable-ds-digests random-device dscp \
+         suppress-initial-notify",
+    ),
+    (
+        Recursion,
+        "allow-query-cache allow-query-cache-on allow-recursion allow-recursion-on attach-cache clients-per-query \
+         delegation-only deny-answer-addresses deny-answer-aliases disable-empty-zone dns64-contact dns64-server \
+         dnssec-accept-expired dnssec-must-be-secure dnssec-validation dual-stack-servers empty-contact empty-server \
+         empty-zones-enable fetch-quota-params fetches-per-server fetches-per-zone forward forwarders ipv4only-contact \
+         ipv4only-enable ipv4only-server lame-ttl managed-keys max-cache-size max-cache-ttl max-clients-per-query \
+         max-ncache-ttl max-query-count max-query-restarts max-recursion-depth max-recursion-queries max-stale-ttl \
+         min-cache-ttl min-ncache-ttl nta-lifetime nta-recheck nxdomain-redirect preferred-glue prefetch \
+         qname-minimization query-source query-source-v6 recursion recursive-clients request-nsid \
+         resolver-nonbackoff-tries resolver-query-timeout resolver-retry-interval root-delegation-only \
+         root-key-sentinel send-cookie servfail-ttl stale-answer-client-timeout stale-answer-enable stale-answer-ttl \
+         stale-cache-enable stale-refresh-time synth-from-dnssec trust-anchor-telemetry trust-anchors trusted-keys \
+         use-v4-udp-ports use-v6-udp-ports avoid-v4-udp-ports avoid-v6-udp-ports v6-bias validate-except \
+         zero-no-soa-ttl-cache",
+    ),
+    (
+        TRANSFERS,
+        "allow-notify allow-transfer also-notify alt-transfer-source alt-transfer-source-v6 dialup max-ixfr-ratio \
+         max-refresh-time max-retry-time max-transfer-idle-in max-transfer-idle-out max-transfer-time-in \
+         max-transfer-time-out min-refresh-time min-retry-time multi-master notify notify-delay notify-rate \
+         notify-source notify-source-v6 notify-to-soa parental-source parental-source-v6 provide-ixfr request-expire \
+         request-ixfr serial-query-rate startup-notify-rate transfer-format transfer-source transfer-source-v6 \
+         transfers-in transfers-out transfers-per-ns try-tcp-refresh use-alt-transfer-source ixfr-from-differences \
+         server",
+    ),
+    (Warning("the control channel is not there yet"), "controls"),
+    (Warning("there is no statistics channel yet"), "statistics-channels"),
+    (Warning("addresses are given in the order of `rrset-order`"), "sortlist"),
+    (Warning("names are compressed with their case kept in any case"), "no-case-compress"),
+    (Warning("cookies are not required of anyone yet"), "require-server-cookie"),
+    (Warning("responses are not padded yet"), "response-padding"),
+    (
+        Warning("dnstap is not supported"),
+        "dnstap dnstap-identity dnstap-output dnstap-version fstrm-set-buffer-hint \
+         fstrm-set-flush-timeout fstrm-set-input-queue-size fstrm-set-output-notify-threshold \
+         fstrm-set-output-queue-model fstrm-set-output-queue-size fstrm-set-reopen-interval",
+    ),
+    (SIGNING, "auto-dnssec dnssec-policy inline-signing"),
+    (UPDATES, "allow-update allow-update-forwarding update-policy"),
+    (FILTERING, "dns64 response-policy"),
+    (Error("views are not supported yet"), "view in-view"),
+    (Error("it is not supported yet"), "allow-query-on allow-new-zones catalog-zones rate-limit"),
+    (Error("zones come from zone files only"), "database dlz dyndb"),
+    (Error("there are no plugins"), "plugin"),
+];
+
+/// The fate of a statement, whatever it says.
+pub(super) fn of(name: &str) -> Fate {
+    let listed = |(_, names): &&(Fate, &str)| names.split_ascii_whitespace().any(|listed| listed == name);
+    FATES.iter().find(listed).map_or(Fate::Obeyed, |&(fate, _)| fate)
+}
+
+/// Reports on the statements that are not obeyed, all about recursion in one warning.
+#[derive(Default)]
+pub(super) struct Judge<'c> {
+    recursion: Vec<Statement<'c>>,
+    pub(super) findings: Vec<Diagnostic>,
+    /// The fates that were looked up already: a hundred thousand zones use the same few statements.
+    known: std::collections::HashMap<&'static str, Fate>,
+}
+
+impl<'c> Judge<'c> {
+    /// Takes note of a statement.
+    pub(super) fn statement(&mut self, statement: Statement<'c>) {
+        let name = statement.name();
+        let fate = *self.known.entry(name).or_insert_with(|| of(name));
+        match fate {
+            Fate::Obeyed | Silent => {}
+            _ if asks_for_nothing(statement) => {}
+            Recursion => self.recursion.push(statement),
+            Warning(why) => {
+                self.findings.push(statement.warning(format!("`{name}` has no effect: {why}")));
+            }
+            Error(why) => {
+                let error = statement.error(format!("`{name}` cannot be obeyed: {why}"));
+                self.findings.push(error.help("remove it"));
+            }
+        }
+    }
+
+    /// The warning about recursion, if there is reason for it.
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        if let Some(first) = self.recursion.first() {
+            let mut names: Vec<_> = self.recursion.iter().map(|statement| statement.name()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let message = format!("this server never does recursion; without effect: {}", names.join(", "));
+            self.findings.push(first.warning(message));
+        }
+        self.findings
+    }
+}
+
+fn asks_for_nothing(statement: Statement<'_>) -> bool {
+    const NOTHING: [&str; 6] = ["no", "none", "off", "false", "0", "disabled"];
+    let mut arguments = statement.arguments();
+    let (Some(argument), None) = (arguments.next(), arguments.next()) else { return false };
+    match argument.block() {
+        Some(mut elements) => match (elements.next(), elements.next()) {
+            (None, _) => true,
+            (Some(only), None) => only.arguments().next().is_some_and(|part| part.is("none")),
+            _ => false,
+        },
+        None => NOTHING.iter().any(|word| argument.text().eq_ignore_ascii_case(word.as_bytes())),
+    }
+}

@@ -1,0 +1,206 @@
+//! Zone files into zone data.
+
+use super::{Limits, ZoneConfig};
+use crate::zone::{Added, Node, Rrset, ZoneData};
+use std::{
+    cell::RefCell,
+    fs,
+    num::NonZeroUsize,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+use zonefmt::{
+    Rtype,
+    diagnostics::{Diagnostic, Severity, Source},
+    zone::{self, Includes, Record, Refusal},
+};
+
+/// What came of a zone's file.
+pub(super) struct Loaded {
+    /// The data; `None` if there is something wrong with it.
+    pub(super) data: Option<ZoneData>,
+    /// The files read, so that a change of them is noticed.
+    pub(super) files: Files,
+    /// What was found.
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+/// The files that a zone was read from, as they were then.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Files {
+    file: Stamp,
+    includes: Box<[(PathBuf, Stamp)]>,
+}
+
+/// What tells one state of a file from another; all zero if there is no file.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Stamp {
+    seconds: i64,
+    nanoseconds: i64,
+    octets: u64,
+    inode: u64,
+}
+
+/// Findings reported of one zone, at most.
+const MAX_FINDINGS: usize = 20;
+
+impl Files {
+    /// Whether the files are as they were when the zone was read from `file`.
+    pub(super) fn are_unchanged(&self, file: &Path) -> bool {
+        Stamp::of(file) == self.file && self.includes.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Stamp {
+        fs::metadata(path).map_or(Stamp::default(), |file| Stamp {
+            seconds: file.mtime(),
+            nanoseconds: file.mtime_nsec(),
+            octets: file.size(),
+            inode: file.ino(),
+        })
+    }
+}
+
+/// Loads zones, as many at a time as there are processors, and hands over each as it comes, with its place among `zones`.
+pub(super) fn load_all(zones: &[&ZoneConfig], directory: &Path, mut take: impl FnMut(usize, Loaded) + Send) {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(zones.len());
+    if threads < 2 {
+        return zones.iter().enumerate().for_each(|(index, zone)| take(index, load(zone, directory)));
+    }
+    let next = AtomicUsize::new(0);
+    let take = std::sync::Mutex::new(take);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(zone) = zones.get(index)
+                {
+                    let loaded = load(zone, directory);
+                    // Only a panic while taking poisons it, and that ends the scope in a panic anyway.
+                    take.lock().unwrap_or_else(std::sync::PoisonError::into_inner)(index, loaded);
+                }
+            });
+        }
+    });
+}
+
+/// Loads a zone.
+pub(super) fn load(zone: &ZoneConfig, directory: &Path) -> Loaded {
+    let file = Stamp::of(&zone.file);
+    let read = match Source::read(&zone.file) {
+        Ok(source) => source,
+        Err(error) => {
+            let source = Source::new(zone.file.display().to_string(), "");
+            let findings = vec![Diagnostic::error(&source, 0..0, format!("cannot read the zone file: {error}"))];
+            return Loaded { data: None, files: Files { file, includes: Box::default() }, findings };
+        }
+    };
+    let included = Included { directory, files: RefCell::default() };
+    let (data, findings) = parse(zone, &read, &included);
+    Loaded { data, files: Files { file, includes: included.files.into_inner().into() }, findings }
+}
+
+/// Reads the files that `$INCLUDE` names, and notes their state.
+struct Included<'d> {
+    directory: &'d Path,
+    files: RefCell<Vec<(PathBuf, Stamp)>>,
+}
+
+impl Includes for Included<'_> {
+    fn open(&self, path: &Path) -> std::io::Result<Source> {
+        let path = self.directory.join(path);
+        self.files.borrow_mut().push((path.clone(), Stamp::of(&path)));
+        Source::read(path)
+    }
+}
+
+fn parse(zone: &ZoneConfig, source: &Source, includes: &dyn Includes) -> (Option<ZoneData>, Vec<Diagnostic>) {
+    let origin = zone.origin.as_ref();
+    let options = zone::Options {
+        check_names: zone.reading.check_names,
+        includes,
+        max_errors: MAX_FINDINGS,
+        ..zone::Options::new(origin)
+    };
+    let mut edit = ZoneData::new(zone.origin.clone()).edit();
+    let mut left = match zone.reading.limits.records {
+        0 => u32::MAX,
+        limit => limit,
+    };
+    let mut sink = |Record { owner, ttl, rtype, rdata, .. }: Record<'_>| {
+        if rtype == Rtype::DNSKEY && owner == origin {
+            return Err(Refusal {
+                message: "signed zones are not supported yet: the zone has a DNSKEY".into(),
+                help: Some("serve the zone without its DNSSEC records, or with another server".into()),
+            });
+        }
+        match edit.add(owner, rtype, ttl, rdata) {
+            Ok(Added::Duplicate | Added::Full) => return Ok(()),
+            Ok(Added::New) => {}
+            Ok(Added::OtherTtl(_)) => edit.set_ttl(owner, rtype, ttl).map_err(|error| error.to_string())?,
+            Err(error) => return Err(error.to_string().into()),
+        }
+        left = left.checked_sub(1).ok_or("the zone has more records than `max-records` allows")?;
+        Ok(())
+    };
+    let report = zone::parse(source, &options, &mut sink);
+    let mut findings = report.diagnostics;
+    if report.errors > 0 {
+        return (None, findings);
+    }
+    let data = edit.commit();
+    let before = findings.len();
+    findings.extend(faults(&data, zone.reading.limits).map(|fault| Diagnostic::error(source, 0..0, fault)));
+    let sound = !findings[before..].iter().any(|finding| finding.severity == Severity::Error);
+    (sound.then_some(data), findings)
+}
+
+/// What is wrong with a zone as a whole, as far as it can be told.
+fn faults(data: &ZoneData, limits: Limits) -> impl Iterator<Item = String> {
+    apex_faults(data).into_iter().chain(data.iter().filter_map(move |node| node_fault(node, limits))).take(MAX_FINDINGS)
+}
+
+fn apex_faults(data: &ZoneData) -> Vec<String> {
+    let count = |rtype| data.apex().and_then(|apex| apex.rrset(rtype)).map_or(0, Rrset::len);
+    let origin = data.origin();
+    let mut faults = Vec::new();
+    match count(Rtype::SOA) {
+        0 => faults.push(format!("the zone has no SOA at {origin}")),
+        1 => {}
+        _ => faults.push(format!("the zone has more than one SOA at {origin}")),
+    }
+    if count(Rtype::NS) == 0 {
+        faults.push(format!("the zone has no NS records at {origin}"));
+    }
+    faults
+}
+
+/// What is wrong at one name.
+fn node_fault(node: Node<'_>, limits: Limits) -> Option<String> {
+    let over = |count: usize, limit: u32| limit != 0 && count > limit as usize;
+    let (mut types, mut beside_cname) = (0, 0);
+    for rrset in node.rrsets() {
+        types += 1;
+        beside_cname += usize::from(!MAY_STAND_BESIDE_CNAME.contains(&rrset.rtype));
+        if over(rrset.len(), limits.records_per_type) {
+            let (owner, rtype) = (node.owner(), rrset.rtype);
+            return Some(format!("{owner} has more {rtype} records than `max-records-per-type` allows"));
+        }
+        if matches!(rrset.rtype, Rtype::CNAME | Rtype::DNAME) && rrset.len() > 1 {
+            return Some(format!("{} has more than one {} record", node.owner(), rrset.rtype));
+        }
+    }
+    if over(types, limits.types_per_name) {
+        return Some(format!("{} has more record types than `max-types-per-name` allows", node.owner()));
+    }
+    if beside_cname > 0 && types > 1 && node.rrset(Rtype::CNAME).is_some() {
+        return Some(format!("{} has a CNAME and other data (RFC 1034 3.6.2)", node.owner()));
+    }
+    None
+}
+
+/// The CNAME itself, and what DNSSEC adds to it (RFC 4035 2.5, RFC 2535 for KEY).
+const MAY_STAND_BESIDE_CNAME: [Rtype; 5] = [Rtype::CNAME, Rtype::RRSIG, Rtype::NSEC, Rtype::KEY, Rtype::SIG];

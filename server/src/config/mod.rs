@@ -1,0 +1,154 @@
+//! named.conf → what the server does.
+//!
+//! [`Config::load`] reads and judges named.conf ([`zonefmt::conf`] has checked its form), and gives settings for the
+//! engine, addresses to listen on, zones to load and places to log to. [`Running`] makes a server of it, and another
+//! one out of that when named.conf or zone files change.
+//!
+//! * `options`: the statements of `options`; `zones`: those of `zone`; `acl`, `interfaces`: who and where.
+//! * `fate`: what becomes of the statements that are not obeyed.
+//! * `load`: zone files into zones; `running`: starting, reloading, stopping.
+
+mod acl;
+mod fate;
+mod interfaces;
+mod load;
+mod logging;
+mod options;
+mod running;
+mod zones;
+
+pub use logging::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
+pub use running::{Options, Running, StartError};
+pub use zones::{Limits, Reading, ZoneConfig};
+
+use crate::{listen::TcpLimits, settings::ServerSettings};
+use acl::Acls;
+use fate::Judge;
+use interfaces::Interfaces;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zonefmt::{
+    conf::{self, Conf, Statement},
+    diagnostics::{Diagnostic, Severity, Source},
+};
+
+/// What the command line says, which comes before what named.conf says.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Overrides {
+    /// The port for addresses without one.
+    pub port: Option<u16>,
+    /// Listen on IPv4 addresses only, or on IPv6 addresses only.
+    pub only: Option<Family>,
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// All that a configuration says.
+#[derive(Debug)]
+pub struct Config {
+    /// For the whole server.
+    pub settings: Arc<ServerSettings>,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// Bounds on TCP clients.
+    pub tcp: TcpLimits,
+    /// What names of files are relative to.
+    pub directory: PathBuf,
+    /// Where to write the process's number, if anywhere.
+    pub pid_file: Option<PathBuf>,
+    /// Where log lines go, if named.conf says so.
+    pub logging: Option<Logging>,
+    /// The zones, each origin once.
+    pub zones: Vec<ZoneConfig>,
+    /// What was found that is no error.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Config {
+    /// Reads named.conf at `path`, and what it includes.
+    ///
+    /// # Errors
+    /// All that is wrong, or cannot be obeyed; and warnings.
+    pub fn load(path: &Path, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
+        Config::read(&conf::load(path)?, overrides)
+    }
+
+    /// As [`Config::load`], from a text that includes nothing.
+    pub fn parse(source: Source, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
+        Config::read(&conf::parse(source)?, overrides)
+    }
+
+    fn read(conf: &Conf, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
+        let mut findings = conf.warnings().to_vec();
+        let interfaces = Interfaces::now().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot list the addresses of this machine: localhost and localnets match none");
+            Interfaces::default()
+        });
+        let mut reader = Reader { acls: Acls::new(conf, interfaces), findings: &mut findings };
+        let options = conf.statements().find("options");
+        let config = Config::assemble(conf, options, overrides, &mut reader);
+        findings.extend(judge(conf));
+        // Zones that cannot be read are left out, with an error each.
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            return Err(findings);
+        }
+        Ok(Config { warnings: findings, ..config })
+    }
+
+    fn assemble<'c>(
+        conf: &'c Conf,
+        options: Option<Statement<'c>>,
+        overrides: Overrides,
+        reader: &mut Reader<'c, '_>,
+    ) -> Config {
+        if let Err(error) = reader.acls.read_all(conf) {
+            reader.findings.push(*error);
+        }
+        let options = options::Options::new(options);
+        let directory = options.path("directory").unwrap_or_default();
+        let settings = Arc::new(options.settings(reader));
+        let port = overrides.port.unwrap_or_else(|| options.port());
+        let listen = options.addresses(port, overrides.only, reader);
+        let logging = conf.statements().find("logging").map(|statement| Logging::read(statement, &directory, reader));
+        Config {
+            settings,
+            listen,
+            tcp: options.tcp(reader),
+            pid_file: options.path("pid-file").map(|path| directory.join(path)),
+            logging,
+            zones: zones::read(conf, &options, &directory, reader),
+            directory,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What reading statements needs and yields.
+struct Reader<'c, 'f> {
+    acls: Acls<'c>,
+    findings: &'f mut Vec<Diagnostic>,
+}
+
+/// Reports on all statements that are not obeyed.
+fn judge(conf: &Conf) -> Vec<Diagnostic> {
+    let mut judge = Judge::default();
+    for statement in conf.statements() {
+        match statement.name() {
+            "options" | "zone" => statement.block().for_each(|inner| judge.statement(inner)),
+            // A policy that no zone uses changes nothing.
+            "dnssec-policy" => {}
+            _ => judge.statement(statement),
+        }
+    }
+    judge.finish()
+}

@@ -1,0 +1,247 @@
+//! The statements of `options`.
+
+use super::{Family, Reader};
+use crate::{
+    access::{Acl, Match},
+    listen::TcpLimits,
+    settings::{MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings},
+};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    time::Duration,
+};
+use zonefmt::{
+    Name,
+    conf::{Part, Parts, Statement, values},
+};
+
+/// The statements of `options`, by name. The grammar has seen to it that each has its form; what is read here and does
+/// not read is taken as not written.
+pub(super) struct Options<'c> {
+    statements: HashMap<&'static str, Statement<'c>>,
+    listen: Vec<Statement<'c>>,
+    /// `check-names` may be repeated.
+    pub(super) check_names: Vec<Statement<'c>>,
+}
+
+const DEFAULT_PORT: u16 = 53;
+
+/// What UDP sizes may be, in octets.
+const UDP_SIZES: RangeInclusive<u32> = 512..=4096;
+
+impl<'c> Options<'c> {
+    pub(super) fn new(options: Option<Statement<'c>>) -> Options<'c> {
+        let mut read = Options { statements: HashMap::new(), listen: Vec::new(), check_names: Vec::new() };
+        for statement in options.into_iter().flat_map(Statement::block) {
+            match statement.name() {
+                "listen-on" | "listen-on-v6" => read.listen.push(statement),
+                "check-names" => read.check_names.push(statement),
+                name => {
+                    read.statements.insert(name, statement);
+                }
+            }
+        }
+        read
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Statement<'c>> {
+        self.statements.get(name).copied()
+    }
+
+    /// A name of a file; `None` also if it is `none`.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        let part = self.find(name)?.argument().filter(|part| part.is_quoted())?;
+        Some(path(&part.text()))
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.number("port").and_then(|port| port.try_into().ok()).unwrap_or(DEFAULT_PORT)
+    }
+
+    pub(super) fn settings(&self, reader: &mut Reader<'c, '_>) -> ServerSettings {
+        let default = ServerSettings::default();
+        ServerSettings {
+            minimal_responses: self.find("minimal-responses").map_or(default.minimal_responses, minimal_responses),
+            minimal_any: self.yes_no("minimal-any").unwrap_or(default.minimal_any),
+            rrset_order: self.find("rrset-order").map(rrset_order).unwrap_or_default(),
+            max_udp_size: self.udp_size("max-udp-size", reader).unwrap_or(default.max_udp_size),
+            edns_udp_size: self.udp_size("edns-udp-size", reader).unwrap_or(default.edns_udp_size),
+            server_id: self.text("server-id", || None),
+            version: self.text("version", || default.version),
+            hostname: self.text("hostname", hostname),
+            tcp_advertised_timeout: self
+                .timeout("tcp-advertised-timeout", 0..=65535, reader)
+                .unwrap_or(default.tcp_advertised_timeout),
+        }
+    }
+
+    pub(super) fn tcp(&self, reader: &mut Reader<'c, '_>) -> TcpLimits {
+        let default = TcpLimits::default();
+        let clients = self.number("tcp-clients").map_or(default.clients, |clients| clients.max(1) as usize);
+        TcpLimits {
+            clients,
+            clients_per_address: (clients / 4).max(1),
+            // As in BIND: fewer than 10 would not be enough for anyone.
+            listen_queue: self.number("tcp-listen-queue").map_or(default.listen_queue, |length| length.max(10)),
+            initial_timeout: self.timeout("tcp-initial-timeout", 25..=1200, reader).unwrap_or(default.initial_timeout),
+            idle_timeout: self.timeout("tcp-idle-timeout", 1..=1200, reader).unwrap_or(default.idle_timeout),
+            keepalive_timeout: self
+                .timeout("tcp-keepalive-timeout", 1..=65535, reader)
+                .unwrap_or(default.keepalive_timeout),
+            ..default
+        }
+    }
+
+    /// Where to listen. `any` is a wildcard address, so that addresses may come and go.
+    pub(super) fn addresses(&self, port: u16, only: Option<Family>, reader: &mut Reader<'c, '_>) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for (name, family) in [("listen-on", Family::V4), ("listen-on-v6", Family::V6)] {
+            if only.is_some_and(|only| only != family) {
+                continue;
+            }
+            let mut written = self.listen.iter().filter(|statement| statement.name() == name).peekable();
+            if written.peek().is_none() {
+                addresses.push(SocketAddr::new(wildcard(family), port));
+            }
+            for &statement in written {
+                addresses.extend(listener(statement, family, port, reader));
+            }
+        }
+        addresses
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        values::number(&self.find(name)?.argument()?.text())
+    }
+
+    fn yes_no(&self, name: &str) -> Option<bool> {
+        values::yes_no(&self.find(name)?.argument()?.text())
+    }
+
+    /// A text, `none` or `hostname`.
+    fn text(&self, name: &str, default: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        match self.find(name).and_then(Statement::argument) {
+            Some(part) if part.is_quoted() => Some(part.text().into_owned()),
+            Some(part) if part.is("hostname") => hostname(),
+            Some(_) => None,
+            None => default(),
+        }
+    }
+
+    fn udp_size(&self, name: &str, reader: &mut Reader<'c, '_>) -> Option<u16> {
+        self.bounded(name, UDP_SIZES, "octets", reader).map(|size| size as u16)
+    }
+
+    /// A time-out, written in tenths of a second.
+    fn timeout(&self, name: &str, bounds: RangeInclusive<u32>, reader: &mut Reader<'c, '_>) -> Option<Duration> {
+        let tenths = self.bounded(name, bounds, "tenths of a second", reader)?;
+        Some(Duration::from_millis(u64::from(tenths) * 100))
+    }
+
+    /// A number; beyond the bounds the nearer one holds, as in BIND, but with a warning.
+    fn bounded(&self, name: &str, bounds: RangeInclusive<u32>, unit: &str, reader: &mut Reader<'c, '_>) -> Option<u32> {
+        let part = self.find(name)?.argument()?;
+        let written = values::number(&part.text())?;
+        let obeyed = written.clamp(*bounds.start(), *bounds.end());
+        if obeyed != written {
+            let (least, most) = bounds.into_inner();
+            let warning = part.warning(format!("`{name}` is {least} to {most} {unit}; {obeyed} is taken"));
+            reader.findings.push(warning);
+        }
+        Some(obeyed)
+    }
+}
+
+/// A name of a file.
+pub(super) fn path(octets: &[u8]) -> PathBuf {
+    OsStr::from_bytes(octets).into()
+}
+
+fn minimal_responses(statement: Statement<'_>) -> MinimalResponses {
+    match statement.argument() {
+        Some(part) if part.is("no-auth") => MinimalResponses::NoAuth,
+        Some(part) if part.is("no-auth-recursive") => MinimalResponses::NoAuthRecursive,
+        Some(part) if values::yes_no(&part.text()) == Some(true) => MinimalResponses::Yes,
+        _ => MinimalResponses::No,
+    }
+}
+
+fn rrset_order(statement: Statement<'_>) -> RrsetOrder {
+    RrsetOrder(statement.block().map(|rule| order_rule(&rule.arguments())).collect())
+}
+
+fn order_rule(parts: &Parts<'_>) -> OrderRule {
+    let text = |keyword| parts.behind(keyword).map(Part::shown);
+    let order = match text("order") {
+        Some(order) if order.eq_ignore_ascii_case("cyclic") => Order::Cyclic,
+        Some(order) if order.eq_ignore_ascii_case("fixed") => Order::Fixed,
+        Some(order) if order.eq_ignore_ascii_case("none") => Order::None,
+        _ => Order::Random,
+    };
+    OrderRule {
+        class: text("class").and_then(|class| class.parse().ok()),
+        rtype: text("type").and_then(|rtype| rtype.parse().ok()),
+        name: text("name").and_then(|name| Name::from_ascii(name).ok()),
+        order,
+    }
+}
+
+/// The addresses of one `listen-on`.
+fn listener<'c>(statement: Statement<'c>, family: Family, port: u16, reader: &mut Reader<'c, '_>) -> Vec<SocketAddr> {
+    let arguments = statement.arguments();
+    let tls = arguments.clone().behind("tls").filter(|tls| !tls.is("none"));
+    if let Some(unsupported) = tls.or_else(|| arguments.clone().behind("http")) {
+        reader.findings.push(unsupported.error("TLS and HTTPS are not supported yet").help("remove the statement"));
+        return Vec::new();
+    }
+    let port = arguments.behind("port").and_then(|port| values::number(&port.text())).map_or(port, |port| port as u16);
+    let acl = match reader.acls.read(statement.block()) {
+        Ok(acl) => acl,
+        Err(error) => {
+            reader.findings.push(*error);
+            return Vec::new();
+        }
+    };
+    if acl == Acl::any() {
+        return vec![SocketAddr::new(wildcard(family), port)];
+    }
+    let present: Vec<_> = reader.acls.interfaces().iter().collect();
+    let of_family = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
+    // Every address of 127.0.0.0/8 is there, without an interface saying so.
+    let written = acl.rules().iter().filter_map(|rule| match rule.matches {
+        Match::Prefix(prefix) => prefix.address().filter(IpAddr::is_loopback),
+        _ => None,
+    });
+    let mut addresses: Vec<_> =
+        present.iter().copied().chain(written).filter(of_family).filter(|&address| acl.allows(address)).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    for rule in acl.rules().iter().filter(|rule| !rule.negated) {
+        if let Match::Prefix(prefix) = rule.matches
+            && let Some(address) = prefix.address().filter(of_family)
+            && !addresses.contains(&address)
+        {
+            let warning = statement.warning(format!("no interface of this machine has the address {address}"));
+            reader.findings.push(warning.help("`ip address` shows those there are"));
+        }
+    }
+    addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()
+}
+
+fn wildcard(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// This machine's name.
+fn hostname() -> Option<Vec<u8>> {
+    let name = std::fs::read("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim_ascii().to_vec()).filter(|name| !name.is_empty())
+}

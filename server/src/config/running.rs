@@ -1,0 +1,318 @@
+//! A server made of a configuration: started, reloaded by difference, stopped.
+
+use super::{
+    Config, Overrides, ZoneConfig,
+    load::{self, Files, Loaded},
+    zones::Reading,
+};
+use crate::{
+    listen::{self, ListenError, Listeners},
+    logs::{Logs, OpenError},
+    respond::Responder,
+    zone::ZoneData,
+    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, fs, io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+use tracing::{debug, error, info, warn};
+use zonefmt::{
+    Name,
+    diagnostics::{Diagnostic, Severity},
+};
+
+/// How to run, apart from what the configuration says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// named.conf.
+    pub config: PathBuf,
+    /// What the command line says.
+    pub overrides: Overrides,
+    /// Threads that answer, for each address.
+    pub workers: NonZeroUsize,
+    /// Whether log lines go where named.conf says.
+    pub obey_logging: bool,
+}
+
+/// A server that answers.
+pub struct Running {
+    options: Options,
+    logs: Logs,
+    published: Arc<Published>,
+    listeners: Listeners<Responder>,
+    /// What each zone's data was made of.
+    sources: HashMap<Name, ZoneSource>,
+    pid_file: Option<PathBuf>,
+}
+
+/// What a zone's data was made of.
+struct ZoneSource {
+    file: PathBuf,
+    reading: Reading,
+    files: Files,
+    /// Whether the data is what the files say.
+    sound: bool,
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration cannot be used: all findings.
+    Config(Vec<Diagnostic>),
+    /// It names no address to listen on.
+    NoAddress,
+    /// An address cannot be listened on.
+    Listen(ListenError),
+    /// A log file cannot be opened.
+    Log(OpenError),
+    /// The file with the process's number cannot be written.
+    PidFile(PathBuf, io::Error),
+}
+
+/// Zones logged one by one when they are loaded; of more, the number is.
+const LOGGED_ZONES: usize = 100;
+
+impl Running {
+    /// Reads the configuration, loads the zones and begins to answer.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used or an address that cannot be listened on. A zone that does not load is no
+    /// error: questions for it are answered SERVFAIL.
+    pub fn start(options: Options, logs: Logs) -> Result<Running, StartError> {
+        let began = Instant::now();
+        let config = Config::load(&options.config, options.overrides).map_err(StartError::Config)?;
+        log(&config.warnings, "config");
+        if config.listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        if options.obey_logging
+            && let Some(logging) = &config.logging
+        {
+            logs.change(logging).map_err(StartError::Log)?;
+        }
+        let published = Arc::new(Published::new(Snapshot::default()));
+        let mut sources = HashMap::new();
+        let zones = load_changed(&config, &published.load().zones, &mut sources);
+        let (count, records) = totals(&zones);
+        published.publish(Snapshot::new(Arc::clone(&config.settings), zones));
+        info!(target: "general", "all zones loaded");
+        info!(target: "general", "{count} zones, {records} records in {:.2} s", began.elapsed().as_secs_f64());
+        let answering = Arc::clone(&published);
+        let listeners =
+            listen::start(&listening(&config, options.workers), move || Responder::new(Arc::clone(&answering)))
+                .map_err(StartError::Listen)?;
+        for address in listeners.local_addrs() {
+            info!(target: "network", "listening on {address}");
+        }
+        let pid_file = config.pid_file;
+        if let Some(path) = &pid_file {
+            write_pid(path).map_err(|error| StartError::PidFile(path.clone(), error))?;
+        }
+        info!(target: "general", "running");
+        Ok(Running { options, logs, published, listeners, sources, pid_file })
+    }
+
+    /// What is served now.
+    pub fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// Reads the configuration again, and the zone files that changed, and serves the difference, all at once. What
+    /// cannot be used is logged, and what was served in its place stays served.
+    pub fn reload(&mut self) {
+        info!(target: "general", "loading configuration from '{}'", self.options.config.display());
+        let config = match Config::load(&self.options.config, self.options.overrides) {
+            Ok(config) => config,
+            Err(findings) => {
+                log(&findings, "config");
+                error!(target: "general", "reloading configuration failed; all stays as it was");
+                return;
+            }
+        };
+        log(&config.warnings, "config");
+        if let Err(cause) = self.listeners.reconfigure(&listening(&config, self.options.workers)) {
+            error!(target: "general", "{cause}; all stays as it was");
+            return;
+        }
+        if self.options.obey_logging
+            && let Some(logging) = &config.logging
+            && let Err(cause) = self.logs.change(logging)
+        {
+            warn!(target: "general", "{cause}; log lines go where they went");
+        }
+        let zones = load_changed(&config, &self.published.load().zones, &mut self.sources);
+        self.published.publish(Snapshot::new(Arc::clone(&config.settings), zones));
+        self.move_pid_file(config.pid_file);
+        info!(target: "general", "reloading configuration succeeded");
+        info!(target: "general", "all zones loaded");
+    }
+
+    /// Stops answering: sockets are closed and threads have ended.
+    pub fn stop(self) {
+        info!(target: "general", "shutting down");
+        self.listeners.stop();
+        self.pid_file.as_deref().map(fs::remove_file);
+        info!(target: "general", "exiting");
+    }
+
+    fn move_pid_file(&mut self, path: Option<PathBuf>) {
+        if path == self.pid_file {
+            return;
+        }
+        if let Some(path) = &path
+            && let Err(cause) = write_pid(path)
+        {
+            warn!(target: "general", "cannot write {}: {cause}", path.display());
+        }
+        self.pid_file.as_deref().map(fs::remove_file);
+        self.pid_file = path;
+    }
+}
+
+fn listening(config: &Config, workers: NonZeroUsize) -> listen::Config {
+    listen::Config { addresses: config.listen.clone(), workers, tcp: config.tcp.clone() }
+}
+
+/// The zones of a configuration: those that are served already and have not changed, and the others loaded. A zone that
+/// does not load keeps the data it had.
+fn load_changed(config: &Config, served: &ZoneMap, sources: &mut HashMap<Name, ZoneSource>) -> ZoneMap {
+    let mut changes: Vec<(Name, Option<Arc<Zone>>)> = Vec::new();
+    let wanted: HashSet<&Name> = config.zones.iter().map(|zone| &zone.origin).collect();
+    for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
+        info!(target: "zoneload", "zone {}: no longer served", in_class(&zone.origin));
+        sources.remove(&zone.origin);
+        changes.push((zone.origin.clone(), None));
+    }
+    let mut stale = Vec::new();
+    for zone in &config.zones {
+        let current = served.get(zone.origin.as_ref());
+        match (current, sources.get(&zone.origin)) {
+            (Some(current), Some(source)) if source.is_current(zone) => {
+                if current.settings.allow_query != zone.settings.allow_query {
+                    changes.push((zone.origin.clone(), Some(made(zone, current.state.clone()))));
+                }
+            }
+            _ => stale.push(zone),
+        }
+    }
+    let each = stale.len() <= LOGGED_ZONES;
+    let take = |index: usize, loaded: Loaded| {
+        let zone = stale[index];
+        let old = served.get(zone.origin.as_ref()).and_then(|zone| zone.data());
+        let Loaded { data, files, findings } = loaded;
+        log(&findings, "zoneload");
+        let sound = data.is_some();
+        let state = match (data, old) {
+            (Some(data), old) => ZoneState::Loaded(replaced(zone, old, data, each)),
+            (None, Some(old)) => {
+                let shown = in_class(&zone.origin);
+                error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
+                ZoneState::Loaded(old.clone())
+            }
+            (None, None) => {
+                error!(target: "zoneload", "zone {}: not loaded due to errors", in_class(&zone.origin));
+                ZoneState::NotLoaded
+            }
+        };
+        let source = ZoneSource { file: zone.file.clone(), reading: zone.reading, files, sound };
+        sources.insert(zone.origin.clone(), source);
+        changes.push((zone.origin.clone(), Some(made(zone, state))));
+    };
+    load::load_all(&stale, &config.directory, take);
+    let mut zones = served.clone();
+    zones.update(changes);
+    zones
+}
+
+impl ZoneSource {
+    fn is_current(&self, zone: &ZoneConfig) -> bool {
+        self.sound && self.file == zone.file && self.reading == zone.reading && self.files.are_unchanged(&zone.file)
+    }
+}
+
+fn made(zone: &ZoneConfig, state: ZoneState) -> Arc<Zone> {
+    Arc::new(Zone { origin: zone.origin.clone(), settings: Arc::clone(&zone.settings), state })
+}
+
+/// New data, sharing with the old what did not change.
+fn replaced(zone: &ZoneConfig, old: Option<&ZoneData>, new: ZoneData, each: bool) -> ZoneData {
+    let serial = new.serial().map_or(0, |serial| serial.0);
+    let shown = in_class(&zone.origin);
+    let Some(old) = old else {
+        if each {
+            info!(target: "zoneload", "zone {shown}: loaded serial {serial}");
+        } else {
+            debug!(target: "zoneload", "zone {shown}: loaded serial {serial}");
+        }
+        return new;
+    };
+    if old.differences(&new).next().is_none() {
+        debug!(target: "zoneload", "zone {shown}: the file changed, its content did not");
+        return old.clone();
+    }
+    if old.serial() == new.serial() {
+        let message = "the content changed and its serial did not: secondaries will not notice";
+        warn!(target: "zoneload", "zone {shown}: {message}; raise the SOA's serial {serial}");
+    }
+    info!(target: "zoneload", "zone {shown}: loaded serial {serial}");
+    old.updated_to(&new)
+}
+
+/// A zone as named shows it.
+fn in_class(origin: &Name) -> String {
+    let origin = origin.to_string();
+    match origin.strip_suffix('.') {
+        Some("") | None => format!("{origin}/IN"),
+        Some(name) => format!("{name}/IN"),
+    }
+}
+
+fn totals(zones: &ZoneMap) -> (usize, usize) {
+    (zones.len(), zones.iter().filter_map(|zone| zone.data()).map(ZoneData::records).sum())
+}
+
+fn log(findings: &[Diagnostic], target: &str) {
+    for finding in findings {
+        match (finding.severity, target) {
+            (Severity::Error, "config") => error!(target: "config", "{finding}"),
+            (Severity::Warning, "config") => warn!(target: "config", "{finding}"),
+            (Severity::Note, "config") => info!(target: "config", "{finding}"),
+            (Severity::Error, _) => error!(target: "zoneload", "{finding}"),
+            (Severity::Warning, _) => warn!(target: "zoneload", "{finding}"),
+            (Severity::Note, _) => info!(target: "zoneload", "{finding}"),
+        }
+    }
+}
+
+fn write_pid(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, format!("{}\n", std::process::id()))
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Config(findings) => {
+                let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+                write!(f, "the configuration has {errors} error{}", if errors == 1 { "" } else { "s" })
+            }
+            StartError::NoAddress => {
+                f.write_str("the configuration leaves no address to listen on: look at listen-on and listen-on-v6")
+            }
+            StartError::Listen(error) => error.fmt(f),
+            StartError::Log(error) => error.fmt(f),
+            StartError::PidFile(path, error) => {
+                write!(f, "cannot write the pid-file {}: {error}; choose another one, or `none`", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

@@ -1,0 +1,161 @@
+//! `bindyd`: an authoritative DNS server with named's command line and named.conf.
+
+#![forbid(unsafe_code)]
+
+use bindy_server::{
+    config::{Family, Logging, Options, Output, Overrides, Running, StartError, Times},
+    logs::Logs,
+};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{
+    io::{IsTerminal, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+    thread,
+};
+use tracing::{debug, info, level_filters::LevelFilter, warn};
+use zonefmt::diagnostics::{Colour, render};
+
+const USAGE: &str = "\
+usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-f|-g] [-L logfile] [-n number_of_cpus] [-p port]
+       bindyd [-v|-V|-h]
+       named's other options are taken and have no effect: -D -E -F -m -M -S -s -t -T -u -U -x -X
+";
+
+/// What the command line says.
+struct Arguments {
+    options: Options,
+    logging: Logging,
+    /// Options of named's that have no effect here.
+    ignored: Vec<char>,
+}
+
+/// What to do.
+enum Command {
+    Run(Box<Arguments>),
+    Print(String),
+}
+
+fn main() -> ExitCode {
+    match arguments() {
+        Ok(Command::Run(arguments)) => match run(*arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => fail(&message),
+        },
+        Ok(Command::Print(text)) => {
+            // Whoever closed the output does not want it.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&format!("bindyd: {error}\n{USAGE}")),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
+    ExitCode::FAILURE
+}
+
+/// Serves until a signal says to stop.
+fn run(Arguments { options, logging, ignored }: Arguments) -> Result<(), String> {
+    let logs = Logs::install(&logging).map_err(|error| format!("bindyd: {error}"))?;
+    // Taken over first, so that no signal ends the process once it is being relied on.
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| format!("bindyd: cannot take signals: {error}"))?;
+    info!(target: "general", "starting bindyd {}", env!("CARGO_PKG_VERSION"));
+    for option in ignored {
+        match option {
+            'u' | 't' => warn!(target: "general", "-{option} has no effect: start as the user and where it is to run"),
+            _ => debug!(target: "general", "-{option} has no effect"),
+        }
+    }
+    let mut running = Running::start(options, logs).map_err(|error| show(&error))?;
+    for signal in signals.forever() {
+        if signal != SIGHUP {
+            break;
+        }
+        running.reload();
+    }
+    running.stop();
+    Ok(())
+}
+
+/// An error for someone who has just typed the command.
+fn show(error: &StartError) -> String {
+    let excerpts = match error {
+        StartError::Config(findings) => {
+            let colour = if std::io::stderr().is_terminal() { Colour::Always } else { Colour::Never };
+            render(findings, colour) + "\n"
+        }
+        _ => String::new(),
+    };
+    format!("{excerpts}bindyd: {error}")
+}
+
+fn arguments() -> Result<Command, lexopt::Error> {
+    let mut options = Options {
+        config: PathBuf::from("/etc/bind/named.conf"),
+        overrides: Overrides::default(),
+        workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        obey_logging: true,
+    };
+    let (mut output, mut level, mut ignored) = (Output::Stderr, 0, Vec::new());
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('4') => options.overrides.only = Some(Family::V4),
+            Short('6') => options.overrides.only = Some(Family::V6),
+            Short('c') => options.config = parser.value()?.into(),
+            Short('d') => level = parser.value()?.parse::<u32>()?,
+            // It never leaves the foreground.
+            Short('f') => {}
+            Short('g') => options.obey_logging = false,
+            Short('L') => {
+                output = Output::File { path: parser.value()?.into(), size: None, versions: 0 };
+            }
+            Short('n') => options.workers = parser.value()?.parse()?,
+            // named has `-p dns=PORT` too.
+            Short('p') => {
+                let port = parser.value()?.string()?;
+                let port = port.strip_prefix("dns=").unwrap_or(&port);
+                options.overrides.port = Some(port.parse().map_err(|_| format!("-p: `{port}` is no port"))?);
+            }
+            Short('v') => return Ok(Command::Print(format!("bindyd {}\n", env!("CARGO_PKG_VERSION")))),
+            Short('V') => return Ok(Command::Print(build())),
+            Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
+            Short(option @ ('F' | 's')) => ignored.push(option),
+            Short(option @ ('D' | 'E' | 'm' | 'M' | 'S' | 't' | 'T' | 'u' | 'U' | 'x' | 'X')) => {
+                parser.value()?;
+                ignored.push(option);
+            }
+            Value(_) | Short(_) | Long(_) => return Err(argument.unexpected()),
+        }
+    }
+    let level = match level {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    if options.obey_logging {
+        // Until the configuration says otherwise.
+    } else {
+        output = Output::Stderr;
+    }
+    let mut logging = Logging::to(output, level);
+    logging.channels[0].times = Times::Local;
+    Ok(Command::Run(Box::new(Arguments { options, logging, ignored })))
+}
+
+fn build() -> String {
+    format!(
+        "bindyd {}\nrunning on {} {}\ndefault paths:\n  named configuration: /etc/bind/named.conf\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )
+}
