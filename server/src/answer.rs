@@ -79,6 +79,7 @@ pub(crate) fn answer(
     let (class, zones) = match question.qclass {
         Class::IN | Class::ANY => (Class::IN, &snapshot.zones),
         Class::CH => (Class::CH, &snapshot.chaos),
+        Class(0) | Class::NONE => return Outcome::error(Rcode::FORMERR, None),
         _ => return Outcome::error(Rcode::REFUSED, Some(Ede::NotAuthoritative)),
     };
     let settings = &*snapshot.settings;
