@@ -1,4 +1,4 @@
-//! The resources there are, and which of them claim which zone.
+//! The resources there are: which of them claim which zone, and which zones may select which records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use zonefmt::Name;
 
 use super::apex::Apex;
-use crate::api::{DnsZoneSpec, FieldError, Kind, RecordSet, Resource, ResourceId, Spec};
+use crate::api::{DnsZoneSpec, FieldError, Kind, RecordSet, RecordSource, Resource, ResourceId, Spec};
 
 /// All resources, by identity; namespaces are contiguous.
 #[derive(Default)]
@@ -15,9 +15,19 @@ pub(super) struct Index {
     records: BTreeMap<ResourceId, RecordEntry>,
     /// Who wants to be the zone of that name, the oldest first.
     claims: BTreeMap<Name, BTreeSet<Rank>>,
+    /// The records that have a label.
+    labelled: BTreeMap<Handle, BTreeSet<ResourceId>>,
+    /// The zones with a selector that takes nothing without that label, or that may take anything.
+    selecting: BTreeMap<Handle, BTreeSet<ResourceId>>,
 }
 
+/// A namespace, and one label in it by which records are found for zones, and zones for records; `None` for all that
+/// there is.
+type Handle = (String, Option<(String, String)>);
+
 pub(super) struct ZoneEntry {
+    /// Under which `selecting` has it.
+    handles: BTreeSet<Handle>,
     pub(super) rank: Rank,
     pub(super) spec: Box<DnsZoneSpec>,
     pub(super) apex: Result<Apex, Vec<FieldError>>,
@@ -50,7 +60,7 @@ pub(super) struct Touched {
     pub(super) origins: BTreeSet<Name>,
     pub(super) zones: BTreeSet<ResourceId>,
     pub(super) records: BTreeSet<ResourceId>,
-    /// Namespaces whose records another set of zones can select.
+    /// Namespaces that got their first zone or lost their last one, which changes what to tell of records without one.
     pub(super) namespaces: BTreeSet<String>,
 }
 
@@ -68,33 +78,86 @@ impl Index {
                     touched.origins.insert(apex.origin.clone());
                 }
                 touched.zones.insert(id.clone());
-                touched.namespaces.insert(id.namespace.clone());
-                self.zones.insert(id, ZoneEntry { rank, spec, apex });
+                if self.zones_of(&id.namespace).next().is_none() {
+                    touched.namespaces.insert(id.namespace.clone());
+                }
+                let handles = self.handles_of_zone(&id.namespace, &spec);
+                for handle in &handles {
+                    self.selecting.entry(handle.clone()).or_default().insert(id.clone());
+                }
+                self.zones.insert(id, ZoneEntry { handles, rank, spec, apex });
             }
             Spec::Record(set) => {
                 touched.records.insert(id.clone());
+                for label in &labels {
+                    self.labelled.entry(handle(&id.namespace, Some(label))).or_default().insert(id.clone());
+                }
                 self.records.insert(id, RecordEntry { rank, labels, set });
             }
         }
     }
 
     pub(super) fn remove(&mut self, id: &ResourceId, touched: &mut Touched) {
-        if let Some(ZoneEntry { rank, apex, .. }) = self.zones.remove(id) {
+        if let Some(ZoneEntry { handles, rank, apex, .. }) = self.zones.remove(id) {
             if let Ok(Apex { origin, .. }) = apex {
-                if let Some(claims) = self.claims.get_mut(&origin) {
-                    claims.remove(&rank);
-                    if claims.is_empty() {
-                        self.claims.remove(&origin);
-                    }
-                }
+                forget(&mut self.claims, &origin, &rank);
                 touched.origins.insert(origin);
             }
+            for handle in handles {
+                forget(&mut self.selecting, &handle, id);
+            }
             touched.zones.insert(id.clone());
-            touched.namespaces.insert(id.namespace.clone());
+            if self.zones_of(&id.namespace).next().is_none() {
+                touched.namespaces.insert(id.namespace.clone());
+            }
         }
-        if self.records.remove(id).is_some() {
+        if let Some(RecordEntry { labels, .. }) = self.records.remove(id) {
+            for label in &labels {
+                forget(&mut self.labelled, &handle(&id.namespace, Some(label)), id);
+            }
             touched.records.insert(id.clone());
         }
+    }
+
+    /// The records that a zone selects.
+    pub(super) fn selected_by(&self, zone: &ZoneEntry) -> BTreeSet<&ResourceId> {
+        let namespace = &zone.rank.id.namespace;
+        let mut selected = BTreeSet::new();
+        for RecordSource { selector } in &zone.spec.records_from {
+            let labels = selector.match_labels.iter();
+            let labelled = labels.map(|label| self.labelled.get(&handle(namespace, Some(label))));
+            // The shortest list has all that can match, and no list is shorter than one that is not there.
+            match labelled.min_by_key(|records| records.map_or(0, BTreeSet::len)) {
+                Some(candidates) => selected.extend(
+                    candidates
+                        .into_iter()
+                        .flatten()
+                        .filter(|id| self.records.get(*id).is_some_and(|record| selector.matches(&record.labels))),
+                ),
+                None => selected.extend(
+                    self.records_of(namespace).filter(|(_, record)| selector.matches(&record.labels)).map(|(id, _)| id),
+                ),
+            }
+        }
+        selected
+    }
+
+    /// The zones that may select a record, and all that do.
+    pub(super) fn may_select(&self, record: &RecordEntry) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
+        let namespace = &record.rank.id.namespace;
+        let handles = record.labels.iter().map(Some).chain([None]).map(|label| handle(namespace, label));
+        let zones: BTreeSet<&ResourceId> = handles.filter_map(|handle| self.selecting.get(&handle)).flatten().collect();
+        zones.into_iter().filter_map(|id| self.zones.get_key_value(id))
+    }
+
+    /// For each selector one label that it cannot do without: of several the one that fewest zones ask for.
+    fn handles_of_zone(&self, namespace: &str, spec: &DnsZoneSpec) -> BTreeSet<Handle> {
+        let rarest = |RecordSource { selector }: &RecordSource| {
+            let handles = selector.match_labels.iter().map(|label| handle(namespace, Some(label)));
+            let rarest = handles.min_by_key(|handle| self.selecting.get(handle).map_or(0, BTreeSet::len));
+            rarest.unwrap_or_else(|| handle(namespace, None))
+        };
+        spec.records_from.iter().map(rarest).collect()
     }
 
     /// The resources that want to be the zone of that name, the oldest first.
@@ -131,6 +194,20 @@ impl ZoneEntry {
 
     pub(super) fn selects(&self, record: &RecordEntry) -> bool {
         self.spec.records_from.iter().any(|source| source.selector.matches(&record.labels))
+    }
+}
+
+fn handle(namespace: &str, label: Option<(&String, &String)>) -> Handle {
+    (namespace.to_owned(), label.map(|(key, value)| (key.clone(), value.clone())))
+}
+
+/// Takes one out of the set of `key`, and an empty set out of the map.
+fn forget<K: Ord, T: Ord>(sets: &mut BTreeMap<K, BTreeSet<T>>, key: &K, one: &T) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(one);
+        if set.is_empty() {
+            sets.remove(key);
+        }
     }
 }
 

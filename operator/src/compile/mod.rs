@@ -37,6 +37,8 @@ use zone::Zone;
 pub struct Compiler {
     index: Index,
     zones: BTreeMap<Name, Zone>,
+    /// The zones that select a record.
+    homes: BTreeMap<ResourceId, BTreeSet<Name>>,
     /// Every zone that ever was published, so that one that returns goes on from its serial.
     published: BTreeMap<Name, Published>,
 }
@@ -108,14 +110,22 @@ impl Compiler {
         }
         let mut stale = touched.origins.clone();
         for id in &touched.records {
-            for (zone_id, entry) in self.index.zones_of(&id.namespace) {
+            let mut origins = self.homes.remove(id).unwrap_or_default();
+            let record = self.index.record(id);
+            let zones = record.into_iter().flat_map(|record| self.index.may_select(record));
+            origins.extend(
+                zones.filter(|(zone, entry)| self.serves(zone, entry)).filter_map(|(_, entry)| entry.origin().cloned()),
+            );
+            origins.retain(|origin| {
+                let Some(zone) = self.zones.get_mut(origin) else { return false };
                 // A zone that was just elected has looked at every record.
-                let Some(origin) = entry.origin().filter(|origin| !touched.origins.contains(origin)) else { continue };
-                if let Some(zone) = self.zones.get_mut(origin).filter(|zone| zone.id == *zone_id)
-                    && zone.place(&self.index, id)
-                {
+                if !touched.origins.contains(origin) && zone.place(&self.index, id) {
                     stale.insert(origin.clone());
                 }
+                zone.has_member(id)
+            });
+            if !origins.is_empty() {
+                self.homes.insert(id.clone(), origins);
             }
         }
         for origin in stale {
@@ -130,7 +140,8 @@ impl Compiler {
         step.judged.extend(touched.zones);
         step.judged.extend(touched.records);
         for namespace in touched.namespaces {
-            step.judged.extend(self.index.records_of(&namespace).map(|(id, _)| id.clone()));
+            let homeless = self.index.records_of(&namespace).filter(|(id, _)| !self.homes.contains_key(*id));
+            step.judged.extend(homeless.map(|(id, _)| id.clone()));
         }
         step
     }
@@ -171,22 +182,40 @@ impl Compiler {
     /// Makes the oldest of the resources that claim `origin` its zone.
     fn elect(&mut self, origin: &Name, step: &mut Step) {
         step.judged.extend(self.index.claims(origin).map(|rank| rank.id.clone()));
+        let former = self.zones.get(origin).map(|zone| zone.members().cloned().collect()).unwrap_or_default();
+        self.move_out(former, origin, step);
         let winner = self.index.claims(origin).next().and_then(|rank| self.index.zone(&rank.id));
-        match winner {
-            Some(ZoneEntry { rank, apex: Ok(apex), .. }) => {
-                let new = || Zone::new(rank.id.clone(), apex.clone());
-                let zone = self.zones.entry(origin.clone()).or_insert_with(new);
-                step.judged.extend(zone.take_over(&self.index, &rank.id, apex));
-                step.judged.extend(zone.members().cloned());
+        if let Some(entry @ ZoneEntry { rank, apex: Ok(apex), .. }) = winner {
+            let new = || Zone::new(rank.id.clone(), apex.clone());
+            let zone = self.zones.entry(origin.clone()).or_insert_with(new);
+            zone.take_over(&self.index, entry, apex);
+            for member in zone.members() {
+                self.homes.entry(member.clone()).or_default().insert(origin.clone());
+                step.judged.insert(member.clone());
             }
-            _ => {
-                let Some(zone) = self.zones.remove(origin) else { return };
-                step.judged.extend(zone.members().cloned());
-                let removed = zone.data.iter().map(|node| node.rrsets().count()).sum();
-                let (origin, before) = (origin.clone(), zone.data.serial());
-                step.zones.push(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 });
-            }
+        } else if let Some(zone) = self.zones.remove(origin) {
+            let removed = zone.data.iter().map(|node| node.rrsets().count()).sum();
+            let (origin, before) = (origin.clone(), zone.data.serial());
+            step.zones.push(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 });
         }
+    }
+
+    /// Notes that these records are no members of `origin` any more.
+    fn move_out(&mut self, members: Vec<ResourceId>, origin: &Name, step: &mut Step) {
+        for member in members {
+            if let Some(homes) = self.homes.get_mut(&member) {
+                homes.remove(origin);
+                if homes.is_empty() {
+                    self.homes.remove(&member);
+                }
+            }
+            step.judged.insert(member);
+        }
+    }
+
+    /// Whether the zone of that name comes from this resource.
+    fn serves(&self, id: &ResourceId, entry: &ZoneEntry) -> bool {
+        entry.origin().and_then(|origin| self.zones.get(origin)).is_some_and(|zone| zone.id == *id)
     }
 
     fn zone_verdict(&self, id: &ResourceId, entry: &ZoneEntry) -> Verdict {
@@ -217,13 +246,10 @@ impl Compiler {
 
     fn record_verdict(&self, id: &ResourceId) -> Verdict {
         let mut verdict = Verdict::default();
-        for (zone_id, entry) in self.index.zones_of(&id.namespace) {
-            let zone = entry.origin().and_then(|origin| self.zones.get(origin)).filter(|zone| zone.id == *zone_id);
-            let Some((zone, findings)) = zone.and_then(|zone| Some((zone, zone.findings_of_member(id)?))) else {
-                continue;
-            };
+        for origin in self.homes.get(id).into_iter().flatten() {
+            let findings = self.zones.get(origin).map(|zone| zone.findings_of_member(id)).unwrap_or_default();
             if !findings.iter().any(|finding| finding.reason.is_loss()) {
-                verdict.served.push(zone.data.origin().to_owned());
+                verdict.served.push(origin.clone());
             }
             verdict.findings.extend(findings);
         }

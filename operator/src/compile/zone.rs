@@ -8,7 +8,7 @@ use zonefmt::{Name, NameRef, Rtype, Serial};
 use super::{
     ContentHash, Finding, Published, Reason, ZoneStep,
     apex::{self, Apex},
-    index::{Index, Rank},
+    index::{Index, Rank, ZoneEntry},
     node::{Contribution, Resolved},
     owner, unreadable, wire,
 };
@@ -55,23 +55,17 @@ impl Zone {
         }
     }
 
-    /// Makes `id` the zone's resource, as it now is, and selects the records afresh. Gives those that were selected.
-    pub(super) fn take_over(
-        &mut self,
-        index: &Index,
-        id: &ResourceId,
-        apex: &Apex,
-    ) -> impl Iterator<Item = ResourceId> {
+    /// Makes `entry` the zone's resource, as it now is, and selects the records afresh.
+    pub(super) fn take_over(&mut self, index: &Index, entry: &ZoneEntry, apex: &Apex) {
         self.dirty.extend(self.apex.generated.keys().cloned());
         self.dirty.extend(apex.generated.keys().cloned());
         self.dirty.extend(std::mem::take(&mut self.nodes).into_keys());
-        let former = std::mem::take(&mut self.members).into_keys();
-        self.id = id.clone();
+        self.members.clear();
+        self.id = entry.rank.id.clone();
         self.apex = apex.clone();
-        for (record, _) in index.records_of(&id.namespace) {
+        for record in index.selected_by(entry) {
             self.place(index, record);
         }
-        former
     }
 
     /// Takes a record in, lets it go, or moves it, as its labels and its owner now say; gives whether it is or was a
@@ -113,14 +107,20 @@ impl Zone {
         self.members.keys()
     }
 
-    /// What is wrong with a record here; `None` if the zone does not select it.
-    pub(super) fn findings_of_member(&self, id: &ResourceId) -> Option<Vec<Finding>> {
-        match self.members.get(id)? {
-            Member::Lost(finding) => Some(vec![finding.clone()]),
-            Member::At(owner) => {
+    /// Whether it selects a record.
+    pub(super) fn has_member(&self, id: &ResourceId) -> bool {
+        self.members.contains_key(id)
+    }
+
+    /// What is wrong with a record that it selects.
+    pub(super) fn findings_of_member(&self, id: &ResourceId) -> Vec<Finding> {
+        match self.members.get(id) {
+            None => Vec::new(),
+            Some(Member::Lost(finding)) => vec![finding.clone()],
+            Some(Member::At(owner)) => {
                 let findings = self.nodes.get(owner).map_or(&[][..], |node| &node.findings);
                 let own = findings.iter().filter(|(of, _)| of == id).map(|(_, finding)| finding.clone());
-                Some(own.chain(self.repeated_zone_name(owner)).collect())
+                own.chain(self.repeated_zone_name(owner)).collect()
             }
         }
     }
@@ -152,12 +152,14 @@ impl Zone {
                 resolved.findings.extend(index.zone(&self.id).map(|zone| (&zone.rank.id, finding)));
             }
             let findings: Vec<_> = resolved.findings.into_iter().map(|(id, finding)| (id.clone(), finding)).collect();
-            let node = self.nodes.entry(owner).or_default();
+            let mut node = self.nodes.remove(&owner).unwrap_or_default();
             judged.extend(node.contributors.iter().map(|rank| rank.id.clone()));
             judged.extend(findings.iter().chain(&node.findings).map(|(id, _)| id.clone()));
             node.findings = findings;
+            if !node.contributors.is_empty() || !node.findings.is_empty() {
+                self.nodes.insert(owner, node);
+            }
         }
-        self.nodes.retain(|_, node| !node.contributors.is_empty() || !node.findings.is_empty());
         let published = Published::following(last, self.hash, self.apex.serial);
         if before == Some(published.serial) && step.added + step.removed + step.changed == 0 {
             return None;
