@@ -35,7 +35,7 @@ pub enum StateError {
     Io(PathBuf, io::Error),
 }
 
-const FILE: &str = "serials.json";
+const FILE: &str = "serials";
 const VERSION: u32 = 1;
 
 /// The file: a version, and what is known of each zone by its name.

@@ -110,23 +110,7 @@ impl Compiler {
         }
         let mut stale = touched.origins.clone();
         for id in &touched.records {
-            let mut origins = self.homes.remove(id).unwrap_or_default();
-            let record = self.index.record(id);
-            let zones = record.into_iter().flat_map(|record| self.index.may_select(record));
-            origins.extend(
-                zones.filter(|(zone, entry)| self.serves(zone, entry)).filter_map(|(_, entry)| entry.origin().cloned()),
-            );
-            origins.retain(|origin| {
-                let Some(zone) = self.zones.get_mut(origin) else { return false };
-                // A zone that was just elected has looked at every record.
-                if !touched.origins.contains(origin) && zone.place(&self.index, id) {
-                    stale.insert(origin.clone());
-                }
-                zone.has_member(id)
-            });
-            if !origins.is_empty() {
-                self.homes.insert(id.clone(), origins);
-            }
+            self.place(id, &touched.origins, &mut stale);
         }
         for origin in stale {
             let Some(zone) = self.zones.get_mut(&origin) else { continue };
@@ -179,6 +163,25 @@ impl Compiler {
         }
     }
 
+    /// Puts a record that changed, or is gone, where it belongs now: into every zone that selects it, and out of all
+    /// others. The zones in `elected` have looked at every record already.
+    fn place(&mut self, id: &ResourceId, elected: &BTreeSet<Name>, stale: &mut BTreeSet<Name>) {
+        let mut origins = self.homes.remove(id).unwrap_or_default();
+        for (zone, entry) in self.index.record(id).into_iter().flat_map(|record| self.index.may_select(record)) {
+            origins.extend(entry.origin().filter(|origin| self.serves(zone, origin)).cloned());
+        }
+        origins.retain(|origin| {
+            let Some(zone) = self.zones.get_mut(origin) else { return false };
+            if !elected.contains(origin) && zone.place(&self.index, id) {
+                stale.insert(origin.clone());
+            }
+            zone.has_member(id)
+        });
+        if !origins.is_empty() {
+            self.homes.insert(id.clone(), origins);
+        }
+    }
+
     /// Makes the oldest of the resources that claim `origin` its zone.
     fn elect(&mut self, origin: &Name, step: &mut Step) {
         step.judged.extend(self.index.claims(origin).map(|rank| rank.id.clone()));
@@ -214,8 +217,8 @@ impl Compiler {
     }
 
     /// Whether the zone of that name comes from this resource.
-    fn serves(&self, id: &ResourceId, entry: &ZoneEntry) -> bool {
-        entry.origin().and_then(|origin| self.zones.get(origin)).is_some_and(|zone| zone.id == *id)
+    fn serves(&self, id: &ResourceId, origin: &Name) -> bool {
+        self.zones.get(origin).is_some_and(|zone| zone.id == *id)
     }
 
     fn zone_verdict(&self, id: &ResourceId, entry: &ZoneEntry) -> Verdict {

@@ -68,7 +68,10 @@ pub fn read(source: &Source) -> Reading {
     for document in document_ranges(text) {
         let origin = Origin { source: source.clone(), document, item: None };
         match serde_saphyr::from_str::<Value>(origin.text()) {
-            Ok(value) => reading.take(&value, &origin),
+            Ok(mut value) => {
+                remove_nulls(&mut value);
+                reading.take(&value, &origin);
+            }
             Err(error) => {
                 let (span, message, help) = syntax_error(origin.text(), &error);
                 let diagnostic = Diagnostic::error(source, origin.in_file(span), message);
@@ -225,6 +228,18 @@ impl Origin {
     }
 }
 
+/// A field that is null is a field that is not there, as API servers have it.
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
+}
+
 /// The kinds that are served, for people.
 fn kinds() -> String {
     let records: Vec<&str> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
@@ -322,6 +337,25 @@ mod tests {
         let text = r#"{"apiVersion": "bindy.firestoned.io/v1beta1", "kind": "ARecord", "metadata": {"name": "a"},
             "spec": {"name": "www", "ipv4Addresses": ["192.0.2.1"]}}"#;
         assert_eq!(read_text(text).manifests.len(), 1);
+    }
+
+    #[test]
+    fn a_null_field_is_an_absent_one() {
+        let text = mx("  priority: 10\n  ttl:\n  more: ~\n").replace("labels: {zone: a}", "labels: ");
+        assert_eq!(told(&text), Vec::<String>::new());
+        assert_eq!(told(&mx("  priority:\n")), ["4:1: error: spec: missing field `priority`"]);
+    }
+
+    #[test]
+    fn no_text_is_too_odd() {
+        for text in ["[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(100_000), "- - *a\n&a x: &a".into()] {
+            assert!(read_text(&text).has_errors());
+        }
+        let laughs = (1..40).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+            let before = n - 1;
+            format!("{text}a{n}: &a{n} [*a{before}, *a{before}, *a{before}]\n")
+        });
+        assert!(read_text(&laughs).has_errors());
     }
 
     #[test]
