@@ -5,6 +5,8 @@
 //! authority section. Additional records come last. A chain, or a look for additional records, never enters a zone that
 //! refuses this client. Nothing here allocates, locks or waits.
 
+mod additional;
+
 use crate::{
     listen::{Client, Transport},
     settings::{MinimalResponses, Order, ServerSettings},
@@ -16,19 +18,11 @@ use crate::{
     zone::{Found, Key, Node, Rrset, Spare, Target, ZoneData},
     zones::{Snapshot, Zone, ZoneMap, ZoneState},
 };
-use zonefmt::{
-    Class, MAX_NAME, NameRef, Rtype,
-    rdata::{self, Additional},
-};
+use additional::{MAX_SOURCES, Role, Source};
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
 
 /// CNAMEs and DNAMEs followed for one question, at most; BIND's limit.
 const MAX_CHAIN: usize = 16;
-
-/// RRsets whose names get additional records, at most.
-const MAX_SOURCES: usize = 8;
-
-/// An RRset that names more than this gets no additional records (CVE-2024-11187).
-const MAX_ADDITIONAL_NAMES: usize = 13;
 
 /// RRsets remembered so that none is given twice.
 const MAX_GIVEN: usize = 32;
@@ -128,15 +122,6 @@ struct Answering<'s, 'q, 'w, 'b> {
     additional: bool,
     sources: [Option<Source<'s>>; MAX_SOURCES],
     given: [Option<Given<'s>>; MAX_GIVEN],
-}
-
-/// An RRset whose names may get additional records.
-#[derive(Clone, Copy)]
-struct Source<'s> {
-    rrset: Rrset<'s>,
-    zone: &'s Zone,
-    /// The cut that the RRset delegates from, if it is a referral's.
-    cut: Option<Node<'s>>,
 }
 
 /// An RRset in the response: its data, and where its first record stands.
@@ -254,13 +239,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
             let minimal = self.settings.minimal_any && self.client.transport == Transport::Udp;
             for rrset in node.rrsets().take(if minimal { 1 } else { usize::MAX }) {
                 self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
-                self.note_source(rrset, zone, None);
+                self.note_source(Source { rrset, zone, node, role: Role::Answer { asked: hop.asked } });
             }
         } else if let Some(rrset) = node.rrset(qtype) {
             // A question for DNAME may come to one that led it here.
             if hop.asked || !self.is_given(rrset, hop.name) {
                 self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
-                self.note_source(rrset, zone, None);
+                self.note_source(Source { rrset, zone, node, role: Role::Answer { asked: hop.asked } });
             }
         } else if let Some(cname) = node.rrset(Rtype::CNAME) {
             return self.cname(hop, cname);
@@ -320,7 +305,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
     fn referral(&mut self, zone: &'s Zone, cut: Node<'s>) -> Step<'s> {
         if let Some(ns) = cut.rrset(Rtype::NS) {
             self.add_owned(Section::Authority, cut, ns, ns.ttl, Need::Must);
-            self.note_source(ns, zone, Some(cut));
+            self.note_source(Source { rrset: ns, zone, node: cut, role: Role::Referral });
         }
         Step::Done(Outcome { authoritative: false, ..AUTHORITATIVE })
     }
@@ -344,127 +329,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
         if !self.authority {
             return;
         }
-        if let Some(ns) = data.apex().and_then(|apex| apex.rrset(Rtype::NS))
+        if let Some(apex) = data.apex()
+            && let Some(ns) = apex.rrset(Rtype::NS)
             && !self.is_given(ns, data.origin())
         {
             let owner = hop.owner(data.origin().len());
             self.add(Section::Authority, owner, ns, ns.ttl, Need::May);
-            self.note_source(ns, zone, None);
-        }
-    }
-
-    /// Remembers an RRset whose names may get additional records.
-    fn note_source(&mut self, rrset: Rrset<'s>, zone: &'s Zone, cut: Option<Node<'s>>) {
-        let wanted = self.additional || cut.is_some();
-        let names = || rrset.rdatas().next().and_then(|rdata| rdata::names(rrset.rtype, rdata).next());
-        if wanted
-            && names().is_some()
-            && let Some(free) = self.sources.iter_mut().find(|source| source.is_none())
-        {
-            *free = Some(Source { rrset, zone, cut });
-        }
-    }
-
-    /// What belongs beside the names that the records given speak of.
-    fn add_additional(&mut self) {
-        for index in 0..MAX_SOURCES {
-            let Some(source) = self.sources[index] else { return };
-            if source.rrset.len() > MAX_ADDITIONAL_NAMES && source.cut.is_none() {
-                continue;
-            }
-            for rdata in source.rrset.rdatas() {
-                for embedded in rdata::names(source.rrset.rtype, rdata) {
-                    if let Ok(name) = NameRef::from_wire(&rdata[embedded.range]) {
-                        self.add_for(source, name, embedded.additional);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What belongs beside one name.
-    fn add_for(&mut self, source: Source<'s>, name: NameRef<'_>, additional: Additional) {
-        const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
-        match additional {
-            Additional::None => {}
-            Additional::Address | Additional::SvcbTarget => self.add_types(source, name, ADDRESSES),
-            Additional::SvcbAlias => {
-                self.add_types(source, name, &[source.rrset.rtype]);
-                self.add_types(source, name, ADDRESSES);
-            }
-            Additional::Srv => self.add_types(source, name, &[Rtype::SRV]),
-            Additional::Route => self.add_types(source, name, &[Rtype::X25, Rtype::ISDN, Rtype::A, Rtype::AAAA]),
-            Additional::Locator => self.add_types(source, name, &[Rtype::L32, Rtype::L64]),
-            Additional::Mail => self.add_service(source, name, 25),
-            Additional::Service { port } => self.add_service(source, name, port),
-        }
-    }
-
-    /// The addresses of a server, and its certificate's fingerprint at `_port._tcp` (RFC 7672 2.2).
-    fn add_service(&mut self, source: Source<'s>, name: NameRef<'_>, port: u16) {
-        self.add_types(source, name, &[Rtype::A, Rtype::AAAA]);
-        let mut digits = [0; 5];
-        let (mut rest, mut first) = (port, digits.len());
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        let digits = &digits[first..];
-        let mut wire = [0; MAX_NAME];
-        let parts = [&[1 + digits.len() as u8, b'_'][..], digits, b"\x04_tcp", name.as_wire()];
-        let mut len = 0;
-        for part in parts {
-            let Some(room) = wire.get_mut(len..len + part.len()) else { return };
-            room.copy_from_slice(part);
-            len += part.len();
-        }
-        if let Ok(name) = NameRef::from_wire(&wire[..len]) {
-            self.add_types(source, name, &[Rtype::TLSA]);
-        }
-    }
-
-    /// RRsets of one name, from the zone that knows it.
-    fn add_types(&mut self, source: Source<'s>, name: NameRef<'_>, rtypes: &[Rtype]) {
-        let zones = self.zones;
-        let scratch = &mut *self.scratch;
-        // Glue comes from the zone that delegates.
-        let own = source.zone.origin.as_ref();
-        let glue = source.cut.is_some() && name.is_at_or_below(own);
-        let zone = if glue {
-            source.zone
-        } else {
-            scratch.additional_key.set(name.as_wire());
-            let Some(enclosing) = zones.enclosing(name, scratch.additional_key.view(), false) else { return };
-            enclosing.zone
-        };
-        let same = std::ptr::eq(zone, source.zone);
-        if !(same || zone.settings.allow_query.allows(self.client.addr.ip())) {
-            return;
-        }
-        let (Some(data), Some(labels)) = (zone.data(), name.strip_suffix(zone.origin.as_ref())) else { return };
-        scratch.additional_key.set(labels);
-        let target = Target { labels, key: scratch.additional_key.view() };
-        // What stands at or below a cut is glue: a referral's to give, and no wildcard's.
-        let node = match data.find(target, &mut scratch.spare) {
-            Found::Exact(node) if glue || !node.is_cut() => Some(node),
-            Found::Wildcard(node) => Some(node),
-            Found::Delegation(_) if glue => data.at(target),
-            _ => None,
-        };
-        let Some(node) = node else { return };
-        // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
-        let in_domain = glue && source.cut.is_some_and(|cut| cut.is_above(labels));
-        let need = if in_domain { Need::Must } else { Need::May };
-        for &rtype in rtypes {
-            if let Some(rrset) = node.rrset(rtype)
-                && !self.is_given(rrset, name)
-            {
-                self.add(Section::Additional, Owner::Named(name), rrset, rrset.ttl, need);
-            }
+            self.note_source(Source { rrset: ns, zone, node: apex, role: Role::Answer { asked: false } });
         }
     }
 

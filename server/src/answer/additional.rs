@@ -1,0 +1,169 @@
+//! The additional section: what belongs beside the names that the records given speak of, and a referral's glue.
+
+use super::Answering;
+use crate::{
+    wire::writer::{Need, Owner, Section},
+    zone::{Found, Node, Rrset, Target},
+    zones::Zone,
+};
+use zonefmt::{
+    MAX_NAME, NameRef, Rtype,
+    rdata::{self, Additional},
+};
+
+/// RRsets whose names get additional records, at most.
+pub(super) const MAX_SOURCES: usize = 8;
+
+/// An RRset that names more than this gets no additional records (CVE-2024-11187).
+const MAX_ADDITIONAL_NAMES: usize = 13;
+
+/// An RRset whose names may get additional records.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'s> {
+    pub(super) rrset: Rrset<'s>,
+    pub(super) zone: &'s Zone,
+    /// Where the RRset is.
+    pub(super) node: Node<'s>,
+    pub(super) role: Role,
+}
+
+/// What an RRset is in the response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Authoritative data, its owner the name that was `asked` for or another.
+    Answer { asked: bool },
+    /// What delegates a cut, so that the addresses of its servers are wanted from this side.
+    Referral,
+}
+
+impl<'s> Answering<'s, '_, '_, '_> {
+    /// Remembers an RRset whose names may get additional records.
+    pub(super) fn note_source(&mut self, source: Source<'s>) {
+        let rrset = source.rrset;
+        let names = || rrset.rdatas().next().and_then(|rdata| rdata::names(rrset.rtype, rdata).next());
+        if (self.additional || source.role == Role::Referral)
+            && names().is_some()
+            && let Some(free) = self.sources.iter_mut().find(|source| source.is_none())
+        {
+            *free = Some(source);
+        }
+    }
+
+    /// What belongs beside the names that the records given speak of.
+    pub(super) fn add_additional(&mut self) {
+        for index in 0..MAX_SOURCES {
+            let Some(source) = self.sources[index] else { return };
+            if source.rrset.len() > MAX_ADDITIONAL_NAMES && source.role != Role::Referral {
+                continue;
+            }
+            for rdata in source.rrset.rdatas() {
+                for embedded in rdata::names(source.rrset.rtype, rdata) {
+                    if let Ok(name) = NameRef::from_wire(&rdata[embedded.range]) {
+                        self.add_for(source, name, embedded.additional);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What belongs beside one name.
+    fn add_for(&mut self, source: Source<'s>, name: NameRef<'_>, additional: Additional) {
+        const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
+        match additional {
+            Additional::None => {}
+            Additional::SvcbTarget if name.is_root() => self.add_own(source),
+            Additional::Address | Additional::SvcbTarget => self.add_types(source, name, ADDRESSES),
+            Additional::SvcbAlias => {
+                self.add_types(source, name, &[source.rrset.rtype]);
+                self.add_types(source, name, ADDRESSES);
+            }
+            Additional::Srv => self.add_types(source, name, &[Rtype::SRV]),
+            Additional::Route => self.add_types(source, name, &[Rtype::X25, Rtype::ISDN, Rtype::A, Rtype::AAAA]),
+            Additional::Locator => self.add_types(source, name, &[Rtype::L32, Rtype::L64]),
+            Additional::Mail => self.add_service(source, name, 25),
+            Additional::Service { port } => self.add_service(source, name, port),
+        }
+    }
+
+    /// The addresses of an RRset's own owner: what the root as target means in SVCB (RFC 9460 2.5.2).
+    fn add_own(&mut self, source: Source<'s>) {
+        let mut wire = [0; MAX_NAME];
+        let owner = match source.role {
+            Role::Answer { asked: true } => self.question.qname,
+            _ => source.node.owner_into(&mut wire),
+        };
+        self.add_types(source, owner, &[Rtype::A, Rtype::AAAA]);
+    }
+
+    /// The addresses of a server, and its certificate's fingerprint at `_port._tcp` (RFC 7672 2.2).
+    fn add_service(&mut self, source: Source<'s>, name: NameRef<'_>, port: u16) {
+        self.add_types(source, name, &[Rtype::A, Rtype::AAAA]);
+        let mut digits = [0; 5];
+        let (mut rest, mut first) = (port, digits.len());
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let digits = &digits[first..];
+        let mut wire = [0; MAX_NAME];
+        let parts = [&[1 + digits.len() as u8, b'_'][..], digits, b"\x04_tcp", name.as_wire()];
+        let mut len = 0;
+        for part in parts {
+            let Some(room) = wire.get_mut(len..len + part.len()) else { return };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
+        if let Ok(name) = NameRef::from_wire(&wire[..len]) {
+            self.add_types(source, name, &[Rtype::TLSA]);
+        }
+    }
+
+    /// RRsets of one name, from the zone that knows it.
+    fn add_types(&mut self, source: Source<'s>, name: NameRef<'_>, rtypes: &[Rtype]) {
+        let zones = self.zones;
+        let scratch = &mut *self.scratch;
+        // Glue comes from the zone that delegates.
+        let own = source.zone.origin.as_ref();
+        let glue = source.role == Role::Referral && name.is_at_or_below(own);
+        let zone = if glue {
+            source.zone
+        } else {
+            scratch.additional_key.set(name.as_wire());
+            let Some(enclosing) = zones.enclosing(name, scratch.additional_key.view(), false) else { return };
+            enclosing.zone
+        };
+        let same = std::ptr::eq(zone, source.zone);
+        if !(same || zone.settings.allow_query.allows(self.client.addr.ip())) {
+            return;
+        }
+        let (Some(data), Some(labels)) = (zone.data(), name.strip_suffix(zone.origin.as_ref())) else { return };
+        scratch.additional_key.set(labels);
+        let target = Target { labels, key: scratch.additional_key.view() };
+        // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
+        let in_domain = glue && source.node.is_above(labels);
+        let node = if in_domain {
+            data.at(target)
+        } else {
+            // What stands at or below another cut is glue, too: a referral's to give, and no wildcard's.
+            match data.find(target, &mut scratch.spare) {
+                Found::Exact(node) if glue || !node.is_cut() => Some(node),
+                Found::Wildcard(node) => Some(node),
+                Found::Delegation(_) if glue => data.at(target),
+                _ => None,
+            }
+        };
+        let Some(node) = node else { return };
+        let need = if in_domain { Need::Must } else { Need::May };
+        for &rtype in rtypes {
+            if let Some(rrset) = node.rrset(rtype)
+                && !self.is_given(rrset, name)
+            {
+                self.add(Section::Additional, Owner::Named(name), rrset, rrset.ttl, need);
+            }
+        }
+    }
+}
