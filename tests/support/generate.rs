@@ -49,7 +49,7 @@ pub fn names(world: &[Zone]) -> Vec<Name> {
         for record in &zone.records {
             let target = match &record.data {
                 Data::Cname(name) | Data::Dname(name) => Some(name),
-                data => data.additional(),
+                data => data.additional(&record.owner),
             };
             seeds.extend([&record.owner].into_iter().chain(target).cloned());
         }
@@ -110,7 +110,7 @@ fn zone(rng: &mut Rng, origin: Name, origins: &[Name]) -> Zone {
         }
     }
     // Addresses for some of the names that delegations use: glue in every position.
-    let hosts: Vec<Name> = zone.records.iter().filter_map(|r| r.data.additional().cloned()).collect();
+    let hosts: Vec<Name> = zone.records.iter().filter_map(|r| r.data.additional(&r.owner).cloned()).collect();
     for host in hosts {
         if host.is_under(&origin) && rng.u8(..3) > 0 {
             let data = if rng.bool() { Data::A(rng.u8(1..9)) } else { Data::Aaaa(rng.u8(1..9)) };

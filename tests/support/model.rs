@@ -125,7 +125,8 @@ struct Answering<'a> {
     rules: Rules,
     out: Answer,
     /// The RRsets whose names get additional records, and whether they are a referral's.
-    sources: Vec<(&'a Zone, Vec<&'a Record>, bool)>,
+    /// With the name each is given under, and whether it is a referral's.
+    sources: Vec<(&'a Zone, Vec<&'a Record>, Name, bool)>,
 }
 
 /// What a zone says of a name.
@@ -165,7 +166,8 @@ impl<'a> Answering<'a> {
                         self.out.authoritative = false;
                     }
                     self.out.authority.extend(ns.iter().map(|ns| rr(ns, &ns.owner)));
-                    self.sources.push((zone, ns, true));
+                    let owner = ns.first().map_or_else(Name::default, |ns| ns.owner.clone());
+                    self.sources.push((zone, ns, owner, true));
                     return;
                 }
                 Found::Dname(dname) => {
@@ -195,7 +197,7 @@ impl<'a> Answering<'a> {
                         node.iter().filter(|r| [r.rtype(), t::ANY].contains(&self.query.qtype)).copied().collect();
                     if !wanted.is_empty() {
                         self.out.answer.extend(wanted.iter().map(|record| rr(record, &name)));
-                        self.sources.push((zone, wanted, false));
+                        self.sources.push((zone, wanted, name, false));
                         return self.add_apex_ns(zone);
                     }
                     let Some(cname) = node.iter().find(|r| r.rtype() == t::CNAME) else {
@@ -240,12 +242,12 @@ impl<'a> Answering<'a> {
             return;
         }
         self.out.authority.extend(ns.iter().map(|ns| rr(ns, &ns.owner)));
-        self.sources.push((zone, ns, false));
+        self.sources.push((zone, ns, zone.origin.clone(), false));
     }
 
     /// Records for the names in what was given, except those that stand in the response already.
     fn add_additional(&mut self) {
-        for (zone, rrset, referral) in std::mem::take(&mut self.sources) {
+        for (zone, rrset, owner, referral) in std::mem::take(&mut self.sources) {
             let Some(rtype) = rrset.first().map(|record| record.rtype()) else { continue };
             let wanted = match self.query.qtype {
                 _ if referral => true,
@@ -257,7 +259,8 @@ impl<'a> Answering<'a> {
                 continue;
             }
             let glue = referral || rtype == t::NS && self.rules.apex_ns_has_glue;
-            for (name, data) in rrset.iter().filter_map(|record| Some((record.data.additional()?, &record.data))) {
+            for (name, data) in rrset.iter().filter_map(|record| Some((record.data.additional(&owner)?, &record.data)))
+            {
                 for &rtype in data.additional_types() {
                     let found = self.known(zone, name, rtype, glue);
                     for record in found {

@@ -87,9 +87,12 @@ impl Data {
         }
     }
 
-    /// The name that additional records are looked up for, if the type has one.
-    pub fn additional(&self) -> Option<&Name> {
+    /// The name that additional records are looked up for, if the type has one and the owner may stand for it.
+    pub fn additional<'a>(&'a self, owner: &'a Name) -> Option<&'a Name> {
         match self {
+            // The root: no alias, or the owner itself (RFC 9460 2.5).
+            Data::Https(0, name) if name.0.is_empty() => None,
+            Data::Https(_, name) if name.0.is_empty() => Some(owner),
             Data::Ns(name) | Data::Mx(_, name) | Data::Srv(_, name) | Data::Https(_, name) => Some(name),
             _ => None,
         }

@@ -22,18 +22,10 @@ const MAX_ADDITIONAL_NAMES: usize = 13;
 pub(super) struct Source<'s> {
     pub(super) rrset: Rrset<'s>,
     pub(super) zone: &'s Zone,
-    /// Where the RRset is.
-    pub(super) node: Node<'s>,
-    pub(super) role: Role,
-}
-
-/// What an RRset is in the response.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Authoritative data, its owner the name that was `asked` for or another.
-    Answer { asked: bool },
-    /// What delegates a cut, so that the addresses of its servers are wanted from this side.
-    Referral,
+    /// Where its first record stands in the response.
+    pub(super) at: usize,
+    /// The cut that it delegates from, if it is a referral's: then the addresses of its servers are wanted from this side.
+    pub(super) cut: Option<Node<'s>>,
 }
 
 impl<'s> Answering<'s, '_, '_, '_> {
@@ -41,7 +33,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
     pub(super) fn note_source(&mut self, source: Source<'s>) {
         let rrset = source.rrset;
         let names = || rrset.rdatas().next().and_then(|rdata| rdata::names(rrset.rtype, rdata).next());
-        if (self.additional || source.role == Role::Referral)
+        if (self.additional || source.cut.is_some())
             && names().is_some()
             && let Some(free) = self.sources.iter_mut().find(|source| source.is_none())
         {
@@ -53,7 +45,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
     pub(super) fn add_additional(&mut self) {
         for index in 0..MAX_SOURCES {
             let Some(source) = self.sources[index] else { return };
-            if source.rrset.len() > MAX_ADDITIONAL_NAMES && source.role != Role::Referral {
+            if source.rrset.len() > MAX_ADDITIONAL_NAMES && source.cut.is_none() {
                 continue;
             }
             for rdata in source.rrset.rdatas() {
@@ -71,7 +63,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
         const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
         match additional {
             Additional::None => {}
-            Additional::SvcbTarget if name.is_root() => self.add_own(source),
+            // The root stands for "not available" in alias form, for the owner in service form (RFC 9460 2.5).
+            Additional::SvcbAlias if name.is_root() => {}
+            Additional::SvcbTarget if name.is_root() => {
+                let mut wire = [0; MAX_NAME];
+                let owner = self.writer.owner(source.at, &mut wire);
+                self.add_types(source, owner, ADDRESSES);
+            }
             Additional::Address | Additional::SvcbTarget => self.add_types(source, name, ADDRESSES),
             Additional::SvcbAlias => {
                 self.add_types(source, name, &[source.rrset.rtype]);
@@ -83,16 +81,6 @@ impl<'s> Answering<'s, '_, '_, '_> {
             Additional::Mail => self.add_service(source, name, 25),
             Additional::Service { port } => self.add_service(source, name, port),
         }
-    }
-
-    /// The addresses of an RRset's own owner: what the root as target means in SVCB (RFC 9460 2.5.2).
-    fn add_own(&mut self, source: Source<'s>) {
-        let mut wire = [0; MAX_NAME];
-        let owner = match source.role {
-            Role::Answer { asked: true } => self.question.qname,
-            _ => source.node.owner_into(&mut wire),
-        };
-        self.add_types(source, owner, &[Rtype::A, Rtype::AAAA]);
     }
 
     /// The addresses of a server, and its certificate's fingerprint at `_port._tcp` (RFC 7672 2.2).
@@ -128,7 +116,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let scratch = &mut *self.scratch;
         // Glue comes from the zone that delegates.
         let own = source.zone.origin.as_ref();
-        let glue = source.role == Role::Referral && name.is_at_or_below(own);
+        let glue = source.cut.is_some() && name.is_at_or_below(own);
         let zone = if glue {
             source.zone
         } else {
@@ -144,7 +132,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         scratch.additional_key.set(labels);
         let target = Target { labels, key: scratch.additional_key.view() };
         // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
-        let in_domain = glue && source.node.is_above(labels);
+        let in_domain = glue && source.cut.is_some_and(|cut| cut.is_above(labels));
         let node = if in_domain {
             data.at(target)
         } else {

@@ -18,7 +18,7 @@ use crate::{
     zone::{Found, Key, Node, Rrset, Spare, Target, ZoneData},
     zones::{Snapshot, Zone, ZoneMap, ZoneState},
 };
-use additional::{MAX_SOURCES, Role, Source};
+use additional::{MAX_SOURCES, Source};
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
 
 /// CNAMEs and DNAMEs followed for one question, at most; BIND's limit.
@@ -238,14 +238,16 @@ impl<'s> Answering<'s, '_, '_, '_> {
         if qtype == Rtype::ANY {
             let minimal = self.settings.minimal_any && self.client.transport == Transport::Udp;
             for rrset in node.rrsets().take(if minimal { 1 } else { usize::MAX }) {
-                self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
-                self.note_source(Source { rrset, zone, node, role: Role::Answer { asked: hop.asked } });
+                if let Some(at) = self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must) {
+                    self.note_source(Source { rrset, zone, at, cut: None });
+                }
             }
         } else if let Some(rrset) = node.rrset(qtype) {
             // A question for DNAME may come to one that led it here.
-            if hop.asked || !self.is_given(rrset, hop.name) {
-                self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must);
-                self.note_source(Source { rrset, zone, node, role: Role::Answer { asked: hop.asked } });
+            if (hop.asked || !self.is_given(rrset, hop.name))
+                && let Some(at) = self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must)
+            {
+                self.note_source(Source { rrset, zone, at, cut: None });
             }
         } else if let Some(cname) = node.rrset(Rtype::CNAME) {
             return self.cname(hop, cname);
@@ -263,8 +265,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
         self.add(Section::Answer, hop.owner(hop.name.len()), cname, cname.ttl, Need::Must);
         match cname.rdatas().next() {
-            Some(target) if !self.writer.is_truncated() => Step::Follow(target),
-            _ => Step::Done(AUTHORITATIVE),
+            // A truncated chain is followed, too: its code is that of its end.
+            Some(target) => Step::Follow(target),
+            None => Step::Done(AUTHORITATIVE),
         }
     }
 
@@ -290,10 +293,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
         made[kept..len].copy_from_slice(target);
         let target = NameRef::from_wire(&made[..len]).unwrap_or(NameRef::ROOT);
         let at = self.writer.position();
-        if !self.writer.add_cname(hop.owner(hop.name.len()), self.class, dname.ttl, target) {
-            return Step::Done(AUTHORITATIVE);
+        if self.writer.add_cname(hop.owner(hop.name.len()), self.class, dname.ttl, target) {
+            self.remember(dname, at);
         }
-        self.remember(dname, at);
         if matches!(self.question.qtype, Rtype::CNAME | Rtype::ANY) {
             self.add_authority(hop, zone, data);
             return Step::Done(AUTHORITATIVE);
@@ -303,9 +305,10 @@ impl<'s> Answering<'s, '_, '_, '_> {
 
     /// The name is another zone's: its NS records, with glue (RFC 1034 4.2.1).
     fn referral(&mut self, zone: &'s Zone, cut: Node<'s>) -> Step<'s> {
-        if let Some(ns) = cut.rrset(Rtype::NS) {
-            self.add_owned(Section::Authority, cut, ns, ns.ttl, Need::Must);
-            self.note_source(Source { rrset: ns, zone, node: cut, role: Role::Referral });
+        if let Some(ns) = cut.rrset(Rtype::NS)
+            && let Some(at) = self.add_owned(Section::Authority, cut, ns, ns.ttl, Need::Must)
+        {
+            self.note_source(Source { rrset: ns, zone, at, cut: Some(cut) });
         }
         Step::Done(Outcome { authoritative: false, ..AUTHORITATIVE })
     }
@@ -329,29 +332,32 @@ impl<'s> Answering<'s, '_, '_, '_> {
         if !self.authority {
             return;
         }
-        if let Some(apex) = data.apex()
-            && let Some(ns) = apex.rrset(Rtype::NS)
+        if let Some(ns) = data.apex().and_then(|apex| apex.rrset(Rtype::NS))
             && !self.is_given(ns, data.origin())
         {
             let owner = hop.owner(data.origin().len());
-            self.add(Section::Authority, owner, ns, ns.ttl, Need::May);
-            self.note_source(Source { rrset: ns, zone, node: apex, role: Role::Answer { asked: false } });
+            if let Some(at) = self.add(Section::Authority, owner, ns, ns.ttl, Need::May) {
+                self.note_source(Source { rrset: ns, zone, at, cut: None });
+            }
         }
     }
 
-    /// Adds an RRset under its own name.
-    fn add_owned(&mut self, section: Section, node: Node<'s>, rrset: Rrset<'s>, ttl: u32, need: Need) {
+    /// Adds an RRset under its own name; see [`Answering::add`].
+    fn add_owned(&mut self, section: Section, node: Node<'s>, rrset: Rrset<'s>, ttl: u32, need: Need) -> Option<usize> {
         let mut wire = [0; MAX_NAME];
         let owner = node.owner_into(&mut wire);
-        self.add(section, Owner::Named(owner), rrset, ttl, need);
+        self.add(section, Owner::Named(owner), rrset, ttl, need)
     }
 
-    fn add(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'s>, ttl: u32, need: Need) {
+    /// Adds an RRset; gives where it starts, if it went in.
+    fn add(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'s>, ttl: u32, need: Need) -> Option<usize> {
         let at = self.writer.position();
         let entry = Entry { owner, class: self.class, rrset, ttl, first: self.first_record(rrset) };
-        if self.writer.add(section, &entry, need) {
+        let added = self.writer.add(section, &entry, need);
+        if added {
             self.remember(rrset, at);
         }
+        added.then_some(at)
     }
 
     /// Remembers what stands in the response, and where.

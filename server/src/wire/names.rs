@@ -4,7 +4,7 @@
 //! compared with the message itself, so a stale entry can cost a miss but never give a wrong pointer. The table takes a
 //! bounded number of suffixes and a lookup a bounded number of probes: no message makes compression slow.
 
-use zonefmt::NameRef;
+use zonefmt::{MAX_NAME, NameRef};
 
 /// The table; see the module.
 pub(crate) struct Names {
@@ -177,6 +177,31 @@ pub(crate) fn reads_as(message: &[u8], mut at: usize, name: &[u8], case: Case) -
                 }
                 at = target;
             }
+        }
+    }
+}
+
+/// Copies the name at an offset of a message, pointers followed backwards only; gives its length, 0 if there is none.
+pub(crate) fn copy_name(message: &[u8], mut at: usize, wire: &mut [u8; MAX_NAME]) -> usize {
+    let mut len = 0;
+    loop {
+        let Some(&length) = message.get(at) else { return 0 };
+        if length > 63 {
+            let Some(&low) = message.get(at + 1) else { return 0 };
+            let target = usize::from(length & 0x3f) << 8 | usize::from(low);
+            if target >= at {
+                return 0;
+            }
+            at = target;
+            continue;
+        }
+        let end = 1 + usize::from(length);
+        let (Some(from), Some(to)) = (message.get(at..at + end), wire.get_mut(len..len + end)) else { return 0 };
+        to.copy_from_slice(from);
+        len += end;
+        at += end;
+        if length == 0 {
+            return len;
         }
     }
 }

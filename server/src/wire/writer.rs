@@ -3,11 +3,11 @@
 
 use super::{
     Ede, HEADER, Rcode, flags,
-    names::{Case, Names, reads_as},
+    names::{Case, Names, copy_name, reads_as},
     request::{Edns, Header, Question},
 };
 use crate::zone::Rrset;
-use zonefmt::{Class, NameRef, Rtype, rdata};
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
 
 /// A response under construction.
 pub(crate) struct Writer<'b> {
@@ -112,6 +112,12 @@ impl<'b> Writer<'b> {
     /// Whether the record that starts at `position` has this owner.
     pub(crate) fn owner_is(&self, position: usize, name: NameRef<'_>) -> bool {
         reads_as(&self.message[..self.at], position, name.as_wire(), Case::Ignore)
+    }
+
+    /// The owner of the record that starts at `position`, copied out.
+    pub(crate) fn owner<'n>(&self, position: usize, wire: &'n mut [u8; MAX_NAME]) -> NameRef<'n> {
+        let len = copy_name(&self.message[..self.at], position, wire);
+        NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
     }
 
     /// Adds an RRset; whether it went in.
