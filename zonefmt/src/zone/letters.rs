@@ -6,15 +6,21 @@ use crate::{
 };
 
 /// Whether a record of this type may have this owner.
+#[inline]
 pub(super) fn owner_is_fine(owner: NameRef<'_>, rtype: Rtype) -> bool {
-    let host = rdata::info(rtype).is_some_and(|info| info.owner_is_host);
-    // Windows domains look their catalog servers up at this name.
-    !host || is_host(if owner.is_wildcard() { owner.parent().unwrap_or(owner) } else { owner }) || {
-        let mut labels = owner.labels();
-        labels.next().is_some_and(|label| label.eq_ignore_ascii_case(b"gc"))
-            && labels.next().is_some_and(|label| label.eq_ignore_ascii_case(b"_msdcs"))
-            && owner.parent().and_then(NameRef::parent).is_some_and(is_host)
+    !rdata::info(rtype).is_some_and(|info| info.owner_is_host) || is_host(owner) || is_odd_but_fine(owner)
+}
+
+/// A wildcard's parent counts, and Windows domains look their catalog servers up at `gc._msdcs`.
+#[cold]
+fn is_odd_but_fine(owner: NameRef<'_>) -> bool {
+    if owner.is_wildcard() {
+        return owner.parent().is_some_and(is_host);
     }
+    let mut labels = owner.labels();
+    labels.next().is_some_and(|label| label.eq_ignore_ascii_case(b"gc"))
+        && labels.next().is_some_and(|label| label.eq_ignore_ascii_case(b"_msdcs"))
+        && owner.parent().and_then(NameRef::parent).is_some_and(is_host)
 }
 
 /// The first name in the data whose letters are not what the type demands.
@@ -32,12 +38,22 @@ pub(super) fn odd_name<'r>(owner: NameRef<'_>, rtype: Rtype, data: &'r [u8]) -> 
 }
 
 /// Letters, digits, and hyphens inside; the root, too.
+#[inline]
 fn is_host(name: NameRef<'_>) -> bool {
     name.labels().all(|label| {
-        let edge = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_alphanumeric);
-        edge(label.first()) && edge(label.last()) && label.iter().all(|&o| o.is_ascii_alphanumeric() || o == b'-')
+        label.iter().all(|&octet| HOST[usize::from(octet)]) && label[0] != b'-' && label[label.len() - 1] != b'-'
     })
 }
+
+const HOST: [bool; 256] = {
+    let mut host = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        host[octet as usize] = octet.is_ascii_alphanumeric() || octet == b'-';
+        octet += 1;
+    }
+    host
+};
 
 /// A first label without blanks and control characters, and a host.
 fn is_mailbox(name: NameRef<'_>) -> bool {

@@ -14,7 +14,8 @@ pub(super) struct Lexer<'a> {
     at: usize,
 }
 
-/// Where an entry lies, and how it starts.
+/// Where an entry lies, and what it is like.
+#[allow(clippy::struct_excessive_bools)] // Four independent facts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
     /// The first octet of the line it starts on.
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub blank: bool,
     /// Whether it has parentheses.
     pub grouped: bool,
+    /// Whether a token is quoted.
+    pub quoted: bool,
     /// Whether a newline ends it, not the end of the file.
     pub terminated: bool,
 }
@@ -85,56 +88,52 @@ impl<'a> Lexer<'a> {
         let text = self.text;
         let mut at = self.at;
         tokens.clear();
-        let mut line = at;
-        let mut open = None;
-        let (mut depth, mut grouped) = (0_u32, false);
-        let mut end = at;
+        let mut entry = Entry::on_line(at);
+        let (mut open, mut depth) = (None, 0_u32);
         loop {
             let Some(&octet) = text.get(at) else {
                 if let Some(open) = open {
                     return Err(self.unclosed(open));
                 }
-                if at - line > MAX_ENTRY && !tokens.is_empty() {
-                    return Err(self.too_long(line, at, open));
+                if at - entry.line > MAX_ENTRY && !tokens.is_empty() {
+                    return Err(self.too_long(entry.line, at, open));
                 }
                 self.at = at;
-                return Ok(entry_of(text, tokens, line..end, grouped, false));
+                return Ok(entry.of(text, tokens));
             };
             match KINDS[usize::from(octet)] {
                 Kind::Plain | Kind::Escape => {
                     let stop = token_end(text, at);
                     tokens.push(Token { text: &text[at..stop], quoted: false, at });
                     at = stop;
-                    end = at;
+                    entry.end = at;
                 }
                 Kind::Blank => at += 1,
                 Kind::Newline => {
                     at += 1;
+                    if at - entry.line > MAX_ENTRY && !(tokens.is_empty() && depth == 0) {
+                        return Err(self.too_long(entry.line, at, open));
+                    }
                     if depth > 0 {
-                        if at - line > MAX_ENTRY {
-                            return Err(self.too_long(line, at, open));
-                        }
                         continue;
                     }
                     if !tokens.is_empty() {
-                        if at - line > MAX_ENTRY {
-                            return Err(self.too_long(line, at, open));
-                        }
                         self.at = at;
-                        return Ok(entry_of(text, tokens, line..end, grouped, true));
+                        entry.terminated = true;
+                        return Ok(entry.of(text, tokens));
                     }
-                    line = at;
-                    grouped = false;
+                    entry = Entry::on_line(at);
                 }
                 Kind::Quote => {
                     let Some(stop) = quote_end(text, at + 1) else { return Err(self.unquoted(at)) };
                     tokens.push(Token { text: &text[at + 1..stop], quoted: true, at: at + 1 });
                     at = stop + 1;
-                    end = at;
+                    entry.end = at;
+                    entry.quoted = true;
                 }
                 Kind::Open => {
                     open = open.or(Some(at));
-                    grouped = true;
+                    entry.grouped = true;
                     depth += 1;
                     at += 1;
                 }
@@ -142,7 +141,7 @@ impl<'a> Lexer<'a> {
                     let Some(outer) = depth.checked_sub(1) else { return Err(self.unopened(at)) };
                     depth = outer;
                     at += 1;
-                    end = at;
+                    entry.end = at;
                     if depth == 0 {
                         open = None;
                     }
@@ -215,25 +214,26 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The entry of these tokens, unless there are none.
-#[inline]
-fn entry_of(
-    text: &[u8],
-    tokens: &[Token<'_>],
-    Range { start: line, end }: Range<usize>,
-    grouped: bool,
-    terminated: bool,
-) -> Option<Entry> {
-    let first = tokens.first()?;
-    let blank = matches!(text[line], b' ' | b'\t');
-    Some(Entry { line, start: first.at - usize::from(first.quoted), end, blank, grouped, terminated })
+impl Entry {
+    fn on_line(line: usize) -> Entry {
+        Entry { line, start: line, end: line, blank: false, grouped: false, quoted: false, terminated: false }
+    }
+
+    /// The entry with these tokens; none if there are none.
+    #[inline]
+    fn of(mut self, text: &[u8], tokens: &[Token<'_>]) -> Option<Entry> {
+        let first = tokens.first()?;
+        self.start = first.at - usize::from(first.quoted);
+        self.blank = matches!(text[self.line], b' ' | b'\t');
+        Some(self)
+    }
 }
 
 /// Where the unquoted token that starts at `at` ends.
 #[inline]
 fn token_end(text: &[u8], mut at: usize) -> usize {
     loop {
-        at += text[at..].iter().take_while(|&&octet| KINDS[usize::from(octet)] == Kind::Plain).count();
+        at = plain_end(text, at);
         match text.get(at..) {
             Some([b'\\', escaped, ..]) if !matches!(escaped, b'\n' | b'\r') => at += 2,
             // An escape needs something to escape; whoever reads the token says so.
@@ -241,6 +241,39 @@ fn token_end(text: &[u8], mut at: usize) -> usize {
             _ => return at,
         }
     }
+}
+
+/// Where the plain characters from `at` on end.
+#[inline]
+fn plain_end(text: &[u8], mut at: usize) -> usize {
+    // Eight octets at a time, as most tokens are shorter: all that is special lies below `*`, but for two.
+    while let Some(octets) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*octets);
+        let special = below(word, b'*') | equal(word, b';') | equal(word, b'\\');
+        at += special.trailing_zeros() as usize / 8;
+        if special != 0 {
+            if KINDS[usize::from(text[at])] != Kind::Plain {
+                return at;
+            }
+            at += 1;
+        }
+    }
+    at + text[at..].iter().take_while(|&&octet| KINDS[usize::from(octet)] == Kind::Plain).count()
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// The high bit of the first octet of `word` that is below `bound` (up to 0x80), and perhaps of later ones.
+#[inline]
+fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGHS
+}
+
+/// The high bit of the first octet of `word` that is `octet`, and perhaps of later ones.
+#[inline]
+fn equal(word: u64, octet: u8) -> u64 {
+    below(word ^ (ONES * u64::from(octet)), 1)
 }
 
 /// Where the closing quote of the string is whose text starts at `at`.

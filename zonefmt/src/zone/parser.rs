@@ -46,6 +46,7 @@ pub(super) struct File<'a> {
     pub source: &'a Source,
     id: FileId,
     pub origin: NameBuf,
+    origin_in_zone: bool,
     owner: Option<NameBuf>,
     /// The text that `owner` was read from, to know it again without reading it; empty if the origin has changed.
     owner_text: &'a [u8],
@@ -96,6 +97,7 @@ impl<S: Sink> Parser<'_, S> {
             source,
             id,
             origin: NameBuf::new(origin),
+            origin_in_zone: origin.is_at_or_below(self.options.origin),
             owner: owner.cloned(),
             owner_text: b"",
             owner_in_zone: owner.is_some_and(|owner| owner.as_ref().is_at_or_below(self.options.origin)),
@@ -144,7 +146,8 @@ impl<S: Sink> Parser<'_, S> {
         file.owner_text = b"";
         name.parse(owner.text, file.origin.as_ref()).map_err(|error| bad_name(owner, error))?;
         file.owner_text = owner.text;
-        file.owner_in_zone = name.as_ref().is_at_or_below(self.options.origin);
+        let relative = owner.text.last() != Some(&b'.');
+        file.owner_in_zone = relative && file.origin_in_zone || name.as_ref().is_at_or_below(self.options.origin);
         file.owner_is_old = false;
         self.run.clear();
         Ok(())
@@ -170,7 +173,7 @@ impl<S: Sink> Parser<'_, S> {
         let Some(owner) = &file.owner else { return Ok(()) };
         let head = self.head(file, entry, tokens, skip)?;
         let start = skip + head.len;
-        if rdata::info(head.rtype).is_some_and(rdata::TypeInfo::has_value_pairs) {
+        if entry.quoted && rdata::info(head.rtype).is_some_and(rdata::TypeInfo::has_value_pairs) {
             join_pairs(file.source.text(), tokens, start);
         }
         self.rdata.clear();
@@ -218,24 +221,31 @@ impl<S: Sink> Parser<'_, S> {
             if token.quoted {
                 return Err(Fault::at(token, "TTL, class and type are not quoted", "remove the quotes"));
             }
-            // A type that is also a class, ANY, counts as the class.
-            if class.is_none()
-                && let Some(found) = Class::from_text(token.text)
-            {
-                class = Some((found, token));
-            } else if ttl.is_none()
-                && let Some(seconds) = seconds(token.text)
-            {
+            if class.is_none() && token.text.eq_ignore_ascii_case(b"IN") {
+                class = Some((Class::IN, token));
+                continue;
+            }
+            // The lexer makes no empty token without quotes.
+            if token.text[0].is_ascii_digit() {
+                let seconds = rdata::seconds(token.text).filter(|_| ttl.is_none());
+                let seconds = seconds.ok_or_else(|| unknown_type(token, tokens, entry, true))?;
                 ttl = Some(self.limited(file.source, token, seconds));
-            } else if let Some(rtype) = Rtype::from_text(token.text) {
-                self.check_class(class)?;
-                if rtype.is_meta() {
-                    let message = format!("{rtype} exists in messages only, never in a zone");
-                    return Err(Fault::at(token, message, "remove the record"));
+                continue;
+            }
+            // ANY is a class as well, and counts as one.
+            match Rtype::from_text(token.text) {
+                Some(rtype) if rtype != Rtype::ANY || class.is_some() => {
+                    self.check_class(class)?;
+                    if rtype.is_meta() {
+                        let message = format!("{rtype} exists in messages only, never in a zone");
+                        return Err(Fault::at(token, message, "remove the record"));
+                    }
+                    return Ok(Head { ttl, rtype, len: next - skip });
                 }
-                return Ok(Head { ttl, rtype, len: next - skip });
-            } else {
-                return Err(unknown_type(token, tokens, entry, class.is_some() || ttl.is_some()));
+                _ => match Class::from_text(token.text) {
+                    Some(found) if class.is_none() => class = Some((found, token)),
+                    _ => return Err(unknown_type(token, tokens, entry, class.is_some() || ttl.is_some())),
+                },
             }
         }
     }
@@ -350,6 +360,7 @@ impl<S: Sink> Parser<'_, S> {
             let [origin] = exactly(arguments, entry, "$ORIGIN takes a name", "$ORIGIN example.com.")?;
             let mut new = NameBuf::new(NameRef::ROOT);
             new.parse(unquoted(origin)?.text, file.origin.as_ref()).map_err(|error| bad_name(origin, error))?;
+            file.origin_in_zone = new.as_ref().is_at_or_below(self.options.origin);
             file.origin = new;
             file.owner_text = b"";
             file.owner_is_old = true;
