@@ -169,6 +169,11 @@ impl Diagnostic {
         self
     }
 
+    /// Whether it is an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// Line and column of its start; `None` if its source is empty, as that of a file that could not be read.
     pub fn position(&self) -> Option<Position> {
         let Place { source, span } = &self.place;

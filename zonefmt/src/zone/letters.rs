@@ -23,6 +23,12 @@ fn is_odd_but_fine(owner: NameRef<'_>) -> bool {
         && owner.parent().and_then(NameRef::parent).is_some_and(is_host)
 }
 
+/// Whether the first label is a hash in base32hex (RFC 5155 3).
+pub(super) fn is_hash(owner: NameRef<'_>) -> bool {
+    let label = owner.labels().next().map(<[u8]>::to_ascii_uppercase);
+    label.is_some_and(|label| data_encoding::BASE32HEX_NOPAD.decode(&label).is_ok())
+}
+
 /// The first name in the data whose letters are not what the type demands.
 pub(super) fn odd_name<'r>(owner: NameRef<'_>, rtype: Rtype, data: &'r [u8]) -> Option<NameRef<'r>> {
     rdata::names(rtype, data).find_map(|name| {

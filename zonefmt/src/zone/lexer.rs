@@ -77,7 +77,7 @@ const KINDS: [Kind; 256] = {
 
 impl<'a> Lexer<'a> {
     pub fn new(text: &'a [u8]) -> Lexer<'a> {
-        // A byte order mark is no part of the first owner.
+        // A byte order mark is reported once, not as part of the first owner.
         let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         Lexer { text, at }
     }

@@ -3,7 +3,7 @@
 //! [`parse`] takes a text and hands each record to a [`Sink`], borrowed, so that a large zone goes straight into
 //! whatever is built from it. `lexer` cuts the text into entries, `parser` gives them owner, TTL, class and type,
 //! `generate` unfolds `$GENERATE`, [`crate::rdata`] reads the data, `include` fetches `$INCLUDE`d files. What is wrong
-//! is collected, many errors in one go, each with its place.
+//! is collected, many errors in one go, each with its place. [`check`] adds the rules of a whole zone.
 //!
 //! How BIND decides, where the RFCs leave it open:
 //! - The order before the type is class and TTL, each at most once, in either order.
@@ -14,15 +14,21 @@
 //! - `$INCLUDE` restores origin and owner afterwards, but keeps the TTLs.
 //! - Records outside the zone are ignored with a warning.
 
+mod check;
 mod generate;
 mod include;
 mod letters;
 mod lexer;
+mod origin;
 mod parser;
 mod report;
+mod write;
 
+pub use check::check;
 pub use include::{Directory, Includes, NoIncludes};
+pub use origin::origin;
 pub use report::{FileId, Location, Report};
+pub use write::write_record;
 
 use crate::{Class, NameRef, Rtype, diagnostics::Source};
 
@@ -41,6 +47,22 @@ pub struct Record<'a> {
     pub rdata: &'a [u8],
     /// Where its entry starts.
     pub at: Location,
+}
+
+impl Record<'_> {
+    /// For signatures the type they cover, which is part of what tells RRsets apart; 0 for other types.
+    #[inline]
+    pub fn covers(&self) -> u16 {
+        covers(self.rtype, self.rdata)
+    }
+}
+
+#[inline]
+fn covers(rtype: Rtype, rdata: &[u8]) -> u16 {
+    match (rtype, rdata.first_chunk()) {
+        (Rtype::RRSIG | Rtype::SIG, Some(covered)) => u16::from_be_bytes(*covered),
+        _ => 0,
+    }
 }
 
 /// What takes the records.
@@ -63,9 +85,9 @@ pub struct Refusal {
 /// What to do with names that are no host names where one is expected (RFC 952, RFC 1123 2.1), as `check-names` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckNames {
-    /// An error: the default for primary zones.
+    /// An error: named's default for primary zones.
     Fail,
-    /// A warning.
+    /// A warning: named-checkzone's default.
     Warn,
     /// Nothing.
     Ignore,
@@ -78,6 +100,8 @@ pub struct Options<'o> {
     pub origin: NameRef<'o>,
     /// The zone's class; records of another are errors.
     pub class: Class,
+    /// The TTL of records without one until the file says otherwise; normally none.
+    pub default_ttl: Option<u32>,
     /// What to do with odd host names.
     pub check_names: CheckNames,
     /// Where `$INCLUDE` finds its files.
@@ -89,7 +113,8 @@ pub struct Options<'o> {
 impl<'o> Options<'o> {
     /// As named-checkzone reads a zone of class IN, with no access to other files.
     pub fn new(origin: NameRef<'o>) -> Options<'o> {
-        Options { origin, class: Class::IN, check_names: CheckNames::Fail, includes: &NoIncludes, max_errors: 100 }
+        let (class, check_names) = (Class::IN, CheckNames::Warn);
+        Options { origin, class, default_ttl: None, check_names, includes: &NoIncludes, max_errors: 100 }
     }
 }
 

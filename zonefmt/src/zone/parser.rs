@@ -4,26 +4,19 @@ use std::{ops::Range, path::Path};
 
 use super::{
     CheckNames, FileId, Location, MAX_DEPTH, MAX_FILES, Options, Record, Refusal, Report, Sink, generate,
-    letters::{odd_name, owner_is_fine},
+    letters::{is_hash, odd_name, owner_is_fine},
     lexer::{Entry, Lexer},
 };
 use crate::{
     Class, NameBuf, NameRef, Rtype,
     diagnostics::{Diagnostic, Source},
-    rdata::{self, Fields, RdataError, Token},
+    rdata::{self, Fields, RdataError, Token, Usage},
 };
 
 pub(super) fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Report {
     let report = Report::new(source, options.max_errors.max(1));
-    let mut parser = Parser {
-        options,
-        sink,
-        report,
-        ttls: Ttls::default(),
-        run: Vec::new(),
-        rdata: Vec::new(),
-        nesting: Vec::new(),
-    };
+    let ttls = Ttls { default: options.default_ttl, ..Ttls::default() };
+    let mut parser = Parser { options, sink, report, ttls, run: Vec::new(), rdata: Vec::new(), nesting: Vec::new() };
     parser.file(source, FileId(0), options.origin, None);
     parser.report
 }
@@ -103,6 +96,11 @@ impl<S: Sink> Parser<'_, S> {
             owner_in_zone: owner.is_some_and(|owner| owner.as_ref().is_at_or_below(self.options.origin)),
             owner_is_old: owner.is_some(),
         };
+        if source.text().starts_with(b"\xef\xbb\xbf") {
+            let help = "save the file as UTF-8 without byte order mark";
+            let message = "the file begins with a byte order mark, which would be part of the first owner".into();
+            self.error(source, Fault { span: 0..3, message, help: Some(help.into()) });
+        }
         let mut lexer = Lexer::new(source.text());
         let mut tokens = Vec::new();
         while !self.report.is_full() {
@@ -180,6 +178,10 @@ impl<S: Sink> Parser<'_, S> {
         rdata::parse(head.rtype, &mut Fields::new(&tokens[start..]), file.origin.as_ref(), &mut self.rdata)
             .map_err(|error| Fault::rdata(error, &tokens[start..], entry))?;
         let owner = owner.as_ref();
+        if head.rtype == Rtype::NSEC3 && !is_hash(owner) {
+            let help = "its first label is a hash in base32hex, as NSEC3 signers write it (RFC 5155 3)";
+            return Err(Fault::entry(entry, format!("{owner} is no owner for NSEC3"), help));
+        }
         self.check_names(file.source, entry, owner, head.rtype)?;
         let ttl = self.ttl(file, entry, &head, &tokens[start..])?;
         if !file.owner_in_zone {
@@ -193,13 +195,6 @@ impl<S: Sink> Parser<'_, S> {
     /// Hands the record to the sink, whose data is in `self.rdata`.
     #[inline]
     pub fn emit(&mut self, file: &File<'_>, entry: &Entry, owner: NameRef<'_>, ttl: u32, rtype: Rtype) -> Result<()> {
-        if rtype == Rtype::SOA && owner != self.options.origin {
-            return Err(Fault::entry(
-                entry,
-                format!("a SOA at {owner}, which is not the top of the zone {}", self.options.origin),
-                "a zone has one SOA, at its own name: check the owner and $ORIGIN",
-            ));
-        }
         let at = Location { file: file.id, offset: entry.line };
         let record = Record { owner, ttl, class: self.options.class, rtype, rdata: &self.rdata, at };
         self.report.records += 1;
@@ -236,10 +231,7 @@ impl<S: Sink> Parser<'_, S> {
             match Rtype::from_text(token.text) {
                 Some(rtype) if rtype != Rtype::ANY || class.is_some() => {
                     self.check_class(class)?;
-                    if rtype.is_meta() {
-                        let message = format!("{rtype} exists in messages only, never in a zone");
-                        return Err(Fault::at(token, message, "remove the record"));
-                    }
+                    refuse_meta(rtype, token)?;
                     return Ok(Head { ttl, rtype, len: next - skip });
                 }
                 _ => match Class::from_text(token.text) {
@@ -273,11 +265,7 @@ impl<S: Sink> Parser<'_, S> {
             (None, Some(default)) => default,
             (None, None) => self.inherited_ttl(file, entry, head.rtype, data)?,
         };
-        // Signatures form an RRset with those over the same type.
-        let covers = match (head.rtype, self.rdata.first_chunk()) {
-            (Rtype::RRSIG | Rtype::SIG, Some(covered)) => u16::from_be_bytes(*covered),
-            _ => 0,
-        };
+        let covers = super::covers(head.rtype, &self.rdata);
         match self.run.iter().find(|&&(rtype, also, _)| (rtype, also) == (head.rtype, covers)) {
             None if self.run.len() < MAX_RUN => self.run.push((head.rtype, covers, ttl)),
             Some(&(rtype, _, first)) if first != ttl => {
@@ -512,6 +500,20 @@ fn exactly<'a, const N: usize>(
         }
     }
 }
+
+/// Refuses types that zones do not have.
+#[inline]
+fn refuse_meta(rtype: Rtype, token: Token<'_>) -> Result<()> {
+    let message = match rdata::info(rtype).map(|info| info.usage) {
+        Some(Usage::Obsolete) => format!("{rtype} is obsolete (RFC 1035 3.3.4, 3.3.5)"),
+        _ if rtype.is_meta() => format!("{rtype} exists in messages only, never in a zone"),
+        _ => return Ok(()),
+    };
+    Err(Fault::at(token, message, if rtype == MD || rtype == MF { "write MX" } else { "remove the record" }))
+}
+
+const MD: Rtype = Rtype(3);
+const MF: Rtype = Rtype(4);
 
 fn unquoted(token: Token<'_>) -> Result<Token<'_>> {
     if token.quoted { Err(Fault::at(token, "this must not be in quotes", "remove the quotes")) } else { Ok(token) }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 
 /// One of the files of a zone: the zone file is the first, others are numbered as they are included.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct FileId(pub(super) u32);
 
 /// Where an entry starts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct Location {
     /// The file.
     pub file: FileId,
@@ -26,8 +26,6 @@ pub struct Report {
     pub records: u64,
     /// Errors, those beyond the bound on diagnostics included.
     pub errors: usize,
-    /// Warnings that were not kept, because of the bound on diagnostics.
-    pub warnings_dropped: usize,
     files: Vec<Source>,
     max: usize,
     warnings: usize,
@@ -36,12 +34,17 @@ pub struct Report {
 impl Report {
     pub(super) fn new(source: &Source, max: usize) -> Report {
         let files = vec![source.clone()];
-        Report { diagnostics: Vec::new(), records: 0, errors: 0, warnings_dropped: 0, files, max, warnings: 0 }
+        Report { diagnostics: Vec::new(), records: 0, errors: 0, files, max, warnings: 0 }
     }
 
     /// Whether there were errors: the zone is not to be used.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// Warnings, those beyond the bound on diagnostics included.
+    pub fn warnings(&self) -> usize {
+        self.warnings
     }
 
     /// The entry at a location, from its owner to its last token.
@@ -67,13 +70,22 @@ impl Report {
 
     /// Takes note of a finding, within the bound.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let kept = if diagnostic.severity == Severity::Error { &mut self.errors } else { &mut self.warnings };
-        *kept += 1;
-        if *kept <= self.max {
+        let count = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+            Severity::Note => return self.diagnostics.push(diagnostic),
+        };
+        *count += 1;
+        if *count <= self.max {
             self.diagnostics.push(diagnostic);
-        } else if diagnostic.severity != Severity::Error {
-            self.warnings_dropped += 1;
         }
+    }
+
+    /// Puts the findings in the order of the files and places they are about.
+    pub(super) fn sort(&mut self) {
+        let files = &self.files;
+        let file_of = |place: &Place| files.iter().position(|file| file.name() == place.source.name());
+        self.diagnostics.sort_by_cached_key(|diagnostic| (file_of(&diagnostic.place), diagnostic.place.span.start));
     }
 
     pub(super) fn files(&self) -> usize {

@@ -1,0 +1,107 @@
+//! `zonefmt check`: what is wrong with zone files.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use zonefmt::{
+    Class, Name, Serial,
+    diagnostics::{Diagnostic, Source},
+    zone::{self, CheckNames, Directory, Options, Record, Refusal, Report},
+};
+
+use super::{Output, print, say};
+
+/// Checks zone files: syntax, and the rules of a whole zone as named-checkzone has them.
+///
+/// `zonefmt check FILE…`, with each zone's name from --origin, from the file ($ORIGIN and SOA), or from the file's name;
+/// or, as with named-checkzone, `zonefmt check ORIGIN FILE`. Relative paths in $INCLUDE start at the working directory.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Arguments {
+    /// The zone files; `-` is standard input.
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// The zone's name.
+    #[arg(long, short)]
+    origin: Option<Name>,
+    /// The zone's class.
+    #[arg(long, short, default_value = "IN")]
+    class: Class,
+    /// What to do with names that are no host names where one belongs; named fails on them in primary zones.
+    #[arg(long, short = 'k', default_value = "warn")]
+    check_names: Names,
+    /// Show errors only.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Names {
+    Fail,
+    Warn,
+    Ignore,
+}
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
+    if let (None, [origin, file]) = (&arguments.origin, &arguments.files[..])
+        && !Path::new(origin).exists()
+        && let Ok(name) = Name::from_ascii(origin)
+    {
+        return check(file, Some(&name), arguments, output);
+    }
+    let sound = |file: &&String| check(file, arguments.origin.as_ref(), arguments, output);
+    // Every file is checked, whatever the others are like.
+    arguments.files.iter().filter(sound).count() == arguments.files.len()
+}
+
+fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Output) -> bool {
+    let Some(source) = output.read(file) else { return false };
+    let Some((origin, hint)) = origin.map(|name| (name.clone(), "")).or_else(|| guess(&source)) else {
+        let message = "the zone's name is not known";
+        let help = "give it with --origin, or begin the file with $ORIGIN and an absolute name";
+        output.show([&Diagnostic::error(&source, 0..0, message).help(help)]);
+        return false;
+    };
+    let includes = Directory(PathBuf::new());
+    let options = Options {
+        class: arguments.class,
+        check_names: match arguments.check_names {
+            Names::Fail => CheckNames::Fail,
+            Names::Warn => CheckNames::Warn,
+            Names::Ignore => CheckNames::Ignore,
+        },
+        includes: &includes,
+        ..Options::new(origin.as_ref())
+    };
+    let mut ignore = |_: Record<'_>| -> Result<(), Refusal> { Ok(()) };
+    let (report, serial) = zone::check(&source, &options, &mut ignore);
+    let shown = |diagnostic: &&Diagnostic| !arguments.quiet || diagnostic.is_error();
+    output.show(report.diagnostics.iter().filter(shown));
+    summarise(&origin, hint, &report, serial, arguments.quiet);
+    !report.has_errors()
+}
+
+fn summarise(origin: &Name, hint: &str, report: &Report, serial: Option<Serial>, quiet: bool) {
+    let warnings = report.warnings();
+    if report.has_errors() {
+        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let (errors, warnings) = (count(report.errors, "error"), count(warnings, "warning"));
+        say(&format!("zone {origin}{hint}: {errors}, {warnings}"));
+    } else if !quiet {
+        let serial = serial.map_or(0, |Serial(serial)| serial);
+        let records = report.records;
+        print(format!("zone {origin}{hint}: {records} records, serial {serial}, OK\n").as_bytes());
+    }
+}
+
+/// The zone's name from the file, and how it was found.
+fn guess(source: &Source) -> Option<(Name, &'static str)> {
+    zone::origin(source).map(|name| (name, " (its name is from the file's text)")).or_else(|| {
+        let stem = Path::new(source.name()).file_name()?.to_str()?;
+        let stem = ["db.", "named.", "zone."].iter().find_map(|prefix| stem.strip_prefix(prefix)).unwrap_or(stem);
+        let endings = [".zone", ".db", ".txt", ".hosts", ".signed"];
+        let stem = endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(stem);
+        let name = Name::from_ascii(stem).ok().filter(|_| stem.contains('.'))?;
+        Some((name, " (its name is from the file's name)"))
+    })
+}

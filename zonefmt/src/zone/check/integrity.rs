@@ -1,0 +1,259 @@
+//! The rules that need the complete zone.
+
+use super::{CDNSKEY, CDS, FINAL_DOT, Facts, Findings, Kept, SPF, Zone, names};
+use crate::{
+    NameRef, Rtype,
+    diagnostics::Severity,
+    rdata,
+    zone::{Location, Options},
+};
+
+pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
+    let mut findings = Findings::new(options);
+    apex(zone, &mut findings);
+    targets(zone, &mut findings);
+    spf(zone, &mut findings);
+    occlusion(zone, &mut findings);
+    nsec3(zone, &mut findings);
+    cds(zone, &mut findings);
+    findings
+}
+
+/// SOA and NS.
+fn apex(zone: &Zone, findings: &mut Findings) {
+    let name = zone.name(zone.apex);
+    if zone.soa.is_none() {
+        let message = format!("the zone {name} has no SOA record");
+        findings.error(None, message, "add one: @ SOA ns.example. hostmaster.example. 1 3600 900 1209600 300");
+    }
+    if zone.at_apex(Rtype::NS).next().is_none() {
+        let message = format!("the zone {name} has no NS record at its top");
+        findings.error(None, message, "add one for each name server: @ NS ns.example.");
+    }
+}
+
+/// Where a name leads to.
+#[derive(PartialEq)]
+enum Found {
+    Addresses,
+    NoAddresses,
+    /// No owner of that name, but perhaps a wildcard.
+    Missing,
+    Cname,
+    /// Below the DNAME of an owner.
+    Dname,
+    /// At or below a delegation, given by its label count; with glue or without.
+    Delegated {
+        cut: usize,
+        glue: bool,
+    },
+    OutOfZone,
+}
+
+/// The host names in NS, MX and SRV.
+fn targets(zone: &mut Zone, findings: &mut Findings) {
+    let mut missing = Vec::new();
+    for (index, kept) in zone.kept.iter().enumerate() {
+        let Some(target) = target(zone, kept) else { continue };
+        letters(zone, kept, target, findings);
+        match zone.find(target) {
+            Found::Missing => missing.push(index),
+            found => judge(zone, kept, target, &found, findings),
+        }
+    }
+    if zone.has_wildcards && !missing.is_empty() {
+        let apex = zone.name(zone.apex).to_owned();
+        zone.names.add_ancestors(apex.as_ref());
+    }
+    for index in missing {
+        let kept = &zone.kept[index];
+        let Some(target) = target(zone, kept) else { continue };
+        let found = if zone.has_wildcards { zone.find_wildcard(target) } else { Found::NoAddresses };
+        judge(zone, kept, target, &found, findings);
+    }
+}
+
+/// The name in the data of NS, MX or SRV; none if it is the root, which means "no such service".
+fn target<'z>(zone: &'z Zone, kept: &Kept) -> Option<NameRef<'z>> {
+    let data = zone.data(kept);
+    let checked = matches!(kept.rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
+    let name = rdata::names(kept.rtype, data).next().filter(|_| checked)?;
+    NameRef::from_wire(data.get(name.range)?).ok().filter(|name| !name.is_root())
+}
+
+fn letters(zone: &Zone, kept: &Kept, target: NameRef<'_>, findings: &mut Findings) {
+    let apex = zone.name(zone.apex);
+    if names::is_address(target, apex) && kept.rtype != Rtype::SRV {
+        let message = format!("{} {target} looks like an address", kept.rtype);
+        findings.warn(kept.at, message, "write the host's name, and its address in an A or AAAA record");
+    } else if names::holds_twice(target, apex) {
+        findings.warn(kept.at, format!("{target} has the zone's name in it twice"), FINAL_DOT);
+    }
+}
+
+fn judge(zone: &Zone, kept: &Kept, target: NameRef<'_>, found: &Found, findings: &mut Findings) {
+    let at_apex = kept.owner == zone.apex && kept.rtype == Rtype::NS;
+    let severity = if at_apex { Severity::Error } else { Severity::Warning };
+    let (problem, help) = match *found {
+        Found::Addresses | Found::OutOfZone => return,
+        Found::NoAddresses | Found::Missing => ("has no A or AAAA record", "add one, or correct the name"),
+        Found::Cname => ("is a CNAME", "name the CNAME's target instead (RFC 2181 10.3)"),
+        Found::Dname => ("lies below a DNAME", "name the host that the DNAME leads to (RFC 2181 10.3)"),
+        // Only a delegation needs glue; what else lies below one is looked up there.
+        Found::Delegated { glue, cut } => {
+            if glue || kept.rtype != Rtype::NS || at_apex {
+                return;
+            }
+            if target.suffix(cut) == zone.name(kept.owner) {
+                ("has no glue, an A or AAAA record", "without it nobody can reach the delegated zone (RFC 9471)")
+            } else {
+                ("has no sibling glue, an A or AAAA record", "it lies in another delegated zone: add its addresses")
+            }
+        }
+    };
+    let message = format!("{} {target} of {} {problem}", kept.rtype, zone.name(kept.owner));
+    findings.add(severity, Some(kept.at), message, help);
+}
+
+/// The SPF type needs its twin in TXT, which is what is looked up.
+fn spf(zone: &Zone, findings: &mut Findings) {
+    for node in zone.names.nodes().filter(|node| node.facts.has(Facts::SPF) && !node.facts.has(Facts::SPF_IN_TXT)) {
+        let message = format!("{} has a record of type {SPF} but none of type TXT with it", zone.names.name_of(node));
+        findings.warn(node.at, message, "write it as TXT: the type SPF is obsolete (RFC 7208 3.1)");
+    }
+}
+
+/// Data that nobody ever sees, below a delegation or a DNAME.
+fn occlusion(zone: &Zone, findings: &mut Findings) {
+    let apex = zone.name(zone.apex);
+    let cuts = |kept: &Kept| kept.rtype == Rtype::DNAME || kept.rtype == Rtype::NS && kept.owner != zone.apex;
+    if !zone.kept.iter().any(cuts) {
+        return;
+    }
+    // Neighbours in a file mostly have one parent.
+    let mut last: Option<(NameRef<'_>, bool)> = None;
+    for node in zone.names.nodes().filter(|node| node.facts.has(Facts::OTHER | Facts::CNAME)) {
+        let name = zone.names.name_of(node);
+        let Some(parent) = name.parent().filter(|parent| parent.len() >= apex.len()) else { continue };
+        let occluded = match last {
+            Some((known, occluded)) if known.as_wire() == parent.as_wire() => occluded,
+            _ => zone.is_occluding(parent),
+        };
+        last = Some((parent, occluded));
+        if occluded {
+            let message = format!("{name} lies below a delegation or a DNAME and is never answered");
+            findings.warn(node.at, message, "remove it, or put it into the delegated zone; only glue belongs here");
+        }
+    }
+}
+
+/// NSEC3PARAM with a hash algorithm that is not known (RFC 5155 4.1.1).
+fn nsec3(zone: &Zone, findings: &mut Findings) {
+    let mut unknown: Vec<(Location, u8)> = Vec::new();
+    for kept in zone.at_apex(Rtype::NSEC3PARAM) {
+        match zone.data(kept) {
+            [1, ..] => return,
+            [algorithm, ..] => unknown.push((kept.at, *algorithm)),
+            [] => {}
+        }
+    }
+    if let [(at, algorithm), ..] = unknown[..] {
+        findings.error(at, format!("NSEC3PARAM with the unknown hash algorithm {algorithm}"), "write 1, SHA-1");
+    }
+}
+
+/// CDS and CDNSKEY ask the parent for keys that the zone has, or for none (RFC 7344 4.1, RFC 8078 4).
+fn cds(zone: &Zone, findings: &mut Findings) {
+    let keys = || zone.at_apex(Rtype::DNSKEY).map(|key| zone.data(key));
+    let deletes = |data: &[u8]| matches!(data, [0, 0, 0 | 3, 0, 0]);
+    for kept in zone.at_apex(CDS).chain(zone.at_apex(CDNSKEY)) {
+        let data = zone.data(kept);
+        let fits = match (kept.rtype, data) {
+            (CDNSKEY, _) => keys().any(|key| key == data),
+            (_, [a, b, algorithm, ..]) => keys().any(|key| {
+                let [_, _, _, used, ..] = *key else { return false };
+                used == *algorithm && names::key_tag(key) == u16::from_be_bytes([*a, *b])
+            }),
+            _ => false,
+        };
+        if !fits && !deletes(data) {
+            let message = format!("this {} fits no DNSKEY of the zone", kept.rtype);
+            findings.error(kept.at, message, "add the key, or remove the record: the parent would break the zone");
+        }
+    }
+}
+
+impl Zone {
+    /// The records of a type at the apex.
+    fn at_apex(&self, rtype: Rtype) -> impl Iterator<Item = &Kept> {
+        self.kept.iter().filter(move |kept| kept.owner == self.apex && kept.rtype == rtype)
+    }
+
+    /// Where a name leads to, wildcards left aside.
+    fn find(&self, name: NameRef<'_>) -> Found {
+        let apex = self.name(self.apex);
+        if !name.is_at_or_below(apex) {
+            return Found::OutOfZone;
+        }
+        let (top, count) = (apex.label_count(), name.label_count());
+        let facts = |name| self.names.find(name).map(|node| node.facts);
+        for labels in top..count {
+            let Some(facts) = facts(name.suffix(labels)) else { continue };
+            if facts.has(Facts::NS) && labels > top {
+                let glue = self.names.find(name).is_some_and(|node| node.facts.has(Facts::ADDRESS));
+                return Found::Delegated { cut: labels, glue };
+            }
+            if facts.has(Facts::DNAME) {
+                return Found::Dname;
+            }
+        }
+        match facts(name) {
+            Some(facts) if facts.has(Facts::NS) && count > top => {
+                Found::Delegated { cut: count, glue: facts.has(Facts::ADDRESS) }
+            }
+            Some(facts) => found(facts),
+            None => Found::Missing,
+        }
+    }
+
+    /// What a wildcard gives for a name that does not exist (RFC 4592); every empty non-terminal is among the names.
+    fn find_wildcard(&self, name: NameRef<'_>) -> Found {
+        if self.names.find(name).is_some() {
+            return Found::NoAddresses;
+        }
+        let mut encloser = name.parent();
+        while let Some(name) = encloser {
+            if self.names.find(name).is_some() {
+                let wildcard = name.prepend(b"\x01*").ok();
+                let node = wildcard.and_then(|wildcard| self.names.find(wildcard.as_ref()));
+                return node.map_or(Found::NoAddresses, |node| found(node.facts));
+            }
+            encloser = name.parent();
+        }
+        Found::NoAddresses
+    }
+
+    /// Whether names below this one are hidden by a delegation or a DNAME.
+    fn is_occluding(&self, name: NameRef<'_>) -> bool {
+        let apex = self.name(self.apex);
+        let mut at = Some(name);
+        while let Some(name) = at.filter(|name| name.len() >= apex.len()) {
+            let hides = if name.len() == apex.len() { Facts::DNAME } else { Facts::NS | Facts::DNAME };
+            if self.names.find(name).is_some_and(|node| node.facts.has(hides)) {
+                return true;
+            }
+            at = name.parent();
+        }
+        false
+    }
+}
+
+fn found(facts: Facts) -> Found {
+    if facts.has(Facts::ADDRESS) {
+        Found::Addresses
+    } else if facts.has(Facts::CNAME) {
+        Found::Cname
+    } else {
+        Found::NoAddresses
+    }
+}

@@ -1,0 +1,324 @@
+//! The rules of a whole zone: what named-checkzone refuses, and what it warns of.
+//!
+//! Errors, as in named-checkzone and in named when it loads a primary zone:
+//! - while records come in: SOA below the apex; a CNAME and other data (only NSEC, RRSIG, SIG and KEY may stand beside it, RFC 2181 10.1,
+//!   RFC 4035 2.5); two different CNAMEs, DNAMEs or SOAs of one owner; NS with a wildcard owner; DS at the apex; an
+//!   RRset too large for a message;
+//! - of the complete zone: no SOA; no NS at the apex; a name server of the apex that the zone should have addresses of
+//!   and has not, or that is a CNAME or lies below a DNAME; NSEC3PARAM with unknown hash algorithms only; CDS or CDNSKEY
+//!   that fit no DNSKEY.
+//!
+//! Warnings: the same for the name servers of delegations, for MX and SRV; missing glue, of siblings too; `*` inside a
+//! name; addresses written where a name belongs; SPF records without their TXT twin. Names outside the zone are never
+//! looked up. Beyond named-checkzone: names that hold the zone's name twice, data below a delegation or a DNAME,
+//! repeated records.
+//!
+//! named differs from named-checkzone in two points: `check-names` is [`super::CheckNames::Fail`] for primary zones, and
+//! an RRset may have 100 records, an owner 100 types (`max-records-per-type`, `max-types-per-name`); these bounds are
+//! the server's.
+//!
+//! Everything is one table of owners over one block of octets: about 60 octets an owner, nothing a record.
+
+mod integrity;
+mod names;
+mod sizes;
+
+use std::ops::Range;
+
+use self::names::{Facts, Id, Names};
+use super::{FileId, Location, Options, Record, Refusal, Report, Sink, parser};
+use crate::{
+    NameRef, Rtype, Serial,
+    diagnostics::{Diagnostic, Severity, Source},
+};
+
+/// Reads `source` as [`super::parse`] does, checks the rules of a whole zone, and hands what passes to `sink`.
+///
+/// Findings are in the order of the files and lines they are about; the serial is the SOA's.
+pub fn check(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> (Report, Option<Serial>) {
+    let mut checker = Checker::new(options, sink);
+    let mut report = parser::parse(source, options, &mut checker);
+    let Checker { mut zone, findings, .. } = checker;
+    findings.push_to(&mut report);
+    if zone.large {
+        sizes::check(source, options, &zone).push_to(&mut report);
+    }
+    let serial = zone.serial();
+    // What is missing because its line is in error is no further error.
+    if !report.has_errors() {
+        integrity::check(&mut zone, options).push_to(&mut report);
+    }
+    report.sort();
+    (report, serial)
+}
+
+/// The largest sum of an RRset's data, two octets for the length of each record included, that BIND takes.
+const MAX_RRSET: u32 = 65_512;
+
+/// How many records of one owner are remembered to find repeated ones.
+const MAX_RUN: usize = 16;
+
+/// A sink that checks each record before it passes it on.
+struct Checker<'s, S> {
+    zone: Zone,
+    sink: &'s mut S,
+    /// The owner of the last record, and its name as written.
+    current: Option<Id>,
+    current_name: Vec<u8>,
+    /// Types and hashes of the data of the last records of that owner.
+    run: Vec<(Rtype, u64)>,
+    findings: Findings,
+}
+
+/// What the checks remember of a zone.
+struct Zone {
+    names: Names,
+    apex: Id,
+    soa: Option<u32>,
+    /// The records that later checks look into.
+    kept: Vec<Kept>,
+    /// The data of `kept`.
+    data: Vec<u8>,
+    has_wildcards: bool,
+    /// Whether some owner has more data than one RRset may.
+    large: bool,
+}
+
+struct Kept {
+    owner: Id,
+    rtype: Rtype,
+    data: Range<usize>,
+    at: Location,
+}
+
+/// What checks found, until there is a report to put it in.
+struct Findings {
+    found: Vec<Finding>,
+    max: usize,
+}
+
+struct Finding {
+    severity: Severity,
+    /// `None` for the zone as a whole.
+    at: Option<Location>,
+    message: String,
+    help: String,
+}
+
+impl<'s, S: Sink> Checker<'s, S> {
+    fn new(options: &Options<'_>, sink: &'s mut S) -> Checker<'s, S> {
+        let mut names = Names::new();
+        let (apex, _) = names.add(options.origin, Location::default());
+        let (kept, data) = (Vec::new(), Vec::new());
+        let zone = Zone { names, apex, soa: None, kept, data, has_wildcards: false, large: false };
+        let findings = Findings::new(options);
+        Checker { zone, sink, current: None, current_name: Vec::new(), run: Vec::new(), findings }
+    }
+
+    /// The owner of a record that differs from the last one's.
+    fn owner(&mut self, record: &Record<'_>) -> Id {
+        let (id, new) = self.zone.names.add(record.owner, record.at);
+        self.current = Some(id);
+        self.current_name.clear();
+        self.current_name.extend_from_slice(record.owner.as_wire());
+        self.run.clear();
+        if new {
+            self.zone.has_wildcards |= record.owner.is_wildcard();
+            self.look_at_owner(record);
+        }
+        id
+    }
+
+    fn look_at_owner(&mut self, record: &Record<'_>) {
+        let name = record.owner;
+        if names::has_inner_wildcard(name) {
+            let message = format!("{name} has a `*` that is not its first label");
+            self.findings.warn(record.at, message, "only a first label of `*` stands for other names (RFC 4592 2.1.1)");
+        }
+        if names::holds_twice(name, self.zone.name(self.zone.apex)) {
+            let message = format!("{name} has the zone's name in it twice");
+            self.findings.warn(record.at, message, FINAL_DOT);
+        }
+    }
+
+    fn look_for_repetition(&mut self, record: &Record<'_>) {
+        let seen = (record.rtype, self.zone.names.hash(record.rdata));
+        if self.run.contains(&seen) {
+            let message = format!("the same {} record of {} again", record.rtype, record.owner);
+            self.findings.warn(record.at, message, "remove it: an RRset has each record once (RFC 2181 5)");
+        } else if self.run.len() < MAX_RUN {
+            self.run.push(seen);
+        }
+    }
+}
+
+const FINAL_DOT: &str = "is the final dot missing? Without it the origin is appended";
+
+impl<S: Sink> Sink for Checker<'_, S> {
+    #[inline]
+    fn record(&mut self, record: Record<'_>) -> Result<(), Refusal> {
+        let owner = match self.current {
+            Some(id) if self.current_name == record.owner.as_wire() => id,
+            _ => self.owner(&record),
+        };
+        self.look_for_repetition(&record);
+        self.zone.take(owner, &record)?;
+        self.sink.record(record)
+    }
+}
+
+impl Zone {
+    fn name(&self, id: Id) -> NameRef<'_> {
+        self.names.name(id)
+    }
+
+    fn data(&self, kept: &Kept) -> &[u8] {
+        &self.data[kept.data.clone()]
+    }
+
+    fn serial(&self) -> Option<Serial> {
+        let soa = self.data(self.kept.get(self.soa? as usize)?);
+        // Five numbers of four octets follow the names (RFC 1035 3.3.13).
+        let [.., a, b, c, d, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *soa else { return None };
+        Some(Serial(u32::from_be_bytes([a, b, c, d])))
+    }
+
+    /// Takes note of a record, or refuses it.
+    #[inline]
+    fn take(&mut self, owner: Id, record: &Record<'_>) -> Result<(), Refusal> {
+        let node = self.names.node(owner);
+        let facts = node.facts | facts_of(record);
+        if facts.has(Facts::CNAME) && facts.has(Facts::OTHER | Facts::ADDRESS) {
+            return Err(cname_and_other(record));
+        }
+        node.facts = facts;
+        node.size = node.size.saturating_add(record.rdata.len() as u32 + 2);
+        self.large |= node.size > MAX_RRSET;
+        match record.rtype {
+            Rtype::SOA if owner != self.apex => Err(self.soa_below_apex(record)),
+            Rtype::NS if record.owner.is_wildcard() => Err(wildcard_ns(record)),
+            Rtype::DS if owner == self.apex => Err(ds_at_apex(record)),
+            Rtype::NSEC3PARAM | CDS | CDNSKEY | Rtype::DNSKEY if owner != self.apex => Ok(()),
+            rtype if is_kept(rtype) => self.keep(owner, record),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn soa_below_apex(&self, record: &Record<'_>) -> Refusal {
+        Refusal {
+            message: format!("SOA at {}, which is not the top of the zone {}", record.owner, self.name(self.apex)),
+            help: Some("a zone has one SOA, at its own name: check the owner and $ORIGIN".into()),
+        }
+    }
+
+    /// Remembers a record whose data later checks need.
+    fn keep(&mut self, owner: Id, record: &Record<'_>) -> Result<(), Refusal> {
+        let rtype = record.rtype;
+        if matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::SOA) {
+            // A CNAME and a DNAME never stand side by side.
+            let single = if rtype == Rtype::SOA { &mut self.soa } else { &mut self.names.node(owner).single };
+            if let Some(first) = single.and_then(|first| self.kept.get(first as usize)) {
+                let same = self.data[first.data.clone()].eq_ignore_ascii_case(record.rdata);
+                return if same { Ok(()) } else { Err(two_of_one(record)) };
+            }
+            *single = Some(self.kept.len() as u32);
+        }
+        let start = self.data.len();
+        self.data.extend_from_slice(record.rdata);
+        self.kept.push(Kept { owner, rtype, data: start..self.data.len(), at: record.at });
+        Ok(())
+    }
+}
+
+const SPF: Rtype = Rtype(99);
+const CDS: Rtype = Rtype(59);
+const CDNSKEY: Rtype = Rtype(60);
+
+fn is_kept(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::SOA | Rtype::MX | Rtype::SRV)
+        || matches!(rtype, Rtype::NSEC3PARAM | CDS | CDNSKEY | Rtype::DNSKEY)
+}
+
+#[inline]
+fn facts_of(record: &Record<'_>) -> Facts {
+    match record.rtype {
+        Rtype::A | Rtype::AAAA => Facts::ADDRESS,
+        Rtype::CNAME => Facts::CNAME,
+        Rtype::NS => Facts::NS | Facts::OTHER,
+        Rtype::DNAME => Facts::DNAME | Facts::OTHER,
+        SPF => Facts::SPF | Facts::OTHER,
+        Rtype::TXT if record.rdata.get(1..).is_some_and(|text| text.starts_with(b"v=spf1")) => {
+            Facts::SPF_IN_TXT | Facts::OTHER
+        }
+        Rtype::NSEC | Rtype::RRSIG | Rtype::SIG | Rtype::KEY => Facts::default(),
+        _ => Facts::OTHER,
+    }
+}
+
+#[cold]
+fn cname_and_other(record: &Record<'_>) -> Refusal {
+    Refusal {
+        message: format!("CNAME and other data at {}", record.owner),
+        help: Some("a CNAME stands alone: move it, or put the data at its target (RFC 1034 3.6.2)".into()),
+    }
+}
+
+#[cold]
+fn two_of_one(record: &Record<'_>) -> Refusal {
+    Refusal {
+        message: format!("a second {} record at {}", record.rtype, record.owner),
+        help: Some(format!("an owner has one {}: remove the others", record.rtype)),
+    }
+}
+
+#[cold]
+fn wildcard_ns(record: &Record<'_>) -> Refusal {
+    Refusal {
+        message: format!("NS with the wildcard owner {}", record.owner),
+        help: Some("name each delegated zone: a wildcard cannot delegate (RFC 4592 4.2)".into()),
+    }
+}
+
+#[cold]
+fn ds_at_apex(record: &Record<'_>) -> Refusal {
+    Refusal {
+        message: format!("DS at the top of the zone {}", record.owner),
+        help: Some("it belongs into the parent zone (RFC 4034 5)".into()),
+    }
+}
+
+impl Findings {
+    fn new(options: &Options<'_>) -> Findings {
+        Findings { found: Vec::new(), max: options.max_errors.max(1) }
+    }
+
+    fn add(&mut self, severity: Severity, at: Option<Location>, message: String, help: &str) {
+        let alike = self.found.iter().filter(|finding| finding.severity == severity);
+        // Counting stops at the bound, so that it stays cheap.
+        if alike.take(self.max).count() < self.max {
+            self.found.push(Finding { severity, at, message, help: help.into() });
+        }
+    }
+
+    fn error(&mut self, at: impl Into<Option<Location>>, message: String, help: &str) {
+        self.add(Severity::Error, at.into(), message, help);
+    }
+
+    fn warn(&mut self, at: Location, message: String, help: &str) {
+        self.add(Severity::Warning, Some(at), message, help);
+    }
+
+    fn push_to(self, report: &mut Report) {
+        for Finding { severity, at, message, help } in self.found {
+            let place = match at {
+                Some(at) => report.entry(at),
+                None => report.file(FileId::default()).place(0..0),
+            };
+            report.push(Diagnostic::new(severity, &place.source, place.span, message).help(help));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

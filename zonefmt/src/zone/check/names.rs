@@ -1,0 +1,177 @@
+//! The owners of a zone: one hash table over one block of octets.
+
+use std::{hash::BuildHasher, ops::BitOr};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::{Labels, NameRef, zone::Location};
+
+/// An owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Id(u32);
+
+/// What is known of one.
+pub(super) struct Node {
+    hash: u64,
+    start: usize,
+    len: u8,
+    pub facts: Facts,
+    /// Octets of all its data, two for the length of each record included.
+    pub size: u32,
+    /// Its CNAME or DNAME among the records that are kept.
+    pub single: Option<u32>,
+    /// Its first record.
+    pub at: Location,
+}
+
+/// Which kinds of data an owner has.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Facts(u8);
+
+/// All owners; names are in lower case.
+pub(super) struct Names {
+    octets: Vec<u8>,
+    nodes: Vec<Node>,
+    table: HashTable<Id>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Names {
+    pub fn new() -> Names {
+        Names { octets: Vec::new(), nodes: Vec::new(), table: HashTable::new(), hasher: DefaultHashBuilder::default() }
+    }
+
+    /// The owner of that name, and whether it is new.
+    pub fn add(&mut self, name: NameRef<'_>, at: Location) -> (Id, bool) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(name.as_wire());
+        self.octets[start..].make_ascii_lowercase();
+        let hash = self.hasher.hash_one(&self.octets[start..]);
+        let found = self.table.find(hash, |&id| octets(&self.octets, &self.nodes, id) == &self.octets[start..]);
+        if let Some(&id) = found {
+            self.octets.truncate(start);
+            return (id, false);
+        }
+        let id = Id(self.nodes.len() as u32);
+        let len = name.len() as u8;
+        self.nodes.push(Node { hash, start, len, facts: Facts::default(), size: 0, single: None, at });
+        self.table.insert_unique(hash, id, |&id| self.nodes[id.0 as usize].hash);
+        (id, true)
+    }
+
+    pub fn find(&self, name: NameRef<'_>) -> Option<&Node> {
+        let mut lower = [0; crate::MAX_NAME];
+        let lower = &mut lower[..name.len()];
+        lower.copy_from_slice(name.as_wire());
+        lower.make_ascii_lowercase();
+        let hash = self.hasher.hash_one(&*lower);
+        let id = self.table.find(hash, |&id| octets(&self.octets, &self.nodes, id) == lower)?;
+        self.nodes.get(id.0 as usize)
+    }
+
+    pub fn node(&mut self, id: Id) -> &mut Node {
+        &mut self.nodes[id.0 as usize]
+    }
+
+    pub fn name(&self, id: Id) -> NameRef<'_> {
+        self.name_of(&self.nodes[id.0 as usize])
+    }
+
+    pub fn name_of(&self, node: &Node) -> NameRef<'_> {
+        // What was added was a name, and lower case keeps it one.
+        NameRef::from_wire(&self.octets[node.start..][..usize::from(node.len)]).unwrap_or(NameRef::ROOT)
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
+    }
+
+    /// Adds the empty non-terminals between the owners and `apex`.
+    pub fn add_ancestors(&mut self, apex: NameRef<'_>) {
+        for index in 0..self.nodes.len() {
+            let at = self.nodes[index].at;
+            let name = self.name_of(&self.nodes[index]).to_owned();
+            let mut ancestor = name.as_ref().parent();
+            while let Some(name) = ancestor.filter(|name| name.len() > apex.len()) {
+                if !self.add(name, at).1 {
+                    break;
+                }
+                ancestor = name.parent();
+            }
+        }
+    }
+
+    pub fn hash(&self, octets: &[u8]) -> u64 {
+        self.hasher.hash_one(octets)
+    }
+}
+
+fn octets<'n>(all: &'n [u8], nodes: &[Node], Id(id): Id) -> &'n [u8] {
+    let node = &nodes[id as usize];
+    &all[node.start..][..usize::from(node.len)]
+}
+
+impl Facts {
+    pub const CNAME: Facts = Facts(1);
+    pub const ADDRESS: Facts = Facts(2);
+    /// A type that cannot stand beside a CNAME, other than an address.
+    pub const OTHER: Facts = Facts(4);
+    pub const NS: Facts = Facts(8);
+    pub const DNAME: Facts = Facts(16);
+    pub const SPF: Facts = Facts(32);
+    pub const SPF_IN_TXT: Facts = Facts(64);
+
+    pub fn has(self, any: Facts) -> bool {
+        self.0 & any.0 != 0
+    }
+}
+
+impl BitOr for Facts {
+    type Output = Facts;
+
+    fn bitor(self, other: Facts) -> Facts {
+        Facts(self.0 | other.0)
+    }
+}
+
+/// The first label that is `*` but not the leftmost.
+pub(super) fn has_inner_wildcard(name: NameRef<'_>) -> bool {
+    memchr::memchr(b'*', name.as_wire()).is_some() && name.labels().skip(1).any(|label| label == b"*")
+}
+
+/// Whether the labels of `zone` stand in the name once more: the final dot was forgotten.
+pub(super) fn holds_twice(name: NameRef<'_>, zone: NameRef<'_>) -> bool {
+    let Some(inner) = name.strip_suffix(zone) else { return false };
+    let labels = &zone.as_wire()[..zone.len() - 1];
+    let Some(split) = inner.len().checked_sub(labels.len()) else { return false };
+    !labels.is_empty() && inner[split..].eq_ignore_ascii_case(labels) && ends_label(name.labels(), split)
+}
+
+/// Whether a label ends before octet `split`.
+fn ends_label(labels: Labels<'_>, split: usize) -> bool {
+    let mut at = 0;
+    labels
+        .map_while(|label| {
+            let end = at;
+            at += 1 + label.len();
+            (end <= split).then_some(end)
+        })
+        .any(|end| end == split)
+}
+
+/// Whether what was written was probably an address: four numbers, relative to the zone or absolute, or colons.
+pub(super) fn is_address(name: NameRef<'_>, zone: NameRef<'_>) -> bool {
+    let count = name.label_count() - if name.is_at_or_below(zone) { zone.label_count() } else { 0 };
+    let number = |label: &[u8]| std::str::from_utf8(label).is_ok_and(|label| label.parse::<u8>().is_ok());
+    let colons = |label: &[u8]| memchr::memchr_iter(b':', label).count() > 1;
+    count == 4 && name.labels().take(4).all(number) || count == 1 && name.labels().next().is_some_and(colons)
+}
+
+/// The key tag of a DNSKEY (RFC 4034 appendix B; algorithm 1 is never accepted).
+pub(super) fn key_tag(key: &[u8]) -> u16 {
+    let sum = key.chunks(2).fold(0_u32, |sum, pair| {
+        let [high, low] = [pair[0], pair.get(1).copied().unwrap_or(0)];
+        sum.wrapping_add(u32::from(u16::from_be_bytes([high, low])))
+    });
+    (sum.wrapping_add(sum >> 16) & 0xFFFF) as u16
+}

@@ -1,0 +1,53 @@
+//! The zone's name, from its file alone: for tools that are given no name.
+
+use super::lexer::Lexer;
+use crate::{Name, Rtype, diagnostics::Source};
+
+/// How many entries to look at for the SOA.
+const MOST: usize = 100;
+
+/// The owner of the SOA, if it is absolute or follows from an absolute `$ORIGIN`.
+pub fn origin(source: &Source) -> Option<Name> {
+    let mut lexer = Lexer::new(source.text());
+    let mut tokens = Vec::new();
+    let mut origin: Option<Name> = None;
+    let mut owner: Option<Name> = None;
+    for _ in 0..MOST {
+        let Ok(found) = lexer.entry(&mut tokens) else { continue };
+        let entry = found?;
+        let absolute = |text: &[u8]| match &origin {
+            Some(origin) => Name::parse(text, origin.as_ref()).ok(),
+            // Absolute names are the same whatever the origin is.
+            None => text.ends_with(b".").then(|| Name::from_ascii(text).ok()).flatten(),
+        };
+        if tokens[0].text.eq_ignore_ascii_case(b"$ORIGIN") && !entry.blank {
+            origin = absolute(tokens.get(1)?.text);
+            continue;
+        }
+        if !entry.blank {
+            owner = absolute(tokens[0].text);
+        }
+        // The type is the first token after the owner that is one; TTL and class may come before it.
+        let mut head = tokens.iter().skip(usize::from(!entry.blank)).take(3);
+        if head.find_map(|token| Rtype::from_text(token.text)) == Some(Rtype::SOA) {
+            return owner;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soa_tells_the_zone() {
+        let origin = |text: &str| super::origin(&Source::new("z", text)).map(|name| name.to_string());
+        assert_eq!(origin("example.com. 300 IN SOA a. b. 1 2 3 4 5\n").as_deref(), Some("example.com."));
+        assert_eq!(origin("$TTL 5\n$ORIGIN com.\nexample IN SOA a. b. 1 2 3 4 5\n").as_deref(), Some("example.com."));
+        assert_eq!(origin("$ORIGIN com.\n@ NS ns\n SOA a. b. 1 2 3 4 5\n").as_deref(), Some("com."));
+        for unknown in ["@ SOA a. b. 1 2 3 4 5\n", "$ORIGIN com\n@ SOA a. b. 1 2 3 4 5\n", "a. TXT SOA\n", "", "(\n"] {
+            assert_eq!(origin(unknown), None, "{unknown}");
+        }
+    }
+}
