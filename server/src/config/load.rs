@@ -99,7 +99,7 @@ pub(super) fn load(zone: &ZoneConfig, directory: &Path) -> Loaded {
         }
     };
     let included = Included { directory, files: RefCell::default() };
-    let (data, findings) = parse(zone, &read, &included);
+    let (data, findings) = parse(zone, read, &included);
     Loaded { data, files: Files { file, includes: included.files.into_inner().into() }, findings }
 }
 
@@ -117,7 +117,7 @@ impl Includes for Included<'_> {
     }
 }
 
-fn parse(zone: &ZoneConfig, source: &Source, includes: &dyn Includes) -> (Option<ZoneData>, Vec<Diagnostic>) {
+fn parse(zone: &ZoneConfig, source: Source, includes: &dyn Includes) -> (Option<ZoneData>, Vec<Diagnostic>) {
     let origin = zone.origin.as_ref();
     let options = zone::Options {
         check_names: zone.reading.check_names,
@@ -146,14 +146,16 @@ fn parse(zone: &ZoneConfig, source: &Source, includes: &dyn Includes) -> (Option
         left = left.checked_sub(1).ok_or("the zone has more records than `max-records` allows")?;
         Ok(())
     };
-    let report = zone::parse(source, &options, &mut sink);
-    let mut findings = report.diagnostics;
-    if report.errors > 0 {
+    let zone::Report { diagnostics: mut findings, errors, .. } = zone::parse(&source, &options, &mut sink);
+    if errors > 0 {
         return (None, findings);
     }
+    // The text goes before the data is laid out, so that the two are never in memory beside a copy.
+    let file = Source::new(source.name(), "");
+    drop(source);
     let data = edit.commit();
     let before = findings.len();
-    findings.extend(faults(&data, zone.reading.limits).map(|fault| Diagnostic::error(source, 0..0, fault)));
+    findings.extend(faults(&data, zone.reading.limits).map(|fault| Diagnostic::error(&file, 0..0, fault)));
     let sound = !findings[before..].iter().any(|finding| finding.severity == Severity::Error);
     (sound.then_some(data), findings)
 }
