@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod fmt;
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -10,7 +11,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use zonefmt::diagnostics::{Colour, Diagnostic, Source, render};
 
-/// Checks DNS zone files.
+/// Checks and formats DNS zone files.
 #[derive(Parser)]
 #[command(name = "zonefmt", version)]
 struct Arguments {
@@ -24,6 +25,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Fmt(fmt::Arguments),
 }
 
 /// Runs the command; 0 for success, 1 for findings that matter, 2 for a wrong command line.
@@ -32,6 +34,7 @@ pub(crate) fn run() -> ExitCode {
     let output = Output { brief };
     let success = match command {
         Command::Check(arguments) => check::run(&arguments, output),
+        Command::Fmt(arguments) => fmt::run(&arguments, output),
     };
     ExitCode::from(u8::from(!success))
 }

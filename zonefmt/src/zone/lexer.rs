@@ -82,6 +82,11 @@ impl<'a> Lexer<'a> {
         Lexer { text, at }
     }
 
+    /// How far it has read: after the newline of the last entry.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// Reads the next entry that has tokens, into `tokens`; `None` at the end of the text.
     #[inline]
     pub fn entry(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<Option<Entry>, Fault> {

@@ -17,6 +17,7 @@
 mod check;
 mod generate;
 mod include;
+mod layout;
 mod letters;
 mod lexer;
 mod origin;
@@ -26,6 +27,7 @@ mod write;
 
 pub use check::check;
 pub use include::{Directory, Includes, NoIncludes};
+pub use layout::format;
 pub use origin::origin;
 pub use report::{FileId, Location, Report};
 pub use write::write_record;
