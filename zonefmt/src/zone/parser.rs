@@ -142,7 +142,11 @@ impl<S: Sink> Parser<'_, S> {
     fn owner<'a>(&mut self, file: &mut File<'a>, owner: Token<'a>) -> Result<()> {
         let name = file.owner.get_or_insert_with(|| NameBuf::new(NameRef::ROOT));
         file.owner_text = b"";
-        name.parse(owner.text, file.origin.as_ref()).map_err(|error| bad_name(owner, error))?;
+        if let Err(error) = name.parse(owner.text, file.origin.as_ref()) {
+            // What stands below it has no owner either.
+            file.owner = None;
+            return Err(bad_name(owner, error));
+        }
         file.owner_text = owner.text;
         let relative = owner.text.last() != Some(&b'.');
         file.owner_in_zone = relative && file.origin_in_zone || name.as_ref().is_at_or_below(self.options.origin);

@@ -173,6 +173,14 @@ fn one_bad_record_hides_no_other_error() {
 }
 
 #[test]
+fn a_bad_owner_leaves_no_owner_to_the_lines_below() {
+    let found = read_ttl("a A 192.0.2.1\nb..c A 192.0.2.2\n A 192.0.2.3\nd A 192.0.2.4\n");
+    let records: Vec<&String> = found.iter().filter(|line| !line.contains("error")).collect();
+    assert_eq!(records, ["a. 300 A 192.0.2.1", "d. 300 A 192.0.2.4"], "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[test]
 fn errors_and_warnings_have_a_bound() {
     let few = |options: &mut Options<'_>| options.max_errors = 2;
     let found = read_with("$TTL 1\n".repeat(3).as_bytes(), few);
