@@ -4,24 +4,28 @@ LISTEN ?= 127.0.0.1:5300
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test bench fmt lint tools
+.PHONY: help build run test bench fmt lint tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: ## build Bindy and serve the manifests of examples/ on LISTEN (127.0.0.1:5300)
-	@$(CARGO) build --release --locked -p bindy
+run: build ## build Bindy and serve the manifests of examples/ on LISTEN (127.0.0.1:5300)
 	@exec $(TARGET)/release/bindy serve --listen $(LISTEN) examples
+
+build:
+	@$(CARGO) build --release --locked -p bindy
 
 bench: tools ## micro benches, then side by side with BIND, Knot, NSD and PowerDNS (about 15 minutes)
 	scripts/bench
 
 fmt: ## format the sources
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## format check and clippy, warnings are errors
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 tools: ## install the programs that tests and benches use, where missing
