@@ -135,6 +135,11 @@ fn expand(template: Token<'_>, number: u32, out: &mut Vec<u8>) -> Result<()> {
     while let Some((&octet, rest)) = text.split_first() {
         text = rest;
         match (octet, rest) {
+            // In quotes `\"` is a quote, and opens a string when the data is read.
+            (b'\\', [b'"', after @ ..]) if template.quoted => {
+                out.push(b'"');
+                text = after;
+            }
             (b'\\', [escaped, after @ ..]) => {
                 out.extend_from_slice(&[b'\\', *escaped]);
                 text = after;

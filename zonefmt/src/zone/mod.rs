@@ -15,6 +15,7 @@
 //! - Records outside the zone are ignored with a warning.
 
 mod check;
+mod fuzz;
 mod generate;
 mod include;
 mod layout;
@@ -26,6 +27,7 @@ mod report;
 mod write;
 
 pub use check::check;
+pub use fuzz::fuzz;
 pub use include::{Directory, Includes, NoIncludes};
 pub use layout::format;
 pub use origin::origin;

@@ -2,7 +2,7 @@
 
 use super::{CDNSKEY, CDS, FINAL_DOT, Facts, Findings, Kept, SPF, Zone, names};
 use crate::{
-    NameRef, Rtype,
+    Class, NameRef, Rtype,
     diagnostics::Severity,
     rdata,
     zone::{Location, Options},
@@ -11,7 +11,10 @@ use crate::{
 pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
     let mut findings = Findings::new(options);
     apex(zone, &mut findings);
-    targets(zone, &mut findings);
+    // In other classes addresses are no A and AAAA.
+    if options.class == Class::IN {
+        targets(zone, &mut findings);
+    }
     spf(zone, &mut findings);
     occlusion(zone, &mut findings);
     nsec3(zone, &mut findings);

@@ -1,0 +1,129 @@
+//! The same zone files for named-compilezone (Debian package bind9-utils) and for us: same verdict, same records.
+//!
+//! A case of the corpus begins with `=== name`; `| class`, `| origin` and `| differs` may follow, the last with the
+//! reason why we accept what BIND refuses, or the other way round. `TOP` stands for the head of a sound zone, `⟨0d⟩` for
+//! an octet, `⟨end⟩` for no final newline; `--- name` begins a file to include.
+
+use std::{fs, path::Path, process::Command};
+
+use zonefmt::{Class, Name};
+
+use crate::support::{check, parse};
+
+const TOP: &str = "$TTL 300\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
+
+struct Case {
+    name: String,
+    origin: Name,
+    class: Class,
+    differs: bool,
+    text: Vec<u8>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+fn corpus(name: &str) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zone/corpus").join(name);
+    let corpus = fs::read_to_string(path).unwrap();
+    corpus.split("=== ").skip(1).map(case).collect()
+}
+
+fn case(text: &str) -> Case {
+    let (head, body) = text.split_once('\n').unwrap();
+    let mut head = head.split(" | ");
+    let mut case = Case {
+        name: head.next().unwrap().into(),
+        origin: "example.com".parse().unwrap(),
+        class: Class::IN,
+        differs: false,
+        text: Vec::new(),
+        files: Vec::new(),
+    };
+    for setting in head {
+        match setting.split_once(' ').unwrap() {
+            ("origin", origin) => case.origin = origin.parse().unwrap(),
+            ("class", class) => case.class = class.parse().unwrap(),
+            ("differs", _) => case.differs = true,
+            other => panic!("{other:?} in {}", case.name),
+        }
+    }
+    let mut files = body.split("--- ");
+    case.text = octets(files.next().unwrap());
+    case.files = files.map(|file| file.split_once('\n').unwrap()).map(|(name, t)| (name.into(), octets(t))).collect();
+    case
+}
+
+fn octets(text: &str) -> Vec<u8> {
+    let text = text.strip_prefix("TOP\n").map_or_else(|| text.to_owned(), |rest| format!("{TOP}{rest}"));
+    let mut out = Vec::new();
+    let mut rest = text.strip_suffix("⟨end⟩\n").unwrap_or(&text);
+    while let Some((before, after)) = rest.split_once('⟨') {
+        out.extend_from_slice(before.as_bytes());
+        let (octet, after) = after.split_once('⟩').unwrap();
+        out.push(u8::from_str_radix(octet, 16).unwrap());
+        rest = after;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out
+}
+
+/// Compiles a zone with named-checkzone's defaults, without looking names outside the zone up; `None` if refused.
+fn compile(case: &Case, folder: &Path) -> Option<Vec<u8>> {
+    let run = Command::new("named-compilezone")
+        .args(["-k", "warn", "-n", "warn", "-m", "warn", "-r", "warn", "-i", "local", "-o", "-"])
+        .args(["-c", &case.class.to_string(), &case.origin.to_string(), "z"])
+        .current_dir(folder)
+        .output()
+        .expect("named-compilezone runs (Debian package bind9-utils)");
+    run.status.success().then_some(run.stdout)
+}
+
+fn compare(corpus_name: &str) {
+    let mut wrong = Vec::new();
+    for case in corpus(corpus_name) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("z"), &case.text).unwrap();
+        for (name, text) in &case.files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let theirs = compile(&case, folder.path());
+        let (report, ours, lines) = check(&case.text, &case.origin, case.class, folder.path());
+        if (theirs.is_some() == report.has_errors()) != case.differs {
+            let found: Vec<_> = report.diagnostics.iter().map(ToString::to_string).collect();
+            wrong.push(format!("{}: BIND accepts: {}; we found {found:#?}", case.name, theirs.is_some()));
+        }
+        let Some(theirs) = theirs.filter(|_| !report.has_errors()) else { continue };
+        let (report, sets) = parse(&theirs, &case.origin, case.class);
+        if report.has_errors() || sets != ours {
+            wrong.push(format!("{}: theirs {sets:#?} ours {ours:#?}", case.name));
+        }
+        // Their lines are ours; a repeated record and a replaced TTL leave lines of ours over.
+        let lower = |line: &str| line.trim_end().to_ascii_lowercase();
+        let lines: Vec<_> = lines.iter().map(|line| lower(line)).collect();
+        for line in String::from_utf8_lossy(&theirs).lines().filter(|line| !line.starts_with("; ")) {
+            if !lines.contains(&lower(line)) && ours.values().all(|(_, data)| data.len() == 1) {
+                wrong.push(format!("{}: they write {line:?}, we {lines:#?}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {corpus_name}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_language() {
+    compare("language.txt");
+}
+
+#[test]
+fn the_directives() {
+    compare("directives.txt");
+}
+
+#[test]
+fn generate() {
+    compare("generate.txt");
+}
+
+#[test]
+fn the_rules_of_a_zone() {
+    compare("rules.txt");
+}
