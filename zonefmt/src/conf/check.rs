@@ -119,10 +119,10 @@ impl Checker<'_> {
                 .or_else(|| (attempt.wrong.is_none() && attempt.furthest <= parts.start).then_some(parts.start)),
             Shape::AnyOf(shapes) => self.any_of(shapes, parts, attempt),
             Shape::Defined(index) => self.fit(GRAMMAR.definition(*index), parts, attempt),
-            Shape::List(element) => {
+            Shape::List(element, many) => {
                 let node =
                     first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
-                self.list(element, parts.start + 1..node.next);
+                self.list(element, *many, parts.start + 1..node.next);
                 Some(node.next)
             }
             Shape::Block(place) => {
@@ -161,7 +161,7 @@ impl Checker<'_> {
     }
 
     /// The elements of a list, each by itself.
-    fn list(&mut self, element: &'static Shape, nodes: Range) {
+    fn list(&mut self, element: &'static Shape, many: bool, nodes: Range) {
         let mut at = nodes.start;
         while at < nodes.end && self.diagnostics.len() < MAX_DIAGNOSTICS {
             let node = self.node(at);
@@ -171,6 +171,10 @@ impl Checker<'_> {
                     .push(error.help("`include` the whole statement, or write an `acl` that the list names"));
             } else {
                 self.whole(element, at + 1..node.next);
+            }
+            if !many && at > nodes.start {
+                let error = self.error(node, "one element is all that this list may have".into());
+                self.diagnostics.push(error.help("remove the others"));
             }
             at = node.next;
         }
@@ -187,6 +191,7 @@ impl Checker<'_> {
                 first.filter(|node| matches!(node.kind, NodeKind::Word | NodeKind::Quoted)).map(|node| node.next)
             }
             ValueKind::Quoted => fits(NodeKind::Quoted, &|_| true),
+            ValueKind::Word => word(&|_| true),
             ValueKind::Number => word(&|text| values::number(text).is_some()),
             ValueKind::Port => word(&|text| values::number(text).is_some_and(|port| port <= u16::MAX.into())),
             ValueKind::YesNo => word(&|text| values::yes_no(text).is_some()),
@@ -366,7 +371,7 @@ fn describe(shape: &Shape) -> String {
     match shape {
         Shape::Keyword(word) => format!("`{word}`"),
         Shape::Value(kind) => kind.description().to_owned(),
-        Shape::List(_) | Shape::Block(_) => "`{`".to_owned(),
+        Shape::List(..) | Shape::Block(_) => "`{`".to_owned(),
         // Only what consumes something is noted as missing.
         _ => String::new(),
     }

@@ -69,8 +69,8 @@ pub(super) enum Shape {
     Optional(Box<Shape>),
     /// Any of them, each once.
     AnyOf(Vec<Shape>),
-    /// `{ …; }`, each element of this shape.
-    List(Box<Shape>),
+    /// `{ …; }`, each element of this shape; and whether there may be any number of them, or one.
+    List(Box<Shape>, bool),
     /// `{ …; }`, statements.
     Block(Place),
 }
@@ -80,6 +80,8 @@ pub(super) enum Shape {
 pub(super) enum ValueKind {
     String,
     Quoted,
+    /// A text without quotes.
+    Word,
     Number,
     Port,
     YesNo,
@@ -97,9 +99,10 @@ pub(super) enum ValueKind {
 }
 
 impl ValueKind {
-    const ALL: [(ValueKind, &'static str, &'static str); 14] = [
+    const ALL: [(ValueKind, &'static str, &'static str); 15] = [
         (ValueKind::String, "string", "a text"),
         (ValueKind::Quoted, "quoted", "a text in quotes"),
+        (ValueKind::Word, "word", "a text without quotes"),
         (ValueKind::Number, "number", "a number"),
         (ValueKind::Port, "port", "a port from 0 to 65535"),
         (ValueKind::YesNo, "yes-no", "`yes` or `no`"),
@@ -138,6 +141,11 @@ impl Grammar {
 
     pub(super) fn row(&self, row: u16) -> &Row {
         &self.rows[usize::from(row)]
+    }
+
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     pub(super) fn definition(&self, index: usize) -> &Shape {
@@ -292,10 +300,13 @@ impl Notation<'_> {
             }
             "{" => {
                 let element = self.sequence();
-                for token in [";", "...", "}"] {
-                    self.expect(token);
+                self.expect(";");
+                let many = self.tokens.last() == Some(&"...");
+                if many {
+                    self.next();
                 }
-                Shape::List(Box::new(element))
+                self.expect("}");
+                Shape::List(Box::new(element), many)
             }
             token => match token.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
                 None => Shape::Keyword(token),

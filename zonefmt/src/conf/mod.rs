@@ -16,6 +16,8 @@ mod tree;
 pub mod values;
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};

@@ -4,7 +4,7 @@ use super::*;
 use std::{process::Command, sync::atomic::AtomicUsize};
 
 /// What named-checkconf says of a text; `Ok`: it accepts it.
-fn named_checkconf(text: &str) -> Result<(), String> {
+pub(super) fn named_checkconf(text: &str) -> Result<(), String> {
     static FILES: AtomicUsize = AtomicUsize::new(0);
     let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("zonefmt-{}-{number}.conf", std::process::id()));
@@ -18,7 +18,7 @@ fn named_checkconf(text: &str) -> Result<(), String> {
 }
 
 /// What we say of a text.
-fn ours(text: &str) -> Result<Conf, String> {
+pub(super) fn ours(text: &str) -> Result<Conf, String> {
     let lines = |findings: Vec<Diagnostic>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     parse(Source::new("named.conf", text)).map_err(lines)
 }
