@@ -263,3 +263,39 @@ impl fmt::Display for InstallError {
 }
 
 impl std::error::Error for InstallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_file_makes_room_and_the_oldest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut file = LogFile::open(&path, Some(8), 2).unwrap();
+        for line in ["one\n", "two\n", "three\n", "four\n", "five\n"] {
+            file.write(line).unwrap();
+        }
+        let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+        assert_eq!([text("log"), text("log.0"), text("log.1")], ["five\n", "four\n", "three\n"]);
+        assert!(!folder.path().join("log.2").exists());
+    }
+
+    #[test]
+    fn without_versions_a_full_file_takes_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut file = LogFile::open(&path, Some(8), 0).unwrap();
+        for line in ["one\n", "two\n", "three\n"] {
+            file.write(line).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn categories_are_those_of_bind() {
+        assert_eq!(category("zoneload"), "zoneload");
+        assert_eq!(category("bindy_server::listen::udp"), "network");
+        assert_eq!(category("somewhere::else"), "general");
+    }
+}

@@ -57,6 +57,9 @@ impl Respond for Responder {
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
         let settings = &*snapshot.settings;
+        if settings.blackhole.allows(client.addr.ip()) {
+            return None;
+        }
         let edns = match &request {
             Ok(request) => request.edns,
             Err(Unanswerable::Rejected(rejected)) => rejected.edns,

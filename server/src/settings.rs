@@ -24,6 +24,8 @@ pub struct ServerSettings {
     pub version: Option<Vec<u8>>,
     /// What hostname.bind says; `None`: the query is refused.
     pub hostname: Option<Vec<u8>>,
+    /// Whose requests are dropped without a word.
+    pub blackhole: Acl,
     /// How long a client that asks may keep an idle TCP connection (RFC 7828).
     pub tcp_advertised_timeout: Duration,
 }
@@ -91,6 +93,7 @@ impl Default for ServerSettings {
             server_id: None,
             version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
             hostname: None,
+            blackhole: Acl::none(),
             tcp_advertised_timeout: Duration::from_secs(30),
         }
     }

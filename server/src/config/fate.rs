@@ -1,5 +1,5 @@
-//! What becomes of a statement of BIND's that is not obeyed here: silently nothing, a warning, or an error. One table
-//! says it for every statement; what it does not list is obeyed.
+//! What becomes of a statement of BIND's: obeyed, silently nothing, a warning, or an error. One table says it for every
+//! statement.
 //!
 //! A statement without effect is an error where someone would rely on what it asks for, a warning where something is
 //! missed and nothing is wrong, and silence where nothing is missed. A statement that asks for nothing (`no`, `none`,
@@ -32,6 +32,14 @@ const FILTERING: Fate = Error("it changes what resolvers answer, which this serv
 /// Names of statements and their fate, wherever they stand.
 const FATES: &[(Fate, &str)] = &[
     (
+        Fate::Obeyed,
+        "options zone logging \
+         allow-query blackhole check-names directory edns-udp-size file hostname listen-on listen-on-v6 masterfile-format \
+         max-records max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses pid-file port \
+         rrset-order server-id tcp-advertised-timeout tcp-clients tcp-idle-timeout tcp-initial-timeout \
+         tcp-keepalive-timeout tcp-listen-queue type version",
+    ),
+    (
         Silent,
         "acl key primaries masters parental-agents tls http \
          answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-integrity check-mx \
@@ -60,7 +68,7 @@ const FATES: &[(Fate, &str)] = &[
          min-cache-ttl min-ncache-ttl nta-lifetime nta-recheck nxdomain-redirect preferred-glue prefetch \
          qname-minimization query-source query-source-v6 recursion recursive-clients request-nsid \
          resolver-nonbackoff-tries resolver-query-timeout resolver-retry-interval root-delegation-only \
-         root-key-sentinel send-cookie servfail-ttl stale-answer-client-timeout stale-answer-enable stale-answer-ttl \
+         root-key-sentinel send-cookie server-addresses server-names servfail-ttl stale-answer-client-timeout stale-answer-enable stale-answer-ttl \
          stale-cache-enable stale-refresh-time synth-from-dnssec trust-anchor-telemetry trust-anchors trusted-keys \
          use-v4-udp-ports use-v6-udp-ports avoid-v4-udp-ports avoid-v6-udp-ports v6-bias validate-except \
          zero-no-soa-ttl-cache",
@@ -99,7 +107,7 @@ const FATES: &[(Fate, &str)] = &[
 /// The fate of a statement, whatever it says.
 pub(super) fn of(name: &str) -> Fate {
     let listed = |(_, names): &&(Fate, &str)| names.split_ascii_whitespace().any(|listed| listed == name);
-    FATES.iter().find(listed).map_or(Fate::Obeyed, |&(fate, _)| fate)
+    FATES.iter().find(listed).map_or(Error("it is not supported"), |&(fate, _)| fate)
 }
 
 /// Reports on the statements that are not obeyed, all about recursion in one warning.
@@ -154,5 +162,25 @@ fn asks_for_nothing(statement: Statement<'_>) -> bool {
             _ => false,
         },
         None => NOTHING.iter().any(|word| argument.text().eq_ignore_ascii_case(word.as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use zonefmt::conf::statements_of;
+
+    #[test]
+    fn every_statement_has_one_fate() {
+        let places = ["top", "options", "zone"];
+        let known: BTreeSet<_> = places.into_iter().flat_map(statements_of).collect();
+        let listed: Vec<_> = FATES.iter().flat_map(|(_, names)| names.split_ascii_whitespace()).collect();
+        let distinct: BTreeSet<_> = listed.iter().copied().collect();
+        assert_eq!(listed.len(), distinct.len(), "a statement is listed twice");
+        let strangers: Vec<_> = distinct.difference(&known).collect();
+        assert!(strangers.is_empty(), "no statements of BIND's: {strangers:?}");
+        let missing: Vec<_> = known.difference(&distinct).collect();
+        assert!(missing.is_empty(), "without a fate: {missing:?}");
     }
 }

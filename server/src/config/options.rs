@@ -74,6 +74,7 @@ impl<'c> Options<'c> {
             server_id: self.text("server-id", || None),
             version: self.text("version", || default.version),
             hostname: self.text("hostname", hostname),
+            blackhole: self.acl("blackhole", reader).unwrap_or(default.blackhole),
             tcp_advertised_timeout: self
                 .timeout("tcp-advertised-timeout", 0..=65535, reader)
                 .unwrap_or(default.tcp_advertised_timeout),
@@ -121,6 +122,11 @@ impl<'c> Options<'c> {
 
     fn yes_no(&self, name: &str) -> Option<bool> {
         values::yes_no(&self.find(name)?.argument()?.text())
+    }
+
+    fn acl(&self, name: &str, reader: &mut Reader<'c, '_>) -> Option<Acl> {
+        let read = reader.acls.read(self.find(name)?.block());
+        read.map_err(|error| reader.findings.push(*error)).ok()
     }
 
     /// A text, `none` or `hostname`.
@@ -244,4 +250,69 @@ fn wildcard(family: Family) -> IpAddr {
 fn hostname() -> Option<Vec<u8>> {
     let name = std::fs::read("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim_ascii().to_vec()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Family, Overrides};
+    use crate::settings::{MinimalResponses, Order};
+    use std::time::Duration;
+    use zonefmt::{Class, Rtype, diagnostics::Source};
+
+    fn read(options: &str, overrides: Overrides) -> Config {
+        let text = format!("options {{ {options} }};");
+        Config::parse(Source::new("named.conf", text), overrides).unwrap()
+    }
+
+    fn listen(options: &str, overrides: Overrides) -> Vec<String> {
+        read(options, overrides).listen.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        let none = Overrides::default();
+        assert_eq!(listen("", none), ["0.0.0.0:53", "[::]:53"]);
+        assert_eq!(listen("port 5353; listen-on-v6 { none; };", none), ["0.0.0.0:5353"]);
+        let both = "listen-on { 127.0.0.1; }; listen-on port 54 { 127.0.0.2; 127.0.0.3; }; listen-on-v6 { ::1; };";
+        assert_eq!(listen(both, none)[..3], ["127.0.0.1:53", "127.0.0.2:54", "127.0.0.3:54"]);
+        let overridden = Overrides { port: Some(5300), only: Some(Family::V4) };
+        assert_eq!(listen(both, overridden), ["127.0.0.1:5300", "127.0.0.2:54", "127.0.0.3:54"]);
+        assert_eq!(listen("listen-on { !127.0.0.1; 127/8; };", Overrides { only: Some(Family::V4), ..none }), [""; 0]);
+        let absent = read("listen-on { 192.0.2.77; 127.0.0.1; }; listen-on-v6 { none; };", none);
+        assert_eq!(absent.listen.len(), 1);
+        assert!(absent.warnings[0].message.contains("no interface of this machine has the address 192.0.2.77"));
+    }
+
+    #[test]
+    fn numbers_beyond_their_bounds_are_taken_as_the_nearest() {
+        let config =
+            read("max-udp-size 100; edns-udp-size 9000; tcp-idle-timeout 0; tcp-clients 0;", Overrides::default());
+        assert_eq!((config.settings.max_udp_size, config.settings.edns_udp_size), (512, 4096));
+        assert_eq!((config.tcp.idle_timeout, config.tcp.clients), (Duration::from_millis(100), 1));
+        assert_eq!(config.warnings.len(), 3);
+    }
+
+    #[test]
+    fn values_of_every_form() {
+        let config = read(
+            "minimal-responses no-auth; minimal-any yes; tcp-advertised-timeout 600; tcp-listen-queue 3; version none;\
+             rrset-order { class IN type MX name \"*.example\" order cyclic; type A order fixed; order none; };",
+            Overrides::default(),
+        );
+        let settings = &config.settings;
+        assert_eq!((settings.minimal_responses, settings.minimal_any), (MinimalResponses::NoAuth, true));
+        assert_eq!((settings.tcp_advertised_timeout, config.tcp.listen_queue), (Duration::from_secs(60), 10));
+        assert_eq!((settings.version.as_deref(), settings.server_id.as_deref()), (None, None));
+        let rules = &settings.rrset_order.0;
+        assert_eq!((rules[0].class, rules[0].rtype), (Some(Class::IN), Some(Rtype::MX)));
+        assert_eq!(rules.iter().map(|rule| rule.order).collect::<Vec<_>>(), [Order::Cyclic, Order::Fixed, Order::None]);
+        for (text, read_as) in [
+            ("yes", MinimalResponses::Yes),
+            ("no", MinimalResponses::No),
+            ("no-auth-recursive", MinimalResponses::NoAuthRecursive),
+        ] {
+            let config = read(&format!("minimal-responses {text};"), Overrides::default());
+            assert_eq!(config.settings.minimal_responses, read_as);
+        }
+    }
 }

@@ -99,9 +99,10 @@ impl Running {
         let mut sources = HashMap::new();
         let zones = load_changed(&config, &published.load().zones, &mut sources);
         let (count, records) = totals(&zones);
+        let plural = if count == 1 { "" } else { "s" };
         published.publish(Snapshot::new(Arc::clone(&config.settings), zones));
         info!(target: "general", "all zones loaded");
-        info!(target: "general", "{count} zones, {records} records in {:.2} s", began.elapsed().as_secs_f64());
+        info!(target: "general", "{count} zone{plural}, {records} records in {:.2} s", began.elapsed().as_secs_f64());
         let answering = Arc::clone(&published);
         let listeners =
             listen::start(&listening(&config, options.workers), move || Responder::new(Arc::clone(&answering)))
@@ -316,3 +317,85 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zonefmt::{Rtype, diagnostics::Source};
+
+    const HEAD: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\n";
+
+    struct Folder(tempfile::TempDir, HashMap<Name, ZoneSource>);
+
+    impl Folder {
+        fn new() -> Folder {
+            Folder(tempfile::tempdir().unwrap(), HashMap::new())
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let mut file = tempfile::NamedTempFile::new_in(&self.0).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.persist(self.0.path().join(name)).unwrap();
+        }
+
+        fn load(&mut self, conf: &str, served: &ZoneMap) -> ZoneMap {
+            let text = format!("options {{ directory {:?}; }}; {conf}", self.0.path());
+            let config = Config::parse(Source::new("named.conf", text), Overrides::default()).unwrap();
+            load_changed(&config, served, &mut self.1)
+        }
+    }
+
+    fn zone<'m>(zones: &'m ZoneMap, origin: &str) -> &'m Arc<Zone> {
+        zones.get(Name::from_ascii(origin).unwrap().as_ref()).unwrap()
+    }
+
+    #[test]
+    fn only_what_changed_is_made_anew() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", HEAD);
+        folder.write("b.zone", HEAD);
+        let conf = "zone a { type primary; file \"a.zone\"; }; zone b { type primary; file \"b.zone\"; };";
+        let first = folder.load(conf, &ZoneMap::new());
+        let second = folder.load(conf, &first);
+        assert!(Arc::ptr_eq(zone(&first, "a"), zone(&second, "a")));
+
+        folder.write("b.zone", &format!("{HEAD}www A 192.0.2.1\n"));
+        let third = folder.load(conf, &second);
+        assert!(Arc::ptr_eq(zone(&second, "a"), zone(&third, "a")));
+        assert_eq!(zone(&third, "b").data().unwrap().records(), 4);
+        assert_eq!(zone(&second, "b").data().unwrap().records(), 3, "a version that is being read stays as it is");
+
+        folder.write("b.zone", "@ nonsense\n");
+        let broken = folder.load(conf, &third);
+        assert_eq!(zone(&broken, "b").data().unwrap().records(), 4);
+        folder.write("b.zone", HEAD);
+        let mended = folder.load(conf, &broken);
+        assert_eq!(zone(&mended, "b").data().unwrap().records(), 3);
+
+        let one = folder.load("zone a { type primary; file \"a.zone\"; allow-query { none; }; };", &mended);
+        assert_eq!(one.len(), 1);
+        assert!(!zone(&one, "a").settings.allow_query.allows([192, 0, 2, 1].into()));
+        assert_eq!(zone(&one, "a").data().unwrap().records(), 3);
+    }
+
+    #[test]
+    fn an_rrset_has_the_ttl_that_it_has_last() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", &format!("{HEAD}www 100 A 192.0.2.1\nx A 192.0.2.9\nwww 200 A 192.0.2.2\n"));
+        let zones = folder.load("zone a { type primary; file \"a.zone\"; };", &ZoneMap::new());
+        let www = Name::from_ascii("www.a").unwrap();
+        assert_eq!(zone(&zones, "a").data().unwrap().rrset(www.as_ref(), Rtype::A).unwrap().ttl, 200);
+    }
+
+    #[test]
+    fn limits_that_change_are_applied() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", HEAD);
+        let conf = |limit: u32| format!("zone a {{ type primary; file \"a.zone\"; max-records {limit}; }};");
+        let strict = folder.load(&conf(2), &ZoneMap::new());
+        assert!(zone(&strict, "a").data().is_none());
+        let lenient = folder.load(&conf(3), &strict);
+        assert!(zone(&lenient, "a").data().is_some());
+    }
+}

@@ -172,6 +172,12 @@ impl Grammar {
         self.members[usize::from(place.0)].keys().copied()
     }
 
+    /// The names of those statements that are no error in themselves.
+    pub(super) fn usable(&self, place: Place) -> impl Iterator<Item = &'static str> {
+        let rows = self.members[usize::from(place.0)].values().map(|&row| self.row(row));
+        rows.filter(|row| !matches!(row.fate, Fate::Gone | Fate::Unbuilt)).map(|row| row.name)
+    }
+
     /// The rows of all statements of this name, in whatever block.
     pub(super) fn elsewhere<'g>(&'g self, name: &'g [u8]) -> impl Iterator<Item = &'g Row> {
         self.rows.iter().filter(move |row| name.eq_ignore_ascii_case(row.name.as_bytes()))

@@ -29,6 +29,15 @@ use std::{
 };
 use tree::{Includes, NO_ROW, Node, NodeKind, Tree};
 
+/// The names of all statements that a block (`options`, `view`, `zone`, …) may hold, in alphabetical order; `top` is what
+/// stands outside of all blocks. Empty if there is no such block.
+pub fn statements_of(block: &str) -> Vec<&'static str> {
+    let place = GRAMMAR.place(block.as_bytes());
+    let mut names: Vec<_> = place.into_iter().flat_map(|place| GRAMMAR.usable(place)).collect();
+    names.sort_unstable();
+    names
+}
+
 /// A configuration of BIND 9.18's form.
 #[derive(Debug)]
 pub struct Conf {

@@ -102,3 +102,87 @@ fn nesting_is_bounded() {
     let text = format!("acl a {}", "{ ".repeat(100_000));
     assert!(ours(&text).expect_err("too deep").contains("nested more than 64 deep"));
 }
+
+proptest::proptest! {
+    /// Any sequence of tokens, right or wrong, has findings or a tree that can be walked.
+    #[test]
+    fn no_text_panics(tokens in proptest::collection::vec(proptest::sample::select(TOKENS), 0..60)) {
+        let text = tokens.join(" ");
+        if let Ok(conf) = parse(Source::new("x", text)) {
+            walk(conf.statements());
+        }
+        if let Err(findings) = parse(Source::new("x", tokens.concat())) {
+            proptest::prop_assert!(!crate::diagnostics::render(&findings, crate::diagnostics::Colour::Never).is_empty());
+        }
+    }
+}
+
+/// What a configuration is made of.
+const TOKENS: &[&str] = &[
+    "options",
+    "zone",
+    "acl",
+    "key",
+    "view",
+    "logging",
+    "channel",
+    "category",
+    "include",
+    "directory",
+    "listen-on",
+    "port",
+    "53",
+    "type",
+    "primary",
+    "file",
+    "\"f\"",
+    "\"a\\\"b\"",
+    "{",
+    "{",
+    "{",
+    "}",
+    "}",
+    "};",
+    ";",
+    ";",
+    ";",
+    "!",
+    "/",
+    "8",
+    "10",
+    "192.0.2.1",
+    "::1",
+    "any",
+    "none",
+    "yes",
+    "no",
+    "#",
+    "\n",
+    "//",
+    "/*",
+    "*/",
+    "\"",
+    "\\",
+    "\u{e9}",
+    "rrset-order",
+    "order",
+    "random",
+    "allow-query",
+    "algorithm",
+    "hmac-sha256",
+    "secret",
+    "stderr",
+    "versions",
+    "in",
+    "*",
+];
+
+fn walk(statements: Statements<'_>) {
+    for statement in statements {
+        let _ = (statement.name(), statement.place(), statement.arguments().prefix());
+        for part in statement.arguments() {
+            let _ = (part.shown(), part.place());
+            part.block().into_iter().for_each(walk);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
+
+mod server;
+
+use server::{Prepared, Server, dig, port_in};
+
+const ZONE: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n";
+
+fn zone(serial: u32, address: &str) -> String {
+    ZONE.replace("hostmaster 1 ", &format!("hostmaster {serial} ")).replace("192.0.2.1\n", &format!("{address}\n"))
+}
+
+const EXAMPLE: &str = "zone \"example.com\" { type primary; file \"example.zone\"; };";
+
+#[test]
+fn a_reload_serves_what_changed_and_keeps_what_is_broken() {
+    let mut server = Server::start(EXAMPLE, &[("example.zone", ZONE)]);
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+
+    server.write("example.zone", &zone(2, "192.0.2.2"));
+    server.reload();
+    server.says("zone example.com/IN: loaded serial 2");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.2\n");
+
+    server.write("example.zone", &format!("{}broken A 192.0.2.256\n", zone(3, "192.0.2.3")));
+    server.reload();
+    server.says("example.zone:6:10: error: ");
+    server.says("zone example.com/IN: not loaded due to errors; what was served stays served");
+    server.says("reloading configuration succeeded");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.2\n");
+
+    server.write("example.zone", &zone(4, "192.0.2.4"));
+    server.configure("zone \"example.com\" { type primray; file \"example.zone\"; };");
+    server.reload();
+    server.says("did you mean `primary`?");
+    server.says("reloading configuration failed; all stays as it was");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.2\n");
+
+    server.write("example.net.zone", ZONE);
+    server.configure("zone \"example.net\" { type primary; file \"example.net.zone\"; };");
+    server.reload();
+    server.says("zone example.com/IN: no longer served");
+    server.says("reloading configuration succeeded");
+    assert_eq!(server.dig(&["+short", "www.example.net"]), "192.0.2.1\n");
+    assert!(server.dig(&["www.example.com"]).contains("status: REFUSED"));
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_change_of_an_included_file_is_seen() {
+    let zone = format!("{ZONE}$INCLUDE hosts\n");
+    let server = Server::start(EXAMPLE, &[("example.zone", &zone), ("hosts", "a A 192.0.2.11\n")]);
+    assert_eq!(server.dig(&["+short", "a.example.com"]), "192.0.2.11\n");
+    server.write("hosts", "a A 192.0.2.12\n");
+    server.reload();
+    server.says("its serial did not");
+    server.says("reloading configuration succeeded");
+    assert_eq!(server.dig(&["+short", "a.example.com"]), "192.0.2.12\n");
+}
+
+#[test]
+fn a_zone_that_does_not_load_is_servfail_and_the_others_are_served() {
+    let signed = format!(
+        "{ZONE}@ DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==\n"
+    );
+    let crowded = format!("{ZONE}$GENERATE 0-100 crowd A 198.51.100.$\n");
+    let conf = "zone missing.test { type primary; file \"missing.zone\"; };\n\
+                zone signed.test { type primary; file \"signed.zone\"; };\n\
+                zone crowded.test { type primary; file \"crowded.zone\"; };\n\
+                zone wide.test { type primary; file \"crowded.zone\"; max-records-per-type 101; };\n\
+                zone small.test { type primary; file \"example.zone\"; max-records 3; };\n\
+                zone cname.test { type primary; file \"cname.zone\"; };\n\
+                zone headless.test { type primary; file \"headless.zone\"; };\n";
+    let server = Server::start(
+        &format!("{conf}{EXAMPLE}"),
+        &[
+            ("example.zone", ZONE),
+            ("signed.zone", &signed),
+            ("crowded.zone", &crowded),
+            ("cname.zone", &format!("{ZONE}www CNAME ns\n")),
+            ("headless.zone", "$TTL 300\nwww A 192.0.2.1\n"),
+        ],
+    );
+    for (line, zone) in [
+        ("missing.zone: error: cannot read the zone file: No such file or directory", "missing.test"),
+        ("signed.zone:6:1: error: signed zones are not supported yet: the zone has a DNSKEY", "signed.test"),
+        ("crowd.crowded.test. has more A records than `max-records-per-type` allows", "crowded.test"),
+        ("the zone has more records than `max-records` allows", "small.test"),
+        ("www.cname.test. has a CNAME and other data", "cname.test"),
+        ("the zone has no SOA at headless.test.", "headless.test"),
+    ] {
+        server.has_said(line);
+        server.has_said(&format!("zone {zone}/IN: not loaded due to errors"));
+        assert!(server.dig(&[&format!("www.{zone}")]).contains("status: SERVFAIL"), "{zone}");
+    }
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+    assert_eq!(server.dig(&["+short", "www.wide.test"]), "192.0.2.1\n");
+}
+
+#[test]
+fn who_may_ask_is_as_the_configuration_says() {
+    let conf = "acl inside { 127.0.0.1; };\n\
+                zone open.test { type primary; file \"example.zone\"; };\n\
+                zone inside.test { type primary; file \"example.zone\"; allow-query { inside; }; };\n\
+                zone outside.test { type primary; file \"example.zone\"; allow-query { !inside; any; }; };\n\
+                zone local.test { type primary; file \"example.zone\"; allow-query { localhost; }; };\n\
+                zone closed.test { type primary; file \"example.zone\"; allow-query { none; }; };\n";
+    let server = Server::start(conf, &[("example.zone", ZONE)]);
+    for (zone, status) in [
+        ("open.test", "NOERROR"),
+        ("inside.test", "NOERROR"),
+        ("outside.test", "REFUSED"),
+        ("local.test", "NOERROR"),
+        ("closed.test", "REFUSED"),
+    ] {
+        let reply = server.dig(&[&format!("www.{zone}")]);
+        assert!(reply.contains(&format!("status: {status}")), "{zone}: {reply}");
+    }
+}
+
+#[test]
+fn who_is_in_the_blackhole_hears_nothing() {
+    let mut prepared = Prepared::new("blackhole { 127.0.0.2; };", EXAMPLE, &[("example.zone", ZONE)]);
+    prepared.listen_on("port 0 { 127.0.0.1; }");
+    let server = prepared.run();
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+    assert_eq!(server.dig(&["+short", "+time=1", "-b", "127.0.0.3", "www.example.com"]), "192.0.2.1\n");
+    let reply = server.dig(&["+short", "+time=1", "-b", "127.0.0.2", "www.example.com"]);
+    assert!(!reply.contains("192.0.2.1"), "{reply}");
+}
+
+#[test]
+fn options_shape_the_answers() {
+    let conf = format!("{EXAMPLE}\n");
+    let options = "version \"seven\"; server-id \"id\"; hostname none; minimal-responses yes; edns-udp-size 1400;";
+    let server = Prepared::new(options, &conf, &[("example.zone", ZONE)]).run();
+    assert_eq!(server.dig(&["+short", "CH", "TXT", "version.bind"]), "\"seven\"\n");
+    assert_eq!(server.dig(&["+short", "CH", "TXT", "id.server"]), "\"id\"\n");
+    assert!(server.dig(&["CH", "TXT", "hostname.bind"]).contains("status: REFUSED"));
+    let reply = server.dig(&["+nsid", "www.example.com"]);
+    assert!(reply.contains("AUTHORITY: 0") && reply.contains("udp: 1400") && reply.contains("(\"id\")"), "{reply}");
+    let full = Server::start(&conf, &[("example.zone", ZONE)]);
+    assert!(full.dig(&["+norecurse", "www.example.com"]).contains("AUTHORITY: 1"));
+}
+
+#[test]
+fn the_process_number_is_in_the_pid_file_while_it_runs() {
+    let mut server = Prepared::new("pid-file \"run/bindyd.pid\";", EXAMPLE, &[("example.zone", ZONE)]).run();
+    let file = server.folder().join("run/bindyd.pid");
+    assert_eq!(std::fs::read_to_string(&file).expect("it was written"), format!("{}\n", server.id()));
+    assert!(server.stop().success());
+    assert!(!file.exists());
+}
+
+#[test]
+fn log_lines_go_to_the_channels_of_the_configuration() {
+    let logging = "logging { channel zones { file \"zones.log\"; print-severity yes; severity info; };\n\
+                   channel rest { file \"rest.log\"; print-category yes; };\n\
+                   category zoneload { zones; }; category default { rest; }; };\n";
+    let prepared = Prepared::new("", &format!("{logging}{EXAMPLE}"), &[("example.zone", ZONE)]);
+    let mut server = prepared.with_arguments(&["-c", "named.conf"]).run();
+    let rest = server.writes("rest.log", "general: running\n");
+    assert_eq!(server.writes("zones.log", "\n"), "info: zone example.com/IN: loaded serial 1\n");
+    assert_eq!(dig("127.0.0.1", port_in(&rest), &["+short", "www.example.com"]), "192.0.2.1\n");
+    assert!(server.stop().success());
+    assert!(server.writes("rest.log", "exiting\n").starts_with("general: "));
+}
+
+#[test]
+fn what_cannot_be_obeyed_is_an_error_with_its_place() {
+    for (conf, message) in [
+        ("zone a { type secondary; primaries { 192.0.2.1; }; };", "zones of type secondary are not supported yet"),
+        ("zone a { type primary; file \"f\"; dnssec-policy default; };", "`dnssec-policy` cannot be obeyed"),
+        ("zone a { type primary; file \"f\"; inline-signing yes; };", "`inline-signing` cannot be obeyed"),
+        ("zone a { type primary; file \"f\"; allow-query { key k; }; };", "access by key is not supported yet"),
+        ("zone a { type primary; file \"f\"; allow-query { nobody; }; };", "there is no acl `nobody`"),
+        ("acl a { b; }; acl b { a; };", "the acl `a` contains itself"),
+        ("view v { };", "views are not supported yet"),
+    ] {
+        let (status, said) = Prepared::new("", conf, &[]).refuses();
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains(message) && said.contains("named.conf:2:"), "{conf}\n{said}");
+    }
+}
+
+#[test]
+fn statements_that_ask_for_nothing_here_are_taken_silently() {
+    let conf = "key k { algorithm hmac-sha256; secret \"c2VjcmV0\"; };\n\
+                acl unused { 192.0.2.0/24; };\n\
+                controls { };\n";
+    let options = "recursion no; dnssec-validation no; session-keyfile \"sk\"; minimal-responses yes; notify no;\n\
+                   dnssec-policy none; allow-transfer { none; }; allow-update { none; }; check-names primary ignore;";
+    let server = Prepared::new(options, &format!("{conf}{EXAMPLE}"), &[("example.zone", ZONE)]).run();
+    let said = server.said();
+    assert!(!said.contains("warning") && !said.contains("error"), "{said}");
+}
+
+#[test]
+fn statements_about_recursion_get_one_warning() {
+    let options = "recursion yes; allow-recursion { any; }; forwarders { 192.0.2.9; }; max-cache-size 10%;";
+    let conf = format!("zone \".\" {{ type hint; file \"root.hints\"; }};\n{EXAMPLE}");
+    let server = Prepared::new(options, &conf, &[("example.zone", ZONE)]).run();
+    server.has_said("without effect: allow-recursion, forwarders, max-cache-size, recursion");
+    server.has_said("a zone of type hint serves recursion only");
+    assert_eq!(server.said().matches("config: warning").count(), 2, "{}", server.said());
+}
+
+#[test]
+fn an_address_that_is_taken_is_named_with_the_remedy() {
+    let first = Server::start(EXAMPLE, &[("example.zone", ZONE)]);
+    let port = first.port().to_string();
+    let mut second = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
+    second.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    second.configure(EXAMPLE);
+    let (status, said) = second.refuses();
+    assert_eq!(status, Some(1));
+    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}")) && said.contains("another program"), "{said}");
+}
+
+#[test]
+fn listeners_follow_the_configuration() {
+    let mut server = Server::start(EXAMPLE, &[("example.zone", ZONE)]);
+    let old = server.port();
+    server.listen_on("port 0 { 127.0.0.2; }");
+    server.configure(EXAMPLE);
+    server.reload();
+    server.says("reloading configuration succeeded");
+    assert!(!dig("127.0.0.1", old, &["www.example.com"]).contains("NOERROR"), "nobody listens there any more");
+}
+
+#[test]
+fn the_command_line_is_that_of_named() {
+    let run = |arguments: &[&str]| {
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_bindyd")).args(arguments).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    assert_eq!(run(&["-v"]), (Some(0), format!("bindyd {}\n", env!("CARGO_PKG_VERSION"))));
+    let (status, said) = run(&["-V"]);
+    assert!(status == Some(0) && said.contains("/etc/bind/named.conf"), "{said}");
+    for wrong in [["-q"].as_slice(), &["-p", "70000"], &["-n", "0"], &["-c"], &["stray"]] {
+        let (status, said) = run(wrong);
+        assert!(status == Some(1) && said.contains("usage: bindyd"), "{wrong:?}: {said}");
+    }
+    let (status, said) = run(&["-c", "/nonexistent/named.conf", "-u", "bind", "-4", "-fg"]);
+    assert!(status == Some(1) && said.contains("cannot read the configuration"), "{said}");
+    assert!(said.contains("-u has no effect"), "{said}");
+}

@@ -1,0 +1,217 @@
+//! A `bindyd` process with a folder of its own, on a free port of 127.0.0.1.
+
+use std::{
+    cell::RefCell,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration, and a command line.
+pub struct Prepared {
+    folder: tempfile::TempDir,
+    options: String,
+    listen: String,
+    arguments: Vec<String>,
+}
+
+/// A process that answers.
+pub struct Server {
+    prepared: Prepared,
+    process: Child,
+    lines: Receiver<String>,
+    /// What it has said so far, as far as anyone looked.
+    said: RefCell<String>,
+    port: u16,
+}
+
+impl Prepared {
+    /// A folder with these statements, in `options` and outside, and these files; nothing runs yet.
+    pub fn new(options: &str, conf: &str, files: &[(&str, &str)]) -> Prepared {
+        let prepared = Prepared {
+            folder: tempfile::tempdir().expect("the temporary directory can be written"),
+            options: options.into(),
+            listen: "port 0 { 127.0.0.1; }".into(),
+            arguments: ["-g", "-n", "1", "-c", "named.conf"].map(String::from).to_vec(),
+        };
+        prepared.configure(conf);
+        for (name, text) in files {
+            prepared.write(name, text);
+        }
+        prepared
+    }
+
+    /// With another command line.
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Prepared {
+        self.arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        self
+    }
+
+    /// Listens elsewhere, once it is configured again.
+    pub fn listen_on(&mut self, listen: &str) {
+        self.listen = listen.into();
+    }
+
+    /// Writes a configuration; these statements begin in its second line.
+    pub fn configure(&self, conf: &str) {
+        let Prepared { options, listen, .. } = self;
+        let folder = self.folder().display();
+        let options = format!("directory \"{folder}\"; listen-on {listen}; listen-on-v6 {{ none; }}; {options}");
+        self.write("named.conf", &format!("options {{ {options} }};\n{conf}\n"));
+    }
+
+    /// Writes a file. No two versions of it look alike to whoever compares sizes and times.
+    pub fn write(&self, name: &str, text: &str) {
+        let new = self.folder().join(format!("{name}.new"));
+        std::fs::write(&new, text).expect("the folder is there");
+        std::fs::rename(new, self.folder().join(name)).expect("the file was written");
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn run(self) -> Server {
+        let mut process = self.spawn();
+        let stderr = process.stderr.take().expect("it is piped");
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
+        let mut server = Server { prepared: self, process, lines, said: RefCell::default(), port: 0 };
+        if server.prepared.arguments.contains(&"-g".to_owned()) {
+            server.says("general: info: running");
+            server.port = port_in(&server.said.borrow());
+        }
+        server
+    }
+
+    /// Starts it and waits until it has given up; its exit code, and what it said.
+    pub fn refuses(self) -> (Option<i32>, String) {
+        let output = self.spawn().wait_with_output().expect("it was started");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bindyd"));
+        command.args(&self.arguments).current_dir(self.folder()).stderr(Stdio::piped());
+        command.spawn().expect("the binary was built")
+    }
+}
+
+impl Server {
+    /// Starts with these statements and files, and waits until it answers.
+    pub fn start(conf: &str, files: &[(&str, &str)]) -> Server {
+        Prepared::new("", conf, files).run()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.prepared.folder()
+    }
+
+    pub fn configure(&mut self, conf: &str) {
+        self.prepared.configure(conf);
+    }
+
+    pub fn listen_on(&mut self, listen: &str) {
+        self.prepared.listen_on(listen);
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        self.prepared.write(name, text);
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for a line that holds `text`.
+    pub fn says(&self, text: &str) {
+        let begin = Instant::now();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
+            self.said.borrow_mut().extend([&line, "\n"]);
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("it did not say {text:?}:\n{}", self.said.borrow());
+    }
+
+    /// What it has said, up to what `says` last waited for.
+    pub fn said(&self) -> String {
+        self.said.borrow().clone()
+    }
+
+    pub fn has_said(&self, text: &str) {
+        assert!(self.said().contains(text), "it did not say {text:?}:\n{}", self.said());
+    }
+
+    /// Waits until a file that it writes has this text.
+    pub fn writes(&self, file: &str, text: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let written = std::fs::read_to_string(self.folder().join(file)).unwrap_or_default();
+            if written.contains(text) {
+                return written;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{file} has no {text:?}:\n{written}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Asks.
+    pub fn dig(&self, question: &[&str]) -> String {
+        dig("127.0.0.1", self.port, question)
+    }
+
+    /// SIGHUP.
+    pub fn reload(&self) {
+        self.signal("HUP");
+    }
+
+    /// SIGTERM; waits for the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.process.wait().expect("it was started")
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().expect("kill is everywhere");
+        assert!(status.success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The port that log lines tell of.
+pub fn port_in(log: &str) -> u16 {
+    let port = log.rsplit_once("listening on 127.0.0.").and_then(|(_, rest)| rest.split(':').nth(1));
+    let port = port.and_then(|rest| rest.lines().next()?.parse().ok());
+    port.unwrap_or_else(|| panic!("no port in {log}"))
+}
+
+/// Asks a server; one try.
+pub fn dig(address: &str, port: u16, question: &[&str]) -> String {
+    let mut command = Command::new("dig");
+    command.args([&format!("@{address}"), "-p", &port.to_string(), "+tries=1", "+time=20"]).args(question);
+    let output = command.output().expect("dig: install bind9-dnsutils");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
