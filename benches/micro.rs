@@ -1,0 +1,91 @@
+//! What an answer costs from octets to octets, kind by kind; what loading a zone and changing one RRset of it cost.
+
+use bindy_benches::{load, origin, query, text};
+use bindy_server::{
+    listen::{Client, Respond, Transport},
+    respond::Responder,
+    settings::{ServerSettings, ZoneSettings},
+    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::{
+    hint::black_box,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+use zonefmt::{Name, Rtype};
+
+const HOSTS: u32 = 100_000;
+
+/// How a question is made from a number below [`HOSTS`].
+type Asked = fn(u32) -> (String, Rtype);
+
+const ANSWERS: &[(&str, Asked)] = &[
+    ("hit", |i| (format!("h{i}.example.com"), Rtype::A)),
+    ("nodata", |i| (format!("h{i}.example.com"), Rtype::TXT)),
+    ("nxdomain", |i| (format!("nx{i}.example.com"), Rtype::A)),
+    ("wildcard", |i| (format!("x{i}.wild.example.com"), Rtype::A)),
+    ("chain", |i| (format!("c{}.example.com", i - i % 10), Rtype::A)),
+    ("mx", |i| (format!("m{}.example.com", i - i % 20), Rtype::MX)),
+    ("referral", |i| (format!("host.d{}.example.com", i - i % 50), Rtype::A)),
+    ("refused", |i| (format!("h{i}.example.net"), Rtype::A)),
+];
+
+fn answers(criterion: &mut Criterion) {
+    let zone = Zone {
+        origin: origin(),
+        settings: Arc::new(ZoneSettings::default()),
+        state: ZoneState::Loaded(load(&text(HOSTS))),
+    };
+    let zones: ZoneMap = [Arc::new(zone)].into_iter().collect();
+    let published = Arc::new(Published::new(Snapshot::new(Arc::new(ServerSettings::default()), zones)));
+    let mut responder = Responder::new(published);
+    responder.refresh(Instant::now());
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+    let client = Client { addr: local, local, transport: Transport::Udp };
+    let mut out = vec![0; 4096];
+
+    let mut group = criterion.benchmark_group("respond");
+    group.throughput(Throughput::Elements(1));
+    for (kind, asked) in ANSWERS {
+        // Names all over the zone, so that the caches see what they see in service.
+        let question = |i: u32| {
+            let (name, qtype) = asked(i.wrapping_mul(2_654_435_761) % HOSTS);
+            query(Name::from_ascii(name).expect("a name").as_ref(), qtype.0)
+        };
+        let questions: Vec<Vec<u8>> = (0..1 << 16).map(question).collect();
+        let mut turn = 0;
+        group.bench_function(*kind, |bencher| {
+            bencher.iter(|| {
+                turn = (turn + 1) % questions.len();
+                black_box(responder.respond(&questions[turn], &client, &mut out))
+            });
+        });
+    }
+}
+
+fn data(criterion: &mut Criterion) {
+    let source = text(HOSTS);
+    let zone = load(&source);
+    let mut group = criterion.benchmark_group("zone");
+    group.sample_size(20).throughput(Throughput::Elements(zone.records() as u64));
+    group.bench_function("load", |bencher| bencher.iter_with_large_drop(|| load(&source)));
+    group.throughput(Throughput::Elements(1));
+    let mut turn = 0_u32;
+    let mut next = || {
+        turn += 1;
+        let host = turn.wrapping_mul(2_654_435_761) % HOSTS;
+        (Name::from_ascii(format!("h{host}.example.com")).expect("a name"), turn.to_be_bytes())
+    };
+    let change = |(owner, address): (Name, [u8; 4])| {
+        let mut edit = zone.edit();
+        edit.remove(owner.as_ref(), Rtype::A).expect("in the zone");
+        edit.add(owner.as_ref(), Rtype::A, 60, &address).expect("in the zone");
+        edit.commit()
+    };
+    group.bench_function("change one RRset", |bencher| bencher.iter_batched(&mut next, &change, BatchSize::SmallInput));
+}
+
+criterion_group!(benches, answers, data);
+criterion_main!(benches);
