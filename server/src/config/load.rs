@@ -1,7 +1,7 @@
 //! Zone files into zone data.
 
 use super::{Limits, ZoneConfig};
-use crate::zone::{Added, Node, Rrset, ZoneData};
+use crate::zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData};
 use std::{
     cell::RefCell,
     fs::{self, File},
@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 use zonefmt::{
-    Rtype,
+    NameRef, Rtype,
     diagnostics::{Diagnostic, Severity, Source},
     zone::{self, Includes, Record, Refusal},
 };
@@ -180,7 +180,8 @@ fn parse(zone: &ZoneConfig, source: Source, includes: &dyn Includes) -> (Option<
     (sound.then_some(data), findings)
 }
 
-/// What is wrong with a zone as a whole, as far as it can be told.
+/// What is wrong with a zone as a whole: what named refuses to load. `zonefmt check` says more and knows the lines; here the
+/// data that is to be served is looked at, which costs next to nothing.
 fn faults(data: &ZoneData, limits: Limits) -> impl Iterator<Item = String> {
     apex_faults(data).into_iter().chain(data.iter().filter_map(move |node| node_fault(node, limits))).take(MAX_FINDINGS)
 }
@@ -197,7 +198,37 @@ fn apex_faults(data: &ZoneData) -> Vec<String> {
     if count(Rtype::NS) == 0 {
         faults.push(format!("the zone has no NS records at {origin}"));
     }
+    if count(Rtype::DS) > 0 {
+        faults.push(format!("the zone has a DS at {origin}; it belongs into the zone above (RFC 4035 2.4)"));
+    }
+    faults.extend(name_servers(data).filter_map(|name| name_server_fault(data, name)));
     faults
+}
+
+fn name_servers(data: &ZoneData) -> impl Iterator<Item = NameRef<'_>> {
+    let rdatas = data.apex().and_then(|apex| apex.rrset(Rtype::NS)).map(Rrset::rdatas);
+    rdatas.into_iter().flatten().filter_map(|rdata| NameRef::from_wire(rdata).ok())
+}
+
+/// A name server inside the zone must have addresses there (named's `check-integrity`).
+fn name_server_fault(data: &ZoneData, name: NameRef<'_>) -> Option<String> {
+    let labels = name.strip_suffix(data.origin())?;
+    let key = Key::of(labels);
+    let problem = match data.find(Target { labels, key: key.view() }, &mut Spare::new()) {
+        Found::Exact(node) if node.is_cut() => return None,
+        Found::Delegation(_) => return None,
+        Found::Exact(node) | Found::Wildcard(node) if node.rrset(Rtype::CNAME).is_some() => {
+            "is a CNAME: name its target instead (RFC 2181 10.3)"
+        }
+        Found::Exact(node) | Found::Wildcard(node)
+            if node.rrset(Rtype::A).is_some() || node.rrset(Rtype::AAAA).is_some() =>
+        {
+            return None;
+        }
+        Found::Dname(_) => "lies below a DNAME: name the host that it leads to (RFC 2181 10.3)",
+        Found::Exact(_) | Found::Wildcard(_) | Found::Ent | Found::NoName => "has no A or AAAA record: add one",
+    };
+    Some(format!("the name server {name} {problem}"))
 }
 
 /// What is wrong at one name.
@@ -210,6 +241,12 @@ fn node_fault(node: Node<'_>, limits: Limits) -> Option<String> {
         if over(rrset.len(), limits.records_per_type) {
             let (owner, rtype) = (node.owner(), rrset.rtype);
             return Some(format!("{owner} has more {rtype} records than `max-records-per-type` allows"));
+        }
+        if rrset.rtype == Rtype::SOA && !node.labels().is_empty() {
+            return Some(format!("{} has a SOA, but is not the zone's top", node.owner()));
+        }
+        if rrset.rtype == Rtype::NS && node.owner().as_ref().is_wildcard() {
+            return Some(format!("{} has NS records: a wildcard cannot be delegated (RFC 4592 4.2)", node.owner()));
         }
         if matches!(rrset.rtype, Rtype::CNAME | Rtype::DNAME) && rrset.len() > 1 {
             return Some(format!("{} has more than one {} record", node.owner(), rrset.rtype));
@@ -226,3 +263,62 @@ fn node_fault(node: Node<'_>, limits: Limits) -> Option<String> {
 
 /// The CNAME itself, and what DNSSEC adds to it (RFC 4035 2.5, RFC 2535 for KEY).
 const MAY_STAND_BESIDE_CNAME: [Rtype; 5] = [Rtype::CNAME, Rtype::RRSIG, Rtype::NSEC, Rtype::KEY, Rtype::SIG];
+
+#[cfg(test)]
+mod tests {
+    use super::{super::zones::Reading, *};
+    use std::{env, fs, process, process::Command, sync::Arc};
+    use zonefmt::{Name, zone::CheckNames};
+
+    /// Zones below `$ORIGIN test.`, each one that named loads or one that it refuses.
+    const ZONES: &[&str] = &[
+        "@ NS ns\nns A 192.0.2.1",
+        "@ NS ns\nns AAAA 2001:db8::1",
+        "@ NS ns.elsewhere.",
+        "@ NS ns",
+        "@ NS ns\nns TXT no-address",
+        "@ NS ns\na.ns A 192.0.2.1",
+        "@ NS ns\nns CNAME host\nhost A 192.0.2.1",
+        "@ NS ns\n* A 192.0.2.1",
+        "@ NS ns\n* CNAME elsewhere.",
+        "@ NS ns.d\nd DNAME elsewhere.",
+        "@ NS ns.cut\ncut NS ns.cut\nns.cut A 192.0.2.1",
+        "@ NS ns.cut\ncut NS elsewhere.",
+        "@ NS @\n@ A 192.0.2.1",
+        "@ NS @",
+        "www A 192.0.2.1",
+        "@ NS ns\nns A 192.0.2.1\nsub SOA ns h 1 1 1 1 1",
+        "@ NS ns\nns A 192.0.2.1\n@ SOA ns h 2 1 1 1 1",
+        "@ NS ns\nns A 192.0.2.1\n*.w NS ns",
+        "@ NS ns\nns A 192.0.2.1\n@ DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000",
+        "@ NS ns\nns A 192.0.2.1\nd DNAME a.\nd DNAME b.",
+        "@ NS ns\nns A 192.0.2.1\nc CNAME a.\nc CNAME b.",
+        "@ NS ns\nns A 192.0.2.1\nc CNAME a.\nc TXT t",
+        "@ NS ns\nns A 192.0.2.1\n@ CNAME a.",
+        "@ NS ns\nns A 192.0.2.1\nmail MX 10 nowhere",
+        "@ NS ns\nns A 192.0.2.1\ncut NS ns.cut",
+    ];
+
+    #[test]
+    fn zones_are_refused_as_by_named() {
+        let folder = env::temp_dir().join(format!("bindy-load-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("test.zone");
+        let zone = ZoneConfig {
+            origin: Name::from_ascii("test").unwrap(),
+            file: file.clone(),
+            settings: Arc::default(),
+            reading: Reading { limits: Limits::default(), check_names: CheckNames::Fail },
+        };
+        for text in ZONES {
+            fs::write(&file, format!("$TTL 300\n@ SOA ns.elsewhere. h.elsewhere. 1 3600 900 86400 300\n{text}\n"))
+                .unwrap();
+            let named = Command::new("named-checkzone").arg("test").arg(&file).output();
+            let named = named.expect("named-checkzone must be installed: run scripts/install-test-tools");
+            let loaded = load(&zone, &folder);
+            let said = String::from_utf8_lossy(&named.stdout);
+            assert_eq!(loaded.data.is_some(), named.status.success(), "{text}\n{said}\n{:?}", loaded.findings);
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
