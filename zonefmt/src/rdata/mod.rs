@@ -3,7 +3,7 @@
 //! A record type is a row (`table`): number, mnemonic, list of fields. A field kind (`field`) knows how to read its
 //! text, how far it reaches in wire form and how it is printed; the special formats (SVCB parameters, LOC, APL, …) are
 //! field kinds too. Everything else here walks rows: [`parse`] and [`write_text`] for zone files, [`validate`] for
-//! what comes from the network, [`canonical`] for DNSSEC and ZONEMD, [`names`] for the answer path. A type without a
+//! what comes from the network, [`canonical`] for DNSSEC and ZONEMD, [`names()`] for the answer path. A type without a
 //! row has the form of RFC 3597.
 //!
 //! What is accepted, and the text printed, is what BIND 9.18's named-checkzone and named-compilezone do.

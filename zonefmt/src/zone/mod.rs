@@ -3,7 +3,7 @@
 //! [`parse`] takes a text and hands each record to a [`Sink`], borrowed, so that a large zone goes straight into
 //! whatever is built from it. `lexer` cuts the text into entries, `parser` gives them owner, TTL, class and type,
 //! `generate` unfolds `$GENERATE`, [`crate::rdata`] reads the data, `include` fetches `$INCLUDE`d files. What is wrong
-//! is collected, many errors in one go, each with its place. [`check`] adds the rules of a whole zone.
+//! is collected, many errors in one go, each with its place. [`check()`] adds the rules of a whole zone.
 //!
 //! How BIND decides, where the RFCs leave it open:
 //! - The order before the type is class and TTL, each at most once, in either order.
