@@ -154,6 +154,11 @@ impl<T: Item> ArenaEdit<T> {
         self.dead += len.next_multiple_of(T::ALIGN);
     }
 
+    /// Counts a run that was freed as alive again: its owner wrote another one over it.
+    pub(super) fn reuse(&mut self, len: usize) {
+        self.dead -= len.next_multiple_of(T::ALIGN);
+    }
+
     /// Whether copying the living is worth it: much is dead, little room for chunks is left, or most was just loaded and
     /// lies in the order of its coming.
     pub(super) fn wants_compaction(&self) -> bool {

@@ -206,6 +206,34 @@ fn large_rrsets_drop_duplicates() {
 }
 
 #[test]
+fn the_index_does_not_grow_by_changes_taken_back() {
+    // One large RRset, so that what dies of the entries is never worth a copy.
+    let mut edit = ZoneData::new(origin()).edit();
+    for n in 0..1000_u16 {
+        edit.add(origin().as_ref(), Rtype::TXT, 1, &[[200].as_slice(), &n.to_be_bytes(), &[0; 198]].concat()).unwrap();
+    }
+    let host = |last: char| Name::parse(format!("host{last}").as_bytes(), origin().as_ref()).unwrap();
+    for last in ('a'..='z').chain('0'..='9') {
+        edit.add(host(last).as_ref(), Rtype::A, 1, &[10, 0, 0, 1]).unwrap();
+    }
+    for n in 0..2000 {
+        let other = Name::parse(format!("x{n}").as_bytes(), origin().as_ref()).unwrap();
+        edit.add(other.as_ref(), Rtype::A, 1, &[10, 0, 0, 1]).unwrap();
+    }
+    let mut zone = edit.commit();
+    let before = zone.0.trie.octets();
+    for _ in 0..1000 {
+        let mut edit = zone.edit();
+        edit.add(host('-').as_ref(), Rtype::A, 1, &[10, 0, 0, 1]).unwrap();
+        let mut edit = edit.commit().edit();
+        edit.remove(host('-').as_ref(), Rtype::A).unwrap();
+        zone = edit.commit();
+    }
+    let after = zone.0.trie.octets();
+    assert!(after < 2 * before, "from {before} octets to {after}");
+}
+
+#[test]
 fn deep_and_long_names_are_found() {
     let deepest = Name::from_ascii("a.".repeat(127)).unwrap();
     let longest =

@@ -343,17 +343,17 @@ impl TrieEdit {
             && let Some(slot) = self.nodes.owned(at, run.len())
         {
             slot.copy_from_slice(run);
+            self.nodes.reuse(run.len());
             return at;
         }
         self.nodes.store(run)
     }
 
     fn free(&mut self, run: Ref, len: usize) {
+        self.nodes.free(len);
         if self.nodes.owned(run, len).is_some() {
             self.spare.resize_with(self.spare.len().max(len + 1), Vec::new);
             self.spare[len].push(run);
-        } else {
-            self.nodes.free(len);
         }
     }
 
