@@ -123,6 +123,9 @@ impl ZoneMap {
                 None => edit.remove(origin.as_ref()),
             }
         }
+        if edit.trie.wants_compaction() {
+            edit.trie = edit.trie.compact(|slot| slot);
+        }
         *self = ZoneMap { trie: edit.trie.commit(), slots: edit.pages.into(), len: edit.len };
     }
 
@@ -296,5 +299,24 @@ fn retire(retirees: &mpsc::Receiver<Arc<Snapshot>>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         waiting.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_does_not_grow_by_zones_that_come_and_go() {
+        let origin = |i: u32| Name::from_ascii(format!("z{i}.example")).unwrap();
+        let zone = |i| Arc::new(Zone { origin: origin(i), settings: Arc::default(), state: ZoneState::NotLoaded });
+        let mut zones: ZoneMap = (0..100).map(zone).collect();
+        let before = zones.trie.octets();
+        for i in 100..2000 {
+            zones.update([(origin(i), Some(zone(i))), (origin(i - 100), None)]);
+        }
+        assert_eq!(zones.len(), 100);
+        let after = zones.trie.octets();
+        assert!(after < before + 32 * 1024, "from {before} octets to {after}");
     }
 }
