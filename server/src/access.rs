@@ -66,7 +66,7 @@ impl Acl {
     fn passes(&self, address: u128) -> Option<bool> {
         let matching = |rule: &&Rule| match &rule.matches {
             Match::Any => true,
-            Match::Prefix(prefix) => address & prefix.mask == prefix.bits,
+            Match::Prefix(prefix) => prefix.holds(address),
             Match::List(list) => list.passes(address) == Some(true),
         };
         self.0.iter().find(matching).map(|rule| !rule.negated)
@@ -87,6 +87,12 @@ impl Prefix {
         let length = before + u32::from(length).min(full);
         let mask = u128::MAX.checked_shl(u128::BITS - length).unwrap_or(0);
         Prefix { bits: bits(address) & mask, mask }
+    }
+
+    /// Whether an address has the prefix; `::/0` is every IPv6 address and no IPv4 one, as in BIND.
+    fn holds(self, address: u128) -> bool {
+        let is_ipv4 = |bits: u128| bits >> 32 == 0xffff;
+        address & self.mask == self.bits && is_ipv4(address) == is_ipv4(self.bits)
     }
 
     /// The address, if the prefix is one address.
@@ -150,6 +156,9 @@ mod tests {
         let v6 = Acl::new(vec![yes(prefix("2001:db8::", 32))]);
         assert!(allows(&v6, "2001:db8:ffff::1"));
         assert!(!allows(&v6, "2001:db9::1"));
+        let all_v6 = Acl::new(vec![yes(prefix("::", 0))]);
+        assert!(allows(&all_v6, "2001:db9::1"));
+        assert!(!allows(&all_v6, "203.0.113.9"), "IPv4 addresses are no part of ::/0");
         assert_eq!(Prefix::new("192.0.2.1".parse().unwrap(), 32).address(), Some("192.0.2.1".parse().unwrap()));
         assert_eq!(Prefix::new("192.0.2.0".parse().unwrap(), 24).address(), None);
     }
