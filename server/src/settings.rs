@@ -3,7 +3,7 @@
 
 use crate::access::Acl;
 use std::{sync::Arc, time::Duration};
-use zonefmt::{Class, Name, Rtype};
+use zonefmt::{Class, Name, NameRef, Rtype};
 
 /// What holds for the whole server.
 #[derive(Clone, Debug)]
@@ -100,20 +100,33 @@ impl Default for ServerSettings {
 }
 
 impl RrsetOrder {
-    /// The order for an RRset; `name` is asked for only if a rule names one.
-    pub(crate) fn order(&self, class: Class, rtype: Rtype, name: impl Fn() -> Name) -> Order {
+    /// The order for an RRset; `owner` is asked for only if a rule names one.
+    pub(crate) fn order<'n>(&self, class: Class, rtype: Rtype, owner: impl Fn() -> NameRef<'n>) -> Order {
         let fits = |rule: &&OrderRule| {
             rule.class.is_none_or(|c| c == class)
                 && rule.rtype.is_none_or(|t| t == rtype)
-                && rule.name.as_ref().is_none_or(|pattern| covers(pattern, &name()))
+                && rule.name.as_ref().is_none_or(|pattern| covers(pattern.as_ref(), owner()))
         };
         self.0.iter().find(fits).map_or(Order::Random, |rule| rule.order)
     }
 }
 
-fn covers(pattern: &Name, name: &Name) -> bool {
-    match (pattern.as_ref().is_wildcard(), pattern.as_ref().parent()) {
-        (true, Some(parent)) => name.as_ref().is_at_or_below(parent),
+fn covers(pattern: NameRef<'_>, name: NameRef<'_>) -> bool {
+    match pattern.parent() {
+        Some(parent) if pattern.is_wildcard() => name != parent && name.is_at_or_below(parent),
         _ => pattern == name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_orders_what_lies_below_it_only() {
+        let name = |text| Name::from_ascii(text).unwrap();
+        let covers = |text| covers(name("*.example").as_ref(), name(text).as_ref());
+        assert!(covers("a.example") && covers("b.a.EXAMPLE") && covers("*.example"));
+        assert!(!covers("example") && !covers("a.examples") && !covers("."));
     }
 }

@@ -352,7 +352,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
     /// Adds an RRset; gives where it starts, if it went in.
     fn add(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'s>, ttl: u32, need: Need) -> Option<usize> {
         let at = self.writer.position();
-        let entry = Entry { owner, class: self.class, rrset, ttl, first: self.first_record(rrset) };
+        let entry = Entry { owner, class: self.class, rrset, ttl, first: self.first_record(owner, rrset) };
         let added = self.writer.add(section, &entry, need);
         if added {
             self.remember(rrset, at);
@@ -375,12 +375,15 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// Which record of an RRset goes first.
-    fn first_record(&mut self, rrset: Rrset<'_>) -> usize {
+    fn first_record(&self, owner: Owner<'_>, rrset: Rrset<'_>) -> usize {
         if rrset.len() == 1 {
             return 0;
         }
-        let name = || self.question.qname.to_owned();
-        match self.settings.rrset_order.order(self.class, rrset.rtype, name) {
+        let owner = || match owner {
+            Owner::Asked(start) => NameRef::from_wire(&self.question.qname.as_wire()[start..]).unwrap_or(NameRef::ROOT),
+            Owner::Named(name) => name,
+        };
+        match self.settings.rrset_order.order(self.class, rrset.rtype, owner) {
             Order::Fixed | Order::None => 0,
             Order::Cyclic => (self.scratch.turn % rrset.len() as u64) as usize,
             Order::Random => {
