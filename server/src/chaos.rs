@@ -5,7 +5,7 @@ use crate::{
     zone::ZoneData,
     zones::{Zone, ZoneMap, ZoneState},
 };
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 use zonefmt::{Name, NameRef, Rtype};
 
 /// The zones of class CH.
@@ -22,10 +22,12 @@ pub(crate) fn zones(settings: &ServerSettings) -> ZoneMap {
 fn zone(origin: &[u8], text: &[u8]) -> Option<Arc<Zone>> {
     let origin = NameRef::from_wire(origin).ok()?;
     let soa = [origin.as_wire(), b"\x0ahostmaster", origin.as_wire(), &[0, 0, 0, 0], &[0; 12], &[0, 1, 0x51, 0x80]];
-    let strings: Vec<u8> = text.chunks(255).flat_map(|chunk| [&[chunk.len() as u8], chunk].concat()).collect();
+    let (first, rest) = text.split_at(text.len().min(255)); // TXT has one string at least, be it empty.
+    let strings = iter::once(first).chain(rest.chunks(255));
+    let txt: Vec<u8> = strings.flat_map(|string| [&[string.len() as u8], string].concat()).collect();
     let mut edit = ZoneData::new(origin.to_owned()).edit();
     for (rtype, ttl, rdata) in
-        [(Rtype::SOA, 86400, soa.concat()), (Rtype::NS, 0, origin.as_wire().to_vec()), (Rtype::TXT, 0, strings)]
+        [(Rtype::SOA, 86400, soa.concat()), (Rtype::NS, 0, origin.as_wire().to_vec()), (Rtype::TXT, 0, txt)]
     {
         edit.add(origin, rtype, ttl, &rdata).ok()?;
     }

@@ -6,7 +6,7 @@ use crate::{
     listen::{Client, Respond, Transport},
     settings::ServerSettings,
     wire::{
-        flags,
+        HEADER, flags,
         names::Names,
         request::{self, Edns, Rejected, Request, Unanswerable},
         writer::{OptReply, Writer},
@@ -14,12 +14,16 @@ use crate::{
     zones::{Published, Snapshot},
 };
 use std::{sync::Arc, time::Instant};
+use zonefmt::MAX_NAME;
 
 /// The largest message there can be, in octets.
 pub const MAX_MESSAGE: usize = 65_535;
 
 /// Octets every client takes over UDP (RFC 1035 4.2.1).
 const MIN_UDP: u16 = 512;
+
+/// Octets of NSID, at most; what remains of [`MIN_UDP`] beside the header, the longest question, an OPT and its other options.
+const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6);
 
 /// Answers requests from the newest snapshot. Each worker has its own.
 pub struct Responder {
@@ -106,7 +110,93 @@ fn opt_reply(settings: &ServerSettings, edns: Edns, keepalive: bool) -> OptReply
     let timeout = || u16::try_from(settings.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
     OptReply {
         udp_size: settings.edns_udp_size,
-        nsid: settings.server_id.as_deref().filter(|_| edns.nsid),
+        nsid: settings.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
         keepalive: keepalive.then(timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        settings::{Order, OrderRule, RrsetOrder},
+        zone::ZoneData,
+        zones::{Zone, ZoneMap, ZoneState},
+    };
+    use std::net::{Ipv4Addr, SocketAddr};
+    use zonefmt::{Class, Name, Rtype};
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn responder(settings: ServerSettings, zones: ZoneMap) -> Responder {
+        Responder::new(Arc::new(Published::new(Snapshot::new(Arc::new(settings), zones))))
+    }
+
+    /// Asks over UDP, with these options in an OPT.
+    fn ask(responder: &mut Responder, qname: &Name, qtype: Rtype, qclass: Class, options: &[u8]) -> Vec<u8> {
+        let request = [
+            &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+            qname.as_ref().as_wire(),
+            &qtype.0.to_be_bytes(),
+            &qclass.0.to_be_bytes(),
+            &[0, 0, 41, 2, 0, 0, 0, 0, 0, 0, options.len() as u8],
+            options,
+        ]
+        .concat();
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+        let client = Client { addr: loopback, local: loopback, transport: Transport::Udp };
+        let mut out = [0; 4096];
+        let length = responder.respond(&request, &client, &mut out).unwrap();
+        out[..length].to_vec()
+    }
+
+    #[test]
+    fn a_long_server_id_is_cut_to_what_every_client_takes() {
+        let longest = name(&["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join("."));
+        for length in [1, MAX_NSID, MAX_NSID + 1, 600, 5000] {
+            let settings = ServerSettings { server_id: Some(vec![b'i'; length]), ..ServerSettings::default() };
+            let response = ask(&mut responder(settings, ZoneMap::new()), &longest, Rtype::A, Class::IN, &[0, 3, 0, 0]);
+            let told = vec![b'i'; length.min(MAX_NSID)];
+            let option = [&[0, 3], &(told.len() as u16).to_be_bytes()[..], &told].concat();
+            assert!(response[..response.len() - 6].ends_with(&option), "{response:?}"); // An EDE comes last.
+            assert!(response.len() <= 512, "{} octets", response.len());
+        }
+    }
+
+    #[test]
+    fn an_empty_version_is_one_empty_string() {
+        for (version, txt) in
+            [(vec![], vec![0, 1, 0]), (vec![b'v'; 256], [vec![1, 2, 255], vec![b'v'; 255], vec![1]].concat())]
+        {
+            let settings = ServerSettings { version: Some(version), ..ServerSettings::default() };
+            let response =
+                ask(&mut responder(settings, ZoneMap::new()), &name("version.bind"), Rtype::TXT, Class::CH, &[]);
+            let rdata = HEADER + 14 + 4 + 2 + 8; // The question, then all of the record but RDLENGTH and RDATA.
+            assert!(response[rdata..].starts_with(&txt), "{:?}", &response[rdata..]);
+        }
+    }
+
+    #[test]
+    fn an_order_by_name_is_for_that_owner_also_at_a_chains_end() {
+        let origin = name("example");
+        let mut edit = ZoneData::new(origin.clone()).edit();
+        let (alias, target) = (name("alias.example"), name("target.example"));
+        edit.add(alias.as_ref(), Rtype::CNAME, 1, target.as_ref().as_wire()).unwrap();
+        for last in 1..=4 {
+            edit.add(target.as_ref(), Rtype::A, 1, &[192, 0, 2, last]).unwrap();
+        }
+        let state = ZoneState::Loaded(edit.commit());
+        let zones = ZoneMap::from_iter([Arc::new(Zone { origin, settings: Arc::default(), state })]);
+        let rule = |name, order| OrderRule { class: None, rtype: None, name: Some(name), order };
+        let rrset_order = RrsetOrder(vec![rule(alias.clone(), Order::Cyclic), rule(target, Order::Fixed)]);
+        let mut responder = responder(ServerSettings { rrset_order, ..ServerSettings::default() }, zones);
+        for _ in 0..4 {
+            let response = ask(&mut responder, &alias, Rtype::A, Class::IN, &[]);
+            let order: Vec<u8> =
+                response.windows(4).filter(|four| four.starts_with(&[192, 0, 2])).map(|a| a[3]).collect();
+            assert_eq!(order, [1, 2, 3, 4]);
+        }
     }
 }
