@@ -8,7 +8,7 @@ use crate::{
     wire::{
         HEADER, flags,
         names::Names,
-        request::{self, Edns, Rejected, Request, Unanswerable},
+        request::{self, Edns, Rejected, Request},
         writer::{OptReply, Writer},
     },
     zones::{Published, Snapshot},
@@ -54,10 +54,7 @@ impl Respond for Responder {
     /// 512 octets at least; over TCP, [`MAX_MESSAGE`].
     fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
         self.keepalive = false;
-        let request = match request::parse(request) {
-            Err(Unanswerable::Ignored) => return None,
-            parsed => parsed,
-        };
+        let request = request::parse(request)?;
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
         let settings = &*snapshot.settings;
@@ -66,8 +63,7 @@ impl Respond for Responder {
         }
         let edns = match &request {
             Ok(request) => request.edns,
-            Err(Unanswerable::Rejected(rejected)) => rejected.edns,
-            Err(Unanswerable::Ignored) => None,
+            Err(rejected) => rejected.edns,
         };
         self.keepalive = edns.is_some_and(|edns| edns.keepalive) && client.transport != Transport::Udp;
         let reply = edns.map(|edns| opt_reply(settings, edns, self.keepalive));
@@ -80,11 +76,10 @@ impl Respond for Responder {
                 let aa = if outcome.authoritative { flags::AA } else { 0 };
                 Some(writer.finish(header, aa, outcome.rcode, opt(outcome.ede)))
             }
-            Err(Unanswerable::Rejected(Rejected { header, question, rcode, .. })) => {
+            Err(Rejected { header, question, rcode, .. }) => {
                 let writer = Writer::new(out, MIN_UDP.into(), &mut self.names, question, reply.as_ref());
                 Some(writer.finish(header, 0, rcode, opt(None)))
             }
-            Err(Unanswerable::Ignored) => None,
         }
     }
 

@@ -39,15 +39,7 @@ pub(crate) struct Edns {
     pub(crate) keepalive: bool,
 }
 
-/// A message that is not answered from zones.
-pub(crate) enum Unanswerable<'a> {
-    /// No request at all: too short, or itself a response. Answering could start a loop.
-    Ignored,
-    /// Answered with an error; the question goes back where it was understood.
-    Rejected(Rejected<'a>),
-}
-
-/// What goes back with an error.
+/// A request that is answered with an error; the question goes back where it was understood.
 pub(crate) struct Rejected<'a> {
     pub(crate) header: Header,
     pub(crate) question: Option<Question<'a>>,
@@ -61,27 +53,26 @@ impl Header {
     }
 }
 
-/// Reads a request.
-pub(crate) fn parse(message: &[u8]) -> Result<Request<'_>, Unanswerable<'_>> {
-    let (Some(&[a, b]), Some(flags)) = (message.first_chunk(), u16_at(message, 2)) else {
-        return Err(Unanswerable::Ignored);
-    };
-    let header = Header { id: [a, b], flags };
-    if message.len() < HEADER || flags & flags::QR != 0 {
-        return Err(Unanswerable::Ignored);
-    }
-    let reject = |question, edns, rcode| Unanswerable::Rejected(Rejected { header, question, edns, rcode });
+/// Reads a request; `None` if the message is too short to be one, or itself a response: answering could start a loop.
+pub(crate) fn parse(message: &[u8]) -> Option<Result<Request<'_>, Rejected<'_>>> {
+    let (&id, flags) = (message.first_chunk()?, u16_at(message, 2)?);
+    let is_request = message.len() >= HEADER && flags & flags::QR == 0;
+    is_request.then(|| parse_after_header(message, Header { id, flags }))
+}
+
+fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rejected<'_>> {
+    let reject = |question, edns, rcode| Rejected { header, question, edns, rcode };
     let count = |at| usize::from(u16_at(message, at).unwrap_or(0));
     let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
     if questions != 1 {
-        let understood = flags & flags::OPCODE == 0;
+        let understood = header.flags & flags::OPCODE == 0;
         return Err(reject(None, None, if understood { Rcode::FORMERR } else { Rcode::NOTIMP }));
     }
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
     let rest = Records { message, at: end };
     let edns = rest.edns(answers + authorities, additionals);
     let edns = edns.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
-    if flags & flags::OPCODE != 0 {
+    if header.flags & flags::OPCODE != 0 {
         return Err(reject(Some(question), edns.map(|(edns, _)| edns), Rcode::NOTIMP));
     }
     match edns {
