@@ -1,8 +1,11 @@
 //! An authoritative DNS engine; `bindyd` is the server made of it.
 //!
-//! A packet's way: [`listen`] receives, [`respond`] parses and finds view and zone, `answer` answers from the zone's
-//! data, `wire` writes, [`listen`] sends. [`zone`] is the data of one zone, [`zones`] what is served as a whole. All
-//! above [`listen`] is synchronous and takes octets, a snapshot and a client; there are no sockets, clocks or locks in it.
+//! A packet's way: [`listen`] receives, [`respond`] has `wire` parse it and picks the class, `answer` finds the zone and
+//! answers from its data, `wire` writes, [`listen`] sends. [`zone`] is the data of one zone, [`zones`] what is served as a
+//! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
+//! snapshot and a client; there are no sockets, clocks or locks in it.
+//!
+//! [`config`] makes [`settings`], [`access`] lists, zones and [`logs`] of named.conf.
 
 pub mod access;
 mod answer;
