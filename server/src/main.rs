@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use bindy_server::{
-    config::{Family, Logging, Options, Output, Overrides, Running, StartError, Times},
+    config::{Family, Logging, Options, Output, Overrides, Running, StartError},
     logs::Logs,
 };
 use lexopt::prelude::{Long, Short, Value, ValueExt};
@@ -30,7 +30,6 @@ usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-f|-g] [-L logfile] [-n num
 /// What the command line says.
 struct Arguments {
     options: Options,
-    logging: Logging,
     /// Options of named's that have no effect here.
     ignored: Vec<char>,
 }
@@ -62,8 +61,8 @@ fn fail(message: &str) -> ExitCode {
 }
 
 /// Serves until a signal says to stop.
-fn run(Arguments { options, logging, ignored }: Arguments) -> Result<(), String> {
-    let logs = Logs::install(&logging).map_err(|error| format!("bindyd: {error}"))?;
+fn run(Arguments { options, ignored }: Arguments) -> Result<(), String> {
+    let logs = Logs::install(&options.logging).map_err(|error| format!("bindyd: {error}"))?;
     // Taken over first, so that no signal ends the process once it is being relied on.
     let mut signals =
         Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| format!("bindyd: cannot take signals: {error}"))?;
@@ -102,14 +101,15 @@ fn arguments() -> Result<Command, lexopt::Error> {
         config: PathBuf::from("/etc/bind/named.conf"),
         overrides: Overrides::default(),
         workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        logging: Logging::to(Output::Stderr, LevelFilter::INFO),
         obey_logging: true,
     };
     let (mut output, mut level, mut ignored) = (Output::Stderr, 0, Vec::new());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('4') => options.overrides.only = Some(Family::V4),
-            Short('6') => options.overrides.only = Some(Family::V6),
+            Short('4') => restrict(&mut options.overrides, Family::V4)?,
+            Short('6') => restrict(&mut options.overrides, Family::V6)?,
             Short('c') => options.config = parser.value()?.into(),
             Short('d') => level = parser.value()?.parse::<u32>()?,
             // It never leaves the foreground.
@@ -141,14 +141,18 @@ fn arguments() -> Result<Command, lexopt::Error> {
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    if options.obey_logging {
-        // Until the configuration says otherwise.
-    } else {
+    if !options.obey_logging {
         output = Output::Stderr;
     }
-    let mut logging = Logging::to(output, level);
-    logging.channels[0].times = Times::Local;
-    Ok(Command::Run(Box::new(Arguments { options, logging, ignored })))
+    options.logging = Logging::to(output, level);
+    Ok(Command::Run(Box::new(Arguments { options, ignored })))
+}
+
+fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Error> {
+    match overrides.only.replace(family) {
+        Some(other) if other != family => Err("-4 and -6 exclude each other".into()),
+        _ => Ok(()),
+    }
 }
 
 fn build() -> String {

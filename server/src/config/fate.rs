@@ -5,6 +5,7 @@
 //! missed and nothing is wrong, and silence where nothing is missed. A statement that asks for nothing (`no`, `none`,
 //! `{ }`, …) is always fine.
 
+use rustc_hash::FxHashMap;
 use zonefmt::{conf::Statement, diagnostics::Diagnostic};
 
 /// What becomes of a statement.
@@ -33,7 +34,7 @@ const FILTERING: Fate = Error("it changes what resolvers answer, which this serv
 const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
-        "options zone logging \
+        "options zone logging acl \
          allow-query blackhole check-names directory edns-udp-size file hostname listen-on listen-on-v6 masterfile-format \
          max-records max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses pid-file port \
          rrset-order server-id tcp-advertised-timeout tcp-clients tcp-idle-timeout tcp-initial-timeout \
@@ -41,14 +42,14 @@ const FATES: &[(Fate, &str)] = &[
     ),
     (
         Silent,
-        "acl key primaries masters parental-agents tls http \
+        "key primaries masters parental-agents tls http \
          answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-integrity check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard cookie-algorithm cookie-secret coresize \
          datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
          http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
          keep-response-order key-directory lmdb-mapsize lock-file managed-keys-directory match-mapped-addresses \
-         max-journal-size max-rsa-exponent-size max-zone-ttl memstatistics memstatistics-file message-compression \
-         new-zones-directory nocookie-udp-size nsec3-test-zone querylog recursing-file reserved-sockets reuseport \
+         max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
+         new-zones-directory nocookie-udp-size nsec3-test-zone recursing-file reserved-sockets reuseport \
          secroots-file session-keyalg session-keyfile session-keyname stacksize statistics-file \
          tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
          transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl zone-statistics \
@@ -86,6 +87,9 @@ const FATES: &[(Fate, &str)] = &[
     (Warning("the control channel is not there yet"), "controls"),
     (Warning("there is no statistics channel yet"), "statistics-channels"),
     (Warning("addresses are given in the order of `rrset-order`"), "sortlist"),
+    (Warning("queries are not logged yet"), "querylog"),
+    (Warning("names are compressed in any case"), "message-compression"),
+    (Warning("TTLs are served as they are"), "max-zone-ttl"),
     (Warning("names are compressed with their case kept in any case"), "no-case-compress"),
     (Warning("cookies are not required of anyone yet"), "require-server-cookie"),
     (Warning("responses are not padded yet"), "response-padding"),
@@ -116,7 +120,7 @@ pub(super) struct Judge<'c> {
     recursion: Vec<Statement<'c>>,
     pub(super) findings: Vec<Diagnostic>,
     /// The fates that were looked up already: a hundred thousand zones use the same few statements.
-    known: std::collections::HashMap<&'static str, Fate>,
+    known: FxHashMap<&'static str, Fate>,
 }
 
 impl<'c> Judge<'c> {
@@ -170,6 +174,40 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use zonefmt::conf::statements_of;
+
+    /// The table of `docs/named.conf.md`.
+    fn table() -> String {
+        let mut lines = String::new();
+        for (fate, names) in FATES {
+            let (what, why) = match fate {
+                Fate::Obeyed => ("obeyed", ""),
+                Silent => ("no effect", "nothing is missed without it"),
+                Recursion => ("one warning for all of them", "this server never does recursion"),
+                Warning(why) => ("warning", *why),
+                Error(why) => ("error", *why),
+            };
+            let mut names: Vec<_> = names.split_ascii_whitespace().map(|name| format!("`{name}`")).collect();
+            names.sort_unstable();
+            lines += &["| ", what, " | ", why, " | ", &names.join(" "), " |\n"].concat();
+        }
+        lines
+    }
+
+    /// `BLESS=1 cargo test -p bindy-server fate` writes it anew.
+    #[test]
+    fn the_documentation_has_the_table() {
+        const HEADER: &str = "|---|---|---|\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/named.conf.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(HEADER).unwrap();
+        let (_, after) = rest.split_once("\n\n").unwrap();
+        let current = format!("{before}{HEADER}{}\n{after}", table());
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, current).unwrap();
+        } else {
+            assert_eq!(page, current, "run it with BLESS=1");
+        }
+    }
 
     #[test]
     fn every_statement_has_one_fate() {

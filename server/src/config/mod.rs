@@ -115,7 +115,7 @@ impl Config {
             reader.findings.push(*error);
         }
         let options = options::Options::new(options);
-        let directory = options.path("directory").unwrap_or_default();
+        let directory = options.directory(reader);
         let settings = Arc::new(options.settings(reader));
         let port = overrides.port.unwrap_or_else(|| options.port());
         let listen = options.addresses(port, overrides.only, reader);

@@ -9,7 +9,7 @@ use crate::{
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     ops::RangeInclusive,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
@@ -59,6 +59,17 @@ impl<'c> Options<'c> {
         Some(path(&part.text()))
     }
 
+    /// What names of files are relative to.
+    pub(super) fn directory(&self, reader: &mut Reader<'c, '_>) -> PathBuf {
+        let Some(part) = self.find("directory").and_then(Statement::argument) else { return PathBuf::new() };
+        let directory = path(&part.text());
+        if !directory.is_dir() {
+            let error = part.error(format!("there is no directory `{}`", part.shown()));
+            reader.findings.push(error.help("make it, or name the one that the zone files are in"));
+        }
+        directory
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.number("port").and_then(|port| port.try_into().ok()).unwrap_or(DEFAULT_PORT)
     }
@@ -106,7 +117,7 @@ impl<'c> Options<'c> {
                 continue;
             }
             let mut written = self.listen.iter().filter(|statement| statement.name() == name).peekable();
-            if written.peek().is_none() {
+            if written.peek().is_none() && is_available(family) {
                 addresses.push(SocketAddr::new(wildcard(family), port));
             }
             for &statement in written {
@@ -239,6 +250,11 @@ fn listener<'c>(statement: Statement<'c>, family: Family, port: u16, reader: &mu
     addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()
 }
 
+/// Whether the kernel knows the family: what nobody wrote is not to fail.
+fn is_available(family: Family) -> bool {
+    UdpSocket::bind((wildcard(family), 0)).is_ok()
+}
+
 fn wildcard(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
@@ -271,8 +287,8 @@ mod tests {
     #[test]
     fn addresses_to_listen_on() {
         let none = Overrides::default();
-        assert_eq!(listen("", none), ["0.0.0.0:53", "[::]:53"]);
-        assert_eq!(listen("port 5353; listen-on-v6 { none; };", none), ["0.0.0.0:5353"]);
+        assert_eq!(listen("", none)[0], "0.0.0.0:53");
+        assert_eq!(listen("port 5353; listen-on-v6 { any; };", none), ["0.0.0.0:5353", "[::]:5353"]);
         let both = "listen-on { 127.0.0.1; }; listen-on port 54 { 127.0.0.2; 127.0.0.3; }; listen-on-v6 { ::1; };";
         assert_eq!(listen(both, none)[..3], ["127.0.0.1:53", "127.0.0.2:54", "127.0.0.3:54"]);
         let overridden = Overrides { port: Some(5300), only: Some(Family::V4) };

@@ -1,7 +1,7 @@
 //! A server made of a configuration: started, reloaded by difference, stopped.
 
 use super::{
-    Config, Overrides, ZoneConfig,
+    Config, Logging, Overrides, ZoneConfig,
     load::{self, Files, Loaded},
     zones::Reading,
 };
@@ -12,8 +12,8 @@ use crate::{
     zone::ZoneData,
     zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::{
-    collections::{HashMap, HashSet},
     fmt, fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -35,6 +35,8 @@ pub struct Options {
     pub overrides: Overrides,
     /// Threads that answer, for each address.
     pub workers: NonZeroUsize,
+    /// Where log lines go unless named.conf says it.
+    pub logging: Logging,
     /// Whether log lines go where named.conf says.
     pub obey_logging: bool,
 }
@@ -46,7 +48,7 @@ pub struct Running {
     published: Arc<Published>,
     listeners: Listeners<Responder>,
     /// What each zone's data was made of.
-    sources: HashMap<Name, ZoneSource>,
+    sources: FxHashMap<Name, ZoneSource>,
     pid_file: Option<PathBuf>,
 }
 
@@ -77,6 +79,12 @@ pub enum StartError {
 /// Zones logged one by one when they are loaded; of more, the number is.
 const LOGGED_ZONES: usize = 100;
 
+impl Options {
+    fn logging<'o>(&'o self, config: &'o Config) -> &'o Logging {
+        config.logging.as_ref().filter(|_| self.obey_logging).unwrap_or(&self.logging)
+    }
+}
+
 impl Running {
     /// Reads the configuration, loads the zones and begins to answer.
     ///
@@ -90,13 +98,9 @@ impl Running {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-        if options.obey_logging
-            && let Some(logging) = &config.logging
-        {
-            logs.change(logging).map_err(StartError::Log)?;
-        }
+        logs.change(options.logging(&config)).map_err(StartError::Log)?;
         let published = Arc::new(Published::new(Snapshot::default()));
-        let mut sources = HashMap::new();
+        let mut sources = FxHashMap::default();
         let zones = load_changed(&config, &published.load().zones, &mut sources);
         let (count, records) = totals(&zones);
         let plural = if count == 1 { "" } else { "s" };
@@ -140,10 +144,7 @@ impl Running {
             error!(target: "general", "{cause}; all stays as it was");
             return;
         }
-        if self.options.obey_logging
-            && let Some(logging) = &config.logging
-            && let Err(cause) = self.logs.change(logging)
-        {
+        if let Err(cause) = self.logs.change(self.options.logging(&config)) {
             warn!(target: "general", "{cause}; log lines go where they went");
         }
         let zones = load_changed(&config, &self.published.load().zones, &mut self.sources);
@@ -181,11 +182,11 @@ fn listening(config: &Config, workers: NonZeroUsize) -> listen::Config {
 
 /// The zones of a configuration: those that are served already and have not changed, and the others loaded. A zone that
 /// does not load keeps the data it had.
-fn load_changed(config: &Config, served: &ZoneMap, sources: &mut HashMap<Name, ZoneSource>) -> ZoneMap {
+fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name, ZoneSource>) -> ZoneMap {
     let mut changes: Vec<(Name, Option<Arc<Zone>>)> = Vec::new();
-    let wanted: HashSet<&Name> = config.zones.iter().map(|zone| &zone.origin).collect();
+    let wanted: FxHashSet<&Name> = config.zones.iter().map(|zone| &zone.origin).collect();
     for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
-        info!(target: "zoneload", "zone {}: no longer served", in_class(&zone.origin));
+        info!(target: "zoneload", "zone {}: no longer served", InClass(&zone.origin));
         sources.remove(&zone.origin);
         changes.push((zone.origin.clone(), None));
     }
@@ -211,12 +212,12 @@ fn load_changed(config: &Config, served: &ZoneMap, sources: &mut HashMap<Name, Z
         let state = match (data, old) {
             (Some(data), old) => ZoneState::Loaded(replaced(zone, old, data, each)),
             (None, Some(old)) => {
-                let shown = in_class(&zone.origin);
+                let shown = InClass(&zone.origin);
                 error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
                 ZoneState::Loaded(old.clone())
             }
             (None, None) => {
-                error!(target: "zoneload", "zone {}: not loaded due to errors", in_class(&zone.origin));
+                error!(target: "zoneload", "zone {}: not loaded due to errors", InClass(&zone.origin));
                 ZoneState::NotLoaded
             }
         };
@@ -243,7 +244,7 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> Arc<Zone> {
 /// New data, sharing with the old what did not change.
 fn replaced(zone: &ZoneConfig, old: Option<&ZoneData>, new: ZoneData, each: bool) -> ZoneData {
     let serial = new.serial().map_or(0, |serial| serial.0);
-    let shown = in_class(&zone.origin);
+    let shown = InClass(&zone.origin);
     let Some(old) = old else {
         if each {
             info!(target: "zoneload", "zone {shown}: loaded serial {serial}");
@@ -264,12 +265,16 @@ fn replaced(zone: &ZoneConfig, old: Option<&ZoneData>, new: ZoneData, each: bool
     old.updated_to(&new)
 }
 
-/// A zone as named shows it.
-fn in_class(origin: &Name) -> String {
-    let origin = origin.to_string();
-    match origin.strip_suffix('.') {
-        Some("") | None => format!("{origin}/IN"),
-        Some(name) => format!("{name}/IN"),
+/// A zone as named shows it: without the final dot, and with its class.
+struct InClass<'n>(&'n Name);
+
+impl fmt::Display for InClass<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.0.to_string();
+        match origin.strip_suffix('.') {
+            Some("") | None => write!(f, "{origin}/IN"),
+            Some(name) => write!(f, "{name}/IN"),
+        }
     }
 }
 
@@ -326,11 +331,11 @@ mod tests {
 
     const HEAD: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\n";
 
-    struct Folder(tempfile::TempDir, HashMap<Name, ZoneSource>);
+    struct Folder(tempfile::TempDir, FxHashMap<Name, ZoneSource>);
 
     impl Folder {
         fn new() -> Folder {
-            Folder(tempfile::tempdir().unwrap(), HashMap::new())
+            Folder(tempfile::tempdir().unwrap(), FxHashMap::default())
         }
 
         fn write(&self, name: &str, text: &str) {

@@ -2,8 +2,8 @@
 
 use super::{Reader, options::Options, options::path};
 use crate::{access::Acl, settings::ZoneSettings};
+use rustc_hash::FxHashMap;
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -72,12 +72,12 @@ pub(super) fn read<'c>(
             all.take(*names, reader);
         }
     }
-    let mut shared = Shared::new();
+    let mut shared = Shared::default();
     conf.statements().all("zone").filter_map(|zone| one(zone, directory, &all, &mut shared, reader)).collect()
 }
 
 /// Settings by what they say, so that zones that are served alike share them.
-type Shared = HashMap<Acl, Arc<ZoneSettings>>;
+type Shared = FxHashMap<Acl, Arc<ZoneSettings>>;
 
 /// What a zone takes over from `options` where it says nothing.
 #[derive(Clone)]

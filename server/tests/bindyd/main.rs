@@ -176,11 +176,21 @@ fn what_cannot_be_obeyed_is_an_error_with_its_place() {
         ("zone a { type primary; file \"f\"; allow-query { nobody; }; };", "there is no acl `nobody`"),
         ("acl a { b; }; acl b { a; };", "the acl `a` contains itself"),
         ("view v { };", "views are not supported yet"),
+        ("zone a { type primary; file \"f\"; database \"x\"; };", "zones come from zone files only"),
     ] {
         let (status, said) = Prepared::new("", conf, &[]).refuses();
         assert_eq!(status, Some(1), "{said}");
         assert!(said.contains(message) && said.contains("named.conf:2:"), "{conf}\n{said}");
     }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_an_error() {
+    let prepared = Prepared::new("", "", &[]);
+    prepared.write("named.conf", "options { directory \"gone\"; };");
+    let (status, said) = prepared.refuses();
+    assert_eq!(status, Some(1));
+    assert!(said.contains("there is no directory `gone`") && said.contains("named.conf:1:21"), "{said}");
 }
 
 #[test]
@@ -242,6 +252,7 @@ fn the_command_line_is_that_of_named() {
         let (status, said) = run(wrong);
         assert!(status == Some(1) && said.contains("usage: bindyd"), "{wrong:?}: {said}");
     }
+    assert!(run(&["-4", "-6"]).1.contains("-4 and -6 exclude each other"));
     let (status, said) = run(&["-c", "/nonexistent/named.conf", "-u", "bind", "-4", "-fg"]);
     assert!(status == Some(1) && said.contains("cannot read the configuration"), "{said}");
     assert!(said.contains("-u has no effect"), "{said}");

@@ -1,6 +1,7 @@
 //! The grammar of named.conf, read once from the table in `grammar.txt`.
 
-use std::{collections::HashMap, sync::LazyLock};
+use rustc_hash::FxHashMap;
+use std::sync::LazyLock;
 
 /// The whole grammar.
 pub(super) static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| Grammar::read(include_str!("grammar.txt")));
@@ -13,7 +14,7 @@ pub(super) struct Grammar {
     /// Those that are types of zone.
     zones: Vec<Place>,
     /// Statements of each block, by name.
-    members: Vec<HashMap<&'static str, u16>>,
+    members: Vec<FxHashMap<&'static str, u16>>,
     definitions: Vec<Shape>,
 }
 
@@ -196,7 +197,7 @@ impl Grammar {
             rows: Vec::new(),
             places: vec!["top", "zone"],
             zones: Vec::new(),
-            members: vec![HashMap::new(), HashMap::new()],
+            members: vec![FxHashMap::default(), FxHashMap::default()],
             definitions: Vec::new(),
         };
         let mut group = Vec::new();
@@ -236,7 +237,8 @@ impl Grammar {
             let twice = self.members[usize::from(place.0)].insert(name, index);
             assert!(twice.is_none(), "grammar.txt: {name} has two rows for {}", self.place_name(place));
             if self.zones.contains(&place) {
-                self.members[usize::from(Place::ZONE.0)].insert(name, index);
+                let other = self.members[usize::from(Place::ZONE.0)].insert(name, index);
+                assert!(other.is_none_or(|other| other == index), "grammar.txt: {name} is not the same in all zones");
             }
         }
         self.rows.push(row);
@@ -245,7 +247,7 @@ impl Grammar {
     fn place_or_new(&mut self, name: &'static str) -> Place {
         self.place(name.as_bytes()).unwrap_or_else(|| {
             self.places.push(name);
-            self.members.push(HashMap::new());
+            self.members.push(FxHashMap::default());
             Place(self.places.len() as u8 - 1)
         })
     }

@@ -191,6 +191,13 @@ impl<'c> Statement<'c> {
         Diagnostic::warning(&place.source, place.span, message)
     }
 
+    fn may_stand_in(self, place: grammar::Place) -> bool {
+        match self.conf.node(self.at).row {
+            NO_ROW => false,
+            row => GRAMMAR.row(row).places.contains(&place),
+        }
+    }
+
     fn parts(self) -> Parts<'c> {
         Parts { conf: self.conf, at: self.at + 1, end: self.conf.node(self.at).next }
     }

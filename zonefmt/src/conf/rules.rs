@@ -3,7 +3,8 @@
 use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, tree::MAX_DIAGNOSTICS};
 use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
 use data_encoding::BASE64;
-use std::{collections::HashMap, hash::Hash};
+use rustc_hash::FxHashMap;
+use std::hash::Hash;
 
 /// Checks a configuration whose every statement has its form.
 pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
@@ -48,7 +49,7 @@ impl Rules<'_> {
         what: &str,
         key: impl Fn(Vec<u8>) -> K,
     ) {
-        let mut seen = HashMap::new();
+        let mut seen = FxHashMap::default();
         for statement in statements {
             let Some(name) = statement.argument() else { continue };
             if let Some(first) = seen.insert(key(name.text().into_owned()), name) {
@@ -144,7 +145,8 @@ impl Rules<'_> {
     }
 
     fn zones(&mut self, statements: &Statements<'_>) {
-        let mut seen = HashMap::new();
+        let zones = statements.all("zone").count();
+        let mut seen = FxHashMap::with_capacity_and_hasher(zones, rustc_hash::FxBuildHasher);
         for zone in statements.all("zone") {
             if self.diagnostics.len() >= MAX_DIAGNOSTICS {
                 return;
@@ -180,16 +182,16 @@ impl Rules<'_> {
             }
             return;
         };
-        let kind = if written.is("master") {
-            "primary"
-        } else if written.is("slave") {
-            "secondary"
-        } else {
-            GRAMMAR.place(&written.text()).map_or("", |place| GRAMMAR.place_name(place))
+        let kind = match &*written.text() {
+            text if text.eq_ignore_ascii_case(b"master") => GRAMMAR.place(b"primary"),
+            text if text.eq_ignore_ascii_case(b"slave") => GRAMMAR.place(b"secondary"),
+            text => GRAMMAR.place(text),
         };
-        let Some(place) = GRAMMAR.place(kind.as_bytes()) else { return };
+        // The grammar's types of zone are places of its table.
+        let Some(place) = kind else { return };
+        let kind = GRAMMAR.place_name(place);
         for statement in zone.block() {
-            if GRAMMAR.find(place, statement.name().as_bytes()).is_none() {
+            if !statement.may_stand_in(place) {
                 let error = statement.error(format!("`{}` has no meaning in a {kind} zone", statement.name()));
                 self.report(error.related(written.place(), "its type"));
             }
