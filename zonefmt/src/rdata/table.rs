@@ -41,6 +41,11 @@ pub enum Usage {
 }
 
 impl TypeInfo {
+    /// Whether there are names in the data, as [`super::names`] gives them.
+    pub const fn has_names(&self) -> bool {
+        self.through_names > 0
+    }
+
     /// Whether the rdata holds `key="value"` pairs (SVCB, HTTPS), where a quote after `=` opens a string inside the token.
     pub fn has_value_pairs(&self) -> bool {
         self.fields.iter().any(|field| field.kind == F::SvcParams)

@@ -5,8 +5,9 @@
 
 use super::{
     MAX_GENERATED, Sink,
+    fault::{Fault, Result, bad_name, take, token_span},
     lexer::{Entry, Lexer},
-    parser::{Fault, File, Parser, Result, bad_name, take, token_span},
+    parser::{File, Parser},
 };
 use crate::{
     NameBuf, NameRef,
@@ -49,12 +50,13 @@ pub(super) fn generate<S: Sink>(
         expand(data, number, &mut data_text)?;
         name.parse(&owner_text, origin).map_err(|error| bad_name(owner, error))?;
         let tokens = lex(data, number, &data_text)?;
-        rdata::parse(head.rtype, &mut Fields::new(&tokens), origin, parser.rdata()).map_err(|error| Fault {
+        parser.rdata.clear();
+        rdata::parse(head.rtype, &mut Fields::new(&tokens), origin, &mut parser.rdata).map_err(|error| Fault {
             span: token_span(data),
             message: format!("for {number}: {}", error.message),
             help: error.help,
         })?;
-        if !name.as_ref().is_at_or_below(parser.options.origin) {
+        if !parser.in_zone(name.as_ref()) {
             let message = format!("{} lies outside the zone: the record is ignored", name.as_ref());
             parser.report.warning(file.source, entry.start..entry.end, message);
             continue;

@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use super::{CheckNames, Options, Record, Refusal, Report, lexer::Lexer, parse, parser::token_span};
+use super::{CheckNames, Options, Record, Refusal, Report, fault::token_span, lexer::Lexer, parse};
 use crate::{
     Class, NameRef,
     diagnostics::{Diagnostic, Source},
@@ -41,6 +41,7 @@ pub fn format(source: &Source) -> Result<Vec<u8>, Report> {
 fn read(source: &Source) -> (Report, u64) {
     let nothing = |_: &Path| -> io::Result<Source> { Ok(Source::new("", "")) };
     let options = Options {
+        apex: None,
         class: class(source.text()),
         default_ttl: Some(0),
         check_names: CheckNames::Ignore,

@@ -5,10 +5,10 @@ use crate::{
     rdata::{self, Letters},
 };
 
-/// Whether a record of this type may have this owner.
+/// Whether a record whose owner must be a host may have this owner.
 #[inline]
-pub(super) fn owner_is_fine(owner: NameRef<'_>, rtype: Rtype) -> bool {
-    !rdata::info(rtype).is_some_and(|info| info.owner_is_host) || is_host(owner) || is_odd_but_fine(owner)
+pub(super) fn owner_is_fine(owner: NameRef<'_>) -> bool {
+    is_host(owner) || is_odd_but_fine(owner)
 }
 
 /// A wildcard's parent counts, and Windows domains look their catalog servers up at `gc._msdcs`.
@@ -46,9 +46,17 @@ pub(super) fn odd_name<'r>(owner: NameRef<'_>, rtype: Rtype, data: &'r [u8]) -> 
 /// Letters, digits, and hyphens inside; the root, too.
 #[inline]
 fn is_host(name: NameRef<'_>) -> bool {
-    name.labels().all(|label| {
-        label.iter().all(|&octet| HOST[usize::from(octet)]) && label[0] != b'-' && label[label.len() - 1] != b'-'
-    })
+    let wire = name.as_wire();
+    let mut at = 0;
+    while wire[at] != 0 {
+        let label = &wire[at + 1..][..usize::from(wire[at])];
+        let (first, last) = (label[0], label[label.len() - 1]);
+        if first == b'-' || last == b'-' || !label.iter().all(|&octet| HOST[usize::from(octet)]) {
+            return false;
+        }
+        at += 1 + label.len();
+    }
+    true
 }
 
 const HOST: [bool; 256] = {

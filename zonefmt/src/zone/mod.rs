@@ -1,9 +1,10 @@
 //! Zone files (RFC 1035 5, RFC 2308 4, `$GENERATE`), read as BIND 9.18 reads them.
 //!
 //! [`parse`] takes a text and hands each record to a [`Sink`], borrowed, so that a large zone goes straight into
-//! whatever is built from it. `lexer` cuts the text into entries, `parser` gives them owner, TTL, class and type,
-//! `generate` unfolds `$GENERATE`, [`crate::rdata`] reads the data, `include` fetches `$INCLUDE`d files. What is wrong
-//! is collected, many errors in one go, each with its place. [`check()`] adds the rules of a whole zone.
+//! whatever is built from it. `lexer` cuts the text into entries, `parser` reads them: `directive` those that begin with
+//! `$`, `head` and `ttl` what stands between owner and data, [`crate::rdata`] the data. What is wrong is collected, many
+//! errors in one go, each with its place. [`check()`] adds the rules of a whole zone, [`write_record`] and [`format()`] go
+//! the other way.
 //!
 //! How BIND decides, where the RFCs leave it open:
 //! - The order before the type is class and TTL, each at most once, in either order.
@@ -15,8 +16,11 @@
 //! - Records outside the zone are ignored with a warning.
 
 mod check;
+mod directive;
+mod fault;
 mod fuzz;
 mod generate;
+mod head;
 mod include;
 mod layout;
 mod letters;
@@ -24,6 +28,7 @@ mod lexer;
 mod origin;
 mod parser;
 mod report;
+mod ttl;
 mod write;
 
 pub use check::check;
@@ -100,8 +105,10 @@ pub enum CheckNames {
 /// How to read a zone file.
 #[derive(Clone, Copy)]
 pub struct Options<'o> {
-    /// The zone's name: the first `$ORIGIN`, and the bound of what belongs to the zone.
+    /// The origin until the file sets another: the zone's name.
     pub origin: NameRef<'o>,
+    /// The zone that records must belong to, normally that of `origin`; `None` takes records of any, as formatting does.
+    pub apex: Option<NameRef<'o>>,
     /// The zone's class; records of another are errors.
     pub class: Class,
     /// The TTL of records without one until the file says otherwise; normally none.
@@ -118,7 +125,15 @@ impl<'o> Options<'o> {
     /// As named-checkzone reads a zone of class IN, with no access to other files.
     pub fn new(origin: NameRef<'o>) -> Options<'o> {
         let (class, check_names) = (Class::IN, CheckNames::Warn);
-        Options { origin, class, default_ttl: None, check_names, includes: &NoIncludes, max_errors: 100 }
+        Options {
+            origin,
+            apex: Some(origin),
+            class,
+            default_ttl: None,
+            check_names,
+            includes: &NoIncludes,
+            max_errors: 100,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{hash::BuildHasher, ops::BitOr};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use crate::{Labels, NameRef, zone::Location};
 
@@ -37,8 +37,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub fn new() -> Names {
-        Names { octets: Vec::new(), nodes: Vec::new(), table: HashTable::new(), hasher: DefaultHashBuilder::default() }
+    /// A table with room for about that many names before it grows.
+    pub fn with_capacity(names: usize) -> Names {
+        Names {
+            octets: Vec::with_capacity(names * 16),
+            nodes: Vec::with_capacity(names),
+            table: HashTable::with_capacity(names),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 
     /// The owner of that name, and whether it is new.
@@ -47,16 +53,22 @@ impl Names {
         self.octets.extend_from_slice(name.as_wire());
         self.octets[start..].make_ascii_lowercase();
         let hash = self.hasher.hash_one(&self.octets[start..]);
-        let found = self.table.find(hash, |&id| octets(&self.octets, &self.nodes, id) == &self.octets[start..]);
-        if let Some(&id) = found {
-            self.octets.truncate(start);
-            return (id, false);
+        let Names { octets: all, nodes, table, .. } = self;
+        let same = |&id: &Id| octets(all, nodes, id) == &all[start..];
+        match table.entry(hash, same, |&Id(id)| nodes[id as usize].hash) {
+            Entry::Occupied(entry) => {
+                let id = *entry.get();
+                all.truncate(start);
+                (id, false)
+            }
+            Entry::Vacant(entry) => {
+                let id = Id(nodes.len() as u32);
+                entry.insert(id);
+                let len = name.len() as u8;
+                nodes.push(Node { hash, start, len, facts: Facts::default(), size: 0, single: None, at });
+                (id, true)
+            }
         }
-        let id = Id(self.nodes.len() as u32);
-        let len = name.len() as u8;
-        self.nodes.push(Node { hash, start, len, facts: Facts::default(), size: 0, single: None, at });
-        self.table.insert_unique(hash, id, |&id| self.nodes[id.0 as usize].hash);
-        (id, true)
     }
 
     pub fn find(&self, name: NameRef<'_>) -> Option<&Node> {
@@ -99,10 +111,6 @@ impl Names {
                 ancestor = name.parent();
             }
         }
-    }
-
-    pub fn hash(&self, octets: &[u8]) -> u64 {
-        self.hasher.hash_one(octets)
     }
 }
 
