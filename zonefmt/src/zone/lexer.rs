@@ -95,7 +95,7 @@ impl<'a> Lexer<'a> {
         tokens.clear();
         let mut entry = Entry::on_line(at);
         let (mut open, mut depth) = (None, 0_u32);
-        loop {
+        'octets: loop {
             let Some(&octet) = text.get(at) else {
                 if let Some(open) = open {
                     return Err(self.unclosed(open));
@@ -106,13 +106,19 @@ impl<'a> Lexer<'a> {
                 self.at = at;
                 return Ok(entry.of(text, tokens));
             };
-            match KINDS[usize::from(octet)] {
-                Kind::Plain | Kind::Escape => {
-                    let stop = token_end(text, at);
-                    tokens.push(Token { text: &text[at..stop], quoted: false, at });
-                    at = stop;
-                    entry.end = at;
-                }
+            let mut kind = KINDS[usize::from(octet)];
+            // Most of a file is words with single blanks between.
+            while let Kind::Plain | Kind::Escape = kind {
+                let stop = token_end(text, at);
+                tokens.push(Token { text: &text[at..stop], quoted: false, at });
+                at = stop;
+                entry.end = at;
+                let Some([b' ', next, ..]) = text.get(at..) else { continue 'octets };
+                kind = KINDS[usize::from(*next)];
+                at += 1;
+            }
+            match kind {
+                Kind::Plain | Kind::Escape => {}
                 Kind::Blank => at += 1,
                 Kind::Newline => {
                     at += 1;
