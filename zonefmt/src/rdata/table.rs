@@ -41,7 +41,7 @@ pub enum Usage {
 }
 
 impl TypeInfo {
-    /// Whether there are names in the data, as [`super::names`] gives them.
+    /// Whether there are names in the data, as [`super::names()`] gives them.
     pub const fn has_names(&self) -> bool {
         self.through_names > 0
     }

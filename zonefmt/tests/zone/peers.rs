@@ -127,3 +127,24 @@ fn generate() {
 fn the_rules_of_a_zone() {
     compare("rules.txt");
 }
+
+/// Knot (Debian package knot-dnsutils) takes what we write.
+#[test]
+fn knot_reads_what_we_write() {
+    let text = format!(
+        "{TOP}$GENERATE 1-20 h${{0,3}} A 192.0.2.$\n@ MX 10 h001\n@ TXT \"a ; \\\"b\\\"\" c\\ d \"\\000\\255\"\n\
+         *.w CNAME h001\nsub NS ns.sub\nns.sub AAAA 2001:db8::1\n_a._tcp SRV 0 5 443 h002\nb\\.c.x\\@ 1h TXT x\n\
+         @ CAA 0 issue \"ca.example.net\"\nh003 HTTPS 1 . alpn=\"h2,h3\" port=8443\nt TYPE65280 \\# 3 010203\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (report, ours, lines) = check(text.as_bytes(), &"example.com".parse().unwrap(), Class::IN, folder.path());
+    assert!(report.diagnostics.is_empty() && ours.len() > 30, "{:?}", report.diagnostics);
+    let verdict = |text: &str| {
+        let file = folder.path().join("z");
+        fs::write(&file, text).unwrap();
+        let run = Command::new("kzonecheck").args(["-o", "example.com"]).arg(&file).output();
+        run.expect("kzonecheck runs (Debian package knot-dnsutils)").status.success()
+    };
+    assert!(verdict(&lines.concat()));
+    assert!(!verdict(&format!("{}h001.example.com. 300 IN CNAME x.\n", lines.concat())));
+}
