@@ -7,7 +7,10 @@ use std::{
 
 /// An address match list: the first element that matches an address decides; without one the address does not pass.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Acl(Vec<Rule>);
+pub struct Acl {
+    rules: Vec<Rule>,
+    weight: usize,
+}
 
 /// An element of a list.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -39,17 +42,18 @@ pub struct Prefix {
 impl Acl {
     /// A list of these elements.
     pub fn new(rules: Vec<Rule>) -> Acl {
-        Acl(rules)
+        let weight = rules.iter().map(|rule| rule.matches.weight()).sum();
+        Acl { rules, weight }
     }
 
     /// `{ any; }`.
     pub fn any() -> Acl {
-        Acl(vec![Rule { negated: false, matches: Match::Any }])
+        Acl::new(vec![Rule { negated: false, matches: Match::Any }])
     }
 
     /// `{ none; }`.
     pub fn none() -> Acl {
-        Acl(Vec::new())
+        Acl::new(Vec::new())
     }
 
     /// Whether the list lets this address pass. An IPv4 address in IPv6 form counts as what it is.
@@ -60,7 +64,7 @@ impl Acl {
 
     /// The elements.
     pub fn rules(&self) -> &[Rule] {
-        &self.0
+        &self.rules
     }
 
     fn passes(&self, address: u128) -> Option<bool> {
@@ -69,7 +73,17 @@ impl Acl {
             Match::Prefix(prefix) => prefix.holds(address),
             Match::List(list) => list.passes(address) == Some(true),
         };
-        self.0.iter().find(matching).map(|rule| !rule.negated)
+        self.rules.iter().find(matching).map(|rule| !rule.negated)
+    }
+}
+
+impl Match {
+    /// How many elements a look at it may take.
+    pub fn weight(&self) -> usize {
+        match self {
+            Match::Any | Match::Prefix(_) => 1,
+            Match::List(list) => list.weight.max(1),
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use zonefmt::{
 /// Lists that name lists, at most.
 const MAX_DEPTH: usize = 64;
 
+/// Elements of a list and of those it names, at most: each question may have to look at all.
+const MAX_WEIGHT: usize = 10_000;
+
 /// The named lists of a configuration.
 pub(super) struct Acls<'c> {
     /// By name in lower case; read when first asked for, as they may stand in any order.
@@ -41,7 +44,19 @@ impl<'c> Acls<'c> {
 
     /// Reads a list.
     pub(super) fn read(&mut self, elements: Statements<'c>) -> Result<Acl, Wrong> {
-        elements.map(|element| self.rule(element)).collect::<Result<_, _>>().map(Acl::new)
+        let mut rules = Vec::new();
+        let mut weight = 0;
+        for element in elements {
+            let rule = self.rule(element)?;
+            weight += rule.matches.weight();
+            if weight > MAX_WEIGHT {
+                let message =
+                    format!("the list holds more than {MAX_WEIGHT} elements, those of lists it names included");
+                return Err(element.error(message).help("name prefixes in place of single addresses").into());
+            }
+            rules.push(rule);
+        }
+        Ok(Acl::new(rules))
     }
 
     /// Reads every list that is defined, used or not.
@@ -60,6 +75,9 @@ impl<'c> Acls<'c> {
             return Ok(Rule { negated, matches: Match::Prefix(Prefix::new(address, length)) });
         }
         let Some(part) = parts.next() else { return Err(element.error("an element of the list is empty").into()) };
+        if part.block().is_none() && part.is("none") {
+            return Ok(Rule { negated: !negated, matches: Match::Any });
+        }
         let matches = match part.block() {
             Some(elements) => Match::List(self.nested(part, |acls| acls.read(elements))?.into()),
             None if part.is("key") && parts.clone().next().is_some() => {
@@ -77,7 +95,6 @@ impl<'c> Acls<'c> {
     fn word(&mut self, name: Part<'c>) -> Result<Match, Wrong> {
         Ok(match &*name.text().to_ascii_lowercase() {
             b"any" => Match::Any,
-            b"none" => Match::List(Acl::none().into()),
             b"localhost" => Match::List(self.interfaces.addresses()),
             b"localnets" => Match::List(self.interfaces.networks()),
             _ => Match::List(self.named(name)?),

@@ -158,9 +158,8 @@ fn parse(zone: &ZoneConfig, source: Source, includes: &dyn Includes) -> (Option<
             });
         }
         match edit.add(owner, rtype, ttl, rdata) {
-            Ok(Added::Duplicate | Added::Full) => return Ok(()),
-            Ok(Added::New) => {}
-            Ok(Added::OtherTtl(_)) => edit.set_ttl(owner, rtype, ttl).map_err(|error| error.to_string())?,
+            Ok(Added::Duplicate) => return Ok(()),
+            Ok(Added::New | Added::OtherTtl(_)) => {}
             Err(error) => return Err(error.to_string().into()),
         }
         left = left.checked_sub(1).ok_or("the zone has more records than `max-records` allows")?;

@@ -134,7 +134,8 @@ impl<T: Item> ArenaEdit<T> {
             self.added.push(Vec::new());
         }
         let index = self.committed + self.added.len() - 1;
-        debug_assert!(index >> (32 - T::OFFSET_BITS) == 0);
+        // Compaction keeps the chunks of a version below half of this, the bound on a zone those of an edit.
+        assert!(index >> (32 - T::OFFSET_BITS) == 0, "an arena has room for every chunk");
         let chunk = &mut self.added[index - self.committed];
         let before = chunk.len();
         let start = before.next_multiple_of(T::ALIGN);

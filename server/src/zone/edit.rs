@@ -79,10 +79,7 @@ impl Edit {
             return Err(EditError::RdataTooLong);
         }
         self.turn_to(owner)?;
-        match self.draft.add(rtype, ttl, rdata) {
-            Added::Full => Err(EditError::RrsetFull),
-            added => Ok(added),
-        }
+        self.draft.add(rtype, ttl, rdata).ok_or(EditError::RrsetFull)
     }
 
     /// Replaces an RRset by these records; without any it is removed.
@@ -97,13 +94,6 @@ impl Edit {
         for rdata in rdatas {
             self.add(owner, rtype, ttl, rdata)?;
         }
-        Ok(())
-    }
-
-    /// Gives an RRset another TTL; nothing happens if there is no such RRset.
-    pub fn set_ttl(&mut self, owner: NameRef<'_>, rtype: Rtype, ttl: u32) -> Result<(), EditError> {
-        self.turn_to(owner)?;
-        self.draft.set_ttl(rtype, ttl);
         Ok(())
     }
 

@@ -206,8 +206,6 @@ pub enum Added {
     OtherTtl(u32),
     /// The RRset has it already.
     Duplicate,
-    /// The RRset holds 65,535 records, the most there can be.
-    Full,
 }
 
 impl Draft {
@@ -230,28 +228,23 @@ impl Draft {
         }
     }
 
-    pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Added {
+    /// Adds a record; `None` if the RRset has 65,535, the most there can be.
+    pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Option<Added> {
         let set = match self.position(rtype) {
             Some(index) => &mut self.sets[index],
             None => self.fresh_set(rtype, ttl),
         };
         if set.count == u16::MAX {
-            return Added::Full;
+            return None;
         }
         if set.holds(rdata) {
-            return Added::Duplicate;
+            return Some(Added::Duplicate);
         }
         set.push(rdata);
-        match mem::replace(&mut set.ttl, ttl) {
+        Some(match mem::replace(&mut set.ttl, ttl) {
             before if before == ttl => Added::New,
             before => Added::OtherTtl(before),
-        }
-    }
-
-    pub(super) fn set_ttl(&mut self, rtype: Rtype, ttl: u32) {
-        if let Some(index) = self.position(rtype) {
-            self.sets[index].ttl = ttl;
-        }
+        })
     }
 
     /// Removes an RRset; gives how many records it had.

@@ -104,7 +104,10 @@ fn who_may_ask_is_as_the_configuration_says() {
                 zone inside.test { type primary; file \"example.zone\"; allow-query { inside; }; };\n\
                 zone outside.test { type primary; file \"example.zone\"; allow-query { !inside; any; }; };\n\
                 zone local.test { type primary; file \"example.zone\"; allow-query { localhost; }; };\n\
-                zone closed.test { type primary; file \"example.zone\"; allow-query { none; }; };\n";
+                zone closed.test { type primary; file \"example.zone\"; allow-query { none; }; };\n\
+                zone nobody-not.test { type primary; file \"example.zone\"; allow-query { !none; }; };\n\
+                zone nobody-first.test { type primary; file \"example.zone\"; allow-query { none; any; }; };\n\
+                zone nested.test { type primary; file \"example.zone\"; allow-query { !{ none; }; }; };\n";
     let server = Server::start(conf, &[("example.zone", ZONE)]);
     for (zone, status) in [
         ("open.test", "NOERROR"),
@@ -112,10 +115,21 @@ fn who_may_ask_is_as_the_configuration_says() {
         ("outside.test", "REFUSED"),
         ("local.test", "NOERROR"),
         ("closed.test", "REFUSED"),
+        ("nobody-not.test", "NOERROR"),
+        ("nobody-first.test", "REFUSED"),
+        ("nested.test", "REFUSED"),
     ] {
         let reply = server.dig(&[&format!("www.{zone}")]);
         assert!(reply.contains(&format!("status: {status}")), "{zone}: {reply}");
     }
+}
+
+#[test]
+fn lists_that_repeat_lists_are_bounded() {
+    let doubling = (1..40).map(|n| format!("acl l{n} {{ l{0}; l{0}; }};\n", n - 1)).collect::<String>();
+    let (status, said) = Prepared::new("", &format!("acl l0 {{ 192.0.2.1; }};\n{doubling}"), &[]).refuses();
+    assert_eq!(status, Some(1));
+    assert!(said.contains("the list holds more than 10000 elements"), "{said}");
 }
 
 #[test]
