@@ -126,8 +126,9 @@ fn who_may_ask_is_as_the_configuration_says() {
 
 #[test]
 fn lists_that_repeat_lists_are_bounded() {
-    let doubling = (1..40).map(|n| format!("acl l{n} {{ l{0}; l{0}; }};\n", n - 1)).collect::<String>();
-    let (status, said) = Prepared::new("", &format!("acl l0 {{ 192.0.2.1; }};\n{doubling}"), &[]).refuses();
+    let doubling: Vec<_> = (1..40).map(|n| format!("acl l{n} {{ l{0}; l{0}; }};", n - 1)).collect();
+    let conf = format!("acl l0 {{ 192.0.2.1; }};\n{}", doubling.join("\n"));
+    let (status, said) = Prepared::new("", &conf, &[]).refuses();
     assert_eq!(status, Some(1));
     assert!(said.contains("the list holds more than 10000 elements"), "{said}");
 }
