@@ -94,7 +94,22 @@ fn included_files_stand_in_the_place_of_the_statement() {
     write("self", "include \"self\";");
     let findings = load(&folder.join("named.conf")).expect_err("a file that includes itself");
     assert!(findings[0].to_string().contains("more than 16 deep"), "{}", findings[0]);
+    write("self", "include \"nothing\";");
+    let findings = load(&folder.join("named.conf")).expect_err("a file that is not there");
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].to_string().contains("No such file"), "{}", findings[0]);
+    write("self", "acl a { include \"self\"; };");
+    let findings = load(&folder.join("named.conf")).expect_err("a list that includes");
+    assert!(findings.iter().any(|finding| finding.message.contains("a list cannot include")), "{findings:?}");
     std::fs::remove_dir_all(&folder).expect("it was made here");
+}
+
+#[test]
+fn after_many_findings_the_rest_is_not_read() {
+    let findings = ours(&format!("{}a b {{ c d", "; ".repeat(1000))).expect_err("it is wrong");
+    assert_eq!(findings.lines().count(), 100);
+    let findings = ours(&format!("a b {} c", "} ".repeat(1000))).expect_err("it is wrong");
+    assert_eq!(findings.lines().count(), 100);
 }
 
 #[test]

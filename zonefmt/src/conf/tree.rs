@@ -81,6 +81,7 @@ pub(super) fn build(source: Source, includes: Includes) -> (Tree, Vec<Diagnostic
         includes,
         directory: PathBuf::new(),
         depth: 0,
+        nesting: 0,
         octets: 0,
     };
     builder.source(source);
@@ -128,6 +129,8 @@ struct Builder {
     directory: PathBuf,
     /// Files being read.
     depth: usize,
+    /// Blocks that are open, in all of them.
+    nesting: usize,
     /// Of all sources.
     octets: usize,
 }
@@ -156,7 +159,12 @@ impl Builder {
         self.tree.sources.push((base, source.clone()));
         let mut reading = Reading { source, base, statement: None, blocks: Vec::new(), end: 0 };
         self.read(&mut reading);
+        // Reading may have stopped anywhere; the tree is whole all the same.
+        if let Some(statement) = reading.statement {
+            self.finish(&reading, statement);
+        }
         for &(block, statement) in reading.blocks.iter().rev() {
+            self.nesting -= 1;
             self.finish(&reading, block);
             self.finish(&reading, statement);
         }
@@ -170,7 +178,6 @@ impl Builder {
             let Token { kind, span } = match lexer.token() {
                 Ok(token) => token,
                 Err(unclosed) => {
-                    self.end_statement(reading);
                     return self.report(unclosed_error(&source, &unclosed));
                 }
             };
@@ -180,9 +187,8 @@ impl Builder {
                 Kind::Quoted => self.part(reading, span, NodeKind::Quoted),
                 Kind::Bang => self.part(reading, span, NodeKind::Bang),
                 Kind::Slash => self.part(reading, span, NodeKind::Slash),
-                Kind::Open if reading.blocks.len() < MAX_NESTING => self.open(reading, span),
+                Kind::Open if self.nesting < MAX_NESTING => self.open(reading, span),
                 Kind::Open => {
-                    self.end_statement(reading);
                     let message = format!("blocks are nested more than {MAX_NESTING} deep");
                     return self.report(Diagnostic::error(&source, span, message));
                 }
@@ -208,15 +214,17 @@ impl Builder {
         reading.blocks.push((self.tree.nodes.len(), statement));
         self.push(reading, span, NodeKind::Block);
         reading.statement = None;
+        self.nesting += 1;
     }
 
     fn close(&mut self, reading: &mut Reading, span: Range<usize>) {
         if reading.statement.is_some() {
-            self.missing_semicolon(reading, "}");
+            self.missing_semicolon(reading, "a `;` is missing before the `}`");
             self.end_statement(reading);
         }
         match reading.blocks.pop() {
             Some((block, statement)) => {
+                self.nesting -= 1;
                 reading.end = span.end;
                 self.finish(reading, block);
                 reading.statement = Some(statement);
@@ -230,7 +238,7 @@ impl Builder {
 
     fn end(&mut self, reading: &mut Reading) {
         if reading.statement.is_some() {
-            self.missing_semicolon(reading, "the end");
+            self.missing_semicolon(reading, "a `;` is missing at the end of the file");
             self.end_statement(reading);
         }
         if let Some(&(block, _)) = reading.blocks.last() {
@@ -289,6 +297,9 @@ impl Builder {
     /// Puts the content of files into the place of a statement.
     fn include(&mut self, statement: usize, value: Node) {
         let place = self.tree.place(value);
+        self.tree.nodes.truncate(statement + 1);
+        self.tree.nodes[statement].kind = NodeKind::Include;
+        self.tree.nodes[statement].next = self.tree.nodes.len() as u32;
         let error = |message: String| Diagnostic::error(&place.source, place.span.clone(), message);
         if self.includes == Includes::Refuse {
             return self.report(error("`include` has no meaning in a text that is no file".into()));
@@ -302,8 +313,6 @@ impl Builder {
             Ok(files) => files,
             Err(cause) => return self.report(error(cause)),
         };
-        self.tree.nodes.truncate(statement + 1);
-        self.tree.nodes[statement].kind = NodeKind::Include;
         self.depth += 1;
         for file in files {
             match Source::read(&file) {
@@ -315,11 +324,7 @@ impl Builder {
         self.tree.nodes[statement].next = self.tree.nodes.len() as u32;
     }
 
-    fn missing_semicolon(&mut self, reading: &Reading, before: &str) {
-        let message = match before {
-            "}" => "a `;` is missing before the `}`",
-            _ => "a `;` is missing at the end of the file",
-        };
+    fn missing_semicolon(&mut self, reading: &Reading, message: &str) {
         let error = Diagnostic::error(&reading.source, reading.end..reading.end, message);
         self.report(error.label("add `;` here"));
     }
