@@ -49,6 +49,11 @@ pub(super) fn generate<S: Sink>(
         expand(owner, number, &mut owner_text)?;
         expand(data, number, &mut data_text)?;
         name.parse(&owner_text, origin).map_err(|error| bad_name(owner, error))?;
+        if !parser.in_zone(name.as_ref()) {
+            let message = format!("{} lies outside the zone: the record is ignored", name.as_ref());
+            parser.report.warning(file.source, entry.start..entry.end, message);
+            continue;
+        }
         let tokens = lex(data, number, &data_text)?;
         parser.rdata.clear();
         rdata::parse(head.rtype, &mut Fields::new(&tokens), origin, &mut parser.rdata).map_err(|error| Fault {
@@ -56,11 +61,6 @@ pub(super) fn generate<S: Sink>(
             message: format!("for {number}: {}", error.message),
             help: error.help,
         })?;
-        if !parser.in_zone(name.as_ref()) {
-            let message = format!("{} lies outside the zone: the record is ignored", name.as_ref());
-            parser.report.warning(file.source, entry.start..entry.end, message);
-            continue;
-        }
         parser.emit(file, entry, name.as_ref(), ttl, head.rtype)?;
         if parser.report.is_full() {
             break;

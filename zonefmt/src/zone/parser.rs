@@ -148,7 +148,8 @@ impl<S: Sink> Parser<'_, S> {
         let head = self.head(file, entry, tokens, skip)?;
         let start = skip + head.len;
         if entry.quoted && head.info.is_some_and(TypeInfo::has_value_pairs) {
-            join_pairs(file.source.text(), tokens, start);
+            // Priority and target come first.
+            join_pairs(file.source.text(), tokens, start + 2);
         }
         self.rdata.clear();
         rdata::parse(head.rtype, &mut Fields::new(&tokens[start..]), file.origin.as_ref(), &mut self.rdata)
@@ -226,11 +227,13 @@ impl<S: Sink> Parser<'_, S> {
 }
 
 /// Joins what the lexer took apart: in `key="value"` the quote opens a string inside the token (RFC 9460 2.1).
+///
+/// `start` is the first token that may be a pair, at least 1.
 fn join_pairs<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>, start: usize) {
     let mut kept = start;
     for index in start..tokens.len() {
         let token = tokens[index];
-        let last = tokens[kept.max(1) - 1];
+        let last = tokens[kept - 1];
         let adjacent = kept > start && token.quoted && last.at + last.text.len() + 1 == token.at;
         if adjacent && !last.quoted && last.text.ends_with(b"=") {
             tokens[kept - 1].text = &text[last.at..=token.at + token.text.len()];

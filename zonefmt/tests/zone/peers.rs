@@ -6,6 +6,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use proptest::{collection::vec, prelude::*, sample::select};
 use zonefmt::{Class, Name};
 
 use crate::support::{check, parse};
@@ -108,6 +109,98 @@ fn compare(corpus_name: &str) {
     assert!(wrong.is_empty(), "{} of {corpus_name}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn lines_gone_wrong_get_the_same_verdict(lines in vec((select(LINES), any::<u16>(), select(PIECES)), 1..5)) {
+        let mut text = TOP.to_owned();
+        for (line, at, piece) in lines {
+            let at = usize::from(at) % (2 * line.len());
+            // Half of the lines stay whole.
+            let (before, after) = line.split_at(at.min(line.len()));
+            text.push_str(before);
+            text.push_str(if after.is_empty() { "" } else { piece });
+            text.push_str(after);
+            text.push('\n');
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let case = Case {
+            name: String::new(),
+            origin: "example.com".parse().unwrap(),
+            class: Class::IN,
+            differs: false,
+            text: text.into_bytes(),
+            files: Vec::new(),
+        };
+        fs::write(folder.path().join("z"), &case.text).unwrap();
+        let theirs = compile(&case, folder.path());
+        let (report, ours, _) = check(&case.text, &case.origin, case.class, folder.path());
+        let shown = String::from_utf8_lossy(&case.text);
+        prop_assert_eq!(theirs.is_some(), !report.has_errors(), "BIND accepts: {:?}", shown);
+        if let Some(theirs) = theirs {
+            prop_assert_eq!(parse(&theirs, &case.origin, case.class).1, ours, "{:?}", shown);
+        }
+    }
+}
+
+/// Lines to be spoilt, all without their newline.
+const LINES: &[&str] = &[
+    "a A 192.0.2.1",
+    "a CNAME b",
+    " TXT x",
+    "b 5 IN TXT \"x\" y",
+    "$ORIGIN sub",
+    "$ORIGIN example.com.",
+    "$TTL 1h",
+    "sub NS ns",
+    "@ MX 10 ns",
+    "$GENERATE 1-3 a$ A 192.0.2.$",
+    "*.w A 192.0.2.1",
+    "c (\n IN\n TXT ( x )\n )",
+    "f AAAA ::1 ; c",
+    "d 1w IN SRV 0 0 5 ns",
+    "e DNAME x",
+    "h IN 5 CAA 0 issue \"x;y\"",
+    "x.example.org. A 192.0.2.1",
+    "s HTTPS 1 . alpn=\"h2,h3\"",
+];
+
+/// What to put into them.
+const PIECES: &[&str] = &[
+    "",
+    " ",
+    "\t",
+    "\n",
+    "\n ",
+    "\r",
+    "(",
+    ")",
+    "\"",
+    "\\",
+    ";",
+    "$",
+    "@",
+    ".",
+    "*",
+    "-",
+    "_",
+    "5",
+    " 5 ",
+    " IN ",
+    " CH ",
+    " A ",
+    " ANY ",
+    " 1w2d ",
+    " sub.example.com. ",
+    "\\065",
+    "\\;",
+    " ( ",
+    " ) ",
+    " \"y z\" ",
+    " ; c ( \" ",
+];
+
 #[test]
 fn the_language() {
     compare("language.txt");
@@ -128,7 +221,7 @@ fn the_rules_of_a_zone() {
     compare("rules.txt");
 }
 
-/// Knot (Debian package knot-dnsutils) takes what we write.
+/// Knot (Debian package knot-dnssecutils) takes what we write.
 #[test]
 fn knot_reads_what_we_write() {
     let text = format!(
@@ -143,7 +236,7 @@ fn knot_reads_what_we_write() {
         let file = folder.path().join("z");
         fs::write(&file, text).unwrap();
         let run = Command::new("kzonecheck").args(["-o", "example.com"]).arg(&file).output();
-        run.expect("kzonecheck runs (Debian package knot-dnsutils)").status.success()
+        run.expect("kzonecheck runs (Debian package knot-dnssecutils)").status.success()
     };
     assert!(verdict(&lines.concat()));
     assert!(!verdict(&format!("{}h001.example.com. 300 IN CNAME x.\n", lines.concat())));
