@@ -29,6 +29,10 @@ const fn chunk_items<T: Item>() -> usize {
 /// A last chunk below this size in octets is copied and continued by the next edit, so small edits do not leave a chunk each.
 const TAIL_OCTETS: usize = 8 * 1024;
 
+/// Octets that a new chunk has room for: as much as a small zone needs, so that loading many of them does not go into
+/// growing. A commit keeps no more than is used.
+const SMALL_CHUNK: usize = 512;
+
 /// Chunks in a directory page.
 const PAGE: usize = 64;
 
@@ -131,7 +135,7 @@ impl<T: Item> ArenaEdit<T> {
         }
         let full = |chunk: &Vec<T>| chunk.len().next_multiple_of(T::ALIGN) >= chunk_items::<T>();
         if self.added.last().is_none_or(full) {
-            self.added.push(Vec::new());
+            self.added.push(Vec::with_capacity(SMALL_CHUNK / size_of::<T>()));
         }
         let index = self.committed + self.added.len() - 1;
         // Compaction keeps the chunks of a version below half of this, the bound on a zone those of an edit.

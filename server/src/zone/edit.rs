@@ -66,7 +66,7 @@ impl Edit {
             records: version.records,
             draft: Draft::default(),
             open: None,
-            scratch: Box::new(Scratch { key: Key::new(), nearest: Key::new(), entry: Vec::new() }),
+            scratch: Box::new(Scratch { key: Key::new(), nearest: Key::new(), entry: Vec::with_capacity(256) }),
         }
     }
 

@@ -290,7 +290,7 @@ impl Draft {
 
     fn fresh_set(&mut self, rtype: Rtype, ttl: u32) -> &mut SetDraft {
         if self.live == self.sets.len() {
-            self.sets.push(SetDraft::default());
+            self.sets.push(SetDraft { records: Vec::with_capacity(64), ..SetDraft::default() });
         }
         let set = &mut self.sets[self.live];
         self.live += 1;
