@@ -39,7 +39,7 @@ pub struct Rules {
     pub follows_dname_into_itself: bool,
     /// NS records go along with a synthesized CNAME that was asked for.
     pub apex_ns_beside_synthesis: bool,
-    /// What a wildcard gave to the answer it gives to the additional section as well.
+    /// What a wildcard gives to the question's name it gives to the additional section as well.
     pub repeats_wildcards: bool,
     /// What goes along with SVCB and HTTPS.
     pub svcb: Svcb,
@@ -265,7 +265,8 @@ impl<'a> Answering<'a> {
                     let found = self.known(zone, name, rtype, glue);
                     for record in found {
                         let rr = rr(record, name);
-                        let repeated = self.rules.repeats_wildcards && record.owner != *name;
+                        let repeated =
+                            self.rules.repeats_wildcards && record.owner != *name && self.query.name == *name;
                         if repeated || !(self.out.answer.contains(&rr) || self.out.authority.contains(&rr)) {
                             self.out.additional.insert(rr);
                         }
