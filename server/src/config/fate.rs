@@ -34,16 +34,15 @@ const FILTERING: Fate = Error("it changes what resolvers answer, which this serv
 const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
-        "options zone logging acl \
-         allow-query blackhole check-names directory edns-udp-size file hostname listen-on listen-on-v6 masterfile-format \
-         max-records max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses pid-file port \
-         rrset-order server-id tcp-advertised-timeout tcp-clients tcp-idle-timeout tcp-initial-timeout \
-         tcp-keepalive-timeout tcp-listen-queue type version",
+        "options zone logging acl allow-query blackhole check-integrity check-names directory edns-udp-size file \
+         hostname listen-on listen-on-v6 masterfile-format max-records max-records-per-type max-types-per-name \
+         max-udp-size minimal-any minimal-responses pid-file port rrset-order server-id tcp-advertised-timeout \
+         tcp-clients tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
     ),
     (
         Silent,
         "key primaries masters parental-agents tls http \
-         answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-integrity check-mx \
+         answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard cookie-algorithm cookie-secret coresize \
          datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
          http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
@@ -186,8 +185,9 @@ mod tests {
                 Warning(why) => ("warning", *why),
                 Error(why) => ("error", *why),
             };
-            let mut names: Vec<_> = names.split_ascii_whitespace().map(|name| format!("`{name}`")).collect();
+            let mut names: Vec<_> = names.split_ascii_whitespace().collect();
             names.sort_unstable();
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
             lines += &["| ", what, " | ", why, " | ", &names.join(" "), " |\n"].concat();
         }
         lines
@@ -205,7 +205,7 @@ mod tests {
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(path, current).unwrap();
         } else {
-            assert_eq!(page, current, "run it with BLESS=1");
+            assert!(page == current, "docs/named.conf.md is not what the table says: run this with BLESS=1");
         }
     }
 

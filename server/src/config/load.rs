@@ -1,6 +1,6 @@
 //! Zone files into zone data.
 
-use super::{Limits, ZoneConfig};
+use super::{Limits, Reading, ZoneConfig};
 use crate::zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData};
 use std::{
     cell::RefCell,
@@ -66,11 +66,19 @@ impl From<&fs::Metadata> for Stamp {
     }
 }
 
-/// Loads zones, as many at a time as there are processors, and hands over each as it comes, with its place among `zones`.
-pub(super) fn load_all(zones: &[&ZoneConfig], directory: &Path, mut take: impl FnMut(usize, Loaded) + Send) {
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(zones.len());
+/// A zone to load.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'j> {
+    pub(super) zone: &'j ZoneConfig,
+    /// Data that is served and that the new data is to share what did not change with.
+    pub(super) old: Option<&'j ZoneData>,
+}
+
+/// Loads zones, as many at a time as there are processors, and hands over each as it comes.
+pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(Job<'_>, Loaded) + Send) {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(jobs.len());
     if threads < 2 {
-        return zones.iter().enumerate().for_each(|(index, zone)| take(index, load(zone, directory)));
+        return jobs.iter().for_each(|&job| take(job, load(job, directory)));
     }
     let next = AtomicUsize::new(0);
     let take = std::sync::Mutex::new(take);
@@ -78,11 +86,11 @@ pub(super) fn load_all(zones: &[&ZoneConfig], directory: &Path, mut take: impl F
         for _ in 0..threads {
             scope.spawn(|| {
                 while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(zone) = zones.get(index)
+                    && let Some(&job) = jobs.get(index)
                 {
-                    let loaded = load(zone, directory);
+                    let loaded = load(job, directory);
                     // Only a panic while taking poisons it, and that ends the scope in a panic anyway.
-                    take.lock().unwrap_or_else(std::sync::PoisonError::into_inner)(index, loaded);
+                    take.lock().unwrap_or_else(std::sync::PoisonError::into_inner)(job, loaded);
                 }
             });
         }
@@ -90,18 +98,19 @@ pub(super) fn load_all(zones: &[&ZoneConfig], directory: &Path, mut take: impl F
 }
 
 /// Loads a zone.
-pub(super) fn load(zone: &ZoneConfig, directory: &Path) -> Loaded {
-    let (source, file) = match read(&zone.file) {
+fn load(job: Job<'_>, directory: &Path) -> Loaded {
+    let path = &job.zone.file;
+    let (source, file) = match read(path) {
         Ok(read) => read,
         Err(error) => {
-            let source = Source::new(zone.file.display().to_string(), "");
+            let source = Source::new(path.display().to_string(), "");
             let findings = vec![Diagnostic::error(&source, 0..0, format!("cannot read the zone file: {error}"))];
             let files = Files { file: Stamp::default(), includes: Box::default() };
             return Loaded { data: None, files, findings };
         }
     };
     let included = Included { directory, files: RefCell::default() };
-    let (data, findings) = parse(zone, source, &included);
+    let (data, findings) = parse(job, source, &included);
     Loaded { data, files: Files { file, includes: included.files.into_inner().into() }, findings }
 }
 
@@ -137,7 +146,7 @@ impl Includes for Included<'_> {
     }
 }
 
-fn parse(zone: &ZoneConfig, source: Source, includes: &dyn Includes) -> (Option<ZoneData>, Vec<Diagnostic>) {
+fn parse(Job { zone, old }: Job<'_>, source: Source, includes: &dyn Includes) -> (Option<ZoneData>, Vec<Diagnostic>) {
     let origin = zone.origin.as_ref();
     let options = zone::Options {
         check_names: zone.reading.check_names,
@@ -145,7 +154,7 @@ fn parse(zone: &ZoneConfig, source: Source, includes: &dyn Includes) -> (Option<
         max_errors: MAX_FINDINGS,
         ..zone::Options::new(origin)
     };
-    let mut edit = ZoneData::new(zone.origin.clone()).edit();
+    let mut edit = old.map_or_else(|| ZoneData::new(zone.origin.clone()).edit(), ZoneData::rewrite);
     let mut left = match zone.reading.limits.records {
         0 => u32::MAX,
         limit => limit,
@@ -174,18 +183,19 @@ fn parse(zone: &ZoneConfig, source: Source, includes: &dyn Includes) -> (Option<
     drop(source);
     let data = edit.commit();
     let before = findings.len();
-    findings.extend(faults(&data, zone.reading.limits).map(|fault| Diagnostic::error(&file, 0..0, fault)));
+    findings.extend(faults(&data, zone.reading).map(|fault| Diagnostic::error(&file, 0..0, fault)));
     let sound = !findings[before..].iter().any(|finding| finding.severity == Severity::Error);
     (sound.then_some(data), findings)
 }
 
 /// What is wrong with a zone as a whole: what named refuses to load. `zonefmt check` says more and knows the lines; here the
 /// data that is to be served is looked at, which costs next to nothing.
-fn faults(data: &ZoneData, limits: Limits) -> impl Iterator<Item = String> {
-    apex_faults(data).into_iter().chain(data.iter().filter_map(move |node| node_fault(node, limits))).take(MAX_FINDINGS)
+fn faults(data: &ZoneData, reading: Reading) -> impl Iterator<Item = String> {
+    let names = data.iter().filter_map(move |node| node_fault(node, reading.limits));
+    apex_faults(data, reading.check_integrity).into_iter().chain(names).take(MAX_FINDINGS)
 }
 
-fn apex_faults(data: &ZoneData) -> Vec<String> {
+fn apex_faults(data: &ZoneData, check_integrity: bool) -> Vec<String> {
     let count = |rtype| data.apex().and_then(|apex| apex.rrset(rtype)).map_or(0, Rrset::len);
     let origin = data.origin();
     let mut faults = Vec::new();
@@ -200,7 +210,9 @@ fn apex_faults(data: &ZoneData) -> Vec<String> {
     if count(Rtype::DS) > 0 {
         faults.push(format!("the zone has a DS at {origin}; it belongs into the zone above (RFC 4035 2.4)"));
     }
-    faults.extend(name_servers(data).filter_map(|name| name_server_fault(data, name)));
+    if check_integrity {
+        faults.extend(name_servers(data).filter_map(|name| name_server_fault(data, name)));
+    }
     faults
 }
 
@@ -265,7 +277,7 @@ const MAY_STAND_BESIDE_CNAME: [Rtype; 5] = [Rtype::CNAME, Rtype::RRSIG, Rtype::N
 
 #[cfg(test)]
 mod tests {
-    use super::{super::zones::Reading, *};
+    use super::*;
     use std::{env, fs, process, process::Command, sync::Arc};
     use zonefmt::{Name, zone::CheckNames};
 
@@ -307,14 +319,14 @@ mod tests {
             origin: Name::from_ascii("test").unwrap(),
             file: file.clone(),
             settings: Arc::default(),
-            reading: Reading { limits: Limits::default(), check_names: CheckNames::Fail },
+            reading: Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true },
         };
         for text in ZONES {
             fs::write(&file, format!("$TTL 300\n@ SOA ns.elsewhere. h.elsewhere. 1 3600 900 86400 300\n{text}\n"))
                 .unwrap();
             let named = Command::new("named-checkzone").arg("test").arg(&file).output();
             let named = named.expect("named-checkzone must be installed: run scripts/install-test-tools");
-            let loaded = load(&zone, &folder);
+            let loaded = load(Job { zone: &zone, old: None }, &folder);
             let said = String::from_utf8_lossy(&named.stdout);
             assert_eq!(loaded.data.is_some(), named.status.success(), "{text}\n{said}\n{:?}", loaded.findings);
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Config, Logging, Overrides, ZoneConfig,
-    load::{self, Files, Loaded},
+    load::{self, Files, Job, Loaded},
     zones::Reading,
 };
 use crate::{
@@ -199,18 +199,18 @@ fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name,
                     changes.push((zone.origin.clone(), Some(made(zone, current.state.clone()))));
                 }
             }
-            _ => stale.push(zone),
+            (current, _) => stale.push(Job { zone, old: current.and_then(|current| current.data()) }),
         }
     }
     let each = stale.len() <= LOGGED_ZONES;
-    let take = |index: usize, loaded: Loaded| {
-        let zone = stale[index];
-        let old = served.get(zone.origin.as_ref()).and_then(|zone| zone.data());
-        let Loaded { data, files, findings } = loaded;
+    let take = |Job { zone, old }: Job<'_>, Loaded { data, files, findings }: Loaded| {
         log(&findings, "zoneload");
         let sound = data.is_some();
         let state = match (data, old) {
-            (Some(data), old) => ZoneState::Loaded(replaced(zone, old, data, each)),
+            (Some(data), old) => {
+                log_loaded(&zone.origin, old, &data, each);
+                ZoneState::Loaded(data)
+            }
             (None, Some(old)) => {
                 let shown = InClass(&zone.origin);
                 error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
@@ -241,28 +241,19 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> Arc<Zone> {
     Arc::new(Zone { origin: zone.origin.clone(), settings: Arc::clone(&zone.settings), state })
 }
 
-/// New data, sharing with the old what did not change.
-fn replaced(zone: &ZoneConfig, old: Option<&ZoneData>, new: ZoneData, each: bool) -> ZoneData {
+/// `each`: few enough are loaded to tell of each one that is new.
+fn log_loaded(origin: &Name, old: Option<&ZoneData>, new: &ZoneData, each: bool) {
     let serial = new.serial().map_or(0, |serial| serial.0);
-    let shown = InClass(&zone.origin);
-    let Some(old) = old else {
-        if each {
-            info!(target: "zoneload", "zone {shown}: loaded serial {serial}");
-        } else {
-            debug!(target: "zoneload", "zone {shown}: loaded serial {serial}");
-        }
-        return new;
-    };
-    if old.differences(&new).next().is_none() {
-        debug!(target: "zoneload", "zone {shown}: the file changed, its content did not");
-        return old.clone();
+    let zone = InClass(origin);
+    match old {
+        None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {serial}"),
+        Some(old) if old.is(new) => debug!(target: "zoneload", "zone {zone}: its content is as it was"),
+        _ => info!(target: "zoneload", "zone {zone}: loaded serial {serial}"),
     }
-    if old.serial() == new.serial() {
+    if old.is_some_and(|old| !old.is(new) && old.serial() == new.serial()) {
         let message = "the content changed and its serial did not: secondaries will not notice";
-        warn!(target: "zoneload", "zone {shown}: {message}; raise the SOA's serial {serial}");
+        warn!(target: "zoneload", "zone {zone}: {message}; raise the SOA's serial {serial}");
     }
-    info!(target: "zoneload", "zone {shown}: loaded serial {serial}");
-    old.updated_to(&new)
 }
 
 /// A zone as named shows it: without the final dot, and with its class.
@@ -391,6 +382,17 @@ mod tests {
         let zones = folder.load("zone a { type primary; file \"a.zone\"; };", &ZoneMap::new());
         let www = Name::from_ascii("www.a").unwrap();
         assert_eq!(zone(&zones, "a").data().unwrap().rrset(www.as_ref(), Rtype::A).unwrap().ttl, 200);
+    }
+
+    #[test]
+    fn name_servers_without_addresses_are_for_check_integrity() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", &HEAD.replace("ns A", "other A"));
+        let conf = |check| format!("zone a {{ type primary; file \"a.zone\"; check-integrity {check}; }};");
+        let checked = folder.load(&conf("yes"), &ZoneMap::new());
+        assert!(zone(&checked, "a").data().is_none());
+        let unchecked = folder.load(&conf("no"), &checked);
+        assert!(zone(&unchecked, "a").data().is_some());
     }
 
     #[test]

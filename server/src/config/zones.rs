@@ -33,6 +33,8 @@ pub struct Reading {
     pub limits: Limits,
     /// `check-names`.
     pub check_names: CheckNames,
+    /// `check-integrity`: whether a name server inside the zone needs an address there.
+    pub check_integrity: bool,
 }
 
 /// How much a zone may hold; 0 is as much as there is.
@@ -60,9 +62,17 @@ pub(super) fn read<'c>(
     directory: &Path,
     reader: &mut Reader<'c, '_>,
 ) -> Vec<ZoneConfig> {
-    let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail };
+    let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true };
     let mut all = Inherited { allow_query: Acl::default(), reading };
-    for name in ["allow-query", "max-records", "max-records-per-type", "max-types-per-name", "masterfile-format"] {
+    let inherited = [
+        "allow-query",
+        "check-integrity",
+        "max-records",
+        "max-records-per-type",
+        "max-types-per-name",
+        "masterfile-format",
+    ];
+    for name in inherited {
         if let Some(statement) = options.find(name) {
             all.take(statement, reader);
         }
@@ -104,6 +114,10 @@ impl Inherited {
                     _ => CheckNames::Fail,
                 };
             }
+            "check-integrity" => {
+                let read = statement.argument().and_then(|part| values::yes_no(&part.text()));
+                self.reading.check_integrity = read.unwrap_or(true);
+            }
             "masterfile-format" if !statement.argument().is_some_and(|part| part.is("text")) => {
                 let error = statement.error("zone files are read as text only");
                 reader.findings.push(error.help("`named-compilezone -f raw -F text` turns one into the other"));
@@ -130,6 +144,7 @@ fn one<'c>(
             | "max-records-per-type"
             | "max-types-per-name"
             | "check-names"
+            | "check-integrity"
             | "masterfile-format" => own.get_or_insert_with(|| all.clone()).take(statement, reader),
             _ => {}
         }

@@ -1,16 +1,18 @@
 //! Changes to a zone's data, from one record to a whole load: collected name by name, then committed as a new version.
 
 use super::{
-    Added, Difference, Key, Node, TrieEdit, Version, ZoneData,
+    Added, Key, Node, TrieEdit, Version, ZoneData,
     arena::{Arena, ArenaEdit, Ref},
     entry::Draft,
-    trie::Leaf,
+    rewrite::Met,
+    trie::{Descent, Leaf},
 };
 use std::{fmt, sync::Arc};
 use zonefmt::{Name, NameRef, Rtype};
 
 /// A zone under change. Nothing is visible before [`Edit::commit`]; dropping it undoes everything.
 pub struct Edit {
+    base: ZoneData,
     origin: Name,
     trie: TrieEdit,
     entries: ArenaEdit<u8>,
@@ -20,6 +22,10 @@ pub struct Edit {
     draft: Draft,
     open: Option<Open>,
     scratch: Box<Scratch>,
+    /// Whether anything is other than in the base.
+    changed: bool,
+    /// In a rewrite, the names that have come up.
+    pub(super) rewritten: Option<Met>,
 }
 
 /// Where the draft's name stands in the trie, its key being in `Scratch::key`.
@@ -59,6 +65,7 @@ impl Edit {
     pub(super) fn open(zone: &ZoneData) -> Edit {
         let version = &zone.0;
         Edit {
+            base: zone.clone(),
             origin: version.origin.clone(),
             trie: version.trie.edit(),
             entries: version.entries.edit(),
@@ -67,6 +74,8 @@ impl Edit {
             draft: Draft::default(),
             open: None,
             scratch: Box::new(Scratch { key: Key::new(), nearest: Key::new(), entry: Vec::with_capacity(256) }),
+            changed: false,
+            rewritten: None,
         }
     }
 
@@ -103,20 +112,16 @@ impl Edit {
         Ok(self.draft.remove(rtype))
     }
 
-    /// Takes over one difference between two zones.
-    pub(super) fn apply(&mut self, difference: Difference<'_>) {
-        let labels = difference.node().labels();
-        self.settle();
-        self.turn_to_labels(labels);
-        match difference {
-            Difference::Removed(_) => self.draft.start(labels),
-            Difference::Added(node) | Difference::Changed { new: node, .. } => self.draft.load(node),
-        }
-    }
-
-    /// Makes the new version.
+    /// Makes the new version; without a change it is the old one.
     pub fn commit(mut self) -> ZoneData {
         self.settle();
+        if let Some(met) = self.rewritten.take() {
+            self.restore(&met.replaced);
+            self.remove_all_but(&met);
+        }
+        if !self.changed {
+            return self.base;
+        }
         if self.trie.wants_compaction() || self.entries.wants_compaction() {
             self.compact();
         }
@@ -159,33 +164,44 @@ impl Edit {
             let node = Node::read(self.origin.as_ref(), self.entries.tail(Ref(descent.leaf.to)), descent.leaf);
             node.is_named(labels).then_some(node)
         });
-        let had = own.map(|node| {
-            self.draft.load(node);
-            (node.octets(), self.draft.records())
-        });
-        if had.is_none() {
-            self.draft.start(labels);
+        let nearest = descent.as_ref().map(|descent| descent.leaf);
+        let starts_empty =
+            nearest.zip(self.rewritten.as_mut()).is_some_and(|(leaf, met)| own.is_some() && met.meet(Ref(leaf.to)));
+        match own {
+            Some(node) if !starts_empty => self.draft.load(node),
+            _ => self.draft.start(labels),
         }
-        self.open = Some(Open { nearest: descent.map(|descent| descent.leaf), had });
+        self.open = Some(Open { nearest, had: own.map(|node| (node.octets(), node.records())) });
     }
 
     /// Writes the draft back.
     fn settle(&mut self) {
         let Some(Open { nearest, had }) = self.open.take() else { return };
         let key = self.scratch.key.view();
-        if let Some((octets, records)) = had {
-            self.entries.free(octets);
-            self.records -= records;
-            self.names -= 1;
-            if self.draft.is_empty() {
-                return self.trie.remove(key);
-            }
-        } else if self.draft.is_empty() {
-            return;
-        }
         self.scratch.entry.clear();
         self.draft.write(&mut self.scratch.entry);
+        match (nearest, had) {
+            (Some(own), Some((octets, _))) if *self.entries.run(Ref(own.to), octets) == *self.scratch.entry => return,
+            (Some(own), Some((octets, records))) => {
+                match &mut self.rewritten {
+                    // More may be added to the name, so that it is as it was in the end.
+                    Some(met) => met.replaced.push(own),
+                    None => self.changed = true,
+                }
+                self.entries.free(octets);
+                self.records -= records;
+                self.names -= 1;
+                if self.draft.is_empty() {
+                    return self.trie.remove(key);
+                }
+            }
+            _ if self.draft.is_empty() => return,
+            _ => self.changed = true,
+        }
         let leaf = Leaf { to: self.entries.store(&self.scratch.entry).0, word: self.draft.flags() };
+        if let Some(met) = &mut self.rewritten {
+            met.meet(Ref(leaf.to));
+        }
         self.records += self.draft.records();
         self.names += 1;
         match (had, nearest) {
@@ -196,6 +212,44 @@ impl Edit {
                 self.scratch.nearest.set(&entry[1..=usize::from(entry[0])]);
                 self.trie.insert(key, leaf, Some(self.scratch.nearest.view()));
             }
+        }
+    }
+
+    /// Gives the base's entries back to names that are as they were, out of all entries that were replaced.
+    fn restore(&mut self, replaced: &[Leaf]) {
+        let base = self.base.clone();
+        for &leaf in replaced {
+            let node = Node::read(self.origin.as_ref(), self.entries.tail(Ref(leaf.to)), leaf);
+            let octets = node.octets();
+            self.scratch.key.set(node.labels());
+            let key = self.scratch.key.view();
+            if base.0.trie.descend(key, |_, _| ()).is_none_or(|found| found.leaf.to != leaf.to) {
+                // It was added, then replaced.
+                continue;
+            }
+            let entry = self.entries.run(Ref(leaf.to), octets);
+            // An entry tells its own length, so that none is the start of another.
+            let is_now = |now: &Descent| self.entries.tail(Ref(now.leaf.to)).starts_with(entry);
+            if self.trie.descend(key).as_ref().is_some_and(is_now) {
+                // The one dies, the other lives again: what is dead stays as much.
+                self.trie.replace(key, leaf);
+            } else {
+                self.changed = true;
+            }
+        }
+    }
+
+    /// Removes the base's names that have not come up.
+    fn remove_all_but(&mut self, met: &Met) {
+        let base = self.base.clone();
+        for leaf in base.0.trie.iter().filter(|leaf| !met.has(Ref(leaf.to))) {
+            let node = base.read(leaf);
+            self.scratch.key.set(node.labels());
+            self.trie.remove(self.scratch.key.view());
+            self.entries.free(node.octets());
+            self.names -= 1;
+            self.records -= node.records();
+            self.changed = true;
         }
     }
 

@@ -115,6 +115,11 @@ impl<'z> Node<'z> {
         Key::of(self.labels).view().order(Key::of(other.labels).view())
     }
 
+    /// How many records it has.
+    pub(super) fn records(self) -> usize {
+        self.rrsets().map(Rrset::len).sum()
+    }
+
     /// Octets of the whole entry.
     pub(super) fn octets(self) -> usize {
         let sets: usize = self.rrsets().map(|set| SET_HEADER + set.records.len()).sum();

@@ -5,7 +5,8 @@
 //!   entries live.
 //! * [`entry`]: what is stored for a name.
 //! * [`find`]: RFC 1034 4.3.2 step 3, from a name to what the zone says of it.
-//! * [`edit`]: changes, from one record to a whole zone; [`diff`]: what differs between two versions.
+//! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: a zone said anew; [`diff`]: what differs between
+//!   two versions.
 //!
 //! The data knows nothing of views, access, keys or journals.
 
@@ -15,6 +16,7 @@ mod edit;
 mod entry;
 mod find;
 mod key;
+mod rewrite;
 mod trie;
 
 #[cfg(test)]
@@ -104,14 +106,9 @@ impl ZoneData {
         Differences::between(self, newer)
     }
 
-    /// `newer`'s content as a version of `self`, sharing all that did not change.
-    #[must_use]
-    pub fn updated_to(&self, newer: &ZoneData) -> ZoneData {
-        let mut edit = self.edit();
-        for difference in self.differences(newer) {
-            edit.apply(difference);
-        }
-        edit.commit()
+    /// Whether this is that very version, not merely the same content.
+    pub fn is(&self, other: &ZoneData) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Octets of data and index, dead ones included.
