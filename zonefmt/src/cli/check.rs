@@ -1,15 +1,18 @@
 //! `zonefmt check`: what is wrong with zone files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use zonefmt::{
-    Class, Name, Serial,
-    diagnostics::{Diagnostic, Source},
+    Name, Serial,
+    diagnostics::Diagnostic,
     zone::{self, CheckNames, Directory, Options, Record, Refusal, Report},
 };
 
-use super::{Output, print, say};
+use super::{
+    Output, print, say,
+    zone_file::{ZoneName, ZoneOptions, leading_origin, zone_name},
+};
 
 /// Checks zone files: syntax, and the rules of a whole zone as named-checkzone has them.
 ///
@@ -21,12 +24,8 @@ pub(super) struct Arguments {
     /// The zone files; `-` is standard input.
     #[arg(required = true)]
     files: Vec<String>,
-    /// The zone's name.
-    #[arg(long, short)]
-    origin: Option<Name>,
-    /// The zone's class.
-    #[arg(long, short, default_value = "IN")]
-    class: Class,
+    #[command(flatten)]
+    zone: ZoneOptions,
     /// What to do with names that are no host names where one belongs; named fails on them in primary zones.
     #[arg(long, short = 'k', default_value = "warn")]
     check_names: Names,
@@ -43,28 +42,22 @@ enum Names {
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
-    if let (None, [origin, file]) = (&arguments.origin, &arguments.files[..])
-        && !Path::new(origin).exists()
-        && let Ok(name) = Name::from_ascii(origin)
+    if let (None, [origin, file]) = (&arguments.zone.origin, &arguments.files[..])
+        && let Some(name) = leading_origin(origin)
     {
         return check(file, Some(&name), arguments, output);
     }
-    let sound = |file: &&String| check(file, arguments.origin.as_ref(), arguments, output);
+    let sound = |file: &&String| check(file, arguments.zone.origin.as_ref(), arguments, output);
     // Every file is checked, whatever the others are like.
     arguments.files.iter().filter(sound).count() == arguments.files.len()
 }
 
 fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Output) -> bool {
     let Some(source) = output.read(file) else { return false };
-    let Some((origin, hint)) = origin.map(|name| (name.clone(), "")).or_else(|| guess(&source)) else {
-        let message = "the zone's name is not known";
-        let help = "give it with --origin, or begin the file with $ORIGIN and an absolute name";
-        output.show([&Diagnostic::error(&source, 0..0, message).help(help)]);
-        return false;
-    };
+    let Some(ZoneName { name: origin, hint }) = zone_name(&source, origin, output) else { return false };
     let includes = Directory(PathBuf::new());
     let options = Options {
-        class: arguments.class,
+        class: arguments.zone.class,
         check_names: match arguments.check_names {
             Names::Fail => CheckNames::Fail,
             Names::Warn => CheckNames::Warn,
@@ -92,16 +85,4 @@ fn summarise(origin: &Name, hint: &str, report: &Report, serial: Option<Serial>,
         let records = report.records;
         print(format!("zone {origin}{hint}: {records} records, serial {serial}, OK\n").as_bytes());
     }
-}
-
-/// The zone's name from the file, and how it was found.
-fn guess(source: &Source) -> Option<(Name, &'static str)> {
-    zone::origin(source).map(|name| (name, " (its name is from the file's text)")).or_else(|| {
-        let stem = Path::new(source.name()).file_name()?.to_str()?;
-        let stem = ["db.", "named.", "zone."].iter().find_map(|prefix| stem.strip_prefix(prefix)).unwrap_or(stem);
-        let endings = [".zone", ".db", ".txt", ".hosts", ".signed"];
-        let stem = endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(stem);
-        let name = Name::from_ascii(stem).ok().filter(|_| stem.contains('.'))?;
-        Some((name, " (its name is from the file's name)"))
-    })
 }

@@ -1,7 +1,9 @@
 //! The command line: one file a command.
 
 mod check;
+mod diff;
 mod fmt;
+mod zone_file;
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -11,7 +13,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use zonefmt::diagnostics::{Colour, Diagnostic, Source, render};
 
-/// Checks and formats DNS zone files.
+/// Checks, formats and compares DNS zone files.
 #[derive(Parser)]
 #[command(name = "zonefmt", version)]
 struct Arguments {
@@ -25,18 +27,54 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Diff(diff::Arguments),
     Fmt(fmt::Arguments),
 }
 
-/// Runs the command; 0 for success, 1 for findings that matter, 2 for a wrong command line.
+/// What the exit code says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// 0.
+    Success,
+    /// 1: findings that matter, or a wrong command line.
+    Failure,
+    /// 2: two zones are not the same.
+    Different,
+}
+
+/// Runs the command.
 pub(crate) fn run() -> ExitCode {
-    let Arguments { command, brief } = Arguments::parse();
-    let output = Output { brief };
-    let success = match command {
-        Command::Check(arguments) => check::run(&arguments, output),
-        Command::Fmt(arguments) => fmt::run(&arguments, output),
+    let Arguments { command, brief } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // If nobody reads it, there is nobody left to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Outcome::Failure } else { Outcome::Success }.into();
+        }
     };
-    ExitCode::from(u8::from(!success))
+    let output = Output { brief };
+    let outcome = match command {
+        Command::Check(arguments) => check::run(&arguments, output).into(),
+        Command::Diff(arguments) => diff::run(arguments, output),
+        Command::Fmt(arguments) => fmt::run(&arguments, output).into(),
+    };
+    outcome.into()
+}
+
+impl From<bool> for Outcome {
+    fn from(success: bool) -> Outcome {
+        if success { Outcome::Success } else { Outcome::Failure }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        ExitCode::from(match outcome {
+            Outcome::Success => 0,
+            Outcome::Failure => 1,
+            Outcome::Different => 2,
+        })
+    }
 }
 
 /// How findings are shown.
@@ -55,9 +93,8 @@ impl Output {
                 text.push('\n');
             }
         } else {
-            let colour =
-                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            text = render(diagnostics, if colour { Colour::Always } else { Colour::Never });
+            let colour = if is_coloured(&io::stderr()) { Colour::Always } else { Colour::Never };
+            text = render(diagnostics, colour);
             if !text.is_empty() {
                 text.push('\n');
             }
@@ -81,6 +118,11 @@ impl Output {
             })
             .ok()
     }
+}
+
+/// Whether a stream is for a person who wants colours.
+fn is_coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Says something on standard error.

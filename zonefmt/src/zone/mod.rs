@@ -4,7 +4,7 @@
 //! whatever is built from it. `lexer` cuts the text into entries, `parser` reads them: `directive` those that begin with
 //! `$`, `head` and `ttl` what stands between owner and data, [`crate::rdata`] the data. What is wrong is collected, many
 //! errors in one go, each with its place. [`check()`] adds the rules of a whole zone, [`write_record`] and [`format()`] go
-//! the other way.
+//! the other way. [`RrSets`] are a zone in memory, sorted, which [`diff()`] compares.
 //!
 //! How BIND decides, where the RFCs leave it open:
 //! - The order before the type is class and TTL, each at most once, in either order.
@@ -16,6 +16,7 @@
 //! - Records outside the zone are ignored with a warning.
 
 mod check;
+mod diff;
 mod directive;
 mod fault;
 mod fuzz;
@@ -28,15 +29,18 @@ mod lexer;
 mod origin;
 mod parser;
 mod report;
+mod rrsets;
 mod ttl;
 mod write;
 
 pub use check::check;
+pub use diff::{Difference, Serials, diff};
 pub use fuzz::fuzz;
 pub use include::{Directory, Includes, NoIncludes};
 pub use layout::format;
 pub use origin::origin;
 pub use report::{FileId, Location, Report};
+pub use rrsets::{RrSet, RrSets};
 pub use write::write_record;
 
 use crate::{Class, NameRef, Rtype, diagnostics::Source};

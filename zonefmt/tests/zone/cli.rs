@@ -93,3 +93,44 @@ fn fmt_leaves_a_file_with_errors_alone() {
     assert!(errors.starts_with("z:2:8: error: "), "{errors}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "a    txt   x\nb   A  y\n");
 }
+
+#[test]
+fn diff_lists_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let top = format!("$ORIGIN example.org.\n{TOP}");
+    fs::write(folder.join("old"), format!("{top}www A 192.0.2.1\nwww A 192.0.2.2\nx TXT y\n")).unwrap();
+    fs::write(folder.join("new"), format!("{top}x 60 TXT y\nWWW A 192.0.2.1\n")).unwrap();
+    fs::write(folder.join("later"), top.replace("hm 7", "hm 8")).unwrap();
+    fs::write(folder.join("plain"), TOP).unwrap();
+    fs::write(folder.join("bad"), format!("{top}x A y\n")).unwrap();
+    let diff = |arguments: &[&str]| run(folder, &[&["diff"], arguments].concat(), &top);
+    let expected = "\
+-www.example.org.\t\t\t      300 IN A\t\t192.0.2.2
+-x.example.org.\t\t\t\t      300 IN TXT\t\"y\"
++x.example.org.\t\t\t\t      60 IN TXT\t\t\"y\"
+; zone example.org.: 2 RRsets differ, 2 records removed, 1 added
+";
+    assert_eq!(diff(&["old", "new"]), (Some(2), expected.into(), String::new()));
+    assert_eq!(diff(&["-q", "old", "new"]), (Some(2), String::new(), String::new()));
+    let same = (Some(0), "; zone example.org.: no difference\n".to_owned(), String::new());
+    assert_eq!(diff(&["old", "old"]), same);
+    assert_eq!(diff(&["--ignore-serial", "-", "later"]), same);
+    assert_eq!(diff(&["-", "later"]).0, Some(2));
+    assert_eq!(diff(&["example.org", "plain", "later"]).0, Some(2));
+    assert_eq!(diff(&["-o", "example.org", "plain", "-"]), same);
+
+    let failure = |arguments: &[&str], says: &str| {
+        let (code, output, errors) = diff(arguments);
+        assert_eq!((code, output.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(errors.contains(says), "{errors}");
+    };
+    failure(&["old", "bad"], "is no IPv4 address");
+    failure(&["old", "gone"], "cannot read the file");
+    failure(&["old", "plain"], "the zone's name is not known");
+    failure(&["-", "-"], "standard input");
+    failure(&["old", "old", "new"], "`old` is no zone's name");
+    failure(&["old"], "Usage: zonefmt diff [OPTIONS] [ORIGIN] OLD NEW");
+    fs::write(folder.join("other"), TOP.replace('@', "example.net.")).unwrap();
+    failure(&["old", "other"], "OLD is the zone example.org. and NEW is example.net.");
+}

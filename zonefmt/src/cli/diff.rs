@@ -1,0 +1,143 @@
+//! `zonefmt diff`: what differs between two zones.
+
+use std::{
+    io::{self, BufWriter, Write},
+    thread,
+};
+
+use clap::Args;
+use zonefmt::{
+    Name,
+    zone::{Difference, Record, RrSets, Serials, diff, write_record},
+};
+
+use super::{
+    Outcome, Output, is_coloured, say,
+    zone_file::{ZoneOptions, leading_origin},
+};
+
+/// Lists what differs between two zones, RRset by RRset, however their files are laid out.
+///
+/// `zonefmt diff OLD NEW`, with the zone's name from --origin or from the files; or `zonefmt diff ORIGIN OLD NEW`. Owners and
+/// data are compared without regard to the case of names, and TTLs count. Lines that begin with `-` are in OLD only, those
+/// with `+` in NEW only. The exit code is 0 if the zones are the same, 2 if they differ, 1 if something is wrong.
+#[derive(Args)]
+#[command(verbatim_doc_comment, override_usage = "zonefmt diff [OPTIONS] [ORIGIN] OLD NEW")]
+pub(super) struct Arguments {
+    /// The zone files; `-` is standard input.
+    #[arg(required = true, num_args = 2..=3)]
+    files: Vec<String>,
+    #[command(flatten)]
+    zone: ZoneOptions,
+    /// Two SOA records that differ in their serials only are the same.
+    #[arg(long)]
+    ignore_serial: bool,
+    /// Print nothing; the exit code tells.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
+    let Arguments { files, mut zone, ignore_serial, quiet } = arguments;
+    let (old, new) = match &files[..] {
+        [old, new] => (old, new),
+        [origin, old, new] if zone.origin.is_none() => {
+            zone.origin = leading_origin(origin);
+            if zone.origin.is_none() {
+                say(&format!("`{origin}` is no zone's name: write `zonefmt diff [ORIGIN] OLD NEW`"));
+                return Outcome::Failure;
+            }
+            (old, new)
+        }
+        _ => {
+            say("two files are compared: write `zonefmt diff OLD NEW`");
+            return Outcome::Failure;
+        }
+    };
+    if old == "-" && new == "-" {
+        say("standard input can be one of the two files only: give the other one's name");
+        return Outcome::Failure;
+    }
+    let (old, new) = thread::scope(|scope| {
+        let old = scope.spawn(|| zone.read(old, output));
+        let new = zone.read(new, output);
+        // Whatever panicked there goes on here.
+        (old.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
+    });
+    let (Some((old_name, old)), Some((name, new))) = (old, new) else { return Outcome::Failure };
+    if old_name != name {
+        say(&format!("OLD is the zone {old_name} and NEW is {name}: give the name of both with --origin"));
+        return Outcome::Failure;
+    }
+    let serials = if ignore_serial { Serials::Ignore } else { Serials::Compare };
+    if quiet {
+        return if diff(&old, &new, serials).next().is_none() { Outcome::Success } else { Outcome::Different };
+    }
+    list(&name, &old, &new, serials)
+}
+
+/// Prints the differences and their numbers.
+fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
+    let mut listing =
+        Listing { out: BufWriter::new(io::stdout().lock()), colours: Colours::new(), line: String::new() };
+    let (mut sets, mut removed, mut added) = (0_usize, 0, 0);
+    for difference in diff(old, new, serials) {
+        sets += 1;
+        // Nobody reads on: the exit code tells all the same.
+        let Ok((fewer, more)) = listing.difference(&difference) else { return Outcome::Different };
+        removed += fewer;
+        added += more;
+    }
+    let (outcome, summary) = if sets == 0 {
+        (Outcome::Success, "no difference".to_owned())
+    } else {
+        let plural = if sets == 1 { " differs" } else { "s differ" };
+        (Outcome::Different, format!("{sets} RRset{plural}, {removed} records removed, {added} added"))
+    };
+    // As above.
+    let _ = writeln!(listing.out, "; zone {name}: {summary}").and_then(|()| listing.out.flush());
+    outcome
+}
+
+/// What switches colours on and off again; nothing if there are none.
+struct Colours {
+    removed: &'static str,
+    added: &'static str,
+    end: &'static str,
+}
+
+impl Colours {
+    fn new() -> Colours {
+        if is_coloured(&io::stdout()) {
+            Colours { removed: "\x1b[31m", added: "\x1b[32m", end: "\x1b[0m" }
+        } else {
+            Colours { removed: "", added: "", end: "" }
+        }
+    }
+}
+
+struct Listing<W> {
+    out: W,
+    colours: Colours,
+    line: String,
+}
+
+impl<W: Write> Listing<W> {
+    /// Gives how many records are gone, and how many are new.
+    fn difference(&mut self, difference: &Difference<'_>) -> io::Result<(usize, usize)> {
+        let (removed, added) = (difference.removed(), difference.added());
+        for record in &removed {
+            self.record('-', self.colours.removed, record)?;
+        }
+        for record in &added {
+            self.record('+', self.colours.added, record)?;
+        }
+        Ok((removed.len(), added.len()))
+    }
+
+    fn record(&mut self, sign: char, colour: &str, record: &Record<'_>) -> io::Result<()> {
+        self.line.clear();
+        write_record(record, &mut self.line);
+        writeln!(self.out, "{colour}{sign}{}{}", self.line.trim_end(), self.colours.end)
+    }
+}

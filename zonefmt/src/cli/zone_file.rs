@@ -1,0 +1,80 @@
+//! Zone files as arguments: how each is read, and what zone it is.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use zonefmt::{
+    Class, Name,
+    diagnostics::{Diagnostic, Source},
+    zone::{self, CheckNames, Directory, Options, Report, RrSets},
+};
+
+use super::Output;
+
+/// The options of every command that reads zone files.
+#[derive(Args)]
+pub(super) struct ZoneOptions {
+    /// The zone's name.
+    #[arg(long, short)]
+    pub origin: Option<Name>,
+    /// The zone's class.
+    #[arg(long, short, default_value = "IN")]
+    pub class: Class,
+}
+
+/// A zone's name, and how it was found.
+pub(super) struct ZoneName {
+    pub name: Name,
+    /// For people, in parentheses after the name; empty if it was told.
+    pub hint: &'static str,
+}
+
+impl ZoneOptions {
+    /// Reads a zone file into memory, without the rules of a whole zone; shows what is wrong with it.
+    pub(super) fn read(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
+        let source = output.read(file)?;
+        let ZoneName { name, .. } = zone_name(&source, self.origin.as_ref(), output)?;
+        let (sets, report) = self.read_source(&source, &name);
+        output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
+        (!report.has_errors()).then_some((name, sets))
+    }
+
+    fn read_source(&self, source: &Source, name: &Name) -> (RrSets, Report) {
+        let includes = Directory(PathBuf::new());
+        let options = Options {
+            class: self.class,
+            check_names: CheckNames::Ignore,
+            includes: &includes,
+            ..Options::new(name.as_ref())
+        };
+        RrSets::parse(source, &options)
+    }
+}
+
+/// What zone a file holds: as told, else from its text, else from its name; shows what to do if nothing tells.
+pub(super) fn zone_name(source: &Source, told: Option<&Name>, output: Output) -> Option<ZoneName> {
+    let told = told.map(|name| ZoneName { name: name.clone(), hint: "" });
+    told.or_else(|| guess(source)).or_else(|| {
+        let message = "the zone's name is not known";
+        let help = "give it with --origin, or begin the file with $ORIGIN and an absolute name";
+        output.show([&Diagnostic::error(source, 0..0, message).help(help)]);
+        None
+    })
+}
+
+/// A zone's name in the place of the first file, as named-checkzone takes it.
+pub(super) fn leading_origin(text: &str) -> Option<Name> {
+    if Path::new(text).exists() { None } else { Name::from_ascii(text).ok() }
+}
+
+fn guess(source: &Source) -> Option<ZoneName> {
+    if let Some(name) = zone::origin(source) {
+        return Some(ZoneName { name, hint: " (its name is from the file's text)" });
+    }
+    let stem = Path::new(source.name()).file_name()?.to_str()?;
+    let stem = ["db.", "named.", "zone."].iter().find_map(|prefix| stem.strip_prefix(prefix)).unwrap_or(stem);
+    let endings = [".zone", ".db", ".txt", ".hosts", ".signed"];
+    let stem = endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(stem);
+    let name = Name::from_ascii(stem).ok().filter(|_| stem.contains('.'))?;
+    Some(ZoneName { name, hint: " (its name is from the file's name)" })
+}

@@ -1,0 +1,196 @@
+//! A zone as a whole: its RRsets, each record once, sorted. What comparing zones, and writing one canonically, start
+//! from.
+
+use std::cmp::Ordering;
+
+use super::{Location, Options, Record, Refusal, Report};
+use crate::{Class, NameRef, Rtype, diagnostics::Source, rdata};
+
+/// The RRsets of a zone in the order in which named-compilezone writes them: owners in canonical order (RFC 4034 6.1);
+/// at each SOA, NS, then the other types by number, signatures behind what they cover; all NSEC3 at the end.
+///
+/// Takes about 24 octets a record, and those of its owner and data.
+#[derive(Clone, Debug)]
+pub struct RrSets {
+    class: Class,
+    octets: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+/// The records of one owner and type, in canonical order (RFC 4034 6.3).
+#[derive(Clone, Copy, Debug)]
+pub struct RrSet<'z> {
+    zone: &'z RrSets,
+    rows: &'z [Row],
+}
+
+/// A record: its owner and data stand one behind the other.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    start: usize,
+    ttl: u32,
+    rtype: Rtype,
+    covers: u16,
+    rdata_len: u16,
+    owner_len: u8,
+}
+
+impl RrSets {
+    /// Reads a zone file as [`super::parse`] does; the report is its.
+    pub fn parse(source: &Source, options: &Options<'_>) -> (RrSets, Report) {
+        let mut sets = RrSets::new(options.class);
+        let report = super::parse(source, options, &mut |record: Record<'_>| sets.push(&record));
+        sets.sort();
+        (sets, report)
+    }
+
+    /// Reads a zone file as [`super::check`] does, so that it is a whole zone if the report has no errors.
+    pub fn check(source: &Source, options: &Options<'_>) -> (RrSets, Report) {
+        let mut sets = RrSets::new(options.class);
+        let (report, _) = super::check(source, options, &mut |record: Record<'_>| sets.push(&record));
+        sets.sort();
+        (sets, report)
+    }
+
+    /// Collects records of one class in any order; the last TTL of an RRset stands for all of it.
+    pub fn collect<'r>(class: Class, records: impl IntoIterator<Item = Record<'r>>) -> RrSets {
+        let mut sets = RrSets::new(class);
+        // Nothing is refused.
+        records.into_iter().for_each(|record| drop(sets.push(&record)));
+        sets.sort();
+        sets
+    }
+
+    /// The RRsets, in order.
+    pub fn iter(&self) -> impl Iterator<Item = RrSet<'_>> {
+        self.rows.chunk_by(|a, b| self.order(a, b).is_eq()).map(|rows| RrSet { zone: self, rows })
+    }
+
+    /// All records, in order.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.rows.iter().map(|row| self.record(row))
+    }
+
+    fn new(class: Class) -> RrSets {
+        RrSets { class, octets: Vec::new(), rows: Vec::new() }
+    }
+
+    /// A sink; the rows are out of order until they are sorted.
+    #[allow(clippy::unnecessary_wraps)] // As every sink must.
+    fn push(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(record.owner.as_wire());
+        self.octets.extend_from_slice(record.rdata);
+        self.rows.push(Row {
+            start,
+            ttl: record.ttl,
+            rtype: record.rtype,
+            covers: record.covers(),
+            rdata_len: record.rdata.len() as u16,
+            owner_len: record.owner.len() as u8,
+        });
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        // Stable, so that the last of each RRset is the last of the file.
+        rows.sort_by(|a, b| self.order(a, b));
+        let mut kept = Vec::with_capacity(rows.len());
+        let mut set: Vec<(Vec<u8>, Row)> = Vec::new();
+        for group in rows.chunk_by(|a, b| self.order(a, b).is_eq()) {
+            let [_, .., last] = group else {
+                kept.extend_from_slice(group);
+                continue;
+            };
+            set.clear();
+            set.extend(group.iter().map(|row| (self.record(row).canonical(), Row { ttl: last.ttl, ..*row })));
+            set.sort_by(|(a, _), (b, _)| a.cmp(b));
+            set.dedup_by(|(a, _), (b, _)| a == b);
+            kept.extend(set.iter().map(|(_, row)| *row));
+        }
+        self.rows = kept;
+    }
+
+    /// Orders RRsets; records of one are equal.
+    fn order(&self, a: &Row, b: &Row) -> Ordering {
+        let owners = || self.owner(a).cmp(&self.owner(b));
+        is_nsec3(a).cmp(&is_nsec3(b)).then_with(owners).then_with(|| rank(a).cmp(&rank(b)))
+    }
+
+    fn owner(&self, row: &Row) -> NameRef<'_> {
+        let wire = &self.octets[row.start..row.start + usize::from(row.owner_len)];
+        NameRef::from_wire(wire).expect("it was a name when it was put here")
+    }
+
+    fn record(&self, row: &Row) -> Record<'_> {
+        let start = row.start + usize::from(row.owner_len);
+        let rdata = &self.octets[start..start + usize::from(row.rdata_len)];
+        let (owner, at) = (self.owner(row), Location::default());
+        Record { owner, ttl: row.ttl, class: self.class, rtype: row.rtype, rdata, at }
+    }
+}
+
+/// BIND keeps these in a tree of their own.
+fn is_nsec3(row: &Row) -> bool {
+    row.rtype == Rtype::NSEC3 || row.covers == Rtype::NSEC3.0
+}
+
+/// Orders the RRsets of an owner.
+fn rank(row: &Row) -> (u32, bool, u16) {
+    let is_signature = row.rtype == Rtype::RRSIG;
+    let about = match if is_signature { Rtype(row.covers) } else { row.rtype } {
+        Rtype::SOA => 0,
+        Rtype::NS => 1,
+        other => u32::from(other.0) + 2,
+    };
+    (about, is_signature, row.covers)
+}
+
+impl Record<'_> {
+    /// Its data in canonical form.
+    fn canonical(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(self.rdata.len());
+        rdata::canonical(self.rtype, self.rdata, &mut octets);
+        octets
+    }
+}
+
+impl<'z> RrSet<'z> {
+    /// The owner of its first record; others may be written in another case.
+    pub fn owner(self) -> NameRef<'z> {
+        self.zone.owner(self.first())
+    }
+
+    /// The type.
+    pub fn rtype(self) -> Rtype {
+        self.first().rtype
+    }
+
+    /// The TTL in seconds.
+    pub fn ttl(self) -> u32 {
+        self.first().ttl
+    }
+
+    /// The records; at least one.
+    pub fn records(self) -> impl Iterator<Item = Record<'z>> {
+        self.rows.iter().map(|row| self.zone.record(row))
+    }
+
+    /// The data of each record in canonical form, in its order.
+    pub(super) fn canonical(self) -> impl Iterator<Item = Vec<u8>> {
+        self.records().map(|record| record.canonical())
+    }
+
+    /// How it is ordered among those of another zone.
+    pub(super) fn order(self, other: RrSet<'_>) -> Ordering {
+        let (a, b) = (self.first(), other.first());
+        let owners = || self.owner().cmp(&other.owner());
+        is_nsec3(a).cmp(&is_nsec3(b)).then_with(owners).then_with(|| rank(a).cmp(&rank(b)))
+    }
+
+    fn first(self) -> &'z Row {
+        // What makes them splits a slice into runs, of which none is empty.
+        &self.rows[0]
+    }
+}
