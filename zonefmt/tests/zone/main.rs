@@ -1,6 +1,5 @@
-//! Zone files against real peers, random input, and the command line.
+//! Zone files against real peers and random input.
 
-mod cli;
 mod peers;
 mod random;
 mod support;

@@ -1,4 +1,6 @@
-//! The command line: one file a command.
+//! `zonefmt`: zone files from the command line. One file a command; what each does is in the libraries.
+
+#![forbid(unsafe_code)]
 
 mod check;
 mod diff;
@@ -42,8 +44,7 @@ enum Outcome {
     Different,
 }
 
-/// Runs the command.
-pub(crate) fn run() -> ExitCode {
+fn main() -> ExitCode {
     let Arguments { command, brief } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
