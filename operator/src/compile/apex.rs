@@ -53,6 +53,12 @@ impl Apex {
         if errors.0.is_empty() { Ok(apex) } else { Err(errors.0) }
     }
 
+    /// The RDATA of its NS records.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &[u8]> {
+        let ns = self.generated.get(&self.origin).and_then(|sets| sets.get(&Rtype::NS));
+        ns.into_iter().flatten().map(Vec::as_slice)
+    }
+
     /// The wire form of the primary name server's NS and of the SOA with serial 0.
     fn soa(&self, soa: &SoaRecord, errors: &mut Errors) -> Option<(Vec<u8>, Vec<u8>)> {
         let primary = errors.name("soaRecord.primaryNs", &soa.primary_ns, &self.origin);
@@ -104,7 +110,7 @@ impl Apex {
 }
 
 /// A SOA's RDATA with another serial.
-pub(super) fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
+pub fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
     let mut rdata = soa.to_vec();
     let at = rdata.len().saturating_sub(SERIAL_FROM_END);
     if let Some(octets) = rdata.get_mut(at..at + 4) {

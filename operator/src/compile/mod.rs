@@ -10,22 +10,25 @@
 //! * Records of several resources with one name and type form one RRset; duplicates are dropped.
 //! * Where two resources cannot both be served, the older one is: by `creationTimestamp`, where a resource that has
 //!   none counts as newest, then by namespace, name and kind. The zone's own records are older than any.
+//! * A delegation or DNAME and data that it would hide are such a conflict; addresses of name servers below a cut are glue.
 //! * What cannot be served gets a [`Finding`]; everything else is served.
 
 mod apex;
 mod index;
 mod node;
+mod region;
 mod serial;
 mod verdict;
 mod zone;
 
+pub use apex::with_serial;
 pub use serial::{ContentHash, Published};
 pub use verdict::{Finding, Reason, Verdict};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bindy_server::zone::ZoneData;
-use zonefmt::{Name, NameRef, Serial};
+use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use crate::api::{FieldError, MAX_TTL, RecordSet, Resource, ResourceId, Spec};
 use apex::Apex;
@@ -289,11 +292,30 @@ fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
 
 /// The records that it names, in wire form.
 fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
+    if let Some((message, help)) = reserved(set.rtype) {
+        return Err(FieldError {
+            path: "type".into(),
+            message: format!("{} {message}", set.rtype),
+            help: Some(help.into()),
+        });
+    }
     if set.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
         let message = format!("is over {MAX_TTL}, the most that DNS allows");
         return Err(FieldError { path: "ttl".into(), message, help: Some("write seconds, for example 3600".into()) });
     }
     set.wire(origin)
+}
+
+/// Types that no resource of records may have: why, and what to do.
+fn reserved(rtype: Rtype) -> Option<(&'static str, &'static str)> {
+    match rtype {
+        Rtype::SOA => Some(("is the zone's own", "write it as `soaRecord` of the DNSZone")),
+        Rtype::DNSKEY | Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM => {
+            Some(("belongs to a signed zone, and zones are served unsigned so far", "leave it out"))
+        }
+        _ if rtype.is_meta() => Some(("is no type of data (RFC 6895 3.1)", "leave it out")),
+        _ => None,
+    }
 }
 
 fn invalid_zone(error: FieldError) -> Finding {

@@ -29,11 +29,14 @@ pub(super) struct Rrset<'a> {
     records: BTreeMap<Vec<u8>, Vec<u8>>,
     octets: usize,
     /// The resource that was here first.
-    first: &'a ResourceId,
+    pub(super) first: &'a ResourceId,
 }
 
 /// What an RRset may take in a message of 65,535 octets, its header, question and OPT aside.
 const MAX_RRSET: usize = 65_000;
+
+/// Types of which a name has one record at most (RFC 2181 10.1, RFC 6672 2.4).
+const ALONE: [(Rtype, Reason); 2] = [(Rtype::CNAME, Reason::CnameConflict), (Rtype::DNAME, Reason::DnameConflict)];
 
 impl Rrset<'_> {
     /// RDATA in canonical order.
@@ -64,12 +67,15 @@ impl<'a> Resolved<'a> {
             .map(|record| (canonical(rtype, &record), record))
             .filter(|(canonical, _)| !set.records.contains_key(canonical))
             .collect();
-        if rtype == Rtype::CNAME && !set.records.is_empty() && !new.is_empty() {
+        if let Some((_, reason)) = ALONE.iter().find(|(alone, _)| *alone == rtype)
+            && !set.records.is_empty()
+            && !new.is_empty()
+        {
             let message = format!(
-                "{owner} has another CNAME from {}, which is older, and a name has one at most; remove one of them",
+                "{owner} has another {rtype} from {}, which is older, and a name has one at most; remove one of them",
                 set.first
             );
-            return finding(Reason::CnameConflict, message);
+            return finding(*reason, message);
         }
         // Owner as a pointer, type, class, TTL, RDLENGTH.
         let octets: usize = new.values().map(|record| 12 + record.len()).sum();

@@ -176,6 +176,52 @@ fn a_cname_allows_no_other_data() {
 }
 
 #[test]
+fn a_delegation_and_what_it_hides_do_not_stand_together() {
+    let (cut, data) = ("name: sub, nameserver: ns.example.net.", "name: a.sub, ipv4Addresses: [192.0.2.8]");
+    let (cut_wins, data_wins) = ("sub 3600 NS ns.example.net.\n", "a.sub 3600 A 192.0.2.8\n");
+    expect(
+        &[record("NSRecord", "a", cut), record("ARecord", "b", data)],
+        cut_wins,
+        &[
+            "ARecord default/b: DelegationConflict: its A of a.sub.example.com. would be hidden by the NS of sub.example.com. from NSRecord default/a",
+        ],
+    );
+    expect(
+        &[record("NSRecord", "c", cut), record("ARecord", "b", data)],
+        data_wins,
+        &[
+            "NSRecord default/c: DelegationConflict: its NS of sub.example.com. would hide the A of a.sub.example.com. from ARecord default/b",
+        ],
+    );
+    let at_cut = record("TXTRecord", "t", "name: sub, text: [x]");
+    expect(&[record("NSRecord", "a", cut), at_cut], cut_wins, &["TXTRecord default/t: DelegationConflict"]);
+    let deeper = record("NSRecord", "d", "name: deep.sub, nameserver: ns.example.net.");
+    expect(&[record("NSRecord", "a", cut), deeper], cut_wins, &["NSRecord default/d: DelegationConflict"]);
+    let alias = record("CNAMERecord", "c", "name: sub, target: www");
+    expect(&[record("NSRecord", "a", cut), alias], cut_wins, &["CNAMERecord default/c: CnameConflict"]);
+}
+
+#[test]
+fn glue_is_not_hidden() {
+    let cut = record("NSRecord", "b", "name: sub, nameserver: ns.sub.example.com.");
+    let glue = record("ARecord", "a", "name: ns.sub, ipv4Addresses: [192.0.2.8]");
+    expect(&[cut.clone(), glue.clone()], "sub 3600 NS ns.sub\nns.sub 3600 A 192.0.2.8\n", &[]);
+    let text = record("TXTRecord", "t", "name: ns.sub, text: [x]");
+    expect(
+        &[cut.clone(), glue.clone(), text],
+        "sub 3600 NS ns.sub\nns.sub 3600 A 192.0.2.8\n",
+        &["TXTRecord default/t: DelegationConflict"],
+    );
+    // An address is glue as long as a name server has it, of whatever delegation.
+    let sibling = record("NSRecord", "s", "name: other, nameserver: x.sub.example.com.");
+    let address = record("ARecord", "x", "name: x.sub, ipv4Addresses: [192.0.2.9]");
+    let mut compiler = compiled(resources(&format!("{ZONE}{}", [cut, glue, sibling.clone(), address].concat())));
+    assert!(findings(&compiler).is_empty());
+    compiler.apply([Change::Remove(resources(&sibling)[0].id.clone())]);
+    assert_eq!(findings(&compiler).len(), 1, "the address at x.sub is nobody's now");
+}
+
+#[test]
 fn age_goes_before_name() {
     let aged = |kind, name: &str, created: &str, spec| {
         record(kind, name, spec).replace("labels:", &format!("creationTimestamp: {created}, labels:"))

@@ -26,39 +26,69 @@ pub struct Finding {
     pub message: String,
 }
 
-/// The list of reasons. A resource with a [loss](Reason::is_loss) is not served, or not by the zone that is named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// No zone of the record's namespace selects it.
-    NotSelected,
-    /// An older zone has the same name.
-    DuplicateZone,
-    /// A field of a zone cannot be read.
-    InvalidZone,
-    /// A field of a record cannot be read.
-    InvalidRecord,
-    /// The record's owner is neither the zone's name nor below it.
-    OutOfZone,
-    /// A CNAME stands beside other data, or beside another CNAME (RFC 1034 3.6.2, RFC 2181 10.1).
-    CnameConflict,
-    /// The RRset would not fit into a message.
-    TooLarge,
-    /// The owner has the zone's name twice, which is served and hardly meant.
-    RepeatedZoneName,
-    /// The RRset has another TTL from an older resource, which holds for all of it (RFC 2181 5.2).
-    TtlOverridden,
-    /// A name server inside the zone has no address, so that nobody finds it.
-    ServerWithoutAddress,
-    /// Signing is asked for, and the zone is served unsigned.
-    NotSigned,
+/// Declares the reasons: name, whether it keeps something from being served, what it means, what to do.
+macro_rules! reasons {
+    ($($reason:ident, $effect:ident: $meaning:literal, $remedy:literal;)*) => {
+        /// The list of reasons. A resource with a [loss](Reason::is_loss) is not served, or not by the zone that is named.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $(#[doc = $meaning] $reason,)* }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &[Reason] = &[$(Reason::$reason,)*];
+
+            /// Its name in conditions, events and reports.
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$reason => stringify!($reason),)* }
+            }
+
+            /// Whether it keeps the resource, or what it says for a zone, from being served.
+            pub fn is_loss(self) -> bool {
+                match self { $(Reason::$reason => reasons!(@ $effect),)* }
+            }
+
+            /// What it means.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Reason::$reason => $meaning,)* }
+            }
+
+            /// What to do.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Reason::$reason => $remedy,)* }
+            }
+        }
+    };
+    (@ lost) => { true };
+    (@ served) => { false };
 }
 
-impl Reason {
-    /// Whether it keeps the resource, or what it says for a zone, from being served.
-    pub fn is_loss(self) -> bool {
-        use Reason::{NotSigned, RepeatedZoneName, ServerWithoutAddress, TtlOverridden};
-        !matches!(self, RepeatedZoneName | TtlOverridden | ServerWithoutAddress | NotSigned)
-    }
+reasons! {
+    NotSelected, lost: "No zone of the record's namespace selects it.",
+        "Give it the labels that `recordsFrom` of its zone asks for, or move it to the zone's namespace.";
+    DuplicateZone, lost: "An older zone has the same name.",
+        "Remove one of the two; the older one is served until then.";
+    InvalidZone, lost: "A field of a zone cannot be read.",
+        "Mend the field that the message names; the zone is not served before.";
+    InvalidRecord, lost: "A field of a record cannot be read, or its type is none that a resource may have.",
+        "Mend the field that the message names.";
+    OutOfZone, lost: "The record's owner is neither the zone's name nor below it.",
+        "Write a name relative to the zone, or one that ends in the zone's name and a dot.";
+    CnameConflict, lost: "A CNAME stands beside other data, or beside another CNAME (RFC 1034 3.6.2, RFC 2181 10.1).",
+        "Keep the CNAME or the other data, not both.";
+    DnameConflict, lost: "A name has two DNAMEs (RFC 6672 2.4).",
+        "Keep one of them.";
+    DelegationConflict, lost: "A delegation or a DNAME, and data that it would hide (RFC 1034 4.2.1, RFC 6672 2.3).",
+        "Move the data into the zone that is delegated, or remove the delegation. Addresses of name servers may stay.";
+    TooLarge, lost: "The RRset would not fit into a message.",
+        "Spread the records over more names.";
+    RepeatedZoneName, served: "The owner has the zone's name twice, which is served and hardly meant.",
+        "End an absolute name with a dot, or leave the zone's name out.";
+    TtlOverridden, served: "The RRset has another TTL from an older resource, which holds for all of it (RFC 2181 5.2).",
+        "Write the same `ttl` in all resources of the RRset.";
+    ServerWithoutAddress, served: "A name server inside the zone has no address, so that nobody finds it.",
+        "Give it an address under `nameServers`, or add an ARecord or AAAARecord.";
+    NotSigned, served: "Signing is asked for, and the zone is served unsigned.",
+        "Publish no DS for the zone.";
 }
 
 impl Finding {
@@ -77,12 +107,34 @@ impl Verdict {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.name())
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_page_lists_every_reason() {
+        let mut page = String::from(include_str!("reasons.md"));
+        for reason in Reason::ALL {
+            let served = if reason.is_loss() { "no" } else { "yes" };
+            writeln!(page, "| `{reason}` | {served} | {} | {} |", reason.meaning(), reason.remedy()).unwrap();
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reasons.md");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let current = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(page == current, "docs/reasons.md is not what the list says: run this with BLESS=1");
     }
 }

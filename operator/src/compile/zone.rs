@@ -8,9 +8,11 @@ use zonefmt::{Name, NameRef, Rtype, Serial};
 use super::{
     ContentHash, Finding, Published, Reason, ZoneStep,
     apex::{self, Apex},
-    index::{Index, Rank, ZoneEntry},
+    index::{Index, Rank, RecordEntry, ZoneEntry},
     node::{Contribution, Resolved},
-    owner, unreadable, wire,
+    owner,
+    region::{Region, Servers, is_cover},
+    unreadable, wire,
 };
 use crate::api::ResourceId;
 
@@ -24,20 +26,32 @@ pub(super) struct Zone {
     hash: ContentHash,
     members: BTreeMap<ResourceId, Member>,
     nodes: BTreeMap<Name, Node>,
+    servers: Servers,
     /// Names whose resources changed since the last [`Zone::refresh`].
     dirty: BTreeSet<Name>,
 }
 
 /// Where a selected record stands, or why it does not.
 enum Member {
-    At(Name),
+    At(Place),
     Lost(Finding),
+}
+
+/// Where a record stands, and what it means for other names.
+struct Place {
+    owner: Name,
+    /// It may hide what lies below its owner.
+    covers: bool,
+    /// The names inside the zone that its NS records point to.
+    servers: Vec<Name>,
 }
 
 /// Who contributes to a name, the oldest first, and what came of it.
 #[derive(Default)]
 struct Node {
     contributors: BTreeSet<Rank>,
+    /// How many of them may hide what lies below.
+    covers: usize,
     findings: Vec<(ResourceId, Finding)>,
 }
 
@@ -51,6 +65,7 @@ impl Zone {
             hash: ContentHash::default(),
             members: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            servers: Servers::default(),
             dirty: BTreeSet::new(),
         }
     }
@@ -61,8 +76,12 @@ impl Zone {
         self.dirty.extend(apex.generated.keys().cloned());
         self.dirty.extend(std::mem::take(&mut self.nodes).into_keys());
         self.members.clear();
+        self.servers = Servers::default();
         self.id = entry.rank.id.clone();
         self.apex = apex.clone();
+        for server in servers_in(self.apex.servers(), &self.apex.origin) {
+            self.servers.add(&server);
+        }
         for record in index.selected_by(entry) {
             self.place(index, record);
         }
@@ -73,33 +92,68 @@ impl Zone {
     pub(super) fn place(&mut self, index: &Index, id: &ResourceId) -> bool {
         let former = self.members.remove(id);
         let was_member = former.is_some();
-        if let Some(Member::At(owner)) = former {
-            if let Some(node) = self.nodes.get_mut(&owner) {
-                node.contributors.retain(|rank| rank.id != *id);
-            }
-            self.dirty.insert(owner);
+        if let Some(Member::At(place)) = former {
+            self.detach(id, &place);
         }
         let zone = index.zone(&self.id);
         let Some(record) = index.record(id).filter(|record| zone.is_some_and(|zone| zone.selects(record))) else {
             return was_member;
         };
-        let origin = &self.apex.origin;
-        let member = match owner(&record.set, origin.as_ref()) {
-            Ok(owner) if owner.as_ref().is_at_or_below(origin.as_ref()) => {
-                self.nodes.entry(owner.clone()).or_default().contributors.insert(record.rank.clone());
-                self.dirty.insert(owner.clone());
-                Member::At(owner)
+        let member = match self.placed(record) {
+            Ok(place) => {
+                self.attach(&record.rank, &place);
+                Member::At(place)
             }
-            Ok(owner) => {
-                let message =
-                    format!("{owner} is not in {origin}; write a relative name, or one that ends in `.{origin}`");
-                let (reason, path) = (Reason::OutOfZone, "name".into());
-                Member::Lost(Finding { reason, zone: Some(origin.clone()), path, message })
-            }
-            Err(error) => Member::Lost(unreadable(Reason::InvalidRecord, Some(origin), error)),
+            Err(finding) => Member::Lost(finding),
         };
         self.members.insert(id.clone(), member);
         true
+    }
+
+    /// Where a record belongs.
+    fn placed(&self, record: &RecordEntry) -> Result<Place, Finding> {
+        let (origin, set) = (&self.apex.origin, &record.set);
+        let zone = Some(origin.clone());
+        let owner =
+            owner(set, origin.as_ref()).map_err(|error| unreadable(Reason::InvalidRecord, Some(origin), error))?;
+        if !owner.as_ref().is_at_or_below(origin.as_ref()) {
+            let message = format!("{owner} is not in {origin}; write a relative name, or one that ends in `.{origin}`");
+            return Err(Finding { reason: Reason::OutOfZone, zone, path: "name".into(), message });
+        }
+        let servers = match set.rtype {
+            // What cannot be read is told when its name is merged.
+            Rtype::NS => servers_in(wire(set, origin.as_ref()).unwrap_or_default().iter().map(Vec::as_slice), origin),
+            _ => Vec::new(),
+        };
+        let covers = is_cover(set.rtype) && (owner != *origin || set.rtype != Rtype::NS);
+        Ok(Place { owner, covers, servers })
+    }
+
+    fn attach(&mut self, rank: &Rank, place: &Place) {
+        let node = self.nodes.entry(place.owner.clone()).or_default();
+        node.contributors.insert(rank.clone());
+        node.covers += usize::from(place.covers);
+        self.dirty.insert(place.owner.clone());
+        let new = place.servers.iter().filter(|server| self.servers.add(server));
+        self.dirty.extend(new.cloned());
+        if place.covers {
+            let below = self.at_and_below(&place.owner);
+            self.dirty.extend(below);
+        }
+    }
+
+    fn detach(&mut self, id: &ResourceId, place: &Place) {
+        if place.covers {
+            let below = self.at_and_below(&place.owner);
+            self.dirty.extend(below);
+        }
+        if let Some(node) = self.nodes.get_mut(&place.owner) {
+            node.contributors.retain(|rank| rank.id != *id);
+            node.covers -= usize::from(place.covers);
+        }
+        self.dirty.insert(place.owner.clone());
+        let gone = place.servers.iter().filter(|server| self.servers.remove(server));
+        self.dirty.extend(gone.cloned());
     }
 
     /// The records that it selects.
@@ -117,7 +171,7 @@ impl Zone {
         match self.members.get(id) {
             None => Vec::new(),
             Some(Member::Lost(finding)) => vec![finding.clone()],
-            Some(Member::At(owner)) => {
+            Some(Member::At(Place { owner, .. })) => {
                 let findings = self.nodes.get(owner).map_or(&[][..], |node| &node.findings);
                 let own = findings.iter().filter(|(of, _)| of == id).map(|(_, finding)| finding.clone());
                 own.chain(self.repeated_zone_name(owner)).collect()
@@ -144,20 +198,13 @@ impl Zone {
         let before = self.data.serial();
         let mut step = ZoneStep { origin, before, after: None, added: 0, removed: 0, changed: 0 };
         let mut edit = self.data.edit();
-        for owner in std::mem::take(&mut self.dirty) {
-            let mut resolved = self.resolve(index, &owner);
-            if let Err(error) = self.write(&mut edit, &owner, &resolved, &mut step) {
-                let (reason, zone) = (Reason::TooLarge, Some(self.apex.origin.clone()));
-                let finding = Finding { reason, zone, path: String::new(), message: error.to_string() };
-                resolved.findings.extend(index.zone(&self.id).map(|zone| (&zone.rank.id, finding)));
+        while let Some(owner) = self.dirty.first() {
+            let names = self.region(owner);
+            for name in &names {
+                self.dirty.remove(name);
             }
-            let findings: Vec<_> = resolved.findings.into_iter().map(|(id, finding)| (id.clone(), finding)).collect();
-            let mut node = self.nodes.remove(&owner).unwrap_or_default();
-            judged.extend(node.contributors.iter().map(|rank| rank.id.clone()));
-            judged.extend(findings.iter().chain(&node.findings).map(|(id, _)| id.clone()));
-            node.findings = findings;
-            if !node.contributors.is_empty() || !node.findings.is_empty() {
-                self.nodes.insert(owner, node);
+            for (owner, resolved) in self.resolve(index, &names) {
+                self.settle(index, &mut edit, &owner, resolved, &mut step, judged);
             }
         }
         let published = Published::following(last, self.hash, self.apex.serial);
@@ -170,31 +217,85 @@ impl Zone {
         Some((step, published))
     }
 
-    /// Merges what the zone itself and its records say of a name.
-    fn resolve<'i>(&self, index: &'i Index, owner: &Name) -> Resolved<'i> {
-        let mut resolved = Resolved::default();
+    /// The names that must be merged together with this one: those at and below the uppermost name on its way that may
+    /// hide what lies below.
+    fn region(&self, name: &Name) -> BTreeSet<Name> {
+        let way = std::iter::successors(Some(name.as_ref()), |name| name.parent());
+        let inside = way.take_while(|name| name.is_at_or_below(self.apex.origin.as_ref())).map(NameRef::to_owned);
+        let covering = inside.filter(|name| self.nodes.get(name).is_some_and(|node| node.covers > 0));
+        let mut region = covering.last().map(|top| self.at_and_below(&top)).unwrap_or_default();
+        region.insert(name.clone());
+        region
+    }
+
+    /// The names at and below one of which something is, was or will be said.
+    fn at_and_below(&self, top: &Name) -> BTreeSet<Name> {
+        let nodes = self.nodes.range(top..).map(|(name, _)| name);
+        let generated = self.apex.generated.range(top..).map(|(name, _)| name);
+        let within = |name: &&Name| name.as_ref().is_at_or_below(top.as_ref());
+        let known = nodes.take_while(within).chain(generated.take_while(within));
+        known.chain(self.dirty.range(top..).take_while(within)).cloned().collect()
+    }
+
+    /// Merges what the zone itself and its records say of the names of a region, the oldest first.
+    fn resolve<'i>(&self, index: &'i Index, names: &BTreeSet<Name>) -> BTreeMap<Name, Resolved<'i>> {
         let origin = &self.apex.origin;
+        let mut ranked: Vec<(&Rank, &Name)> = names
+            .iter()
+            .flat_map(|owner| {
+                self.nodes
+                    .get(owner)
+                    .into_iter()
+                    .flat_map(move |node| node.contributors.iter().map(move |rank| (rank, owner)))
+            })
+            .collect();
+        ranked.sort_unstable();
+        let mut region = Region::new(origin, &self.servers, names);
         if let Some(zone) = index.zone(&self.id) {
-            for (&rtype, records) in self.apex.generated.get(owner).into_iter().flatten() {
-                let (resource, ttl, records) = (&zone.rank.id, self.apex.ttl, records.clone());
-                resolved.take(origin, owner.as_ref(), Contribution { resource, rtype, ttl, records });
+            for owner in names {
+                for (&rtype, records) in self.apex.generated.get(owner).into_iter().flatten() {
+                    let (resource, ttl, records) = (&zone.rank.id, self.apex.ttl, records.clone());
+                    region.take(owner, Contribution { resource, rtype, ttl, records });
+                }
             }
         }
-        for rank in self.nodes.get(owner).into_iter().flat_map(|node| &node.contributors) {
+        for (rank, owner) in ranked {
             let Some(record) = index.record(&rank.id) else { continue };
             let resource = &record.rank.id;
             match wire(&record.set, origin.as_ref()) {
                 Ok(records) => {
                     let ttl = record.set.ttl.unwrap_or(self.apex.ttl);
-                    let said = Contribution { resource, rtype: record.set.rtype, ttl, records };
-                    resolved.take(origin, owner.as_ref(), said);
+                    region.take(owner, Contribution { resource, rtype: record.set.rtype, ttl, records });
                 }
-                Err(error) => {
-                    resolved.findings.push((resource, unreadable(Reason::InvalidRecord, Some(origin), error)));
-                }
+                Err(error) => region.refuse(owner, resource, unreadable(Reason::InvalidRecord, Some(origin), error)),
             }
         }
-        resolved
+        region.into_names()
+    }
+
+    /// Takes over what was resolved for a name: its data and its findings.
+    fn settle<'i>(
+        &mut self,
+        index: &'i Index,
+        edit: &mut Edit,
+        owner: &Name,
+        mut resolved: Resolved<'i>,
+        step: &mut ZoneStep,
+        judged: &mut BTreeSet<ResourceId>,
+    ) {
+        if let Err(error) = self.write(edit, owner, &resolved, step) {
+            let (reason, zone) = (Reason::TooLarge, Some(self.apex.origin.clone()));
+            let finding = Finding { reason, zone, path: String::new(), message: error.to_string() };
+            resolved.findings.extend(index.zone(&self.id).map(|zone| (&zone.rank.id, finding)));
+        }
+        let findings: Vec<_> = resolved.findings.into_iter().map(|(id, finding)| (id.clone(), finding)).collect();
+        let mut node = self.nodes.remove(owner).unwrap_or_default();
+        judged.extend(node.contributors.iter().map(|rank| rank.id.clone()));
+        judged.extend(findings.iter().chain(&node.findings).map(|(id, _)| id.clone()));
+        node.findings = findings;
+        if !node.contributors.is_empty() || !node.findings.is_empty() {
+            self.nodes.insert(owner.clone(), node);
+        }
     }
 
     /// Makes the data at `owner` what was resolved, as a difference.
@@ -270,6 +371,12 @@ impl Zone {
             ),
         })
     }
+}
+
+/// The names inside a zone that NS records point to.
+fn servers_in<'r>(rdatas: impl IntoIterator<Item = &'r [u8]>, origin: &Name) -> Vec<Name> {
+    let names = rdatas.into_iter().filter_map(|rdata| NameRef::from_wire(rdata).ok());
+    names.filter(|name| name.is_at_or_below(origin.as_ref())).map(NameRef::to_owned).collect()
 }
 
 /// An RRset of the data as it was resolved.

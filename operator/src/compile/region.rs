@@ -1,0 +1,135 @@
+//! Names that are merged together: one alone, or all at and below a delegation or DNAME, where data and what hides it
+//! compete.
+//!
+//! Whatever lies below a zone cut or a DNAME is never answered (RFC 1034 4.2.1, RFC 6672 2.3), except that the addresses
+//! of name servers go out as glue. So a delegation and data below it cannot both be served, and as everywhere the older
+//! resource is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zonefmt::{Name, NameRef, Rtype};
+
+use super::{
+    Finding, Reason,
+    node::{Contribution, Resolved},
+};
+use crate::api::ResourceId;
+
+/// Merges what resources say of the names of a region.
+pub(super) struct Region<'z, 'i> {
+    origin: &'z Name,
+    /// The names that NS records of the zone point to.
+    servers: &'z Servers,
+    names: BTreeMap<Name, Resolved<'i>>,
+}
+
+/// The names that NS records of a zone point to, with how many do.
+#[derive(Default)]
+pub(super) struct Servers(BTreeMap<Name, usize>);
+
+impl<'z, 'i> Region<'z, 'i> {
+    pub(super) fn new(origin: &'z Name, servers: &'z Servers, names: &BTreeSet<Name>) -> Region<'z, 'i> {
+        let names = names.iter().map(|name| (name.clone(), Resolved::default())).collect();
+        Region { origin, servers, names }
+    }
+
+    /// Takes one more resource, the oldest first: what stands already is never moved by what comes later.
+    pub(super) fn take(&mut self, owner: &Name, said: Contribution<'i>) {
+        let conflict = self.hidden(owner, said.rtype).or_else(|| self.hiding(owner, said.rtype));
+        match conflict {
+            None => {
+                let resolved = self.names.entry(owner.clone()).or_default();
+                resolved.take(self.origin, owner.as_ref(), said);
+            }
+            Some(message) => {
+                let (zone, path) = (Some(self.origin.clone()), "name".into());
+                let finding = Finding { reason: Reason::DelegationConflict, zone, path, message };
+                self.refuse(owner, said.resource, finding);
+            }
+        }
+    }
+
+    /// Notes why a resource has no part in this.
+    pub(super) fn refuse(&mut self, owner: &Name, resource: &'i ResourceId, finding: Finding) {
+        self.names.entry(owner.clone()).or_default().findings.push((resource, finding));
+    }
+
+    /// The names, merged.
+    pub(super) fn into_names(self) -> BTreeMap<Name, Resolved<'i>> {
+        self.names
+    }
+
+    /// Why data of this type would never be answered at `owner`.
+    fn hidden(&self, owner: &Name, rtype: Rtype) -> Option<String> {
+        let at_and_above = std::iter::successors(Some(owner.as_ref()), |name| name.parent());
+        let inside = at_and_above.take_while(|name| name.is_at_or_below(self.origin.as_ref()));
+        for cover in inside.map(NameRef::to_owned) {
+            let Some(resolved) = self.names.get(&cover) else { continue };
+            for (&by, set) in &resolved.rrsets {
+                if self.hides(&cover, by, owner, rtype) {
+                    return Some(format!(
+                        "its {rtype} of {owner} would be hidden by the {by} of {cover} from {}, which is older; remove one of them",
+                        set.first
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// Why data of this type at `owner` would keep older data from being answered.
+    fn hiding(&self, owner: &Name, rtype: Rtype) -> Option<String> {
+        if !is_cover(rtype) {
+            return None;
+        }
+        let below = self.names.range(owner..).take_while(|(name, _)| name.as_ref().is_at_or_below(owner.as_ref()));
+        let mut sets = below.flat_map(|(name, resolved)| resolved.rrsets.iter().map(move |set| (name, set)));
+        sets.find(|(name, (of, _))| self.hides(owner, rtype, name, **of)).map(|(name, (of, set))| {
+            format!(
+                "its {rtype} of {owner} would hide the {of} of {name} from {}, which is older; remove one of them",
+                set.first
+            )
+        })
+    }
+
+    /// Whether data of one type at `cover` keeps data of another at `name`, there or below, from being answered.
+    fn hides(&self, cover: &Name, by: Rtype, name: &Name, rtype: Rtype) -> bool {
+        let is_glue = || matches!(rtype, Rtype::A | Rtype::AAAA) && self.servers.has(name);
+        // A CNAME beside a delegation is a conflict of its own.
+        let stands_at_cut = || name == cover && matches!(rtype, Rtype::NS | Rtype::DS | Rtype::CNAME);
+        match by {
+            Rtype::NS => cover != self.origin && !stands_at_cut() && !is_glue(),
+            Rtype::DNAME => name != cover,
+            _ => false,
+        }
+    }
+}
+
+/// Whether data of this type may hide what lies below it.
+pub(super) fn is_cover(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::NS | Rtype::DNAME)
+}
+
+impl Servers {
+    /// Counts a name in; whether it is new.
+    pub(super) fn add(&mut self, name: &Name) -> bool {
+        let count = self.0.entry(name.clone()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Counts a name out; whether it was the last time.
+    pub(super) fn remove(&mut self, name: &Name) -> bool {
+        let Some(count) = self.0.get_mut(name) else { return false };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            self.0.remove(name);
+        }
+        last
+    }
+
+    fn has(&self, name: &Name) -> bool {
+        self.0.contains_key(name)
+    }
+}
