@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::{io::Write, process::ExitCode};
+use std::{error::Error, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::serve;
+use crate::{check, plan, serve};
 
 /// DNS as Kubernetes resources.
 #[derive(Parser)]
@@ -18,24 +18,34 @@ struct Cli {
 enum Command {
     /// Serve the manifests of a folder, and every change of them at once.
     Serve(serve::Options),
+    /// Tell what would become of the manifests of a folder; exit code 1 if something would not be served.
+    Check(check::Options),
+    /// Tell what a change of manifests would do to the zones.
+    Plan(plan::Options),
     /// Print the version.
     Version,
 }
 
-/// Does what the arguments of this process say.
+/// Does what the arguments of this process say. Exit code 0: it is done, and all is well; 1: something is not; 2: it
+/// could not be done.
 pub fn run() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(options) => match serve::run(&options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                // Without a place to say it the exit code still does.
-                let _ = writeln!(std::io::stderr(), "bindy: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::Serve(options) => done(serve::run(&options)),
+        Command::Check(options) => check::run(&options).unwrap_or_else(|error| failed(&error)),
+        Command::Plan(options) => done(plan::run(&options)),
         Command::Version => {
             let _ = writeln!(std::io::stdout(), "bindy {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
     }
+}
+
+fn done<E: Error>(result: Result<(), E>) -> ExitCode {
+    result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+fn failed(error: &impl Error) -> ExitCode {
+    // Without a place to say it the exit code still does.
+    let _ = writeln!(std::io::stderr(), "bindy: {error}");
+    ExitCode::from(2)
 }

@@ -171,7 +171,7 @@ fn a_port_in_use_is_named_with_what_to_do() {
     let addr = taken.local_addr().unwrap().to_string();
     let output = site.command(&["--listen", &addr]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(told.contains(&format!("cannot listen on {addr}")) && told.contains("--listen"), "{told}");
 }
 

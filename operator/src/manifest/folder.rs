@@ -98,6 +98,11 @@ impl Folder {
         self.files.get(self.places.get(id)?.first()?)?.manifests.get(id)
     }
 
+    /// The resources, by namespace, name and kind.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.places.keys().filter_map(|id| self.manifest(id)).map(|manifest| &manifest.resource)
+    }
+
     /// How many files there are.
     pub fn files(&self) -> usize {
         self.files.len()

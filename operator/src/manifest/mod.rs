@@ -202,6 +202,11 @@ impl Origin {
         self.source.name()
     }
 
+    /// The line on which the resource starts, from 1.
+    pub fn line(&self) -> usize {
+        self.source.position(self.locate("", Part::Value).start).line
+    }
+
     /// A diagnostic that points to a field of the resource, `spec.name` for example; empty for all of it.
     pub fn diagnostic(&self, severity: Severity, path: &str, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(severity, &self.source, self.locate(path, Part::Value), message)

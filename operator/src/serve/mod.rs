@@ -1,9 +1,9 @@
 //! `bindy serve`: manifests from a folder, answers on a port, in one process.
 //!
 //! One thread does everything but answering: it waits for files to change or for a signal (`watch`), compiles, makes
-//! the serials durable, publishes, and says what it did (`report`). The engine's threads answer meanwhile.
+//! the serials durable, publishes, and says what it did (`news`). The engine's threads answer meanwhile.
 
-mod report;
+mod news;
 mod watch;
 
 use std::{
@@ -27,8 +27,9 @@ use crate::{
     compile::{Compiler, ZoneStep},
     manifest::{Folder, FolderError},
     state::{State, StateError},
+    terminal::Output,
 };
-use report::Report;
+use news::{News, Place};
 use watch::{Event, Watch};
 
 /// What `bindy serve` is told.
@@ -42,6 +43,9 @@ pub struct Options {
     /// Where the serials are kept across restarts [default: a folder of its own for each DIR, below $XDG_STATE_HOME]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// How to say what happens; as JSON it is an event a line.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
 }
 
 /// Why serving did not start.
@@ -68,12 +72,11 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let mut watch = Watch::start(&options.dir)?;
     let state_folder = options.state.clone().or_else(|| default_state(&options.dir)).ok_or(ServeError::NoHome)?;
     let (state, published) = State::open(&state_folder).map_err(ServeError::State)?;
-    let mut report = Report::new();
+    let mut news = News::new(options.output);
     let mut serving = Serving::new(options.dir.clone(), state, Compiler::new(published));
 
-    let first = serving.folder.look().map_err(ServeError::Folder)?;
-    report.files(&first);
-    let step = serving.compiler.apply(first.changes);
+    let mut first = serving.folder.look().map_err(ServeError::Folder)?;
+    let step = serving.compiler.apply(std::mem::take(&mut first.changes));
     serving.publish(step.zones).map_err(ServeError::State)?;
     let answering = Arc::clone(&serving.published);
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -81,17 +84,16 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let listeners =
         listen::start(&config, move || Responder::new(Arc::clone(&answering))).map_err(ServeError::Listen)?;
 
-    report.verdicts(&serving.folder, &serving.compiler, &step.judged);
-    report.overview(&options.dir, &serving.folder, &serving.compiler, &listeners.local_addrs());
-    report::say(&format!("Serials are kept in {}. Ctrl-C stops.", state_folder.display()));
+    let at = Place { dir: &options.dir, state: &state_folder, addresses: &listeners.local_addrs() };
+    news.serving(&serving.folder, &serving.compiler, &first, &at);
     loop {
         match watch.next(serving.trouble.is_some()) {
             Event::Stop => break,
-            Event::Look => serving.look(&mut watch, &mut report),
+            Event::Look => serving.look(&mut watch, &mut news),
         }
     }
     listeners.stop();
-    report::say("Stopped.");
+    news.stopped();
     Ok(())
 }
 
@@ -123,12 +125,12 @@ impl Serving {
     }
 
     /// Takes over what changed in the folder. Whatever goes wrong, what was served stays served.
-    fn look(&mut self, watch: &mut Watch, report: &mut Report) {
+    fn look(&mut self, watch: &mut Watch, news: &mut News) {
         let result = self.folder.look().map_err(|error| format!("{error}; what was served stays served"));
         let result = result.and_then(|update| {
-            report.files(&update);
+            news.files(&update);
             let step = self.compiler.apply(update.changes);
-            report.verdicts(&self.folder, &self.compiler, &step.judged);
+            news.verdicts(&self.folder, &self.compiler, &step.judged);
             self.publish(step.zones).map_err(|error| format!("{error}; nothing new is served before that works"))
         });
         match result {
@@ -136,13 +138,13 @@ impl Serving {
                 if self.trouble.take().is_some() {
                     // The folder may be another one of the same name.
                     watch.again();
-                    report::say("That works again.");
+                    news.recovered();
                 }
-                report.zones(&published, &self.compiler);
+                news.zones(&published, &self.compiler);
             }
             Err(trouble) if self.trouble.as_ref() == Some(&trouble) => {}
             Err(trouble) => {
-                report.failure(&trouble);
+                news.failure(&trouble);
                 self.trouble = Some(trouble);
             }
         }

@@ -1,48 +1,59 @@
-//! What `bindy serve` says: a table of what is served, then every change and every complaint, once.
-//!
-//! Complaints go to standard error, all else to standard output; with excerpts and colours on a terminal, a line each
-//! otherwise.
+//! What `bindy serve` says: what is served, then every change and every complaint, once; or the same as JSON, an event
+//! a line.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, IsTerminal, Write},
     net::SocketAddr,
     path::Path,
 };
 
 use bindy_server::zone::{Node, ZoneData};
-use zonefmt::{
-    Name, NameRef, Rtype,
-    diagnostics::{self, Colour, Diagnostic, Severity},
-};
+use serde::Serialize;
+use zonefmt::{Name, NameRef, Rtype};
 
 use crate::{
     api::{Kind, ResourceId},
     compile::{Compiler, Verdict, ZoneStep},
     manifest::{Folder, Update},
+    report::{Outcome, Problem, Report, ResourceRow, ZoneChange, explain},
+    terminal::{Output, Terminal, count, json, say},
 };
 
 /// Says things, and remembers which verdicts it has told.
-pub(super) struct Report {
-    out: Style,
-    err: Style,
+pub(super) struct News {
+    terminal: Terminal,
+    output: Output,
     told: BTreeMap<ResourceId, Verdict>,
 }
 
-/// How one of the two streams is written to.
-#[derive(Clone, Copy)]
-struct Style {
-    terminal: bool,
-    colour: bool,
+/// A line of JSON.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "camelCase")]
+enum Event<'a> {
+    /// Serving began.
+    Serving { addresses: Vec<String>, report: &'a Report },
+    /// A resource has another verdict now, or is new.
+    Resource(ResourceRow),
+    /// A resource is gone.
+    Removed { kind: &'a str, namespace: &'a str, name: &'a str },
+    /// A zone is served in another version now.
+    Zone(ZoneChange),
+    /// Something is wrong in a file.
+    Problem(Problem),
+    /// Something went wrong as a whole.
+    Failure { message: &'a str },
+    /// What went wrong works again.
+    Recovered,
+    /// Serving ended.
+    Stopped,
 }
 
-/// Complaints are told up to this number at a time; whoever has more of them starts with these.
-const MOST: usize = 40;
+/// At the start every resource is listed if there are this many at most, otherwise those with something to tell.
+const FEW: usize = 40;
 
-impl Report {
-    pub(super) fn new() -> Report {
-        let (out, err) = (Style::of(&io::stdout()), Style::of(&io::stderr()));
-        Report { out, err, told: BTreeMap::new() }
+impl News {
+    pub(super) fn new(output: Output) -> News {
+        News { terminal: Terminal::new(), output, told: BTreeMap::new() }
     }
 
     /// What is wrong with files that changed.
@@ -50,49 +61,81 @@ impl Report {
         for error in &update.unreadable {
             self.failure(&format!("{error}; what it had stays served"));
         }
-        self.diagnose(&update.diagnostics);
+        match self.output {
+            Output::Text => self.terminal.diagnose(&update.diagnostics),
+            Output::Json => {
+                let problems = update.diagnostics.iter().filter_map(Problem::new);
+                problems.for_each(|problem| json(&Event::Problem(problem)));
+            }
+        }
     }
 
     /// What became of resources, if that is news.
     pub(super) fn verdicts(&mut self, folder: &Folder, compiler: &Compiler, judged: &BTreeSet<ResourceId>) {
-        let mut diagnostics = Vec::new();
+        let mut complaints = Vec::new();
         for id in judged {
             let verdict = compiler.verdict(id);
-            let Some(verdict) = verdict.as_ref().filter(|verdict| !verdict.findings.is_empty()) else {
-                if self.told.remove(id).is_some_and(|told| told.is_loss()) && verdict.is_some() {
-                    say(&format!("{id} is served now"));
-                }
-                continue;
+            let former = match &verdict {
+                Some(verdict) => self.told.insert(id.clone(), verdict.clone()),
+                None => self.told.remove(id),
             };
-            if self.told.get(id) == Some(verdict) {
+            if former == verdict {
                 continue;
             }
-            diagnostics.extend(folder.manifest(id).into_iter().flat_map(|manifest| {
-                verdict.findings.iter().map(|finding| {
-                    let lost = if finding.reason.is_loss() { " is not served" } else { "" };
-                    let message = format!("{id}{lost}: {finding}");
-                    manifest.origin.diagnostic(Severity::Warning, &finding.spec_path(), message)
-                })
-            }));
-            self.told.insert(id.clone(), verdict.clone());
+            match (&verdict, self.output) {
+                (None, Output::Text) => {}
+                (None, Output::Json) => {
+                    let (kind, namespace, name) = (id.kind.name(), &id.namespace, &id.name);
+                    json(&Event::Removed { kind, namespace, name });
+                }
+                (Some(verdict), Output::Json) => {
+                    json(&Event::Resource(ResourceRow::new(folder, id, verdict)));
+                }
+                (Some(verdict), Output::Text) if verdict.findings.is_empty() => {
+                    if former.is_some_and(|former| former.is_loss()) {
+                        say(&format!("{id} is served now"));
+                    }
+                }
+                (Some(verdict), Output::Text) => complaints.extend(explain(folder, id, verdict)),
+            }
         }
-        self.diagnose(&diagnostics);
+        self.terminal.diagnose(&complaints);
+    }
+
+    /// Serving began: all that the first look brought.
+    pub(super) fn serving(&mut self, folder: &Folder, compiler: &Compiler, first: &Update, at: &Place<'_>) {
+        let report = Report::new(folder, compiler, &first.diagnostics);
+        let addresses: Vec<String> = at.addresses.iter().map(SocketAddr::to_string).collect();
+        match self.output {
+            Output::Json => {
+                self.told = compiler.resources().filter_map(|id| Some((id.clone(), compiler.verdict(id)?))).collect();
+                json(&Event::Serving { addresses, report: &report });
+            }
+            Output::Text => {
+                self.files(first);
+                self.verdicts(folder, compiler, &compiler.resources().cloned().collect());
+                self.overview(folder, compiler, &report, at);
+            }
+        }
     }
 
     /// Everything that is served, where, and what to try.
-    pub(super) fn overview(&self, dir: &Path, folder: &Folder, compiler: &Compiler, addresses: &[SocketAddr]) {
-        let mut table = vec![["zone", "serial", "names", "records", "from"].map(str::to_owned)];
-        for (origin, data) in compiler.zones() {
-            let serial = data.serial().map_or_else(String::new, |serial| serial.0.to_string());
-            let from = compiler.zone_resource(origin).and_then(|id| folder.manifest(id));
-            let from = from.map_or_else(String::new, |manifest| manifest.origin.file().to_owned());
-            table.push([origin.to_string(), serial, data.names().to_string(), data.records().to_string(), from]);
-        }
+    fn overview(&self, folder: &Folder, compiler: &Compiler, report: &Report, at: &Place<'_>) {
+        let terminal = self.terminal;
+        let addresses: Vec<String> = at.addresses.iter().map(SocketAddr::to_string).collect();
         say("");
-        self.table(&table);
-        let resources = compiler.resources();
-        let (zones, records): (Vec<_>, Vec<_>) = resources.partition(|id| id.kind == Kind::Zone);
-        let lost = self.told.values().filter(|verdict| verdict.is_loss()).count();
+        if report.resources.len() <= FEW || report.resources.iter().any(|row| !row.findings.is_empty()) {
+            report.table(terminal, |row| report.resources.len() <= FEW || !row.findings.is_empty());
+            say("");
+        }
+        let heading = ["zone", "serial", "names", "records", "from"].map(str::to_owned);
+        let rows = report.zones.iter().map(|row| {
+            let serial = row.serial.map_or_else(String::new, |serial| serial.to_string());
+            [row.zone.clone(), serial, row.names.to_string(), row.records.to_string(), row.file.clone()]
+        });
+        terminal.table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
+        let (zones, records): (Vec<_>, Vec<_>) = compiler.resources().partition(|id| id.kind == Kind::Zone);
+        let lost = report.resources.len() - report.count(Outcome::Served);
         let lost = if lost == 0 { "all served".to_owned() } else { format!("{lost} not served, see above") };
         say(&format!(
             "\n{} and {} in {}: {lost}",
@@ -100,24 +143,28 @@ impl Report {
             count(records.len(), "record resource"),
             count(folder.files(), "file"),
         ));
-        if compiler.zones().next().is_none() {
-            say(&format!("There is no zone yet: put a DNSZone into {}.", dir.display()));
+        if report.zones.is_empty() {
+            say(&format!("There is no zone yet: put a DNSZone into {}.", at.dir.display()));
         }
-        let listening: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-        say(&format!("Answering on {}, UDP and TCP. Try:", listening.join(", ")));
-        for address in addresses.iter().take(1) {
+        say(&format!("Answering on {}, UDP and TCP. Try:", addresses.join(", ")));
+        for address in at.addresses.iter().take(1) {
             let (name, rtype) =
                 compiler.zones().find_map(|(_, data)| something_to_ask(data)).unwrap_or((Name::root(), Rtype::NS));
             let line = format!("dig @{} -p {} {name} {rtype}", address.ip(), address.port());
-            say(&format!("\n    {}\n", self.out.bold(&line)));
+            say(&format!("\n    {}\n", terminal.bold(&line)));
         }
-        say(&format!("Changes in {} are served at once.", dir.display()));
+        say(&format!("Changes in {} are served at once.", at.dir.display()));
+        say(&format!("Serials are kept in {}. Ctrl-C stops.", at.state.display()));
     }
 
     /// How zones changed.
     pub(super) fn zones(&self, steps: &[ZoneStep], compiler: &Compiler) {
         for step in steps {
-            let origin = self.out.bold(&step.origin.to_string());
+            if self.output == Output::Json {
+                json(&Event::Zone(ZoneChange::new(step)));
+                continue;
+            }
+            let origin = self.terminal.bold(&step.origin.to_string());
             let records = compiler.zone(&step.origin).map_or(0, ZoneData::records);
             say(&match (step.before, step.after) {
                 (Some(before), Some(after)) => {
@@ -132,71 +179,34 @@ impl Report {
 
     /// Something that went wrong as a whole, and what that means.
     pub(super) fn failure(&self, what: &str) {
-        complain(&format!("{} {what}", self.err.red("error:")));
-    }
-
-    fn diagnose(&self, diagnostics: &[Diagnostic]) {
-        // Resources that have no meaning here are no trouble.
-        let (notes, troubles): (Vec<_>, Vec<_>) =
-            diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Note);
-        for note in notes.iter().take(MOST) {
-            say(&note.to_string());
-        }
-        if troubles.is_empty() {
-            return;
-        }
-        if self.err.terminal {
-            let colour = if self.err.colour { Colour::Always } else { Colour::Never };
-            let shown = diagnostics::render(troubles.iter().take(MOST).copied(), colour);
-            let _ = writeln!(io::stderr(), "{shown}");
-        } else {
-            for trouble in troubles.iter().take(MOST) {
-                let _ = writeln!(io::stderr(), "{trouble}");
-            }
-        }
-        if troubles.len() > MOST {
-            complain(&format!("{} more of these", troubles.len() - MOST));
+        match self.output {
+            Output::Text => self.terminal.failure(what),
+            Output::Json => json(&Event::Failure { message: what }),
         }
     }
 
-    /// Columns as wide as they need to be, numbers to the right.
-    fn table<const N: usize>(&self, rows: &[[String; N]]) {
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        for (number, row) in rows.iter().enumerate() {
-            let cells = row.iter().enumerate().map(|(column, cell)| {
-                let numeric = rows.iter().skip(1).all(|row| row[column].bytes().all(|octet| octet.is_ascii_digit()));
-                let width = width(column);
-                if numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
-            let line = cells.collect::<Vec<_>>().join("   ");
-            let line = line.trim_end();
-            say(&if number == 0 { self.out.bold(line) } else { line.to_owned() });
+    /// What went wrong works again.
+    pub(super) fn recovered(&self) {
+        match self.output {
+            Output::Text => say("That works again."),
+            Output::Json => json(&Event::Recovered),
+        }
+    }
+
+    /// The end.
+    pub(super) fn stopped(&self) {
+        match self.output {
+            Output::Text => say("Stopped."),
+            Output::Json => json(&Event::Stopped),
         }
     }
 }
 
-/// A reader that went away is no reason to stop serving.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-impl Style {
-    fn of(stream: &impl IsTerminal) -> Style {
-        let terminal = stream.is_terminal();
-        Style { terminal, colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
-    }
-
-    fn bold(self, text: &str) -> String {
-        if self.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn red(self, text: &str) -> String {
-        if self.colour { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
-    }
+/// Where serving takes place.
+pub(super) struct Place<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) state: &'a Path,
+    pub(super) addresses: &'a [SocketAddr],
 }
 
 /// A question that this zone answers with data: an address if it has one, best the one of `www`, otherwise its SOA.
@@ -214,8 +224,4 @@ fn something_to_ask(data: &ZoneData) -> Option<(Name, Rtype)> {
     let www = origin.prepend(b"\x03www").ok();
     let host = www.filter(has_address).or_else(|| data.iter().map(Node::owner).find(has_address));
     host.map(|name| (name, Rtype::A)).or_else(|| data.apex().map(|node| (node.owner(), Rtype::SOA)))
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

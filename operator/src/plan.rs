@@ -1,0 +1,162 @@
+//! `bindy plan`: what a change of manifests would do to the zones, RRset by RRset.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use bindy_server::zone::{Difference, Node, Rrset, ZoneData};
+use serde::Serialize;
+use zonefmt::{
+    Name, Rtype, Serial,
+    rdata::{self, Style},
+};
+
+use crate::{
+    compile::{Change, Compiler, with_serial},
+    manifest::{Folder, FolderError},
+    report::ZoneChange,
+    terminal::{Output, Terminal, count, json, say},
+};
+
+/// What `bindy plan` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The manifests as they are: a folder, or one manifest.
+    old: PathBuf,
+    /// The manifests as they shall be.
+    new: PathBuf,
+    /// How to print the result.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// How a zone would change.
+#[derive(Debug, Serialize)]
+struct ZonePlan {
+    #[serde(flatten)]
+    change: ZoneChange,
+    rrsets: Vec<RrsetPlan>,
+}
+
+/// How an RRset would change: its records before and after, in presentation form.
+#[derive(Debug, Serialize)]
+struct RrsetPlan {
+    name: String,
+    r#type: String,
+    old: Option<Records>,
+    new: Option<Records>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Records {
+    ttl: u32,
+    rdata: Vec<String>,
+}
+
+/// Compares, prints, and refuses nothing.
+pub fn run(options: &Options) -> Result<(), FolderError> {
+    let terminal = Terminal::new();
+    let (old, new) = (read(&options.old, terminal)?, read(&options.new, terminal)?);
+    let mut compiler = Compiler::default();
+    compiler.apply(old.resources().cloned().map(Change::Put));
+    let before: BTreeMap<Name, ZoneData> =
+        compiler.zones().map(|(origin, data)| (origin.clone(), data.clone())).collect();
+    let gone = old.resources().map(|resource| &resource.id).filter(|id| new.manifest(id).is_none());
+    let changes = gone.cloned().map(Change::Remove).chain(new.resources().cloned().map(Change::Put));
+    let step = compiler.apply(changes);
+    let plans = step.zones.iter().map(|zone| {
+        let nothing = ZoneData::new(zone.origin.clone());
+        let (old, new) = (before.get(&zone.origin), compiler.zone(&zone.origin));
+        ZonePlan { change: ZoneChange::new(zone), rrsets: rrsets(old.unwrap_or(&nothing), new.unwrap_or(&nothing)) }
+    });
+    let plans: Vec<ZonePlan> = plans.collect();
+    match options.output {
+        Output::Json => json(&plans),
+        Output::Text => print(terminal, &plans),
+    }
+    Ok(())
+}
+
+/// The manifests of a folder; what cannot be read is told, and the rest is planned with.
+fn read(dir: &Path, terminal: Terminal) -> Result<Folder, FolderError> {
+    let mut folder = Folder::new(dir.to_owned());
+    let update = folder.look()?;
+    update.unreadable.iter().for_each(|error| terminal.failure(&error.to_string()));
+    terminal.complain(&update.diagnostics);
+    Ok(folder)
+}
+
+/// The RRsets that differ, in canonical order; serials are not compared.
+fn rrsets(old: &ZoneData, new: &ZoneData) -> Vec<RrsetPlan> {
+    let style = Style::FULL.relative_to(old.origin());
+    let mut plans = Vec::new();
+    for difference in old.differences(new) {
+        let (before, after) = match difference {
+            Difference::Removed(node) => (Some(node), None),
+            Difference::Added(node) => (None, Some(node)),
+            Difference::Changed { old, new } => (Some(old), Some(new)),
+        };
+        let sets = |node: Option<Node<'_>>| -> BTreeMap<Rtype, Records> {
+            node.into_iter().flat_map(Node::rrsets).map(|set| (set.rtype, Records::new(set, &style))).collect()
+        };
+        let (mut before, mut after) = (sets(before), sets(after));
+        let types: BTreeSet<Rtype> = before.keys().chain(after.keys()).copied().collect();
+        for rtype in types {
+            let (old, new) = (before.remove(&rtype), after.remove(&rtype));
+            if old != new {
+                let mut name = String::new();
+                style.write_name(difference.node().owner().as_ref(), &mut name);
+                plans.push(RrsetPlan { name, r#type: rtype.to_string(), old, new });
+            }
+        }
+    }
+    plans
+}
+
+/// A heading for each zone, and a line for each record that goes or comes.
+fn print(terminal: Terminal, plans: &[ZonePlan]) {
+    for ZonePlan { change, rrsets } in plans {
+        let ZoneChange { zone, before, after, added, removed, changed } = change;
+        let serial = |serial: &Option<u32>| serial.map_or_else(|| "nothing".to_owned(), |serial| serial.to_string());
+        let zone = terminal.bold(zone);
+        say(&format!("{zone} {} → {}: +{added} −{removed} ~{changed} RRsets", serial(before), serial(after)));
+        for RrsetPlan { name, r#type, old, new } in rrsets {
+            let line = |sign: char, ttl: u32, rdata: &str| format!("  {sign} {name} {ttl} {type} {rdata}");
+            let differing = |these: &Option<Records>, others: &Option<Records>| -> Vec<(u32, String)> {
+                let kept = |ttl: u32, rdata: &String| {
+                    others.as_ref().is_some_and(|other| other.ttl == ttl && other.rdata.contains(rdata))
+                };
+                let these = these.iter().flat_map(|set| set.rdata.iter().map(move |rdata| (set.ttl, rdata)));
+                these.filter(|(ttl, rdata)| !kept(*ttl, rdata)).map(|(ttl, rdata)| (ttl, rdata.clone())).collect()
+            };
+            for (ttl, rdata) in differing(old, new) {
+                say(&terminal.red(&line('-', ttl, &rdata)));
+            }
+            for (ttl, rdata) in differing(new, old) {
+                say(&terminal.green(&line('+', ttl, &rdata)));
+            }
+        }
+    }
+    let sum = |number: fn(&ZoneChange) -> usize| plans.iter().map(|plan| number(&plan.change)).sum::<usize>();
+    let (added, removed, changed) = (sum(|zone| zone.added), sum(|zone| zone.removed), sum(|zone| zone.changed));
+    say(&match plans.len() {
+        0 => "No zone changes.".to_owned(),
+        zones => format!("{}: +{added} −{removed} ~{changed} RRsets", count(zones, "zone")),
+    });
+}
+
+impl Records {
+    fn new(set: Rrset<'_>, style: &Style<'_>) -> Records {
+        let text = |record: &[u8]| {
+            let mut text = String::new();
+            match set.rtype {
+                // Its serial follows from the content.
+                Rtype::SOA => rdata::write_text(set.rtype, &with_serial(record, Serial(0)), style, &mut text),
+                _ => rdata::write_text(set.rtype, record, style, &mut text),
+            }
+            text
+        };
+        Records { ttl: set.ttl, rdata: set.rdatas().map(text).collect() }
+    }
+}

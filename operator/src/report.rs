@@ -1,0 +1,271 @@
+//! What became of every resource and zone, as a table for people and as JSON for programs.
+//!
+//! The JSON is an interface: fields are added to it, never taken away or given another meaning.
+
+use serde::Serialize;
+use zonefmt::diagnostics::{Diagnostic, Severity};
+
+use crate::{
+    api::ResourceId,
+    compile::{Compiler, Finding, Verdict, ZoneStep},
+    manifest::{Folder, Origin},
+    terminal::Terminal,
+};
+
+/// Everything there is to tell of a folder of manifests.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The zones that are served, by name.
+    pub zones: Vec<ZoneRow>,
+    /// The resources, by namespace, name and kind.
+    pub resources: Vec<ResourceRow>,
+    /// What is wrong in the files' text.
+    pub problems: Vec<Problem>,
+}
+
+/// A zone that is served.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ZoneRow {
+    /// Its name, with the final dot.
+    pub zone: String,
+    /// Its serial.
+    pub serial: Option<u32>,
+    /// How many names have data.
+    pub names: usize,
+    /// How many records there are.
+    pub records: usize,
+    /// The file that has its resource.
+    pub file: String,
+}
+
+/// A resource, and what became of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceRow {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The file that has it.
+    pub file: String,
+    /// The line where it starts there, from 1.
+    pub line: usize,
+    /// Whether it is served.
+    pub outcome: Outcome,
+    /// The zones that serve it.
+    pub zones: Vec<String>,
+    /// What is wrong with it, or worth knowing.
+    pub findings: Vec<FindingRow>,
+}
+
+/// Whether a resource is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// By every zone that it is for.
+    Served,
+    /// By some of the zones that it is for.
+    Partly,
+    /// By none.
+    Lost,
+}
+
+/// One finding; see `docs/reasons.md`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingRow {
+    /// The reason.
+    pub reason: &'static str,
+    /// The zone in which it is so, if it is not so everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The field at fault.
+    pub field: String,
+    /// What it is and what to do.
+    pub message: String,
+}
+
+/// Something wrong in the text of a file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// `error`: the resource is not used; `warning`: it is.
+    pub severity: &'static str,
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Report {
+    /// All zones, all resources, and these problems.
+    pub fn new(folder: &Folder, compiler: &Compiler, diagnostics: &[Diagnostic]) -> Report {
+        let zones = compiler.zones().map(|(origin, data)| ZoneRow {
+            zone: origin.to_string(),
+            serial: data.serial().map(|serial| serial.0),
+            names: data.names(),
+            records: data.records(),
+            file: compiler
+                .zone_resource(origin)
+                .and_then(|id| folder.manifest(id))
+                .map_or_else(String::new, |manifest| manifest.origin.file().to_owned()),
+        });
+        let zones = zones.collect();
+        let mut resources: Vec<(&ResourceId, Verdict)> =
+            compiler.resources().filter_map(|id| Some((id, compiler.verdict(id)?))).collect();
+        resources.sort_by_key(|(id, _)| *id);
+        let resources = resources.into_iter().map(|(id, verdict)| ResourceRow::new(folder, id, &verdict)).collect();
+        let problems = diagnostics.iter().filter_map(Problem::new).collect();
+        Report { zones, resources, problems }
+    }
+
+    /// How many resources came to this.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.resources.iter().filter(|row| row.outcome == outcome).count()
+    }
+
+    /// Whether all that the files say is served.
+    pub fn is_served(&self) -> bool {
+        self.count(Outcome::Served) == self.resources.len() && self.problems.iter().all(|p| p.severity != "error")
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty() && self.resources.iter().all(|row| row.findings.is_empty())
+    }
+
+    /// A line a resource.
+    pub(crate) fn table(&self, terminal: Terminal, wanted: impl Fn(&ResourceRow) -> bool) {
+        let heading = ["kind", "resource", "outcome", "zone", "why"].map(str::to_owned);
+        let rows = self.resources.iter().filter(|row| wanted(row)).map(|row| {
+            let why: Vec<&str> = row.findings.iter().map(|finding| finding.reason).collect();
+            let resource = format!("{}/{}", row.namespace, row.name);
+            [row.kind.to_owned(), resource, row.outcome.name().to_owned(), row.zones.join(" "), why.join(" ")]
+        });
+        terminal.table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
+    }
+}
+
+/// What is wrong with a resource, or worth knowing, at its place in the manifests.
+pub(crate) fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagnostic> {
+    let lines = folder.manifest(id).into_iter().flat_map(|manifest| {
+        verdict.findings.iter().map(|finding| {
+            let lost = if finding.reason.is_loss() { " is not served" } else { "" };
+            let message = format!("{id}{lost}: {finding}");
+            manifest.origin.diagnostic(Severity::Warning, &finding.spec_path(), message)
+        })
+    });
+    lines.collect()
+}
+
+impl ResourceRow {
+    /// What became of one resource.
+    pub fn new(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> ResourceRow {
+        let place = folder.manifest(id).map(|manifest| &manifest.origin);
+        ResourceRow {
+            kind: id.kind.name(),
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+            file: place.map_or_else(String::new, |origin| origin.file().to_owned()),
+            line: place.map_or(0, Origin::line),
+            outcome: Outcome::of(verdict),
+            zones: verdict.served.iter().map(ToString::to_string).collect(),
+            findings: verdict.findings.iter().map(FindingRow::new).collect(),
+        }
+    }
+}
+
+impl Outcome {
+    /// What a verdict comes to.
+    pub fn of(verdict: &Verdict) -> Outcome {
+        match (verdict.is_loss(), verdict.served.is_empty()) {
+            (false, _) => Outcome::Served,
+            (true, false) => Outcome::Partly,
+            (true, true) => Outcome::Lost,
+        }
+    }
+
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Served => "served",
+            Outcome::Partly => "partly",
+            Outcome::Lost => "lost",
+        }
+    }
+}
+
+impl FindingRow {
+    fn new(finding: &Finding) -> FindingRow {
+        FindingRow {
+            reason: finding.reason.name(),
+            zone: finding.zone.as_ref().map(ToString::to_string),
+            field: finding.spec_path(),
+            message: finding.message.clone(),
+        }
+    }
+}
+
+impl Problem {
+    /// `None` for a note, which is no problem.
+    pub(crate) fn new(diagnostic: &Diagnostic) -> Option<Problem> {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => return None,
+        };
+        let position = diagnostic.place.source.position(diagnostic.place.span.start);
+        Some(Problem {
+            severity,
+            file: diagnostic.place.source.name().to_owned(),
+            line: position.line,
+            column: position.column,
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+        })
+    }
+}
+
+/// How a zone changed, as JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ZoneChange {
+    /// Its name, with the final dot.
+    pub zone: String,
+    /// The serial before, unless it was not served.
+    pub before: Option<u32>,
+    /// The serial now, unless it is not served any more.
+    pub after: Option<u32>,
+    /// RRsets that are new.
+    pub added: usize,
+    /// RRsets that are gone.
+    pub removed: usize,
+    /// RRsets with other records or another TTL.
+    pub changed: usize,
+}
+
+impl ZoneChange {
+    /// What a step did to a zone.
+    pub fn new(step: &ZoneStep) -> ZoneChange {
+        let ZoneStep { origin, before, after, added, removed, changed } = step;
+        ZoneChange {
+            zone: origin.to_string(),
+            before: before.map(|serial| serial.0),
+            after: after.map(|serial| serial.0),
+            added: *added,
+            removed: *removed,
+            changed: *changed,
+        }
+    }
+}

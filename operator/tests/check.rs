@@ -1,0 +1,143 @@
+//! `bindy check` and `bindy plan` from the outside.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn a_folder_where_all_is_served_passes() {
+    let checked = bindy(&["check", &quickstart(), "--strict"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
+    assert_eq!(text(&checked), "18 of 18 resources served in 1 zone\n");
+    let all = text(&bindy(&["check", &quickstart(), "--all"]));
+    assert_eq!(all.lines().count(), 1 + 18 + 1, "{all}");
+}
+
+#[test]
+fn what_is_not_served_fails_with_its_place_and_reason() {
+    let site = copy_of_quickstart();
+    fs::write(site.path().join("late.yaml"), record("CNAMERecord", "zz", "name: www, target: elsewhere")).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!(checked.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert!(
+        complaint.contains("late.yaml:5:14: warning: CNAMERecord dns/zz is not served: CnameConflict"),
+        "{complaint}"
+    );
+    assert!(text(&checked).contains("CNAMERecord   dns/zz     lost             CnameConflict"), "{}", text(&checked));
+
+    fs::write(site.path().join("late.yaml"), record("ARecord", "zz", "name: zz, ipv4Addresses: [192.0.2.300]"))
+        .unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(text(&checked).contains("18 of 18 resources served in 1 zone, 1 error"), "{}", text(&checked));
+}
+
+#[test]
+fn warnings_fail_only_when_strict() {
+    let site = copy_of_quickstart();
+    let twice = record("ARecord", "zz", "name: zz.example.com, ipv4Addresses: [192.0.2.3]");
+    fs::write(site.path().join("late.yaml"), twice).unwrap();
+    assert_eq!(bindy(&["check", path(&site)]).status.code(), Some(0));
+    assert_eq!(bindy(&["check", path(&site), "--strict"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_another_failure() {
+    let checked = bindy(&["check", "/nonexistent"]);
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("name a folder"));
+    assert_eq!(bindy(&["plan", "/nonexistent", &quickstart()]).status.code(), Some(2));
+}
+
+#[test]
+fn programs_read_json() {
+    let site = copy_of_quickstart();
+    fs::write(site.path().join("late.yaml"), record("CNAMERecord", "zz", "name: www, target: elsewhere")).unwrap();
+    fs::write(site.path().join("bad.yaml"), record("ARecord", "bad", "name: bad, ipv4Addresses: [x]")).unwrap();
+    let report = json(&bindy(&["check", path(&site), "--output", "json"]));
+    assert_eq!(report["zones"][0]["zone"], "example.com.");
+    assert_eq!(report["zones"][0]["serial"], 2_026_112_100);
+    let resources = report["resources"].as_array().unwrap();
+    assert_eq!(resources.len(), 19);
+    let lost: Vec<&Value> = resources.iter().filter(|row| row["outcome"] == "lost").collect();
+    assert_eq!(lost.len(), 1);
+    assert_eq!((&lost[0]["kind"], &lost[0]["name"]), (&"CNAMERecord".into(), &"zz".into()));
+    assert_eq!(lost[0]["findings"][0]["reason"], "CnameConflict");
+    assert_eq!(lost[0]["line"], 1);
+    assert_eq!(report["problems"][0]["line"], 5);
+    assert_eq!(report["problems"][0]["severity"], "error");
+}
+
+#[test]
+fn a_plan_lists_the_records_that_come_and_go() {
+    let site = copy_of_quickstart();
+    assert_eq!(text(&bindy(&["plan", &quickstart(), path(&site)])), "No zone changes.\n");
+    let web = fs::read_to_string(site.path().join("web.yaml")).unwrap();
+    fs::write(site.path().join("web.yaml"), web.replace("192.0.2.80", "192.0.2.81")).unwrap();
+    fs::write(site.path().join("new.yaml"), record("TXTRecord", "new", "name: new, text: ['a b']")).unwrap();
+    fs::remove_file(site.path().join("mail.yaml")).unwrap();
+    let planned = bindy(&["plan", &quickstart(), path(&site)]);
+    assert_eq!(planned.status.code(), Some(0));
+    let plan = text(&planned);
+    assert!(plan.starts_with("example.com. 2026112100 → 2026112101: +1 −"), "{plan}");
+    for line in [
+        "  - *.apps 60 A 192.0.2.80\n  + *.apps 60 A 192.0.2.81\n",
+        "  + new 3600 TXT \"a b\"\n",
+        "  - @ 3600 MX 10 mail\n",
+    ] {
+        assert!(plan.contains(line), "{plan}");
+    }
+    assert!(!plan.contains("SOA"), "{plan}");
+
+    let plan = json(&bindy(&["plan", &quickstart(), path(&site), "-o", "json"]));
+    let apps = plan[0]["rrsets"].as_array().unwrap().iter().find(|set| set["name"] == "*.apps").unwrap();
+    assert_eq!(apps["old"]["rdata"], serde_json::json!(["192.0.2.80"]));
+    assert_eq!(apps["new"]["rdata"], serde_json::json!(["192.0.2.81"]));
+
+    fs::remove_file(site.path().join("zone.yaml")).unwrap();
+    let gone = text(&bindy(&["plan", &quickstart(), path(&site)]));
+    assert!(gone.starts_with("example.com. 2026112100 → nothing: +0 −"), "{gone}");
+    let back = text(&bindy(&["plan", path(&site), &quickstart()]));
+    assert!(back.starts_with("example.com. nothing → 2026112100: +"), "{back}");
+}
+
+fn bindy(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bindy")).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn quickstart() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/quickstart").to_owned()
+}
+
+fn copy_of_quickstart() -> TempDir {
+    let site = TempDir::new().unwrap();
+    for file in fs::read_dir(quickstart()).unwrap() {
+        let from: PathBuf = file.unwrap().path();
+        fs::copy(&from, site.path().join(from.file_name().unwrap())).unwrap();
+    }
+    site
+}
+
+fn path(site: &TempDir) -> &str {
+    Path::to_str(site.path()).unwrap()
+}
+
+fn record(kind: &str, name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: bindy.firestoned.io/v1beta1\nkind: {kind}\nmetadata: {{name: {name}, namespace: dns, labels: {{zone: example.com}}}}\n# A record.\nspec: {{{spec}}}\n"
+    )
+}
