@@ -10,7 +10,7 @@ use zonefmt::{
 };
 
 use super::{
-    Output, print, say,
+    Output, count, print, say,
     zone_file::{ZoneName, ZoneOptions, leading_origin, zone_name},
 };
 
@@ -77,7 +77,6 @@ fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Outpu
 fn summarise(origin: &Name, hint: &str, report: &Report, serial: Option<Serial>, quiet: bool) {
     let warnings = report.warnings();
     if report.has_errors() {
-        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let (errors, warnings) = (count(report.errors, "error"), count(warnings, "warning"));
         say(&format!("zone {origin}{hint}: {errors}, {warnings}"));
     } else if !quiet {

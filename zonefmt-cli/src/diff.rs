@@ -12,7 +12,7 @@ use zonefmt::{
 };
 
 use super::{
-    Outcome, Output, is_coloured, say,
+    Outcome, Output, count, is_coloured, say,
     zone_file::{ZoneOptions, leading_origin},
 };
 
@@ -91,8 +91,9 @@ fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
     let (outcome, summary) = if sets == 0 {
         (Outcome::Success, "no difference".to_owned())
     } else {
-        let plural = if sets == 1 { " differs" } else { "s differ" };
-        (Outcome::Different, format!("{sets} RRset{plural}, {removed} records removed, {added} added"))
+        let verb = if sets == 1 { "differs" } else { "differ" };
+        let (sets, removed) = (count(sets, "RRset"), count(removed, "record"));
+        (Outcome::Different, format!("{sets} {verb}, {removed} removed, {added} added"))
     };
     // As above.
     let _ = writeln!(listing.out, "; zone {name}: {summary}").and_then(|()| listing.out.flush());

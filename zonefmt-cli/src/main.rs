@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod conf;
 mod diff;
 mod fmt;
 mod zone_file;
@@ -15,7 +16,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use zonefmt::diagnostics::{Colour, Diagnostic, Source, render};
 
-/// Checks, formats and compares DNS zone files.
+/// Checks, formats and compares DNS zone files; checks and prints named.conf.
 #[derive(Parser)]
 #[command(name = "zonefmt", version)]
 struct Arguments {
@@ -29,6 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Conf(conf::Arguments),
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
 }
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let output = Output { brief };
     let outcome = match command {
         Command::Check(arguments) => check::run(&arguments, output).into(),
+        Command::Conf(arguments) => conf::run(&arguments, output).into(),
         Command::Diff(arguments) => diff::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(&arguments, output).into(),
     };
@@ -124,6 +127,11 @@ impl Output {
 /// Whether a stream is for a person who wants colours.
 fn is_coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// `1 record`, `2 records`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Says something on standard error.

@@ -4,7 +4,7 @@
 use super::{
     grammar::{Fate, GRAMMAR, Place, Shape, ValueKind},
     tree::{MAX_DIAGNOSTICS, Node, NodeKind, Tree},
-    values::{self, PrefixError},
+    values::PrefixError,
 };
 use crate::diagnostics::{Diagnostic, Severity};
 
@@ -132,7 +132,7 @@ impl Checker<'_> {
                 Some(node.next)
             }
             Shape::Keyword(word) => match first {
-                Some(node) if self.is_keyword(node, word) => Some(node.next),
+                Some(node) if self.tree.is_keyword(node, word) => Some(node.next),
                 _ => attempt.miss(parts.start, shape),
             },
             Shape::Value(kind) => {
@@ -181,68 +181,22 @@ impl Checker<'_> {
     }
 
     fn value(&self, kind: ValueKind, parts: Range, attempt: &mut Attempt) -> Option<u32> {
-        let first = (parts.start < parts.end).then(|| self.node(parts.start));
-        let fits = |kind: NodeKind, reads: &dyn Fn(&[u8]) -> bool| {
-            first.filter(|node| node.kind == kind && reads(self.tree.text(*node))).map(|node| node.next)
-        };
-        let word = |reads: &dyn Fn(&[u8]) -> bool| fits(NodeKind::Word, reads);
-        match kind {
-            ValueKind::String => {
-                first.filter(|node| matches!(node.kind, NodeKind::Word | NodeKind::Quoted)).map(|node| node.next)
-            }
-            ValueKind::Quoted => fits(NodeKind::Quoted, &|_| true),
-            ValueKind::Word => word(&|_| true),
-            ValueKind::Number => word(&|text| values::number(text).is_some()),
-            ValueKind::Port => word(&|text| values::number(text).is_some_and(|port| port <= u16::MAX.into())),
-            ValueKind::YesNo => word(&|text| values::yes_no(text).is_some()),
-            ValueKind::Duration => word(&|text| values::duration(text).is_some()),
-            ValueKind::Size => word(&|text| values::size(text).is_some()),
-            ValueKind::Percent => word(&|text| values::percent(text).is_some()),
-            ValueKind::FixedPoint => word(&values::fixed_point),
-            ValueKind::Ipv4 => word(&|text| values::ipv4(text).is_some()),
-            ValueKind::Ipv6 => word(&|text| values::ipv6(text).is_some()),
-            ValueKind::Prefix => self.prefix(parts, attempt),
-            ValueKind::Words => {
-                let inside = |&at: &u32| self.node(at).kind != NodeKind::Block;
-                Some((parts.start..parts.end).find(|at| !inside(at)).unwrap_or(parts.end))
-            }
-            ValueKind::AnyBlock => fits_block(first),
-        }
-    }
-
-    fn prefix(&self, parts: Range, attempt: &mut Attempt) -> Option<u32> {
-        let address = (parts.start < parts.end).then(|| self.node(parts.start))?;
-        if address.kind != NodeKind::Word {
-            return None;
-        }
-        let (length, end) = match parts.len() {
-            3.. if self.node(parts.start + 1).kind == NodeKind::Slash => {
-                (Some(self.tree.text(self.node(parts.start + 2))), parts.start + 3)
-            }
-            _ => (None, parts.start + 1),
-        };
-        let text = self.tree.text(address);
-        match values::prefix(text, length) {
-            Ok(_) => return Some(end),
-            Err(PrefixError::NotAnAddress) => {}
-            Err(PrefixError::Length) => {
-                let longest = if text.contains(&b':') { 128 } else { 32 };
-                let error = self.error(self.node(end - 1), "no length of a prefix".into());
+        match self.tree.value_end(kind, parts.clone()) {
+            Ok(end) => Some(end),
+            Err(None | Some(PrefixError::NotAnAddress)) => None,
+            Err(Some(PrefixError::Length)) => {
+                // It has an address, a slash and a length.
+                let longest = if self.tree.text(self.node(parts.start)).contains(&b':') { 128 } else { 32 };
+                let error = self.error(self.node(parts.start + 2), "no length of a prefix".into());
                 attempt.wrong = Some(error.help(format!("write a number from 0 to {longest}")));
+                None
             }
-            Err(PrefixError::Bits) => {
-                let error = self.error(address, "the address has bits set beyond the prefix's length".into());
+            Err(Some(PrefixError::Bits)) => {
+                let message = "the address has bits set beyond the prefix's length";
+                let error = self.error(self.node(parts.start), message.into());
                 attempt.wrong = Some(error.help("set them to zero, or make the prefix longer"));
+                None
             }
-        }
-        None
-    }
-
-    fn is_keyword(&self, node: Node, keyword: &str) -> bool {
-        match node.kind {
-            NodeKind::Word => self.tree.text(node).eq_ignore_ascii_case(keyword.as_bytes()),
-            NodeKind::Bang => keyword == "!",
-            _ => false,
         }
     }
 
@@ -361,10 +315,6 @@ impl Attempt {
             self.expected.extend(expected);
         }
     }
-}
-
-fn fits_block(node: Option<Node>) -> Option<u32> {
-    node.filter(|node| node.kind == NodeKind::Block).map(|node| node.next)
 }
 
 fn describe(shape: &Shape) -> String {

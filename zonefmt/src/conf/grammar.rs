@@ -20,6 +20,8 @@ pub(super) struct Grammar {
 
 /// A statement.
 pub(super) struct Row {
+    /// Where it stands among all rows.
+    pub(super) index: u16,
     pub(super) name: &'static str,
     pub(super) arguments: Shape,
     /// In which blocks it may stand.
@@ -80,6 +82,8 @@ pub(super) enum Shape {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ValueKind {
     String,
+    /// A text that is not for everybody's eyes.
+    Secret,
     Quoted,
     /// A text without quotes.
     Word,
@@ -100,8 +104,9 @@ pub(super) enum ValueKind {
 }
 
 impl ValueKind {
-    const ALL: [(ValueKind, &'static str, &'static str); 15] = [
+    const ALL: [(ValueKind, &'static str, &'static str); 16] = [
         (ValueKind::String, "string", "a text"),
+        (ValueKind::Secret, "secret", "a text"),
         (ValueKind::Quoted, "quoted", "a text in quotes"),
         (ValueKind::Word, "word", "a text without quotes"),
         (ValueKind::Number, "number", "a number"),
@@ -142,6 +147,11 @@ impl Grammar {
 
     pub(super) fn row(&self, row: u16) -> &Row {
         &self.rows[usize::from(row)]
+    }
+
+    /// The row that a node has; none if the grammar does not know its statement.
+    pub(super) fn known(&self, row: u16) -> Option<&Row> {
+        self.rows.get(usize::from(row))
     }
 
     #[cfg(test)]
@@ -221,7 +231,8 @@ impl Grammar {
     }
 
     fn add(&mut self, name: &'static str, arguments: Shape, group: &[Place], marks: &str) {
-        let mut row = Row { name, arguments, places: group.to_vec(), many: false, fate: Fate::Current };
+        let index = self.rows.len() as u16;
+        let mut row = Row { index, name, arguments, places: group.to_vec(), many: false, fate: Fate::Current };
         for mark in marks.split_whitespace() {
             match mark {
                 "many" => row.many = true,
@@ -232,7 +243,6 @@ impl Grammar {
                 _ => panic!("grammar.txt: no such mark: {mark}"),
             }
         }
-        let index = self.rows.len() as u16;
         for &place in group {
             let twice = self.members[usize::from(place.0)].insert(name, index);
             assert!(twice.is_none(), "grammar.txt: {name} has two rows for {}", self.place_name(place));

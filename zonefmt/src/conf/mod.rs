@@ -2,23 +2,30 @@
 //!
 //! * [`lex`] and [`tree`]: any text that has the form of named.conf, includes followed, as a compact tree.
 //! * [`grammar`], with its table `grammar.txt`: every statement, where it may stand and what it takes; [`check`] walks
-//!   the tree along it, [`values`] are the kinds of words.
+//!   the tree along it, [`fit`] tells which parts are a value, [`values`] are the kinds of words.
 //! * [`rules`]: what has to hold between statements.
+//! * [`print`]: the way back to text.
 //!
 //! What comes out, a [`Conf`], has the form of BIND's grammar throughout, so that readers of single statements need not
 //! check again; what each statement means is for them to know. Verdicts are named-checkconf's.
 
 mod check;
+mod fit;
 mod grammar;
 mod lex;
+mod print;
 mod rules;
 mod tree;
 pub mod values;
 
 #[cfg(test)]
+mod print_tests;
+#[cfg(test)]
 mod table_tests;
 #[cfg(test)]
 mod tests;
+
+pub use print::Secrets;
 
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 use grammar::GRAMMAR;

@@ -36,7 +36,7 @@ fn is_zone(place: &str) -> bool {
 }
 
 /// Texts that have a shape: each alternative, and each optional part absent and present.
-fn samples(shape: &Shape, depth: usize) -> Vec<String> {
+pub(super) fn samples(shape: &Shape, depth: usize) -> Vec<String> {
     /// Lists in lists, and so on, that samples go down to.
     const DEEPEST: usize = 8;
     let of = |shape: &Shape| samples(shape, depth + 1);
@@ -73,7 +73,7 @@ fn samples(shape: &Shape, depth: usize) -> Vec<String> {
 
 fn value(kind: ValueKind) -> &'static [&'static str] {
     match kind {
-        ValueKind::String => &["s", "\"s\""],
+        ValueKind::String | ValueKind::Secret => &["s", "\"s\""],
         ValueKind::Quoted => &["\"q\""],
         ValueKind::Word => &["w"],
         ValueKind::Number => &["3"],

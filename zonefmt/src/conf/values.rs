@@ -78,11 +78,15 @@ fn designated(mut text: &[u8], mut units: &[(u8, u32)]) -> Option<u32> {
     Some(sum)
 }
 
-/// Digits with one point between them, as `0.7`.
-pub(super) fn fixed_point(text: &[u8]) -> bool {
-    let mut parts = text.splitn(2, |&octet| octet == b'.');
-    let digits = |part: &[u8]| !part.is_empty() && part.len() < 10 && part.iter().all(u8::is_ascii_digit);
-    parts.next().is_some_and(digits) && parts.next().is_none_or(digits)
+/// Hundredths: up to five digits, then perhaps a point and up to two, as `0.7`.
+pub(super) fn fixed_point(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.bytes().any(|octet| octet.is_ascii_digit()))?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str, most| part.len() <= most && part.bytes().all(|octet| octet.is_ascii_digit());
+    if !digits(whole, 5) || !digits(part, 2) {
+        return None;
+    }
+    Some(format!("0{whole}").parse::<u32>().ok()? * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
 }
 
 /// An IPv4 address: four numbers.
@@ -163,6 +167,12 @@ mod tests {
         assert_eq!(size(b"2G"), Some(2 << 30));
         assert_eq!(size(b"18446744073709551615G"), None);
         assert_eq!(size(b"k"), None);
+        for (text, value) in [("0.7", 70), (".05", 5), ("5.", 500), ("99999.99", 9_999_999), ("1", 100)] {
+            assert_eq!(fixed_point(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in ["", ".", "0.333", "100000.1", "1.x", "-1.0"] {
+            assert_eq!(fixed_point(text.as_bytes()), None, "{text}");
+        }
         assert_eq!(percent(b"90%"), Some(90));
         assert_eq!(percent(b"90"), None);
         assert_eq!(percent(b"%"), None);

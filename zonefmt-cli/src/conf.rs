@@ -1,0 +1,70 @@
+//! `zonefmt conf`: named.conf, checked and printed.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use zonefmt::{
+    conf::{self, Conf, Secrets},
+    diagnostics::Diagnostic,
+};
+
+use super::{Output, print};
+
+/// Checks and prints the configuration of BIND 9.18, `named.conf`, and all that it includes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what named-checkconf would: nothing and exit code 0 if all is well.
+    Check {
+        #[command(flatten)]
+        file: File,
+        /// Show errors only.
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// Prints the configuration as `named-checkconf -p` does: includes in their place, one order, one spelling.
+    Print {
+        #[command(flatten)]
+        file: File,
+        /// Print question marks in the place of secrets.
+        #[arg(long, short = 'x')]
+        hide_secrets: bool,
+    },
+}
+
+#[derive(Args)]
+struct File {
+    /// The configuration; `-` is standard input, which can include nothing.
+    file: String,
+}
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
+    match &arguments.command {
+        Command::Check { file, quiet } => file.read(output, *quiet).is_some(),
+        Command::Print { file, hide_secrets } => {
+            let secrets = if *hide_secrets { Secrets::Hide } else { Secrets::Show };
+            file.read(output, true).is_some_and(|conf| print(&conf.print(secrets)))
+        }
+    }
+}
+
+impl File {
+    /// Reads and checks it; shows what was found.
+    fn read(&self, output: Output, quiet: bool) -> Option<Conf> {
+        let read = match &*self.file {
+            "-" => conf::parse(output.read("-")?),
+            file => conf::load(Path::new(file)),
+        };
+        let findings = match &read {
+            Ok(conf) => conf.warnings(),
+            Err(findings) => findings,
+        };
+        output.show(findings.iter().filter(|finding: &&Diagnostic| !quiet || finding.is_error()));
+        read.ok()
+    }
+}
