@@ -6,10 +6,11 @@ use std::{
     fmt::{self, Write},
 };
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 use zonefmt::{
     NameRef, Rtype,
     rdata::{self, Fields, Token},
+    zone,
 };
 
 /// Records of one type at one name: what every record kind comes down to.
@@ -25,8 +26,19 @@ pub struct RecordSet {
     pub records: Vec<Rdata>,
 }
 
-/// The RDATA of one record in presentation form, field by field.
-pub type Rdata = Vec<Field>;
+/// The RDATA of one record in presentation form.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rdata {
+    /// Field by field.
+    Fields(Vec<Field>),
+    /// As it stands in a zone file after the type.
+    Line {
+        /// Path below `spec`.
+        path: String,
+        /// The text.
+        text: String,
+    },
+}
 
 /// One field of RDATA, and where the manifest has it from.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +95,8 @@ record_kinds! {
     NSRecord: NsRecordSpec,
     SRVRecord: SrvRecordSpec,
     CAARecord: CaaRecordSpec,
+    PTRRecord: PtrRecordSpec,
+    RecordSet: RecordSetSpec,
 }
 
 impl RecordKind {
@@ -98,19 +112,30 @@ impl RecordSet {
         if self.records.is_empty() {
             return Err(FieldError { path: String::new(), message: "names no data".into(), help: None });
         }
-        self.records.iter().map(|fields| to_wire(self.rtype, fields, origin)).collect()
+        self.records.iter().map(|record| to_wire(self.rtype, record, origin)).collect()
     }
 }
 
-fn to_wire(rtype: Rtype, fields: &Rdata, origin: NameRef<'_>) -> Result<Vec<u8>, FieldError> {
-    let tokens: Vec<Token<'_>> =
-        fields.iter().map(|field| Token { text: field.text.as_bytes(), quoted: field.quoted, at: 0 }).collect();
+fn to_wire(rtype: Rtype, record: &Rdata, origin: NameRef<'_>) -> Result<Vec<u8>, FieldError> {
     let mut wire = Vec::new();
-    rdata::parse(rtype, &mut Fields::new(&tokens), origin, &mut wire).map_err(|error| {
-        let path = error.at.and_then(|at| fields.get(at)).map(|field| field.path.clone()).unwrap_or_default();
-        FieldError { path, message: error.message, help: error.help }
-    })?;
-    Ok(wire)
+    let result = match record {
+        Rdata::Fields(fields) => {
+            let tokens: Vec<Token<'_>> =
+                fields.iter().map(|field| Token { text: field.text.as_bytes(), quoted: field.quoted, at: 0 }).collect();
+            rdata::parse(rtype, &mut Fields::new(&tokens), origin, &mut wire)
+                .map_err(|error| (error.at.and_then(|at| fields.get(at)).map(|field| &field.path), error))
+        }
+        Rdata::Line { path, text } => {
+            zone::parse_rdata(rtype, text, origin, &mut wire).map_err(|error| (Some(path), error))
+        }
+    };
+    match result {
+        Ok(()) => Ok(wire),
+        Err((path, error)) => {
+            let path = path.cloned().unwrap_or_default();
+            Err(FieldError { path, message: error.message, help: error.help })
+        }
+    }
 }
 
 /// IPv4 addresses of a name (RFC 1035 3.4.1).
@@ -167,7 +192,7 @@ pub struct CnameRecordSpec {
 
 impl From<CnameRecordSpec> for RecordSet {
     fn from(spec: CnameRecordSpec) -> RecordSet {
-        let records = vec![vec![Field::target("target", &spec.target)]];
+        let records = vec![Rdata::Fields(vec![Field::target("target", &spec.target)])];
         RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::CNAME, records }
     }
 }
@@ -189,7 +214,7 @@ pub struct MxRecordSpec {
 impl From<MxRecordSpec> for RecordSet {
     fn from(spec: MxRecordSpec) -> RecordSet {
         let fields = vec![Field::word("priority", &spec.priority), Field::target("mailServer", &spec.mail_server)];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::MX, records: vec![fields] }
+        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::MX, records: vec![Rdata::Fields(fields)] }
     }
 }
 
@@ -209,8 +234,8 @@ pub struct TxtRecordSpec {
 impl From<TxtRecordSpec> for RecordSet {
     fn from(spec: TxtRecordSpec) -> RecordSet {
         let strings = spec.text.iter().enumerate();
-        let fields: Rdata = strings.flat_map(|(i, text)| Field::strings(&format!("text[{i}]"), text)).collect();
-        let records = if fields.is_empty() { Vec::new() } else { vec![fields] };
+        let fields: Vec<Field> = strings.flat_map(|(i, text)| Field::strings(&format!("text[{i}]"), text)).collect();
+        let records = if fields.is_empty() { Vec::new() } else { vec![Rdata::Fields(fields)] };
         RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::TXT, records }
     }
 }
@@ -229,7 +254,7 @@ pub struct NsRecordSpec {
 
 impl From<NsRecordSpec> for RecordSet {
     fn from(spec: NsRecordSpec) -> RecordSet {
-        let records = vec![vec![Field::target("nameserver", &spec.nameserver)]];
+        let records = vec![Rdata::Fields(vec![Field::target("nameserver", &spec.nameserver)])];
         RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::NS, records }
     }
 }
@@ -260,7 +285,7 @@ impl From<SrvRecordSpec> for RecordSet {
             Field::word("port", &spec.port),
             Field::target("target", &spec.target),
         ];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::SRV, records: vec![fields] }
+        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::SRV, records: vec![Rdata::Fields(fields)] }
     }
 }
 
@@ -284,7 +309,51 @@ impl From<CaaRecordSpec> for RecordSet {
     fn from(spec: CaaRecordSpec) -> RecordSet {
         let value = Field { path: "value".into(), text: escape(spec.value.as_bytes()), quoted: true };
         let fields = vec![Field::word("flags", &spec.flags), Field::word("tag", &spec.tag), value];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::CAA, records: vec![fields] }
+        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::CAA, records: vec![Rdata::Fields(fields)] }
+    }
+}
+
+/// The name of an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PtrRecordSpec {
+    /// The owner, for example `10` in zone `2.0.192.in-addr.arpa` for 192.0.2.10.
+    pub name: String,
+    /// TTL in seconds, 0 to 2147483647.
+    pub ttl: Option<u32>,
+    /// The name of the host.
+    pub target: String,
+}
+
+impl From<PtrRecordSpec> for RecordSet {
+    fn from(spec: PtrRecordSpec) -> RecordSet {
+        let records = vec![Rdata::Fields(vec![Field::target("target", &spec.target)])];
+        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::PTR, records }
+    }
+}
+
+/// Records of any one type, written as in a zone file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordSetSpec {
+    /// The owner.
+    pub name: String,
+    /// The type: its mnemonic, for example `HTTPS`, or `TYPE65` (RFC 3597 5).
+    #[serde(rename = "type", deserialize_with = "record_type")]
+    pub rtype: Rtype,
+    /// TTL in seconds, 0 to 2147483647.
+    pub ttl: Option<u32>,
+    /// The data, one record an item, as a zone file has it after the type: quotes around text, and names without a
+    /// final dot are relative to the zone.
+    #[serde(deserialize_with = "one_or_many")]
+    pub rdata: Vec<String>,
+}
+
+impl From<RecordSetSpec> for RecordSet {
+    fn from(spec: RecordSetSpec) -> RecordSet {
+        let lines = spec.rdata.into_iter().enumerate();
+        let records = lines.map(|(i, text)| Rdata::Line { path: format!("rdata[{i}]"), text }).collect();
+        RecordSet { name: spec.name, ttl: spec.ttl, rtype: spec.rtype, records }
     }
 }
 
@@ -317,7 +386,11 @@ pub fn absolute(name: &str) -> Cow<'_, str> {
 
 /// One record a value, each of one field.
 fn each(path: &str, values: &[String]) -> Vec<Rdata> {
-    values.iter().enumerate().map(|(i, value)| vec![Field::word(format!("{path}[{i}]"), value)]).collect()
+    values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| Rdata::Fields(vec![Field::word(format!("{path}[{i}]"), value)]))
+        .collect()
 }
 
 /// Writes octets so that a zone file's reader gets them back (RFC 1035 5.1).
@@ -332,6 +405,24 @@ fn escape(octets: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Reads the type of records that people may write.
+fn record_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rtype, D::Error> {
+    // What signing makes: written by hand it would contradict the zone's other data sooner or later.
+    const MADE: &[Rtype] = &[Rtype::RRSIG, Rtype::NSEC, Rtype::NSEC3, Rtype::NSEC3PARAM];
+    let text = <Cow<'de, str>>::deserialize(deserializer)?;
+    match Rtype::from_text(text.as_bytes()) {
+        None => Err(Error::custom(format_args!("`{text}` is no record type; write `TYPE123` for one without a name"))),
+        Some(Rtype::SOA) => Err(Error::custom("the SOA is `soaRecord` of the DNSZone; set it there")),
+        Some(rtype) if rtype.is_meta() => {
+            Err(Error::custom(format_args!("{rtype} is no data: it exists in messages only")))
+        }
+        Some(rtype) if MADE.contains(&rtype) => {
+            Err(Error::custom(format_args!("{rtype} records come from signing the zone; leave them out")))
+        }
+        Some(rtype) => Ok(rtype),
+    }
 }
 
 /// Reads a list of strings, or a string alone, as older manifests write it.

@@ -111,13 +111,17 @@ fn every_kind_of_record() {
                 "name: _ldap._tcp, priority: 1, weight: 2, port: 389, target: ldap.example.com.",
             ),
             record("CAARecord", "caa", "name: '@', flags: 128, tag: issue, value: 'ca.example.net; policy=ev'"),
+            record("PTRRecord", "ptr", "name: '10', target: www"),
+            record("RecordSet", "https", r#"name: www, type: HTTPS, ttl: 60, rdata: ['1 . alpn="h2,h3"', '2 alt']"#),
+            record("RecordSet", "unknown", r"name: odd, type: TYPE65280, rdata: '\# 2 abcd'"),
             record("ARecord", "wild", "name: '*', ipv4Addresses: [192.0.2.7]"),
             record("ARecord", "absolute", "name: host.example.com., ipv4Addresses: [192.0.2.6]"),
         ],
         "@ 3600 MX 10 mail.example.net.\n@ 3600 TXT \"v=spf1 -all\" \"say \\\"\\\\\\195\\188\\\"\"\n\
-         @ 3600 CAA 128 issue \"ca.example.net; policy=ev\"\n* 3600 A 192.0.2.7\n_ldap._tcp 3600 SRV 1 2 389 ldap\n\
-         ftp 60 CNAME www\nhost 3600 A 192.0.2.6\nsub 3600 NS ns.example.net.\nwww 3600 A 192.0.2.8\n\
-         www 3600 A 192.0.2.9\nwww 3600 AAAA 2001:db8::8\n",
+         @ 3600 CAA 128 issue \"ca.example.net; policy=ev\"\n* 3600 A 192.0.2.7\n10 3600 PTR www\n_ldap._tcp 3600 SRV 1 2 389 ldap\n\
+         ftp 60 CNAME www\nhost 3600 A 192.0.2.6\nodd 3600 TYPE65280 \\# 2 ABCD\nsub 3600 NS ns.example.net.\n\
+         www 3600 A 192.0.2.8\nwww 3600 A 192.0.2.9\nwww 3600 AAAA 2001:db8::8\nwww 60 HTTPS 1 . alpn=\"h2,h3\"\n\
+         www 60 HTTPS 2 alt\n",
         &[],
     );
 }

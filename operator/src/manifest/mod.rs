@@ -328,6 +328,28 @@ mod tests {
     }
 
     #[test]
+    fn records_of_any_type_are_checked_where_they_are_written() {
+        let set = |spec: &str| told(&format!("{}spec: {{name: a, {spec}}}\n", RECORD.replace("MXRecord", "RecordSet")));
+        assert_eq!(set("type: https, rdata: ['1 . alpn=h2', '0 www']"), Vec::<String>::new());
+        assert_eq!(
+            set("type: FOO, rdata: ['1']"),
+            ["4:23: error: spec.type: `FOO` is no record type; write `TYPE123` for one without a name"]
+        );
+        assert_eq!(
+            set("type: SOA, rdata: ['1']"),
+            ["4:23: error: spec.type: the SOA is `soaRecord` of the DNSZone; set it there"]
+        );
+        let refused = |spec: &str, at: &str| {
+            let told = set(spec);
+            assert!(told.len() == 1 && told[0].starts_with(at), "{told:?}");
+        };
+        refused("type: ANY, rdata: [x]", "4:23: error: spec.type: ANY is no data");
+        refused("type: NSEC, rdata: [x]", "4:23: error: spec.type: NSEC records come from signing");
+        refused("type: TLSA, rdata: ['3 1 1 ab', '3 1 ab']", "4:49: error: rdata[1]: TLSA ");
+        refused("type: TXT, rdata: ['v=DKIM1; k=rsa']", "4:36: error: rdata[0]: a `;` starts a comment");
+    }
+
+    #[test]
     fn a_list_of_kubectl_is_its_items() {
         let item = mx("  priority: 10\n").replace('\n', "\n  ");
         let text = format!("apiVersion: v1\nkind: List\nitems:\n- {item}\n- {}", item.replace("10", "ten"));

@@ -16,6 +16,7 @@
 //! - Records outside the zone are ignored with a warning.
 
 mod check;
+mod data;
 mod diff;
 mod directive;
 mod fault;
@@ -34,6 +35,7 @@ mod ttl;
 mod write;
 
 pub use check::check;
+pub use data::parse_rdata;
 pub use diff::{Difference, Serials, diff};
 pub use fuzz::fuzz;
 pub use include::{Directory, Includes, NoIncludes};

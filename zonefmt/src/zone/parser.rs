@@ -229,7 +229,7 @@ impl<S: Sink> Parser<'_, S> {
 /// Joins what the lexer took apart: in `key="value"` the quote opens a string inside the token (RFC 9460 2.1).
 ///
 /// `start` is the first token that may be a pair, at least 1.
-fn join_pairs<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>, start: usize) {
+pub(super) fn join_pairs<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>, start: usize) {
     let mut kept = start;
     for index in start..tokens.len() {
         let token = tokens[index];
