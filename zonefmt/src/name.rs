@@ -283,6 +283,19 @@ impl<'a> NameRef<'a> {
         name
     }
 
+    /// The name from the label that starts at octet `at` on, or from the next label if none starts there; the root if
+    /// none follows.
+    #[must_use]
+    pub fn suffix_at(self, at: usize) -> NameRef<'a> {
+        let mut name = self;
+        while self.len() - name.len() < at
+            && let Some(parent) = name.parent()
+        {
+            name = parent;
+        }
+        name
+    }
+
     /// Whether it equals `ancestor` or lies below it.
     pub fn is_at_or_below(self, ancestor: NameRef<'_>) -> bool {
         self.strip_suffix(ancestor).is_some()
@@ -551,6 +564,8 @@ mod tests {
         assert_eq!(name("a\\001b\\001c").as_ref().strip_suffix(origin.as_ref()), None);
         assert_eq!(name("a.b.c").as_ref().suffix(2), origin.as_ref());
         assert!(name("a.b").as_ref().is_at_or_below(NameRef::ROOT));
+        let at = |at| name("aa.b.c").as_ref().suffix_at(at).to_string();
+        assert_eq!([0, 1, 3, 4, 5, 7, 300].map(at), ["aa.b.c.", "b.c.", "b.c.", "c.", "c.", ".", "."]);
     }
 
     proptest::proptest! {

@@ -146,7 +146,7 @@ impl<'h> Hop<'h> {
         if self.asked && octets > 1 {
             return Owner::Asked(start);
         }
-        Owner::Named(NameRef::from_wire(&self.name.as_wire()[start..]).unwrap_or(NameRef::ROOT))
+        Owner::Named(self.name.suffix_at(start))
     }
 
     /// No zone to answer from. What a chain gave already stands; a client asks elsewhere for the rest.
@@ -282,7 +282,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
         let (wire, owner) = (hop.name.as_wire(), node.owner_len());
         let kept = wire.len() - owner;
-        if !self.is_given(dname, NameRef::from_wire(&wire[kept..]).unwrap_or(NameRef::ROOT)) {
+        if !self.is_given(dname, hop.name.suffix_at(kept)) {
             self.add(Section::Answer, hop.owner(owner), dname, dname.ttl, Need::Must);
         }
         let (mut made, len) = ([0; MAX_NAME], kept + target.len());
@@ -380,7 +380,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             return 0;
         }
         let owner = || match owner {
-            Owner::Asked(start) => NameRef::from_wire(&self.question.qname.as_wire()[start..]).unwrap_or(NameRef::ROOT),
+            Owner::Asked(start) => self.question.qname.suffix_at(start),
             Owner::Named(name) => name,
         };
         match self.settings.rrset_order.order(self.class, rrset.rtype, owner) {
