@@ -78,8 +78,6 @@ pub enum Order {
     Cyclic,
     /// As they were loaded.
     Fixed,
-    /// As they are stored, which is as they were loaded.
-    None,
 }
 
 impl Default for ServerSettings {

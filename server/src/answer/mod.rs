@@ -384,7 +384,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             Owner::Named(name) => name,
         };
         match self.settings.rrset_order.order(self.class, rrset.rtype, owner) {
-            Order::Fixed | Order::None => 0,
+            Order::Fixed => 0,
             Order::Cyclic => (self.scratch.turn % rrset.len() as u64) as usize,
             Order::Random => {
                 // A Weyl sequence, mixed (splitmix64): not to be unpredictable, only to spread load.

@@ -196,8 +196,8 @@ fn order_rule(parts: &Parts<'_>) -> OrderRule {
     let text = |keyword| parts.behind(keyword).map(Part::shown);
     let order = match text("order") {
         Some(order) if order.eq_ignore_ascii_case("cyclic") => Order::Cyclic,
-        Some(order) if order.eq_ignore_ascii_case("fixed") => Order::Fixed,
-        Some(order) if order.eq_ignore_ascii_case("none") => Order::None,
+        // BIND's `none` is as stored, and here records are stored as they were loaded.
+        Some(order) if order.eq_ignore_ascii_case("fixed") || order.eq_ignore_ascii_case("none") => Order::Fixed,
         _ => Order::Random,
     };
     OrderRule {
@@ -321,7 +321,10 @@ mod tests {
         assert_eq!((settings.version.as_deref(), settings.server_id.as_deref()), (None, None));
         let rules = &settings.rrset_order.0;
         assert_eq!((rules[0].class, rules[0].rtype), (Some(Class::IN), Some(Rtype::MX)));
-        assert_eq!(rules.iter().map(|rule| rule.order).collect::<Vec<_>>(), [Order::Cyclic, Order::Fixed, Order::None]);
+        assert_eq!(
+            rules.iter().map(|rule| rule.order).collect::<Vec<_>>(),
+            [Order::Cyclic, Order::Fixed, Order::Fixed]
+        );
         for (text, read_as) in [
             ("yes", MinimalResponses::Yes),
             ("no", MinimalResponses::No),
