@@ -1,7 +1,7 @@
 //! What configuration tells the engine: for the whole server, and for a zone. Defaults that shape answers are those of
 //! `named -C` (BIND 9.18).
 
-use crate::access::Acl;
+use crate::{access::Acl, listen::TcpLimits};
 use std::{sync::Arc, time::Duration};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
@@ -92,7 +92,7 @@ impl Default for ServerSettings {
             version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
             hostname: None,
             blackhole: Acl::none(),
-            tcp_advertised_timeout: Duration::from_secs(30),
+            tcp_advertised_timeout: TcpLimits::TIMEOUT,
         }
     }
 }

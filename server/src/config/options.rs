@@ -93,11 +93,8 @@ impl<'c> Options<'c> {
     }
 
     pub(super) fn tcp(&self, reader: &mut Reader<'c, '_>) -> TcpLimits {
-        let default = TcpLimits::default();
-        let clients = self.number("tcp-clients").map_or(default.clients, |clients| clients.max(1) as usize);
+        let default = self.number("tcp-clients").map_or_else(TcpLimits::default, |n| TcpLimits::of(n as usize));
         TcpLimits {
-            clients,
-            clients_per_address: (clients / 4).max(1),
             // As in BIND: fewer than 10 would not be enough for anyone.
             listen_queue: self.number("tcp-listen-queue").map_or(default.listen_queue, |length| length.max(10)),
             initial_timeout: self.timeout("tcp-initial-timeout", 25..=1200, reader).unwrap_or(default.initial_timeout),

@@ -90,20 +90,30 @@ pub struct TcpLimits {
     pub write_timeout: Duration,
 }
 
+impl TcpLimits {
+    /// `named`'s default for each of its TCP time-outs, `tcp-advertised-timeout` included.
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// The default limits for so many connections in total, one at least: a client may have a quarter of them.
+    pub fn of(clients: usize) -> TcpLimits {
+        let clients = clients.max(1);
+        TcpLimits {
+            clients,
+            clients_per_address: (clients / 4).max(1),
+            listen_queue: 256,
+            initial_timeout: TcpLimits::TIMEOUT,
+            idle_timeout: TcpLimits::TIMEOUT,
+            keepalive_timeout: TcpLimits::TIMEOUT,
+            message_timeout: Duration::from_secs(10),
+            write_timeout: TcpLimits::TIMEOUT,
+        }
+    }
+}
+
 impl Default for TcpLimits {
     /// `named`'s, where it has such a limit; but a listen queue of 256, as 10 loses connections in any burst.
     fn default() -> TcpLimits {
-        let clients = 150;
-        TcpLimits {
-            clients,
-            clients_per_address: clients / 4,
-            listen_queue: 256,
-            initial_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(30),
-            keepalive_timeout: Duration::from_secs(30),
-            message_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(30),
-        }
+        TcpLimits::of(150)
     }
 }
 

@@ -17,15 +17,13 @@ use tokio::time;
 
 use super::clients::Seat;
 use super::{Client, Pool, Respond, Worker};
+use crate::wire::HEADER;
 
 /// Bytes read in a round: some 300 queries.
 pub(super) const READ: usize = 16 << 10;
 
 /// Replies are written once they have this many bytes, and at the end of a round.
 const FLUSH: usize = 16 << 10;
-
-/// Bytes of a DNS header: no message is shorter.
-const HEADER: usize = 12;
 
 /// Bytes a message may have, and room for replies: the last one of a full buffer may be of any length.
 const LONGEST: usize = u16::MAX as usize;
