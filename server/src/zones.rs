@@ -1,7 +1,7 @@
 //! What is served: every zone by its origin, and the one snapshot of it all that workers answer from.
 //!
 //! A snapshot never changes; a change makes the next one, which shares all but a path of the map, and publishing swaps the
-//! two. Readers take the newest once a batch and never wait. Versions that nobody reads any more are dropped by a thread of
+//! two. Writers take turns, each on what the one before left; readers take the newest once a batch and never wait. Versions that nobody reads any more are dropped by a thread of
 //! their own, so that no worker pays for freeing a large zone.
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -59,6 +59,15 @@ pub struct ZoneMap {
     /// The zones, without gaps.
     slots: Arc<[Page]>,
     len: usize,
+}
+
+/// A change of what is served.
+#[derive(Clone, Debug)]
+pub enum ZoneChange {
+    /// The zone is served, in place of the one of its origin if there is one.
+    Put(Arc<Zone>),
+    /// The zone of this origin is no longer served, if it was.
+    Remove(Name),
 }
 
 /// Slots that are copied together when one of them changes.
@@ -114,13 +123,13 @@ impl ZoneMap {
         passed
     }
 
-    /// Puts zones in, replaces or (with `None`) removes them. Clones of the map are not touched.
-    pub fn update(&mut self, changes: impl IntoIterator<Item = (Name, Option<Arc<Zone>>)>) {
+    /// Makes changes, one after the other. Clones of the map are not touched.
+    pub fn update(&mut self, changes: impl IntoIterator<Item = ZoneChange>) {
         let mut edit = MapEdit { trie: self.trie.edit(), pages: self.slots.to_vec(), len: self.len };
-        for (origin, zone) in changes {
-            match zone {
-                Some(zone) => edit.put(zone),
-                None => edit.remove(origin.as_ref()),
+        for change in changes {
+            match change {
+                ZoneChange::Put(zone) => edit.put(zone),
+                ZoneChange::Remove(origin) => edit.remove(origin.as_ref()),
             }
         }
         if edit.trie.wants_compaction() {
@@ -160,7 +169,7 @@ impl Default for ZoneMap {
 impl FromIterator<Arc<Zone>> for ZoneMap {
     fn from_iter<I: IntoIterator<Item = Arc<Zone>>>(zones: I) -> ZoneMap {
         let mut map = ZoneMap::new();
-        map.update(zones.into_iter().map(|zone| (zone.origin.clone(), Some(zone))));
+        map.update(zones.into_iter().map(ZoneChange::Put));
         map
     }
 }
@@ -242,12 +251,19 @@ impl Snapshot {
         let chaos = crate::chaos::zones(&settings);
         Snapshot { settings, zones, chaos }
     }
+
+    /// Takes other settings, and class CH with them.
+    pub fn configure(&mut self, settings: Arc<ServerSettings>) {
+        self.chaos = crate::chaos::zones(&settings);
+        self.settings = settings;
+    }
 }
 
 /// The snapshot that is served now.
 pub struct Published {
     current: ArcSwap<Snapshot>,
-    retired: mpsc::Sender<Arc<Snapshot>>,
+    /// Held by the writer whose turn it is; what it swaps out goes through here.
+    retired: Mutex<mpsc::Sender<Arc<Snapshot>>>,
 }
 
 impl Published {
@@ -261,7 +277,7 @@ impl Published {
             .name("retire".into())
             .spawn(move || retire(&retirees))
             .expect("a process that cannot start a thread cannot serve");
-        Published { current: ArcSwap::from_pointee(first), retired }
+        Published { current: ArcSwap::from_pointee(first), retired: Mutex::new(retired) }
     }
 
     /// The newest snapshot.
@@ -275,11 +291,16 @@ impl Published {
         Arc::ptr_eq(&self.current.load(), snapshot)
     }
 
-    /// Swaps in the next snapshot. One thread at a time may read, change and publish.
-    pub fn publish(&self, next: Snapshot) {
+    /// Changes what is served: `change` gets the newest snapshot, and what it makes of it is published. No other change
+    /// comes between, so it is to be quick: what takes long, as loading a zone, is done before.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        // A change that panicked has published nothing.
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.current.load());
+        change(&mut next);
         let old = self.current.swap(Arc::new(next));
         // Without its receiver the old one is dropped here: slower, not wrong.
-        let _ = self.retired.send(old);
+        let _ = retired.send(old);
     }
 }
 
@@ -313,10 +334,30 @@ mod tests {
         let mut zones: ZoneMap = (0..100).map(zone).collect();
         let before = zones.trie.octets();
         for i in 100..2000 {
-            zones.update([(origin(i), Some(zone(i))), (origin(i - 100), None)]);
+            zones.update([ZoneChange::Put(zone(i)), ZoneChange::Remove(origin(i - 100))]);
         }
         assert_eq!(zones.len(), 100);
         let after = zones.trie.octets();
         assert!(after < before + 32 * 1024, "from {before} octets to {after}");
+    }
+
+    #[test]
+    fn writers_do_not_lose_each_others_changes() {
+        const EACH: usize = 500;
+        let origin = |writer: usize, i: usize| Name::from_ascii(format!("z{i}.w{writer}.example")).unwrap();
+        let published = Published::new(Snapshot::default());
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let published = &published;
+                scope.spawn(move || {
+                    for i in 0..EACH {
+                        let (origin, settings) = (origin(writer, i), Arc::default());
+                        let zone = Arc::new(Zone { origin, settings, state: ZoneState::NotLoaded });
+                        published.update(|snapshot| snapshot.zones.update([ZoneChange::Put(zone)]));
+                    }
+                });
+            }
+        });
+        assert_eq!(published.load().zones.len(), 4 * EACH);
     }
 }

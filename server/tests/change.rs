@@ -15,7 +15,7 @@ use bindy_server::{
     listen::{Client, Respond, Transport},
     respond::Responder,
     zone::ZoneData,
-    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+    zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 use zonefmt::{Name, Rtype};
 
@@ -80,9 +80,7 @@ fn octets_per_change(records: u32, zones: u32) -> usize {
         let owner = name(&format!("h{}.example", (i * 7919) % records));
         edit.replace(owner.as_ref(), Rtype::A, 60, [&[10, 0, 0, 1][..]]).unwrap();
         data = edit.commit();
-        let mut next = Snapshot::clone(&published.load());
-        next.zones.update([(name("example"), Some(served(data.clone())))]);
-        published.publish(next);
+        published.update(|snapshot| snapshot.zones.update([ZoneChange::Put(served(data.clone()))]));
     }
     (ALLOCATED.with(Cell::get) - before) / CHANGES as usize
 }
@@ -138,9 +136,7 @@ fn readers_never_see_half_a_change() {
         .collect();
     for number in 1..=CHANGES {
         data = version(&data, number);
-        let mut next = Snapshot::clone(&published.load());
-        next.zones.update([(name("example"), Some(served(data.clone())))]);
-        published.publish(next);
+        published.update(|snapshot| snapshot.zones.update([ZoneChange::Put(served(data.clone()))]));
     }
     while answered.load(Ordering::Relaxed) < 1000 {
         thread::yield_now();

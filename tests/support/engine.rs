@@ -25,7 +25,7 @@ pub struct Engine {
 impl Engine {
     /// Serves nothing yet.
     pub fn new() -> Engine {
-        let published = Arc::new(Published::new(Snapshot::default()));
+        let published = Arc::new(Published::new(Snapshot::new(Arc::new(ServerSettings::default()), ZoneMap::new())));
         let responder = Responder::new(Arc::clone(&published));
         Engine { published, responder, out: vec![0; MAX_MESSAGE] }
     }
@@ -38,7 +38,7 @@ impl Engine {
             Arc::new(Served { origin: owned(&zone.origin), settings: Arc::clone(&settings), state })
         };
         let zones: ZoneMap = zones.into_iter().map(served).collect();
-        self.published.publish(Snapshot::new(Arc::new(ServerSettings::default()), zones));
+        self.published.update(|snapshot| snapshot.zones = zones);
         self.responder.refresh(Instant::now());
     }
 

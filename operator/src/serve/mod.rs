@@ -19,7 +19,7 @@ use bindy_server::{
     listen::{self, ListenError, TcpLimits},
     respond::Responder,
     settings::{ServerSettings, ZoneSettings},
-    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+    zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 use sha2::{Digest, Sha256};
 
@@ -157,15 +157,14 @@ impl Serving {
             return Ok(Vec::new());
         }
         self.state.save(self.compiler.published())?;
-        let mut next = Snapshot::clone(&self.published.load());
-        next.zones.update(self.pending.iter().map(|ZoneStep { origin, .. }| {
-            let zone = self.compiler.zone(origin).map(|data| {
+        let changes = self.pending.iter().map(|ZoneStep { origin, .. }| match self.compiler.zone(origin) {
+            None => ZoneChange::Remove(origin.clone()),
+            Some(data) => {
                 let (settings, state) = (Arc::clone(&self.settings), ZoneState::Loaded(data.clone()));
-                Arc::new(Zone { origin: origin.clone(), settings, state })
-            });
-            (origin.clone(), zone)
-        }));
-        self.published.publish(next);
+                ZoneChange::Put(Arc::new(Zone { origin: origin.clone(), settings, state }))
+            }
+        });
+        self.published.update(|snapshot| snapshot.zones.update(changes));
         Ok(std::mem::take(&mut self.pending))
     }
 }

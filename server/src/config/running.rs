@@ -10,7 +10,7 @@ use crate::{
     logs::{Logs, OpenError},
     respond::Responder,
     zone::ZoneData,
-    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+    zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::{
@@ -99,12 +99,12 @@ impl Running {
             return Err(StartError::NoAddress);
         }
         logs.change(options.logging(&config)).map_err(StartError::Log)?;
-        let published = Arc::new(Published::new(Snapshot::default()));
         let mut sources = FxHashMap::default();
-        let zones = load_changed(&config, &published.load().zones, &mut sources);
+        let mut zones = ZoneMap::new();
+        zones.update(load_changed(&config, &zones, &mut sources));
         let (count, records) = totals(&zones);
         let plural = if count == 1 { "" } else { "s" };
-        published.publish(Snapshot::new(Arc::clone(&config.settings), zones));
+        let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), zones)));
         info!(target: "general", "all zones loaded");
         info!(target: "general", "{count} zone{plural}, {records} records in {:.2} s", began.elapsed().as_secs_f64());
         let answering = Arc::clone(&published);
@@ -147,8 +147,11 @@ impl Running {
         if let Err(cause) = self.logs.change(self.options.logging(&config)) {
             warn!(target: "general", "{cause}; log lines go where they went");
         }
-        let zones = load_changed(&config, &self.published.load().zones, &mut self.sources);
-        self.published.publish(Snapshot::new(Arc::clone(&config.settings), zones));
+        let changes = load_changed(&config, &self.published.load().zones, &mut self.sources);
+        self.published.update(|snapshot| {
+            snapshot.zones.update(changes);
+            snapshot.configure(Arc::clone(&config.settings));
+        });
         self.move_pid_file(config.pid_file);
         info!(target: "general", "reloading configuration succeeded");
         info!(target: "general", "all zones loaded");
@@ -180,15 +183,15 @@ fn listening(config: &Config, workers: NonZeroUsize) -> listen::Config {
     listen::Config { addresses: config.listen.clone(), workers, tcp: config.tcp.clone() }
 }
 
-/// The zones of a configuration: those that are served already and have not changed, and the others loaded. A zone that
-/// does not load keeps the data it had.
-fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name, ZoneSource>) -> ZoneMap {
-    let mut changes: Vec<(Name, Option<Arc<Zone>>)> = Vec::new();
+/// What must change for a configuration: zones that are served already and have not changed stay, the others are
+/// loaded. A zone that does not load keeps the data it had.
+fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name, ZoneSource>) -> Vec<ZoneChange> {
+    let mut changes = Vec::new();
     let wanted: FxHashSet<&Name> = config.zones.iter().map(|zone| &zone.origin).collect();
     for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
         info!(target: "zoneload", "zone {}: no longer served", InClass(&zone.origin));
         sources.remove(&zone.origin);
-        changes.push((zone.origin.clone(), None));
+        changes.push(ZoneChange::Remove(zone.origin.clone()));
     }
     let mut stale = Vec::new();
     for zone in &config.zones {
@@ -196,7 +199,7 @@ fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name,
         match (current, sources.get(&zone.origin)) {
             (Some(current), Some(source)) if source.is_current(zone) => {
                 if current.settings.allow_query != zone.settings.allow_query {
-                    changes.push((zone.origin.clone(), Some(made(zone, current.state.clone()))));
+                    changes.push(made(zone, current.state.clone()));
                 }
             }
             (current, _) => stale.push(Job { zone, old: current.and_then(|current| current.data()) }),
@@ -223,12 +226,10 @@ fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name,
         };
         let source = ZoneSource { file: zone.file.clone(), reading: zone.reading, files, sound };
         sources.insert(zone.origin.clone(), source);
-        changes.push((zone.origin.clone(), Some(made(zone, state))));
+        changes.push(made(zone, state));
     };
     load::load_all(&stale, &config.directory, take);
-    let mut zones = served.clone();
-    zones.update(changes);
-    zones
+    changes
 }
 
 impl ZoneSource {
@@ -237,8 +238,9 @@ impl ZoneSource {
     }
 }
 
-fn made(zone: &ZoneConfig, state: ZoneState) -> Arc<Zone> {
-    Arc::new(Zone { origin: zone.origin.clone(), settings: Arc::clone(&zone.settings), state })
+fn made(zone: &ZoneConfig, state: ZoneState) -> ZoneChange {
+    let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
+    ZoneChange::Put(Arc::new(Zone { origin, settings, state }))
 }
 
 /// `each`: few enough are loaded to tell of each one that is new.
@@ -338,7 +340,9 @@ mod tests {
         fn load(&mut self, conf: &str, served: &ZoneMap) -> ZoneMap {
             let text = format!("options {{ directory {:?}; }}; {conf}", self.0.path());
             let config = Config::parse(Source::new("named.conf", text), Overrides::default()).unwrap();
-            load_changed(&config, served, &mut self.1)
+            let mut zones = served.clone();
+            zones.update(load_changed(&config, served, &mut self.1));
+            zones
         }
     }
 
