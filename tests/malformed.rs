@@ -123,6 +123,10 @@ fn rows() -> Vec<Row> {
     let headers = "RFC 1035 4.1.1";
     let names = "RFC 1035 4.1.4, 3.1";
     let edns = "RFC 6891 6.1.1";
+    let tsigs = "RFC 8945 5.1, 5.2";
+    let signed = tsig(255, &[7; 32], &[]);
+    let cut = &signed[..signed.len() - 1];
+    let new = record(types::OPT, 1232, 0x0001_0000, &[], None);
     vec![
         // Not even a header, or no question.
         row("nothing", headers, vec![], Silence),
@@ -231,10 +235,39 @@ fn rows() -> Vec<Row> {
         row("as many records as fit", "ignored", message(QUERY, [1, 0, 0, 30], &[&question(), &[0; 11 * 30]]), NOERROR)
             .but_bind(FORMERR),
         row("a record cut short", headers, with(&record(types::A, 1, 0, &[192, 0, 2], Some(4))), FORMERR),
-        // There are no keys yet, so TSIG is a record like others: the response is not signed, and no client takes it.
-        row("TSIG of garbage", "RFC 8945 5.2", with(&record(250, 255, 0, b"\0garbage", None)), NOERROR)
-            .but_bind(FORMERR),
+        // TSIG.
+        row("TSIG of garbage", tsigs, with(&record(250, 255, 0, b"\0garbage", None)), FORMERR),
+        row("TSIG with an unknown key", tsigs, with(&tsig(255, &[7; 32], &[])), NOTAUTH),
+        row("TSIG with an unknown key, no MAC and other data", tsigs, with(&tsig(255, &[], &[0; 6])), NOTAUTH),
+        row("TSIG of class IN", "RFC 8945 4.2", with(&tsig(1, &[7; 32], &[])), FORMERR),
+        row("TSIG cut short", tsigs, message(QUERY, [1, 0, 0, 1], &[&question(), cut]), FORMERR),
+        row("TSIG before OPT", tsigs, message(QUERY, [1, 0, 0, 2], &[&question(), &signed, &opt(&[])]), FORMERR),
+        row("two TSIGs", tsigs, message(QUERY, [1, 0, 0, 2], &[&question(), &signed, &signed]), FORMERR),
+        row("TSIG among the answers", tsigs, message(QUERY, [1, 1, 0, 0], &[&question(), &signed]), FORMERR),
+        row("TSIG and opcode STATUS", tsigs, message(2 << 11, [1, 0, 0, 1], &[&question(), &signed]), NOTAUTH),
+        // What another version of EDNS means by the rest is not known.
+        row(
+            "TSIG and OPT version 1",
+            "RFC 6891 6.1.3",
+            message(QUERY, [1, 0, 0, 2], &[&question(), &new, &signed]),
+            BADVERS,
+        ),
     ]
+}
+
+/// A TSIG record of the key `key.`, with hmac-sha256, time 1 and the message's id.
+fn tsig(class: u16, mac: &[u8], other: &[u8]) -> Vec<u8> {
+    let length = |octets: &[u8]| u16::try_from(octets.len()).expect("short").to_be_bytes();
+    let data = [
+        b"\x0bhmac-sha256\0\0\0\0\0\0\x01\x01\x2c".as_slice(),
+        &length(mac),
+        mac,
+        &ID.to_be_bytes(),
+        &[0; 2],
+        &length(other),
+        other,
+    ];
+    [b"\x03key", record(types::TSIG, class, 0, &data.concat(), None).as_slice()].concat()
 }
 
 fn zone() -> Zone {
@@ -274,6 +307,40 @@ fn malformed_messages_get_what_the_rfcs_ask_for() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_unknown_key_is_told_by_a_tsig_that_is_not_signed() {
+    let mut engine = Engine::new();
+    engine.serve([&zone()]);
+    let named = Peer::start(NAMED, [&zone()]);
+    let request = with(&tsig(255, &[7; 32], &[]));
+    let theirs = named.ask_udp(&request);
+    let ours = engine.ask(&request, Transport::Udp).expect("a response");
+    let told = |wire: &[u8]| {
+        let mut additional = Response::read(wire).expect("a message").additional;
+        assert_eq!(additional.len(), 1);
+        // The time: BIND's is its own; without a MAC it proves nothing, and ours is the request's.
+        additional[0].data[b"\x0bhmac-sha256\0".len()..][..6].fill(0);
+        additional
+    };
+    assert_eq!(told(ours), told(&theirs));
+    // Key name and type, class ANY, TTL 0; algorithm, time and fudge, no MAC, original id, BADKEY, no other data.
+    let tsig = b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x1d\
+        \x0bhmac-sha256\0\0\0\0\0\0\x01\x01\x2c\0\0\x1d\x5a\0\x11\0\0";
+    assert!(ours.ends_with(tsig), "{}", ours.escape_ascii());
+}
+
+#[test]
+fn a_tsig_without_room_truncates() {
+    let mut engine = Engine::new();
+    engine.serve([&zone()]);
+    let key = &tsig(255, &[7; 32], &[])[b"\x03key".len()..];
+    let request = message(QUERY, [1, 0, 0, 1], &[&long_name(255), &asks(types::A, 1), &long_name(255)[..254], key]);
+    let udp = Response::read(engine.ask(&request, Transport::Udp).expect("a response")).expect("a message");
+    assert!(udp.has(flags::TC) && udp.additional.is_empty() && udp.rcode() == 9, "{udp:?}");
+    let tcp = Response::read(engine.ask(&request, Transport::Tcp).expect("a response")).expect("a message");
+    assert!(!tcp.has(flags::TC) && tcp.additional.len() == 1 && tcp.rcode() == 9, "{tcp:?}");
 }
 
 #[test]

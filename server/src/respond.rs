@@ -2,13 +2,14 @@
 //! bench calls the same function.
 
 use crate::{
-    answer::{Scratch, answer},
+    answer::{Outcome, Scratch, answer},
     listen::{Client, Respond, Transport},
     settings::ServerSettings,
     wire::{
-        HEADER, flags,
+        HEADER, Rcode, flags,
         names::Names,
-        request::{self, Edns, Rejected, Request},
+        request::{self, Edns},
+        tsig::{TsigError, Unsigned},
         writer::{OptReply, Writer},
     },
     zones::{Published, Snapshot},
@@ -61,26 +62,24 @@ impl Respond for Responder {
         if settings.blackhole.allows(client.addr.ip()) {
             return None;
         }
-        let edns = match &request {
-            Ok(request) => request.edns,
-            Err(rejected) => rejected.edns,
+        let (header, question, edns, tsig) = match &request {
+            Ok(request) => (request.header, Some(request.question), request.edns, request.tsig),
+            Err(rejected) => (rejected.header, rejected.question, rejected.edns, rejected.tsig),
         };
         self.keepalive = edns.is_some_and(|edns| edns.keepalive) && client.transport != Transport::Udp;
         let reply = edns.map(|edns| opt_reply(settings, edns, self.keepalive));
-        let opt = |ede| edns.zip(reply.as_ref()).map(|(edns, reply)| (edns, reply, ede));
-        match request {
-            Ok(Request { header, question, .. }) => {
-                let limit = limit(settings, client.transport, edns);
-                let mut writer = Writer::new(out, limit, &mut self.names, Some(question), reply.as_ref());
-                let outcome = answer(snapshot, header, question, client, &mut writer, &mut self.scratch);
-                let aa = if outcome.authoritative { flags::AA } else { 0 };
-                Some(writer.finish(header, aa, outcome.rcode, opt(outcome.ede)))
-            }
-            Err(Rejected { header, question, rcode, .. }) => {
-                let writer = Writer::new(out, MIN_UDP.into(), &mut self.names, question, reply.as_ref());
-                Some(writer.finish(header, 0, rcode, opt(None)))
-            }
-        }
+        // There are no keys yet, so that none is known (RFC 8945 5.2.1).
+        let bad_key = tsig.map(|to| Unsigned { to, error: TsigError::BadKey });
+        let limit = limit(settings, client.transport, edns);
+        let mut writer = Writer::new(out, limit, &mut self.names, question, reply.as_ref());
+        let outcome = match request {
+            _ if bad_key.is_some() => Outcome::error(Rcode::NOTAUTH, None),
+            Ok(request) => answer(snapshot, header, request.question, client, &mut writer, &mut self.scratch),
+            Err(rejected) => Outcome::error(rejected.rcode, None),
+        };
+        let aa = if outcome.authoritative { flags::AA } else { 0 };
+        let opt = edns.zip(reply.as_ref()).map(|(edns, reply)| (edns, reply, outcome.ede));
+        Some(writer.finish(header, aa, outcome.rcode, opt, bad_key.as_ref()))
     }
 
     fn keepalive(&self) -> bool {

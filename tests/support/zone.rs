@@ -17,6 +17,7 @@ pub mod types {
     pub const SRV: u16 = 33;
     pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
+    pub const TSIG: u16 = 250;
     pub const DS: u16 = 43;
     pub const HTTPS: u16 = 65;
     pub const ANY: u16 = 255;

@@ -51,7 +51,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn error(rcode: Rcode, ede: Option<Ede>) -> Outcome {
+    pub(crate) fn error(rcode: Rcode, ede: Option<Ede>) -> Outcome {
         Outcome { rcode, authoritative: false, ede }
     }
 }

@@ -1,10 +1,12 @@
 //! Messages as octets (RFC 1035 4): a borrowed parse of requests, and a writer of responses into a slice.
 //!
 //! [`request`] reads what an answer needs and checks the rest; [`writer`] appends RRsets whole or not at all, compresses
-//! names and truncates; [`names`] is its memory of names written. Nothing here knows of zones' structure or of sockets.
+//! names and truncates; [`names`] is its memory of names written; [`tsig`] is the record that signs either. Nothing here
+//! knows of zones' structure or of sockets.
 
 pub(crate) mod names;
 pub(crate) mod request;
+pub(crate) mod tsig;
 pub(crate) mod writer;
 
 /// Response codes (RFC 1035 4.1.1, RFC 2136 2.2, RFC 6891 9); above 15 they need EDNS.

@@ -1,7 +1,7 @@
-//! The request: header, the one question, EDNS (RFC 6891). Other records are walked, so that a malformed message is told
-//! from a good one, and otherwise ignored.
+//! The request: header, the one question, EDNS (RFC 6891), TSIG (RFC 8945). Other records are walked, so that a malformed
+//! message is told from a good one, and otherwise ignored.
 
-use super::{HEADER, Rcode, flags, u16_at};
+use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
 use zonefmt::{Class, NameRef, Rtype};
 
 /// A well-formed QUERY.
@@ -9,6 +9,7 @@ pub(crate) struct Request<'a> {
     pub(crate) header: Header,
     pub(crate) question: Question<'a>,
     pub(crate) edns: Option<Edns>,
+    pub(crate) tsig: Option<Tsig<'a>>,
 }
 
 /// What of the header goes back with the response.
@@ -44,6 +45,8 @@ pub(crate) struct Rejected<'a> {
     pub(crate) header: Header,
     pub(crate) question: Option<Question<'a>>,
     pub(crate) edns: Option<Edns>,
+    /// Only of a request whose other parts are well-formed, and whose EDNS version is known.
+    pub(crate) tsig: Option<Tsig<'a>>,
     pub(crate) rcode: Rcode,
 }
 
@@ -61,7 +64,7 @@ pub(crate) fn parse(message: &[u8]) -> Option<Result<Request<'_>, Rejected<'_>>>
 }
 
 fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rejected<'_>> {
-    let reject = |question, edns, rcode| Rejected { header, question, edns, rcode };
+    let reject = |question, edns, rcode| Rejected { header, question, edns, tsig: None, rcode };
     let count = |at| usize::from(u16_at(message, at).unwrap_or(0));
     let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
     if questions != 1 {
@@ -70,15 +73,15 @@ fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rej
     }
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
     let rest = Records { message, at: end };
-    let edns = rest.edns(answers + authorities, additionals);
-    let edns = edns.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
+    let found = rest.find(answers + authorities, additionals);
+    let Found { edns, version, tsig } = found.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
+    if version > 0 {
+        return Err(reject(Some(question), edns, Rcode::BADVERS));
+    }
     if header.flags & flags::OPCODE != 0 {
-        return Err(reject(Some(question), edns.map(|(edns, _)| edns), Rcode::NOTIMP));
+        return Err(Rejected { tsig, ..reject(Some(question), edns, Rcode::NOTIMP) });
     }
-    match edns {
-        Some((edns, version)) if version > 0 => Err(reject(Some(question), Some(edns), Rcode::BADVERS)),
-        _ => Ok(Request { header, question, edns: edns.map(|(edns, _)| edns) }),
-    }
+    Ok(Request { header, question, edns, tsig })
 }
 
 /// The first question and where it ends.
@@ -94,32 +97,51 @@ struct Records<'a> {
     at: usize,
 }
 
+/// The records that say something of the message itself.
+#[derive(Default)]
+struct Found<'a> {
+    edns: Option<Edns>,
+    /// The version of EDNS; 0 without any.
+    version: u8,
+    tsig: Option<Tsig<'a>>,
+}
+
 struct Malformed;
 
-impl Records<'_> {
-    /// Walks all records and gives the OPT with its version.
-    fn edns(mut self, before: usize, additionals: usize) -> Result<Option<(Edns, u8)>, Malformed> {
-        let mut found = None;
+impl<'a> Records<'a> {
+    /// Walks all records, of which so many stand before the additional section, and gives OPT and TSIG.
+    fn find(mut self, before: usize, additionals: usize) -> Result<Found<'a>, Malformed> {
+        let mut found = Found::default();
+        let last = (before + additionals).wrapping_sub(1);
         for index in 0..before + additionals {
-            let root = self.message.get(self.at) == Some(&0);
+            let owner = self.at;
             self.skip_name()?;
             let fixed = self.take(10)?;
             let rtype = Rtype(u16::from_be_bytes([fixed[0], fixed[1]]));
-            let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-            let (udp_size, version, high) = (u16::from_be_bytes([fixed[2], fixed[3]]), fixed[5], fixed[6]);
-            let rdata = self.take(length)?;
-            if rtype == Rtype::OPT {
-                if !root || index < before || found.is_some() {
-                    return Err(Malformed);
+            let class = u16::from_be_bytes([fixed[2], fixed[3]]);
+            let (version, high) = (fixed[5], fixed[6]);
+            let rdata = self.take(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
+            match rtype {
+                Rtype::OPT => {
+                    let is_root = self.message[owner] == 0;
+                    if !is_root || index < before || found.edns.is_some() {
+                        return Err(Malformed);
+                    }
+                    let edns = Edns { udp_size: class, dnssec_ok: high & 0x80 != 0, ..Edns::default() };
+                    (found.edns, found.version) = (Some(edns.with_options(rdata)?), version);
                 }
-                let edns = Edns { udp_size, dnssec_ok: high & 0x80 != 0, ..Edns::default() };
-                found = Some((edns.with_options(rdata)?, version));
+                Rtype::TSIG => {
+                    let is_last = index == last && additionals > 0;
+                    let tsig = Tsig::read(self.message, owner, Class(class), rdata).filter(|_| is_last);
+                    found.tsig = Some(tsig.ok_or(Malformed)?);
+                }
+                _ => {}
             }
         }
         Ok(found)
     }
 
-    fn take(&mut self, octets: usize) -> Result<&[u8], Malformed> {
+    fn take(&mut self, octets: usize) -> Result<&'a [u8], Malformed> {
         let taken = self.message.get(self.at..self.at + octets).ok_or(Malformed)?;
         self.at += octets;
         Ok(taken)

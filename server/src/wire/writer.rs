@@ -5,6 +5,7 @@ use super::{
     Ede, HEADER, Rcode, flags,
     names::{Case, Names, copy_name, reads_as},
     request::{Edns, Header, Question},
+    tsig::Unsigned,
 };
 use crate::zone::Rrset;
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
@@ -15,6 +16,8 @@ pub(crate) struct Writer<'b> {
     at: usize,
     /// Where records must end.
     limit: usize,
+    /// Where the message must end: what lies between is kept for OPT.
+    end: usize,
     counts: [u16; 4],
     names: &'b mut Names,
     /// The question's name is in `names`; it gets there only when a name must be compressed.
@@ -85,9 +88,10 @@ impl<'b> Writer<'b> {
         question: Option<Question<'_>>,
         opt: Option<&OptReply<'_>>,
     ) -> Writer<'b> {
-        let limit = limit.min(message.len()) - opt.map_or(0, OptReply::octets);
-        let mut writer =
-            Writer { message, at: HEADER, limit, counts: [0; 4], names, knows_question: false, truncated: false };
+        let end = limit.min(message.len());
+        let limit = end - opt.map_or(0, OptReply::octets);
+        let (knows_question, truncated) = (false, false);
+        let mut writer = Writer { message, at: HEADER, limit, end, counts: [0; 4], names, knows_question, truncated };
         if let Some(Question { qname, qtype, qclass }) = question {
             let end = HEADER + qname.len();
             writer.message[HEADER..end].copy_from_slice(qname.as_wire());
@@ -150,16 +154,27 @@ impl<'b> Writer<'b> {
         false
     }
 
-    /// Writes OPT and header; gives the length of the whole.
+    /// Writes OPT, TSIG and header; gives the length of the whole. A response that has no room for its TSIG is truncated:
+    /// the client asks again over TCP.
     pub(crate) fn finish(
         mut self,
         header: Header,
         set: u16,
         rcode: Rcode,
         opt: Option<(Edns, &OptReply<'_>, Option<Ede>)>,
+        tsig: Option<&Unsigned<'_>>,
     ) -> usize {
         if let Some((edns, reply, ede)) = opt {
             self.opt(edns, reply, ede, rcode);
+        }
+        if let Some(tsig) = tsig {
+            match tsig.write(&mut self.message[..self.end], self.at) {
+                Some(at) => {
+                    self.at = at;
+                    self.counts[Section::Additional as usize] += 1;
+                }
+                None => self.truncated = true,
+            }
         }
         let copied = flags::OPCODE | flags::RD | flags::CD;
         let tc = if self.truncated { flags::TC } else { 0 };
@@ -184,7 +199,6 @@ impl<'b> Writer<'b> {
         let [size_high, size_low] = reply.udp_size.to_be_bytes();
         let header = [0, 0, Rtype::OPT.0 as u8, size_high, size_low, (rcode.0 >> 4) as u8, 0, flags, 0, 0, 0];
         let start = self.at;
-        let end = (self.limit + reply.octets()).min(self.message.len());
         self.put_raw(&header);
         if let Some(nsid) = reply.nsid {
             self.put_raw(&[0, 3]);
@@ -196,7 +210,7 @@ impl<'b> Writer<'b> {
             self.put_raw(&timeout.to_be_bytes());
         }
         if let Some(ede) = ede
-            && self.at + 6 <= end
+            && self.at + 6 <= self.end
         {
             self.put_raw(&[0, 15, 0, 2, 0, ede as u8]);
         }
