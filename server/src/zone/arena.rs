@@ -3,8 +3,10 @@
 //!
 //! A [`Ref`] names a run by chunk and offset in 32 bits. Committed chunks sit behind `Arc`s in a two-level directory, so
 //! a commit copies one directory page and the short last chunk, however large the whole is. Runs that a newer version no
-//! longer uses are only counted; the owner copies what lives into a fresh arena when too much is dead.
+//! longer uses are only counted; the owner copies what lives into a fresh arena when too much is dead. Runs that an edit
+//! stored and gave back leave holes, for what it stores next.
 
+use super::holes::Holes;
 use std::sync::Arc;
 
 /// Where a run starts: chunk number and offset within it, packed.
@@ -63,7 +65,7 @@ impl<T: Item> Arena<T> {
     /// From the start of a run to the end of its chunk.
     #[inline]
     pub(super) fn tail(&self, at: Ref) -> &[T] {
-        let chunk = (at.0 >> T::OFFSET_BITS) as usize;
+        let chunk = chunk_of::<T>(at);
         &self.pages[chunk / PAGE][chunk % PAGE][offset::<T>(at)..]
     }
 
@@ -75,7 +77,15 @@ impl<T: Item> Arena<T> {
 
     /// Opens it for additions; this version stays as it is.
     pub(super) fn edit(&self) -> ArenaEdit<T> {
-        ArenaEdit { base: self.clone(), committed: self.chunks, added: Vec::new(), used: self.used, dead: self.dead }
+        ArenaEdit {
+            base: self.clone(),
+            committed: self.chunks,
+            taken_over: 0,
+            added: Vec::new(),
+            used: self.used,
+            dead: self.dead,
+            holes: Holes::new(T::OFFSET_BITS),
+        }
     }
 
     fn chunk(&self, index: usize) -> &Chunk<T> {
@@ -88,6 +98,10 @@ impl<T: Item> Arena<T> {
     }
 }
 
+fn chunk_of<T: Item>(at: Ref) -> usize {
+    (at.0 >> T::OFFSET_BITS) as usize
+}
+
 fn offset<T: Item>(at: Ref) -> usize {
     (at.0 & ((1 << T::OFFSET_BITS) - 1)) as usize * T::ALIGN
 }
@@ -97,16 +111,20 @@ pub(super) struct ArenaEdit<T> {
     base: Arena<T>,
     /// How many of the base's chunks stand; the last one may have been taken over into `added`.
     committed: usize,
+    /// Items that the first added chunk has from the base.
+    taken_over: usize,
     added: Vec<Vec<T>>,
     used: usize,
     dead: usize,
+    /// Where runs of its own were given back.
+    holes: Holes,
 }
 
 impl<T: Item> ArenaEdit<T> {
     /// From the start of a run to the end of its chunk.
     #[inline]
     pub(super) fn tail(&self, at: Ref) -> &[T] {
-        let chunk = (at.0 >> T::OFFSET_BITS) as usize;
+        let chunk = chunk_of::<T>(at);
         match chunk.checked_sub(self.committed) {
             None => self.base.tail(at),
             Some(added) => &self.added[added][offset::<T>(at)..],
@@ -122,7 +140,7 @@ impl<T: Item> ArenaEdit<T> {
     /// The run itself, if this edit owns it and so may change it in place.
     #[inline]
     pub(super) fn owned(&mut self, at: Ref, len: usize) -> Option<&mut [T]> {
-        let chunk = (at.0 >> T::OFFSET_BITS) as usize;
+        let chunk = chunk_of::<T>(at);
         let added = chunk.checked_sub(self.committed)?;
         let start = offset::<T>(at);
         Some(&mut self.added[added][start..start + len])
@@ -130,6 +148,9 @@ impl<T: Item> ArenaEdit<T> {
 
     /// Stores a run. The owner keeps the whole below half of what 32 bits can name (see [`ArenaEdit::wants_compaction`]).
     pub(super) fn store(&mut self, run: &[T]) -> Ref {
+        if let Some(at) = self.fill(run) {
+            return at;
+        }
         if self.added.is_empty() {
             self.continue_last_chunk();
         }
@@ -149,9 +170,45 @@ impl<T: Item> ArenaEdit<T> {
         Ref((index as u32) << T::OFFSET_BITS | (start / T::ALIGN) as u32)
     }
 
-    /// Octets held, dead ones included.
-    pub(super) fn octets(&self) -> usize {
-        self.used * size_of::<T>()
+    /// Octets in runs that were not freed.
+    pub(super) fn living_octets(&self) -> usize {
+        self.used.saturating_sub(self.dead) * size_of::<T>()
+    }
+
+    /// Whether one more run can be named for certain.
+    pub(super) fn has_room(&self) -> bool {
+        (self.committed + self.added.len()) >> (32 - T::OFFSET_BITS) == 0
+    }
+
+    /// Whether this edit stored the run.
+    pub(super) fn is_own(&self, at: Ref) -> bool {
+        match chunk_of::<T>(at).checked_sub(self.committed) {
+            Some(0) => offset::<T>(at) >= self.taken_over,
+            added => added.is_some(),
+        }
+    }
+
+    /// Frees a run; if it is this edit's own, others may take its place.
+    pub(super) fn give_back(&mut self, at: Ref, len: usize) {
+        self.free(len);
+        if self.is_own(at) {
+            self.holes.add(at.0, len.div_ceil(T::ALIGN) as u32);
+        }
+    }
+
+    /// Stores a run in a hole.
+    fn fill(&mut self, run: &[T]) -> Option<Ref> {
+        let at = Ref(self.holes.take(run.len().div_ceil(T::ALIGN) as u32)?);
+        let chunk = &mut self.added[chunk_of::<T>(at) - self.committed];
+        let place = offset::<T>(at)..offset::<T>(at) + run.len();
+        if chunk.len() < place.end {
+            // The last run of a chunk ends where it ends, the hole with its last place.
+            self.used += place.end - chunk.len();
+            chunk.resize(place.end, T::FILLER);
+        }
+        chunk[place].copy_from_slice(run);
+        self.reuse(run.len());
+        Some(at)
     }
 
     /// Counts a run as dead.
@@ -197,6 +254,7 @@ impl<T: Item> ArenaEdit<T> {
         if let Some(last) = self.committed.checked_sub(1) {
             let chunk = self.base.chunk(last);
             if size_of_val(&**chunk) < TAIL_OCTETS {
+                self.taken_over = chunk.len();
                 self.added.push(chunk.to_vec());
                 self.committed = last;
             }
@@ -228,6 +286,29 @@ mod tests {
         assert_eq!(two.run(a, 5), b"FIRST");
         assert_eq!(two.run(b, 6), b"second");
         assert_eq!(two.chunks, 1);
+    }
+
+    #[test]
+    fn runs_that_grow_in_turns_leave_no_more_than_they_take() {
+        let run = |owner: u8, len: usize| vec![owner; len];
+        let mut base = Arena::<u8>::new().edit();
+        let kept = base.store(b"kept");
+        let mut edit = base.commit().edit();
+        let mut owners: Vec<(Ref, usize)> = (0..3).map(|owner| (edit.store(&run(owner, 1)), 1)).collect();
+        for turn in 0..3000 {
+            let owner = turn % owners.len();
+            let (at, len) = owners[owner];
+            assert_eq!(edit.run(at, len), run(owner as u8, len));
+            edit.give_back(at, len);
+            let longer = len + 1 + turn % 7;
+            owners[owner] = (edit.store(&run(owner as u8, longer)), longer);
+            assert!(edit.used < 4 * edit.living_octets() + 64, "turn {turn}: {} octets", edit.used);
+        }
+        let living: usize = owners.iter().map(|(_, len)| len.next_multiple_of(4)).sum();
+        assert!((living..living + 64).contains(&edit.living_octets()), "{living} of {}", edit.living_octets());
+        edit.give_back(kept, 4);
+        edit.store(b"new");
+        assert_eq!(edit.run(kept, 4), b"kept", "what the base stored stays, as its readers may");
     }
 
     #[test]

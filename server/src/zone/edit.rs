@@ -149,7 +149,7 @@ impl Edit {
         if self.open.is_some() && self.draft.labels.eq_ignore_ascii_case(labels) {
             return Ok(());
         }
-        if self.entries.octets() > MAX_OCTETS {
+        if self.entries.living_octets() > MAX_OCTETS || !self.entries.has_room() {
             return Err(EditError::ZoneFull);
         }
         self.settle();
@@ -185,10 +185,11 @@ impl Edit {
             (Some(own), Some((octets, records))) => {
                 match &mut self.rewritten {
                     // More may be added to the name, so that it is as it was in the end.
-                    Some(met) => met.replaced.push(own),
+                    Some(met) if !self.entries.is_own(Ref(own.to)) => met.replaced.push(own),
+                    Some(_) => {}
                     None => self.changed = true,
                 }
-                self.entries.free(octets);
+                self.entries.give_back(Ref(own.to), octets);
                 self.records -= records;
                 self.names -= 1;
                 if self.draft.is_empty() {
@@ -217,16 +218,11 @@ impl Edit {
 
     /// Gives the base's entries back to names that are as they were, out of all entries that were replaced.
     fn restore(&mut self, replaced: &[Leaf]) {
-        let base = self.base.clone();
         for &leaf in replaced {
             let node = Node::read(self.origin.as_ref(), self.entries.tail(Ref(leaf.to)), leaf);
             let octets = node.octets();
             self.scratch.key.set(node.labels());
             let key = self.scratch.key.view();
-            if base.0.trie.descend(key, |_, _| ()).is_none_or(|found| found.leaf.to != leaf.to) {
-                // It was added, then replaced.
-                continue;
-            }
             let entry = self.entries.run(Ref(leaf.to), octets);
             // An entry tells its own length, so that none is the start of another.
             let is_now = |now: &Descent| self.entries.tail(Ref(now.leaf.to)).starts_with(entry);

@@ -2,7 +2,7 @@
 //! shares all but the changed path with the old one, which its readers go on reading.
 //!
 //! * [`trie`]: the index of names; [`key`]: a name as the trie sees it; [`arena`]: where both the trie's nodes and the
-//!   entries live.
+//!   entries live, [`holes`]: what an edit gave back of that.
 //! * [`entry`]: what is stored for a name.
 //! * [`find`]: RFC 1034 4.3.2 step 3, from a name to what the zone says of it.
 //! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: a zone said anew; [`diff`]: what differs between
@@ -15,6 +15,7 @@ mod diff;
 mod edit;
 mod entry;
 mod find;
+mod holes;
 mod key;
 mod rewrite;
 mod trie;

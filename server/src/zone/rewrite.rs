@@ -22,7 +22,7 @@ impl ZoneData {
 pub(super) struct Met {
     /// The entries of names that did; a bit for each place where an entry may start.
     places: Vec<Vec<u64>>,
-    /// The leaves of entries that others took the place of.
+    /// The base's leaves that others took the place of.
     pub(super) replaced: Vec<Leaf>,
 }
 
