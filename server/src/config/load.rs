@@ -4,6 +4,7 @@ use super::{Limits, Reading, ZoneConfig};
 use crate::zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData};
 use std::{
     cell::RefCell,
+    fmt,
     fs::{self, File},
     io::{self, Read},
     num::NonZeroUsize,
@@ -14,8 +15,8 @@ use std::{
 };
 use zonefmt::{
     NameRef, Rtype,
-    diagnostics::{Diagnostic, Severity, Source},
-    zone::{self, Includes, Record, Refusal},
+    diagnostics::{Diagnostic, Source},
+    zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, TargetProblem, deletes_keys, may_stand_beside_cname},
 };
 
 /// What came of a zone's file.
@@ -182,98 +183,127 @@ fn parse(Job { zone, old }: Job<'_>, source: Source, includes: &dyn Includes) ->
     let file = Source::new(source.name(), "");
     drop(source);
     let data = edit.commit();
-    let before = findings.len();
-    findings.extend(faults(&data, zone.reading).map(|fault| Diagnostic::error(&file, 0..0, fault)));
-    let sound = !findings[before..].iter().any(|finding| finding.severity == Severity::Error);
+    let faults = faults(&data, zone.reading, &file);
+    let sound = faults.is_empty();
+    findings.extend(faults);
     (sound.then_some(data), findings)
 }
 
 /// What is wrong with a zone as a whole: what named refuses to load. `zonefmt check` says more and knows the lines; here the
 /// data that is to be served is looked at, which costs next to nothing.
-fn faults(data: &ZoneData, reading: Reading) -> impl Iterator<Item = String> {
-    let names = data.iter().filter_map(move |node| node_fault(node, reading.limits));
-    apex_faults(data, reading.check_integrity).into_iter().chain(names).take(MAX_FINDINGS)
+fn faults(data: &ZoneData, reading: Reading, file: &Source) -> Vec<Diagnostic> {
+    let mut found = Faults { file, findings: Vec::new() };
+    apex_faults(data, reading.check_integrity, &mut found);
+    for node in data.iter() {
+        node_faults(node, reading.limits, &mut found);
+        if found.findings.len() >= MAX_FINDINGS {
+            break;
+        }
+    }
+    found.findings
 }
 
-fn apex_faults(data: &ZoneData, check_integrity: bool) -> Vec<String> {
-    let count = |rtype| data.apex().and_then(|apex| apex.rrset(rtype)).map_or(0, Rrset::len);
+struct Faults<'f> {
+    file: &'f Source,
+    findings: Vec<Diagnostic>,
+}
+
+impl Faults<'_> {
+    #[cold]
+    fn breaks(&mut self, rule: &Rule<'_>) {
+        self.findings.push(Diagnostic::error(self.file, 0..0, rule.to_string()).help(rule.help()));
+    }
+
+    #[cold]
+    fn exceeds(&mut self, what: impl fmt::Display, limit: &str) {
+        let error = Diagnostic::error(self.file, 0..0, format!("{what} than `{limit}` allows"));
+        self.findings.push(error.help(format!("remove some, or raise `{limit}`; 0 is no limit")));
+    }
+}
+
+fn apex_faults(data: &ZoneData, check_integrity: bool, found: &mut Faults<'_>) {
     let origin = data.origin();
-    let mut faults = Vec::new();
-    match count(Rtype::SOA) {
-        0 => faults.push(format!("the zone has no SOA at {origin}")),
-        1 => {}
-        _ => faults.push(format!("the zone has more than one SOA at {origin}")),
+    let rdatas = |rtype| {
+        let rrset = data.apex().and_then(|apex| apex.rrset(rtype));
+        rrset.into_iter().flat_map(Rrset::rdatas)
+    };
+    if rdatas(Rtype::SOA).next().is_none() {
+        found.breaks(&Rule::Soa(origin));
     }
-    if count(Rtype::NS) == 0 {
-        faults.push(format!("the zone has no NS records at {origin}"));
+    if rdatas(Rtype::NS).next().is_none() {
+        found.breaks(&Rule::Ns(origin));
     }
-    if count(Rtype::DS) > 0 {
-        faults.push(format!("the zone has a DS at {origin}; it belongs into the zone above (RFC 4035 2.4)"));
+    if rdatas(Rtype::DS).next().is_some() {
+        found.breaks(&Rule::NoDsAtApex(origin));
+    }
+    let mut hashes = rdatas(Rtype::NSEC3PARAM).filter_map(|data| data.first());
+    if let Some(&first) = hashes.clone().next()
+        && !hashes.any(|&algorithm| algorithm == 1)
+    {
+        found.breaks(&Rule::Nsec3Hash(first));
+    }
+    // A zone with a DNSKEY does not come this far.
+    for rtype in [Rtype::CDS, Rtype::CDNSKEY] {
+        if rdatas(rtype).any(|data| !deletes_keys(data)) {
+            found.breaks(&Rule::ChildKey(rtype));
+        }
     }
     if check_integrity {
-        faults.extend(name_servers(data).filter_map(|name| name_server_fault(data, name)));
+        let targets = rdatas(Rtype::NS).filter_map(|rdata| NameRef::from_wire(rdata).ok());
+        for target in targets {
+            if let Some(problem) = name_server_problem(data, target) {
+                found.breaks(&Rule::Target { rtype: Rtype::NS, target, owner: origin, problem });
+            }
+        }
     }
-    faults
-}
-
-fn name_servers(data: &ZoneData) -> impl Iterator<Item = NameRef<'_>> {
-    let rdatas = data.apex().and_then(|apex| apex.rrset(Rtype::NS)).map(Rrset::rdatas);
-    rdatas.into_iter().flatten().filter_map(|rdata| NameRef::from_wire(rdata).ok())
 }
 
 /// A name server inside the zone must have addresses there (named's `check-integrity`).
-fn name_server_fault(data: &ZoneData, name: NameRef<'_>) -> Option<String> {
+fn name_server_problem(data: &ZoneData, name: NameRef<'_>) -> Option<TargetProblem> {
     let labels = name.strip_suffix(data.origin())?;
     let key = Key::of(labels);
-    let problem = match data.find(Target { labels, key: key.view() }, &mut Spare::new()) {
-        Found::Exact(node) if node.is_cut() => return None,
-        Found::Delegation(_) => return None,
-        Found::Exact(node) | Found::Wildcard(node) if node.rrset(Rtype::CNAME).is_some() => {
-            "is a CNAME: name its target instead (RFC 2181 10.3)"
-        }
+    match data.find(Target { labels, key: key.view() }, &mut Spare::new()) {
+        Found::Delegation(_) => None,
+        Found::Exact(node) if node.is_cut() => None,
+        Found::Exact(node) | Found::Wildcard(node) if node.rrset(Rtype::CNAME).is_some() => Some(TargetProblem::Cname),
         Found::Exact(node) | Found::Wildcard(node)
             if node.rrset(Rtype::A).is_some() || node.rrset(Rtype::AAAA).is_some() =>
         {
-            return None;
+            None
         }
-        Found::Dname(_) => "lies below a DNAME: name the host that it leads to (RFC 2181 10.3)",
-        Found::Exact(_) | Found::Wildcard(_) | Found::Ent | Found::NoName => "has no A or AAAA record: add one",
-    };
-    Some(format!("the name server {name} {problem}"))
+        Found::Dname(_) => Some(TargetProblem::Dname),
+        Found::Exact(_) | Found::Wildcard(_) | Found::Ent | Found::NoName => Some(TargetProblem::NoAddress),
+    }
 }
 
 /// What is wrong at one name.
-fn node_fault(node: Node<'_>, limits: Limits) -> Option<String> {
+fn node_faults(node: Node<'_>, limits: Limits, found: &mut Faults<'_>) {
     let over = |count: usize, limit: u32| limit != 0 && count > limit as usize;
     let (mut types, mut beside_cname) = (0, 0);
     for rrset in node.rrsets() {
+        let rtype = rrset.rtype;
         types += 1;
-        beside_cname += usize::from(!MAY_STAND_BESIDE_CNAME.contains(&rrset.rtype));
+        beside_cname += usize::from(rtype != Rtype::CNAME && !may_stand_beside_cname(rtype));
         if over(rrset.len(), limits.records_per_type) {
-            let (owner, rtype) = (node.owner(), rrset.rtype);
-            return Some(format!("{owner} has more {rtype} records than `max-records-per-type` allows"));
+            found.exceeds(format_args!("{} has more {rtype} records", node.owner()), "max-records-per-type");
         }
-        if rrset.rtype == Rtype::SOA && !node.labels().is_empty() {
-            return Some(format!("{} has a SOA, but is not the zone's top", node.owner()));
+        if rrset.records().len() > MAX_RRSET as usize {
+            found.breaks(&Rule::RrsetSize(rtype, node.owner().as_ref()));
         }
-        if rrset.rtype == Rtype::NS && node.owner().as_ref().is_wildcard() {
-            return Some(format!("{} has NS records: a wildcard cannot be delegated (RFC 4592 4.2)", node.owner()));
+        if rtype == Rtype::NS && node.owner().as_ref().is_wildcard() {
+            found.breaks(&Rule::NoWildcardNs(node.owner().as_ref()));
         }
-        if matches!(rrset.rtype, Rtype::CNAME | Rtype::DNAME) && rrset.len() > 1 {
-            return Some(format!("{} has more than one {} record", node.owner(), rrset.rtype));
+        if rrset.len() > 1 && matches!(rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME) {
+            found.breaks(&Rule::Single(rtype, node.owner().as_ref()));
         }
     }
     if over(types, limits.types_per_name) {
-        return Some(format!("{} has more record types than `max-types-per-name` allows", node.owner()));
+        found.exceeds(format_args!("{} has more record types", node.owner()), "max-types-per-name");
     }
-    if beside_cname > 0 && types > 1 && node.rrset(Rtype::CNAME).is_some() {
-        return Some(format!("{} has a CNAME and other data (RFC 1034 3.6.2)", node.owner()));
+    if beside_cname > 0 && node.rrset(Rtype::CNAME).is_some() {
+        found.breaks(&Rule::CnameAlone(node.owner().as_ref()));
     }
-    None
 }
-
-/// The CNAME itself, and what DNSSEC adds to it (RFC 4035 2.5, RFC 2535 for KEY).
-const MAY_STAND_BESIDE_CNAME: [Rtype; 5] = [Rtype::CNAME, Rtype::RRSIG, Rtype::NSEC, Rtype::KEY, Rtype::SIG];
 
 #[cfg(test)]
 mod tests {
@@ -308,6 +338,12 @@ mod tests {
         "@ NS ns\nns A 192.0.2.1\n@ CNAME a.",
         "@ NS ns\nns A 192.0.2.1\nmail MX 10 nowhere",
         "@ NS ns\nns A 192.0.2.1\ncut NS ns.cut",
+        "@ NS ns\nns A 192.0.2.1\nc CNAME a.\nc NSEC d CNAME",
+        "@ NS ns\nns A 192.0.2.1\n@ NSEC3PARAM 2 0 0 -",
+        "@ NS ns\nns A 192.0.2.1\n@ NSEC3PARAM 2 0 0 -\n@ NSEC3PARAM 1 0 0 -",
+        "@ NS ns\nns A 192.0.2.1\n@ CDNSKEY 257 3 8 AwEAAQ==",
+        "@ NS ns\nns A 192.0.2.1\n@ CDS 1 8 1 0000000000000000000000000000000000000000",
+        "@ NS ns\nns A 192.0.2.1\n@ CDS 0 0 0 00\n@ CDNSKEY 0 3 0 AA==",
     ];
 
     #[test]

@@ -31,6 +31,7 @@ mod origin;
 mod parser;
 mod report;
 mod rrsets;
+mod rule;
 mod ttl;
 mod write;
 
@@ -43,6 +44,7 @@ pub use layout::format;
 pub use origin::origin;
 pub use report::{FileId, Location, Report};
 pub use rrsets::{RrSet, RrSets};
+pub use rule::{MAX_RRSET, Rule, TargetProblem, deletes_keys, may_stand_beside_cname};
 pub use write::write_record;
 
 use crate::{Class, NameRef, Rtype, diagnostics::Source};

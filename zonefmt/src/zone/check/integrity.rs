@@ -5,7 +5,7 @@ use crate::{
     Class, NameRef, Rtype,
     diagnostics::Severity,
     rdata,
-    zone::{Location, Options},
+    zone::{Location, Options, Rule, TargetProblem, deletes_keys},
 };
 
 pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
@@ -26,12 +26,10 @@ pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
 fn apex(zone: &Zone, findings: &mut Findings) {
     let name = zone.name(zone.apex);
     if zone.soa.is_none() {
-        let message = format!("the zone {name} has no SOA record");
-        findings.error(None, message, "add one: @ SOA ns.example. hostmaster.example. 1 3600 900 1209600 300");
+        findings.error(None, &Rule::Soa(name));
     }
     if zone.at_apex(Rtype::NS).next().is_none() {
-        let message = format!("the zone {name} has no NS record at its top");
-        findings.error(None, message, "add one for each name server: @ NS ns.example.");
+        findings.error(None, &Rule::Ns(name));
     }
 }
 
@@ -97,25 +95,25 @@ fn letters(zone: &Zone, kept: &Kept, target: NameRef<'_>, findings: &mut Finding
 fn judge(zone: &Zone, kept: &Kept, target: NameRef<'_>, found: &Found, findings: &mut Findings) {
     let at_apex = kept.owner == zone.apex && kept.rtype == Rtype::NS;
     let severity = if at_apex { Severity::Error } else { Severity::Warning };
-    let (problem, help) = match *found {
+    let problem = match *found {
         Found::Addresses | Found::OutOfZone => return,
-        Found::NoAddresses | Found::Missing => ("has no A or AAAA record", "add one, or correct the name"),
-        Found::Cname => ("is a CNAME", "name the CNAME's target instead (RFC 2181 10.3)"),
-        Found::Dname => ("lies below a DNAME", "name the host that the DNAME leads to (RFC 2181 10.3)"),
+        Found::NoAddresses | Found::Missing => TargetProblem::NoAddress,
+        Found::Cname => TargetProblem::Cname,
+        Found::Dname => TargetProblem::Dname,
         // Only a delegation needs glue; what else lies below one is looked up there.
         Found::Delegated { glue, cut } => {
             if glue || kept.rtype != Rtype::NS || at_apex {
                 return;
             }
             if target.suffix(cut) == zone.name(kept.owner) {
-                ("has no glue, an A or AAAA record", "without it nobody can reach the delegated zone (RFC 9471)")
+                TargetProblem::NoGlue
             } else {
-                ("has no sibling glue, an A or AAAA record", "it lies in another delegated zone: add its addresses")
+                TargetProblem::NoSiblingGlue
             }
         }
     };
-    let message = format!("{} {target} of {} {problem}", kept.rtype, zone.name(kept.owner));
-    findings.add(severity, Some(kept.at), message, help);
+    let rule = Rule::Target { rtype: kept.rtype, target, owner: zone.name(kept.owner), problem };
+    findings.add(severity, Some(kept.at), rule.to_string(), &rule.help());
 }
 
 /// The SPF type needs its twin in TXT, which is what is looked up.
@@ -161,14 +159,13 @@ fn nsec3(zone: &Zone, findings: &mut Findings) {
         }
     }
     if let [(at, algorithm), ..] = unknown[..] {
-        findings.error(at, format!("NSEC3PARAM with the unknown hash algorithm {algorithm}"), "write 1, SHA-1");
+        findings.error(at, &Rule::Nsec3Hash(algorithm));
     }
 }
 
 /// CDS and CDNSKEY ask the parent for keys that the zone has, or for none (RFC 7344 4.1, RFC 8078 4).
 fn cds(zone: &Zone, findings: &mut Findings) {
     let keys = || zone.at_apex(Rtype::DNSKEY).map(|key| zone.data(key));
-    let deletes = |data: &[u8]| matches!(data, [0, 0, 0 | 3, 0, 0]);
     for kept in zone.at_apex(CDS).chain(zone.at_apex(CDNSKEY)) {
         let data = zone.data(kept);
         let fits = match (kept.rtype, data) {
@@ -179,9 +176,8 @@ fn cds(zone: &Zone, findings: &mut Findings) {
             }),
             _ => false,
         };
-        if !fits && !deletes(data) {
-            let message = format!("this {} fits no DNSKEY of the zone", kept.rtype);
-            findings.error(kept.at, message, "add the key, or remove the record: the parent would break the zone");
+        if !fits && !deletes_keys(data) {
+            findings.error(kept.at, &Rule::ChildKey(kept.rtype));
         }
     }
 }

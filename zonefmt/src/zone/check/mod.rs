@@ -26,7 +26,9 @@ mod sizes;
 use std::ops::Range;
 
 use self::names::{Facts, Id, Names};
-use super::{FileId, Location, Options, Record, Refusal, Report, Sink, parser};
+use super::{
+    FileId, Location, MAX_RRSET, Options, Record, Refusal, Report, Rule, Sink, may_stand_beside_cname, parser,
+};
 use crate::{
     NameRef, Rtype, Serial,
     diagnostics::{Diagnostic, Severity, Source},
@@ -51,9 +53,6 @@ pub fn check(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> (R
     report.sort();
     (report, serial)
 }
-
-/// The largest sum of an RRset's data, two octets for the length of each record included, that BIND takes.
-const MAX_RRSET: u32 = 65_512;
 
 /// How much text an owner takes, at a guess; a wrong one costs time or memory.
 const OCTETS_PER_OWNER: usize = 48;
@@ -205,14 +204,14 @@ impl Zone {
         let node = self.names.node(owner);
         let facts = node.facts | facts_of(record);
         if facts.has(Facts::CNAME) && facts.has(Facts::OTHER | Facts::ADDRESS) {
-            return Err(cname_and_other(record));
+            return Err(refusal(&Rule::CnameAlone(record.owner)));
         }
         node.facts = facts;
         node.size = node.size.saturating_add(record.rdata.len() as u32 + 2);
         self.large |= node.size > MAX_RRSET;
         match record.rtype {
-            Rtype::NS if record.owner.is_wildcard() => Err(wildcard_ns(record)),
-            Rtype::DS if owner == self.apex => Err(ds_at_apex(record)),
+            Rtype::NS if record.owner.is_wildcard() => Err(refusal(&Rule::NoWildcardNs(record.owner))),
+            Rtype::DS if owner == self.apex => Err(refusal(&Rule::NoDsAtApex(record.owner))),
             Rtype::NSEC3PARAM | CDS | CDNSKEY | Rtype::DNSKEY if owner != self.apex => Ok(()),
             rtype if is_kept(rtype) => self.keep(owner, record),
             _ => Ok(()),
@@ -227,7 +226,7 @@ impl Zone {
             let single = if rtype == Rtype::SOA { &mut self.soa } else { &mut self.names.node(owner).single };
             if let Some(first) = single.and_then(|first| self.kept.get(first as usize)) {
                 let same = self.data[first.data.clone()].eq_ignore_ascii_case(record.rdata);
-                return if same { Ok(()) } else { Err(two_of_one(record)) };
+                return if same { Ok(()) } else { Err(refusal(&Rule::Single(rtype, record.owner))) };
             }
             *single = Some(self.kept.len() as u32);
         }
@@ -258,41 +257,14 @@ fn facts_of(record: &Record<'_>) -> Facts {
         Rtype::TXT if record.rdata.get(1..).is_some_and(|text| text.starts_with(b"v=spf1")) => {
             Facts::SPF_IN_TXT | Facts::OTHER
         }
-        Rtype::NSEC | Rtype::RRSIG | Rtype::SIG | Rtype::KEY => Facts::default(),
+        rtype if may_stand_beside_cname(rtype) => Facts::default(),
         _ => Facts::OTHER,
     }
 }
 
 #[cold]
-fn cname_and_other(record: &Record<'_>) -> Refusal {
-    Refusal {
-        message: format!("CNAME and other data at {}", record.owner),
-        help: Some("a CNAME stands alone: move it, or put the data at its target (RFC 1034 3.6.2)".into()),
-    }
-}
-
-#[cold]
-fn two_of_one(record: &Record<'_>) -> Refusal {
-    Refusal {
-        message: format!("a second {} record at {}", record.rtype, record.owner),
-        help: Some(format!("an owner has one {}: remove the others", record.rtype)),
-    }
-}
-
-#[cold]
-fn wildcard_ns(record: &Record<'_>) -> Refusal {
-    Refusal {
-        message: format!("NS with the wildcard owner {}", record.owner),
-        help: Some("name each delegated zone: a wildcard cannot delegate (RFC 4592 4.2)".into()),
-    }
-}
-
-#[cold]
-fn ds_at_apex(record: &Record<'_>) -> Refusal {
-    Refusal {
-        message: format!("DS at the top of the zone {}", record.owner),
-        help: Some("it belongs into the parent zone (RFC 4034 5)".into()),
-    }
+fn refusal(rule: &Rule<'_>) -> Refusal {
+    Refusal { message: rule.to_string(), help: Some(rule.help()) }
 }
 
 impl Findings {
@@ -308,8 +280,8 @@ impl Findings {
         }
     }
 
-    fn error(&mut self, at: impl Into<Option<Location>>, message: String, help: &str) {
-        self.add(Severity::Error, at.into(), message, help);
+    fn error(&mut self, at: impl Into<Option<Location>>, rule: &Rule<'_>) {
+        self.add(Severity::Error, at.into(), rule.to_string(), &rule.help());
     }
 
     fn warn(&mut self, at: Location, message: String, help: &str) {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Findings, MAX_RRSET, Zone};
+use super::{Findings, Zone};
 use crate::{
     Name, Rtype,
     diagnostics::Source,
-    zone::{Options, Record, Refusal, parse},
+    zone::{MAX_RRSET, Options, Record, Refusal, Rule, parse},
 };
 
 pub(super) fn check(source: &Source, options: &Options<'_>, zone: &Zone) -> Findings {
@@ -20,8 +20,7 @@ pub(super) fn check(source: &Source, options: &Options<'_>, zone: &Zone) -> Find
         let before = *size;
         *size = before.saturating_add(record.rdata.len() as u32 + 2);
         if *size > MAX_RRSET && before <= MAX_RRSET {
-            let message = format!("the {} records of {} are too many for a message", record.rtype, record.owner);
-            findings.error(record.at, message, "an RRset has up to 65512 octets of data, 2 for each record included");
+            findings.error(record.at, &Rule::RrsetSize(record.rtype, record.owner));
         }
         Ok(())
     };
