@@ -24,7 +24,7 @@ pub const MAX_MESSAGE: usize = 65_535;
 const MIN_UDP: u16 = 512;
 
 /// Octets of NSID, at most; what remains of [`MIN_UDP`] beside the header, the longest question, an OPT and its other options.
-const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6);
+pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6);
 
 /// Answers requests from the newest snapshot. Each worker has its own.
 pub struct Responder {

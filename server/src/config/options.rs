@@ -4,7 +4,8 @@ use super::{Family, Reader};
 use crate::{
     access::{Acl, Match},
     listen::TcpLimits,
-    settings::{MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings},
+    respond::MAX_NSID,
+    settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings},
 };
 use std::{
     collections::HashMap,
@@ -76,6 +77,7 @@ impl<'c> Options<'c> {
 
     pub(super) fn settings(&self, reader: &mut Reader<'c, '_>) -> ServerSettings {
         let default = ServerSettings::default();
+        self.look_at_server_id(reader);
         ServerSettings {
             minimal_responses: self.find("minimal-responses").map_or(default.minimal_responses, minimal_responses),
             minimal_any: self.yes_no("minimal-any").unwrap_or(default.minimal_any),
@@ -150,6 +152,16 @@ impl<'c> Options<'c> {
     fn udp_size(&self, name: &str, reader: &mut Reader<'c, '_>) -> Option<u16> {
         self.bounded(name, UDP_SIZES, "octets", reader).map(|size| size as u16)
     }
+    /// named takes any length, and gives TXT 255 octets of it.
+    fn look_at_server_id(&self, reader: &mut Reader<'c, '_>) {
+        let Some(part) = self.find("server-id").and_then(Statement::argument) else { return };
+        let octets = part.text().len();
+        if part.is_quoted() && octets > MAX_NSID {
+            let warning = part.warning(format!("`server-id` has {octets} octets: NSID gives the first {MAX_NSID}"));
+            reader.findings.push(warning.help("shorten it: the smallest response has no room for more"));
+        }
+    }
+
 
     /// A time-out, written in tenths of a second.
     fn timeout(&self, name: &str, bounds: RangeInclusive<u32>, reader: &mut Reader<'c, '_>) -> Option<Duration> {
@@ -302,7 +314,24 @@ mod tests {
             read("max-udp-size 100; edns-udp-size 9000; tcp-idle-timeout 0; tcp-clients 0;", Overrides::default());
         assert_eq!((config.settings.max_udp_size, config.settings.edns_udp_size), (512, 4096));
         assert_eq!((config.tcp.idle_timeout, config.tcp.clients), (Duration::from_millis(100), 1));
-        assert_eq!(config.warnings.len(), 3);
+        assert_eq!(config.settings.max_chain, 16);
+        assert_eq!(config.warnings.len(), 4);
+    }
+
+    #[test]
+    fn a_server_id_that_nsid_cuts_is_warned_of() {
+        let warnings = |octets| {
+            let config = read(&format!("server-id \"{}\";", "i".repeat(octets)), Overrides::default());
+            config
+                .warnings
+                .iter()
+                .map(|warning| (warning.position().unwrap().column, warning.message.clone()))
+                .collect()
+        };
+        let none: Vec<(usize, String)> = warnings(214);
+        assert!(none.is_empty(), "{none:?}");
+        let cut: Vec<(usize, String)> = warnings(215);
+        assert_eq!(cut, [(21, "`server-id` has 215 octets: NSID gives the first 214".to_owned())]);
     }
 
     #[test]
