@@ -50,9 +50,9 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: NAMED,
-        reason: "BIND gives up a chain at `max-query-restarts` 11, with SERVFAIL. With the names so far a resolver can go \
-                 on, as NSD and Knot see it, and none trusts a server to know a chain's end.",
-        rule: |rules| (rules.longest_chain, rules.endless) = (11, rcode::SERVFAIL),
+        reason: "BIND answers a chain longer than `max-query-restarts` with SERVFAIL. With the names so far a resolver \
+                 can go on, as NSD and Knot see it, and none trusts a server to know a chain's end.",
+        rule: |rules| rules.endless = rcode::SERVFAIL,
     },
     Difference {
         peer: NSD,

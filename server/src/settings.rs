@@ -14,6 +14,9 @@ pub struct ServerSettings {
     pub minimal_any: bool,
     /// In what order the records of an RRset are given.
     pub rrset_order: RrsetOrder,
+    /// How many CNAMEs and DNAMEs are followed for one question (`max-query-restarts`), 1 to [`MAX_CHAIN`]. The response
+    /// to a longer chain has what was found so far, one more included, and no error.
+    pub max_chain: u8,
     /// The largest UDP response sent, in octets; 512 to 4096.
     pub max_udp_size: u16,
     /// The UDP payload size that OPT tells clients, in octets; 512 to 4096.
@@ -29,6 +32,9 @@ pub struct ServerSettings {
     /// How long a client that asks may keep an idle TCP connection (RFC 7828).
     pub tcp_advertised_timeout: Duration,
 }
+
+/// The most that [`ServerSettings::max_chain`] may be.
+pub const MAX_CHAIN: u8 = 16;
 
 /// What holds for a zone.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +92,7 @@ impl Default for ServerSettings {
             minimal_responses: MinimalResponses::default(),
             minimal_any: false,
             rrset_order: RrsetOrder::default(),
+            max_chain: 11,
             max_udp_size: 1232,
             edns_udp_size: 1232,
             server_id: None,

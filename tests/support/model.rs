@@ -83,7 +83,7 @@ impl Rules {
     /// Bindy's: in doubt, BIND's defaults.
     pub const BINDY: Rules = Rules {
         chain_crosses_zones: true,
-        longest_chain: 16,
+        longest_chain: 11,
         endless: rcode::NOERROR,
         additional_crosses_zones: true,
         zero_soa_ttl: true,

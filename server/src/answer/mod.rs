@@ -21,9 +21,6 @@ use crate::{
 use additional::{MAX_SOURCES, Source};
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
 
-/// CNAMEs and DNAMEs followed for one question, at most; BIND's limit.
-const MAX_CHAIN: usize = 16;
-
 /// RRsets remembered so that none is given twice.
 const MAX_GIVEN: usize = 32;
 
@@ -170,7 +167,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let mut made;
         let mut hop = Hop { name: self.question.qname, asked: true };
         let mut outcome = AUTHORITATIVE;
-        for _ in 0..=MAX_CHAIN {
+        for _ in 0..=self.settings.max_chain {
             let next = match self.step(hop) {
                 Step::Done(last) => {
                     // AA speaks of the first name only (RFC 1034 6.2.7).

@@ -35,7 +35,7 @@ const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
         "options zone logging acl allow-query blackhole check-integrity check-names directory edns-udp-size file \
-         hostname listen-on listen-on-v6 masterfile-format max-records max-records-per-type max-types-per-name \
+         hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records max-records-per-type max-types-per-name \
          max-udp-size minimal-any minimal-responses pid-file port rrset-order server-id tcp-advertised-timeout \
          tcp-clients tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
     ),
@@ -64,7 +64,7 @@ const FATES: &[(Fate, &str)] = &[
          dnssec-accept-expired dnssec-must-be-secure dnssec-validation dual-stack-servers empty-contact empty-server \
          empty-zones-enable fetch-quota-params fetches-per-server fetches-per-zone forward forwarders ipv4only-contact \
          ipv4only-enable ipv4only-server lame-ttl managed-keys max-cache-size max-cache-ttl max-clients-per-query \
-         max-ncache-ttl max-query-count max-query-restarts max-recursion-depth max-recursion-queries max-stale-ttl \
+         max-ncache-ttl max-query-count max-recursion-depth max-recursion-queries max-stale-ttl \
          min-cache-ttl min-ncache-ttl nta-lifetime nta-recheck nxdomain-redirect preferred-glue prefetch \
          qname-minimization query-source query-source-v6 recursion recursive-clients request-nsid \
          resolver-nonbackoff-tries resolver-query-timeout resolver-retry-interval root-delegation-only \

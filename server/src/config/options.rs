@@ -82,6 +82,9 @@ impl<'c> Options<'c> {
             minimal_responses: self.find("minimal-responses").map_or(default.minimal_responses, minimal_responses),
             minimal_any: self.yes_no("minimal-any").unwrap_or(default.minimal_any),
             rrset_order: self.find("rrset-order").map(rrset_order).unwrap_or_default(),
+            max_chain: self
+                .bounded("max-query-restarts", 1..=MAX_CHAIN.into(), "CNAMEs and DNAMEs", reader)
+                .map_or(default.max_chain, |links| links as u8),
             max_udp_size: self.udp_size("max-udp-size", reader).unwrap_or(default.max_udp_size),
             edns_udp_size: self.udp_size("edns-udp-size", reader).unwrap_or(default.edns_udp_size),
             server_id: self.text("server-id", || None),
@@ -149,9 +152,6 @@ impl<'c> Options<'c> {
         }
     }
 
-    fn udp_size(&self, name: &str, reader: &mut Reader<'c, '_>) -> Option<u16> {
-        self.bounded(name, UDP_SIZES, "octets", reader).map(|size| size as u16)
-    }
     /// named takes any length, and gives TXT 255 octets of it.
     fn look_at_server_id(&self, reader: &mut Reader<'c, '_>) {
         let Some(part) = self.find("server-id").and_then(Statement::argument) else { return };
@@ -162,6 +162,9 @@ impl<'c> Options<'c> {
         }
     }
 
+    fn udp_size(&self, name: &str, reader: &mut Reader<'c, '_>) -> Option<u16> {
+        self.bounded(name, UDP_SIZES, "octets", reader).map(|size| size as u16)
+    }
 
     /// A time-out, written in tenths of a second.
     fn timeout(&self, name: &str, bounds: RangeInclusive<u32>, reader: &mut Reader<'c, '_>) -> Option<Duration> {
@@ -310,8 +313,10 @@ mod tests {
 
     #[test]
     fn numbers_beyond_their_bounds_are_taken_as_the_nearest() {
-        let config =
-            read("max-udp-size 100; edns-udp-size 9000; tcp-idle-timeout 0; tcp-clients 0;", Overrides::default());
+        let config = read(
+            "max-udp-size 100; edns-udp-size 9000; tcp-idle-timeout 0; tcp-clients 0; max-query-restarts 99;",
+            Overrides::default(),
+        );
         assert_eq!((config.settings.max_udp_size, config.settings.edns_udp_size), (512, 4096));
         assert_eq!((config.tcp.idle_timeout, config.tcp.clients), (Duration::from_millis(100), 1));
         assert_eq!(config.settings.max_chain, 16);
