@@ -14,7 +14,7 @@ use crate::{
     },
     zones::{Published, Snapshot},
 };
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 use zonefmt::MAX_NAME;
 
 /// The largest message there can be, in octets.
@@ -41,6 +41,10 @@ impl Responder {
     pub fn new(published: Arc<Published>) -> Responder {
         Responder { published, snapshot: None, scratch: Scratch::new(), names: Names::new(), keepalive: false }
     }
+
+    fn snapshot(&mut self) -> &Snapshot {
+        self.snapshot.get_or_insert_with(|| self.published.load())
+    }
 }
 
 impl Respond for Responder {
@@ -49,6 +53,10 @@ impl Respond for Responder {
         if !self.snapshot.as_ref().is_some_and(|snapshot| self.published.is_current(snapshot)) {
             self.snapshot = Some(self.published.load());
         }
+    }
+
+    fn ignores(&mut self, addr: IpAddr) -> bool {
+        self.snapshot().settings.blackhole.allows(addr)
     }
 
     /// Writes the response to `request` into `out` and gives its length; `None`: there is to be no response. `out` takes

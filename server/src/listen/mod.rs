@@ -12,7 +12,7 @@ mod udp;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +43,12 @@ pub enum Transport {
 pub trait Respond: Send + 'static {
     /// Takes note of the time and looks whether newer data was published. Called once a batch of requests.
     fn refresh(&mut self, now: Instant);
+
+    /// Whether whatever comes from this address is met with silence: its connections are closed at once. Called after
+    /// `refresh`.
+    fn ignores(&mut self, _addr: IpAddr) -> bool {
+        false
+    }
 
     /// Writes the reply to `request` into `out` and returns its length; `None`: nothing is sent.
     fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize>;

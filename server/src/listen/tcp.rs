@@ -9,10 +9,10 @@ mod clients;
 mod connection;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::task::{AbortHandle, JoinSet};
@@ -122,6 +122,10 @@ async fn accept<R: Respond>(
         match accepted {
             Ok((stream, addr)) => {
                 failing = false;
+                if pool.with(|worker| worker.ignores(addr.ip())) {
+                    tracing::debug!(client = %addr, %local, "TCP connection dropped: the client is ignored");
+                    continue;
+                }
                 let Some(seat) = clients.admit(addr.ip()) else {
                     tracing::debug!(client = %addr, %local, "TCP connection refused: too many");
                     continue;
@@ -154,6 +158,13 @@ struct Worker<R> {
     responder: R,
     input: Box<[u8]>,
     output: Box<[u8]>,
+}
+
+impl<R: Respond> Worker<R> {
+    fn ignores(&mut self, addr: IpAddr) -> bool {
+        self.responder.refresh(Instant::now());
+        self.responder.ignores(addr)
+    }
 }
 
 /// The workers that no connection is using at the moment.

@@ -140,8 +140,10 @@ fn who_is_in_the_blackhole_hears_nothing() {
     let server = prepared.run();
     assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
     assert_eq!(server.dig(&["+short", "+time=1", "-b", "127.0.0.3", "www.example.com"]), "192.0.2.1\n");
-    let reply = server.dig(&["+short", "+time=1", "-b", "127.0.0.2", "www.example.com"]);
-    assert!(!reply.contains("192.0.2.1"), "{reply}");
+    for transport in ["+notcp", "+tcp"] {
+        let reply = server.dig(&["+short", "+time=1", transport, "-b", "127.0.0.2", "www.example.com"]);
+        assert!(!reply.contains("192.0.2.1"), "{reply}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -12,7 +12,7 @@ use bindy_server::listen::TcpLimits;
 use proptest::{collection::vec, prelude::*};
 use socket2::{Domain, Socket, Type};
 
-use crate::{Oracle, PATIENCE, ask, config, eventually, listen, listen_with, only, reply, request};
+use crate::{IGNORED, Oracle, PATIENCE, ask, config, eventually, listen, listen_with, only, reply, request};
 
 /// A time-out that a test waits for.
 const SOON: Duration = Duration::from_millis(200);
@@ -34,6 +34,14 @@ fn patient() -> TcpLimits {
 
 fn connect(addr: SocketAddr) -> TcpStream {
     with_timeouts(TcpStream::connect(addr).expect("connects"))
+}
+
+/// Connects from an address of this machine's.
+fn connect_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(from, 0).into()).expect("binds");
+    socket.connect(&addr.into()).expect("connects");
+    with_timeouts(socket.into())
 }
 
 fn with_timeouts(stream: TcpStream) -> TcpStream {
@@ -313,10 +321,17 @@ fn one_client_cannot_take_all_connections() {
     let open = greedy.iter_mut().filter_map(|stream| echoes(stream, 1).then_some(())).count();
     assert!((1..=3).contains(&open), "{open} of one client");
     // Another address is another client.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 0).into()).expect("binds");
-    socket.connect(&addr.into()).expect("connects");
-    assert!(echoes(&mut with_timeouts(socket.into()), 2));
+    assert!(echoes(&mut connect_from([127, 0, 0, 2].into(), addr), 2));
+}
+
+#[test]
+fn who_is_ignored_is_closed_at_once_and_takes_no_place() {
+    let limits = TcpLimits { clients: 1, clients_per_address: 1, ..patient() };
+    let listeners = listen(&["127.0.0.1:0"], limits);
+    let addr = only(&listeners);
+    let mut ignored = connect_from(IGNORED, addr);
+    assert_eq!(until_closed(&mut ignored), []);
+    assert!(echoes(&mut connect(addr), 1));
 }
 
 #[test]
