@@ -174,6 +174,29 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
+    /// As it is shown, but without its severity: for logs that say the severity themselves.
+    pub fn without_severity(&self) -> impl fmt::Display {
+        struct Bare<'d>(&'d Diagnostic);
+        impl fmt::Display for Bare<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f, "")
+            }
+        }
+        Bare(self)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, severity: &str) -> fmt::Result {
+        write!(f, "{}:", self.place.source.name())?;
+        if let Some(Position { line, column }) = self.position() {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {severity}{}", self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+
     /// Line and column of its start; `None` if its source is empty, as that of a file that could not be read.
     pub fn position(&self) -> Option<Position> {
         let Place { source, span } = &self.place;
@@ -247,15 +270,7 @@ fn lossy(octets: &[u8]) -> String {
 /// One line: `file:line:column: error: message (help)`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.place.source.name())?;
-        if let Some(Position { line, column }) = self.position() {
-            write!(f, "{line}:{column}:")?;
-        }
-        write!(f, " {}: {}", self.severity, self.message)?;
-        match &self.help {
-            Some(help) => write!(f, " ({help})"),
-            None => Ok(()),
-        }
+        self.write(f, &format!("{}: ", self.severity))
     }
 }
 
@@ -325,6 +340,7 @@ error: A address: `192.0.2.256` is no IPv4 address
     fn a_file_that_is_not_there_has_no_position() {
         let diagnostic = Diagnostic::error(&Source::new("gone.zone", ""), 0..0, "cannot read it: no such file");
         assert_eq!(diagnostic.to_string(), "gone.zone: error: cannot read it: no such file");
+        assert_eq!(diagnostic.without_severity().to_string(), "gone.zone: cannot read it: no such file");
         assert_eq!(render([&diagnostic], Colour::Never), "error: cannot read it: no such file\n--> gone.zone\n");
     }
 

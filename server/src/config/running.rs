@@ -277,7 +277,8 @@ fn totals(zones: &ZoneMap) -> (usize, usize) {
 
 fn log(findings: &[Diagnostic], target: &str) {
     for finding in findings {
-        match (finding.severity, target) {
+        let (severity, finding) = (finding.severity, finding.without_severity());
+        match (severity, target) {
             (Severity::Error, "config") => error!(target: "config", "{finding}"),
             (Severity::Warning, "config") => warn!(target: "config", "{finding}"),
             (Severity::Note, "config") => info!(target: "config", "{finding}"),

@@ -24,7 +24,7 @@ fn a_reload_serves_what_changed_and_keeps_what_is_broken() {
 
     server.write("example.zone", &format!("{}broken A 192.0.2.256\n", zone(3, "192.0.2.3")));
     server.reload();
-    server.says("example.zone:6:10: error: ");
+    server.says("example.zone:6:10: A address: ");
     server.says("zone example.com/IN: not loaded due to errors; what was served stays served");
     server.says("reloading configuration succeeded");
     assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.2\n");
@@ -82,8 +82,8 @@ fn a_zone_that_does_not_load_is_servfail_and_the_others_are_served() {
         ],
     );
     for (line, zone) in [
-        ("missing.zone: error: cannot read the zone file: No such file or directory", "missing.test"),
-        ("signed.zone:6:1: error: signed zones are not supported yet: the zone has a DNSKEY", "signed.test"),
+        ("missing.zone: cannot read the zone file: No such file or directory", "missing.test"),
+        ("signed.zone:6:1: signed zones are not supported yet: the zone has a DNSKEY", "signed.test"),
         ("crowd.crowded.test. has more A records than `max-records-per-type` allows", "crowded.test"),
         ("the zone has more records than `max-records` allows", "small.test"),
         ("CNAME and other data at www.cname.test.", "cname.test"),
@@ -181,6 +181,46 @@ fn log_lines_go_to_the_channels_of_the_configuration() {
     assert_eq!(dig("127.0.0.1", port_in(&rest), &["+short", "www.example.com"]), "192.0.2.1\n");
     assert!(server.stop().success());
     assert!(server.writes("rest.log", "exiting\n").starts_with("general: "));
+}
+
+#[test]
+fn log_lines_look_as_named_writes_them() {
+    let channels: Vec<String> = ["no", "yes", "local", "iso8601", "iso8601-utc"]
+        .into_iter()
+        .flat_map(|time| [(time, "no", "no"), (time, "no", "yes"), (time, "yes", "no"), (time, "yes", "yes")])
+        .map(|(time, category, severity)| {
+            format!("print-time {time}; print-category {category}; print-severity {severity};")
+        })
+        .collect();
+    let define = |(i, prints): (usize, &String)| format!("channel c{i} {{ file \"c{i}.log\"; {prints} }};\n");
+    let defined: String = channels.iter().enumerate().map(define).collect();
+    let all = (0..channels.len()).map(|i| format!("c{i};")).collect::<Vec<_>>().join(" ");
+    let conf = format!("logging {{ {defined} category zoneload {{ {all} }}; }};\n{EXAMPLE}");
+    let broken = "zone broken.test { type primary; file \"broken.zone\"; };\n";
+    let files = [("example.zone", ZONE), ("broken.zone", "@ nonsense\n")];
+    let ours = Prepared::new("", &(conf.clone() + broken), &files).with_arguments(&["-c", "named.conf"]).run();
+    let mut named = Prepared::new("pid-file none; session-keyfile none;", "", &files);
+    named.listen_on("{ none; }");
+    named.configure(&format!("{conf}\ncontrols {{ }};"));
+    let mut named = named.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program("named");
+    for (i, prints) in channels.iter().enumerate() {
+        let file = format!("c{i}.log");
+        let line = |server: &Server| {
+            let written = server.writes(&file, "zone example.com/IN: loaded serial 1\n");
+            let line = written.lines().find(|line| line.contains("example.com")).expect("it was waited for");
+            // The time is another one.
+            let (before, after) = line.split_at(line.find("zone").expect("it is there"));
+            before.replace(|c: char| c.is_ascii_digit(), "0") + after
+        };
+        assert_eq!(line(&ours), line(&named), "{prints}");
+        let findings = ours.writes(&file, "broken.zone:1:3: ");
+        assert_eq!(
+            findings.matches("error: ").count(),
+            if prints.contains("severity yes") { 2 } else { 0 },
+            "{findings}"
+        );
+    }
+    assert!(named.stop().success());
 }
 
 #[test]

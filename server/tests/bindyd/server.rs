@@ -79,7 +79,12 @@ impl Prepared {
 
     /// Starts it and waits until it answers.
     pub fn run(self) -> Server {
-        let mut process = self.spawn();
+        self.run_program(env!("CARGO_BIN_EXE_bindyd"))
+    }
+
+    /// Starts another server in its place; where that one logs to standard error (`-g`), waits until it answers.
+    pub fn run_program(self, program: &str) -> Server {
+        let mut process = self.spawn(program);
         let stderr = process.stderr.take().expect("it is piped");
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -95,14 +100,15 @@ impl Prepared {
 
     /// Starts it and waits until it has given up; its exit code, and what it said.
     pub fn refuses(self) -> (Option<i32>, String) {
-        let output = self.spawn().wait_with_output().expect("it was started");
+        let output = self.spawn(env!("CARGO_BIN_EXE_bindyd")).wait_with_output().expect("it was started");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn spawn(&self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bindyd"));
-        command.args(&self.arguments).current_dir(self.folder()).stderr(Stdio::piped());
-        command.spawn().expect("the binary was built")
+    fn spawn(&self, program: &str) -> Child {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        command.env("PATH", path).args(&self.arguments).current_dir(self.folder()).stderr(Stdio::piped());
+        command.spawn().expect("bindyd was built, named is installed: scripts/install-test-tools")
     }
 }
 
