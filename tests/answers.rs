@@ -13,6 +13,9 @@ use bindy_tests::{
 };
 use fastrand::Rng;
 
+/// The Extended DNS Error of a zone that should be there and is not (RFC 8914 4.15).
+const NOT_READY: u16 = 14;
+
 #[test]
 fn a_million_answers_are_those_of_the_model() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -50,6 +53,9 @@ fn check(engine: &mut Engine, world: &[Zone], query: &Query, case: u32) -> Resul
     }
     if tcp.has(flags::AA) != expected.authoritative {
         return wrong("AA");
+    }
+    if tcp.extended_errors().contains(&NOT_READY) != (expected.not_ready && query.edns.is_some()) {
+        return wrong("Extended DNS Error");
     }
     for (title, section, expected) in [
         ("answer", &tcp.answer, &expected.answer),
@@ -135,7 +141,7 @@ fn shrink(
             let mut smaller = world.clone();
             smaller[z].records.remove(r);
             if smaller[z].records.is_empty() {
-                smaller.remove(z);
+                smaller.remove(z); // Empty, it would be one that has not loaded.
             }
             engine.serve(&smaller);
             check(engine, &smaller, query, case).err().map(|error| (smaller, error))

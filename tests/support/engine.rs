@@ -34,7 +34,7 @@ impl Engine {
     pub fn serve<'a>(&mut self, zones: impl IntoIterator<Item = &'a Zone>) {
         let settings = Arc::new(ZoneSettings::default());
         let served = |zone: &Zone| {
-            let state = ZoneState::Loaded(data(zone));
+            let state = if zone.records.is_empty() { ZoneState::NotLoaded } else { ZoneState::Loaded(data(zone)) };
             Arc::new(Served { origin: owned(&zone.origin), settings: Arc::clone(&settings), state })
         };
         let zones: ZoneMap = zones.into_iter().map(served).collect();

@@ -39,6 +39,12 @@ pub fn world(rng: &mut Rng, origin: &Name, apart: &Name) -> Vec<Zone> {
             add(main, rng, ns.owner, ns.data);
         }
     }
+    // Now and then one has not loaded.
+    if let [_, .., last] = &mut world[..]
+        && last.records.len() % 7 == 3
+    {
+        last.records.clear();
+    }
     world
 }
 

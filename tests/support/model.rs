@@ -1,4 +1,4 @@
-//! An authoritative server in the words of the RFCs: zones are lists of records, every question is answered by looking
+//! An authoritative server in the words of the RFCs: zones are lists of records (empty: not loaded), every question is answered by looking
 //! through them all. RFC 1034 4.3.2 is the order of steps; RFC 2308 (negative answers), 4592 (wildcards), 6672 (DNAME),
 //! 8020 (empty non-terminals) and 9471 (glue) say what they mean today; what those leave open is BIND's default.
 //!
@@ -22,6 +22,10 @@ pub struct Rules {
     pub longest_chain: usize,
     /// The response code when the chain is longer.
     pub endless: u16,
+    /// A client that desires recursion gets no part of a chain that leads to a zone which has not loaded, but SERVFAIL.
+    pub recursion_needs_whole_chain: bool,
+    /// For DS, a zone that has not loaded and has the name at its top is as none at all.
+    pub refuses_ds_of_unloaded: bool,
     /// Additional records come from another zone of the same server, too.
     pub additional_crosses_zones: bool,
     /// The SOA of an NXDOMAIN answer to a question for SOA has TTL 0 (`zero-no-soa-ttl`).
@@ -62,6 +66,8 @@ pub enum Svcb {
 pub struct Answer {
     pub rcode: u16,
     pub authoritative: bool,
+    /// An Extended DNS Error says that a zone has not loaded.
+    pub not_ready: bool,
     pub answer: BTreeSet<Rr>,
     pub authority: BTreeSet<Rr>,
     pub additional: BTreeSet<Rr>,
@@ -85,6 +91,8 @@ impl Rules {
         chain_crosses_zones: true,
         longest_chain: 11,
         endless: rcode::NOERROR,
+        recursion_needs_whole_chain: true,
+        refuses_ds_of_unloaded: false,
         additional_crosses_zones: true,
         zero_soa_ttl: true,
         referral_has_addresses: true,
@@ -147,9 +155,13 @@ impl<'a> Answering<'a> {
         let mut first_zone: Option<&Zone> = None;
         for hop in 0..=self.rules.longest_chain {
             let may_enter = |zone: &&Zone| {
-                self.rules.chain_crosses_zones || first_zone.is_none_or(|first| first.origin == zone.origin)
+                let same = first_zone.is_none_or(|first| first.origin == zone.origin);
+                same || self.rules.chain_crosses_zones || zone.records.is_empty()
             };
-            let Some(zone) = zone_for(self.zones, may_enter, &name, self.query.qtype) else {
+            let looks_above = self.query.qtype == t::DS && self.rules.refuses_ds_of_unloaded;
+            let is_above = |zone: &&Zone| !(looks_above && zone.records.is_empty() && zone.origin == name);
+            let zone = zone_for(self.zones, may_enter, &name, self.query.qtype).filter(is_above);
+            let Some(zone) = zone else {
                 // The client goes on with what it has, if the chain has led out of here (RFC 1034 4.3.2 step 3a).
                 if hop == 0 {
                     self.out.rcode = rcode::REFUSED;
@@ -157,6 +169,14 @@ impl<'a> Answering<'a> {
                 return;
             };
             first_zone.get_or_insert(zone);
+            if zone.records.is_empty() {
+                // It is configured, and has not loaded.
+                if hop == 0 || self.query.recursion_desired && self.rules.recursion_needs_whole_chain {
+                    self.out = Answer { rcode: rcode::SERVFAIL, ..Answer::default() };
+                }
+                self.out.not_ready = true;
+                return;
+            }
             if hop == 0 {
                 self.out.authoritative = true;
             }
@@ -281,7 +301,7 @@ impl<'a> Answering<'a> {
         // Glue comes from the zone that delegates.
         let own = !self.rules.additional_crosses_zones || glue && name.is_under(&zone.origin);
         let home = if own { Some(zone) } else { zone_for(self.zones, |_| true, name, rtype) };
-        if let Some(home) = home.filter(|home| name.is_under(&home.origin))
+        if let Some(home) = home.filter(|home| name.is_under(&home.origin) && !home.records.is_empty())
             && let Found::Node(node) = find(home, name, rtype)
             && node.iter().any(|record| record.rtype() == rtype)
             && (!glue || self.rules.referral_has_addresses)

@@ -88,9 +88,20 @@ pub(crate) fn answer(
         _ => (authority, additional),
     };
     scratch.turn = scratch.turn.wrapping_add(1);
-    let (sources, given) = ([None; MAX_SOURCES], [None; MAX_GIVEN]);
-    let mut answering =
-        Answering { settings, zones, class, question, client, writer, scratch, authority, additional, sources, given };
+    let mut answering = Answering {
+        settings,
+        zones,
+        class,
+        question,
+        recursion_desired: header.recursion_desired(),
+        client,
+        writer,
+        scratch,
+        authority,
+        additional,
+        sources: [None; MAX_SOURCES],
+        given: [None; MAX_GIVEN],
+    };
     answering.run()
 }
 
@@ -110,6 +121,7 @@ struct Answering<'s, 'q, 'w, 'b> {
     zones: &'s ZoneMap,
     class: Class,
     question: Question<'q>,
+    recursion_desired: bool,
     client: &'q Client,
     writer: &'w mut Writer<'b>,
     scratch: &'w mut Scratch,
@@ -170,8 +182,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
         for _ in 0..=self.settings.max_chain {
             let next = match self.step(hop) {
                 Step::Done(last) => {
-                    // AA speaks of the first name only (RFC 1034 6.2.7).
-                    outcome = Outcome { authoritative: last.authoritative || !hop.asked, ..last };
+                    // AA speaks of the first name only (RFC 1034 6.2.7), and an error of none.
+                    let chain = !hop.asked && last.rcode != Rcode::SERVFAIL;
+                    outcome = Outcome { authoritative: last.authoritative || chain, ..last };
                     break;
                 }
                 Step::Follow(target) => target,
@@ -212,9 +225,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
         let data = match &zone.state {
             ZoneState::Loaded(data) => data,
-            ZoneState::NotLoaded | ZoneState::Expired => {
-                return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
-            }
+            ZoneState::NotLoaded | ZoneState::Expired => return self.not_ready(hop),
         };
         let labels = &name.as_wire()[..name.len() - zone.origin.as_ref().len()];
         let target = Target { labels, key: key.below(enclosing.origin_key) };
@@ -226,6 +237,17 @@ impl<'s> Answering<'s, '_, '_, '_> {
             Found::Ent => self.negative(hop, data, Rcode::NOERROR),
             Found::NoName => self.negative(hop, data, Rcode::NXDOMAIN),
         }
+    }
+
+    /// The zone should be here and is not. A resolver goes on from the chain so far, as others may have the rest; who
+    /// desires recursion cannot, and is to ask another server: named's way.
+    fn not_ready(&mut self, hop: Hop<'_>) -> Step<'s> {
+        let ede = Some(Ede::NotReady);
+        if hop.asked || self.recursion_desired {
+            self.writer.clear(self.question);
+            return Step::Done(Outcome::error(Rcode::SERVFAIL, ede));
+        }
+        Step::Done(Outcome { ede, ..AUTHORITATIVE })
     }
 
     /// The name has data, its own or a wildcard's.
