@@ -33,6 +33,8 @@ pub(super) enum Field {
     U16,
     U32,
     U64,
+    /// 16 bits in octal.
+    Octal,
     /// 16 bits that must all be zero.
     Zero,
     /// Seconds, or `1w2d3h4m5s`.
@@ -143,6 +145,7 @@ impl Field {
     fn parse_checked(self, fields: &mut Fields<'_>, context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let start = out.len();
         match self {
+            Field::Octal => push_u16(out, number::parse_octal(fields.take()?)?),
             Field::U64 => out.extend_from_slice(&number::parse(fields.take()?, u64::MAX)?.to_be_bytes()),
             Field::Time => push_u32(out, number::parse_time(fields.take()?)?),
             Field::Named(registry) => registry.parse(fields.take()?, out)?,
@@ -188,7 +191,7 @@ impl Field {
         let len = match self {
             Field::Name(_) => name_len(wire)?,
             Field::U8 | Field::RelayType => 1,
-            Field::U16 | Field::KeyFlags | Field::Type | Field::OldType => 2,
+            Field::U16 | Field::Octal | Field::KeyFlags | Field::Type | Field::OldType => 2,
             Field::U32 | Field::Ttl | Field::Time | Field::Ipv4 => 4,
             Field::U64 | Field::Groups => 8,
             Field::Ipv6 => 16,
@@ -238,6 +241,7 @@ impl Field {
     pub(super) fn print(self, rdata: &[u8], wire: &[u8], style: &Style<'_>, out: &mut String) -> Option<()> {
         match self {
             Field::Name(_) => print_name(wire, style, out),
+            Field::Octal => number::print_octal(wire, out),
             Field::Time => number::print_time(wire, out),
             Field::Named(registry) => registry.print(wire, out),
             Field::Ipv4 => address::print_ipv4(wire, out),

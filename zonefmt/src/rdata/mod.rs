@@ -31,10 +31,11 @@ use token::Fault;
 
 pub use names::{Additional, EmbeddedName, EmbeddedNames, Letters, names};
 pub use number::seconds;
+pub(crate) use table::info_in;
 pub use table::{TypeInfo, UnknownMnemonic, Usage, all, info};
 pub use token::{Fields, RdataError, Token};
 
-use crate::{NameRef, Rtype};
+use crate::{Class, NameRef, Rtype};
 
 /// The most octets that rdata can have.
 pub const MAX_RDATA: usize = 65535;
@@ -46,13 +47,14 @@ pub struct Style<'a> {
     origin: Option<NameRef<'a>>,
     /// Characters after which base64 and hexadecimal data is broken by a space, a multiple of 4; 0 for never.
     word: usize,
+    class: Class,
 }
 
 impl Style<'static> {
     /// As named-compilezone (`-s full`) and dig print: absolute names, long data in words of 56 characters.
-    pub const FULL: Style<'static> = Style { origin: None, word: 56 };
+    pub const FULL: Style<'static> = Style { origin: None, word: 56, class: Class::IN };
     /// As [`Self::FULL`], long data unbroken.
-    pub const ONE_WORD: Style<'static> = Style { origin: None, word: 0 };
+    pub const ONE_WORD: Style<'static> = Style { origin: None, word: 0, class: Class::IN };
 }
 
 impl<'a> Style<'a> {
@@ -60,6 +62,12 @@ impl<'a> Style<'a> {
     #[must_use]
     pub const fn relative_to(self, origin: NameRef<'a>) -> Style<'a> {
         Style { origin: Some(origin), ..self }
+    }
+
+    /// This style for records of another class than IN.
+    #[must_use]
+    pub const fn in_class(self, class: Class) -> Style<'a> {
+        Style { class, ..self }
     }
 
     /// Appends a name as it is printed in this style.
@@ -102,7 +110,7 @@ fn parse_fields(
     context: &Context<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), RdataError> {
-    let row = match info(rtype) {
+    let row = match info_in(fields.class(), rtype) {
         Some(row) if row.usage == Usage::Data && !row.fields.is_empty() => row,
         _ => return Err(no_text(rtype)),
     };
@@ -127,7 +135,7 @@ fn parse_generic(rtype: Rtype, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Re
     let start = out.len();
     let before = fields.position();
     read_generic(fields, out).map_err(|fault| locate(rtype, "in \\# form", fault, before, fields))?;
-    validate(rtype, &out[start..]).map_err(|error| RdataError { at: Some(before), ..error })
+    validate_in(fields.class(), rtype, &out[start..]).map_err(|error| RdataError { at: Some(before), ..error })
 }
 
 fn is_zone_data(rtype: Rtype) -> bool {
@@ -151,12 +159,16 @@ fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault>
 
 /// Whether `rdata` in wire form is what `rtype` demands: every field whole, nothing left over, names uncompressed.
 ///
-/// Any octets up to [`MAX_RDATA`] are right for a type without a row.
+/// Any octets up to [`MAX_RDATA`] are right for a type without a row. The class is IN.
 pub fn validate(rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
+    validate_in(Class::IN, rtype, rdata)
+}
+
+fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
     if rdata.len() > MAX_RDATA {
         return Err(too_long(rtype));
     }
-    let Some(row) = info(rtype).filter(|row| !row.fields.is_empty()) else { return Ok(()) };
+    let Some(row) = info_in(class, rtype).filter(|row| !row.fields.is_empty()) else { return Ok(()) };
     let mut at = 0;
     for spec in row.fields {
         at = spec.kind.end(rdata, at).map_err(|what| malformed(rtype, format_args!("{} {what}", spec.label)))?;
@@ -179,7 +191,7 @@ pub fn write_text(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut Strin
 }
 
 fn write_fields(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String) -> Option<()> {
-    let row = info(rtype).filter(|row| !row.fields.is_empty())?;
+    let row = info_in(style.class, rtype).filter(|row| !row.fields.is_empty())?;
     let mut at = 0;
     for spec in row.fields {
         let end = spec.kind.end(rdata, at).ok()?;

@@ -33,6 +33,14 @@ fn fault(token: Token<'_>, most: u64) -> Fault {
     }
 }
 
+/// An octal number of 16 bits.
+pub(super) fn parse_octal(token: Token<'_>) -> Result<u16, Fault> {
+    let text = std::str::from_utf8(token.text).ok().filter(|text| !token.quoted && !text.starts_with('+'));
+    text.and_then(|text| u16::from_str_radix(text, 8).ok()).ok_or_else(|| {
+        Fault::new(format_args!("{} is no octal number", shown(token.text))).help("write digits 0-7, up to 177777")
+    })
+}
+
 /// As [`seconds`], for a field.
 #[inline]
 pub(super) fn parse_seconds(token: Token<'_>) -> Result<u32, Fault> {
@@ -141,6 +149,12 @@ pub(super) fn print(wire: &[u8], out: &mut String) {
         }
     }
     out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
+}
+
+/// A big-endian number of up to eight octets, in octal.
+pub(super) fn print_octal(wire: &[u8], out: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{:o}", value(wire));
 }
 
 /// The number that up to eight octets hold.

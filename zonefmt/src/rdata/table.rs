@@ -23,6 +23,8 @@ pub struct TypeInfo {
     pub owner_is_host: bool,
     /// The rdata, field by field; none if only `\\# …` is defined for it.
     pub(super) fields: &'static [Spec],
+    /// Whether it is defined in class IN only, and in others is an unknown type.
+    only_in_internet: bool,
     /// How many of `fields` there are up to the last one that is a name.
     pub(super) through_names: usize,
 }
@@ -58,6 +60,17 @@ pub fn info(rtype: Rtype) -> Option<&'static TypeInfo> {
     match BY_NUMBER.get(usize::from(rtype.0)) {
         Some(&row) => ROWS.get(usize::from(row)),
         None => ROWS.binary_search_by_key(&rtype, |row| row.rtype).ok().map(|row| &ROWS[row]),
+    }
+}
+
+/// As [`info`], for records of a class. Some types are those of class IN, and class CH has an A of its own: a host of the
+/// Chaosnet, its address in octal (RFC 1034 3.6).
+#[inline]
+pub(crate) fn info_in(class: Class, rtype: Rtype) -> Option<&'static TypeInfo> {
+    match (class, rtype) {
+        (Class::IN, _) | (Class::HS, Rtype::A) => info(rtype),
+        (Class::CH, Rtype::A) => Some(&CHAOS_A),
+        _ => info(rtype).filter(|row| !row.only_in_internet),
     }
 }
 
@@ -178,7 +191,12 @@ const fn row(number: u16, mnemonic: &'static str, fields: &'static [Spec]) -> Ty
     while through_names > 0 && !matches!(fields[through_names - 1].kind, Field::Name(_)) {
         through_names -= 1;
     }
-    TypeInfo { rtype: Rtype(number), mnemonic, usage: Usage::Data, owner_is_host: false, fields, through_names }
+    let (usage, owner_is_host, only_in_internet) = (Usage::Data, false, false);
+    TypeInfo { rtype: Rtype(number), mnemonic, usage, owner_is_host, fields, only_in_internet, through_names }
+}
+
+const fn internet(row: TypeInfo) -> TypeInfo {
+    TypeInfo { only_in_internet: true, ..row }
 }
 
 const fn at_host(row: TypeInfo) -> TypeInfo {
@@ -278,9 +296,11 @@ const DOA: &[Spec] = &[
 ];
 const AMTRELAY: &[Spec] = &[f("precedence", F::U8), f("discovery and relay type", F::RelayType), f("relay", F::Relay)];
 
+static CHAOS_A: TypeInfo = at_host(row(1, "A", &[name("network", R::FOLDED), f("address", F::Octal)]));
+
 /// By ascending number.
 static ROWS: &[TypeInfo] = &[
-    at_host(row(1, "A", &[f("address", F::Ipv4)])),
+    internet(at_host(row(1, "A", &[f("address", F::Ipv4)]))),
     row(2, "NS", &[name("server", R::HOST)]),
     only(Usage::Obsolete, row(3, "MD", &[name("host", R::ADDRESS)])),
     only(Usage::Obsolete, row(4, "MF", &[name("host", R::ADDRESS)])),
@@ -290,7 +310,7 @@ static ROWS: &[TypeInfo] = &[
     row(8, "MG", &[name("mailbox", R::COMPRESSED)]),
     row(9, "MR", &[name("mailbox", R::COMPRESSED)]),
     row(10, "NULL", OPAQUE),
-    at_host(row(11, "WKS", &[f("address", F::Ipv4), f("services", F::Wks)])),
+    internet(at_host(row(11, "WKS", &[f("address", F::Ipv4), f("services", F::Wks)]))),
     row(12, "PTR", &[name("target", R::REVERSE)]),
     row(13, "HINFO", &[f("CPU", F::CharString), f("OS", F::CharString)]),
     row(14, "MINFO", &[name("responsible mailbox", R::MAILBOX), name("error mailbox", R::MAILBOX)]),
@@ -301,34 +321,38 @@ static ROWS: &[TypeInfo] = &[
     row(19, "X25", &[f("PSDN address", F::Digits)]),
     row(20, "ISDN", &[f("address", F::CharString), f("subaddress", F::MaybeCharString)]),
     row(21, "RT", &[f("preference", F::U16), name("host", R::ROUTE)]),
-    row(22, "NSAP", &[f("address", F::Nsap)]),
-    row(23, "NSAP-PTR", &[name("target", R::PLAIN)]),
+    internet(row(22, "NSAP", &[f("address", F::Nsap)])),
+    internet(row(23, "NSAP-PTR", &[name("target", R::PLAIN)])),
     row(24, "SIG", SIG),
     row(25, "KEY", KEY),
-    row(26, "PX", &[f("preference", F::U16), name("RFC 822 domain", R::FOLDED), name("X.400 domain", R::FOLDED)]),
+    internet(row(
+        26,
+        "PX",
+        &[f("preference", F::U16), name("RFC 822 domain", R::FOLDED), name("X.400 domain", R::FOLDED)],
+    )),
     row(27, "GPOS", &[f("longitude", F::CharString), f("latitude", F::CharString), f("altitude", F::CharString)]),
-    at_host(row(28, "AAAA", &[f("address", F::Ipv6)])),
+    internet(at_host(row(28, "AAAA", &[f("address", F::Ipv6)]))),
     row(29, "LOC", &[f("place", F::Loc)]),
     row(30, "NXT", &[name("next name", R::FOLDED), f("types", F::OldTypes)]),
-    row(31, "EID", HEX),
-    row(32, "NIMLOC", HEX),
-    row(33, "SRV", SRV),
-    row(34, "ATMA", &[f("address", F::Atm)]),
+    internet(row(31, "EID", HEX)),
+    internet(row(32, "NIMLOC", HEX)),
+    internet(row(33, "SRV", SRV)),
+    internet(row(34, "ATMA", &[f("address", F::Atm)])),
     row(35, "NAPTR", NAPTR),
-    row(36, "KX", &[f("preference", F::U16), name("exchanger", R::EXCHANGER)]),
+    internet(row(36, "KX", &[f("preference", F::U16), name("exchanger", R::EXCHANGER)])),
     row(37, "CERT", CERT),
-    at_host(row(38, "A6", &[f("prefix, suffix and name", F::A6)])),
+    internet(at_host(row(38, "A6", &[f("prefix, suffix and name", F::A6)]))),
     row(39, "DNAME", &[name("target", R::FOLDED)]),
     row(40, "SINK", &[f("coding", F::U8), f("subcoding", F::U8), f("meaning", F::U8), f("data", F::MaybeBase64)]),
     only(Usage::Meta, row(41, "OPT", OPAQUE)),
-    row(42, "APL", &[f("prefixes", F::Apl)]),
+    internet(row(42, "APL", &[f("prefixes", F::Apl)])),
     row(43, "DS", DS),
     row(44, "SSHFP", SSHFP),
     row(45, "IPSECKEY", IPSECKEY),
     row(46, "RRSIG", RRSIG),
     row(47, "NSEC", &[name("next name", R::PLAIN), f("types", F::SomeTypes)]),
     row(48, "DNSKEY", DNSKEY),
-    row(49, "DHCID", BASE64),
+    internet(row(49, "DHCID", BASE64)),
     row(50, "NSEC3", NSEC3),
     row(51, "NSEC3PARAM", &NSEC3PARAM),
     row(52, "TLSA", TLSA),
@@ -342,8 +366,8 @@ static ROWS: &[TypeInfo] = &[
     row(61, "OPENPGPKEY", BASE64),
     row(62, "CSYNC", &[f("serial", F::U32), f("flags", F::U16), f("types", F::Types)]),
     row(63, "ZONEMD", ZONEMD),
-    row(64, "SVCB", SVCB),
-    row(65, "HTTPS", SVCB),
+    internet(row(64, "SVCB", SVCB)),
+    internet(row(65, "HTTPS", SVCB)),
     row(66, "DSYNC", DSYNC),
     row(67, "HHIT", BASE64),
     row(68, "BRID", BASE64),

@@ -1,5 +1,6 @@
 //! The tokens of one record's rdata, the cursor that hands them out, and the error that points back at one.
 
+use crate::Class;
 use std::fmt;
 
 /// One token of a zone file line.
@@ -19,6 +20,7 @@ pub struct Token<'a> {
 pub struct Fields<'a> {
     tokens: &'a [Token<'a>],
     next: usize,
+    class: Class,
 }
 
 /// Why rdata was refused, and what to write instead.
@@ -33,9 +35,20 @@ pub struct RdataError {
 }
 
 impl<'a> Fields<'a> {
-    /// A cursor before the first of `tokens`.
+    /// A cursor before the first of `tokens`, the rdata of a record of class IN.
     pub const fn new(tokens: &'a [Token<'a>]) -> Self {
-        Fields { tokens, next: 0 }
+        Fields { tokens, next: 0, class: Class::IN }
+    }
+
+    /// The same for a record of another class.
+    #[must_use]
+    pub const fn in_class(self, class: Class) -> Self {
+        Fields { class, ..self }
+    }
+
+    /// The record's class.
+    pub const fn class(&self) -> Class {
+        self.class
     }
 
     /// The next token, if there is one, without taking it.

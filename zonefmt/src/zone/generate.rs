@@ -56,7 +56,8 @@ pub(super) fn generate<S: Sink>(
         }
         let tokens = lex(data, number, &data_text)?;
         parser.rdata.clear();
-        rdata::parse(head.rtype, &mut Fields::new(&tokens), origin, &mut parser.rdata).map_err(|error| Fault {
+        let mut fields = Fields::new(&tokens).in_class(parser.options.class);
+        rdata::parse(head.rtype, &mut fields, origin, &mut parser.rdata).map_err(|error| Fault {
             span: token_span(data),
             message: format!("for {number}: {}", error.message),
             help: error.help,

@@ -54,7 +54,7 @@ impl<S: Sink> Parser<'_, S> {
             match Rtype::from_text(token.text) {
                 Some(rtype) if rtype != Rtype::ANY || class.is_some() => {
                     self.check_class(class)?;
-                    let info = rdata::info(rtype);
+                    let info = rdata::info_in(self.options.class, rtype);
                     if rtype.is_meta() || info.is_some_and(|info| info.usage != Usage::Data) {
                         return Err(not_for_zones(rtype, token));
                     }

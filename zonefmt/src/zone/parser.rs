@@ -152,7 +152,8 @@ impl<S: Sink> Parser<'_, S> {
             join_pairs(file.source.text(), tokens, start + 2);
         }
         self.rdata.clear();
-        rdata::parse(head.rtype, &mut Fields::new(&tokens[start..]), file.origin.as_ref(), &mut self.rdata)
+        let mut fields = Fields::new(&tokens[start..]).in_class(self.options.class);
+        rdata::parse(head.rtype, &mut fields, file.origin.as_ref(), &mut self.rdata)
             .map_err(|error| Fault::rdata(error, &tokens[start..], entry))?;
         let owner = owner.as_ref();
         if head.rtype == Rtype::NSEC3 && !is_hash(owner) {

@@ -20,7 +20,7 @@ pub fn write_record(record: &Record<'_>, out: &mut String) {
     // The blank after the type is part of the way to the data.
     out.truncate(out.trim_end_matches([' ', '\t']).len());
     indent(out, column - 1, DATA_COLUMN);
-    rdata::write_text(record.rtype, record.rdata, &Style::FULL, out);
+    rdata::write_text(record.rtype, record.rdata, &Style::FULL.in_class(record.class), out);
     out.push('\n');
 }
 

@@ -316,7 +316,7 @@ impl Entropy<'_> {
                 1 | 5 => vec![self.octet() % 4],
                 _ => vec![self.octet()],
             },
-            Field::U16 | Field::KeyFlags | Field::Type | Field::OldType => self.octets(2),
+            Field::U16 | Field::Octal | Field::KeyFlags | Field::Type | Field::OldType => self.octets(2),
             Field::Zero => vec![0, 0],
             Field::U32 | Field::Ttl | Field::Time | Field::Ipv4 => self.octets(4),
             Field::U64 | Field::Groups => self.octets(8),
