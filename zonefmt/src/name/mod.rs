@@ -1,7 +1,11 @@
-//! Domain names in wire form (RFC 1035 3.1): length octet, label, …, zero.
+//! Domain names in wire form (RFC 1035 3.1): length octet, label, …, zero; `text` is their presentation form.
 //!
 //! [`NameRef`] borrows a name, [`Name`] owns one; both are always absolute, uncompressed and valid, so code that holds
 //! one never checks again. Case is kept and never compared (RFC 4343); order is canonical (RFC 4034 6.1).
+
+mod text;
+
+pub use text::{parse_into, unescape};
 
 use std::{
     cmp::Ordering,
@@ -60,71 +64,6 @@ impl Name {
     }
 }
 
-/// Reads presentation form into `out` and returns the length in wire form; see [`Name::parse`].
-pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Result<usize, NameError> {
-    match text {
-        b"@" => {
-            out[..origin.len()].copy_from_slice(origin.0);
-            return Ok(origin.len());
-        }
-        b"." => {
-            out[0] = 0;
-            return Ok(1);
-        }
-        b"" => return Err(NameError::EmptyLabel),
-        _ => {}
-    }
-    if let Some(len) = parse_plain(text, origin, out) {
-        return Ok(len);
-    }
-    let (mut start, mut end, mut i) = (0, 1, 0);
-    while i < text.len() {
-        let octet = match text[i] {
-            b'.' => {
-                if end == start + 1 {
-                    return Err(NameError::EmptyLabel);
-                }
-                if end >= MAX_NAME {
-                    return Err(NameError::NameTooLong);
-                }
-                out[start] = (end - start - 1) as u8;
-                start = end;
-                end += 1;
-                i += 1;
-                continue;
-            }
-            b'\\' => {
-                let (octet, used) = unescape(&text[i..])?;
-                i += used;
-                octet
-            }
-            plain => {
-                i += 1;
-                plain
-            }
-        };
-        if end - start > 63 {
-            return Err(NameError::LabelTooLong);
-        }
-        if end >= MAX_NAME {
-            return Err(NameError::NameTooLong);
-        }
-        out[end] = octet;
-        end += 1;
-    }
-    if end == start + 1 {
-        // The text ended in a dot: absolute.
-        out[start] = 0;
-        return Ok(end);
-    }
-    out[start] = (end - start - 1) as u8;
-    if end + origin.len() > MAX_NAME {
-        return Err(NameError::NameTooLong);
-    }
-    out[end..end + origin.len()].copy_from_slice(origin.0);
-    Ok(end + origin.len())
-}
-
 /// Room for one name, to be written over again and again without allocation.
 #[derive(Clone)]
 pub(crate) struct NameBuf {
@@ -160,50 +99,6 @@ impl NameBuf {
     #[inline]
     pub(crate) fn as_ref(&self) -> NameRef<'_> {
         NameRef(&self.wire[..usize::from(self.len)])
-    }
-}
-
-/// As [`parse_into`] for a name without escapes, whose wire form is its text moved by one; `None` for any other, right or
-/// wrong.
-#[inline]
-fn parse_plain(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Option<usize> {
-    out.get_mut(1..=text.len())?.copy_from_slice(text);
-    let mut start = 0;
-    for (at, &octet) in text.iter().enumerate() {
-        match octet {
-            b'.' if (1..64).contains(&(at - start)) => {
-                out[start] = (at - start) as u8;
-                start = at + 1;
-            }
-            b'.' | b'\\' => return None,
-            _ => {}
-        }
-    }
-    let end = text.len() + 1;
-    match end - start - 1 {
-        0 => {
-            out[start] = 0;
-            Some(end)
-        }
-        last @ 1..64 => {
-            out[start] = last as u8;
-            out.get_mut(end..end + origin.len())?.copy_from_slice(origin.0);
-            Some(end + origin.len())
-        }
-        _ => None,
-    }
-}
-
-/// Reads one escape, `\X` or `\DDD` (RFC 1035 5.1); returns the octet and how many octets of text it took.
-pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
-    match text {
-        [b'\\', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
-            let value = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
-            u8::try_from(value).map(|octet| (octet, 4)).map_err(|_| NameError::BadEscape)
-        }
-        [b'\\', b'0'..=b'9', ..] => Err(NameError::BadEscape),
-        [b'\\', other, ..] => Ok((*other, 2)),
-        _ => Err(NameError::BadEscape),
     }
 }
 
@@ -401,27 +296,6 @@ fn label_starts<'s>(wire: &[u8], starts: &'s mut [u8; 128]) -> &'s [u8] {
 impl PartialOrd for NameRef<'_> {
     fn partial_cmp(&self, other: &NameRef<'_>) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-/// Presentation form with a final dot; special characters as `\X`, unprintable ones as `\DDD`, as BIND prints them.
-impl fmt::Display for NameRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        if self.is_root() {
-            return f.write_char('.');
-        }
-        for label in self.labels() {
-            for &octet in label {
-                match octet {
-                    b'.' | b'"' | b'(' | b')' | b';' | b'\\' | b'@' | b'$' => write!(f, "\\{}", char::from(octet))?,
-                    0x21..=0x7e => f.write_char(char::from(octet))?,
-                    _ => write!(f, "\\{octet:03}")?,
-                }
-            }
-            f.write_char('.')?;
-        }
-        Ok(())
     }
 }
 
