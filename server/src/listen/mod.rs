@@ -1,6 +1,6 @@
 //! Where requests come in: UDP and TCP sockets, their limits and their time-outs.
 //!
-//! Bytes go to a [`Respond`], bytes come back; nothing here knows what a DNS message says. Each address has one UDP
+//! Octets go to a [`Respond`], octets come back; nothing here knows what a DNS message says. Each address has one UDP
 //! socket a worker, each with a thread of its own (`udp`), and one TCP socket whose connections share a small runtime
 //! (`tcp`). [`start`] binds everything before it returns, [`Listeners::reconfigure`] changes the addresses of a running
 //! server without touching those that stay.
@@ -35,7 +35,7 @@ pub struct Client {
 pub enum Transport {
     /// Datagrams: the reply has to fit, and the client's address may be forged.
     Udp,
-    /// A connection (RFC 7766): replies up to 65,535 bytes, from a client that does receive at its address.
+    /// A connection (RFC 7766): replies up to 65,535 octets, from a client that does receive at its address.
     Tcp,
 }
 
@@ -84,15 +84,15 @@ pub struct TcpLimits {
     pub clients_per_address: usize,
     /// Connections that the kernel may hold before they are accepted (`tcp-listen-queue`).
     pub listen_queue: u32,
-    /// From the connection to the first byte of a request (`tcp-initial-timeout`).
+    /// From the connection to the first octet of a request (`tcp-initial-timeout`).
     pub initial_timeout: Duration,
-    /// From a reply to the first byte of the next request (`tcp-idle-timeout`).
+    /// From a reply to the first octet of the next request (`tcp-idle-timeout`).
     pub idle_timeout: Duration,
     /// The same for clients that sent edns-tcp-keepalive (`tcp-keepalive-timeout`).
     pub keepalive_timeout: Duration,
-    /// From the first byte of a request to its last.
+    /// From the first octet of a request to its last.
     pub message_timeout: Duration,
-    /// From a reply that the client's window had no room for, to its last byte taken.
+    /// From a reply that the client's window had no room for, to its last octet taken.
     pub write_timeout: Duration,
 }
 

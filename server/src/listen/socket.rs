@@ -9,11 +9,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::udp;
 use super::{ListenError, Transport};
 
-/// Bytes the kernel may queue each way on a UDP socket, as far as it lets us. Outwards, much of it may wait for the
+/// Octets the kernel may queue each way on a UDP socket, as far as it lets us. Outwards, much of it may wait for the
 /// link-layer address of clients that do not exist, and must not keep the replies to others waiting.
 const UDP_BUFFER: usize = 4 << 20;
 
-/// Bytes of replies the kernel queues for one TCP client before it tells us to wait.
+/// Octets of replies the kernel queues for one TCP client before it tells us to wait.
 const TCP_UNSENT: u32 = 128 << 10;
 
 /// How often another free port is tried when port 0 gave one that is free for UDP only.

@@ -1,7 +1,7 @@
 //! TCP (RFC 7766): a task a connection, on a runtime of as many threads as there are workers.
 //!
 //! A connection owns nothing while it is idle. What it needs to answer (a responder, buffers to read and write) it
-//! borrows from the [`Pool`] for one synchronous round between two waits; only bytes of an incomplete request or
+//! borrows from the [`Pool`] for one synchronous round between two waits; only octets of an incomplete request or
 //! of replies that the client does not take stay with it, and both are bounded in size and time (`connection`). Who may
 //! connect is decided in `clients`.
 

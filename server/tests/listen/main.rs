@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Whom [`Oracle`] ignores.
 const IGNORED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 9, 9, 9));
 
-/// Answers a request by what its first byte after the header says.
+/// Answers a request by what its first octet after the header says.
 #[derive(Clone, Default)]
 struct Oracle {
     /// Requests that were answered, or met with silence.
@@ -35,7 +35,7 @@ mod ask {
     pub const ECHO: u8 = b'e';
     /// No answer.
     pub const SILENCE: u8 = b's';
-    /// Header and 1000 bytes.
+    /// Header and 1000 octets.
     pub const LONG: u8 = b'l';
     /// Header and the most that fits.
     pub const LONGEST: u8 = b'L';

@@ -99,7 +99,7 @@ fn requests_in_any_pieces_are_answered() {
     let listeners = listen(&["127.0.0.1:0", "[::1]:0"], TcpLimits::default());
     for addr in listeners.local_addrs() {
         let mut stream = connect(addr);
-        // Byte by byte.
+        // Octet by octet.
         for byte in framed(&request(1, ask::CLIENT)) {
             stream.write_all(&[byte]).expect("sends");
         }

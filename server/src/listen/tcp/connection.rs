@@ -1,4 +1,4 @@
-//! One connection: two-byte lengths and messages (RFC 1035 section 4.2.2), pipelined as the client likes.
+//! One connection: two-octet lengths and messages (RFC 1035 section 4.2.2), pipelined as the client likes.
 //!
 //! A round takes what has arrived, answers all whole requests in it and writes the replies at once. Nothing more is read
 //! while replies wait for the client, so a client that does not read holds at most one round's worth. Every state has a
@@ -19,13 +19,13 @@ use super::clients::Seat;
 use super::{Client, Pool, Respond, Worker};
 use crate::wire::HEADER;
 
-/// Bytes read in a round: some 300 queries.
+/// Octets read in a round: some 300 queries.
 pub(super) const READ: usize = 16 << 10;
 
-/// Replies are written once they have this many bytes, and at the end of a round.
+/// Replies are written once they have this many octets, and at the end of a round.
 const FLUSH: usize = 16 << 10;
 
-/// Bytes a message may have, and room for replies: the last one of a full buffer may be of any length.
+/// Octets a message may have, and room for replies: the last one of a full buffer may be of any length.
 const LONGEST: usize = u16::MAX as usize;
 pub(super) const OUTPUT: usize = FLUSH + 2 + LONGEST;
 
@@ -36,9 +36,9 @@ pub(super) struct Connection<S, R> {
     seat: Seat,
     pool: Arc<Pool<R>>,
     /// Received and not answered: part of a request; or whole ones, but only while `unsent` is not empty. Less than
-    /// `READ` bytes more than the longest message.
+    /// `READ` octets more than the longest message.
     held: Vec<u8>,
-    /// Replies that the client has not taken yet. At most `FLUSH` bytes more than the longest message.
+    /// Replies that the client has not taken yet. At most `FLUSH` octets more than the longest message.
     unsent: Vec<u8>,
     /// The client sent edns-tcp-keepalive (RFC 7828).
     keepalive: bool,
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     }
 
     /// Answers the whole requests at the start of `input`, as long as the client takes the replies. Returns how many
-    /// bytes the answered requests had.
+    /// octets the answered requests had.
     fn answer(
         &mut self,
         context: &mut Context<'_>,
@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     }
 
     /// Sets the deadline of the state that the connection is in now. It starts again with a new state, and when the
-    /// client has made progress in the same one; more bytes of the same request are none.
+    /// client has made progress in the same one; more octets of the same request are none.
     fn wait(&mut self, now: Instant, progress: bool) {
         let limits = self.seat.limits();
         let (state, timeout) = if !self.unsent.is_empty() {
@@ -236,7 +236,7 @@ impl fmt::Display for End {
             End::TimedOut(Wait::NextRequest) => f.write_str("idle"),
             End::TimedOut(Wait::RestOfRequest) => f.write_str("the rest of a request did not come in time"),
             End::TimedOut(Wait::RoomForReplies) => f.write_str("the client did not take its replies in time"),
-            End::TooShort(length) => write!(f, "a message of {length} bytes, too short for a DNS header"),
+            End::TooShort(length) => write!(f, "a message of {length} octets, too short for a DNS header"),
             End::Failed(error) => write!(f, "{error}"),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The one file of the project with `unsafe`: everything that speaks to the kernel through pointers is here, and what
 //! leaves it is slices and socket addresses. Nothing is cleared between rounds: the kernel says how long each datagram
-//! is, and no byte beyond that is shown to anybody.
+//! is, and no octet beyond that is shown to anybody.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -16,14 +16,14 @@ use std::slice;
 /// Datagrams a round, at most. Past 64 the system calls no longer show in a profile, and a reply waits for its batch.
 const BATCH: usize = 64;
 
-/// Bytes of a request that are kept. A query has under 600 and an UPDATE that needs more belongs on TCP; the cut-off
+/// Octets of a request that are kept. A query has under 600 and an UPDATE that needs more belongs on TCP; the cut-off
 /// rest of a larger datagram makes its counts disagree with its length, so that it is answered with FORMERR.
 const REQUEST: usize = 4096;
 
-/// Bytes a reply may have: `max-udp-size` goes no higher.
+/// Octets a reply may have: `max-udp-size` goes no higher.
 const REPLY: usize = 4096;
 
-/// Distance between buffers: an odd number of cache lines, since 64 buffers exactly 4096 bytes apart would put all their
+/// Distance between buffers: an odd number of cache lines, since 64 buffers exactly 4096 octets apart would put all their
 /// headers into the same set of the first-level cache.
 const STRIDE: usize = 4096 + 64;
 
@@ -176,7 +176,7 @@ impl Batch {
         dropped
     }
 
-    /// Makes the next reply one of `len` bytes to the sender of datagram `i`.
+    /// Makes the next reply one of `len` octets to the sender of datagram `i`.
     fn queue(&mut self, i: usize, len: usize) {
         let this = self.slots.as_ptr();
         // SAFETY: `slots` is live and ours, `i < BATCH`, `replies <= i`. Name and control are those the kernel filled in
