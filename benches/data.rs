@@ -3,8 +3,9 @@
 
 #![forbid(unsafe_code)]
 
-use bindy_server::zone::ZoneData;
 use std::fmt::Write as _;
+
+use bindy_server::zone::ZoneData;
 use zonefmt::{
     Name, NameRef,
     diagnostics::Source,

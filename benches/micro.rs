@@ -1,5 +1,12 @@
 //! What an answer costs from octets to octets, kind by kind; what loading a zone and changing one RRset of it cost.
 
+use std::{
+    hint::black_box,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
 use bindy_benches::{load, origin, query, text};
 use bindy_server::{
     listen::{Client, Respond, Transport},
@@ -8,12 +15,6 @@ use bindy_server::{
     zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use std::{
-    hint::black_box,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
 use zonefmt::{Name, Rtype};
 
 const HOSTS: u32 = 100_000;

@@ -2,6 +2,8 @@
 //!
 //! Where BIND does otherwise the row says so, and the comment above it why.
 
+use std::time::Duration;
+
 use bindy_server::listen::Transport;
 use bindy_tests::{
     engine::Engine,
@@ -10,7 +12,6 @@ use bindy_tests::{
     peers::{NAMED, Peer},
     zone::{Data, Record, Zone, types},
 };
-use std::time::Duration;
 
 /// What comes of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,6 +2,8 @@
 
 #![no_main]
 
+use std::{cell::RefCell, thread_local};
+
 use bindy_server::listen::Transport;
 use bindy_tests::{
     engine::Engine,
@@ -11,7 +13,6 @@ use bindy_tests::{
 };
 use fastrand::Rng;
 use libfuzzer_sys::fuzz_target;
-use std::{cell::RefCell, thread_local};
 
 thread_local! {
     static ENGINE: RefCell<Engine> = RefCell::new(engine());

@@ -1,12 +1,14 @@
 //! Class CH: what the server says of itself (RFC 4892), as zones like any other.
 
+use std::{iter, sync::Arc};
+
+use zonefmt::{Name, NameRef, Rtype};
+
 use crate::{
     settings::{ServerSettings, ZoneSettings},
     zone::ZoneData,
     zones::{Zone, ZoneMap, ZoneState},
 };
-use std::{iter, sync::Arc};
-use zonefmt::{Name, NameRef, Rtype};
 
 /// The zones of class CH.
 pub(crate) fn zones(settings: &ServerSettings) -> ZoneMap {

@@ -3,9 +3,6 @@
 //! The category of an event is its target where that is one of BIND's categories; what `listen` says is `network`, and
 //! anything else `general`.
 
-use crate::config::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
-use arc_swap::ArcSwap;
-use jiff::{Timestamp, Zoned};
 use std::{
     collections::HashMap,
     fmt::{self, Write as _},
@@ -14,6 +11,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+
+use arc_swap::ArcSwap;
+use jiff::{Timestamp, Zoned};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -24,6 +24,8 @@ use tracing_subscriber::{
     Layer, Registry,
     layer::{Context, SubscriberExt},
 };
+
+use crate::config::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
 
 /// Targets that are categories.
 const CATEGORIES: [&str; 6] = ["config", "general", "network", "queries", "security", "zoneload"];

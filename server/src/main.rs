@@ -2,6 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::{
+    io::{IsTerminal, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+    thread,
+};
+
 use bindy_server::{
     config::{Family, Logging, Options, Output, Overrides, Running, StartError},
     logs::Logs,
@@ -10,13 +18,6 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
-};
-use std::{
-    io::{IsTerminal, Write},
-    num::NonZeroUsize,
-    path::PathBuf,
-    process::ExitCode,
-    thread,
 };
 use tracing::{debug, info, level_filters::LevelFilter, warn};
 use zonefmt::diagnostics::{Colour, render};

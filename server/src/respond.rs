@@ -1,6 +1,10 @@
 //! From a request's octets to a response's: parse, choose the class, answer or refuse, add EDNS. Every transport, test, fuzzer and
 //! bench calls the same function.
 
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use zonefmt::MAX_NAME;
+
 use crate::{
     answer::{Outcome, Scratch, answer},
     listen::{Client, Respond, Transport},
@@ -14,8 +18,6 @@ use crate::{
     },
     zones::{Published, Snapshot},
 };
-use std::{net::IpAddr, sync::Arc, time::Instant};
-use zonefmt::MAX_NAME;
 
 /// The largest message there can be, in octets.
 pub const MAX_MESSAGE: usize = 65_535;

@@ -1,9 +1,11 @@
 //! What configuration tells the engine: for the whole server, and for a zone. Defaults that shape answers are those of
 //! `named -C` (BIND 9.18).
 
-use crate::{access::Acl, listen::TcpLimits};
 use std::{sync::Arc, time::Duration};
+
 use zonefmt::{Class, Name, NameRef, Rtype};
+
+use crate::{access::Acl, listen::TcpLimits};
 
 /// What holds for the whole server.
 #[derive(Clone, Debug)]

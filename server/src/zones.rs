@@ -4,11 +4,6 @@
 //! two. Writers take turns, each on what the one before left; readers take the newest once a batch and never wait. Versions that nobody reads any more are dropped by a thread of
 //! their own, so that no worker pays for freeing a large zone.
 
-use crate::{
-    settings::{ServerSettings, ZoneSettings},
-    zone::{Descent, Key, KeyRef, Leaf, Trie, TrieEdit, ZoneData},
-};
-use arc_swap::ArcSwap;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,7 +12,14 @@ use std::{
     thread,
     time::Duration,
 };
+
+use arc_swap::ArcSwap;
 use zonefmt::{Name, NameRef};
+
+use crate::{
+    settings::{ServerSettings, ZoneSettings},
+    zone::{Descent, Key, KeyRef, Leaf, Trie, TrieEdit, ZoneData},
+};
 
 /// A zone as it is served.
 #[derive(Clone, Debug)]

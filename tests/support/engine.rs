@@ -1,6 +1,11 @@
 //! Bindy's engine, fed with the tests' zones and asked as a listener asks it: octets in, octets out.
 
-use crate::zone::Zone;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
 use bindy_server::{
     listen::{Client, Respond, Transport},
     respond::{MAX_MESSAGE, Responder},
@@ -8,12 +13,9 @@ use bindy_server::{
     zone::ZoneData,
     zones::{Published, Snapshot, Zone as Served, ZoneMap, ZoneState},
 };
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
 use zonefmt::{Name, NameRef, Rtype};
+
+use crate::zone::Zone;
 
 /// The engine at its default settings.
 pub struct Engine {

@@ -3,14 +3,16 @@
 //! A world is what one server has: a zone, most of the time a second one that is apart from it, and at times a child of
 //! the first. Names point within a zone, across, and out of all of them.
 
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+
 use crate::{
     message::Query,
     model,
     name::Name,
     zone::{Data, Record, Zone, types as t},
 };
-use fastrand::Rng;
-use std::collections::BTreeSet;
 
 /// The labels that zones are made of; one needs escapes in text.
 const LABELS: [&[u8]; 5] = [b"a", b"b", b"c", b"*", b"x.y"];

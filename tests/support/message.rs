@@ -1,7 +1,8 @@
 //! DNS messages without any code of the engine: a query is written, a response is read whole and strictly.
 
-use crate::name::Name;
 use std::{collections::BTreeSet, fmt};
+
+use crate::name::Name;
 
 /// A question, and how it is asked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

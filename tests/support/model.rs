@@ -5,12 +5,13 @@
 //! Servers differ where the RFCs let them. [`Rules`] is the whole list of those differences: each server is the same
 //! model under its own rules.
 
+use std::collections::BTreeSet;
+
 use crate::{
     message::{Query, Rr},
     name::Name,
     zone::{Data, Record, Zone, types as t},
 };
-use std::collections::BTreeSet;
 
 /// Where servers that follow the RFCs still differ.
 #[derive(Clone, Copy, Debug)]

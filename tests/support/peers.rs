@@ -1,9 +1,5 @@
 //! The servers of other makers, at their defaults, on loopback ports of their own and in a folder that goes with them.
 
-use crate::{
-    message::{Query, Response},
-    zone::Zone,
-};
 use std::{
     fmt::Write as _,
     fs,
@@ -13,6 +9,11 @@ use std::{
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
+};
+
+use crate::{
+    message::{Query, Response},
+    zone::Zone,
 };
 
 /// A running server, ended when dropped.

@@ -1,7 +1,8 @@
 //! Records and zones as the tests see them, and their zone file text.
 
-use crate::name::Name;
 use std::fmt::Write;
+
+use crate::name::Name;
 
 /// Record types by number.
 pub mod types {

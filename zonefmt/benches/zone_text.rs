@@ -3,8 +3,7 @@
 //! The zone has the shape that the servers are compared with: hosts with one or two addresses, aliases, mail
 //! exchangers and delegations with glue, in plain `owner class type data` lines.
 
-use std::fmt::Write as _;
-use std::hint::black_box;
+use std::{fmt::Write as _, hint::black_box};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use zonefmt::{

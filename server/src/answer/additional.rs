@@ -1,14 +1,15 @@
 //! The additional section: what belongs beside the names that the records given speak of, and a referral's glue.
 
+use zonefmt::{
+    MAX_NAME, NameRef, Rtype,
+    rdata::{self, Additional},
+};
+
 use super::Answering;
 use crate::{
     wire::writer::{Need, Owner, Section},
     zone::{Found, Node, Rrset, Target},
     zones::Zone,
-};
-use zonefmt::{
-    MAX_NAME, NameRef, Rtype,
-    rdata::{self, Additional},
 };
 
 /// RRsets whose names get additional records, at most.

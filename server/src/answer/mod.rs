@@ -7,6 +7,8 @@
 
 mod additional;
 
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
+
 use crate::{
     listen::{Client, Transport},
     settings::{MinimalResponses, Order, ServerSettings},
@@ -19,7 +21,6 @@ use crate::{
     zones::{Snapshot, Zone, ZoneMap, ZoneState},
 };
 use additional::{MAX_SOURCES, Source};
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
 
 /// RRsets remembered so that none is given twice.
 const MAX_GIVEN: usize = 32;

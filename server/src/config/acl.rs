@@ -1,12 +1,14 @@
 //! Address match lists of named.conf, as [`Acl`]s.
 
-use super::interfaces::Interfaces;
-use crate::access::{Acl, Match, Prefix, Rule};
 use std::{collections::HashMap, sync::Arc};
+
 use zonefmt::{
     conf::{Conf, Part, Statement, Statements},
     diagnostics::Diagnostic,
 };
+
+use super::interfaces::Interfaces;
+use crate::access::{Acl, Match, Prefix, Rule};
 
 /// Lists that name lists, at most.
 const MAX_DEPTH: usize = 64;

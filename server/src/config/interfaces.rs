@@ -1,7 +1,8 @@
 //! The addresses of this machine, for `localhost`, `localnets` and `listen-on`.
 
-use crate::access::{Acl, Match, Prefix, Rule};
 use std::{io, net::IpAddr, sync::Arc};
+
+use crate::access::{Acl, Match, Prefix, Rule};
 
 /// The addresses of this machine and the networks that they lie in.
 #[derive(Clone, Default, Debug)]

@@ -1,7 +1,5 @@
 //! Zone files into zone data.
 
-use super::{Limits, Reading, ZoneConfig};
-use crate::zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData};
 use std::{
     cell::RefCell,
     fmt,
@@ -13,11 +11,15 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
+
 use zonefmt::{
     NameRef, Rtype,
     diagnostics::{Diagnostic, Source},
     zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, TargetProblem, deletes_keys, may_stand_beside_cname},
 };
+
+use super::{Limits, Reading, ZoneConfig};
+use crate::zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData};
 
 /// What came of a zone's file.
 pub(super) struct Loaded {

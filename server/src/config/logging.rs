@@ -1,12 +1,14 @@
 //! The `logging` statement: channels, and which categories go to them.
 
-use super::{Reader, options::path};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
 };
+
 use tracing::level_filters::LevelFilter;
 use zonefmt::conf::{Statement, Statements, values};
+
+use super::{Reader, options::path};
 
 /// Where log lines go.
 #[derive(Clone, Debug)]

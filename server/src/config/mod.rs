@@ -21,19 +21,21 @@ pub use logging::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
 pub use running::{Options, Running, StartError};
 pub use zones::{Limits, Reading, ZoneConfig};
 
-use crate::{listen::TcpLimits, settings::ServerSettings};
-use acl::Acls;
-use fate::Judge;
-use interfaces::Interfaces;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
 use zonefmt::{
     conf::{self, Conf, Statement},
     diagnostics::{Diagnostic, Severity, Source},
 };
+
+use crate::{listen::TcpLimits, settings::ServerSettings};
+use acl::Acls;
+use fate::Judge;
+use interfaces::Interfaces;
 
 /// What the command line says, which comes before what named.conf says.
 #[derive(Clone, Copy, Default, Debug)]

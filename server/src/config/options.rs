@@ -1,12 +1,5 @@
 //! The statements of `options`.
 
-use super::{Family, Reader};
-use crate::{
-    access::{Acl, Match},
-    listen::TcpLimits,
-    respond::MAX_NSID,
-    settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings},
-};
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -16,9 +9,18 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+
 use zonefmt::{
     Name,
     conf::{Part, Parts, Statement, values},
+};
+
+use super::{Family, Reader};
+use crate::{
+    access::{Acl, Match},
+    listen::TcpLimits,
+    respond::MAX_NSID,
+    settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings},
 };
 
 /// The statements of `options`, by name. The grammar has seen to it that each has its form; what is read here and does

@@ -1,5 +1,20 @@
 //! A server made of a configuration: started, reloaded by difference, stopped.
 
+use std::{
+    fmt, fs, io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracing::{debug, error, info, warn};
+use zonefmt::{
+    Name,
+    diagnostics::{Diagnostic, Severity},
+};
+
 use super::{
     Config, Logging, Overrides, ZoneConfig,
     load::{self, Files, Job, Loaded},
@@ -11,19 +26,6 @@ use crate::{
     respond::Responder,
     zone::ZoneData,
     zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
-};
-use rustc_hash::{FxHashMap, FxHashSet};
-use std::{
-    fmt, fs, io,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
-use tracing::{debug, error, info, warn};
-use zonefmt::{
-    Name,
-    diagnostics::{Diagnostic, Severity},
 };
 
 /// How to run, apart from what the configuration says.

@@ -1,17 +1,19 @@
 //! The `zone` statements.
 
-use super::{Reader, options::Options, options::path};
-use crate::{access::Acl, settings::ZoneSettings};
-use rustc_hash::FxHashMap;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use rustc_hash::FxHashMap;
 use zonefmt::{
     Name,
     conf::{Conf, Part, Statement, values},
     zone::CheckNames,
 };
+
+use super::{Reader, options::Options, options::path};
+use crate::{access::Acl, settings::ZoneSettings};
 
 /// What is said of a zone.
 #[derive(Clone, Debug)]

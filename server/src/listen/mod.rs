@@ -9,13 +9,14 @@ mod socket;
 mod tcp;
 mod udp;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use self::socket::Sockets;
 

@@ -1,13 +1,14 @@
 //! Sockets bound and set up: one of UDP a worker and one of TCP, all on one address and port.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::num::NonZeroUsize;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    num::NonZeroUsize,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::udp;
-use super::{ListenError, Transport};
+use super::{ListenError, Transport, udp};
 
 /// Octets the kernel may queue each way on a UDP socket, as far as it lets us. Outwards, much of it may wait for the
 /// link-layer address of clients that do not exist, and must not keep the replies to others waiting.

@@ -8,15 +8,19 @@
 mod clients;
 mod connection;
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
 
-use tokio::runtime::Runtime;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time;
+use tokio::{
+    runtime::Runtime,
+    task::{AbortHandle, JoinSet},
+    time,
+};
 
 use self::clients::Clients;
 use self::connection::{Connection, OUTPUT, READ};

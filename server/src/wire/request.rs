@@ -1,8 +1,9 @@
 //! The request: header, the one question, EDNS (RFC 6891), TSIG (RFC 8945). Other records are walked, so that a malformed
 //! message is told from a good one, and otherwise ignored.
 
-use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
 use zonefmt::{Class, NameRef, Rtype};
+
+use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
 
 /// A well-formed QUERY.
 pub(crate) struct Request<'a> {

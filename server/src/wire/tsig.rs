@@ -1,8 +1,9 @@
 //! The TSIG record (RFC 8945 4.2) as octets: read from a request, written to a response. What keys there are and whether
 //! a MAC is right is decided elsewhere.
 
-use super::{names::copy_name, u16_at};
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
+
+use super::{names::copy_name, u16_at};
 
 /// A request's TSIG record.
 #[derive(Clone, Copy)]

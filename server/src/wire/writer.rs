@@ -1,6 +1,8 @@
 //! The response, written front to back into a slice. An RRset goes in whole or not at all; only the writer truncates, and
 //! it alone knows what must stay free for OPT.
 
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
+
 use super::{
     Ede, HEADER, Rcode, flags,
     names::{Case, Names, copy_name, reads_as},
@@ -8,7 +10,6 @@ use super::{
     tsig::Unsigned,
 };
 use crate::zone::Rrset;
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
 
 /// A response under construction.
 pub(crate) struct Writer<'b> {

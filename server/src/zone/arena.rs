@@ -6,8 +6,9 @@
 //! longer uses are only counted; the owner copies what lives into a fresh arena when too much is dead. Runs that an edit
 //! stored and gave back leave holes, for what it stores next.
 
-use super::holes::Holes;
 use std::sync::Arc;
+
+use super::holes::Holes;
 
 /// Where a run starts: chunk number and offset within it, packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

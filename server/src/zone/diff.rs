@@ -1,7 +1,8 @@
 //! What differs between two versions of a zone, or two zones of one name: both are read in canonical order, side by side.
 
-use super::{Node, ZoneData};
 use std::{cmp::Ordering, iter::Peekable};
+
+use super::{Node, ZoneData};
 
 /// One name's difference; see [`ZoneData::differences`].
 #[derive(Clone, Copy)]

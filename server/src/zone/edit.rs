@@ -1,5 +1,9 @@
 //! Changes to a zone's data, from one record to a whole load: collected name by name, then committed as a new version.
 
+use std::{fmt, sync::Arc};
+
+use zonefmt::{Name, NameRef, Rtype};
+
 use super::{
     Added, Key, Node, TrieEdit, Version, ZoneData,
     arena::{Arena, ArenaEdit, Ref},
@@ -7,8 +11,6 @@ use super::{
     rewrite::Met,
     trie::{Descent, Leaf},
 };
-use std::{fmt, sync::Arc};
-use zonefmt::{Name, NameRef, Rtype};
 
 /// A zone under change. Nothing is visible before [`Edit::commit`]; dropping it undoes everything.
 pub struct Edit {

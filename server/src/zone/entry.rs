@@ -8,9 +8,11 @@
 //! Numbers are little-endian but for RDLENGTH, which goes into messages as it stands. Records keep the order in which
 //! they were added.
 
-use super::{Key, Leaf};
 use std::{cmp::Ordering, collections::HashSet, mem};
+
 use zonefmt::{MAX_NAME, Name, NameRef, Rtype};
+
+use super::{Key, Leaf};
 
 /// Bits of a leaf's word: what lookups must know of a name before they look at its data.
 pub(super) mod flag {

@@ -30,9 +30,11 @@ pub(crate) use find::{Found, Spare, Target};
 pub(crate) use key::{Key, KeyRef};
 pub(crate) use trie::{Descent, Leaf, Trie, TrieEdit};
 
-use arena::{Arena, Ref};
 use std::sync::Arc;
+
 use zonefmt::{Name, NameRef, Rtype, Serial};
+
+use arena::{Arena, Ref};
 
 /// A version of a zone's data; cheap to clone.
 #[derive(Clone)]

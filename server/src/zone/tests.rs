@@ -1,9 +1,11 @@
 //! The zone's data against a naive one: sorted maps, searched from end to end.
 
-use super::{Edit, Found, Key, Spare, Target, ZoneData};
-use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+use proptest::prelude::*;
 use zonefmt::{Name, NameRef, Rtype};
+
+use super::{Edit, Found, Key, Spare, Target, ZoneData};
 
 type Sets = BTreeMap<u16, (u32, Vec<Vec<u8>>)>;
 type Naive = BTreeMap<Name, Sets>;

@@ -1,12 +1,14 @@
 //! Connections: requests in all sizes and pieces, and clients that want more than their share.
 
-use std::collections::HashSet;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
-use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    io::{self, ErrorKind, Read, Write},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    process::Command,
+    sync::atomic::Ordering,
+    thread,
+    time::Duration,
+};
 
 use bindy_server::listen::TcpLimits;
 use proptest::{collection::vec, prelude::*};

@@ -1,10 +1,12 @@
 //! Datagrams.
 
-use std::collections::HashSet;
-use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::{
+    collections::HashSet,
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    sync::atomic::Ordering,
+    thread,
+};
 
 use bindy_server::listen::TcpLimits;
 

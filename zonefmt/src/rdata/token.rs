@@ -1,7 +1,8 @@
 //! The tokens of one record's rdata, the cursor that hands them out, and the error that points back at one.
 
-use crate::Class;
 use std::fmt;
+
+use crate::Class;
 
 /// One token of a zone file line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,8 +1,9 @@
 //! The rules of a whole zone whose breach makes named refuse it, each with its words: one list for those who check a zone
 //! file, line by line, and for a server, which looks at the data that it is about to serve.
 
-use crate::{NameRef, Rtype};
 use std::fmt;
+
+use crate::{NameRef, Rtype};
 
 /// A rule, and what breaks it; shown, it says what is wrong.
 #[derive(Clone, Copy, Debug)]

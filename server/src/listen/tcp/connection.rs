@@ -4,19 +4,22 @@
 //! while replies wait for the client, so a client that does not read holds at most one round's worth. Every state has a
 //! deadline: for the first request, for the next one, for a request begun to be whole, for waiting replies to be taken.
 
-use std::fmt;
-use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time,
+};
 
-use super::clients::Seat;
-use super::{Client, Pool, Respond, Worker};
+use super::{Client, Pool, Respond, Worker, clients::Seat};
 use crate::wire::HEADER;
 
 /// Octets read in a round: some 300 queries.

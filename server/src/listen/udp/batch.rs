@@ -5,13 +5,15 @@
 //! is, and no octet beyond that is shown to anybody.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::io;
-use std::mem::size_of;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::ptr::{self, NonNull};
-use std::slice;
+use std::{
+    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    io,
+    mem::size_of,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    os::fd::AsRawFd,
+    ptr::{self, NonNull},
+    slice,
+};
 
 /// Datagrams a round, at most. Past 64 the system calls no longer show in a profile, and a reply waits for its batch.
 const BATCH: usize = 64;
