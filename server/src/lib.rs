@@ -5,12 +5,16 @@
 //! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
 //! snapshot and a client; there are no sockets, clocks or locks in it.
 //!
+//! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known.
+//!
 //! [`config`] makes [`settings`], [`access`] lists, zones and [`logs`] of named.conf.
 
 pub mod access;
 mod answer;
 mod chaos;
 pub mod config;
+pub mod control;
+pub mod keys;
 pub mod listen;
 pub mod logs;
 pub mod respond;

@@ -7,11 +7,13 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
+    sync::mpsc,
     thread,
 };
 
 use bindy_server::{
     config::{Family, Logging, Options, Output, Overrides, Running, StartError},
+    control::{self, Done, Job},
     logs::Logs,
 };
 use lexopt::prelude::{Long, Short, Value, ValueExt};
@@ -33,6 +35,12 @@ struct Arguments {
     options: Options,
     /// Options of named's that have no effect here.
     ignored: Vec<char>,
+}
+
+/// What happens to a server that runs.
+enum Event {
+    Signal(i32),
+    Command(Job),
 }
 
 /// What to do.
@@ -74,12 +82,26 @@ fn run(Arguments { options, ignored }: Arguments) -> Result<(), String> {
             _ => debug!(target: "general", "-{option} has no effect"),
         }
     }
-    let mut running = Running::start(options, logs).map_err(|error| show(&error))?;
-    for signal in signals.forever() {
-        if signal != SIGHUP {
-            break;
+    let (events, happening) = mpsc::channel();
+    let (jobs, commands) = mpsc::channel();
+    let forward = events.clone();
+    thread::spawn(move || commands.into_iter().try_for_each(|job| forward.send(Event::Command(job))));
+    thread::spawn(move || signals.forever().try_for_each(|signal| events.send(Event::Signal(signal))));
+    let mut running = Running::start(options, logs, jobs).map_err(|error| show(&error))?;
+    for event in happening {
+        match event {
+            Event::Signal(SIGHUP) => {
+                running.reload();
+            }
+            Event::Signal(_) => break,
+            Event::Command(job) => match control::perform(&mut running, &job.line, job.read_only) {
+                Done::Answer(outcome) => job.answer(outcome),
+                Done::Stop(outcome) => {
+                    job.answer(outcome);
+                    break;
+                }
+            },
         }
-        running.reload();
     }
     running.stop();
     Ok(())

@@ -34,14 +34,14 @@ const FILTERING: Fate = Error("it changes what resolvers answer, which this serv
 const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
-        "options zone logging acl allow-query blackhole check-integrity check-names directory edns-udp-size file \
+        "options zone logging acl controls key allow-query blackhole check-integrity check-names directory edns-udp-size file \
          hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records max-records-per-type max-types-per-name \
          max-udp-size minimal-any minimal-responses pid-file port rrset-order server-id tcp-advertised-timeout \
          tcp-clients tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
     ),
     (
         Silent,
-        "key primaries masters parental-agents tls http \
+        "primaries masters parental-agents tls http \
          answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard cookie-algorithm cookie-secret coresize \
          datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
@@ -83,7 +83,6 @@ const FATES: &[(Fate, &str)] = &[
          transfers-in transfers-out transfers-per-ns try-tcp-refresh use-alt-transfer-source ixfr-from-differences \
          server",
     ),
-    (Warning("the control channel is not there yet"), "controls"),
     (Warning("there is no statistics channel yet"), "statistics-channels"),
     (Warning("addresses are given in the order of `rrset-order`"), "sortlist"),
     (Warning("queries are not logged yet"), "querylog"),

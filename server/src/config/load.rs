@@ -51,6 +51,11 @@ struct Stamp {
 const MAX_FINDINGS: usize = 20;
 
 impl Files {
+    /// The files that the zone's file includes.
+    pub(super) fn includes(&self) -> impl Iterator<Item = &Path> {
+        self.includes.iter().map(|(path, _)| path.as_path())
+    }
+
     /// Whether the files are as they were when the zone was read from `file`.
     pub(super) fn are_unchanged(&self, file: &Path) -> bool {
         Stamp::of(file) == self.file && self.includes.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)

@@ -5,10 +5,12 @@
 //! one out of that when named.conf or zone files change.
 //!
 //! * `options`: the statements of `options`; `zones`: those of `zone`; `acl`, `interfaces`: who and where.
+//! * `controls`: keys, and where the server is controlled from.
 //! * `fate`: what becomes of the statements that are not obeyed.
 //! * `load`: zone files into zones; `running`: starting, reloading, stopping.
 
 mod acl;
+mod controls;
 mod fate;
 mod interfaces;
 mod load;
@@ -18,7 +20,7 @@ mod running;
 mod zones;
 
 pub use logging::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
-pub use running::{Options, Running, StartError};
+pub use running::{Options, Running, StartError, State, ZoneReload, ZoneSource};
 pub use zones::{Limits, Reading, ZoneConfig};
 
 use std::{
@@ -32,7 +34,7 @@ use zonefmt::{
     diagnostics::{Diagnostic, Severity, Source},
 };
 
-use crate::{listen::TcpLimits, settings::ServerSettings};
+use crate::{control::Listener, listen::TcpLimits, settings::ServerSettings};
 use acl::Acls;
 use fate::Judge;
 use interfaces::Interfaces;
@@ -64,6 +66,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Bounds on TCP clients.
     pub tcp: TcpLimits,
+    /// Where to be controlled from.
+    pub controls: Vec<Listener>,
     /// What names of files are relative to.
     pub directory: PathBuf,
     /// Where to write the process's number, if anywhere.
@@ -121,11 +125,13 @@ impl Config {
         let settings = Arc::new(options.settings(reader));
         let port = overrides.port.unwrap_or_else(|| options.port());
         let listen = options.addresses(port, overrides.only, reader);
+        let keys = controls::keys(conf, reader);
         let logging = conf.statements().find("logging").map(|statement| Logging::read(statement, &directory, reader));
         Config {
             settings,
             listen,
             tcp: options.tcp(reader),
+            controls: controls::listeners(conf, &keys, reader),
             pid_file: options.path("pid-file").map(|path| directory.join(path)),
             logging,
             zones: zones::read(conf, &options, &directory, reader),

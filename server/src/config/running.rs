@@ -4,10 +4,11 @@ use std::{
     fmt, fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc::Sender},
     time::Instant,
 };
 
+use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::{debug, error, info, warn};
 use zonefmt::{
@@ -21,6 +22,7 @@ use super::{
     zones::Reading,
 };
 use crate::{
+    control::{self, Control},
     listen::{self, ListenError, Listeners},
     logs::{Logs, OpenError},
     respond::Responder,
@@ -51,16 +53,48 @@ pub struct Running {
     listeners: Listeners<Responder>,
     /// What each zone's data was made of.
     sources: FxHashMap<Name, ZoneSource>,
+    control: Control,
+    directory: PathBuf,
     pid_file: Option<PathBuf>,
+    started: Timestamp,
+    configured: Timestamp,
 }
 
 /// What a zone's data was made of.
-struct ZoneSource {
+#[derive(Debug)]
+pub struct ZoneSource {
     file: PathBuf,
     reading: Reading,
     files: Files,
     /// Whether the data is what the files say.
     sound: bool,
+    loaded: Timestamp,
+}
+
+/// How a server is.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// When it started.
+    pub started: Timestamp,
+    /// When it last read its configuration.
+    pub configured: Timestamp,
+    /// named.conf.
+    pub file: &'a Path,
+    /// Threads that answer, for each address.
+    pub workers: NonZeroUsize,
+    /// How many zones it has.
+    pub zones: usize,
+}
+
+/// What became of reading a zone again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneReload {
+    /// Its files had changed and are served now.
+    Loaded,
+    /// Its files are those that are served.
+    UpToDate,
+    /// Its files cannot be used; what was served stays served.
+    Failed,
 }
 
 /// Why a server did not start.
@@ -76,6 +110,8 @@ pub enum StartError {
     Log(OpenError),
     /// The file with the process's number cannot be written.
     PidFile(PathBuf, io::Error),
+    /// There is no thread for the control channel.
+    Control(io::Error),
 }
 
 /// Zones logged one by one when they are loaded; of more, the number is.
@@ -92,9 +128,11 @@ impl Running {
     ///
     /// # Errors
     /// A configuration that cannot be used or an address that cannot be listened on. A zone that does not load is no
-    /// error: questions for it are answered SERVFAIL.
-    pub fn start(options: Options, logs: Logs) -> Result<Running, StartError> {
-        let began = Instant::now();
+    /// error: questions for it are answered SERVFAIL. Neither is a control channel that cannot be opened.
+    ///
+    /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::control::perform).
+    pub fn start(options: Options, logs: Logs, jobs: Sender<control::Job>) -> Result<Running, StartError> {
+        let (began, started) = (Instant::now(), Timestamp::now());
         let config = Config::load(&options.config, options.overrides).map_err(StartError::Config)?;
         log(&config.warnings, "config");
         if config.listen.is_empty() {
@@ -116,12 +154,15 @@ impl Running {
         for address in listeners.local_addrs() {
             info!(target: "network", "listening on {address}");
         }
+        let mut control = Control::new(jobs).map_err(StartError::Control)?;
+        open(&mut control, config.controls);
         let pid_file = config.pid_file;
         if let Some(path) = &pid_file {
             write_pid(path).map_err(|error| StartError::PidFile(path.clone(), error))?;
         }
         info!(target: "general", "running");
-        Ok(Running { options, logs, published, listeners, sources, pid_file })
+        let (directory, configured) = (config.directory, Timestamp::now());
+        Ok(Running { options, logs, published, listeners, sources, control, directory, pid_file, started, configured })
     }
 
     /// What is served now.
@@ -130,21 +171,21 @@ impl Running {
     }
 
     /// Reads the configuration again, and the zone files that changed, and serves the difference, all at once. What
-    /// cannot be used is logged, and what was served in its place stays served.
-    pub fn reload(&mut self) {
+    /// cannot be used is logged, and what was served in its place stays served. Whether the configuration could be used.
+    pub fn reload(&mut self) -> bool {
         info!(target: "general", "loading configuration from '{}'", self.options.config.display());
         let config = match Config::load(&self.options.config, self.options.overrides) {
             Ok(config) => config,
             Err(findings) => {
                 log(&findings, "config");
                 error!(target: "general", "reloading configuration failed; all stays as it was");
-                return;
+                return false;
             }
         };
         log(&config.warnings, "config");
         if let Err(cause) = self.listeners.reconfigure(&listening(&config, self.options.workers)) {
             error!(target: "general", "{cause}; all stays as it was");
-            return;
+            return false;
         }
         if let Err(cause) = self.logs.change(self.options.logging(&config)) {
             warn!(target: "general", "{cause}; log lines go where they went");
@@ -154,15 +195,63 @@ impl Running {
             snapshot.zones.update(changes);
             snapshot.configure(Arc::clone(&config.settings));
         });
+        open(&mut self.control, config.controls);
         self.move_pid_file(config.pid_file);
+        self.directory = config.directory;
+        self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");
         info!(target: "general", "all zones loaded");
+        true
+    }
+
+    /// Reads the files of one zone again, if they changed.
+    pub fn reload_zone(&mut self, origin: &Name) -> ZoneReload {
+        let Some((zone, source)) = self.zone(origin).zip(self.sources.get(origin)) else { return ZoneReload::Failed };
+        let (file, settings) = (source.file.clone(), Arc::clone(&zone.settings));
+        let config = ZoneConfig { origin: origin.clone(), file, settings, reading: source.reading };
+        if source.is_current(&config) {
+            return ZoneReload::UpToDate;
+        }
+        let stale = [Job { zone: &config, old: zone.data() }];
+        let changes = load_zones(&stale, &self.directory, &mut self.sources);
+        self.published.update(|snapshot| snapshot.zones.update(changes));
+        match self.sources.get(origin) {
+            Some(source) if source.sound => ZoneReload::Loaded,
+            _ => ZoneReload::Failed,
+        }
+    }
+
+    /// The zone of that name.
+    pub fn zone(&self, origin: &Name) -> Option<Arc<Zone>> {
+        self.published.load().zones.get(origin.as_ref()).cloned()
+    }
+
+    /// What a zone's data was made of.
+    pub fn source(&self, origin: &Name) -> Option<&ZoneSource> {
+        self.sources.get(origin)
+    }
+
+    /// What names of files are relative to.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How it is.
+    pub fn state(&self) -> State<'_> {
+        State {
+            started: self.started,
+            configured: self.configured,
+            file: &self.options.config,
+            workers: self.options.workers,
+            zones: self.published.load().zones.len(),
+        }
     }
 
     /// Stops answering: sockets are closed and threads have ended.
     pub fn stop(self) {
         info!(target: "general", "shutting down");
         self.listeners.stop();
+        self.control.stop();
         self.pid_file.as_deref().map(fs::remove_file);
         info!(target: "general", "exiting");
     }
@@ -178,6 +267,13 @@ impl Running {
         }
         self.pid_file.as_deref().map(fs::remove_file);
         self.pid_file = path;
+    }
+}
+
+/// Opens the control channel where it is wanted now; what does not succeed is logged, as the server answers without it.
+fn open(control: &mut Control, wanted: Vec<control::Listener>) {
+    for error in control.listen(wanted) {
+        warn!(target: "general", "{error}");
     }
 }
 
@@ -207,6 +303,13 @@ fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name,
             (current, _) => stale.push(Job { zone, old: current.and_then(|current| current.data()) }),
         }
     }
+    changes.extend(load_zones(&stale, &config.directory, sources));
+    changes
+}
+
+/// Loads zones. One that does not load keeps the data it had.
+fn load_zones(stale: &[Job<'_>], directory: &Path, sources: &mut FxHashMap<Name, ZoneSource>) -> Vec<ZoneChange> {
+    let mut changes = Vec::with_capacity(stale.len());
     let each = stale.len() <= LOGGED_ZONES;
     let take = |Job { zone, old }: Job<'_>, Loaded { data, files, findings }: Loaded| {
         log(&findings, "zoneload");
@@ -226,15 +329,26 @@ fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name,
                 ZoneState::NotLoaded
             }
         };
-        let source = ZoneSource { file: zone.file.clone(), reading: zone.reading, files, sound };
+        let (file, loaded) = (zone.file.clone(), Timestamp::now());
+        let source = ZoneSource { file, reading: zone.reading, files, sound, loaded };
         sources.insert(zone.origin.clone(), source);
         changes.push(made(zone, state));
     };
-    load::load_all(&stale, &config.directory, take);
+    load::load_all(stale, directory, take);
     changes
 }
 
 impl ZoneSource {
+    /// Its file, then those that it includes.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&*self.file).chain(self.files.includes())
+    }
+
+    /// When its files were last read.
+    pub fn loaded(&self) -> Timestamp {
+        self.loaded
+    }
+
     fn is_current(&self, zone: &ZoneConfig) -> bool {
         self.sound && self.file == zone.file && self.reading == zone.reading && self.files.are_unchanged(&zone.file)
     }
@@ -309,6 +423,7 @@ impl fmt::Display for StartError {
                 f.write_str("the configuration leaves no address to listen on: look at listen-on and listen-on-v6")
             }
             StartError::Listen(error) => error.fmt(f),
+            StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
             StartError::Log(error) => error.fmt(f),
             StartError::PidFile(path, error) => {
                 write!(f, "cannot write the pid-file {}: {error}; choose another one, or `none`", path.display())

@@ -1,5 +1,6 @@
 //! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
 
+mod control;
 mod server;
 
 use server::{Prepared, Server, dig, port_in};

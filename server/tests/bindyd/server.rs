@@ -58,12 +58,13 @@ impl Prepared {
         self.listen = listen.into();
     }
 
-    /// Writes a configuration; these statements begin in its second line.
+    /// Writes a configuration; these statements begin in its second line. Unless they say where, it is not controlled.
     pub fn configure(&self, conf: &str) {
         let Prepared { options, listen, .. } = self;
         let folder = self.folder().display();
         let options = format!("directory \"{folder}\"; listen-on {listen}; listen-on-v6 {{ none; }}; {options}");
-        self.write("named.conf", &format!("options {{ {options} }};\n{conf}\n"));
+        let controls = if conf.contains("controls") { "" } else { "controls { };" };
+        self.write("named.conf", &format!("options {{ {options} }};\n{conf}\n{controls}\n"));
     }
 
     /// Writes a file. No two versions of it look alike to whoever compares sizes and times.
@@ -192,6 +193,11 @@ impl Server {
         self.process.wait().expect("it was started")
     }
 
+    /// Waits for an end that something else asked for.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.process.wait().expect("it was started")
+    }
+
     fn signal(&self, name: &str) {
         let id = self.id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status().expect("kill is everywhere");
@@ -209,7 +215,7 @@ impl Drop for Server {
 
 /// The port that log lines tell of.
 pub fn port_in(log: &str) -> u16 {
-    let port = log.rsplit_once("listening on 127.0.0.").and_then(|(_, rest)| rest.split(':').nth(1));
+    let port = log.rsplit_once(": listening on 127.0.0.").and_then(|(_, rest)| rest.split(':').nth(1));
     let port = port.and_then(|rest| rest.lines().next()?.parse().ok());
     port.unwrap_or_else(|| panic!("no port in {log}"))
 }

@@ -1,0 +1,128 @@
+//! The statements `key` and `controls`: secrets, and where the server is controlled from.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
+
+use zonefmt::{
+    conf::{self, Conf, Part, Statement, values},
+    diagnostics::Source,
+};
+
+use super::Reader;
+use crate::{
+    access::Acl,
+    control::Listener,
+    keys::{Algorithm, Key},
+};
+
+/// Where rndc looks for a server.
+const PORT: u16 = 953;
+/// The key that rndc uses if nobody tells it another; `rndc-confgen -a` writes it.
+const DEFAULT_KEY: &str = "/etc/bind/rndc.key";
+
+/// The keys of a configuration; one that cannot be used is reported and left out.
+pub(super) fn keys(conf: &Conf, reader: &mut Reader<'_, '_>) -> Vec<Key> {
+    conf.statements().all("key").filter_map(|statement| key(statement, reader)).collect()
+}
+
+/// Where the server is controlled from: as `controls` says; without one on the loopback addresses, if there is rndc's key.
+pub(super) fn listeners<'c>(conf: &'c Conf, keys: &[Key], reader: &mut Reader<'c, '_>) -> Vec<Listener> {
+    let written: Vec<Statement<'_>> = conf.statements().all("controls").collect();
+    if written.is_empty() {
+        return default_listeners(reader);
+    }
+    let mut listeners = Vec::new();
+    for statement in written.into_iter().flat_map(Statement::block) {
+        match statement.name() {
+            "inet" => listeners.extend(inet(statement, keys, reader)),
+            _ => {
+                let error = statement.error("a control channel on a Unix socket is not supported");
+                reader.findings.push(error.help("use `inet 127.0.0.1 allow { localhost; } keys { … };`"));
+            }
+        }
+    }
+    listeners
+}
+
+fn key(statement: Statement<'_>, reader: &mut Reader<'_, '_>) -> Option<Key> {
+    let name = statement.argument()?.shown();
+    let algorithm = statement.block().find("algorithm")?.argument()?;
+    let secret = statement.block().find("secret")?.argument()?;
+    // `hmac-sha256-128` is the algorithm with shorter codes.
+    let text = algorithm.shown().to_ascii_lowercase();
+    let known = Algorithm::from_name(&text).or_else(|| Algorithm::from_name(text.rsplit_once('-')?.0));
+    let Some(known) = known else {
+        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+        let error = algorithm.error(format!("there is no algorithm `{text}`"));
+        reader.findings.push(error.help(format!("the algorithms are {names}")));
+        return None;
+    };
+    match Key::new(name, known, &String::from_utf8_lossy(&secret.text())) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            reader.findings.push(secret.error(error.to_string()));
+            None
+        }
+    }
+}
+
+/// `inet ADDRESS [port PORT] allow { … } [keys { … }] [read-only …]`.
+fn inet<'c>(statement: Statement<'c>, keys: &[Key], reader: &mut Reader<'c, '_>) -> Option<Listener> {
+    let arguments = statement.arguments();
+    let address = arguments.clone().next()?;
+    let ip = match &*address.text() {
+        b"*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        text => std::str::from_utf8(text).ok()?.parse().ok()?,
+    };
+    let port = match arguments.behind("port") {
+        Some(port) if port.is("*") => PORT,
+        Some(port) => values::number(&port.text())?.try_into().ok()?,
+        None => PORT,
+    };
+    let allow = match arguments.behind("allow").and_then(Part::block) {
+        Some(list) => reader.acls.read(list).map_err(|error| reader.findings.push(*error)).ok()?,
+        None => Acl::none(),
+    };
+    let mut own = Vec::new();
+    for named in arguments.behind("keys").and_then(Part::block).into_iter().flatten() {
+        let Some(part) = named.argument() else { continue };
+        match keys.iter().find(|key| key.name().eq_ignore_ascii_case(&part.shown())) {
+            Some(key) => own.push(key.clone()),
+            None => {
+                let error = part.error(format!("there is no key `{}`", part.shown()));
+                reader.findings.push(error.help("define it with `key`, outside of all blocks"));
+            }
+        }
+    }
+    if own.is_empty() {
+        own.extend(default_key(reader));
+    }
+    let read_only = arguments.behind("read-only").and_then(|part| values::yes_no(&part.text())).unwrap_or(false);
+    Some(Listener { address: SocketAddr::new(ip, port), allow, keys: own, read_only })
+}
+
+fn default_listeners(reader: &mut Reader<'_, '_>) -> Vec<Listener> {
+    let Some(key) = default_key(reader) else { return Vec::new() };
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let listener = |ip| Listener {
+        address: SocketAddr::new(ip, PORT),
+        allow: Acl::any(),
+        keys: vec![key.clone()],
+        read_only: false,
+    };
+    loopback.map(listener).into()
+}
+
+/// The key of rndc's own file, if there is such a file that can be read.
+fn default_key(reader: &mut Reader<'_, '_>) -> Option<Key> {
+    let source = Source::read(Path::new(DEFAULT_KEY)).ok()?;
+    match conf::parse(source) {
+        Ok(conf) => keys(&conf, reader).into_iter().next(),
+        Err(findings) => {
+            reader.findings.extend(findings);
+            None
+        }
+    }
+}

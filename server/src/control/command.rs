@@ -1,0 +1,245 @@
+//! What the commands of the control channel do, with the words of BIND 9.18, which programs look for.
+
+#![allow(clippy::unnecessary_wraps)] // All commands have one form.
+
+use std::{
+    fmt::Write,
+    path::{self, Path},
+    sync::Arc,
+    thread,
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+use zonefmt::Name;
+
+use super::{Failure, Outcome};
+use crate::{
+    config::{Running, ZoneReload},
+    zones::Zone,
+};
+
+/// What a command led to.
+#[derive(Debug)]
+pub enum Done {
+    /// The server goes on.
+    Answer(Outcome),
+    /// The server is to stop.
+    Stop(Outcome),
+}
+
+/// A command: its name, what it may do, and what it does.
+struct Command {
+    names: &'static [&'static str],
+    access: Access,
+    run: fn(&mut Running, &[String]) -> Result<Outcome, Outcome>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Reads,
+    Changes,
+    /// It ends the server, once it is answered.
+    Stops,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { names: &["null"], access: Access::Reads, run: nothing },
+    Command { names: &["status"], access: Access::Reads, run: status },
+    Command { names: &["zonestatus"], access: Access::Reads, run: zone_status },
+    Command { names: &["reload"], access: Access::Changes, run: reload },
+    Command { names: &["reconfig"], access: Access::Changes, run: |server, _| reconfigure(server, "") },
+    Command { names: &["stop", "halt"], access: Access::Stops, run: stop },
+    Command { names: &["freeze"], access: Access::Changes, run: freeze },
+    Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: nothing_pending },
+    Command { names: &["refresh"], access: Access::Changes, run: refresh },
+    Command { names: &["retransfer"], access: Access::Changes, run: retransfer },
+    // What only a resolver has: there is nothing to do, and that is done.
+    Command { names: &["flush", "flushname", "flushtree", "recursing", "scan"], access: Access::Changes, run: nothing },
+];
+
+/// Carries out a command line.
+pub fn perform(server: &mut Running, line: &str, read_only: bool) -> Done {
+    let words = words(line);
+    let Some((name, arguments)) = words.split_first() else {
+        return Done::Answer(Outcome::failed(Failure::UnexpectedEnd, ""));
+    };
+    let named = |command: &&Command| command.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let Some(command) = COMMANDS.iter().find(named) else {
+        return Done::Answer(Outcome::failed(Failure::UnknownCommand, ""));
+    };
+    if read_only && command.access != Access::Reads {
+        return Done::Answer(Outcome::failed(Failure::Failure, ""));
+    }
+    let outcome = (command.run)(server, arguments);
+    match (command.access, outcome) {
+        (Access::Stops, Ok(outcome)) => Done::Stop(outcome),
+        (_, Ok(outcome) | Err(outcome)) => Done::Answer(outcome),
+    }
+}
+
+fn nothing(_: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+    Ok(Outcome::done())
+}
+
+fn status(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+    let state = server.state();
+    let mut text = String::new();
+    let mut line = |words: std::fmt::Arguments<'_>| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{words}");
+    };
+    line(format_args!("version: bindyd {} <id:>", env!("CARGO_PKG_VERSION")));
+    line(format_args!("running on {}", machine()));
+    line(format_args!("boot time: {}", date(state.started)));
+    line(format_args!("last configured: {}", date(state.configured)));
+    let file = path::absolute(state.file).unwrap_or_else(|_| state.file.to_owned());
+    line(format_args!("configuration file: {}", file.display()));
+    line(format_args!("CPUs found: {}", thread::available_parallelism().map_or(1, usize::from)));
+    line(format_args!("worker threads: {}", state.workers));
+    line(format_args!("UDP listeners per interface: {}", state.workers));
+    line(format_args!("number of zones: {} (0 automatic)", state.zones));
+    line(format_args!("debug level: 0"));
+    line(format_args!("xfers running: 0"));
+    line(format_args!("xfers deferred: 0"));
+    line(format_args!("soa queries in progress: 0"));
+    line(format_args!("query logging is OFF"));
+    line(format_args!("recursive clients: 0/0/0"));
+    text += "server is up and running";
+    Ok(Outcome::told(text))
+}
+
+fn zone_status(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let zone = zone(server, arguments)?;
+    let (Some(data), Some(source)) = (zone.data(), server.source(&zone.origin)) else {
+        return Err(Outcome::failed(Failure::NotLoaded, ""));
+    };
+    let named = |file: &Path| file.strip_prefix(server.directory()).unwrap_or(file).display().to_string();
+    let files = source.files().map(named).collect::<Vec<_>>().join(", ");
+    let serial = data.serial().map_or(0, |serial| serial.0);
+    let nodes = data.names();
+    let loaded = date(source.loaded());
+    let name = &arguments[0];
+    Ok(Outcome::told(format!(
+        "name: {name}\ntype: primary\nfiles: {files}\nserial: {serial}\nnodes: {nodes}\nlast loaded: {loaded}\n\
+         secure: no\ndynamic: no\nreconfigurable via modzone: no"
+    )))
+}
+
+fn reload(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    if arguments.is_empty() {
+        return reconfigure(server, "server reload successful");
+    }
+    let origin = zone(server, arguments)?.origin.clone();
+    match server.reload_zone(&origin) {
+        ZoneReload::Loaded => Ok(Outcome::told("zone reload successful")),
+        ZoneReload::UpToDate => Ok(Outcome::told("zone reload up-to-date")),
+        ZoneReload::Failed => Err(Outcome::failed(Failure::Failure, "the zone file cannot be used; see the log")),
+    }
+}
+
+fn reconfigure(server: &mut Running, done: &str) -> Result<Outcome, Outcome> {
+    if server.reload() {
+        Ok(Outcome::told(done))
+    } else {
+        Err(Outcome::failed(Failure::Failure, "the configuration cannot be used; see the log"))
+    }
+}
+
+fn stop(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    Ok(match arguments.first().map(String::as_str) {
+        Some("-p") => Outcome::told(format!("pid: {}", std::process::id())),
+        _ => Outcome::done(),
+    })
+}
+
+/// Every zone comes from a file and is changed by nobody else, so that there is nothing to freeze.
+fn freeze(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    if arguments.is_empty() {
+        return Ok(Outcome::done());
+    }
+    zone(server, arguments)?;
+    Err(Outcome::failed(Failure::NotDynamic, ""))
+}
+
+/// Of a zone that is not frozen and has no journal, all is where it belongs.
+fn nothing_pending(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let arguments = arguments.strip_prefix(&["-clean".to_owned()]).unwrap_or(arguments);
+    if !arguments.is_empty() {
+        zone(server, arguments)?;
+    }
+    Ok(Outcome::done())
+}
+
+fn refresh(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    zone(server, arguments)?;
+    Err(Outcome::failed(Failure::Failure, "not a secondary, mirror, or stub zone"))
+}
+
+fn retransfer(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    zone(server, arguments)?;
+    Err(Outcome::failed(Failure::Failure, "retransfer: inappropriate zone type: primary"))
+}
+
+/// The zone that `zone [class [view]]` names.
+fn zone(server: &Running, arguments: &[String]) -> Result<Arc<Zone>, Outcome> {
+    let Some(text) = arguments.first() else { return Err(Outcome::failed(Failure::UnexpectedEnd, "")) };
+    let not_found = |what: String| Outcome::failed(Failure::NotFound, what);
+    let unknown = || not_found(format!("no matching zone '{text}' in any view"));
+    if arguments.get(1).is_some_and(|class| !class.eq_ignore_ascii_case("in")) {
+        return Err(unknown());
+    }
+    if let Some(view) = arguments.get(2).filter(|view| *view != "_default") {
+        return Err(not_found(format!("no matching view '{view}'")));
+    }
+    let found = Name::from_ascii(text).ok().and_then(|origin| server.zone(&origin));
+    found.ok_or_else(unknown)
+}
+
+/// The words of a command line; quotes keep spaces.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            _ if character.is_ascii_whitespace() && !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(character),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// As HTTP writes it: `Fri, 20 Nov 2026 23:35:10 GMT`.
+fn date(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Host, system and kernel.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let (host, release) = (read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/osrelease"));
+    let version = read("/proc/sys/kernel/version");
+    format!("{host}: Linux {} {release} {version}", std::env::consts::ARCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_keep_words_together() {
+        assert_eq!(words("  reload  \"a b\".example in "), ["reload", "a b.example", "in"]);
+        assert_eq!(words("x \"\""), ["x", ""]);
+        assert!(words(" ").is_empty());
+    }
+
+    #[test]
+    fn dates_are_those_of_http() {
+        assert_eq!(date(Timestamp::UNIX_EPOCH), "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+}

@@ -1,0 +1,194 @@
+//! The control channel: the real rndc, with `named` beside us.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    EXAMPLE, ZONE,
+    server::{Prepared, Server},
+    zone,
+};
+
+/// A secret in base64, and a key of each algorithm with it.
+const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const ALGORITHMS: [&str; 6] = ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
+
+/// A server that is controlled, and where.
+struct Controlled {
+    server: Server,
+    port: u16,
+}
+
+fn key(name: &str, algorithm: &str) -> String {
+    format!("key \"{name}\" {{ algorithm {algorithm}; secret \"{SECRET}\"; }};\n")
+}
+
+/// A port of 127.0.0.1 that nobody has at this moment.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("there is a free port").port()
+}
+
+impl Controlled {
+    /// A folder with all keys, a zone, and these further words for `inet`; and the port to be controlled at.
+    fn prepare(listen: &str, inet: &str) -> (Prepared, u16) {
+        let port = free_port();
+        let keys: String = ALGORITHMS.iter().map(|algorithm| key(algorithm, algorithm)).collect();
+        let names: String = format!("\"{}\";", ALGORITHMS.join("\"; \""));
+        let conf = format!(
+            "{keys}controls {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }} keys {{ {names} }} {inet}; }};\n{EXAMPLE}"
+        );
+        let options = "pid-file none; session-keyfile none; dnssec-validation no; recursion no;";
+        let mut prepared = Prepared::new(options, "", &[("example.zone", ZONE)]);
+        prepared.listen_on(listen);
+        prepared.configure(&conf);
+        prepared.write("other.conf", &key("hmac-sha256", "hmac-sha256").replace("MDEy", "MDEx"));
+        for algorithm in ALGORITHMS {
+            prepared.write(&format!("{algorithm}.conf"), &key(algorithm, algorithm));
+        }
+        (prepared, port)
+    }
+
+    fn ours(inet: &str) -> Controlled {
+        let (prepared, port) = Controlled::prepare("port 0 { 127.0.0.1; }", inet);
+        Controlled { server: prepared.run(), port }
+    }
+
+    /// `named`, once it can be controlled.
+    fn named() -> Controlled {
+        let (prepared, port) = Controlled::prepare("{ none; }", "");
+        let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program("named");
+        let named = Controlled { server, port };
+        let begin = Instant::now();
+        while !named.told(&["status"]).0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "named does not listen to rndc");
+            thread::sleep(Duration::from_millis(50));
+        }
+        named
+    }
+
+    /// What rndc with the key of that file says of a command.
+    fn rndc(&self, key: &str, command: &[&str]) -> Output {
+        let key = self.server.folder().join(format!("{key}.conf"));
+        let port = self.port.to_string();
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        let mut rndc = Command::new("rndc");
+        rndc.env("PATH", path).arg("-k").arg(key).args(["-s", "127.0.0.1", "-p", &port]).args(command);
+        rndc.output().expect("rndc must be installed: run scripts/install-test-tools")
+    }
+
+    /// Whether a command succeeded, and all that rndc printed.
+    fn told(&self, command: &[&str]) -> (bool, String) {
+        let output = self.rndc("hmac-sha256", command);
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).replace(&self.server.folder().display().to_string(), ""),
+        )
+    }
+}
+
+#[test]
+fn rndc_is_told_what_named_tells_it() {
+    let (ours, named) = (Controlled::ours(""), Controlled::named());
+    let commands: &[&[&str]] = &[
+        &["zonestatus", "example.com"],
+        &["zonestatus", "EXAMPLE.com.", "IN", "_default"],
+        &["zonestatus", "example.org"],
+        &["zonestatus", "example.com", "in", "inside"],
+        &["zonestatus"],
+        &["reload"],
+        &["reload", "example.com"],
+        &["reload", "example.org"],
+        &["reconfig"],
+        &["freeze", "example.com"],
+        &["thaw", "example.com"],
+        &["sync", "example.com"],
+        &["sync", "-clean", "example.com"],
+        &["freeze"],
+        &["thaw"],
+        &["sync"],
+        &["zonestatus", "example.com", "ch"],
+        &["flushtree", "www.example.com"],
+        &["refresh", "example.com"],
+        &["retransfer", "example.com"],
+        &["retransfer", "example.org"],
+        &["flush"],
+        &["flushname", "www.example.com"],
+        &["recursing"],
+        &["scan"],
+        &["null"],
+        &["frobnicate"],
+    ];
+    for command in commands {
+        let plain = |(success, text): (bool, String)| {
+            let lines = text.lines().map(|line| match line.split_once("last loaded: ") {
+                Some((before, time)) => {
+                    assert_eq!(time.len(), "Fri, 20 Nov 2026 23:35:10 GMT".len(), "{time}");
+                    format!("{before}last loaded")
+                }
+                None => line.to_owned(),
+            });
+            (success, lines.collect::<Vec<_>>().join("\n"))
+        };
+        assert_eq!(plain(ours.told(command)), plain(named.told(command)), "{command:?}");
+    }
+    for line in ["configuration file: /", "number of zones: ", "server is up and running"] {
+        for server in [&ours, &named] {
+            let (success, text) = server.told(&["status"]);
+            assert!(success && text.contains(line), "{line}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_zone_is_read_again_when_rndc_says_so() {
+    let ours = Controlled::ours("");
+    assert_eq!(ours.told(&["reload", "example.com"]), (true, "zone reload up-to-date\n".into()));
+    ours.server.write("example.zone", &zone(2, "192.0.2.2"));
+    assert_eq!(ours.told(&["reload", "example.com"]), (true, "zone reload successful\n".into()));
+    assert_eq!(ours.server.dig(&["+short", "www.example.com"]), "192.0.2.2\n");
+    ours.server.write("example.zone", "broken");
+    assert!(!ours.told(&["reload", "example.com"]).0);
+    assert_eq!(ours.server.dig(&["+short", "www.example.com"]), "192.0.2.2\n");
+    ours.server.write("example.zone", &zone(3, "192.0.2.3"));
+    assert_eq!(ours.told(&["reload"]), (true, "server reload successful\n".into()));
+    assert_eq!(ours.server.dig(&["+short", "www.example.com"]), "192.0.2.3\n");
+    ours.server.write("named.conf", "options {");
+    assert!(!ours.told(&["reconfig"]).0);
+}
+
+#[test]
+fn keys_of_all_algorithms_are_known_and_no_other() {
+    let ours = Controlled::ours("");
+    for algorithm in ALGORITHMS {
+        let output = ours.rndc(algorithm, &["status"]);
+        assert!(output.status.success(), "{algorithm}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(!ours.rndc("other", &["status"]).status.success());
+    ours.server.says(": bad auth");
+    ours.server.has_said("invalid command from 127.0.0.1#");
+    assert!(ours.told(&["status"]).0, "others are still heard");
+}
+
+#[test]
+fn who_may_only_read_changes_nothing() {
+    let ours = Controlled::ours("read-only yes");
+    assert!(ours.told(&["status"]).0);
+    assert!(ours.told(&["zonestatus", "example.com"]).0);
+    for command in ["reload", "reconfig", "stop"] {
+        assert!(!ours.told(&[command]).0, "{command}");
+    }
+    assert_eq!(ours.server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+}
+
+#[test]
+fn stop_stops_and_tells_the_process() {
+    let mut ours = Controlled::ours("");
+    let (success, text) = ours.told(&["stop", "-p"]);
+    assert!(success && text.starts_with("pid: "), "{text}");
+    assert!(ours.server.ended().success());
+}
