@@ -130,12 +130,20 @@ fn read(path: &Path) -> io::Result<(Source, Stamp)> {
     if metadata.is_file() {
         // What is appended meanwhile changes the stamp: the next reload sees it.
         let octets = usize::try_from(metadata.size()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        text.try_reserve_exact(octets).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        text.try_reserve_exact(capacity(octets)).map_err(|_| io::ErrorKind::OutOfMemory)?;
         file.take(metadata.size()).read_to_end(&mut text)?;
     } else {
         file.read_to_end(&mut text)?;
     }
     Ok((Source::new(path.display().to_string(), text), Stamp::from(&metadata)))
+}
+
+/// How much to reserve for a text. The allocator gives what is over its largest threshold back to the system as soon as it
+/// is free, and keeps what is below; a reserve that is not written to costs nothing.
+fn capacity(octets: usize) -> usize {
+    const SMALL: usize = 1 << 20;
+    const THRESHOLD: usize = 32 << 20;
+    if octets < SMALL { octets } else { octets.max(THRESHOLD + SMALL) }
 }
 
 /// Reads the files that `$INCLUDE` names, and notes their state.
