@@ -158,7 +158,7 @@ impl Report {
 }
 
 /// What is wrong with a resource, or worth knowing, at its place in the manifests.
-pub(crate) fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagnostic> {
+pub fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagnostic> {
     let lines = folder.manifest(id).into_iter().flat_map(|manifest| {
         verdict.findings.iter().map(|finding| {
             let lost = if finding.reason.is_loss() { " is not served" } else { "" };

@@ -4,6 +4,7 @@
 
 mod check;
 mod conf;
+mod convert;
 mod diff;
 mod fmt;
 mod zone_file;
@@ -16,7 +17,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use zonefmt::diagnostics::{Colour, Diagnostic, Source, render};
 
-/// Checks, formats and compares DNS zone files; checks and prints named.conf.
+/// Checks, formats, compares and converts DNS zone files; checks and prints named.conf.
 #[derive(Parser)]
 #[command(name = "zonefmt", version)]
 struct Arguments {
@@ -31,6 +32,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Conf(conf::Arguments),
+    Convert(convert::Arguments),
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
 }
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Check(arguments) => check::run(&arguments, output).into(),
         Command::Conf(arguments) => conf::run(&arguments, output).into(),
+        Command::Convert(arguments) => convert::run(&arguments, output).into(),
         Command::Diff(arguments) => diff::run(arguments, output),
         Command::Fmt(arguments) => fmt::run(&arguments, output).into(),
     };

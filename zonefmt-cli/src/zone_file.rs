@@ -34,20 +34,20 @@ impl ZoneOptions {
     pub(super) fn read(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
         let source = output.read(file)?;
         let ZoneName { name, .. } = zone_name(&source, self.origin.as_ref(), output)?;
-        let (sets, report) = self.read_source(&source, &name);
+        let (sets, report) = self.with_options(&name, |options| RrSets::parse(&source, options));
         output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
         (!report.has_errors()).then_some((name, sets))
     }
 
-    fn read_source(&self, source: &Source, name: &Name) -> (RrSets, Report) {
+    /// Reads a zone file with the rules of a whole zone.
+    pub(super) fn check(&self, source: &Source, name: &Name) -> (RrSets, Report) {
+        self.with_options(name, |options| RrSets::check(source, options))
+    }
+
+    fn with_options<T>(&self, name: &Name, read: impl Fn(&Options<'_>) -> T) -> T {
         let includes = Directory(PathBuf::new());
-        let options = Options {
-            class: self.class,
-            check_names: CheckNames::Ignore,
-            includes: &includes,
-            ..Options::new(name.as_ref())
-        };
-        RrSets::parse(source, &options)
+        let check_names = CheckNames::Ignore;
+        read(&Options { class: self.class, check_names, includes: &includes, ..Options::new(name.as_ref()) })
     }
 }
 

@@ -16,9 +16,12 @@ pub struct DnsZoneSpec {
     pub soa_record: SoaRecord,
     /// TTL in seconds, 0 to 2147483647, of the zone's own records and of every record that names none.
     pub ttl: Option<u32>,
-    /// The name servers, `soaRecord.primaryNs` apart, which always is one.
+    /// The name servers, `soaRecord.primaryNs` apart, which is one unless it is hidden.
     #[serde(default)]
     pub name_servers: Vec<NameServer>,
+    /// Whether `soaRecord.primaryNs` is a hidden primary (RFC 9499), which is no name server of the zone.
+    #[serde(default)]
+    pub hidden_primary: bool,
     /// The old way to write name servers, host name to IPv4 address; read only when `nameServers` is empty.
     #[serde(default)]
     pub name_server_ips: BTreeMap<String, String>,

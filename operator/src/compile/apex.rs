@@ -45,7 +45,9 @@ impl Apex {
         };
         if let Some((primary, soa)) = apex.soa(&spec.soa_record, &mut errors) {
             apex.put(apex.origin.clone(), Rtype::SOA, soa);
-            apex.put(apex.origin.clone(), Rtype::NS, primary);
+            if !spec.hidden_primary {
+                apex.put(apex.origin.clone(), Rtype::NS, primary);
+            }
         }
         for (path, server) in name_servers(spec) {
             apex.name_server(&path, &server, &mut errors);

@@ -27,8 +27,11 @@ pub use verdict::{Finding, Reason, Verdict};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bindy_server::zone::ZoneData;
-use zonefmt::{Name, NameRef, Rtype, Serial};
+use bindy_server::zone::{Node, ZoneData};
+use zonefmt::{
+    Class, Name, NameRef, Rtype, Serial,
+    zone::{Location, Record, RrSets},
+};
 
 use crate::api::{FieldError, MAX_TTL, RecordSet, Resource, ResourceId, Spec};
 use apex::Apex;
@@ -280,6 +283,19 @@ impl Compiler {
     }
 }
 
+/// A zone's data as zonefmt's RRsets, for text formats.
+pub fn rrsets(data: &ZoneData) -> RrSets {
+    let owners: Vec<Name> = data.iter().map(Node::owner).collect();
+    let records = data.iter().zip(&owners).flat_map(|(node, owner)| {
+        let sets = node.rrsets().flat_map(|set| set.rdatas().map(move |rdata| (set.rtype, set.ttl, rdata)));
+        sets.map(move |(rtype, ttl, rdata)| {
+            let (owner, class, at) = (owner.as_ref(), Class::IN, Location::default());
+            Record { owner, ttl, class, rtype, rdata, at }
+        })
+    });
+    RrSets::collect(Class::IN, records)
+}
+
 /// The owner that a record names; an empty name is the zone's own, as `@` is.
 fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
     let text = if set.name.is_empty() { "@" } else { &set.name };
@@ -307,7 +323,7 @@ fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError
 }
 
 /// Types that no resource of records may have: why, and what to do.
-fn reserved(rtype: Rtype) -> Option<(&'static str, &'static str)> {
+pub(crate) fn reserved(rtype: Rtype) -> Option<(&'static str, &'static str)> {
     match rtype {
         Rtype::SOA => Some(("is the zone's own", "write it as `soaRecord` of the DNSZone")),
         Rtype::DNSKEY | Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM => {

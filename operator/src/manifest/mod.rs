@@ -1,12 +1,16 @@
 //! Manifests as text: YAML or JSON documents, one or more a file, to [`Resource`]s, each with its origin in the text.
 //!
 //! Every document stands by itself, as with `kubectl apply`: one that cannot be read is reported with file, line and
-//! column, and the others count. [`Folder`] keeps a whole folder's worth and says what changed.
+//! column, and the others count. [`Folder`] keeps a whole folder's worth and says what changed. [`write()`] goes the other
+//! way, from a zone to manifests.
 
 mod folder;
 mod locate;
+mod write;
+mod yaml;
 
 pub use folder::{Folder, FolderError, Update};
+pub use write::{Unsayable, write};
 
 use std::{marker::PhantomData, ops::Range};
 

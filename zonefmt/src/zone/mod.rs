@@ -4,7 +4,8 @@
 //! whatever is built from it. `lexer` cuts the text into entries, `parser` reads them: `directive` those that begin with
 //! `$`, `head` and `ttl` what stands between owner and data, [`crate::rdata`] the data. What is wrong is collected, many
 //! errors in one go, each with its place. [`check()`] adds the rules of a whole zone, [`write_record`] and [`format()`] go
-//! the other way. [`RrSets`] are a zone in memory, sorted, which [`diff()`] compares.
+//! the other way. [`RrSets`] are a zone in memory, sorted, which [`diff()`] compares and [`write_file`]
+//! writes.
 //!
 //! How BIND decides, where the RFCs leave it open:
 //! - The order before the type is class and TTL, each at most once, in either order.
@@ -20,6 +21,7 @@ mod data;
 mod diff;
 mod directive;
 mod fault;
+mod file;
 mod fuzz;
 mod generate;
 mod head;
@@ -38,6 +40,7 @@ mod write;
 pub use check::check;
 pub use data::parse_rdata;
 pub use diff::{Difference, Serials, diff};
+pub use file::write_file;
 pub use fuzz::fuzz;
 pub use include::{Directory, Includes, NoIncludes};
 pub use layout::format;

@@ -1,7 +1,7 @@
 //! A zone as a whole: its RRsets, each record once, sorted. What comparing zones, and writing one canonically, start
 //! from.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt};
 
 use super::{Location, Options, Record, Refusal, Report};
 use crate::{Class, NameRef, Rtype, diagnostics::Source, rdata};
@@ -18,7 +18,7 @@ pub struct RrSets {
 }
 
 /// The records of one owner and type, in canonical order (RFC 4034 6.3).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RrSet<'z> {
     zone: &'z RrSets,
     rows: &'z [Row],
@@ -106,7 +106,14 @@ impl RrSets {
             set.clear();
             set.extend(group.iter().map(|row| (self.record(row).canonical(), Row { ttl: last.ttl, ..*row })));
             set.sort_by(|(a, _), (b, _)| a.cmp(b));
-            set.dedup_by(|(a, _), (b, _)| a == b);
+            // Of records that differ in the case of names only, BIND keeps the last.
+            set.dedup_by(|(a, later), (b, kept)| {
+                let same = a == b;
+                if same {
+                    *kept = *later;
+                }
+                same
+            });
             kept.extend(set.iter().map(|(_, row)| *row));
         }
         self.rows = kept;
@@ -153,6 +160,12 @@ impl Record<'_> {
         let mut octets = Vec::with_capacity(self.rdata.len());
         rdata::canonical(self.rtype, self.rdata, &mut octets);
         octets
+    }
+}
+
+impl fmt::Debug for RrSet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.records()).finish()
     }
 }
 

@@ -1,0 +1,389 @@
+//! A zone as manifests: the other direction of [`super::read`].
+//!
+//! One `DNSZone` has the SOA, the name servers and a selector; every other RRset becomes one resource of the kind for
+//! its type, or one a record where the kind holds one. What no kind says word for word becomes a `RecordSet`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+use sha2::{Digest, Sha256};
+use zonefmt::{
+    Name, NameRef, Rtype,
+    rdata::{self, Style},
+    unescape,
+    zone::{Record, RrSet, RrSets},
+};
+
+use super::yaml::{Fields, Value, write_document};
+use crate::{
+    api::{GROUP, VERSION},
+    compile,
+};
+
+/// A zone that cannot be said in manifests, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unsayable(pub String);
+
+/// Writes the documents of a zone, as a person would.
+///
+/// # Errors
+/// The zone has no SOA, or records of a type that manifests may not have.
+pub fn write(origin: &Name, zone: &RrSets, namespace: Option<&str>) -> Result<String, Unsayable> {
+    let apex = Apex::find(origin, zone)?;
+    let mut writer = Writer {
+        origin: origin.as_ref(),
+        ttl: apex.soa.ttl,
+        label: zone_label(origin.as_ref()),
+        namespace,
+        names: BTreeSet::new(),
+        out: String::new(),
+    };
+    writer.zone(&apex);
+    for set in zone.iter().filter(|set| !apex.says(*set)) {
+        writer.records(set)?;
+    }
+    Ok(writer.out)
+}
+
+/// The kind for a type: which fields the data of one record fills.
+struct Kind {
+    rtype: Rtype,
+    name: &'static str,
+    /// Fields of `spec` in the order of the data.
+    fields: &'static [Field],
+}
+
+enum Field {
+    /// A name, an address or a keyword.
+    Text(&'static str),
+    Number(&'static str),
+    /// The text between quotes.
+    Quoted(&'static str),
+    /// A list with an item for each record, so that one resource has all of them.
+    Each(&'static str),
+    /// A list with an item for each string of the record.
+    Strings(&'static str),
+}
+
+use Field::{Each, Number, Quoted, Strings, Text};
+
+const KINDS: &[Kind] = &[
+    Kind { rtype: Rtype::A, name: "ARecord", fields: &[Each("ipv4Addresses")] },
+    Kind { rtype: Rtype::AAAA, name: "AAAARecord", fields: &[Each("ipv6Addresses")] },
+    Kind { rtype: Rtype::CNAME, name: "CNAMERecord", fields: &[Text("target")] },
+    Kind { rtype: Rtype::MX, name: "MXRecord", fields: &[Number("priority"), Text("mailServer")] },
+    Kind { rtype: Rtype::TXT, name: "TXTRecord", fields: &[Strings("text")] },
+    Kind { rtype: Rtype::NS, name: "NSRecord", fields: &[Text("nameserver")] },
+    Kind {
+        rtype: Rtype::SRV,
+        name: "SRVRecord",
+        fields: &[Number("priority"), Number("weight"), Number("port"), Text("target")],
+    },
+    Kind { rtype: Rtype::CAA, name: "CAARecord", fields: &[Number("flags"), Text("tag"), Quoted("value")] },
+    Kind { rtype: Rtype::PTR, name: "PTRRecord", fields: &[Text("target")] },
+];
+
+/// What the `DNSZone` says.
+struct Apex<'z> {
+    origin: NameRef<'z>,
+    soa: Record<'z>,
+    /// The RRset of name servers, if the `DNSZone` says it.
+    servers: Option<RrSet<'z>>,
+    /// Single addresses of name servers in the zone, by name and type.
+    addresses: BTreeMap<(NameRef<'z>, Rtype), RrSet<'z>>,
+}
+
+/// The SOA's fields (RFC 1035 3.3.13).
+struct Soa<'z> {
+    primary: NameRef<'z>,
+    mailbox: NameRef<'z>,
+    /// Serial, refresh, retry, expire, minimum.
+    numbers: [u32; 5],
+}
+
+impl<'z> Apex<'z> {
+    fn find(origin: &'z Name, zone: &'z RrSets) -> Result<Apex<'z>, Unsayable> {
+        let origin = origin.as_ref();
+        let at_apex = |rtype| move |set: &RrSet<'_>| set.owner() == origin && set.rtype() == rtype;
+        let soa = zone.iter().find(at_apex(Rtype::SOA)).and_then(|set| set.records().next());
+        let soa = soa.ok_or_else(|| Unsayable(format!("{origin} has no SOA")))?;
+        // The zone's own records share one TTL.
+        let shares_ttl = |set: &RrSet<'_>| set.ttl() == soa.ttl;
+        let servers = zone.iter().find(at_apex(Rtype::NS)).filter(shares_ttl);
+        let mut apex = Apex { origin, soa, servers, addresses: BTreeMap::new() };
+        let names: BTreeSet<_> = apex.servers().collect();
+        let single = |set: &RrSet<'_>| shares_ttl(set) && set.records().nth(1).is_none();
+        let addresses =
+            zone.iter().filter(|set| matches!(set.rtype(), Rtype::A | Rtype::AAAA) && names.contains(&set.owner()));
+        apex.addresses = addresses.filter(single).map(|set| ((set.owner(), set.rtype()), set)).collect();
+        Ok(apex)
+    }
+
+    fn servers(&self) -> impl Iterator<Item = NameRef<'z>> {
+        let records = self.servers.into_iter().flat_map(RrSet::records);
+        records.filter_map(|record| NameRef::from_wire(record.rdata).ok())
+    }
+
+    /// Whether the `DNSZone` says an RRset.
+    fn says(&self, set: RrSet<'_>) -> bool {
+        let is_own = set.owner() == self.origin
+            && (set.rtype() == Rtype::SOA || set.rtype() == Rtype::NS && self.servers.is_some());
+        is_own || self.addresses.contains_key(&(set.owner(), set.rtype()))
+    }
+}
+
+impl<'z> Soa<'z> {
+    fn read(rdata: &'z [u8]) -> Option<Soa<'z>> {
+        let (primary, rest) = NameRef::from_prefix(rdata).ok()?;
+        let (mailbox, rest) = NameRef::from_prefix(rest).ok()?;
+        let numbers: [&[u8]; 5] = rest.chunks_exact(4).collect::<Vec<_>>().try_into().ok()?;
+        let number = |octets: &[u8]| octets.iter().fold(0, |value, &octet| value << 8 | u32::from(octet));
+        Some(Soa { primary, mailbox, numbers: numbers.map(number) })
+    }
+}
+
+struct Writer<'w> {
+    origin: NameRef<'w>,
+    /// The zone's TTL in seconds.
+    ttl: u32,
+    /// The label that the zone's records have.
+    label: String,
+    namespace: Option<&'w str>,
+    /// Kinds and names that are taken.
+    names: BTreeSet<(&'static str, String)>,
+    out: String,
+}
+
+impl Writer<'_> {
+    fn zone<'z>(&mut self, apex: &Apex<'z>) {
+        let Some(soa) = Soa::read(apex.soa.rdata) else { return };
+        let [serial, refresh, retry, expire, minimum] = soa.numbers.map(|number| Value::Number(number.into()));
+        let record: Fields = vec![
+            ("primaryNs", Value::Text(soa.primary.to_string())),
+            // An `@` would look like the one of a mail address.
+            ("adminEmail", Value::Text(soa.mailbox.to_string().replace("\\@", "\\064"))),
+            ("serial", serial),
+            ("refresh", refresh),
+            ("retry", retry),
+            ("expire", expire),
+            ("negativeTtl", minimum),
+        ];
+        let mut spec: Fields = vec![
+            ("zoneName", Value::Text(without_final_dot(self.origin))),
+            ("ttl", Value::Number(self.ttl.into())),
+            ("soaRecord", Value::Fields(record)),
+        ];
+        if !apex.servers().any(|server| server == soa.primary) {
+            spec.push(("hiddenPrimary", Value::True));
+        }
+        let address = |server: NameRef<'z>, rtype| {
+            let record = apex.addresses.get(&(server, rtype))?.records().next()?;
+            Some(Value::Text(data_text(&record)))
+        };
+        let server = |name: NameRef<'z>| {
+            let addresses = [("ipv4Address", Rtype::A), ("ipv6Address", Rtype::AAAA)];
+            let addresses = addresses.into_iter().filter_map(|(field, rtype)| Some((field, address(name, rtype)?)));
+            [("hostname", Value::Text(name.to_string()))].into_iter().chain(addresses).collect()
+        };
+        let servers: Vec<Fields> = apex.servers().map(server).collect();
+        if !servers.is_empty() {
+            spec.push(("nameServers", Value::Items(servers)));
+        }
+        let labels =
+            Value::Fields(vec![("matchLabels", Value::Fields(vec![("zone", Value::Text(self.label.clone()))]))]);
+        spec.push(("recordsFrom", Value::Items(vec![vec![("selector", labels)]])));
+        let name = self.label.clone();
+        self.document("DNSZone", &name, spec);
+    }
+
+    fn records(&mut self, set: RrSet<'_>) -> Result<(), Unsayable> {
+        let rtype = set.rtype();
+        if let Some((why, help)) = compile::reserved(rtype) {
+            return Err(Unsayable(format!("{} has a record whose type {rtype} {why}: {help}", set.owner())));
+        }
+        let kind = KINDS.iter().find(|kind| kind.rtype == rtype);
+        let said = kind.and_then(|kind| Some((kind.name, kind.say(set)?)));
+        let (kind, specs) = said.unwrap_or_else(|| ("RecordSet", vec![generic(set)]));
+        for fields in specs {
+            let mut owner = String::new();
+            Style::FULL.relative_to(self.origin).write_name(set.owner(), &mut owner);
+            let mut spec = vec![("name", Value::Text(owner))];
+            if kind == "RecordSet" {
+                spec.push(("type", Value::Text(rtype.to_string())));
+            }
+            if set.ttl() != self.ttl {
+                spec.push(("ttl", Value::Number(set.ttl().into())));
+            }
+            spec.extend(fields);
+            let name = self.resource_name(set);
+            self.out.push_str("---\n");
+            self.document(kind, &name, spec);
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, kind: &'static str, name: &str, spec: Fields) {
+        let mut metadata: Fields = vec![("name", Value::Text(self.unique(kind, name)))];
+        metadata.extend(self.namespace.map(|namespace| ("namespace", Value::Text(namespace.into()))));
+        if kind != "DNSZone" {
+            metadata.push(("labels", Value::Fields(vec![("zone", Value::Text(self.label.clone()))])));
+        }
+        let document = [
+            ("apiVersion", Value::Text(format!("{GROUP}/{VERSION}"))),
+            ("kind", Value::Text(kind.into())),
+            ("metadata", Value::Fields(metadata)),
+            ("spec", Value::Fields(spec)),
+        ];
+        write_document(&document, &mut self.out);
+    }
+
+    /// Zone, owner and type: `example.com-www-a`, `example.com-mx`. With the zone in it, as glue is in two zones.
+    fn resource_name(&self, set: RrSet<'_>) -> String {
+        const MOST: usize = 240;
+        let mut name = self.label.clone();
+        let below = set.owner().label_count() - self.origin.label_count();
+        if below > 0 {
+            name.push('-');
+            name.push_str(&speakable(set.owner().labels().take(below)));
+        }
+        name.truncate(MOST);
+        format!("{}-{}", name.trim_end_matches(['-', '.']), set.rtype().to_string().to_ascii_lowercase())
+    }
+
+    /// The name, with a number behind it if a resource of the kind has it already.
+    fn unique(&mut self, kind: &'static str, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        // The numbers do not end before the zone does.
+        let name = names.find(|name| !self.names.contains(&(kind, name.clone()))).unwrap_or_default();
+        self.names.insert((kind, name.clone()));
+        name
+    }
+}
+
+impl Kind {
+    /// The fields of each resource; `None` if the kind cannot say all of it.
+    fn say(&self, set: RrSet<'_>) -> Option<Vec<Fields>> {
+        let records = set.records().map(|record| data_text(&record));
+        match self.fields {
+            [Each(field)] => Some(vec![vec![(*field, Value::Texts(records.collect()))]]),
+            [Strings(field)] => {
+                let strings = |text: String| tokens(&text).into_iter().map(Token::literal).collect::<Option<Vec<_>>>();
+                records.map(|text| Some(vec![(*field, Value::Texts(strings(text)?))])).collect()
+            }
+            fields => records
+                .map(|text| fields.iter().zip(tokens(&text)).map(|(field, token)| field.say(token)).collect())
+                .collect(),
+        }
+    }
+}
+
+impl Field {
+    fn say(&self, token: Token<'_>) -> Option<(&'static str, Value)> {
+        match self {
+            Text(field) => Some((field, Value::Text(token.text.into()))),
+            Number(field) => Some((field, Value::Number(token.text.parse().ok()?))),
+            Quoted(field) => Some((field, Value::Text(token.literal()?))),
+            // Kinds with these have no other fields.
+            Each(_) | Strings(_) => None,
+        }
+    }
+}
+
+/// `rdata` of a `RecordSet`.
+fn generic(set: RrSet<'_>) -> Fields {
+    vec![("rdata", Value::Texts(set.records().map(|record| data_text(&record)).collect()))]
+}
+
+fn data_text(record: &Record<'_>) -> String {
+    let mut text = String::new();
+    rdata::write_text(record.rtype, record.rdata, &Style::ONE_WORD, &mut text);
+    text
+}
+
+/// A field of data in presentation form.
+struct Token<'t> {
+    text: &'t str,
+    quoted: bool,
+}
+
+/// The fields of data that was just printed, so that quotes are closed and blanks stand between.
+fn tokens(mut text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    while !text.is_empty() {
+        let quoted = text.starts_with('"');
+        let start = usize::from(quoted);
+        let mut escaped = false;
+        let ends = |octet: u8| if quoted { octet == b'"' } else { octet == b' ' };
+        let length = text.bytes().skip(start).position(|octet| {
+            let found = !escaped && ends(octet);
+            escaped = !escaped && octet == b'\\';
+            found
+        });
+        let end = length.map_or(text.len(), |length| start + length);
+        tokens.push(Token { text: &text[start..end], quoted });
+        text = text.get(end + start..).unwrap_or_default().trim_start_matches(' ');
+    }
+    tokens
+}
+
+impl Token<'_> {
+    /// The text between the quotes, if it is text that a person can read.
+    fn literal(self) -> Option<String> {
+        let mut octets = Vec::with_capacity(self.text.len());
+        let mut rest = self.text.as_bytes();
+        while let Some((&first, after)) = rest.split_first() {
+            let (octet, length) = if first == b'\\' { unescape(rest).ok()? } else { (first, 1) };
+            octets.push(octet);
+            rest = if first == b'\\' { &rest[length..] } else { after };
+        }
+        let text = String::from_utf8(octets).ok()?;
+        (self.quoted && !text.chars().any(char::is_control)).then_some(text)
+    }
+}
+
+fn without_final_dot(name: NameRef<'_>) -> String {
+    let mut text = name.to_string();
+    if !name.is_root() {
+        text.pop();
+    }
+    text
+}
+
+/// What a zone is called as a label and as a resource: its name, as far as Kubernetes can say it.
+fn zone_label(origin: NameRef<'_>) -> String {
+    const MOST: usize = 63;
+    let label = speakable(origin.labels());
+    if label == without_final_dot(origin).to_ascii_lowercase() && label.len() <= MOST {
+        return label;
+    }
+    // Zones whose names differ in what is left out are told apart by a hash.
+    let digest = Sha256::digest(origin.as_wire().to_ascii_lowercase());
+    let hash = format!("{:08x}", digest.iter().take(4).fold(0, |hash: u32, octet| hash << 8 | u32::from(*octet)));
+    let kept = label.get(..MOST - hash.len() - 1).unwrap_or(&label).trim_end_matches(['-', '.']);
+    format!("{kept}-{hash}")
+}
+
+/// Labels of a name as parts of an RFC 1123 subdomain.
+fn speakable<'l>(labels: impl Iterator<Item = &'l [u8]>) -> String {
+    let labels = labels.map(|label| {
+        let mut text = String::new();
+        for &octet in label {
+            match octet.to_ascii_lowercase() {
+                octet @ (b'a'..=b'z' | b'0'..=b'9' | b'-') => text.push(char::from(octet)),
+                b'_' => {}
+                b'*' => text.push_str("wildcard"),
+                // Writing to a String cannot fail.
+                octet => drop(write!(text, "x{octet:02x}")),
+            }
+        }
+        match text.trim_matches('-') {
+            "" => "x".to_owned(),
+            text => text.to_owned(),
+        }
+    });
+    let text = labels.collect::<Vec<_>>().join(".");
+    if text.is_empty() { "root".into() } else { text }
+}

@@ -1,0 +1,209 @@
+//! `zonefmt convert`: zones from one format to another.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use bindy::{
+    compile::{self, Change, Compiler},
+    manifest::{self, Folder, Unsayable},
+    report,
+};
+use clap::{Args, ValueEnum};
+use zonefmt::{
+    Class, Name,
+    diagnostics::{Diagnostic, Severity, Source},
+    zone::{self, RrSets, Serials, write_record},
+};
+
+use super::{
+    Output, count, print, say,
+    zone_file::{ZoneOptions, zone_name},
+};
+
+/// Converts zones between zone files and manifests, without loss.
+///
+/// Zone files are checked first. Manifests are read from files and folders; they are `bindy.firestoned.io/v1beta1`, and
+/// what several of them say of a zone is put together as Bindy does when it serves it.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Zone files, or files and folders of manifests; `-` is standard input, for zone files.
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// The format to write.
+    #[arg(long, short)]
+    to: Format,
+    /// The format of the files; found out if it is not told.
+    #[arg(long, short)]
+    from: Option<Format>,
+    #[command(flatten)]
+    zone: ZoneOptions,
+    /// The namespace to write into manifests; none if it is not told, so that `kubectl` decides.
+    #[arg(long, short)]
+    namespace: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A tidy zone file with relative names.
+    Zone,
+    /// One record a line, absolute names, sorted: octet for octet what named-compilezone writes.
+    Text,
+    /// Kubernetes manifests: a DNSZone and its records.
+    Manifests,
+}
+
+/// Zones by name.
+type Zones = BTreeMap<Name, RrSets>;
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
+    let (manifests, files): (Vec<_>, Vec<_>) =
+        arguments.files.iter().partition(|file| arguments.format_of(file) == Format::Manifests);
+    let mut zones = Zones::new();
+    for file in files {
+        match arguments.read_zone_file(file, output) {
+            Some((name, zone)) if !zones.contains_key(&name) => drop(zones.insert(name, zone)),
+            Some((name, _)) => {
+                say(&format!("{file}: the zone {name} was in another file already: convert them one by one"));
+                return false;
+            }
+            None => return false,
+        }
+    }
+    if !manifests.is_empty() {
+        let Some(compiled) = read_manifests(&manifests, output) else { return false };
+        zones.extend(compiled);
+    }
+    if let Some(origin) = &arguments.zone.origin {
+        zones.retain(|name, _| name == origin);
+    }
+    match arguments.to {
+        Format::Manifests => arguments.print_manifests(&zones),
+        Format::Zone => print_one(&zones, |name, zone| zone::write_file(name.as_ref(), zone)),
+        Format::Text => print_one(&zones, |_, zone| {
+            let mut text = String::new();
+            for record in zone.records() {
+                write_record(&record, &mut text);
+            }
+            text.into_bytes()
+        }),
+    }
+}
+
+impl Arguments {
+    fn format_of(&self, file: &str) -> Format {
+        let is_yaml = || {
+            let path = Path::new(file);
+            path.is_dir()
+                || path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
+        };
+        self.from.unwrap_or(if is_yaml() { Format::Manifests } else { Format::Zone })
+    }
+
+    /// Reads a zone file and checks it; shows what is wrong with it.
+    fn read_zone_file(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
+        let source = output.read(file)?;
+        // With several files, the origin says which zone to write.
+        let told = self.zone.origin.as_ref().filter(|_| self.files.len() == 1);
+        let name = zone_name(&source, told, output)?.name;
+        let (zone, report) = self.zone.check(&source, &name);
+        output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
+        (!report.has_errors()).then_some((name, zone))
+    }
+
+    fn print_manifests(&self, zones: &Zones) -> bool {
+        if self.zone.class != Class::IN {
+            say(&format!("manifests are of class IN, and these zones of class {}", self.zone.class));
+            return false;
+        }
+        let mut documents = Vec::new();
+        for (name, zone) in zones {
+            match manifest::write(name, zone, self.namespace.as_deref()) {
+                Ok(text) if is_same(name, zone, &text) => documents.push(text),
+                Ok(_) => return false,
+                Err(Unsayable(message)) => {
+                    say(&format!("zone {name}: {message}"));
+                    return false;
+                }
+            }
+        }
+        print(documents.join("---\n").as_bytes())
+    }
+}
+
+/// Whether manifests say what the zone says; tells where they do not.
+fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
+    let mut compiler = Compiler::default();
+    let reading = manifest::read(&Source::new("manifests", manifests));
+    compiler.apply(reading.manifests.into_iter().map(|manifest| Change::Put(manifest.resource)));
+    let nothing = || RrSets::collect(Class::IN, []);
+    let compiled = compiler.zone(name).map_or_else(nothing, compile::rrsets);
+    let lost: Vec<_> = zone::diff(zone, &compiled, Serials::Compare).collect();
+    for set in lost.iter().take(10).filter_map(|difference| difference.old.or(difference.new)) {
+        say(&format!(
+            "zone {name}: manifests cannot say the {} records of {} beside its others",
+            set.rtype(),
+            set.owner()
+        ));
+    }
+    if !lost.is_empty() {
+        let sets = count(lost.len(), "RRset");
+        say(&format!("zone {name}: {sets} would be lost, so nothing is written: remove what no server answers with"));
+    }
+    lost.is_empty()
+}
+
+/// Reads manifests and compiles them; shows what is wrong with them.
+fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
+    let mut compiler = Compiler::default();
+    let mut folders = Vec::new();
+    let mut sound = true;
+    for path in paths {
+        let mut folder = Folder::new(PathBuf::from(path));
+        match folder.look() {
+            Ok(update) => {
+                let told = |diagnostic: &&Diagnostic| diagnostic.severity != Severity::Note;
+                output.show(update.diagnostics.iter().filter(told));
+                for error in &update.unreadable {
+                    say(&error.to_string());
+                }
+                sound &= update.unreadable.is_empty() && !update.diagnostics.iter().any(Diagnostic::is_error);
+                compiler.apply(update.changes);
+                folders.push(folder);
+            }
+            Err(error) => {
+                say(&error.to_string());
+                return None;
+            }
+        }
+    }
+    for (id, verdict) in compiler.resources().filter_map(|id| Some((id, compiler.verdict(id)?))) {
+        sound &= !verdict.is_loss();
+        for folder in &folders {
+            output.show(&report::explain(folder, id, &verdict));
+        }
+    }
+    if !sound {
+        say("not all of the manifests would be served, so nothing is written");
+        return None;
+    }
+    Some(compiler.zones().map(|(name, data)| (name.clone(), compile::rrsets(data))).collect())
+}
+
+/// Prints the one zone there is.
+fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
+    let mut names = zones.iter();
+    match (names.next(), names.next()) {
+        (Some((name, zone)), None) => print(&write(name, zone)),
+        (None, _) => {
+            say("there is no zone to write: is --origin right?");
+            false
+        }
+        _ => {
+            let names: Vec<_> = zones.keys().map(ToString::to_string).collect();
+            say(&format!("there are {}: choose one with --origin: {}", count(zones.len(), "zone"), names.join(" ")));
+            false
+        }
+    }
+}
