@@ -1,5 +1,7 @@
 //! The command line.
 
+mod crds;
+
 use std::{error::Error, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
@@ -22,6 +24,8 @@ enum Command {
     Check(check::Options),
     /// Tell what a change of manifests would do to the zones.
     Plan(plan::Options),
+    /// Print the CustomResourceDefinitions, or write them into a folder, a file each.
+    Crds(crds::Options),
     /// Print the version.
     Version,
 }
@@ -33,6 +37,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => done(serve::run(&options)),
         Command::Check(options) => check::run(&options).unwrap_or_else(|error| failed(&error)),
         Command::Plan(options) => done(plan::run(&options)),
+        Command::Crds(options) => done(crds::run(&options)),
         Command::Version => {
             let _ = writeln!(std::io::stdout(), "bindy {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

@@ -1,20 +1,45 @@
 //! The resources of `bindy.firestoned.io/v1beta1`, as people write them.
 //!
-//! `zone` and `records` hold the `spec` of each kind, field for field; `selector` is how a zone picks records.
-//! Every record kind comes down to one [`RecordSet`], so nothing past this module knows how many kinds there are.
+//! `zone`, `records`, `cluster` and `instance` hold the `spec` of each kind, field for field, and are the source of
+//! everything else that knows fields: `schema` makes schemas of them, `crd` the CustomResourceDefinitions, `reference`
+//! the documentation. `spelling` knows what people write instead. Every record kind comes down to one [`RecordSet`], so
+//! nothing past this module knows how many kinds there are.
 
+pub mod cluster;
+pub mod config;
+mod crd;
+pub mod embedded;
+pub mod instance;
+pub mod keys;
+mod record_set;
 mod records;
+mod reference;
+mod schema;
 mod selector;
+mod spelling;
+pub mod spread;
+pub mod status;
 mod zone;
 
-pub use records::{Field, FieldError, Rdata, RecordKind, RecordSet, absolute};
+pub use cluster::ClusterSpec;
+pub use config::Bind9Config;
+pub use crd::{crd, file as crd_file};
+pub use instance::{InstanceSpec, Role};
+pub use record_set::{Field, FieldError, Rdata, RecordSet, absolute};
+pub use records::{RecordKind, RecordType};
+pub use reference::reference;
+pub use schema::{spec as spec_schema, unknown_fields};
 pub use selector::{LabelSelector, Operator, RecordSource, Requirement};
+pub use spelling::{Moves, Note, modernize};
 pub use zone::{DnsZoneSpec, NameServer, SoaRecord};
 
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::DeserializeSeed};
+use serde_json::Value;
+
+use crd::Column;
 
 /// The API group of every resource here.
 pub const GROUP: &str = "bindy.firestoned.io";
@@ -32,6 +57,8 @@ pub struct Resource {
     pub id: ResourceId,
     /// What selectors look at.
     pub labels: BTreeMap<String, String>,
+    /// Those of its annotations that are Bindy's.
+    pub annotations: BTreeMap<String, String>,
     /// When the cluster created it; `None` for one that never was in a cluster.
     pub created: Option<Timestamp>,
     /// What it asks for.
@@ -45,12 +72,25 @@ pub enum Spec {
     Zone(Box<DnsZoneSpec>),
     /// Records of one type at one name.
     Record(RecordSet),
+    /// Servers.
+    Infrastructure(Infrastructure),
+}
+
+/// What a resource asks for that says which servers there are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Infrastructure {
+    /// A cluster for all namespaces.
+    Provider(Box<ClusterSpec>),
+    /// A cluster.
+    Cluster(Box<ClusterSpec>),
+    /// One server.
+    Instance(Box<InstanceSpec>),
 }
 
 /// What tells one resource from every other; its order decides between resources of one age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
-    /// The namespace; resources of different namespaces never meet.
+    /// The namespace; empty for a kind without one.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
@@ -58,13 +98,26 @@ pub struct ResourceId {
     pub kind: Kind,
 }
 
-/// The kinds that become DNS data.
+/// The kinds there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `DNSZone`.
     Zone,
     /// One of the record kinds.
     Record(RecordKind),
+    /// One of the kinds that say which servers there are.
+    Infrastructure(InfrastructureKind),
+}
+
+/// The kinds that say which servers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InfrastructureKind {
+    /// `ClusterBind9Provider`, the only kind without a namespace.
+    Provider,
+    /// `Bind9Cluster`.
+    Cluster,
+    /// `Bind9Instance`.
+    Instance,
 }
 
 /// The part of `metadata` that has a meaning here; the rest is the cluster's business.
@@ -78,17 +131,38 @@ pub struct Metadata {
     /// What selectors look at.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Notes of programs to themselves.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// Set by the cluster.
     pub creation_timestamp: Option<Timestamp>,
 }
 
-impl Kind {
-    /// The kind of that name, if it is one that becomes DNS data.
-    pub fn from_name(name: &str) -> Option<Kind> {
-        match name {
-            "DNSZone" => Some(Kind::Zone),
-            _ => RecordKind::from_name(name).map(Kind::Record),
+impl InfrastructureKind {
+    /// All of them, the widest first.
+    pub const ALL: &[InfrastructureKind] =
+        &[InfrastructureKind::Provider, InfrastructureKind::Cluster, InfrastructureKind::Instance];
+
+    /// Its name in manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            InfrastructureKind::Provider => "ClusterBind9Provider",
+            InfrastructureKind::Cluster => "Bind9Cluster",
+            InfrastructureKind::Instance => "Bind9Instance",
         }
+    }
+}
+
+impl Kind {
+    /// All of them, those for servers first.
+    pub fn all() -> impl Iterator<Item = Kind> {
+        let infrastructure = InfrastructureKind::ALL.iter().copied().map(Kind::Infrastructure);
+        infrastructure.chain([Kind::Zone]).chain(RecordKind::ALL.iter().copied().map(Kind::Record))
+    }
+
+    /// The kind of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::all().find(|kind| kind.name() == name)
     }
 
     /// Its name in manifests.
@@ -96,6 +170,104 @@ impl Kind {
         match self {
             Kind::Zone => "DNSZone",
             Kind::Record(kind) => kind.name(),
+            Kind::Infrastructure(kind) => kind.name(),
+        }
+    }
+
+    /// Its name in paths of the API: lower case, plural.
+    pub fn plural(self) -> String {
+        format!("{}s", self.name().to_ascii_lowercase())
+    }
+
+    /// Whether its resources have a namespace.
+    pub fn is_namespaced(self) -> bool {
+        self != Kind::Infrastructure(InfrastructureKind::Provider)
+    }
+
+    /// Whether `kubectl scale` works on it.
+    fn is_scalable(self) -> bool {
+        self == Kind::Infrastructure(InfrastructureKind::Instance)
+    }
+
+    /// What people may type for it.
+    fn short_names(self) -> Vec<&'static str> {
+        match self {
+            Kind::Zone => vec!["zone", "zones", "dz", "dzs"],
+            Kind::Record(kind) => vec![kind.short_name()],
+            Kind::Infrastructure(InfrastructureKind::Provider) => vec!["cb9p", "cb9ps"],
+            Kind::Infrastructure(InfrastructureKind::Cluster) => vec!["b9c", "b9cs"],
+            Kind::Infrastructure(InfrastructureKind::Instance) => vec!["b9", "b9s"],
+        }
+    }
+
+    /// What listings show, and what wide ones show beside that; readiness and age come by themselves.
+    fn columns(self) -> (Vec<Column>, Vec<Column>) {
+        let column = |name, path, kind| Column { name, path, kind };
+        match self {
+            Kind::Zone => (
+                vec![
+                    column("Zone", ".spec.zoneName", "string"),
+                    column("Serial", ".status.serial", "integer"),
+                    column("Records", ".status.recordsCount", "integer"),
+                    column("Servers", ".status.servers", "string"),
+                ],
+                vec![
+                    column("Cluster", ".spec.clusterRef", "string"),
+                    column("Provider", ".spec.clusterProviderRef", "string"),
+                    column("TTL", ".spec.ttl", "integer"),
+                    column("Signed", ".status.dnssec.signed", "boolean"),
+                ],
+            ),
+            Kind::Record(kind) => {
+                let first =
+                    [column("Name", ".spec.name", "string"), column("Zone", ".status.zoneRef.zoneName", "string")];
+                let own = kind.columns().iter().copied();
+                let ttl = column("TTL", ".spec.ttl", "integer");
+                (first.into_iter().chain(own).chain([ttl]).collect(), Vec::new())
+            }
+            Kind::Infrastructure(InfrastructureKind::Instance) => (
+                vec![
+                    column("Cluster", ".spec.clusterRef", "string"),
+                    column("Role", ".spec.role", "string"),
+                    column("Replicas", ".spec.replicas", "integer"),
+                    column("Zones", ".status.zonesCount", "integer"),
+                ],
+                vec![column("Address", ".status.serviceAddress", "string")],
+            ),
+            Kind::Infrastructure(InfrastructureKind::Provider | InfrastructureKind::Cluster) => (
+                vec![
+                    column("Version", ".spec.version", "string"),
+                    column("Primary", ".spec.primary.replicas", "integer"),
+                    column("Secondary", ".spec.secondary.replicas", "integer"),
+                ],
+                vec![column("Instances", ".status.instanceCount", "integer")],
+            ),
+        }
+    }
+
+    fn spec_schema(self) -> Value {
+        match self {
+            Kind::Zone => schema::of::<DnsZoneSpec>(),
+            Kind::Record(kind) => kind.schema(),
+            Kind::Infrastructure(InfrastructureKind::Instance) => schema::of::<InstanceSpec>(),
+            Kind::Infrastructure(InfrastructureKind::Provider) => schema::of::<ClusterSpec>(),
+            Kind::Infrastructure(InfrastructureKind::Cluster) => {
+                let mut schema = schema::of::<ClusterSpec>();
+                // A cluster's servers are where it is.
+                if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+                    properties.remove("namespace");
+                }
+                schema
+            }
+        }
+    }
+
+    fn status_schema(self) -> Value {
+        match self {
+            Kind::Zone => schema::of::<status::ZoneStatus>(),
+            Kind::Record(_) => schema::of::<status::RecordStatus>(),
+            Kind::Infrastructure(InfrastructureKind::Instance) => schema::of::<status::InstanceStatus>(),
+            Kind::Infrastructure(_) => schema::of::<status::ClusterStatus>(),
         }
     }
 }
@@ -108,12 +280,27 @@ impl<'de> DeserializeSeed<'de> for Kind {
         match self {
             Kind::Zone => DnsZoneSpec::deserialize(spec).map(Box::new).map(Spec::Zone),
             Kind::Record(kind) => kind.read(spec).map(Spec::Record),
+            Kind::Infrastructure(kind) => kind.read(spec).map(Spec::Infrastructure),
+        }
+    }
+}
+
+impl InfrastructureKind {
+    fn read<'de, D: Deserializer<'de>>(self, spec: D) -> Result<Infrastructure, D::Error> {
+        match self {
+            InfrastructureKind::Provider => ClusterSpec::deserialize(spec).map(Box::new).map(Infrastructure::Provider),
+            InfrastructureKind::Cluster => ClusterSpec::deserialize(spec).map(Box::new).map(Infrastructure::Cluster),
+            InfrastructureKind::Instance => InstanceSpec::deserialize(spec).map(Box::new).map(Infrastructure::Instance),
         }
     }
 }
 
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind.name(), self.namespace, self.name)
+        write!(f, "{} ", self.kind.name())?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
     }
 }

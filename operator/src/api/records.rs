@@ -1,69 +1,29 @@
-//! The record kinds. Each is a `spec` that people write and its translation, a few lines, into a [`RecordSet`]: owner,
-//! type, TTL and the fields of each record in presentation form. What those fields mean is in zonefmt's rdata table.
+//! The record kinds: a table. A row says what people write beside `name` and `ttl`, and how that becomes the records of
+//! a [`RecordSet`].
 
-use std::{
-    borrow::Cow,
-    fmt::{self, Write},
+use std::borrow::Cow;
+
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use zonefmt::Rtype;
+
+use super::{
+    MAX_TTL,
+    crd::Column,
+    record_set::{Field, Rdata, RecordSet, each},
+    schema,
 };
 
-use serde::{Deserialize, Deserializer, de::Error};
-use zonefmt::{
-    NameRef, Rtype,
-    rdata::{self, Fields, Token},
-    zone,
-};
-
-/// Records of one type at one name: what every record kind comes down to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordSet {
-    /// The owner: relative to the zone, absolute with a final dot, or `@` for the zone's own name.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// The type.
-    pub rtype: Rtype,
-    /// At least one record, or [`RecordSet::wire`] refuses.
-    pub records: Vec<Rdata>,
-}
-
-/// The RDATA of one record in presentation form.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Rdata {
-    /// Field by field.
-    Fields(Vec<Field>),
-    /// As it stands in a zone file after the type.
-    Line {
-        /// Path below `spec`.
-        path: String,
-        /// The text.
-        text: String,
-    },
-}
-
-/// One field of RDATA, and where the manifest has it from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Field {
-    /// Path below `spec`, for example `ipv4Addresses[1]`.
-    path: String,
-    /// As in a zone file, escapes included.
-    text: String,
-    quoted: bool,
-}
-
-/// What is wrong with one field of a `spec`, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// Path below `spec`.
-    pub path: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub help: Option<String>,
-}
-
-/// Declares the kinds: name, `spec`, in the order of their names in listings.
+/// Declares the kinds. A row: documentation and CEL rules of the `spec`; the kind's name, its `spec`, its short name and
+/// its columns in listings; the fields of the `spec` beside `name` and `ttl`; type and records.
 macro_rules! record_kinds {
-    ($($kind:ident: $spec:ty,)*) => {
+    ($(
+        $(#[$about:meta])*
+        $kind:ident($spec:ident, $short:literal, [$(($column:literal, $path:literal, $type:literal)),*]) {
+            $($fields:tt)*
+        } => $records:expr;
+    )*) => {
         /// A kind of the API that stands for records.
         #[allow(missing_docs)] // The names are the kinds'.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,25 +38,177 @@ macro_rules! record_kinds {
                 match self { $(RecordKind::$kind => stringify!($kind),)* }
             }
 
+            /// What people may type for it.
+            pub(super) fn short_name(self) -> &'static str {
+                match self { $(RecordKind::$kind => $short,)* }
+            }
+
+            /// What listings show beside its name, zone and TTL.
+            pub(super) fn columns(self) -> &'static [Column] {
+                match self {
+                    $(RecordKind::$kind => &[$(Column { name: $column, path: $path, kind: $type },)*],)*
+                }
+            }
+
             /// Reads a `spec` of this kind.
             pub fn read<'de, D: Deserializer<'de>>(self, spec: D) -> Result<RecordSet, D::Error> {
                 match self { $(RecordKind::$kind => <$spec>::deserialize(spec).map(RecordSet::from),)* }
             }
+
+            /// The schema of its `spec`.
+            pub(super) fn schema(self) -> serde_json::Value {
+                match self { $(RecordKind::$kind => schema::of::<$spec>(),)* }
+            }
         }
+
+        $(
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+            $(#[$about])*
+            #[serde(rename_all = "camelCase")]
+            pub struct $spec {
+                /// The owner: relative to the zone, absolute with a final dot, or `@` for the zone's own name.
+                #[schemars(length(max = 1004), extend("x-example" = "www"))]
+                pub name: String,
+                /// TTL in seconds.
+                #[schemars(
+                    range(max = MAX_TTL),
+                    extend("x-unit" = "seconds", "x-default" = "`ttl` of the zone"),
+                    extend("x-example" = 3600)
+                )]
+                pub ttl: Option<u32>,
+                $($fields)*
+            }
+
+            impl From<$spec> for RecordSet {
+                fn from(spec: $spec) -> RecordSet {
+                    let records: fn(&$spec) -> (Rtype, Vec<Rdata>) = $records;
+                    let (rtype, records) = records(&spec);
+                    RecordSet { name: spec.name, ttl: spec.ttl, rtype, records }
+                }
+            }
+        )*
     };
 }
 
 record_kinds! {
-    ARecord: ARecordSpec,
-    AAAARecord: AaaaRecordSpec,
-    CNAMERecord: CnameRecordSpec,
-    MXRecord: MxRecordSpec,
-    TXTRecord: TxtRecordSpec,
-    NSRecord: NsRecordSpec,
-    SRVRecord: SrvRecordSpec,
-    CAARecord: CaaRecordSpec,
-    PTRRecord: PtrRecordSpec,
-    RecordSet: RecordSetSpec,
+    /// IPv4 addresses of a name (RFC 1035 3.4.1).
+    ARecord(ARecordSpec, "a", [("Addresses", ".status.addresses", "string")]) {
+        /// IPv4 addresses, one record each.
+        #[serde(deserialize_with = "at_least_one")]
+        #[schemars(length(min = 1, max = 4096), inner(length(max = 15)), extend("x-example" = ["192.0.2.10", "192.0.2.11"]))]
+        pub ipv4_addresses: Vec<String>,
+    } => |spec| (Rtype::A, each("ipv4Addresses", &spec.ipv4_addresses));
+
+    /// IPv6 addresses of a name (RFC 3596 2.1).
+    AAAARecord(AaaaRecordSpec, "aaaa", [("Addresses", ".status.addresses", "string")]) {
+        /// IPv6 addresses, one record each.
+        #[serde(deserialize_with = "at_least_one")]
+        #[schemars(length(min = 1, max = 2048), inner(length(max = 45)), extend("x-example" = ["2001:db8::10"]))]
+        pub ipv6_addresses: Vec<String>,
+    } => |spec| (Rtype::AAAA, each("ipv6Addresses", &spec.ipv6_addresses));
+
+    /// Another name for a name (RFC 1035 3.3.1), which can have no other data.
+    #[x_kube(validation = Rule::new("self.name != '@'")
+        .message("a zone's own name has a SOA, beside which no CNAME can stand: write an ARecord"))]
+    CNAMERecord(CnameRecordSpec, "cname", [("Target", ".spec.target", "string")]) {
+        /// The canonical name.
+        #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
+        pub target: String,
+    } => |spec| (Rtype::CNAME, one([Field::target("target", &spec.target)]));
+
+    /// A mail server of a domain (RFC 1035 3.3.9).
+    MXRecord(
+        MxRecordSpec,
+        "mx",
+        [("Priority", ".spec.priority", "integer"), ("Mail Server", ".spec.mailServer", "string")]
+    ) {
+        /// Its preference; lower ones are tried first.
+        #[schemars(extend("x-unit" = "rank"), extend("x-example" = 10))]
+        pub priority: u16,
+        /// Its name.
+        #[schemars(length(min = 1, max = 1004), extend("x-example" = "mail.example.com."))]
+        pub mail_server: String,
+    } => |spec| {
+        (Rtype::MX, one([Field::word("priority", &spec.priority), Field::target("mailServer", &spec.mail_server)]))
+    };
+
+    /// Text (RFC 1035 3.3.14): one record.
+    TXTRecord(TxtRecordSpec, "txt", []) {
+        /// The strings of the record, taken literally. One over 255 octets becomes several, which readers join again.
+        #[serde(deserialize_with = "at_least_one")]
+        #[schemars(length(min = 1, max = 256), inner(length(max = 65_000)), extend("x-example" = ["v=spf1 mx -all"]))]
+        pub text: Vec<String>,
+    } => |spec| {
+        let strings = spec.text.iter().enumerate();
+        (Rtype::TXT, one(strings.flat_map(|(i, text)| Field::strings(&format!("text[{i}]"), text))))
+    };
+
+    /// A name server of the zone, or of a zone that is delegated (RFC 1035 3.3.11).
+    NSRecord(NsRecordSpec, "ns", [("Nameserver", ".spec.nameserver", "string")]) {
+        /// The server's name.
+        #[schemars(length(min = 1, max = 1004), extend("x-example" = "ns.lab.example.com."))]
+        pub nameserver: String,
+    } => |spec| (Rtype::NS, one([Field::target("nameserver", &spec.nameserver)]));
+
+    /// Where a service is (RFC 2782).
+    SRVRecord(SrvRecordSpec, "srv", [("Target", ".spec.target", "string"), ("Port", ".spec.port", "integer")]) {
+        /// Its rank; lower ones are tried first.
+        #[schemars(extend("x-unit" = "rank"), extend("x-example" = 10))]
+        pub priority: u16,
+        /// Its share among targets of one priority.
+        #[schemars(extend("x-unit" = "share"), extend("x-example" = 60))]
+        pub weight: u16,
+        /// Its port.
+        #[schemars(extend("x-unit" = "port"), extend("x-example" = 5060))]
+        pub port: u16,
+        /// The host's name; `.` says that there is no such service.
+        #[schemars(length(min = 1, max = 1004), extend("x-example" = "sip.example.com."))]
+        pub target: String,
+    } => |spec| {
+        let numbers = [("priority", spec.priority), ("weight", spec.weight), ("port", spec.port)];
+        let numbers = numbers.map(|(path, number)| Field::word(path, &number));
+        (Rtype::SRV, one(numbers.into_iter().chain([Field::target("target", &spec.target)])))
+    };
+
+    /// Who may issue certificates (RFC 8659).
+    CAARecord(CaaRecordSpec, "caa", [("Tag", ".spec.tag", "string"), ("Value", ".spec.value", "string")]) {
+        /// Flags; 128 marks a tag that an issuer must understand.
+        #[schemars(extend("x-unit" = "bits"), extend("x-example" = 0))]
+        pub flags: u8,
+        /// What the value is about: `issue`, `issuewild`, `iodef`, …
+        #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9]+$"), extend("x-example" = "issue"))]
+        pub tag: String,
+        /// What the tag says.
+        #[schemars(length(max = 65_000), extend("x-example" = "letsencrypt.org"))]
+        pub value: String,
+    } => |spec| {
+        let words = [Field::word("flags", &spec.flags), Field::word("tag", &spec.tag)];
+        (Rtype::CAA, one(words.into_iter().chain([Field::quoted("value", &spec.value)])))
+    };
+
+    /// The name of an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
+    PTRRecord(PtrRecordSpec, "ptr", [("Target", ".spec.target", "string")]) {
+        /// The host's name.
+        #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
+        pub target: String,
+    } => |spec| (Rtype::PTR, one([Field::target("target", &spec.target)]));
+
+    /// Records of any one type, written as in a zone file.
+    RecordSet(RecordSetSpec, "rrset", [("Type", ".spec.type", "string")]) {
+        /// The type: its mnemonic, or `TYPE` and its number (RFC 3597 5). The SOA, and what signing makes, are no part
+        /// of what people write.
+        #[serde(rename = "type")]
+        #[schemars(extend("x-example" = "HTTPS"))]
+        pub rtype: RecordType,
+        /// The data, one record an item, as a zone file has it after the type: text in quotes, and names without a
+        /// final dot relative to the zone.
+        #[serde(deserialize_with = "at_least_one")]
+        #[schemars(length(min = 1, max = 4096), inner(length(max = 262_144)), extend("x-example" = ["1 . alpn=\"h2,h3\""]))]
+        pub rdata: Vec<String>,
+    } => |spec| {
+        let lines = spec.rdata.iter().enumerate();
+        (spec.rtype.0, lines.map(|(i, text)| Rdata::Line { path: format!("rdata[{i}]"), text: text.clone() }).collect())
+    };
 }
 
 impl RecordKind {
@@ -106,349 +218,46 @@ impl RecordKind {
     }
 }
 
-impl RecordSet {
-    /// The records in wire form, names uncompressed; relative names get `origin` appended.
-    pub fn wire(&self, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
-        if self.records.is_empty() {
-            return Err(FieldError { path: String::new(), message: "names no data".into(), help: None });
-        }
-        self.records.iter().map(|record| to_wire(self.rtype, record, origin)).collect()
+/// A type of records that people may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordType(Rtype);
+
+impl<'de> Deserialize<'de> for RecordType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RecordType, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Rtype::from_text(text.as_bytes()).map(RecordType).ok_or_else(|| {
+            D::Error::custom(format_args!("`{text}` is no record type; write `TYPE123` for one without a name"))
+        })
     }
 }
 
-fn to_wire(rtype: Rtype, record: &Rdata, origin: NameRef<'_>) -> Result<Vec<u8>, FieldError> {
-    let mut wire = Vec::new();
-    let result = match record {
-        Rdata::Fields(fields) => {
-            let tokens: Vec<Token<'_>> =
-                fields.iter().map(|field| Token { text: field.text.as_bytes(), quoted: field.quoted, at: 0 }).collect();
-            rdata::parse(rtype, &mut Fields::new(&tokens), origin, &mut wire)
-                .map_err(|error| (error.at.and_then(|at| fields.get(at)).map(|field| &field.path), error))
-        }
-        Rdata::Line { path, text } => {
-            zone::parse_rdata(rtype, text, origin, &mut wire).map_err(|error| (Some(path), error))
-        }
-    };
-    match result {
-        Ok(()) => Ok(wire),
-        Err((path, error)) => {
-            let path = path.cloned().unwrap_or_default();
-            Err(FieldError { path, message: error.message, help: error.help })
-        }
+impl Serialize for RecordType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
-/// IPv4 addresses of a name (RFC 1035 3.4.1).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ARecordSpec {
-    /// The owner.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// One record each. A single `ipv4Address` is the old spelling.
-    #[serde(alias = "ipv4Address", deserialize_with = "one_or_many")]
-    pub ipv4_addresses: Vec<String>,
-}
+impl JsonSchema for RecordType {
+    fn inline_schema() -> bool {
+        true
+    }
 
-impl From<ARecordSpec> for RecordSet {
-    fn from(spec: ARecordSpec) -> RecordSet {
-        let records = each("ipv4Addresses", &spec.ipv4_addresses);
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::A, records }
+    fn schema_name() -> Cow<'static, str> {
+        "RecordType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": 16, "pattern": "^[A-Za-z][A-Za-z0-9-]*$" })
     }
 }
 
-/// IPv6 addresses of a name (RFC 3596 2.1).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AaaaRecordSpec {
-    /// The owner.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// One record each. A single `ipv6Address` is the old spelling.
-    #[serde(alias = "ipv6Address", deserialize_with = "one_or_many")]
-    pub ipv6_addresses: Vec<String>,
+/// One record of these fields.
+fn one(fields: impl IntoIterator<Item = Field>) -> Vec<Rdata> {
+    vec![Rdata::Fields(fields.into_iter().collect())]
 }
 
-impl From<AaaaRecordSpec> for RecordSet {
-    fn from(spec: AaaaRecordSpec) -> RecordSet {
-        let records = each("ipv6Addresses", &spec.ipv6_addresses);
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::AAAA, records }
-    }
-}
-
-/// Another name for a name (RFC 1035 3.3.1).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CnameRecordSpec {
-    /// The owner, which can have no other data.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// The canonical name.
-    pub target: String,
-}
-
-impl From<CnameRecordSpec> for RecordSet {
-    fn from(spec: CnameRecordSpec) -> RecordSet {
-        let records = vec![Rdata::Fields(vec![Field::target("target", &spec.target)])];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::CNAME, records }
-    }
-}
-
-/// A mail server of a domain (RFC 1035 3.3.9).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MxRecordSpec {
-    /// The owner.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// Its preference, 0 to 65535; lower ones are tried first.
-    pub priority: u16,
-    /// Its name.
-    pub mail_server: String,
-}
-
-impl From<MxRecordSpec> for RecordSet {
-    fn from(spec: MxRecordSpec) -> RecordSet {
-        let fields = vec![Field::word("priority", &spec.priority), Field::target("mailServer", &spec.mail_server)];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::MX, records: vec![Rdata::Fields(fields)] }
-    }
-}
-
-/// Text (RFC 1035 3.3.14): one record.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TxtRecordSpec {
-    /// The owner.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// The strings of the record, taken literally. One over 255 octets becomes several, which readers join again.
-    #[serde(deserialize_with = "one_or_many")]
-    pub text: Vec<String>,
-}
-
-impl From<TxtRecordSpec> for RecordSet {
-    fn from(spec: TxtRecordSpec) -> RecordSet {
-        let strings = spec.text.iter().enumerate();
-        let fields: Vec<Field> = strings.flat_map(|(i, text)| Field::strings(&format!("text[{i}]"), text)).collect();
-        let records = if fields.is_empty() { Vec::new() } else { vec![Rdata::Fields(fields)] };
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::TXT, records }
-    }
-}
-
-/// A name server of the zone, or of a zone that is delegated (RFC 1035 3.3.11).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NsRecordSpec {
-    /// The owner: `@`, or the name of the delegated zone.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// The server's name.
-    pub nameserver: String,
-}
-
-impl From<NsRecordSpec> for RecordSet {
-    fn from(spec: NsRecordSpec) -> RecordSet {
-        let records = vec![Rdata::Fields(vec![Field::target("nameserver", &spec.nameserver)])];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::NS, records }
-    }
-}
-
-/// Where a service is (RFC 2782).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SrvRecordSpec {
-    /// The owner, for example `_ldap._tcp`.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// 0 to 65535; lower ones are tried first.
-    pub priority: u16,
-    /// The share among targets of one priority, 0 to 65535.
-    pub weight: u16,
-    /// 0 to 65535.
-    pub port: u16,
-    /// The host's name.
-    pub target: String,
-}
-
-impl From<SrvRecordSpec> for RecordSet {
-    fn from(spec: SrvRecordSpec) -> RecordSet {
-        let fields = vec![
-            Field::word("priority", &spec.priority),
-            Field::word("weight", &spec.weight),
-            Field::word("port", &spec.port),
-            Field::target("target", &spec.target),
-        ];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::SRV, records: vec![Rdata::Fields(fields)] }
-    }
-}
-
-/// Who may issue certificates (RFC 8659).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaaRecordSpec {
-    /// The owner.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// 0 to 255; 128 marks a tag that an issuer must understand.
-    pub flags: u8,
-    /// `issue`, `issuewild`, `iodef`, …
-    pub tag: String,
-    /// What the tag says, at most 65,000 octets.
-    pub value: String,
-}
-
-impl From<CaaRecordSpec> for RecordSet {
-    fn from(spec: CaaRecordSpec) -> RecordSet {
-        let value = Field { path: "value".into(), text: escape(spec.value.as_bytes()), quoted: true };
-        let fields = vec![Field::word("flags", &spec.flags), Field::word("tag", &spec.tag), value];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::CAA, records: vec![Rdata::Fields(fields)] }
-    }
-}
-
-/// The name of an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PtrRecordSpec {
-    /// The owner, for example `10` in zone `2.0.192.in-addr.arpa` for 192.0.2.10.
-    pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// The name of the host.
-    pub target: String,
-}
-
-impl From<PtrRecordSpec> for RecordSet {
-    fn from(spec: PtrRecordSpec) -> RecordSet {
-        let records = vec![Rdata::Fields(vec![Field::target("target", &spec.target)])];
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: Rtype::PTR, records }
-    }
-}
-
-/// Records of any one type, written as in a zone file.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RecordSetSpec {
-    /// The owner.
-    pub name: String,
-    /// The type: its mnemonic, for example `HTTPS`, or `TYPE65` (RFC 3597 5).
-    #[serde(rename = "type", deserialize_with = "record_type")]
-    pub rtype: Rtype,
-    /// TTL in seconds, 0 to 2147483647.
-    pub ttl: Option<u32>,
-    /// The data, one record an item, as a zone file has it after the type: quotes around text, and names without a
-    /// final dot are relative to the zone.
-    #[serde(deserialize_with = "one_or_many")]
-    pub rdata: Vec<String>,
-}
-
-impl From<RecordSetSpec> for RecordSet {
-    fn from(spec: RecordSetSpec) -> RecordSet {
-        let lines = spec.rdata.into_iter().enumerate();
-        let records = lines.map(|(i, text)| Rdata::Line { path: format!("rdata[{i}]"), text }).collect();
-        RecordSet { name: spec.name, ttl: spec.ttl, rtype: spec.rtype, records }
-    }
-}
-
-impl Field {
-    /// A number, an address or a keyword.
-    fn word(path: impl Into<String>, value: &impl fmt::Display) -> Field {
-        Field { path: path.into(), text: value.to_string(), quoted: false }
-    }
-
-    /// A name that the record points to.
-    fn target(path: &str, name: &str) -> Field {
-        Field { path: path.into(), text: absolute(name).into_owned(), quoted: false }
-    }
-
-    /// Character strings of up to 255 octets (RFC 1035 3.3).
-    fn strings(path: &str, text: &str) -> Vec<Field> {
-        let field = |octets: &[u8]| Field { path: path.into(), text: escape(octets), quoted: true };
-        match text.as_bytes() {
-            [] => vec![field(&[])],
-            octets => octets.chunks(255).map(field).collect(),
-        }
-    }
-}
-
-/// A name that a field points to, as a zone file writes it. `www` is relative to the zone, and `www.example.org` is
-/// absolute: it always was in this API, where a name with a dot in it was never continued with the zone's.
-pub fn absolute(name: &str) -> Cow<'_, str> {
-    if name.contains('.') && !name.ends_with('.') { Cow::Owned(format!("{name}.")) } else { Cow::Borrowed(name) }
-}
-
-/// One record a value, each of one field.
-fn each(path: &str, values: &[String]) -> Vec<Rdata> {
-    values
-        .iter()
-        .enumerate()
-        .map(|(i, value)| Rdata::Fields(vec![Field::word(format!("{path}[{i}]"), value)]))
-        .collect()
-}
-
-/// Writes octets so that a zone file's reader gets them back (RFC 1035 5.1).
-fn escape(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len());
-    for &octet in octets {
-        match octet {
-            b'"' | b'\\' => text.extend(['\\', char::from(octet)]),
-            b' '..=b'~' => text.push(char::from(octet)),
-            // Writing to a String cannot fail.
-            _ => drop(write!(text, "\\{octet:03}")),
-        }
-    }
-    text
-}
-
-/// Reads the type of records that people may write.
-fn record_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rtype, D::Error> {
-    // What signing makes: written by hand it would contradict the zone's other data sooner or later.
-    const MADE: &[Rtype] = &[Rtype::RRSIG, Rtype::NSEC, Rtype::NSEC3, Rtype::NSEC3PARAM];
-    let text = <Cow<'de, str>>::deserialize(deserializer)?;
-    match Rtype::from_text(text.as_bytes()) {
-        None => Err(Error::custom(format_args!("`{text}` is no record type; write `TYPE123` for one without a name"))),
-        Some(Rtype::SOA) => Err(Error::custom("the SOA is `soaRecord` of the DNSZone; set it there")),
-        Some(rtype) if rtype.is_meta() => {
-            Err(Error::custom(format_args!("{rtype} is no data: it exists in messages only")))
-        }
-        Some(rtype) if MADE.contains(&rtype) => {
-            Err(Error::custom(format_args!("{rtype} records come from signing the zone; leave them out")))
-        }
-        Some(rtype) => Ok(rtype),
-    }
-}
-
-/// Reads a list of strings, or a string alone, as older manifests write it.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct OneOrMany;
-    impl<'de> serde::de::Visitor<'de> for OneOrMany {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of strings")
-        }
-
-        fn visit_str<E>(self, one: &str) -> Result<Vec<String>, E> {
-            Ok(vec![one.to_owned()])
-        }
-
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut many: A) -> Result<Vec<String>, A::Error> {
-            let mut strings = Vec::new();
-            while let Some(string) = many.next_element()? {
-                strings.push(string);
-            }
-            if strings.is_empty() {
-                return Err(serde::de::Error::invalid_length(0, &"at least one string"));
-            }
-            Ok(strings)
-        }
-    }
-    deserializer.deserialize_any(OneOrMany)
+/// Reads a list that is not empty.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let strings = Vec::deserialize(deserializer)?;
+    if strings.is_empty() { Err(D::Error::invalid_length(0, &"at least one string")) } else { Ok(strings) }
 }

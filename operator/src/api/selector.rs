@@ -1,44 +1,55 @@
-//! Label selectors: which records a zone takes.
+//! Label selectors: which records a zone takes, and which instances serve it.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// One entry of `recordsFrom`; a record that any entry selects is the zone's.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// One entry of `recordsFrom` or `bind9InstancesFrom`; what any entry selects is the zone's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordSource {
-    /// What a record's labels must look like.
+    /// What the labels must look like.
     pub selector: LabelSelector,
 }
 
 /// Kubernetes' label selector: every part must hold, and an empty one selects everything.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-type" = "LabelSelector"))]
 pub struct LabelSelector {
     /// Labels that must be there with exactly these values.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("zone", "example.com")])))]
     pub match_labels: BTreeMap<String, String>,
     /// Requirements that must all hold.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     pub match_expressions: Vec<Requirement>,
 }
 
 /// One of `matchExpressions`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "self.operator in ['In', 'NotIn'] == (has(self.values) && size(self.values) > 0)"
+).message("In and NotIn need values, Exists and DoesNotExist have none"))]
 pub struct Requirement {
     /// The label's key.
+    #[schemars(length(min = 1, max = 317), extend("x-example" = "team"))]
     pub key: String,
-    /// How its value is judged.
+    /// How its value is judged: `In` and `NotIn` compare it with `values`, where an absent label is in none;
+    /// `Exists` and `DoesNotExist` ask whether the label is there.
     pub operator: Operator,
     /// What `In` and `NotIn` compare with.
     #[serde(default)]
+    #[schemars(length(max = 64), inner(length(max = 63)), extend("x-example" = ["web", "mail"]))]
     pub values: Vec<String>,
 }
 
 /// How a [`Requirement`] judges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Operator {
     /// The label is there, with one of the values.
     In,

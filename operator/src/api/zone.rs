@@ -1,72 +1,132 @@
-//! `DNSZone`: a zone, its SOA and name servers, and which records are its own.
+//! `DNSZone`: a zone, its SOA and name servers, which records are its own, and which servers serve it.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::RecordSource;
+use super::{MAX_TTL, RecordSource};
 
-/// `spec` of a `DNSZone`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// A zone: its SOA and name servers, which records are its own, and which servers serve it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.zoneName == oldSelf.zoneName")
+    .message("zoneName cannot change: create another DNSZone and delete this one"))]
 pub struct DnsZoneSpec {
-    /// The zone's name, for example `example.com`; a final dot may be left out.
+    /// The zone's name; a final dot may be left out. It cannot be changed.
+    #[schemars(
+        length(min = 1, max = 254),
+        regex(pattern = r"^(\.|[A-Za-z0-9_/-]{1,63}(\.[A-Za-z0-9_/-]{1,63})*\.?)$"),
+        extend("x-example" = "example.com")
+    )]
     pub zone_name: String,
     /// The SOA record.
     pub soa_record: SoaRecord,
-    /// TTL in seconds, 0 to 2147483647, of the zone's own records and of every record that names none.
+    /// TTL, in seconds, of the zone's own records and of every record that names none.
+    #[schemars(range(max = MAX_TTL), extend("x-unit" = "seconds", "x-default" = "300"), extend("x-example" = 3600))]
     pub ttl: Option<u32>,
     /// The name servers, `soaRecord.primaryNs` apart, which is one unless it is hidden.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     pub name_servers: Vec<NameServer>,
     /// Whether `soaRecord.primaryNs` is a hidden primary (RFC 9499), which is no name server of the zone.
     #[serde(default)]
     pub hidden_primary: bool,
-    /// The old way to write name servers, host name to IPv4 address; read only when `nameServers` is empty.
+    /// The old way to write name servers, host name to address; read only when `nameServers` is empty.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("ns2.example.com.", "192.0.2.54")])))]
     pub name_server_ips: BTreeMap<String, String>,
-    /// Which records of the zone's own namespace belong to it.
+    /// Which records belong to the zone; only records of its own namespace do.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     pub records_from: Vec<RecordSource>,
-    /// Which cluster serves it; one process serves every zone, so it changes nothing here.
+    /// The Bind9Cluster of the zone's namespace whose instances serve it; where there is none of that name, the
+    /// ClusterBind9Provider.
+    #[schemars(length(max = 253), extend("x-example" = "production-dns"))]
     pub cluster_ref: Option<String>,
-    /// Which provider serves it; as `clusterRef`.
+    /// The ClusterBind9Provider whose instances serve it, also where a Bind9Cluster has the same name.
+    #[schemars(length(max = 253), extend("x-example" = "shared-dns"))]
     pub cluster_provider_ref: Option<String>,
-    /// Which instances serve it; as `clusterRef`.
+    /// Which instances serve it, beside those of `clusterRef` and `clusterProviderRef`. Instances of other namespaces
+    /// count where their annotation `bindy.firestoned.io/allow-zone-namespaces` names the zone's namespace, or `*`.
     #[serde(default, rename = "bind9InstancesFrom")]
+    #[schemars(length(max = 64))]
     pub bind9_instances_from: Vec<RecordSource>,
-    /// How it is signed. Zones are served unsigned so far, and a policy that asks for more is reported.
+    /// The policy by which the zone is signed; `none` and `insecure` leave it unsigned. Zones are served unsigned so
+    /// far, and a policy that asks for more is reported.
+    #[schemars(
+        length(max = 63),
+        regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"),
+        extend("x-default" = "`global.dnssec.signing.policy` of its instances"),
+        extend("x-example" = "none")
+    )]
     pub dnssec_policy: Option<String>,
 }
 
-/// The zone's SOA (RFC 1035 3.3.13); times are in seconds.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// The zone's SOA (RFC 1035 3.3.13).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SoaRecord {
-    /// MNAME: the primary name server.
+    /// The primary name server (MNAME); it gets an NS record, too.
+    #[schemars(length(min = 1, max = 1004), extend("x-example" = "ns1.example.com."))]
     pub primary_ns: String,
-    /// RNAME: the mailbox of who is responsible, its `@` written as a dot.
+    /// The mailbox of who is responsible (RNAME), its `@` written as a dot.
+    #[schemars(length(min = 1, max = 1004), extend("x-example" = "hostmaster.example.com."))]
     pub admin_email: String,
     /// The first serial to publish. Later ones follow from what was published; a higher one here is taken up.
+    #[serde(default = "first_serial")]
+    #[schemars(extend("x-unit" = "serial (RFC 1982)"), extend("x-example" = 2_026_112_100))]
     pub serial: u32,
-    /// How often a secondary asks for news.
+    /// How often a secondary asks for news, in seconds.
+    #[serde(default = "refresh")]
+    #[schemars(range(min = 1, max = MAX_TTL), extend("x-unit" = "seconds"), extend("x-example" = 3600))]
     pub refresh: u32,
-    /// How soon it asks again after a failure.
+    /// How soon a secondary asks again after a failure, in seconds.
+    #[serde(default = "retry")]
+    #[schemars(range(min = 1, max = MAX_TTL), extend("x-unit" = "seconds"), extend("x-example" = 600))]
     pub retry: u32,
-    /// When it stops answering for want of news.
+    /// After how many seconds without news a secondary stops answering.
+    #[serde(default = "expire")]
+    #[schemars(range(min = 1, max = MAX_TTL), extend("x-unit" = "seconds"), extend("x-example" = 604_800))]
     pub expire: u32,
-    /// How long "no such name" may be cached (RFC 2308 4).
+    /// How long "no such name" may be cached, in seconds (RFC 2308 4).
+    #[serde(default = "negative_ttl")]
+    #[schemars(range(max = MAX_TTL), extend("x-unit" = "seconds"), extend("x-example" = 300))]
     pub negative_ttl: u32,
 }
 
 /// One of a zone's name servers.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NameServer {
     /// Its name.
+    #[schemars(length(min = 1, max = 1004), extend("x-example" = "ns2.example.com."))]
     pub hostname: String,
     /// Its IPv4 address, published if the name lies in the zone.
+    #[schemars(length(max = 15), extend("x-example" = "192.0.2.54"))]
     pub ipv4_address: Option<String>,
     /// Its IPv6 address, published if the name lies in the zone.
+    #[schemars(length(max = 45), extend("x-example" = "2001:db8::54"))]
     pub ipv6_address: Option<String>,
+}
+
+fn first_serial() -> u32 {
+    1
+}
+
+fn refresh() -> u32 {
+    3600
+}
+
+fn retry() -> u32 {
+    600
+}
+
+fn expire() -> u32 {
+    604_800
+}
+
+fn negative_ttl() -> u32 {
+    300
 }

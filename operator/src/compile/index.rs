@@ -66,7 +66,7 @@ pub(super) struct Touched {
 
 impl Index {
     pub(super) fn put(&mut self, resource: Resource, touched: &mut Touched) {
-        let Resource { id, labels, created, spec } = resource;
+        let Resource { id, labels, created, spec, .. } = resource;
         // An object made anew may have changed its kind of spec, never its identity.
         self.remove(&id, touched);
         let rank = Rank { age: created.map_or(Age::New, Age::Since), id: id.clone() };
@@ -94,6 +94,8 @@ impl Index {
                 }
                 self.records.insert(id, RecordEntry { rank, labels, set });
             }
+            // Says which servers there are, and nothing of what zones hold.
+            Spec::Infrastructure(_) => {}
         }
     }
 

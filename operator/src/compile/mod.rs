@@ -33,7 +33,10 @@ use zonefmt::{
     zone::{Location, Record, RrSets},
 };
 
-use crate::api::{FieldError, MAX_TTL, RecordSet, Resource, ResourceId, Spec};
+use crate::{
+    api::{FieldError, MAX_TTL, RecordSet, Resource, ResourceId, Spec},
+    servers,
+};
 use apex::Apex;
 use index::{Index, ZoneEntry};
 use zone::Zone;
@@ -91,6 +94,10 @@ pub fn check(resource: &Resource) -> Vec<Finding> {
         Spec::Record(set) => {
             let errors = [owner(set, NameRef::ROOT).err(), wire(set, NameRef::ROOT).err()];
             errors.into_iter().flatten().map(|error| unreadable(Reason::InvalidRecord, None, error)).collect()
+        }
+        Spec::Infrastructure(infrastructure) => {
+            let errors = servers::check(infrastructure).into_iter();
+            errors.map(|error| unreadable(Reason::InvalidServer, None, error)).collect()
         }
     }
 }

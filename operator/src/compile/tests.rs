@@ -113,7 +113,7 @@ fn every_kind_of_record() {
             record("CAARecord", "caa", "name: '@', flags: 128, tag: issue, value: 'ca.example.net; policy=ev'"),
             record("PTRRecord", "ptr", "name: '10', target: www"),
             record("RecordSet", "https", r#"name: www, type: HTTPS, ttl: 60, rdata: ['1 . alpn="h2,h3"', '2 alt']"#),
-            record("RecordSet", "unknown", r"name: odd, type: TYPE65280, rdata: '\# 2 abcd'"),
+            record("RecordSet", "unknown", r"name: odd, type: TYPE65280, rdata: ['\# 2 abcd']"),
             record("ARecord", "wild", "name: '*', ipv4Addresses: [192.0.2.7]"),
             record("ARecord", "absolute", "name: host.example.com., ipv4Addresses: [192.0.2.6]"),
         ],

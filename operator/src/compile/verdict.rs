@@ -71,6 +71,8 @@ reasons! {
         "Mend the field that the message names; the zone is not served before.";
     InvalidRecord, lost: "A field of a record cannot be read, or its type is none that a resource may have.",
         "Mend the field that the message names.";
+    InvalidServer, lost: "A field of a provider, cluster or instance cannot be read.",
+        "Mend the field that the message names.";
     OutOfZone, lost: "The record's owner is neither the zone's name nor below it.",
         "Write a name relative to the zone, or one that ends in the zone's name and a dot.";
     CnameConflict, lost: "A CNAME stands beside other data, or beside another CNAME (RFC 1034 3.6.2, RFC 2181 10.1).",

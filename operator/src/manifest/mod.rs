@@ -19,7 +19,7 @@ use serde_json::Value;
 use zonefmt::diagnostics::{Diagnostic, Severity, Source};
 
 use crate::{
-    api::{GROUP, Kind, Metadata, RecordKind, Resource, ResourceId, VERSION},
+    api::{self, GROUP, Kind, Metadata, Moves, Resource, ResourceId, VERSION},
     compile,
 };
 use locate::{Part, document_ranges, locate, syntax_error};
@@ -40,6 +40,8 @@ pub struct Origin {
     document: Range<usize>,
     /// Its number in a `List`.
     item: Option<usize>,
+    /// Where fields stand that are written in a former spelling.
+    moves: Moves,
 }
 
 /// What a file says.
@@ -50,9 +52,6 @@ pub struct Reading {
     /// Errors and warnings about the rest; a note for each resource that has no meaning here.
     pub diagnostics: Vec<Diagnostic>,
 }
-
-/// Kinds of the group that say which servers there are: one process that serves everything has no use for them.
-const INFRASTRUCTURE: &[&str] = &["Bind9Cluster", "ClusterBind9Provider", "Bind9Instance"];
 
 /// The fields of every Kubernetes object.
 const ENVELOPE: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
@@ -70,11 +69,11 @@ pub fn read(source: &Source) -> Reading {
         }
     };
     for document in document_ranges(text) {
-        let origin = Origin { source: source.clone(), document, item: None };
+        let origin = Origin { source: source.clone(), document, item: None, moves: Moves::default() };
         match serde_saphyr::from_str::<Value>(origin.text()) {
             Ok(mut value) => {
                 remove_nulls(&mut value);
-                reading.take(&value, &origin);
+                reading.take(value, &origin);
             }
             Err(error) => {
                 let (span, message, help) = syntax_error(origin.text(), &error);
@@ -93,41 +92,67 @@ impl Reading {
     }
 
     /// Takes what a document holds: one object, or a list of them as `kubectl get -o yaml` prints it.
-    fn take(&mut self, value: &Value, origin: &Origin) {
-        match value.get("items").and_then(Value::as_array) {
-            Some(items) if value["apiVersion"] == "v1" && value["kind"] == "List" => {
-                for (number, item) in items.iter().enumerate() {
-                    self.take_object(item, &Origin { item: Some(number), ..origin.clone() });
+    fn take(&mut self, mut value: Value, origin: &Origin) {
+        if value.is_null() {
+            return;
+        }
+        let is_list = value["apiVersion"] == "v1" && value["kind"] == "List";
+        match value.get_mut("items").and_then(Value::as_array_mut).filter(|_| is_list) {
+            Some(items) => {
+                for (number, item) in items.iter_mut().enumerate() {
+                    self.take_object(item, Origin { item: Some(number), ..origin.clone() });
                 }
             }
-            _ if value.is_null() => {}
-            _ => self.take_object(value, origin),
+            None => self.take_object(&mut value, origin.clone()),
         }
     }
 
-    fn take_object(&mut self, value: &Value, origin: &Origin) {
-        let Some(kind) = self.kind(value, origin) else { return };
-        let Some(metadata) = self.typed(origin, "metadata", value, PhantomData::<Metadata>) else { return };
-        let Some(spec) = self.typed(origin, "spec", value, kind) else { return };
+    fn take_object(&mut self, value: &mut Value, mut origin: Origin) {
+        let Some(kind) = self.kind(value, &origin) else { return };
+        if let Some(spec) = value.get_mut("spec") {
+            origin.moves = self.modernize(&origin, kind, spec);
+        }
+        let Some(metadata) = self.typed(&origin, "metadata", value, PhantomData::<Metadata>) else { return };
+        for (path, nearest) in
+            value.get("spec").into_iter().flat_map(|spec| api::unknown_fields(api::spec_schema(kind), spec))
+        {
+            self.unknown_field(&origin, &format!("spec.{path}"), nearest.as_deref());
+        }
         for field in value.as_object().into_iter().flatten().map(|(field, _)| field) {
             if !ENVELOPE.contains(&field.as_str()) {
-                self.unknown_field(origin, field);
+                self.unknown_field(&origin, field, None);
             }
         }
-        let namespace = metadata.namespace.unwrap_or_else(|| "default".into());
+        let Some(spec) = self.typed(&origin, "spec", value, kind) else { return };
+        let namespace = match metadata.namespace {
+            _ if !kind.is_namespaced() => String::new(),
+            named => named.unwrap_or_else(|| "default".into()),
+        };
         let id = ResourceId { namespace, name: metadata.name, kind };
-        let resource = Resource { id, labels: metadata.labels, created: metadata.creation_timestamp, spec };
+        let Metadata { labels, mut annotations, creation_timestamp: created, .. } = metadata;
+        annotations.retain(|key, _| key.starts_with(GROUP));
+        let resource = Resource { id, labels, annotations, created, spec };
         let faults = compile::check(&resource);
         for fault in &faults {
             let diagnostic = origin.diagnostic(Severity::Error, &fault.spec_path(), &fault.message);
             self.diagnostics.push(diagnostic);
         }
         if faults.is_empty() {
-            self.manifests.push(Manifest { resource, origin: origin.clone() });
+            self.manifests.push(Manifest { resource, origin });
         }
     }
 
-    /// The object's kind, if it is one that becomes DNS data; otherwise what to know about it is noted.
+    /// Brings former spellings up to date and tells them.
+    fn modernize(&mut self, origin: &Origin, kind: Kind, spec: &mut Value) -> Moves {
+        let (notes, moves) = api::modernize(kind, spec);
+        for note in notes {
+            let at = origin.locate(&format!("spec.{}", note.path), Part::Key);
+            self.diagnostics.push(Diagnostic::warning(&origin.source, at, note.message).help(note.help));
+        }
+        moves
+    }
+
+    /// The object's kind, if it is one of ours; otherwise what to know about it is noted.
     fn kind(&mut self, value: &Value, origin: &Origin) -> Option<Kind> {
         let (Some(api_version), Some(kind)) = (value["apiVersion"].as_str(), value["kind"].as_str()) else {
             let help = format!("start it with `apiVersion: {GROUP}/{VERSION}` and `kind: …`");
@@ -140,10 +165,7 @@ impl Reading {
             _ if group != GROUP => ("kind", (Severity::Note, format!("{kind} {name} is not of {GROUP}: ignored"))),
             _ if version != VERSION => ("apiVersion", (Severity::Error, format!("{GROUP} has no version `{version}`"))),
             Some(kind) => return Some(kind),
-            None if INFRASTRUCTURE.contains(&kind) => {
-                ("kind", (Severity::Note, format!("{kind} {name} says where zones are served: ignored here")))
-            }
-            None => ("kind", (Severity::Warning, format!("{kind} {name} is of no kind that is served: ignored"))),
+            None => ("kind", (Severity::Warning, format!("{kind} {name} is of no kind that there is: ignored"))),
         };
         let (severity, message) = diagnostic;
         let diagnostic = origin.diagnostic(severity, at, message);
@@ -155,7 +177,7 @@ impl Reading {
         None
     }
 
-    /// Reads one part of an object, and notes what is unknown or wrong in it.
+    /// Reads one part of an object, and notes what is wrong in it.
     fn typed<'v, S: DeserializeSeed<'v>>(
         &mut self,
         origin: &Origin,
@@ -168,16 +190,8 @@ impl Reading {
             self.diagnostics.push(diagnostic.help(format!("add `{part}:`")));
             return None;
         };
-        let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
-        let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-        let mut remember = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
-        let result = seed.deserialize(serde_ignored::Deserializer::new(tracked, &mut remember));
-        // A cluster fills metadata with much that has no meaning here.
-        for path in unknown.iter().filter(|_| part == "spec") {
-            self.unknown_field(origin, &format!("{part}.{path}"));
-        }
-        result
+        seed.deserialize(serde_path_to_error::Deserializer::new(value, &mut track))
             .map_err(|error| {
                 let path = match track.path().to_string() {
                     path if path == "." => part.to_owned(),
@@ -193,10 +207,13 @@ impl Reading {
             .ok()
     }
 
-    fn unknown_field(&mut self, origin: &Origin, path: &str) {
-        let message = format!("unknown field `{}`", path.replace(".?", ""));
-        let diagnostic = Diagnostic::warning(&origin.source, origin.locate(path, Part::Key), message);
-        self.diagnostics.push(diagnostic.help("it has no effect; look for a misspelling"));
+    fn unknown_field(&mut self, origin: &Origin, path: &str, nearest: Option<&str>) {
+        let diagnostic =
+            Diagnostic::warning(&origin.source, origin.locate(path, Part::Key), format!("unknown field `{path}`"));
+        self.diagnostics.push(match nearest {
+            Some(nearest) => diagnostic.help(format!("it has no effect; was `{nearest}` meant?")),
+            None => diagnostic.help("it has no effect; remove it"),
+        });
     }
 }
 
@@ -217,9 +234,13 @@ impl Origin {
     }
 
     fn locate(&self, path: &str, part: Part) -> Range<usize> {
+        let path = match path.strip_prefix("spec.") {
+            Some(field) => format!("spec.{}", self.moves.original(field)),
+            None => path.to_owned(),
+        };
         self.in_file(match self.item {
             Some(item) => locate(self.text(), &format!("items[{item}].{path}"), part),
-            None => locate(self.text(), path, part),
+            None => locate(self.text(), &path, part),
         })
     }
 
@@ -249,10 +270,9 @@ fn remove_nulls(value: &mut Value) {
     }
 }
 
-/// The kinds that are served, for people.
+/// The kinds, for people.
 fn kinds() -> String {
-    let records: Vec<&str> = RecordKind::ALL.iter().map(|kind| kind.name()).collect();
-    format!("DNSZone, {}", records.join(", "))
+    Kind::all().map(Kind::name).collect::<Vec<_>>().join(", ")
 }
 
 /// Serde's words, in the words of manifests.
@@ -261,6 +281,8 @@ fn explain(path: &str, error: &str) -> (String, Option<String>) {
         ("expected u8", "expected an integer from 0 to 255"),
         ("expected u16", "expected an integer from 0 to 65535"),
         ("expected u32", "expected an integer from 0 to 4294967295"),
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected a mapping"),
         ("expected struct", "expected a mapping, not"),
     ];
     let mut message = error.to_owned();
@@ -269,8 +291,10 @@ fn explain(path: &str, error: &str) -> (String, Option<String>) {
     }
     let help = if let Some(field) = error.strip_prefix("missing field ") {
         Some(format!("add {field} under `{path}`"))
-    } else if error.ends_with("expected a string") {
+    } else if error.ends_with("expected a string") && !error.contains("sequence") && !error.contains("map,") {
         Some("put it in quotes".into())
+    } else if error.ends_with("expected a sequence") {
+        Some("write a list, `[…]`, or a line `- …` for each item".into())
     } else {
         None
     };
@@ -332,6 +356,43 @@ mod tests {
     }
 
     #[test]
+    fn fields_inside_lists_are_pointed_at() {
+        let zone = |servers: &str| {
+            let soa = "soaRecord: {primaryNs: ns1, adminEmail: admin}";
+            let text = RECORD.replace("MXRecord", "DNSZone");
+            read_text(&format!(
+                "{text}spec:\n  zoneName: a.example\n  {soa}\n  nameServers:\n  - hostname: ns1\n{servers}"
+            ))
+        };
+        let told = |servers: &str| zone(servers).diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(told("    ipv4Address: 192.0.2.1\n"), [""; 0]);
+        assert_eq!(
+            told("    ipv4Adress: 192.0.2.1\n"),
+            [
+                "t.yaml:9:5: warning: unknown field `spec.nameServers[0].ipv4Adress` (it has no effect; was `ipv4Address` \
+                 meant?)"
+            ]
+        );
+        assert_eq!(
+            told("  - hostname: [ns2]\n"),
+            ["t.yaml:9:5: error: spec.nameServers[1].hostname: invalid type: sequence, expected a string"]
+        );
+        assert_eq!(
+            told("  - ipv4Address: 192.0.2.1\n"),
+            ["t.yaml:9:5: error: spec.nameServers[1]: missing field `hostname` (add `hostname` under \
+                 `spec.nameServers[1]`)"]
+        );
+    }
+
+    #[test]
+    fn errors_in_former_spellings_point_at_what_is_written() {
+        let text = RECORD.replace("MXRecord", "ARecord");
+        let told = told(&format!("{text}spec:\n  name: a\n  ipv4Address: nonsense\n"));
+        assert_eq!(told[0], "6:3: warning: `ipv4Address` is a former spelling");
+        assert!(told[1].starts_with("6:16: error: ipv4Addresses[0]: "), "{told:?}");
+    }
+
+    #[test]
     fn records_of_any_type_are_checked_where_they_are_written() {
         let set = |spec: &str| told(&format!("{}spec: {{name: a, {spec}}}\n", RECORD.replace("MXRecord", "RecordSet")));
         assert_eq!(set("type: https, rdata: ['1 . alpn=h2', '0 www']"), Vec::<String>::new());
@@ -341,14 +402,14 @@ mod tests {
         );
         assert_eq!(
             set("type: SOA, rdata: ['1']"),
-            ["4:23: error: spec.type: the SOA is `soaRecord` of the DNSZone; set it there"]
+            ["4:23: error: type: SOA is the zone's own; write it as `soaRecord` of the DNSZone"]
         );
         let refused = |spec: &str, at: &str| {
             let told = set(spec);
             assert!(told.len() == 1 && told[0].starts_with(at), "{told:?}");
         };
-        refused("type: ANY, rdata: [x]", "4:23: error: spec.type: ANY is no data");
-        refused("type: NSEC, rdata: [x]", "4:23: error: spec.type: NSEC records come from signing");
+        refused("type: ANY, rdata: [x]", "4:23: error: type: ANY is no type of data");
+        refused("type: NSEC, rdata: [x]", "4:23: error: type: NSEC belongs to a signed zone");
         refused("type: TLSA, rdata: ['3 1 1 ab', '3 1 ab']", "4:49: error: rdata[1]: TLSA ");
         refused("type: TXT, rdata: ['v=DKIM1; k=rsa']", "4:36: error: rdata[0]: a `;` starts a comment");
     }
@@ -395,12 +456,8 @@ mod tests {
             |version: &str, kind: &str| told(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n"));
         assert_eq!(other("v1", "Namespace"), ["2:7: note: Namespace x is not of bindy.firestoned.io: ignored"]);
         assert_eq!(
-            other("bindy.firestoned.io/v1beta1", "Bind9Cluster"),
-            ["2:7: note: Bind9Cluster x says where zones are served: ignored here"]
-        );
-        assert_eq!(
             other("bindy.firestoned.io/v1beta1", "ARecrod"),
-            ["2:7: warning: ARecrod x is of no kind that is served: ignored"]
+            ["2:7: warning: ARecrod x is of no kind that there is: ignored"]
         );
         assert_eq!(
             other("bindy.firestoned.io/v1alpha1", "ARecord"),

@@ -1,0 +1,115 @@
+//! RNDC keys: where they come from, and when they change.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A Secret with an RNDC key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-type" = "RndcSecretRef"))]
+pub struct RndcSecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253), extend("x-example" = "my-rndc-key"))]
+    pub name: String,
+    /// The key's algorithm.
+    #[serde(default)]
+    pub algorithm: RndcAlgorithm,
+    /// The Secret's data key with the name of the RNDC key.
+    #[serde(default = "key_name")]
+    #[schemars(length(min = 1, max = 253), extend("x-example" = "key-name"))]
+    pub key_name_key: String,
+    /// The Secret's data key with the key itself, in base64.
+    #[serde(default = "secret")]
+    #[schemars(length(min = 1, max = 253), extend("x-example" = "secret"))]
+    pub secret_key: String,
+}
+
+/// How a server gets its RNDC key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-type" = "RndcKeyConfig"))]
+pub struct RndcKeyConfig {
+    /// Whether the key is replaced when it gets old; never one that `secretRef` names.
+    #[serde(default)]
+    pub auto_rotate: bool,
+    /// The age at which it is replaced: a number with `h`, `d` or `w`, from 1h to 8760h.
+    #[serde(default = "rotate_after")]
+    #[schemars(
+        length(max = 8),
+        regex(pattern = "^[1-9][0-9]{0,5}[hdw]$"),
+        extend("x-unit" = "hours, days or weeks"),
+        extend("x-example" = "30d")
+    )]
+    pub rotate_after: String,
+    /// The algorithm of a key that is made.
+    #[serde(default)]
+    pub algorithm: RndcAlgorithm,
+    /// A key that exists already, in place of one that is made.
+    pub secret_ref: Option<RndcSecretRef>,
+    /// The Secret in which a key is made.
+    pub secret: Option<SecretTemplate>,
+}
+
+/// The algorithms of RNDC keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)] // Named by RFC 8945 6.
+pub enum RndcAlgorithm {
+    HmacSha1,
+    HmacSha224,
+    #[default]
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
+}
+
+/// What a Secret is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretTemplate {
+    /// The Secret's metadata.
+    pub metadata: SecretMetadata,
+    /// The Secret's type.
+    #[serde(default = "opaque", rename = "type")]
+    #[schemars(length(max = 253), extend("x-example" = "Opaque"))]
+    pub secret_type: String,
+    /// Its data as text.
+    #[schemars(extend("maxProperties" = 16), extend("x-example" = BTreeMap::from([("key-name", "bindy-operator")])))]
+    pub string_data: Option<BTreeMap<String, String>>,
+    /// Its data in base64.
+    #[schemars(extend("maxProperties" = 16), extend("x-example" = BTreeMap::from([("key-name", "YmluZHktb3BlcmF0b3I=")])))]
+    pub data: Option<BTreeMap<String, String>>,
+}
+
+/// The part of a Secret's metadata that can be chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretMetadata {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), extend("x-example" = "my-rndc-key"))]
+    pub name: String,
+    /// Its labels.
+    #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("team", "dns")])))]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Its annotations.
+    #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("example.com/owner", "dns")])))]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+fn key_name() -> String {
+    "key-name".into()
+}
+
+fn secret() -> String {
+    "secret".into()
+}
+
+fn rotate_after() -> String {
+    "720h".into()
+}
+
+fn opaque() -> String {
+    "Opaque".into()
+}

@@ -1,0 +1,300 @@
+//! Which servers there are, how each is configured, and which zones it serves: pure functions of the resources.
+//!
+//! A `ClusterBind9Provider` stands for a `Bind9Cluster` of its name in one namespace, a cluster for as many instances as
+//! its roles have replicas, and a `Bind9Instance` for one server. A zone selects servers by `clusterRef`, by
+//! `clusterProviderRef` and by `bind9InstancesFrom`; what any of them selects serves it.
+
+mod acl;
+
+pub use acl::{Local, check_list};
+
+use std::collections::BTreeMap;
+
+use bindy_server::access::Acl;
+
+use crate::api::{
+    Bind9Config, ClusterSpec, DnsZoneSpec, FieldError, Infrastructure, InstanceSpec, Resource, ResourceId, Role, Spec,
+    cluster::RoleSpec,
+};
+
+/// All servers, by namespace and name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Servers {
+    servers: BTreeMap<ServerId, Server>,
+    /// The clusters and providers there are, with servers or without.
+    clusters: Vec<ClusterId>,
+}
+
+/// What a server is known by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId {
+    /// The namespace in which it runs.
+    pub namespace: String,
+    /// The name of its `Bind9Instance`.
+    pub name: String,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Which one it is.
+    pub id: ServerId,
+    /// What zones select it by.
+    pub labels: BTreeMap<String, String>,
+    /// What it is to its zones.
+    pub role: Role,
+    /// What it belongs to; `None` for one that stands alone.
+    pub cluster: Option<ClusterId>,
+    /// Its configuration, with what it inherits.
+    pub config: Bind9Config,
+    /// The address match lists that its configuration may name.
+    pub acls: BTreeMap<String, Vec<String>>,
+    /// The namespaces whose zones may select it by label, beside its own.
+    open_to: Vec<String>,
+}
+
+/// A cluster, or a provider.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId {
+    /// The namespace in which its servers run.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is a provider's, so that zones of every namespace may name it.
+    pub provider: bool,
+}
+
+/// The annotation of an instance that lists the namespaces, with commas, whose zones may select it; `*` for all.
+pub const ALLOW_ZONE_NAMESPACES: &str = "bindy.firestoned.io/allow-zone-namespaces";
+
+const LABEL_MANAGED_BY: &str = "bindy.firestoned.io/managed-by";
+const LABEL_CLUSTER: &str = "bindy.firestoned.io/cluster";
+const LABEL_ROLE: &str = "bindy.firestoned.io/role";
+
+impl Servers {
+    /// The servers that resources declare; those of a provider that names no namespace run in `home`. Of two servers
+    /// with one name, one that is declared itself counts before one that a cluster makes.
+    pub fn of<'r>(resources: impl IntoIterator<Item = &'r Resource>, home: &str) -> Servers {
+        let mut all = Servers::default();
+        let mut clusters: BTreeMap<ClusterId, &ClusterSpec> = BTreeMap::new();
+        let mut declared: Vec<(&Resource, &InstanceSpec)> = Vec::new();
+        for resource in resources {
+            let Spec::Infrastructure(infrastructure) = &resource.spec else { continue };
+            let id = |namespace: &str, provider| ClusterId {
+                namespace: namespace.to_owned(),
+                name: resource.id.name.clone(),
+                provider,
+            };
+            match infrastructure {
+                Infrastructure::Provider(spec) => {
+                    clusters.insert(id(spec.namespace.as_deref().unwrap_or(home), true), spec);
+                }
+                Infrastructure::Cluster(spec) => {
+                    clusters.insert(id(&resource.id.namespace, false), spec);
+                }
+                Infrastructure::Instance(spec) => declared.push((resource, spec)),
+            }
+        }
+        for (id, spec) in &clusters {
+            // In a cluster of Kubernetes a provider's cluster is a resource, too.
+            let twin = ClusterId { provider: true, ..id.clone() };
+            let id = if clusters.contains_key(&twin) { &twin } else { id };
+            for server in made_by(id, spec) {
+                all.servers.insert(server.id.clone(), server);
+            }
+        }
+        all.clusters = clusters.keys().cloned().collect();
+        for (resource, spec) in declared {
+            let cluster = all.cluster(&resource.id.namespace, &spec.cluster_ref).cloned();
+            let cluster = cluster.and_then(|id| clusters.get(&id).map(|spec| (id, *spec)));
+            let server = declared_as(resource, spec, cluster);
+            all.servers.insert(server.id.clone(), server);
+        }
+        all
+    }
+
+    /// All of them, by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Server> {
+        self.servers.values()
+    }
+
+    /// The server of that name.
+    pub fn server(&self, id: &ServerId) -> Option<&Server> {
+        self.servers.get(id)
+    }
+
+    /// The servers of a zone, by namespace and name.
+    pub fn of_zone<'s>(&'s self, namespace: &'s str, zone: &'s DnsZoneSpec) -> impl Iterator<Item = &'s Server> {
+        let by_cluster = zone.cluster_ref.as_deref().and_then(|name| self.cluster(namespace, name));
+        let by_provider = zone.cluster_provider_ref.as_deref().and_then(|name| self.provider(name));
+        self.iter().filter(move |server| {
+            let cluster = server.cluster.as_ref();
+            cluster.is_some_and(|cluster| Some(cluster) == by_cluster || Some(cluster) == by_provider)
+                || server.is_open_to(namespace)
+                    && zone.bind9_instances_from.iter().any(|from| from.selector.matches(&server.labels))
+        })
+    }
+
+    /// The references of a zone that lead to no cluster.
+    pub fn dangling(&self, namespace: &str, zone: &DnsZoneSpec) -> Vec<FieldError> {
+        let error =
+            |path: &str, message: String, help: String| FieldError { path: path.into(), message, help: Some(help) };
+        let cluster = zone.cluster_ref.as_ref().filter(|name| self.cluster(namespace, name).is_none()).map(|name| {
+            error(
+                "clusterRef",
+                format!("there is no Bind9Cluster {namespace}/{name}, and no ClusterBind9Provider {name}"),
+                "create one of them, or name one that exists".into(),
+            )
+        });
+        let provider = zone.cluster_provider_ref.as_ref().filter(|name| self.provider(name).is_none()).map(|name| {
+            error(
+                "clusterProviderRef",
+                format!("there is no ClusterBind9Provider {name}"),
+                "create it, or name one that exists".into(),
+            )
+        });
+        cluster.into_iter().chain(provider).collect()
+    }
+
+    /// The cluster that `name` means in a namespace: one of that namespace, or else a provider.
+    fn cluster(&self, namespace: &str, name: &str) -> Option<&ClusterId> {
+        let mut here = self.clusters.iter().filter(|id| id.name == name && id.namespace == namespace);
+        // A provider's own cluster is the provider.
+        here.find(|id| id.provider)
+            .or_else(|| self.clusters.iter().find(|id| id.name == name && id.namespace == namespace))
+            .or_else(|| self.provider(name))
+    }
+
+    fn provider(&self, name: &str) -> Option<&ClusterId> {
+        self.clusters.iter().find(|id| id.provider && id.name == name)
+    }
+}
+
+impl Server {
+    /// Who may ask; without `allowQuery`, anybody.
+    pub fn allow_query(&self, local: &Local) -> Result<Acl, FieldError> {
+        self.list("allowQuery", self.config.allow_query.as_deref(), local).unwrap_or_else(|| Ok(Acl::any()))
+    }
+
+    /// Who may transfer zones, by address; without `allowTransfer`, nobody.
+    pub fn allow_transfer(&self, local: &Local) -> Result<Acl, FieldError> {
+        self.list("allowTransfer", self.config.allow_transfer.as_deref(), local).unwrap_or_else(|| Ok(Acl::none()))
+    }
+
+    /// The addresses that it answers on, IPv4 and IPv6; without `listenOn` and `listenOnV6`, all.
+    pub fn listen_on(&self, local: &Local) -> Result<(Acl, Acl), FieldError> {
+        let ipv4 = self.list("listenOn", self.config.listen_on.as_deref(), local);
+        let ipv6 = self.list("listenOnV6", self.config.listen_on_v6.as_deref(), local);
+        Ok((ipv4.unwrap_or_else(|| Ok(Acl::any()))?, ipv6.unwrap_or_else(|| Ok(Acl::any()))?))
+    }
+
+    /// Answers a second to one network, `None` for no limit.
+    pub fn responses_per_second(&self) -> Option<u32> {
+        const DEFAULT: u32 = 15;
+        let said = self.config.rate_limit.as_ref().and_then(|limit| limit.responses_per_second);
+        Some(said.unwrap_or(DEFAULT)).filter(|limit| *limit > 0)
+    }
+
+    /// Whether zones of that namespace may select it by its labels.
+    fn is_open_to(&self, namespace: &str) -> bool {
+        self.id.namespace == namespace || self.open_to.iter().any(|open| open == "*" || open == namespace)
+    }
+
+    fn list(&self, field: &str, elements: Option<&[String]>, local: &Local) -> Option<Result<Acl, FieldError>> {
+        elements.map(|elements| acl::list(field, elements, &self.acls, local))
+    }
+}
+
+/// The servers that a cluster makes.
+fn made_by<'c>(id: &'c ClusterId, spec: &'c ClusterSpec) -> impl Iterator<Item = Server> + 'c {
+    let roles = [(Role::Primary, spec.primary.as_ref()), (Role::Secondary, spec.secondary.as_ref())];
+    let roles = roles.into_iter().filter_map(|(role, of)| of.map(|of| (role, of)));
+    roles.flat_map(move |(role, of)| {
+        (0..of.replicas.unwrap_or(0)).map(move |number| {
+            let own = [
+                (LABEL_MANAGED_BY, "Bind9Cluster"),
+                (LABEL_CLUSTER, &id.name),
+                (LABEL_ROLE, role.name()),
+                ("app.kubernetes.io/part-of", "bindy"),
+            ];
+            let mut labels = of.labels.clone();
+            labels.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
+            Server {
+                id: ServerId { namespace: id.namespace.clone(), name: format!("{}-{}-{number}", id.name, role.name()) },
+                labels,
+                role,
+                cluster: Some(id.clone()),
+                config: inherited(Bind9Config::default(), role, spec),
+                acls: spec.acls.clone(),
+                open_to: Vec::new(),
+            }
+        })
+    })
+}
+
+/// The server that a `Bind9Instance` declares.
+fn declared_as(resource: &Resource, spec: &InstanceSpec, cluster: Option<(ClusterId, &ClusterSpec)>) -> Server {
+    let own = spec.config.clone().unwrap_or_default();
+    let open_to = resource.annotations.get(ALLOW_ZONE_NAMESPACES).map(String::as_str).unwrap_or_default();
+    let ResourceId { namespace, name, .. } = resource.id.clone();
+    Server {
+        id: ServerId { namespace, name },
+        labels: resource.labels.clone(),
+        role: spec.role,
+        config: match &cluster {
+            Some((_, cluster)) => inherited(own, spec.role, cluster),
+            None => own,
+        },
+        acls: cluster.as_ref().map(|(_, cluster)| cluster.acls.clone()).unwrap_or_default(),
+        cluster: cluster.map(|(id, _)| id),
+        open_to: open_to.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+    }
+}
+
+/// What an instance says, above its role, above its cluster.
+fn inherited(own: Bind9Config, role: Role, cluster: &ClusterSpec) -> Bind9Config {
+    let of_role = match role {
+        Role::Primary => cluster.primary.as_ref(),
+        Role::Secondary => cluster.secondary.as_ref(),
+    };
+    let of_role = of_role.map(config_of).unwrap_or_default();
+    own.or(&of_role).or(cluster.global.as_ref().unwrap_or(&Bind9Config::default()))
+}
+
+fn config_of(role: &RoleSpec) -> Bind9Config {
+    let shorthand = Bind9Config { allow_transfer: role.allow_transfer.clone(), ..Bind9Config::default() };
+    role.config.clone().unwrap_or_default().or(&shorthand)
+}
+
+/// What is wrong with a resource that says which servers there are, whatever others there are.
+pub fn check(infrastructure: &Infrastructure) -> Vec<FieldError> {
+    match infrastructure {
+        Infrastructure::Provider(spec) | Infrastructure::Cluster(spec) => {
+            let roles = [("primary", &spec.primary), ("secondary", &spec.secondary)];
+            let of_roles = roles.into_iter().filter_map(|(at, role)| role.as_ref().map(|role| (at, role)));
+            let of_roles = of_roles.flat_map(|(at, role)| {
+                let transfer = role.allow_transfer.iter();
+                let transfer = transfer.flat_map(move |list| check_list(&format!("{at}.allowTransfer"), list));
+                check_config(&format!("{at}.config"), role.config.as_ref()).into_iter().chain(transfer)
+            });
+            let acls = spec.acls.iter().flat_map(|(name, list)| check_list(&format!("acls.{name}"), list));
+            check_config("global", spec.global.as_ref()).into_iter().chain(of_roles).chain(acls).collect()
+        }
+        Infrastructure::Instance(spec) => check_config("config", spec.config.as_ref()),
+    }
+}
+
+fn check_config(at: &str, config: Option<&Bind9Config>) -> Vec<FieldError> {
+    let Some(config) = config else { return Vec::new() };
+    let lists = [
+        ("allowQuery", &config.allow_query),
+        ("allowTransfer", &config.allow_transfer),
+        ("listenOn", &config.listen_on),
+        ("listenOnV6", &config.listen_on_v6),
+    ];
+    let lists = lists.into_iter().filter_map(|(field, list)| list.as_ref().map(|list| (field, list)));
+    lists.flat_map(|(field, list)| check_list(&format!("{at}.{field}"), list)).collect()
+}
+
+#[cfg(test)]
+mod tests;
