@@ -1,0 +1,231 @@
+//! The API as other programs see it: CustomResourceDefinitions, the field reference, and manifests that are in use.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use bindy::{
+    api::{self, Kind},
+    manifest,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::cel::{ValidationErrors, Validator};
+use serde_json::{Value, json};
+use zonefmt::diagnostics::{Severity, Source};
+
+#[test]
+fn the_definitions_in_deploy_are_current() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds"));
+    for (name, text) in Kind::all().map(api::crd_file) {
+        assert!(text.len() < 200_000, "{name} has {} octets, and `kubectl apply` takes 262144 at most", text.len());
+        current(&folder.join(name), &text);
+    }
+    let files: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files.len(), Kind::all().count(), "{files:?}");
+}
+
+#[test]
+fn the_field_reference_is_current() {
+    current(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md")), &api::reference());
+}
+
+#[test]
+fn the_definitions_have_nothing_that_kubernetes_does_not_know() {
+    for kind in Kind::all() {
+        let crd = api::crd(kind);
+        let typed: CustomResourceDefinition = serde_json::from_value(crd.clone()).unwrap();
+        let mut again = serde_json::to_value(typed).unwrap();
+        whole_numbers(&mut again);
+        assert_eq!(again, crd, "{}", kind.name());
+    }
+}
+
+#[test]
+fn every_string_list_and_map_is_bounded_and_every_node_is_structural() {
+    for kind in Kind::all() {
+        each_node(&schema(kind), &mut String::from(kind.name()), &mut |path, node| {
+            let open = node["x-kubernetes-preserve-unknown-fields"] == true;
+            assert!(
+                node["description"].is_string() || is_inner(path) || path.rsplit('.').next() == Some("metadata"),
+                "{path}"
+            );
+            match node["type"].as_str() {
+                Some("string") => {
+                    let bounded = node.get("maxLength").or(node.get("enum")).or(node.get("format")).is_some();
+                    assert!(bounded || matches!(path.rsplit('.').next(), Some("kind" | "apiVersion")), "{path}");
+                }
+                Some("array") => assert!(node["maxItems"].is_number() && node["items"].is_object(), "{path}"),
+                Some("object") if node.get("additionalProperties").is_some() => {
+                    assert!(node["maxProperties"].is_number(), "{path}");
+                }
+                Some("object") => {
+                    let described =
+                        open || node["properties"].is_object() || path.rsplit('.').next() == Some("metadata");
+                    assert!(described, "{path}");
+                }
+                Some("integer" | "boolean") => {}
+                other => assert!(open, "{path}: {other:?}"),
+            }
+        });
+    }
+}
+
+#[test]
+fn manifests_in_use_are_read_and_admitted() {
+    let mut kinds = BTreeSet::new();
+    for (path, source) in corpus() {
+        let reading = manifest::read(&source);
+        let errors: Vec<_> = reading.diagnostics.iter().filter(|told| told.severity == Severity::Error).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let warnings = reading.diagnostics.iter().filter(|told| told.severity == Severity::Warning);
+        let warnings: Vec<_> = warnings.map(|told| told.message.clone()).collect();
+        if path.ends_with("former.yaml") {
+            assert!(warnings.iter().all(|told| told.contains("former") || told.contains("no effect")), "{warnings:?}");
+        } else {
+            assert_eq!(warnings, [""; 0], "{path}");
+        }
+        for object in
+            objects(&source).into_iter().filter(|object| object["apiVersion"] == "bindy.firestoned.io/v1beta1")
+        {
+            let kind = Kind::from_name(object["kind"].as_str().unwrap()).unwrap();
+            kinds.insert(kind.name());
+            let schema = schema(kind);
+            let validator = jsonschema::validator_for(&schema).unwrap();
+            let wrong: Vec<_> = validator.iter_errors(&object).map(|error| error.to_string()).collect();
+            assert_eq!(wrong, [""; 0], "{path}: {} {}", kind.name(), object["metadata"]["name"]);
+            assert_eq!(unknown(&schema, &object), [""; 0], "{path}: an API server would drop these");
+            assert_eq!(broken(kind, &object, None), [""; 0], "{path}: {}", object["metadata"]["name"]);
+        }
+    }
+    assert_eq!(kinds.len(), Kind::all().count(), "{kinds:?}");
+}
+
+#[test]
+fn former_spellings_are_taken_for_what_was_meant() {
+    let (_, source) = corpus().into_iter().find(|(path, _)| path.ends_with("former.yaml")).unwrap();
+    let told: Vec<String> = manifest::read(&source).diagnostics.iter().map(ToString::to_string).collect();
+    let expect = |line: &str| assert!(told.iter().any(|told| told.contains(line)), "{line}\n{told:#?}");
+    expect(":19:3: warning: `common` is a former spelling (write what is in `common` one level up, without it)");
+    expect(":21:5: warning: `zonesFrom` has no effect (zones select their servers");
+    expect(":10:5: warning: `primary.rndcKeys` is a former spelling (write `primary.rndcKey`)");
+    expect(":14:15: warning: `primary.service.type` is a former spelling (write `primary.service.spec.type`)");
+    expect(":24:16: warning: `global.dnssec.enabled` has no effect");
+    expect(": warning: `global.dnssec` as a switch has no effect");
+    expect(": warning: `global.dnssecValidation` is a former spelling (write `global.dnssec.validation`)");
+    expect(": warning: `role` has a former spelling (write `primary` or `secondary`)");
+    expect(": warning: `storage.size` is a former spelling (write `storage.persistentVolumeClaim.size`)");
+    expect(": warning: `soaRecord.primaryServer` is a former spelling (write `soaRecord.primaryNs`)");
+    expect(": warning: `ipv4Address` is a former spelling (write a list, `ipv4Addresses`)");
+}
+
+#[test]
+fn rules_hold_where_types_cannot() {
+    let record = |kind: &str, spec: Value| (kind.to_owned(), spec);
+    let admitted = |(kind, spec): (String, Value), old: Option<Value>| {
+        let kind = Kind::from_name(&kind).unwrap();
+        broken(kind, &json!({ "spec": spec }), old.map(|old| json!({ "spec": old })).as_ref())
+    };
+    let zone = |name: &str, selector: Value| {
+        let soa = json!({ "primaryNs": "ns.", "adminEmail": "a.", "serial": 1, "refresh": 1, "retry": 1, "expire": 1, "negativeTtl": 1 });
+        json!({ "zoneName": name, "soaRecord": soa, "recordsFrom": [{ "selector": selector }] })
+    };
+    let any = json!({});
+    assert_eq!(admitted(record("DNSZone", zone("a", any.clone())), Some(zone("a", any.clone()))), [""; 0]);
+    let renamed = admitted(record("DNSZone", zone("b", any.clone())), Some(zone("a", any)));
+    assert!(renamed[0].contains("zoneName cannot change"), "{renamed:?}");
+    let expressions = |operator: &str, values: Value| json!({ "matchExpressions": [{ "key": "a", "operator": operator, "values": values }] });
+    assert_eq!(admitted(record("DNSZone", zone("a", expressions("In", json!(["x"])))), None), [""; 0]);
+    assert_eq!(admitted(record("DNSZone", zone("a", expressions("In", json!([])))), None).len(), 1);
+    assert_eq!(admitted(record("DNSZone", zone("a", expressions("Exists", json!(["x"])))), None).len(), 1);
+    let apex = admitted(record("CNAMERecord", json!({ "name": "@", "target": "www" })), None);
+    assert!(apex[0].contains("no CNAME can stand"), "{apex:?}");
+    assert_eq!(admitted(record("CNAMERecord", json!({ "name": "a", "target": "www" })), None), [""; 0]);
+    assert_eq!(admitted(record("ARecord", json!({ "name": "a" })), None).len(), 1, "neither spelling");
+    assert_eq!(admitted(record("ARecord", json!({ "name": "a", "ipv4Address": "192.0.2.1" })), None), [""; 0]);
+    let instance = |more: Value| {
+        let mut spec = json!({ "clusterRef": "", "role": "primary" });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        record("Bind9Instance", spec)
+    };
+    let spread = |constraint: Value| instance(json!({ "placement": { "spread": [constraint] } }));
+    assert_eq!(admitted(spread(json!({ "topologyKey": "zone", "minDomains": 2 })), None).len(), 1);
+    let hard = json!({ "topologyKey": "zone", "minDomains": 2, "whenUnsatisfiable": "DoNotSchedule" });
+    assert_eq!(admitted(spread(hard), None), [""; 0]);
+    let claim = json!({ "storage": { "storageType": "persistentVolumeClaim" } });
+    assert_eq!(admitted(instance(claim), None).len(), 1);
+}
+
+/// Fails if the file is not that text; writes it with BLESS=1.
+fn current(path: &Path, text: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let found = fs::read_to_string(path).unwrap_or_default();
+    assert!(found == text, "{} is not what the types say: run this with BLESS=1", path.display());
+}
+
+/// The schema of whole objects of a kind.
+fn schema(kind: Kind) -> Value {
+    api::crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+/// The CEL rules that an object breaks.
+fn broken(kind: Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
+    let errors = Validator::new().validate(&schema(kind), object, old).err();
+    errors.into_iter().flat_map(ValidationErrors::into_vec).map(|error| error.to_string()).collect()
+}
+
+fn unknown(schema: &Value, object: &Value) -> Vec<String> {
+    let mut object = object.clone();
+    object["metadata"] = json!({});
+    api::unknown_fields(schema, &object).into_iter().map(|(path, _)| path).collect()
+}
+
+fn corpus() -> Vec<(String, Source)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let file = |path: std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name.clone(), Source::new(name, fs::read(path).unwrap()))
+    };
+    paths.into_iter().map(file).collect()
+}
+
+/// The objects of a file, those of lists one by one.
+fn objects(source: &Source) -> Vec<Value> {
+    let text = std::str::from_utf8(source.text()).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    documents.into_iter().flat_map(|document| document["items"].as_array().cloned().unwrap_or(vec![document])).collect()
+}
+
+fn each_node(schema: &Value, path: &mut String, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, schema);
+    let length = path.len();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        path.push('.');
+        path.push_str(name);
+        each_node(field, path, visit);
+        path.truncate(length);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if let Some(node) = schema.get(inner) {
+            path.push_str("[]");
+            each_node(node, path, visit);
+            path.truncate(length);
+        }
+    }
+}
+
+fn is_inner(path: &str) -> bool {
+    path.ends_with("[]")
+}
+
+/// Kubernetes' types have bounds as floating point.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => *value = json!(number.as_f64().unwrap_or_default() as i64),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
