@@ -119,7 +119,7 @@ fn lay_out(text: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while let Ok(Some(entry)) = lexer.entry(&mut tokens) {
         between(&text[at..entry.line], &mut items);
-        at = lexer.at();
+        at = after_newline(text, lexer.at());
         let whole = entry.line..at;
         items.push(if !entry.blank && tokens[0].text.starts_with(b"$") {
             Item::Directive(directive(&text[whole], &tokens, entry.grouped))
@@ -136,6 +136,11 @@ fn lay_out(text: &[u8]) -> Vec<u8> {
         write_block(text, block, &mut out);
     }
     out
+}
+
+/// The start of the next line, for an entry that ends here: the lexer takes CR for a newline of its own, as BIND does.
+fn after_newline(text: &[u8], end: usize) -> usize {
+    end + usize::from(text[..end].ends_with(b"\r") && text[end..].starts_with(b"\n"))
 }
 
 /// The lines without tokens between two entries.
@@ -430,6 +435,13 @@ c HTTPS 1 . alpn=\"h2,h3\" port=53
             formatted(&format!("{long} A 192.0.2.1\nb A 192.0.2.1\n")),
             format!("{long} A 192.0.2.1\nb A 192.0.2.1\n")
         );
+    }
+
+    #[test]
+    fn lines_that_end_with_cr_lf_get_no_blank_lines_between() {
+        let text =
+            "; first\n$TTL 300\n@ SOA ns h 1 2 3 4 5 ; x\n@ NS ( ns ; y\n )\n\nns A 192.0.2.1\nx TXT \"a\" ; z\n";
+        assert_eq!(formatted(&text.replace('\n', "\r\n")), formatted(text));
     }
 
     #[test]
