@@ -6,6 +6,7 @@
 //! `{ }`, …) is always fine.
 
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 use zonefmt::{conf::Statement, diagnostics::Diagnostic};
 
 /// What becomes of a statement.
@@ -112,11 +113,13 @@ pub(super) fn of(name: &str) -> Fate {
     FATES.iter().find(listed).map_or(Error("it is not supported"), |&(fate, _)| fate)
 }
 
-/// Reports on the statements that are not obeyed, all about recursion in one warning.
+/// Reports on the statements that are not obeyed.
 #[derive(Default)]
 pub(super) struct Judge<'c> {
     recursion: Vec<Statement<'c>>,
-    pub(super) findings: Vec<Diagnostic>,
+    findings: Vec<Diagnostic>,
+    /// The warning about each statement, by its place among the findings, and how often it would be repeated.
+    warned: FxHashMap<&'static str, (usize, usize)>,
     /// The fates that were looked up already: a hundred thousand zones use the same few statements.
     known: FxHashMap<&'static str, Fate>,
 }
@@ -130,9 +133,13 @@ impl<'c> Judge<'c> {
             Fate::Obeyed | Silent => {}
             _ if asks_for_nothing(statement) => {}
             Recursion => self.recursion.push(statement),
-            Warning(why) => {
-                self.findings.push(statement.warning(format!("`{name}` has no effect: {why}")));
-            }
+            Warning(why) => match self.warned.entry(name) {
+                Entry::Occupied(mut warned) => warned.get_mut().1 += 1,
+                Entry::Vacant(new) => {
+                    new.insert((self.findings.len(), 0));
+                    self.findings.push(statement.warning(format!("`{name}` has no effect: {why}")));
+                }
+            },
             Error(why) => {
                 let error = statement.error(format!("`{name}` cannot be obeyed: {why}"));
                 self.findings.push(error.help("remove it"));
@@ -140,8 +147,13 @@ impl<'c> Judge<'c> {
         }
     }
 
-    /// The warning about recursion, if there is reason for it.
+    /// All findings; one warning is enough for a statement that stands in every zone, and for all about recursion.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        for &(index, more) in self.warned.values().filter(|(_, more)| *more > 0) {
+            let places = if more == 1 { "place" } else { "places" };
+            let message = &mut self.findings[index].message;
+            *message = format!("{message}; nor has it in {more} more {places}");
+        }
         if let Some(first) = self.recursion.first() {
             let mut names: Vec<_> = self.recursion.iter().map(|statement| statement.name()).collect();
             names.sort_unstable();

@@ -274,6 +274,16 @@ fn statements_about_recursion_get_one_warning() {
 }
 
 #[test]
+fn a_statement_without_effect_gets_one_warning_however_many_zones_have_it() {
+    let zone = |name| format!("zone {name} {{ type primary; file \"example.zone\"; allow-transfer {{ any; }}; }};\n");
+    let conf = ["a.test", "b.test", "c.test"].map(zone).concat();
+    let server = Prepared::new("allow-transfer { any; }; notify no;", &conf, &[("example.zone", ZONE)]).run();
+    server.has_said("named.conf:1:");
+    server.has_said("`allow-transfer` has no effect: zone transfers are refused for now; nor has it in 3 more places");
+    assert_eq!(server.said().matches("config: warning").count(), 1, "{}", server.said());
+}
+
+#[test]
 fn an_address_that_is_taken_is_named_with_the_remedy() {
     let first = Server::start(EXAMPLE, &[("example.zone", ZONE)]);
     let port = first.port().to_string();
