@@ -141,7 +141,8 @@ fn arguments() -> Result<Command, lexopt::Error> {
             Short('L') => {
                 output = Output::File { path: parser.value()?.into(), size: None, versions: 0 };
             }
-            Short('n') => options.workers = parser.value()?.parse()?,
+            // As with named, 0 is 1.
+            Short('n') => options.workers = NonZeroUsize::new(parser.value()?.parse()?).unwrap_or(NonZeroUsize::MIN),
             // named has `-p dns=PORT` too.
             Short('p') => {
                 let port = parser.value()?.string()?;

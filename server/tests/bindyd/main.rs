@@ -316,7 +316,7 @@ fn the_command_line_is_that_of_named() {
     assert_eq!(run(&["-v"]), (Some(0), format!("bindyd {}\n", env!("CARGO_PKG_VERSION"))));
     let (status, said) = run(&["-V"]);
     assert!(status == Some(0) && said.contains("/etc/bind/named.conf"), "{said}");
-    for wrong in [["-q"].as_slice(), &["-p", "70000"], &["-n", "0"], &["-c"], &["stray"]] {
+    for wrong in [["-q"].as_slice(), &["-p", "70000"], &["-n", "x"], &["-c"], &["stray"]] {
         let (status, said) = run(wrong);
         assert!(status == Some(1) && said.contains("usage: bindyd"), "{wrong:?}: {said}");
     }
