@@ -1,7 +1,9 @@
 //! A server made of a configuration: started, reloaded by difference, stopped.
 
 use std::{
+    cmp::Ordering,
     fmt, fs, io,
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, mpsc::Sender},
@@ -12,7 +14,7 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::{debug, error, info, warn};
 use zonefmt::{
-    Name,
+    Name, Serial,
     diagnostics::{Diagnostic, Severity},
 };
 
@@ -142,11 +144,10 @@ impl Running {
         let mut sources = FxHashMap::default();
         let mut zones = ZoneMap::new();
         zones.update(load_changed(&config, &zones, &mut sources));
-        let (count, records) = totals(&zones);
-        let plural = if count == 1 { "" } else { "s" };
+        let totals = Totals::of(&zones);
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), zones)));
         info!(target: "general", "all zones loaded");
-        info!(target: "general", "{count} zone{plural}, {records} records in {:.2} s", began.elapsed().as_secs_f64());
+        info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
         let answering = Arc::clone(&published);
         let listeners =
             listen::start(&listening(&config, options.workers), move || Responder::new(Arc::clone(&answering)))
@@ -183,6 +184,7 @@ impl Running {
             }
         };
         log(&config.warnings, "config");
+        let before = self.listeners.local_addrs();
         if let Err(cause) = self.listeners.reconfigure(&listening(&config, self.options.workers)) {
             error!(target: "general", "{cause}; all stays as it was");
             return false;
@@ -190,6 +192,7 @@ impl Running {
         if let Err(cause) = self.logs.change(self.options.logging(&config)) {
             warn!(target: "general", "{cause}; log lines go where they went");
         }
+        log_addresses(&before, &self.listeners.local_addrs());
         let changes = load_changed(&config, &self.published.load().zones, &mut self.sources);
         self.published.update(|snapshot| {
             snapshot.zones.update(changes);
@@ -201,6 +204,7 @@ impl Running {
         self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");
         info!(target: "general", "all zones loaded");
+        info!(target: "general", "{}", Totals::of(&self.published.load().zones));
         true
     }
 
@@ -316,7 +320,8 @@ fn load_zones(stale: &[Job<'_>], directory: &Path, sources: &mut FxHashMap<Name,
         let sound = data.is_some();
         let state = match (data, old) {
             (Some(data), old) => {
-                log_loaded(&zone.origin, old, &data, each);
+                let mended = sources.get(&zone.origin).is_some_and(|source| !source.sound);
+                log_loaded(&zone.origin, old, &data, each || mended, mended);
                 ZoneState::Loaded(data)
             }
             (None, Some(old)) => {
@@ -359,18 +364,30 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> ZoneChange {
     ZoneChange::Put(Arc::new(Zone { origin, settings, state }))
 }
 
-/// `each`: few enough are loaded to tell of each one that is new.
-fn log_loaded(origin: &Name, old: Option<&ZoneData>, new: &ZoneData, each: bool) {
-    let serial = new.serial().map_or(0, |serial| serial.0);
-    let zone = InClass(origin);
+/// `each`: few enough are loaded to tell of each one that is new; `mended`: there was something wrong with its files.
+fn log_loaded(origin: &Name, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
+    let (zone, serial) = (InClass(origin), new.serial().unwrap_or(Serial(0)));
     match old {
-        None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {serial}"),
-        Some(old) if old.is(new) => debug!(target: "zoneload", "zone {zone}: its content is as it was"),
-        _ => info!(target: "zoneload", "zone {zone}: loaded serial {serial}"),
+        None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
+        Some(old) if old.is(new) && !mended => debug!(target: "zoneload", "zone {zone}: its content is as it was"),
+        _ => info!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
     }
-    if old.is_some_and(|old| !old.is(new) && old.serial() == new.serial()) {
+    let Some(before) = old.filter(|old| !old.is(new)).and_then(ZoneData::serial) else { return };
+    if before == serial {
         let message = "the content changed and its serial did not: secondaries will not notice";
-        warn!(target: "zoneload", "zone {zone}: {message}; raise the SOA's serial {serial}");
+        warn!(target: "zoneload", "zone {zone}: {message}; raise the SOA's serial {}", serial.0);
+    } else if before.partial_cmp(&serial) != Some(Ordering::Less) {
+        let message = format!("the serial went back from {} to {}: secondaries will not notice", before.0, serial.0);
+        warn!(target: "zoneload", "zone {zone}: {message}; make it greater than {}", before.0);
+    }
+}
+
+fn log_addresses(before: &[SocketAddr], now: &[SocketAddr]) {
+    for address in before.iter().filter(|address| !now.contains(address)) {
+        info!(target: "network", "no longer listening on {address}");
+    }
+    for address in now.iter().filter(|address| !before.contains(address)) {
+        info!(target: "network", "listening on {address}");
     }
 }
 
@@ -387,8 +404,29 @@ impl fmt::Display for InClass<'_> {
     }
 }
 
-fn totals(zones: &ZoneMap) -> (usize, usize) {
-    (zones.len(), zones.iter().filter_map(|zone| zone.data()).map(ZoneData::records).sum())
+/// How much is served.
+struct Totals {
+    zones: usize,
+    not_loaded: usize,
+    records: usize,
+}
+
+impl Totals {
+    fn of(zones: &ZoneMap) -> Totals {
+        let loaded = zones.iter().filter_map(|zone| zone.data());
+        let (count, records) = loaded.fold((0, 0), |(count, sum), data| (count + 1, sum + data.records()));
+        Totals { zones: zones.len(), not_loaded: zones.len() - count, records }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} zone{}", self.zones, if self.zones == 1 { "" } else { "s" })?;
+        if self.not_loaded > 0 {
+            write!(f, " ({} not loaded)", self.not_loaded)?;
+        }
+        write!(f, ", {} records", self.records)
+    }
 }
 
 fn log(findings: &[Diagnostic], target: &str) {

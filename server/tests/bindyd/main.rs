@@ -60,6 +60,27 @@ fn a_change_of_an_included_file_is_seen() {
 }
 
 #[test]
+fn a_serial_that_goes_back_is_told() {
+    let server = Server::start(EXAMPLE, &[("example.zone", &zone(5, "192.0.2.5"))]);
+    server.write("example.zone", &zone(4, "192.0.2.4"));
+    server.reload();
+    server.says("the serial went back from 5 to 4: secondaries will not notice; make it greater than 5");
+    server.says("reloading configuration succeeded");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.4\n");
+}
+
+#[test]
+fn a_zone_file_that_is_right_again_is_told_even_if_nothing_changed() {
+    let server = Server::start(EXAMPLE, &[("example.zone", ZONE)]);
+    server.write("example.zone", "broken");
+    server.reload();
+    server.says("what was served stays served");
+    server.write("example.zone", ZONE);
+    server.reload();
+    server.says("zone example.com/IN: loaded serial 1");
+}
+
+#[test]
 fn a_zone_that_does_not_load_is_servfail_and_the_others_are_served() {
     let signed = format!(
         "{ZONE}@ DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==\n"
@@ -302,6 +323,8 @@ fn listeners_follow_the_configuration() {
     server.listen_on("port 0 { 127.0.0.2; }");
     server.configure(EXAMPLE);
     server.reload();
+    server.says(&format!("no longer listening on 127.0.0.1:{old}"));
+    server.says("listening on 127.0.0.2:");
     server.says("reloading configuration succeeded");
     assert!(!dig("127.0.0.1", old, &["www.example.com"]).contains("NOERROR"), "nobody listens there any more");
 }
