@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     num::NonZeroUsize,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -124,17 +124,17 @@ fn load(job: Job<'_>, directory: &Path) -> Loaded {
 
 /// Reads a file, with as few system calls as a hundred thousand zones deserve.
 fn read(path: &Path) -> io::Result<(Source, Stamp)> {
-    let mut file = File::open(path)?;
+    // Opening a pipe must not wait for whoever writes to it.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
-    let mut text = Vec::new();
-    if metadata.is_file() {
-        // What is appended meanwhile changes the stamp: the next reload sees it.
-        let octets = usize::try_from(metadata.size()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        text.try_reserve_exact(capacity(octets)).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        file.take(metadata.size()).read_to_end(&mut text)?;
-    } else {
-        file.read_to_end(&mut text)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
+    // What is appended meanwhile changes the stamp: the next reload sees it.
+    let octets = usize::try_from(metadata.size()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut text = Vec::new();
+    text.try_reserve_exact(capacity(octets)).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.take(metadata.size()).read_to_end(&mut text)?;
     Ok((Source::new(path.display().to_string(), text), Stamp::from(&metadata)))
 }
 

@@ -81,6 +81,19 @@ fn a_zone_file_that_is_right_again_is_told_even_if_nothing_changed() {
 }
 
 #[test]
+fn a_zone_file_that_is_a_pipe_holds_nothing_up() {
+    let conf = format!("zone pipe.test {{ type primary; file \"pipe\"; }};\n{EXAMPLE}");
+    let prepared = Prepared::new("", &conf, &[("example.zone", ZONE)]);
+    let made = std::process::Command::new("mkfifo").arg(prepared.folder().join("pipe")).status();
+    assert!(made.expect("mkfifo is everywhere").success());
+    let mut server = prepared.run();
+    server.has_said("pipe: cannot read the zone file: it is no regular file");
+    server.has_said("2 zones (1 not loaded), 4 records");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+    assert!(server.stop().success());
+}
+
+#[test]
 fn a_zone_that_does_not_load_is_servfail_and_the_others_are_served() {
     let signed = format!(
         "{ZONE}@ DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==\n"
