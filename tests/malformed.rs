@@ -138,6 +138,7 @@ fn rows() -> Vec<Row> {
         row("a response", "RFC 9619; RUSTSEC-2023-0041", message(flags::QR, [1, 0, 0, 0], &[&question()]), Silence),
         row("a response that is only a header", headers, message(flags::QR, [0; 4], &[]), Silence),
         row("no question", "RFC 9619", message(QUERY, [0; 4], &[]), FORMERR),
+        row("an OPT without question", "RFC 9619", message(QUERY, [0, 0, 0, 1], &[&opt(&[])]), FORMERR),
         row("two questions", "RFC 9619", message(QUERY, [2, 0, 0, 0], &[&question(), &question()]), FORMERR),
         row("65,535 questions", "RFC 9619", message(QUERY, [65_535, 0, 0, 0], &[&question()]), FORMERR),
         row("a question without type", headers, message(QUERY, [1, 0, 0, 0], &[NAME]), FORMERR),
@@ -308,6 +309,21 @@ fn malformed_messages_get_what_the_rfcs_ask_for() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// `dig +header-only` sends one. A FORMERR without OPT would say that EDNS is not spoken here (RFC 6891 7).
+#[test]
+fn an_opt_without_a_question_gets_one_back() {
+    let mut engine = Engine::new();
+    engine.serve([&zone()]);
+    let named = Peer::start(NAMED, [&zone()]);
+    for opcode in [QUERY, 2 << 11] {
+        let request = message(opcode, [0, 0, 0, 1], &[&opt(&[])]);
+        let theirs = named.ask_udp(&request);
+        for wire in [engine.ask(&request, Transport::Udp).expect("a response"), &theirs] {
+            assert!(Response::read(wire).expect("a message").opt.is_some(), "{}", wire.escape_ascii());
+        }
+    }
 }
 
 #[test]

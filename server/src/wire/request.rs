@@ -70,7 +70,11 @@ fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rej
     let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
     if questions != 1 {
         let understood = header.flags & flags::OPCODE == 0;
-        return Err(reject(None, None, if understood { Rcode::FORMERR } else { Rcode::NOTIMP }));
+        // Without any question (`dig +header-only`) an OPT is found, and gets one back (RFC 6891 6.1.1).
+        let rest = (questions == 0).then_some(Records { message, at: HEADER });
+        let found = rest.and_then(|rest| rest.find(answers + authorities, additionals).ok());
+        let edns = found.and_then(|found| found.edns);
+        return Err(reject(None, edns, if understood { Rcode::FORMERR } else { Rcode::NOTIMP }));
     }
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
     let rest = Records { message, at: end };
