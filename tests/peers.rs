@@ -11,7 +11,7 @@ use bindy_tests::{
     model::{self, Answer, Rules, Svcb, rcode},
     name::Name,
     peers::{Maker, NAMED, NSD, Peer},
-    zone::{Zone, types},
+    zone::{Data, Record, Zone, types},
 };
 use fastrand::Rng;
 
@@ -121,6 +121,34 @@ fn bind_answers_the_same_but_for_listed_differences() {
 #[test]
 fn nsd_answers_the_same_but_for_listed_differences_and_never_shorter() {
     compare(NSD);
+}
+
+/// RRSIG, NSEC and KEY may stand beside a CNAME (RFC 4035 2.5), so a question for one is about the CNAME's owner. Knot sees
+/// it so but for KEY; NSD follows the CNAME whatever is asked.
+#[test]
+fn what_may_stand_beside_a_cname_is_looked_for_at_its_owner_as_in_bind() {
+    let record = |owner: &str, data| Record { owner: Name::of(owner), ttl: 300, data };
+    let zone = Zone {
+        origin: Name::of("example."),
+        records: vec![
+            record("example.", Data::Soa { mname: Name::of("ns.example."), minimum: 300 }),
+            record("example.", Data::Ns(Name::of("ns.example."))),
+            record("ns.example.", Data::A(1)),
+            record("alias.example.", Data::Cname(Name::of("ns.example."))),
+            record("*.wild.example.", Data::Cname(Name::of("nothing.example."))),
+        ],
+    };
+    let mut engine = Engine::new();
+    engine.serve([&zone]);
+    let named = Peer::start(NAMED, [&zone]);
+    for name in ["alias.example.", "a.wild.example."] {
+        for qtype in [types::RRSIG, types::NSEC, types::KEY] {
+            let query = Query { name: Name::of(name), qtype, recursion_desired: false, edns: None };
+            let ours = sections(&ask(&mut engine, &query));
+            assert_eq!(ours, sections(&named.ask(&query, 1)), "{query:?}");
+            assert_eq!((ours.rcode, ours.answer.len()), (rcode::NOERROR, 0), "{query:?}");
+        }
+    }
 }
 
 fn compare(maker: Maker) {

@@ -14,12 +14,15 @@ pub mod types {
     pub const PTR: u16 = 12;
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
+    pub const KEY: u16 = 25;
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
     pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
     pub const TSIG: u16 = 250;
     pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
     pub const HTTPS: u16 = 65;
     pub const ANY: u16 = 255;
     pub const PRIVATE: u16 = 65_280;

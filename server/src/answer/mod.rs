@@ -7,7 +7,7 @@
 
 mod additional;
 
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype, zone::may_stand_beside_cname};
 
 use crate::{
     listen::{Client, Transport},
@@ -269,7 +269,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             {
                 self.note_source(Source { rrset, zone, at, cut: None });
             }
-        } else if let Some(cname) = node.rrset(Rtype::CNAME) {
+        } else if let Some(cname) = node.rrset(Rtype::CNAME).filter(|_| !may_stand_beside_cname(qtype)) {
             return self.cname(hop, cname);
         } else {
             return self.negative(hop, data, Rcode::NOERROR);
