@@ -14,6 +14,7 @@ mod fit;
 mod grammar;
 mod lex;
 mod print;
+mod ranges;
 mod rules;
 mod tree;
 pub mod values;
@@ -24,6 +25,8 @@ mod print_tests;
 mod table_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verdict_tests;
 
 pub use print::Secrets;
 

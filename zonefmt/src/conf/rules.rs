@@ -1,6 +1,6 @@
 //! What has to hold between statements, beyond the form of each.
 
-use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, tree::MAX_DIAGNOSTICS};
+use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, ranges, tree::MAX_DIAGNOSTICS};
 use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
 use data_encoding::BASE64;
 use rustc_hash::FxHashMap;
@@ -12,6 +12,12 @@ pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
     rules.unique(conf.statements().all("acl"), "the acl", |name| name);
     rules.unique(conf.statements().all("key"), "the key", |name| name);
     rules.unique(conf.statements().all("view"), "the view", |name| name);
+    for kind in ["dnssec-policy", "http", "parental-agents", "tls"] {
+        rules.unique(conf.statements().all(kind), &format!("the {kind}"), |name| name);
+    }
+    let lists = conf.statements().filter(|statement| ["primaries", "masters"].contains(&statement.name()));
+    rules.unique(lists, "the list of primaries", |name| name);
+    ranges::check(conf.statements(), &mut |error| rules.report(error));
     let keys: Vec<_> = conf.statements().all("key").filter_map(Statement::argument).map(Part::text).collect();
     let known = |name: Part<'_>| keys.iter().any(|key| key.eq_ignore_ascii_case(&name.text()));
     let views = conf.statements().find("view").is_some();
@@ -20,7 +26,11 @@ pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
             "key" => rules.key(statement),
             "options" => rules.settings(statement),
             "logging" => rules.logging(statement),
-            "controls" => rules.keys_known(statement.block().all("inet"), known),
+            "controls" => {
+                rules.keys_known(statement.block().all("inet"), known);
+                rules.keys_known(statement.block().all("unix"), known);
+            }
+            "tls" => rules.tls(statement),
             "server" => rules.keys_known(statement.block().all("keys"), known),
             "zone" if views => {
                 rules.report(statement.error("a zone outside of all views").help("put it into a `view`"));
@@ -88,6 +98,13 @@ impl Rules<'_> {
                 // What was written is not shown: it is nearly a secret.
                 self.report(secret.error("the secret is no base64").help("`tsig-keygen` makes a key"));
             }
+        }
+    }
+
+    fn tls(&mut self, tls: Statement<'_>) {
+        let has = |name| tls.block().find(name).is_some();
+        if has("key-file") != has("cert-file") {
+            self.report(tls.error("it has one of `key-file` and `cert-file`").help("write both, or none"));
         }
     }
 
