@@ -92,6 +92,7 @@ fn what_a_broken_file_had_stays_served() {
     site.edit("mail.yaml", "192.0.2.25", "192.0.2.26");
     bindy.await_answer("mail.example.com", "A", &["3600 192.0.2.26"]);
     site.edit("web.yaml", "  ttl: [60\n", "  ttl: 61\n");
+    bindy.await_said("web.yaml is right again");
     bindy.await_answer("x.apps.example.com", "A", &["61 192.0.2.80"]);
 
     site.edit("web.yaml", "[192.0.2.80]", "[192.0.2.280]");
@@ -186,6 +187,31 @@ fn what_cannot_start_says_what_to_do() {
     let output = Command::new(env!("CARGO_BIN_EXE_bindy")).args(["serve", "/nowhere/at/all"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && told.contains("/nowhere/at/all") && told.contains("name a folder"), "{told}");
+}
+
+#[test]
+fn an_address_without_port_is_told_how_one_looks() {
+    let output = Site::quickstart().command(&["--listen", "localhost"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("write an IP address and a port, as 127.0.0.1:5300"), "{told}");
+}
+
+#[test]
+fn a_pipe_in_the_folder_holds_nothing_up() {
+    let site = Site::quickstart();
+    let bindy = site.serve();
+    assert!(Command::new("mkfifo").arg(site.path("pipe.yaml")).status().unwrap().success());
+    bindy.await_said("pipe.yaml: it is no regular file; what it had stays served");
+    site.edit("web.yaml", "192.0.2.80", "192.0.2.81");
+    bindy.await_answer("x.apps.example.com", "A", &["60 192.0.2.81"]);
+    assert!(bindy.signal("INT").success());
+}
+
+#[test]
+fn a_start_with_a_broken_file_does_not_claim_that_all_is_served() {
+    let site = Site::quickstart();
+    fs::write(site.path("bad.yaml"), "kind: [\n").unwrap();
+    site.serve().await_said("in 5 files: all served; what has errors is not among them, see above");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -30,6 +31,8 @@ pub struct Folder {
 
 struct File {
     source: Source,
+    /// Its text has errors.
+    failed: bool,
     manifests: BTreeMap<ResourceId, Manifest>,
 }
 
@@ -42,6 +45,8 @@ pub struct Update {
     pub diagnostics: Vec<Diagnostic>,
     /// What newly could not be read at all.
     pub unreadable: Vec<FolderError>,
+    /// Files that had errors, or could not be read, at the last look and are right now.
+    pub mended: Vec<PathBuf>,
 }
 
 /// Why a folder or a file in it cannot be read.
@@ -53,7 +58,7 @@ pub struct FolderError {
 
 /// A file may have this many octets; whoever has more to say says it in several.
 const MAX_FILE: u64 = 64 << 20;
-/// Folders may be nested this deep, which also ends loops of links.
+/// Folders may be nested this deep.
 const MAX_DEPTH: usize = 16;
 
 impl Folder {
@@ -90,6 +95,8 @@ impl Folder {
             self.unreadable.insert(error.path.clone(), reason);
             update.unreadable.extend((!told).then_some(error));
         }
+        let readable = known.into_keys().filter(|path| !self.unreadable.contains_key(path));
+        update.mended.extend(readable.filter(|path| path.exists()));
         Ok(update)
     }
 
@@ -118,7 +125,7 @@ impl Folder {
         if self.root.is_file() {
             paths.insert(self.root.clone());
         } else {
-            collect(&self.root, MAX_DEPTH, &mut paths, unreadable)
+            collect(&self.root, &mut Vec::new(), &mut paths, unreadable)
                 .map_err(|error| FolderError { path: self.root.clone(), error })?;
         }
         let gone = self.files.keys().filter(|path| !paths.contains(*path));
@@ -183,10 +190,13 @@ impl File {
                 manifests.insert(manifest.resource.id.clone(), manifest);
             }
         }
+        if !failed && known.is_some_and(|known| known.failed) {
+            update.mended.push(path.to_owned());
+        }
         for (id, manifest) in known.filter(|_| failed).into_iter().flat_map(|known| &known.manifests) {
             manifests.entry(id.clone()).or_insert_with(|| manifest.clone());
         }
-        File { source, manifests }
+        File { source, failed, manifests }
     }
 }
 
@@ -196,10 +206,28 @@ fn duplicate(manifest: &Manifest, first: &Manifest) -> Diagnostic {
     diagnostic.help("remove one of them, or give it another `metadata.name`")
 }
 
-/// Finds the manifests in a folder, and in those below it.
+/// Finds the manifests in a folder, and in those below it. `above`: the folders that it is in, by device and inode; a
+/// link to one of them leads nowhere new.
 fn collect(
     folder: &Path,
-    depth: usize,
+    above: &mut Vec<(u64, u64)>,
+    paths: &mut BTreeSet<PathBuf>,
+    unreadable: &mut Vec<FolderError>,
+) -> io::Result<()> {
+    let metadata = fs::metadata(folder)?;
+    let here = (metadata.dev(), metadata.ino());
+    if above.contains(&here) || above.len() > MAX_DEPTH {
+        return Ok(());
+    }
+    above.push(here);
+    let collected = collect_entries(folder, above, paths, unreadable);
+    above.pop();
+    collected
+}
+
+fn collect_entries(
+    folder: &Path,
+    above: &mut Vec<(u64, u64)>,
     paths: &mut BTreeSet<PathBuf>,
     unreadable: &mut Vec<FolderError>,
 ) -> io::Result<()> {
@@ -210,9 +238,7 @@ fn collect(
             continue;
         }
         if path.is_dir() {
-            if depth > 0
-                && let Err(error) = collect(&path, depth - 1, paths, unreadable)
-            {
+            if let Err(error) = collect(&path, above, paths, unreadable) {
                 unreadable.push(FolderError { path, error });
             }
         } else if path.extension().is_some_and(|is| is == "yaml" || is == "yml" || is == "json") {
@@ -223,10 +249,14 @@ fn collect(
 }
 
 fn read_octets(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would keep its reader waiting for whoever writes to it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut text = Vec::new();
     fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("is over {} MiB; split it into several files", MAX_FILE >> 20)));
+        return Err(io::Error::other(format!("it is over {} MiB; split it into several files", MAX_FILE >> 20)));
     }
     Ok(text)
 }
@@ -298,6 +328,49 @@ mod tests {
         assert_eq!(look(&mut folder), told(&["+c", "-a"], 0));
         fs::remove_file(root.path().join("a.yaml")).unwrap();
         assert_eq!(look(&mut folder), told(&["-b", "-c"], 0));
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        write("a.yaml", &text("TXTRecord", &["a"]));
+        let pipe = root.path().join("pipe.yaml");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let update = folder.look().unwrap();
+        assert_eq!((update.changes.len(), update.unreadable.len()), (1, 1));
+        let told = update.unreadable[0].to_string();
+        assert!(told.contains("pipe.yaml: it is no regular file"), "{told}");
+        fs::remove_file(&pipe).unwrap();
+        write("pipe.yaml", &text("TXTRecord", &["b"]));
+        let update = folder.look().unwrap();
+        assert_eq!((update.changes.len(), update.mended), (1, vec![pipe]));
+    }
+
+    #[test]
+    fn a_link_to_a_folder_above_is_no_way_round() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        write("deep/a.yaml", &text("TXTRecord", &["a"]));
+        std::os::unix::fs::symlink("..", root.path().join("deep/up")).unwrap();
+        std::os::unix::fs::symlink(".", root.path().join("here")).unwrap();
+        assert_eq!(look(&mut folder), told(&["+a"], 0));
+        assert_eq!(folder.files(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_right_again_is_told_even_if_nothing_changed() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        let right = text("TXTRecord", &["a"]);
+        write("a.yaml", &right);
+        assert!(folder.look().unwrap().mended.is_empty());
+        write("a.yaml", &right.replace("kind:", "kind"));
+        assert!(folder.look().unwrap().mended.is_empty());
+        write("a.yaml", &right);
+        let update = folder.look().unwrap();
+        assert_eq!((update.changes.len(), update.mended), (0, vec![root.path().join("a.yaml")]));
+        assert!(folder.look().unwrap().mended.is_empty());
     }
 
     #[test]

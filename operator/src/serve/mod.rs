@@ -38,7 +38,7 @@ pub struct Options {
     /// The folder with the manifests (*.yaml, *.yml, *.json, those in folders below it included), or one such file.
     dir: PathBuf,
     /// Where to answer, over UDP and TCP; may be given several times. Port 0 takes a free one.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5300")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5300", value_parser = address)]
     listen: Vec<SocketAddr>,
     /// Where the serials are kept across restarts [default: a folder of its own for each DIR, below $XDG_STATE_HOME]
     #[arg(long, value_name = "DIR")]
@@ -169,6 +169,11 @@ impl Serving {
     }
 }
 
+/// What `--listen` names.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, as 127.0.0.1:5300 or [::1]:5300")
+}
+
 /// The folder for the state of a folder of manifests (XDG Base Directory Specification); its name can be recognised and
 /// is its own.
 fn default_state(dir: &Path) -> Option<PathBuf> {
@@ -195,11 +200,19 @@ impl fmt::Display for ServeError {
                 }
             }
             ServeError::Watch(path, error) => {
-                write!(f, "cannot watch {}: {error}", path.display())?;
-                match error.kind {
-                    notify::ErrorKind::MaxFilesWatch => f.write_str("; raise fs.inotify.max_user_watches with sysctl"),
-                    notify::ErrorKind::PathNotFound => f.write_str("; name a folder of manifests, or one manifest"),
-                    _ => Ok(()),
+                write!(f, "cannot watch {}: ", path.display())?;
+                match &error.kind {
+                    notify::ErrorKind::MaxFilesWatch => {
+                        f.write_str("too many files are watched; raise fs.inotify.max_user_watches with sysctl")
+                    }
+                    notify::ErrorKind::PathNotFound => {
+                        f.write_str("it is not there; name a folder of manifests, or one manifest")
+                    }
+                    notify::ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                        write!(f, "{cause}; allow this user to read it")
+                    }
+                    notify::ErrorKind::Io(cause) => cause.fmt(f),
+                    _ => error.fmt(f),
                 }
             }
             ServeError::Signals(error) => write!(f, "cannot wait for signals: {error}"),

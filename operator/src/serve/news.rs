@@ -9,7 +9,7 @@ use std::{
 
 use bindy_server::zone::{Node, ZoneData};
 use serde::Serialize;
-use zonefmt::{Name, NameRef, Rtype};
+use zonefmt::{Name, NameRef, Rtype, diagnostics::Severity};
 
 use crate::{
     api::{Kind, ResourceId},
@@ -40,6 +40,8 @@ enum Event<'a> {
     Zone(ZoneChange),
     /// Something is wrong in a file.
     Problem(Problem),
+    /// A file that had errors is right now.
+    Mended { file: String },
     /// Something went wrong as a whole.
     Failure { message: &'a str },
     /// What went wrong works again.
@@ -60,6 +62,13 @@ impl News {
     pub(super) fn files(&self, update: &Update) {
         for error in &update.unreadable {
             self.failure(&format!("{error}; what it had stays served"));
+        }
+        for path in &update.mended {
+            let file = path.display().to_string();
+            match self.output {
+                Output::Text => say(&format!("{file} is right again")),
+                Output::Json => json(&Event::Mended { file }),
+            }
         }
         match self.output {
             Output::Text => self.terminal.diagnose(&update.diagnostics),
@@ -114,13 +123,13 @@ impl News {
             Output::Text => {
                 self.files(first);
                 self.verdicts(folder, compiler, &compiler.resources().cloned().collect());
-                self.overview(folder, compiler, &report, at);
+                self.overview(folder, compiler, &report, first, at);
             }
         }
     }
 
     /// Everything that is served, where, and what to try.
-    fn overview(&self, folder: &Folder, compiler: &Compiler, report: &Report, at: &Place<'_>) {
+    fn overview(&self, folder: &Folder, compiler: &Compiler, report: &Report, first: &Update, at: &Place<'_>) {
         let terminal = self.terminal;
         let addresses: Vec<String> = at.addresses.iter().map(SocketAddr::to_string).collect();
         say("");
@@ -136,7 +145,14 @@ impl News {
         terminal.table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
         let (zones, records): (Vec<_>, Vec<_>) = compiler.resources().partition(|id| id.kind == Kind::Zone);
         let lost = report.resources.len() - report.count(Outcome::Served);
-        let lost = if lost == 0 { "all served".to_owned() } else { format!("{lost} not served, see above") };
+        let errors = first.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        let lost = match lost {
+            0 if errors || !first.unreadable.is_empty() => {
+                "all served; what has errors is not among them, see above".into()
+            }
+            0 => "all served".to_owned(),
+            lost => format!("{lost} not served, see above"),
+        };
         say(&format!(
             "\n{} and {} in {}: {lost}",
             count(zones.len(), "zone"),
