@@ -254,6 +254,34 @@ fn a_folder_that_goes_away_and_returns() {
 }
 
 #[test]
+fn one_server_serves_its_own_zones_to_whom_it_allows() {
+    let site = Site::quickstart();
+    let cluster = |replicas: u8, allowed: &str| {
+        format!(
+            "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {{name: ns, namespace: dns}}\n\
+             spec: {{primary: {{replicas: {replicas}}}, global: {{allowQuery: ['{allowed}']}}}}\n"
+        )
+    };
+    fs::write(site.path("cluster.yaml"), cluster(1, "127.0.0.1")).unwrap();
+    let zone = site.read("zone.yaml");
+    let other =
+        zone.replace("name: example-com", "name: other").replace("zoneName: example.com", "zoneName: example.org");
+    fs::write(site.path("other.yaml"), other).unwrap();
+    site.edit("zone.yaml", "spec:\n", "spec:\n  clusterRef: ns\n");
+
+    let bindy = site.serve_with(&["--instance", "dns/ns-primary-0"]);
+    assert_eq!(bindy.dig("www.example.com", "A", "+notcp").status, "NOERROR");
+    assert_eq!(bindy.dig("example.org", "SOA", "+notcp").status, "REFUSED", "it selects no server");
+    fs::write(site.path("cluster.yaml"), cluster(1, "192.0.2.1")).unwrap();
+    bindy.await_status("www.example.com", "REFUSED");
+    fs::write(site.path("cluster.yaml"), cluster(1, "any")).unwrap();
+    bindy.await_status("www.example.com", "NOERROR");
+    fs::write(site.path("cluster.yaml"), cluster(0, "any")).unwrap();
+    bindy.await_said("no manifest declares the server dns/ns-primary-0");
+    bindy.await_status("www.example.com", "REFUSED");
+}
+
+#[test]
 fn a_mounted_config_map_is_followed() {
     // The kubelet swaps one link; the files are links through it.
     let site = Site::empty();
@@ -331,7 +359,12 @@ impl Site {
     }
 
     fn serve(&self) -> Bindy {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&self, arguments: &[&str]) -> Bindy {
         let mut command = self.command(&["--listen", "127.0.0.1:0"]);
+        command.args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().unwrap(), &lines);

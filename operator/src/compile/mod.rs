@@ -61,6 +61,16 @@ pub enum Change {
     Remove(ResourceId),
 }
 
+impl Change {
+    /// The resource.
+    pub fn id(&self) -> &ResourceId {
+        match self {
+            Change::Put(resource) => &resource.id,
+            Change::Remove(id) => id,
+        }
+    }
+}
+
 /// What [`Compiler::apply`] changed.
 #[derive(Debug, Default)]
 pub struct Step {

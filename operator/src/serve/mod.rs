@@ -1,9 +1,11 @@
 //! `bindy serve`: manifests from a folder, answers on a port, in one process.
 //!
-//! One thread does everything but answering: it waits for files to change or for a signal (`watch`), compiles, makes
+//! One thread does everything but answering: it waits for files to change or for a signal (`watch`), compiles, picks
+//! the zones that are for it (`scope`), makes
 //! the serials durable, publishes, and says what it did (`news`). The engine's threads answer meanwhile.
 
 mod news;
+mod scope;
 mod watch;
 
 use std::{
@@ -22,14 +24,18 @@ use bindy_server::{
     zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 use sha2::{Digest, Sha256};
+use zonefmt::Name;
 
 use crate::{
+    api::Kind,
     compile::{Compiler, ZoneStep},
     manifest::{Folder, FolderError},
+    servers::ServerId,
     state::{State, StateError},
     terminal::Output,
 };
 use news::{News, Place};
+use scope::Scope;
 use watch::{Event, Watch};
 
 /// What `bindy serve` is told.
@@ -46,6 +52,10 @@ pub struct Options {
     /// How to say what happens; as JSON it is an event a line.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    /// Serve only the zones of this server, and to whom its configuration allows: a Bind9Instance, or CLUSTER-ROLE-NUMBER
+    /// for one that a Bind9Cluster makes [default: all zones, to everybody]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    instance: Option<ServerId>,
 }
 
 /// Why serving did not start.
@@ -73,9 +83,10 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let state_folder = options.state.clone().or_else(|| default_state(&options.dir)).ok_or(ServeError::NoHome)?;
     let (state, published) = State::open(&state_folder).map_err(ServeError::State)?;
     let mut news = News::new(options.output);
-    let mut serving = Serving::new(options.dir.clone(), state, Compiler::new(published));
+    let mut serving = Serving::new(options, state, Compiler::new(published));
 
     let mut first = serving.folder.look().map_err(ServeError::Folder)?;
+    let missing = serving.scope.learn(serving.folder.resources()).err();
     let step = serving.compiler.apply(std::mem::take(&mut first.changes));
     serving.publish(step.zones).map_err(ServeError::State)?;
     let answering = Arc::clone(&serving.published);
@@ -86,6 +97,9 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
 
     let at = Place { dir: &options.dir, state: &state_folder, addresses: &listeners.local_addrs() };
     news.serving(&serving.folder, &serving.compiler, &first, &at);
+    if let Some(missing) = missing {
+        news.failure(&missing);
+    }
     loop {
         match watch.next(serving.trouble.is_some()) {
             Event::Stop => break,
@@ -102,8 +116,8 @@ struct Serving {
     folder: Folder,
     state: State,
     compiler: Compiler,
+    scope: Scope,
     published: Arc<Published>,
-    settings: Arc<ZoneSettings>,
     /// What is compiled and not published yet, as its serials could not be made durable.
     pending: Vec<ZoneStep>,
     /// What went wrong at the last look, so that it is told once.
@@ -111,14 +125,14 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(dir: PathBuf, state: State, compiler: Compiler) -> Serving {
+    fn new(options: &Options, state: State, compiler: Compiler) -> Serving {
         let nothing = Snapshot::new(Arc::new(ServerSettings::default()), ZoneMap::new());
         Serving {
-            folder: Folder::new(dir),
+            folder: Folder::new(options.dir.clone()),
             state,
             compiler,
+            scope: Scope::new(options.instance.clone()),
             published: Arc::new(Published::new(nothing)),
-            settings: Arc::default(),
             pending: Vec::new(),
             trouble: None,
         }
@@ -129,6 +143,12 @@ impl Serving {
         let result = self.folder.look().map_err(|error| format!("{error}; what was served stays served"));
         let result = result.and_then(|update| {
             news.files(&update);
+            if update.changes.iter().any(|change| matches!(change.id().kind, Kind::Infrastructure(_))) {
+                if let Err(missing) = self.scope.learn(self.folder.resources()) {
+                    news.failure(&missing);
+                }
+                self.rescope();
+            }
             let step = self.compiler.apply(update.changes);
             news.verdicts(&self.folder, &self.compiler, &step.judged);
             self.publish(step.zones).map_err(|error| format!("{error}; nothing new is served before that works"))
@@ -157,15 +177,37 @@ impl Serving {
             return Ok(Vec::new());
         }
         self.state.save(self.compiler.published())?;
-        let changes = self.pending.iter().map(|ZoneStep { origin, .. }| match self.compiler.zone(origin) {
-            None => ZoneChange::Remove(origin.clone()),
-            Some(data) => {
-                let (settings, state) = (Arc::clone(&self.settings), ZoneState::Loaded(data.clone()));
+        let changes = self.pending.iter().map(|ZoneStep { origin, .. }| self.zone(origin));
+        self.published.update(|snapshot| snapshot.zones.update(changes));
+        let mut shown = std::mem::take(&mut self.pending);
+        shown.retain(|step| step.after.is_none() || self.settings_of(&step.origin).is_some());
+        Ok(shown)
+    }
+
+    /// Serves every zone as the servers that are declared now say.
+    fn rescope(&self) {
+        let known = self.compiler.zones().map(|(origin, _)| origin);
+        // What is not published yet comes with its own step.
+        let published = known.filter(|origin| self.pending.iter().all(|step| step.origin != **origin));
+        let changes: Vec<ZoneChange> = published.map(|origin| self.zone(origin)).collect();
+        self.published.update(|snapshot| snapshot.zones.update(changes));
+    }
+
+    /// What is to be served of a zone.
+    fn zone(&self, origin: &Name) -> ZoneChange {
+        match (self.compiler.zone(origin), self.settings_of(origin)) {
+            (Some(data), Some(settings)) => {
+                let state = ZoneState::Loaded(data.clone());
                 ZoneChange::Put(Arc::new(Zone { origin: origin.clone(), settings, state }))
             }
-        });
-        self.published.update(|snapshot| snapshot.zones.update(changes));
-        Ok(std::mem::take(&mut self.pending))
+            _ => ZoneChange::Remove(origin.clone()),
+        }
+    }
+
+    /// How a zone is served here; `None` if it is not.
+    fn settings_of(&self, origin: &Name) -> Option<Arc<ZoneSettings>> {
+        let id = self.compiler.zone_resource(origin)?;
+        self.scope.settings_of(&self.folder.manifest(id)?.resource)
     }
 }
 

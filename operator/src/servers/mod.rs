@@ -8,7 +8,7 @@ mod acl;
 
 pub use acl::{Local, check_list};
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use bindy_server::access::Acl;
 
@@ -167,6 +167,25 @@ impl Servers {
 
     fn provider(&self, name: &str) -> Option<&ClusterId> {
         self.clusters.iter().find(|id| id.provider && id.name == name)
+    }
+}
+
+impl FromStr for ServerId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<ServerId, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                Ok(ServerId { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("write it as NAMESPACE/NAME, for example dns/ns-primary-0"),
+        }
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 

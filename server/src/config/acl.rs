@@ -97,8 +97,8 @@ impl<'c> Acls<'c> {
     fn word(&mut self, name: Part<'c>) -> Result<Match, Wrong> {
         Ok(match &*name.text().to_ascii_lowercase() {
             b"any" => Match::Any,
-            b"localhost" => Match::List(self.interfaces.addresses()),
-            b"localnets" => Match::List(self.interfaces.networks()),
+            b"localhost" => Match::List(Arc::new(self.interfaces.addresses())),
+            b"localnets" => Match::List(Arc::new(self.interfaces.networks())),
             _ => Match::List(self.named(name)?),
         })
     }

@@ -1,16 +1,19 @@
 //! The addresses of this machine, for `localhost`, `localnets` and `listen-on`.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{io, net::IpAddr};
 
 use crate::access::{Acl, Match, Prefix, Rule};
 
 /// The addresses of this machine and the networks that they lie in.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Interfaces(Vec<(IpAddr, u8)>);
+pub struct Interfaces(Vec<(IpAddr, u8)>);
 
 impl Interfaces {
     /// Those there are now.
-    pub(super) fn now() -> io::Result<Interfaces> {
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn now() -> io::Result<Interfaces> {
         let address = |interface: if_addrs::Interface| match interface.addr {
             if_addrs::IfAddr::V4(v4) => (v4.ip.into(), v4.prefixlen),
             if_addrs::IfAddr::V6(v6) => (v6.ip.into(), v6.prefixlen),
@@ -19,22 +22,22 @@ impl Interfaces {
     }
 
     /// The addresses.
-    pub(super) fn iter(&self) -> impl Iterator<Item = IpAddr> {
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
         self.0.iter().map(|&(address, _)| address)
     }
 
     /// `localhost`.
-    pub(super) fn addresses(&self) -> Arc<Acl> {
+    pub fn addresses(&self) -> Acl {
         list(self.iter().map(|address| Prefix::new(address, u8::MAX)))
     }
 
     /// `localnets`.
-    pub(super) fn networks(&self) -> Arc<Acl> {
+    pub fn networks(&self) -> Acl {
         list(self.0.iter().map(|&(address, length)| Prefix::new(address, length)))
     }
 }
 
-fn list(prefixes: impl Iterator<Item = Prefix>) -> Arc<Acl> {
+fn list(prefixes: impl Iterator<Item = Prefix>) -> Acl {
     let rule = |prefix| Rule { negated: false, matches: Match::Prefix(prefix) };
-    Arc::new(Acl::new(prefixes.map(rule).collect()))
+    Acl::new(prefixes.map(rule).collect())
 }

@@ -19,6 +19,7 @@ mod options;
 mod running;
 mod zones;
 
+pub use interfaces::Interfaces;
 pub use logging::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
 pub use running::{Options, Running, StartError, State, ZoneReload, ZoneSource};
 pub use zones::{Limits, Reading, ZoneConfig};
@@ -37,7 +38,6 @@ use zonefmt::{
 use crate::{control::Listener, listen::TcpLimits, settings::ServerSettings};
 use acl::Acls;
 use fate::Judge;
-use interfaces::Interfaces;
 
 /// What the command line says, which comes before what named.conf says.
 #[derive(Clone, Copy, Default, Debug)]
