@@ -4,7 +4,7 @@
 //! * [`grammar`], with its table `grammar.txt`: every statement, where it may stand and what it takes; [`check`] walks
 //!   the tree along it, [`fit`] tells which parts are a value, [`values`] are the kinds of words.
 //! * [`rules`]: what has to hold between statements.
-//! * [`print`]: the way back to text.
+//! * [`mod@print`]: the way back to text.
 //!
 //! What comes out, a [`Conf`], has the form of BIND's grammar throughout, so that readers of single statements need not
 //! check again; what each statement means is for them to know. Verdicts are named-checkconf's.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{MAX_NAME, NameError, NameRef};
 
-/// Reads presentation form into `out` and returns the length in wire form; see [`Name::parse`].
+/// Reads presentation form into `out` and returns the length in wire form; see [`super::Name::parse`].
 pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Result<usize, NameError> {
     match text {
         b"@" => {

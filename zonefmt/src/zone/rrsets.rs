@@ -44,7 +44,7 @@ impl RrSets {
         (sets, report)
     }
 
-    /// Reads a zone file as [`super::check`] does, so that it is a whole zone if the report has no errors.
+    /// Reads a zone file as [`super::check()`] does, so that it is a whole zone if the report has no errors.
     pub fn check(source: &Source, options: &Options<'_>) -> (RrSets, Report) {
         let mut sets = RrSets::new(options.class);
         let (report, _) = super::check(source, options, &mut |record: Record<'_>| sets.push(&record));
