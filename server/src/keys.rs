@@ -121,6 +121,18 @@ impl Algorithm {
     pub fn from_name(name: &str) -> Option<Algorithm> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
+
+    /// How long its codes are, in octets.
+    pub const fn octets(self) -> usize {
+        match self {
+            Algorithm::HmacMd5 => 16,
+            Algorithm::HmacSha1 => 20,
+            Algorithm::HmacSha224 => 28,
+            Algorithm::HmacSha256 => 32,
+            Algorithm::HmacSha384 => 48,
+            Algorithm::HmacSha512 => 64,
+        }
+    }
 }
 
 impl Mac {

@@ -35,10 +35,11 @@ const FILTERING: Fate = Error("it changes what resolvers answer, which this serv
 const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
-        "options zone logging acl controls key allow-query blackhole check-integrity check-names directory edns-udp-size file \
-         hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records max-records-per-type max-types-per-name \
-         max-udp-size minimal-any minimal-responses pid-file port rrset-order server-id tcp-advertised-timeout \
-         tcp-clients tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
+        "options zone logging acl controls key allow-query blackhole check-integrity check-names directory \
+         edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
+         max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
+         rrset-order server-id session-keyalg session-keyfile session-keyname tcp-advertised-timeout tcp-clients \
+         tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
     ),
     (
         Silent,
@@ -47,10 +48,10 @@ const FATES: &[(Fate, &str)] = &[
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard cookie-algorithm cookie-secret coresize \
          datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
          http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
-         keep-response-order key-directory lmdb-mapsize lock-file managed-keys-directory match-mapped-addresses \
+         keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
          new-zones-directory nocookie-udp-size nsec3-test-zone recursing-file reserved-sockets reuseport \
-         secroots-file session-keyalg session-keyfile session-keyname stacksize statistics-file \
+         secroots-file stacksize statistics-file \
          tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
          transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl zone-statistics \
          masterfile-style dnssec-dnskey-kskonly dnssec-loadkeys-interval dnssec-secure-to-insecure dnssec-update-mode \

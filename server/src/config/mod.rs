@@ -5,7 +5,7 @@
 //! one out of that when named.conf or zone files change.
 //!
 //! * `options`: the statements of `options`; `zones`: those of `zone`; `acl`, `interfaces`: who and where.
-//! * `controls`: keys, and where the server is controlled from.
+//! * `controls`: keys, and where the server is controlled from; `run_files`: its process number, lock and session key.
 //! * `fate`: what becomes of the statements that are not obeyed.
 //! * `load`: zone files into zones; `running`: starting, reloading, stopping.
 
@@ -16,11 +16,13 @@ mod interfaces;
 mod load;
 mod logging;
 mod options;
+mod run_files;
 mod running;
 mod zones;
 
 pub use interfaces::Interfaces;
 pub use logging::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
+pub use run_files::RunFiles;
 pub use running::{Options, Running, StartError, State, ZoneReload, ZoneSource};
 pub use zones::{Limits, Reading, ZoneConfig};
 
@@ -70,8 +72,8 @@ pub struct Config {
     pub controls: Vec<Listener>,
     /// What names of files are relative to.
     pub directory: PathBuf,
-    /// Where to write the process's number, if anywhere.
-    pub pid_file: Option<PathBuf>,
+    /// Where to write the process's number and the like.
+    pub run_files: RunFiles,
     /// Where log lines go, if named.conf says so.
     pub logging: Option<Logging>,
     /// The zones, each origin once.
@@ -132,7 +134,7 @@ impl Config {
             listen,
             tcp: options.tcp(reader),
             controls: controls::listeners(conf, &keys, reader),
-            pid_file: options.path("pid-file").map(|path| directory.join(path)),
+            run_files: RunFiles::read(&options, &directory, reader),
             logging,
             zones: zones::read(conf, &options, &directory, reader),
             directory,

@@ -62,6 +62,11 @@ impl<'c> Options<'c> {
         Some(path(&part.text()))
     }
 
+    /// A word or quoted text.
+    pub(super) fn shown(&self, name: &str) -> Option<String> {
+        Some(self.find(name)?.argument()?.shown())
+    }
+
     /// What names of files are relative to.
     pub(super) fn directory(&self, reader: &mut Reader<'c, '_>) -> PathBuf {
         let Some(part) = self.find("directory").and_then(Statement::argument) else { return PathBuf::new() };

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Ordering,
-    fmt, fs, io,
+    fmt, io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -21,6 +21,7 @@ use zonefmt::{
 use super::{
     Config, Logging, Overrides, ZoneConfig,
     load::{self, Files, Job, Loaded},
+    run_files::HeldFiles,
     zones::Reading,
 };
 use crate::{
@@ -57,7 +58,7 @@ pub struct Running {
     sources: FxHashMap<Name, ZoneSource>,
     control: Control,
     directory: PathBuf,
-    pid_file: Option<PathBuf>,
+    files: HeldFiles,
     started: Timestamp,
     configured: Timestamp,
 }
@@ -112,6 +113,8 @@ pub enum StartError {
     Log(OpenError),
     /// The file with the process's number cannot be written.
     PidFile(PathBuf, io::Error),
+    /// Another server holds the lock.
+    Lock(PathBuf, io::Error),
     /// There is no thread for the control channel.
     Control(io::Error),
 }
@@ -126,21 +129,26 @@ impl Options {
 }
 
 impl Running {
-    /// Reads the configuration, loads the zones and begins to answer.
+    /// Loads the zones of this configuration, which is what the options' file says, and begins to answer.
     ///
     /// # Errors
-    /// A configuration that cannot be used or an address that cannot be listened on. A zone that does not load is no
+    /// An address that cannot be listened on, a lock that another server holds. A zone that does not load is no
     /// error: questions for it are answered SERVFAIL. Neither is a control channel that cannot be opened.
     ///
     /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::control::perform).
-    pub fn start(options: Options, logs: Logs, jobs: Sender<control::Job>) -> Result<Running, StartError> {
+    pub fn start(
+        options: Options,
+        config: Config,
+        logs: Logs,
+        jobs: Sender<control::Job>,
+    ) -> Result<Running, StartError> {
         let (began, started) = (Instant::now(), Timestamp::now());
-        let config = Config::load(&options.config, options.overrides).map_err(StartError::Config)?;
         log(&config.warnings, "config");
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
         logs.change(options.logging(&config)).map_err(StartError::Log)?;
+        let mut files = config.run_files.hold()?;
         let mut sources = FxHashMap::default();
         let mut zones = ZoneMap::new();
         zones.update(load_changed(&config, &zones, &mut sources));
@@ -157,13 +165,10 @@ impl Running {
         }
         let mut control = Control::new(jobs).map_err(StartError::Control)?;
         open(&mut control, config.controls);
-        let pid_file = config.pid_file;
-        if let Some(path) = &pid_file {
-            write_pid(path).map_err(|error| StartError::PidFile(path.clone(), error))?;
-        }
+        files.announce(&config.run_files)?;
         info!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
-        Ok(Running { options, logs, published, listeners, sources, control, directory, pid_file, started, configured })
+        Ok(Running { options, logs, published, listeners, sources, control, directory, files, started, configured })
     }
 
     /// What is served now.
@@ -199,7 +204,7 @@ impl Running {
             snapshot.configure(Arc::clone(&config.settings));
         });
         open(&mut self.control, config.controls);
-        self.move_pid_file(config.pid_file);
+        self.files.change(&config.run_files);
         self.directory = config.directory;
         self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");
@@ -256,21 +261,8 @@ impl Running {
         info!(target: "general", "shutting down");
         self.listeners.stop();
         self.control.stop();
-        self.pid_file.as_deref().map(fs::remove_file);
+        self.files.remove();
         info!(target: "general", "exiting");
-    }
-
-    fn move_pid_file(&mut self, path: Option<PathBuf>) {
-        if path == self.pid_file {
-            return;
-        }
-        if let Some(path) = &path
-            && let Err(cause) = write_pid(path)
-        {
-            warn!(target: "general", "cannot write {}: {cause}", path.display());
-        }
-        self.pid_file.as_deref().map(fs::remove_file);
-        self.pid_file = path;
     }
 }
 
@@ -443,13 +435,6 @@ fn log(findings: &[Diagnostic], target: &str) {
     }
 }
 
-fn write_pid(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, format!("{}\n", std::process::id()))
-}
-
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -463,6 +448,18 @@ impl fmt::Display for StartError {
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
             StartError::Log(error) => error.fmt(f),
+            StartError::Lock(path, error) => {
+                let path = path.display();
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        write!(
+                            f,
+                            "could not lock {path}: another server holds it: stop that one, or choose another lock-file"
+                        )
+                    }
+                    _ => write!(f, "could not lock {path}: {error}; choose another lock-file, or `none`"),
+                }
+            }
             StartError::PidFile(path, error) => {
                 write!(f, "cannot write the pid-file {}: {error}; choose another one, or `none`", path.display())
             }

@@ -1,6 +1,7 @@
 //! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
 
 mod control;
+mod process;
 mod server;
 
 use server::{Prepared, Server, dig, port_in};
@@ -210,7 +211,7 @@ fn log_lines_go_to_the_channels_of_the_configuration() {
                    channel rest { file \"rest.log\"; print-category yes; };\n\
                    category zoneload { zones; }; category default { rest; }; };\n";
     let prepared = Prepared::new("", &format!("{logging}{EXAMPLE}"), &[("example.zone", ZONE)]);
-    let mut server = prepared.with_arguments(&["-c", "named.conf"]).run();
+    let mut server = prepared.with_arguments(&["-f", "-c", "named.conf"]).run();
     let rest = server.writes("rest.log", "general: running\n");
     assert_eq!(server.writes("zones.log", "\n"), "info: zone example.com/IN: loaded serial 1\n");
     assert_eq!(dig("127.0.0.1", port_in(&rest), &["+short", "www.example.com"]), "192.0.2.1\n");
@@ -233,7 +234,7 @@ fn log_lines_look_as_named_writes_them() {
     let conf = format!("logging {{ {defined} category zoneload {{ {all} }}; }};\n{EXAMPLE}");
     let broken = "zone broken.test { type primary; file \"broken.zone\"; };\n";
     let files = [("example.zone", ZONE), ("broken.zone", "@ nonsense\n")];
-    let ours = Prepared::new("", &(conf.clone() + broken), &files).with_arguments(&["-c", "named.conf"]).run();
+    let ours = Prepared::new("", &(conf.clone() + broken), &files).with_arguments(&["-f", "-c", "named.conf"]).run();
     let mut named = Prepared::new("pid-file none; session-keyfile none;", "", &files);
     named.listen_on("{ none; }");
     named.configure(&format!("{conf}\ncontrols {{ }};"));
@@ -349,7 +350,9 @@ fn the_command_line_is_that_of_named() {
             std::process::Command::new(env!("CARGO_BIN_EXE_bindyd")).args(arguments).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
-    assert_eq!(run(&["-v"]), (Some(0), format!("bindyd {}\n", env!("CARGO_PKG_VERSION"))));
+    for version in ["-v", "--version"] {
+        assert_eq!(run(&[version]), (Some(0), format!("bindyd {}\n", env!("CARGO_PKG_VERSION"))));
+    }
     let (status, said) = run(&["-V"]);
     assert!(status == Some(0) && said.contains("/etc/bind/named.conf"), "{said}");
     for wrong in [["-q"].as_slice(), &["-p", "70000"], &["-n", "x"], &["-c"], &["stray"]] {
@@ -357,7 +360,12 @@ fn the_command_line_is_that_of_named() {
         assert!(status == Some(1) && said.contains("usage: bindyd"), "{wrong:?}: {said}");
     }
     assert!(run(&["-4", "-6"]).1.contains("-4 and -6 exclude each other"));
-    let (status, said) = run(&["-c", "/nonexistent/named.conf", "-u", "bind", "-4", "-fg"]);
+    let all = "-c /nonexistent/named.conf -4 -D marker -E engine -F -fg -d 3 -L log -m usage -M fill -n 0 -p 5300 -p tls=853 \
+               -s -S 4096 -T clienttest -U 2 -x x -X none";
+    let (status, said) = run(&all.split_ascii_whitespace().collect::<Vec<_>>());
     assert!(status == Some(1) && said.contains("cannot read the configuration"), "{said}");
-    assert!(said.contains("-u has no effect"), "{said}");
+    let (status, said) = run(&["-g", "-u", "nobody-of-that-name"]);
+    assert!(status == Some(1) && said.contains("user 'nobody-of-that-name' unknown"), "{said}");
+    let (status, said) = run(&["-g", "-t", "/nonexistent"]);
+    assert!(status == Some(1) && said.contains("-t /nonexistent: "), "{said}");
 }

@@ -19,6 +19,7 @@ pub struct Prepared {
     options: String,
     listen: String,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// A process that answers.
@@ -39,6 +40,7 @@ impl Prepared {
             options: options.into(),
             listen: "port 0 { 127.0.0.1; }".into(),
             arguments: ["-g", "-n", "1", "-c", "named.conf"].map(String::from).to_vec(),
+            environment: Vec::new(),
         };
         prepared.configure(conf);
         for (name, text) in files {
@@ -53,15 +55,27 @@ impl Prepared {
         self
     }
 
+    /// With a variable of the environment.
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Prepared {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     /// Listens elsewhere, once it is configured again.
     pub fn listen_on(&mut self, listen: &str) {
         self.listen = listen.into();
     }
 
-    /// Writes a configuration; these statements begin in its second line. Unless they say where, it is not controlled.
+    /// Writes a configuration; these statements begin in its second line. Unless they say where, it is not controlled, and
+    /// leaves nothing where every server does.
     pub fn configure(&self, conf: &str) {
         let Prepared { options, listen, .. } = self;
         let folder = self.folder().display();
+        let nowhere = ["pid-file none;", "session-keyfile none;"].map(|none| {
+            let name = none.split(' ').next().unwrap_or_default();
+            if options.contains(name) { "" } else { none }
+        });
+        let options = format!("{options} {}", nowhere.concat());
         let options = format!("directory \"{folder}\"; listen-on {listen}; listen-on-v6 {{ none; }}; {options}");
         let controls = if conf.contains("controls") { "" } else { "controls { };" };
         self.write("named.conf", &format!("options {{ {options} }};\n{conf}\n{controls}\n"));
@@ -85,18 +99,29 @@ impl Prepared {
 
     /// Starts another server in its place; where that one logs to standard error (`-g`), waits until it answers.
     pub fn run_program(self, program: &str) -> Server {
+        if !self.arguments.contains(&"-g".to_owned()) {
+            return self.start(program);
+        }
+        let mut server = self.run_until(program, ": running");
+        server.port = port_in(&server.said.borrow());
+        server
+    }
+
+    /// Starts a server and waits for a line that holds this.
+    pub fn run_until(self, program: &str, text: &str) -> Server {
+        let server = self.start(program);
+        server.says(text);
+        server
+    }
+
+    fn start(self, program: &str) -> Server {
         let mut process = self.spawn(program);
         let stderr = process.stderr.take().expect("it is piped");
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
         });
-        let mut server = Server { prepared: self, process, lines, said: RefCell::default(), port: 0 };
-        if server.prepared.arguments.contains(&"-g".to_owned()) {
-            server.says("general: info: running");
-            server.port = port_in(&server.said.borrow());
-        }
-        server
+        Server { prepared: self, process, lines, said: RefCell::default(), port: 0 }
     }
 
     /// Starts it and waits until it has given up; its exit code, and what it said.
@@ -105,10 +130,21 @@ impl Prepared {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn spawn(&self, program: &str) -> Child {
+    /// The command line, in the folder.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-        command.env("PATH", path).args(&self.arguments).current_dir(self.folder()).stderr(Stdio::piped());
+        command
+            .env("PATH", path)
+            .args(&self.arguments)
+            .current_dir(self.folder())
+            .envs(self.environment.iter().cloned());
+        command
+    }
+
+    fn spawn(&self, program: &str) -> Child {
+        let mut command = self.command(program);
+        command.stderr(Stdio::piped());
         command.spawn().expect("bindyd was built, named is installed: scripts/install-test-tools")
     }
 }
@@ -166,15 +202,9 @@ impl Server {
 
     /// Waits until a file that it writes has this text.
     pub fn writes(&self, file: &str, text: &str) -> String {
-        let begin = Instant::now();
-        loop {
-            let written = std::fs::read_to_string(self.folder().join(file)).unwrap_or_default();
-            if written.contains(text) {
-                return written;
-            }
-            assert!(begin.elapsed() < PATIENCE, "{file} has no {text:?}:\n{written}");
-            thread::sleep(Duration::from_millis(10));
-        }
+        let read = || std::fs::read_to_string(self.folder().join(file)).unwrap_or_default();
+        wait_until(|| read().contains(text), &format!("{file} has {text:?}"));
+        read()
     }
 
     /// Asks.
@@ -198,10 +228,8 @@ impl Server {
         self.process.wait().expect("it was started")
     }
 
-    fn signal(&self, name: &str) {
-        let id = self.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &id]).status().expect("kill is everywhere");
-        assert!(status.success());
+    pub fn signal(&self, name: &str) {
+        signal(self.id(), name);
     }
 }
 
@@ -211,6 +239,21 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Waits for something to become true.
+pub fn wait_until(is_so: impl Fn() -> bool, what: &str) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(id: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &id.to_string()]).status().expect("kill is everywhere");
+    assert!(status.success());
 }
 
 /// The port that log lines tell of.

@@ -1,0 +1,128 @@
+//! named's command line. What has no meaning here is taken and has no effect, so that scripts and unit files run.
+
+use std::{num::NonZeroUsize, path::PathBuf, thread};
+
+use bindy_server::config::{Family, Logging, Options, Output, Overrides};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use tracing::level_filters::LevelFilter;
+
+pub const USAGE: &str = "\
+usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L logfile] [-n number_of_cpus] [-p port]
+              [-t chrootdir] [-u username] [-X lockfile]
+       bindyd [-v|-V|-h]
+       named's other options are taken and have no effect: -E -F -m -M -s -S -T -U -x
+";
+
+/// What to do.
+pub enum Command {
+    Run(Box<Arguments>),
+    Print(String),
+}
+
+/// What the command line says.
+pub struct Arguments {
+    pub options: Options,
+    /// Whether it stays where it was started (`-f`, `-g`).
+    pub foreground: bool,
+    /// Whom to run as (`-u`).
+    pub user: Option<String>,
+    /// The folder that is to be `/` (`-t`).
+    pub root: Option<PathBuf>,
+    /// What to lock instead of what named.conf says (`-X`); `none` is nothing.
+    pub lock_file: Option<PathBuf>,
+    /// Options of named's that have no effect here.
+    pub ignored: Vec<char>,
+}
+
+impl Command {
+    /// Reads this process's command line.
+    pub fn read() -> Result<Command, lexopt::Error> {
+        let mut arguments = Arguments {
+            options: Options {
+                config: PathBuf::from("/etc/bind/named.conf"),
+                overrides: Overrides::default(),
+                workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+                logging: Logging::to(Output::Stderr, LevelFilter::INFO),
+                obey_logging: true,
+            },
+            foreground: false,
+            user: None,
+            root: None,
+            lock_file: None,
+            ignored: Vec::new(),
+        };
+        let (mut output, mut level) = (Output::Stderr, 0);
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            let Options { config, overrides, workers, obey_logging, .. } = &mut arguments.options;
+            match argument {
+                Short('4') => restrict(overrides, Family::V4)?,
+                Short('6') => restrict(overrides, Family::V6)?,
+                Short('c') => *config = parser.value()?.into(),
+                Short('d') => level = parser.value()?.parse::<u32>()?,
+                // It is there to be seen in lists of processes.
+                Short('D') => drop(parser.value()?),
+                Short('f') => arguments.foreground = true,
+                Short('g') => (arguments.foreground, *obey_logging) = (true, false),
+                Short('L') => output = Output::File { path: parser.value()?.into(), size: None, versions: 0 },
+                // As with named, 0 is 1.
+                Short('n') => *workers = NonZeroUsize::new(parser.value()?.parse()?).unwrap_or(NonZeroUsize::MIN),
+                Short('p') => port(&parser.value()?.string()?, overrides)?,
+                Short('t') => arguments.root = Some(parser.value()?.into()),
+                Short('u') => arguments.user = Some(parser.value()?.string()?),
+                Short('X') => arguments.lock_file = Some(parser.value()?.into()),
+                Short('v') | Long("version") => return Ok(Command::Print(format!("bindyd {VERSION}\n"))),
+                Short('V') => return Ok(Command::Print(build())),
+                Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
+                Short(option @ ('F' | 's')) => arguments.ignored.push(option),
+                Short(option @ ('E' | 'm' | 'M' | 'S' | 'T' | 'U' | 'x')) => {
+                    parser.value()?;
+                    arguments.ignored.push(option);
+                }
+                Value(_) | Short(_) | Long(_) => return Err(argument.unexpected()),
+            }
+        }
+        let level = match level {
+            0 => LevelFilter::INFO,
+            1 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        };
+        if !arguments.options.obey_logging {
+            output = Output::Stderr;
+        }
+        arguments.options.logging = Logging::to(output, level);
+        Ok(Command::Run(Box::new(arguments)))
+    }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Error> {
+    match overrides.only.replace(family) {
+        Some(other) if other != family => Err("-4 and -6 exclude each other".into()),
+        _ => Ok(()),
+    }
+}
+
+/// `PORT`, `dns=PORT`; those of TLS and HTTP are for listeners that are not there.
+fn port(text: &str, overrides: &mut Overrides) -> Result<(), lexopt::Error> {
+    let (kind, number) = text.split_once('=').unwrap_or(("dns", text));
+    let number = number.parse().map_err(|_| format!("-p: `{number}` is no port"))?;
+    match kind {
+        "dns" => overrides.port = Some(number),
+        "tls" | "https" | "http" => {}
+        _ => return Err(format!("-p: `{kind}` is none of dns, tls, https, http").into()),
+    }
+    Ok(())
+}
+
+fn build() -> String {
+    format!(
+        "bindyd {VERSION}\nrunning on {} {}\ndefault paths:\n  named configuration:  /etc/bind/named.conf\n  \
+         rndc key:             /etc/bind/rndc.key\n  nsupdate session key: {SESSION_KEY}\n  named PID file:       {PID}\n",
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        SESSION_KEY = bindy_server::config::RunFiles::SESSION_KEY,
+        PID = bindy_server::config::RunFiles::PID,
+    )
+}

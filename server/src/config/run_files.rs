@@ -1,0 +1,215 @@
+//! What a running server shows of itself in the file system: its process number, a lock, and the key of `nsupdate -l`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown},
+    path::{Path, PathBuf},
+};
+
+use data_encoding::BASE64;
+use rustix::{
+    fs::{FlockOperation, fcntl_lock},
+    rand::{GetRandomFlags, getrandom},
+};
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use super::{Reader, options::Options, running::StartError};
+use crate::keys::{Algorithm, Mac};
+
+/// Which files there are to be, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunFiles {
+    pid: Option<RunFile>,
+    lock: Option<PathBuf>,
+    session_key: Option<SessionKey>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct RunFile {
+    path: PathBuf,
+    /// Whether named.conf says where: a default that cannot be written harms nobody.
+    written: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct SessionKey {
+    file: RunFile,
+    name: String,
+    algorithm: Algorithm,
+}
+
+/// The files of a server that runs.
+#[derive(Debug)]
+pub(super) struct HeldFiles {
+    pid: Option<RunFile>,
+    session_key: Option<SessionKey>,
+    /// Closing it gives the lock back.
+    _lock: Option<File>,
+}
+
+impl RunFiles {
+    /// Where the process number is unless named.conf says it.
+    pub const PID: &str = "/run/named/named.pid";
+    /// Where `nsupdate -l` looks for its key unless named.conf says it.
+    pub const SESSION_KEY: &str = "/run/named/session.key";
+
+    pub(super) fn read(options: &Options<'_>, directory: &Path, reader: &mut Reader<'_, '_>) -> RunFiles {
+        let file = |name, default: &str| {
+            let written = options.find(name).is_some();
+            let path = if written { options.path(name)? } else { default.into() };
+            Some(RunFile { path: directory.join(path), written })
+        };
+        RunFiles {
+            pid: file("pid-file", RunFiles::PID),
+            lock: options.path("lock-file").map(|path| directory.join(path)),
+            session_key: file("session-keyfile", RunFiles::SESSION_KEY).map(|file| SessionKey {
+                file,
+                name: options.shown("session-keyname").unwrap_or_else(|| "local-ddns".into()),
+                algorithm: session_algorithm(options, reader).unwrap_or(Algorithm::HmacSha256),
+            }),
+        }
+    }
+
+    /// With another lock; `none` is no lock.
+    pub fn locked_by(&mut self, path: PathBuf) {
+        self.lock = Some(path).filter(|path| path != Path::new("none"));
+    }
+
+    /// Makes the folders of the files that go away with the server, for their owner; what fails is told when the file is written.
+    pub fn make_folders(&self, owner: Option<(u32, u32)>) {
+        let session_key = self.session_key.as_ref().map(|key| &key.file);
+        for folder in [self.pid.as_ref(), session_key].into_iter().flatten().filter_map(|file| file.path.parent()) {
+            make_folder(folder, owner);
+        }
+    }
+
+    /// Takes the lock and writes the key. The process number is for [`HeldFiles::announce`].
+    pub(super) fn hold(&self) -> Result<HeldFiles, StartError> {
+        let lock = self.lock.as_deref().map(lock).transpose()?;
+        let mut held = HeldFiles { pid: None, session_key: None, _lock: lock };
+        held.change_session_key(self.session_key.as_ref());
+        Ok(held)
+    }
+}
+
+impl HeldFiles {
+    /// Writes the process number, now that queries are answered.
+    pub(super) fn announce(&mut self, files: &RunFiles) -> Result<(), StartError> {
+        self.write_pid(files.pid.as_ref()).map_err(|(path, error)| StartError::PidFile(path, error))
+    }
+
+    /// Goes where they are to be now; the lock stays what it was.
+    pub(super) fn change(&mut self, files: &RunFiles) {
+        if self.pid != files.pid {
+            if let Some(old) = self.pid.take() {
+                remove(&old.path);
+            }
+            if let Err((path, error)) = self.write_pid(files.pid.as_ref()) {
+                warn!(target: "general", "cannot write the pid-file {}: {error}", path.display());
+            }
+        }
+        if self.session_key != files.session_key {
+            if let Some(old) = self.session_key.take() {
+                remove(&old.file.path);
+            }
+            self.change_session_key(files.session_key.as_ref());
+        }
+    }
+
+    /// Leaves nothing behind but the lock's empty file, as named does.
+    pub(super) fn remove(self) {
+        for file in self.pid.iter().chain(self.session_key.as_ref().map(|key| &key.file)) {
+            remove(&file.path);
+        }
+    }
+
+    fn write_pid(&mut self, pid: Option<&RunFile>) -> Result<(), (PathBuf, io::Error)> {
+        let Some(file) = pid else { return Ok(()) };
+        match write(&file.path, format!("{}\n", std::process::id()).as_bytes(), 0o644) {
+            Ok(()) => self.pid = Some(file.clone()),
+            Err(error) if file.written => return Err((file.path.clone(), error)),
+            Err(error) => info!(target: "general", "no pid-file {}: {error}", file.path.display()),
+        }
+        Ok(())
+    }
+
+    fn change_session_key(&mut self, key: Option<&SessionKey>) {
+        let Some(key) = key else { return };
+        info!(target: "general", "generating session key for dynamic DNS");
+        match key.write() {
+            Ok(()) => self.session_key = Some(key.clone()),
+            Err(error) if key.file.written => {
+                warn!(target: "general", "cannot write the session-keyfile {}: {error}", key.file.path.display());
+            }
+            Err(error) => info!(target: "general", "no session key {}: {error}", key.file.path.display()),
+        }
+    }
+}
+
+impl SessionKey {
+    /// Writes a new secret, as long as the algorithm's codes, for the owner's eyes only.
+    fn write(&self) -> io::Result<()> {
+        let mut secret = Zeroizing::new([0; Mac::MAX]);
+        let secret = &mut secret[..self.algorithm.octets()];
+        getrandom(&mut *secret, GetRandomFlags::empty())?;
+        let (name, algorithm, secret) = (&self.name, self.algorithm.name(), Zeroizing::new(BASE64.encode(secret)));
+        let text = format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
+        write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)
+    }
+}
+
+fn session_algorithm(options: &Options<'_>, reader: &mut Reader<'_, '_>) -> Option<Algorithm> {
+    let part = options.find("session-keyalg")?.argument()?;
+    let algorithm = Algorithm::from_name(&part.shown().to_ascii_lowercase());
+    if algorithm.is_none() {
+        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+        let error = part.error(format!("there is no algorithm `{}`", part.shown()));
+        reader.findings.push(error.help(format!("the algorithms are {names}")));
+    }
+    algorithm
+}
+
+fn make_folder(folder: &Path, owner: Option<(u32, u32)>) {
+    if folder.as_os_str().is_empty() || folder.exists() {
+        return;
+    }
+    if let Some(above) = folder.parent() {
+        make_folder(above, owner);
+    }
+    // Whoever writes the file learns what is wrong.
+    if fs::DirBuilder::new().mode(0o755).create(folder).is_ok()
+        && let Some((user, group)) = owner
+    {
+        let _ = chown(folder, Some(user), Some(group));
+    }
+}
+
+/// A lock as named takes it, so that the two exclude each other.
+fn lock(path: &Path) -> Result<File, StartError> {
+    let open = || OpenOptions::new().create(true).append(true).open(path);
+    let take = |file: File| {
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    };
+    open().and_then(take).map_err(|error| StartError::Lock(path.to_owned(), error))
+}
+
+/// Writes a new file, so that nobody reads half of it and no link leads elsewhere.
+fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(content)
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        warn!(target: "general", "cannot remove {}: {error}", path.display());
+    }
+}
