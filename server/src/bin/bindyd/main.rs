@@ -120,7 +120,7 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
                 supervisor.ready();
             }
             Event::Signal(SIGINT | SIGTERM) => break,
-            // named lives through the others too.
+            // BIND leaves open what others do: here they end nothing.
             Event::Signal(_) => {}
             Event::Command(job) => match control::perform(&mut running, &job.line, job.read_only) {
                 Done::Answer(outcome) => job.answer(outcome),
