@@ -1,6 +1,7 @@
 //! Who may do what, by address: the address match lists of named.conf.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
@@ -112,6 +113,21 @@ impl Prefix {
     /// The address, if the prefix is one address.
     pub fn address(self) -> Option<IpAddr> {
         (self.mask == u128::MAX).then(|| IpAddr::from(Ipv6Addr::from(self.bits)).to_canonical())
+    }
+
+    /// The address that the prefix starts at, as a number; what tells it from others of its length.
+    pub(crate) fn bits(self) -> u128 {
+        self.bits
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, length) = (Ipv6Addr::from(self.bits), self.mask.leading_ones());
+        match first.to_ipv4_mapped() {
+            Some(first) if length >= 96 => write!(f, "{first}/{}", length - 96),
+            _ => write!(f, "{first}/{length}"),
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
 //! snapshot and a client; there are no sockets, clocks or locks in it.
 //!
+//! [`limit`] bounds what a flood makes of us.
+//!
 //! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known.
 //!
 //! [`config`] makes [`settings`], [`access`] lists, zones and [`logs`] of named.conf.
@@ -15,6 +17,7 @@ mod chaos;
 pub mod config;
 pub mod control;
 pub mod keys;
+pub mod limit;
 pub mod listen;
 pub mod logs;
 pub mod respond;
