@@ -4,11 +4,13 @@ use std::{
     hint::black_box,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bindy_benches::{load, origin, query, text};
 use bindy_server::{
+    cookies::{Cookie, CookieSecrets},
+    limit::{Identity, Kind, Limiter, RateLimit},
     listen::{Client, Respond, Transport},
     respond::Responder,
     settings::{ServerSettings, ZoneSettings},
@@ -66,6 +68,36 @@ fn answers(criterion: &mut Criterion) {
     }
 }
 
+/// What telling clients from floods adds to an answer.
+fn floods(criterion: &mut Criterion) {
+    let now = Instant::now();
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+    let name = Name::from_ascii("h12345.example.com").expect("a name");
+    let identity = Identity::of(Kind::Answer, name.as_ref());
+    let mut group = criterion.benchmark_group("floods");
+    group.throughput(Throughput::Elements(1));
+    for (kind, spread) in [("limit, one network", 0), ("limit, a million networks", 0xf_ffff)] {
+        let settings = RateLimit { responses: 100, ..RateLimit::default() };
+        let limiter = Limiter::new(settings, now);
+        let mut turn = 0_u32;
+        group.bench_function(kind, |bencher| {
+            bencher.iter(|| {
+                turn = turn.wrapping_add(1);
+                let network = (turn.wrapping_mul(2_654_435_761) & spread) << 8;
+                let client = Client { addr: (Ipv4Addr::from(network), 4053).into(), local, transport: Transport::Udp };
+                let later = now + Duration::from_micros(turn.into());
+                black_box(limiter.judge(&client, name.as_ref(), Rtype::A, identity, later))
+            });
+        });
+    }
+    let secrets = CookieSecrets::new([7; CookieSecrets::OCTETS], []);
+    let new = Cookie::read(&[1; 8]).expect("a client cookie");
+    let known = Cookie::read(&secrets.check(&new, local.ip(), 0).reply).expect("what we made");
+    for (kind, cookie) in [("cookie made", new), ("cookie known", known)] {
+        group.bench_function(kind, |bencher| bencher.iter(|| secrets.check(black_box(&cookie), local.ip(), 0)));
+    }
+}
+
 fn data(criterion: &mut Criterion) {
     let source = text(HOSTS);
     let zone = load(&source);
@@ -88,5 +120,5 @@ fn data(criterion: &mut Criterion) {
     group.bench_function("change one RRset", |bencher| bencher.iter_batched(&mut next, &change, BatchSize::SmallInput));
 }
 
-criterion_group!(benches, answers, data);
+criterion_group!(benches, answers, floods, data);
 criterion_main!(benches);

@@ -5,7 +5,7 @@
 //! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
 //! snapshot and a client; there are no sockets, clocks or locks in it.
 //!
-//! [`limit`] bounds what a flood makes of us.
+//! [`cookies`] tell clients from those who only claim to be at their address, and [`limit`] bounds what those can do.
 //!
 //! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known.
 //!
@@ -16,6 +16,7 @@ mod answer;
 mod chaos;
 pub mod config;
 pub mod control;
+pub mod cookies;
 pub mod keys;
 pub mod limit;
 pub mod listen;
