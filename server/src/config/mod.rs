@@ -21,7 +21,9 @@ mod running;
 mod zones;
 
 pub use interfaces::Interfaces;
-pub use logging::{Channel, DEFAULT_CATEGORY, Logging, Output, Times};
+pub use logging::{
+    Channel, DEFAULT_CATEGORY, DefaultLog, Facility, Form, LogFile, Logging, Output, Suffix, Threshold, Times, Versions,
+};
 pub use run_files::RunFiles;
 pub use running::{Options, Running, StartError, State, ZoneReload, ZoneSource};
 pub use zones::{Limits, Reading, ZoneConfig};
@@ -74,8 +76,8 @@ pub struct Config {
     pub directory: PathBuf,
     /// Where to write the process's number and the like.
     pub run_files: RunFiles,
-    /// Where log lines go, if named.conf says so.
-    pub logging: Option<Logging>,
+    /// Where log lines go, as far as named.conf says it.
+    pub logging: Logging,
     /// The zones, each origin once.
     pub zones: Vec<ZoneConfig>,
     /// What was found that is no error.
@@ -128,7 +130,7 @@ impl Config {
         let port = overrides.port.unwrap_or_else(|| options.port());
         let listen = options.addresses(port, overrides.only, reader);
         let keys = controls::keys(conf, reader);
-        let logging = conf.statements().find("logging").map(|statement| Logging::read(statement, &directory, reader));
+        let logging = Logging::read(conf.statements().find("logging"), &directory);
         Config {
             settings,
             listen,

@@ -19,7 +19,7 @@ use zonefmt::{
 };
 
 use super::{
-    Config, Logging, Overrides, ZoneConfig,
+    Config, DefaultLog, Overrides, ZoneConfig,
     load::{self, Files, Job, Loaded},
     run_files::HeldFiles,
     zones::Reading,
@@ -28,6 +28,7 @@ use crate::{
     control::{self, Control},
     listen::{self, ListenError, Listeners},
     logs::{Logs, OpenError},
+    notice,
     respond::Responder,
     zone::ZoneData,
     zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -43,9 +44,7 @@ pub struct Options {
     /// Threads that answer, for each address.
     pub workers: NonZeroUsize,
     /// Where log lines go unless named.conf says it.
-    pub logging: Logging,
-    /// Whether log lines go where named.conf says.
-    pub obey_logging: bool,
+    pub log: DefaultLog,
 }
 
 /// A server that answers.
@@ -122,12 +121,6 @@ pub enum StartError {
 /// Zones logged one by one when they are loaded; of more, the number is.
 const LOGGED_ZONES: usize = 100;
 
-impl Options {
-    fn logging<'o>(&'o self, config: &'o Config) -> &'o Logging {
-        config.logging.as_ref().filter(|_| self.obey_logging).unwrap_or(&self.logging)
-    }
-}
-
 impl Running {
     /// Loads the zones of this configuration, which is what the options' file says, and begins to answer.
     ///
@@ -147,14 +140,14 @@ impl Running {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-        logs.change(options.logging(&config)).map_err(StartError::Log)?;
+        logs.change(&config.logging.with_default(&options.log)).map_err(StartError::Log)?;
         let mut files = config.run_files.hold()?;
         let mut sources = FxHashMap::default();
         let mut zones = ZoneMap::new();
         zones.update(load_changed(&config, &zones, &mut sources));
         let totals = Totals::of(&zones);
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), zones)));
-        info!(target: "general", "all zones loaded");
+        notice!(target: "general", "all zones loaded");
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
         let answering = Arc::clone(&published);
         let listeners =
@@ -166,7 +159,7 @@ impl Running {
         let mut control = Control::new(jobs).map_err(StartError::Control)?;
         open(&mut control, config.controls);
         files.announce(&config.run_files)?;
-        info!(target: "general", "running");
+        notice!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
         Ok(Running { options, logs, published, listeners, sources, control, directory, files, started, configured })
     }
@@ -194,7 +187,7 @@ impl Running {
             error!(target: "general", "{cause}; all stays as it was");
             return false;
         }
-        if let Err(cause) = self.logs.change(self.options.logging(&config)) {
+        if let Err(cause) = self.logs.change(&config.logging.with_default(&self.options.log)) {
             warn!(target: "general", "{cause}; log lines go where they went");
         }
         log_addresses(&before, &self.listeners.local_addrs());
@@ -208,7 +201,7 @@ impl Running {
         self.directory = config.directory;
         self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");
-        info!(target: "general", "all zones loaded");
+        notice!(target: "general", "all zones loaded");
         info!(target: "general", "{}", Totals::of(&self.published.load().zones));
         true
     }
@@ -245,6 +238,11 @@ impl Running {
         &self.directory
     }
 
+    /// Where its log lines go, and how much is told.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     /// How it is.
     pub fn state(&self) -> State<'_> {
         State {
@@ -262,7 +260,7 @@ impl Running {
         self.listeners.stop();
         self.control.stop();
         self.files.remove();
-        info!(target: "general", "exiting");
+        notice!(target: "general", "exiting");
     }
 }
 

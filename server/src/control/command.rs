@@ -10,6 +10,7 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
+use tracing::info;
 use zonefmt::Name;
 
 use super::{Failure, Outcome};
@@ -53,6 +54,8 @@ const COMMANDS: &[Command] = &[
     Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: nothing_pending },
     Command { names: &["refresh"], access: Access::Changes, run: refresh },
     Command { names: &["retransfer"], access: Access::Changes, run: retransfer },
+    Command { names: &["trace"], access: Access::Changes, run: trace },
+    Command { names: &["notrace"], access: Access::Changes, run: |server, _| set_debug_level(server, 0) },
     // What only a resolver has: there is nothing to do, and that is done.
     Command { names: &["flush", "flushname", "flushtree", "recursing", "scan"], access: Access::Changes, run: nothing },
 ];
@@ -98,7 +101,7 @@ fn status(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
     line(format_args!("worker threads: {}", state.workers));
     line(format_args!("UDP listeners per interface: {}", state.workers));
     line(format_args!("number of zones: {} (0 automatic)", state.zones));
-    line(format_args!("debug level: 0"));
+    line(format_args!("debug level: {}", server.logs().debug_level()));
     line(format_args!("xfers running: 0"));
     line(format_args!("xfers deferred: 0"));
     line(format_args!("soa queries in progress: 0"));
@@ -178,6 +181,24 @@ fn refresh(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcom
 fn retransfer(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
     zone(server, arguments)?;
     Err(Outcome::failed(Failure::Failure, "retransfer: inappropriate zone type: primary"))
+}
+
+/// Without a number, one level more.
+fn trace(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let level = match arguments.first() {
+        None => server.logs().debug_level().saturating_add(1),
+        Some(text) => {
+            let level = text.parse().ok().filter(|&level: &u32| i32::try_from(level).is_ok());
+            level.ok_or_else(|| Outcome::failed(Failure::OutOfRange, ""))?
+        }
+    };
+    info!(target: "general", "debug level is now {level}");
+    set_debug_level(server, level)
+}
+
+fn set_debug_level(server: &mut Running, level: u32) -> Result<Outcome, Outcome> {
+    server.logs().set_debug_level(level);
+    Ok(Outcome::done())
 }
 
 /// The zone that `zone [class [view]]` names.

@@ -32,7 +32,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{access::Acl, keys::Key};
+use crate::{access::Acl, keys::Key, notice};
 use message::MAX_MESSAGE;
 use session::{Heard, Replays, Session};
 
@@ -123,7 +123,7 @@ impl Control {
             }
             match self.runtime.block_on(TcpListener::bind(address)) {
                 Ok(socket) => {
-                    info!(target: "general", "command channel listening on {}", Shown(address));
+                    notice!(target: "general", "command channel listening on {}", Shown(address));
                     let rules = Arc::new(ArcSwap::from_pointee(listener));
                     let task = self.runtime.spawn(accept(socket, Arc::clone(&rules), Arc::clone(&self.shared)));
                     self.listeners.insert(address, Listening { rules, task });
@@ -132,7 +132,7 @@ impl Control {
             }
         }
         for (address, closed) in former {
-            info!(target: "general", "stopping command channel on {}", Shown(address));
+            notice!(target: "general", "stopping command channel on {}", Shown(address));
             closed.task.abort();
         }
         errors

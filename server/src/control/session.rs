@@ -105,6 +105,7 @@ failures! {
     NotFound = 23 "not found",
     Failure = 25 "failure",
     UnexpectedEnd = 26 "unexpected end of input",
+    OutOfRange = 41 "out of range",
     NotLoaded = 123 "zone not loaded",
     UnknownCommand = 172 "unknown command",
     NotDynamic = 181 "not dynamic",

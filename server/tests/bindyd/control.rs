@@ -28,7 +28,7 @@ fn key(name: &str, algorithm: &str) -> String {
 }
 
 /// A port of 127.0.0.1 that nobody has at this moment.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("there is a free port").port()
 }
 
@@ -122,6 +122,11 @@ fn rndc_is_told_what_named_tells_it() {
         &["scan"],
         &["null"],
         &["frobnicate"],
+        &["trace"],
+        &["trace", "5"],
+        &["trace"],
+        &["trace", "-1"],
+        &["trace", "many"],
     ];
     for command in commands {
         let plain = |(success, text): (bool, String)| {
@@ -136,11 +141,15 @@ fn rndc_is_told_what_named_tells_it() {
         };
         assert_eq!(plain(ours.told(command)), plain(named.told(command)), "{command:?}");
     }
-    for line in ["configuration file: /", "number of zones: ", "server is up and running"] {
+    for line in ["configuration file: /", "number of zones: ", "debug level: 6\n", "server is up and running"] {
         for server in [&ours, &named] {
             let (success, text) = server.told(&["status"]);
             assert!(success && text.contains(line), "{line}: {text}");
         }
+    }
+    for server in [&ours, &named] {
+        assert_eq!(server.told(&["notrace"]), (true, String::new()));
+        assert!(server.told(&["status"]).1.contains("debug level: 0\n"));
     }
 }
 

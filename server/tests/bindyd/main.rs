@@ -1,10 +1,11 @@
 //! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
 
 mod control;
+mod logging;
 mod process;
 mod server;
 
-use server::{Prepared, Server, dig, port_in};
+use server::{Prepared, Server, dig};
 
 const ZONE: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n";
 
@@ -203,60 +204,6 @@ fn the_process_number_is_in_the_pid_file_while_it_runs() {
     assert_eq!(std::fs::read_to_string(&file).expect("it was written"), format!("{}\n", server.id()));
     assert!(server.stop().success());
     assert!(!file.exists());
-}
-
-#[test]
-fn log_lines_go_to_the_channels_of_the_configuration() {
-    let logging = "logging { channel zones { file \"zones.log\"; print-severity yes; severity info; };\n\
-                   channel rest { file \"rest.log\"; print-category yes; };\n\
-                   category zoneload { zones; }; category default { rest; }; };\n";
-    let prepared = Prepared::new("", &format!("{logging}{EXAMPLE}"), &[("example.zone", ZONE)]);
-    let mut server = prepared.with_arguments(&["-f", "-c", "named.conf"]).run();
-    let rest = server.writes("rest.log", "general: running\n");
-    assert_eq!(server.writes("zones.log", "\n"), "info: zone example.com/IN: loaded serial 1\n");
-    assert_eq!(dig("127.0.0.1", port_in(&rest), &["+short", "www.example.com"]), "192.0.2.1\n");
-    assert!(server.stop().success());
-    assert!(server.writes("rest.log", "exiting\n").starts_with("general: "));
-}
-
-#[test]
-fn log_lines_look_as_named_writes_them() {
-    let channels: Vec<String> = ["no", "yes", "local", "iso8601", "iso8601-utc"]
-        .into_iter()
-        .flat_map(|time| [(time, "no", "no"), (time, "no", "yes"), (time, "yes", "no"), (time, "yes", "yes")])
-        .map(|(time, category, severity)| {
-            format!("print-time {time}; print-category {category}; print-severity {severity};")
-        })
-        .collect();
-    let define = |(i, prints): (usize, &String)| format!("channel c{i} {{ file \"c{i}.log\"; {prints} }};\n");
-    let defined: String = channels.iter().enumerate().map(define).collect();
-    let all = (0..channels.len()).map(|i| format!("c{i};")).collect::<Vec<_>>().join(" ");
-    let conf = format!("logging {{ {defined} category zoneload {{ {all} }}; }};\n{EXAMPLE}");
-    let broken = "zone broken.test { type primary; file \"broken.zone\"; };\n";
-    let files = [("example.zone", ZONE), ("broken.zone", "@ nonsense\n")];
-    let ours = Prepared::new("", &(conf.clone() + broken), &files).with_arguments(&["-f", "-c", "named.conf"]).run();
-    let mut named = Prepared::new("pid-file none; session-keyfile none;", "", &files);
-    named.listen_on("{ none; }");
-    named.configure(&format!("{conf}\ncontrols {{ }};"));
-    let mut named = named.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program("named");
-    for (i, prints) in channels.iter().enumerate() {
-        let file = format!("c{i}.log");
-        let line = |server: &Server| {
-            let written = server.writes(&file, "zone example.com/IN: loaded serial 1\n");
-            let line = written.lines().find(|line| line.contains("example.com")).expect("it was waited for");
-            // The time is another one.
-            let (before, after) = line.split_at(line.find("zone").expect("it is there"));
-            before.replace(|c: char| c.is_ascii_digit(), "0") + after
-        };
-        assert_eq!(line(&ours), line(&named), "{prints}");
-        let findings = ours.writes(&file, "broken.zone:1:3: ");
-        assert_eq!(
-            findings.matches("error: ").count(),
-            if prints.contains("severity yes") { 2 } else { 0 },
-            "{findings}"
-        );
-    }
-    assert!(named.stop().success());
 }
 
 #[test]

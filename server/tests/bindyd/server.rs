@@ -11,7 +11,7 @@ use std::{
 };
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a configuration, and a command line.
 pub struct Prepared {

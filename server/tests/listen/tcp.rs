@@ -192,7 +192,7 @@ fn ten_thousand_requests_may_be_written_before_the_first_reply_is_read() {
             assert_eq!(rest.len(), if what == ask::LONG { 1000 } else { 1 });
             assert!(missing.remove(&id), "a reply to each request, once: {id}");
         }
-        assert_eq!(until_closed(&mut stream), []);
+        assert!(until_closed(&mut stream).is_empty());
     }
 }
 
@@ -224,14 +224,14 @@ fn a_request_cut_off_by_the_client_is_not_answered() {
     let mut stream = connect(only(&listeners));
     stream.write_all(&framed(&request(1, ask::ECHO))[..14]).expect("sends");
     stream.shutdown(Shutdown::Write).expect("shuts down");
-    assert_eq!(until_closed(&mut stream), []);
+    assert!(until_closed(&mut stream).is_empty());
     assert_eq!(oracle.requests.load(Ordering::Relaxed), 0);
 }
 
 #[test]
 fn silent_clients_are_closed() {
     let listeners = listen(&["127.0.0.1:0"], TcpLimits { initial_timeout: SOON, ..patient() });
-    assert_eq!(until_closed(&mut connect(only(&listeners))), []);
+    assert!(until_closed(&mut connect(only(&listeners))).is_empty());
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn idle_clients_are_closed_unless_they_asked_for_keepalive() {
     receive(&mut kept).expect("a reply");
     let mut idle = connect(addr);
     assert!(echoes(&mut idle, 2));
-    assert_eq!(until_closed(&mut idle), []);
+    assert!(until_closed(&mut idle).is_empty());
     assert!(echoes(&mut kept, 3));
 }
 
@@ -309,7 +309,7 @@ fn at_the_limit_the_longest_idle_makes_room() {
         }
         admitted
     });
-    assert_eq!(until_closed(&mut idle), []);
+    assert!(until_closed(&mut idle).is_empty());
     assert!(echoes(&mut fifth.expect("admitted"), 4));
     assert!(echoes(&mut busy, 4));
 }
@@ -332,7 +332,7 @@ fn who_is_ignored_is_closed_at_once_and_takes_no_place() {
     let listeners = listen(&["127.0.0.1:0"], limits);
     let addr = only(&listeners);
     let mut ignored = connect_from(IGNORED, addr);
-    assert_eq!(until_closed(&mut ignored), []);
+    assert!(until_closed(&mut ignored).is_empty());
     assert!(echoes(&mut connect(addr), 1));
 }
 
@@ -360,7 +360,7 @@ fn stops_under_load_and_frees_the_port() {
         .collect();
     let mut silent = connect(addr);
     listeners.stop();
-    assert_eq!(until_closed(&mut silent), []);
+    assert!(until_closed(&mut silent).is_empty());
     for client in clients {
         client.join().expect("no assertion failed");
     }
@@ -379,7 +379,7 @@ fn reconfigure_closes_connections_of_removed_addresses_only() {
     };
     assert!(echoes(&mut kept, 1) && echoes(&mut removed, 1));
     listeners.reconfigure(&config(&["127.0.0.1:0"], patient())).expect("one less");
-    assert_eq!(until_closed(&mut removed), []);
+    assert!(until_closed(&mut removed).is_empty());
     assert!(echoes(&mut kept, 2));
 }
 

@@ -72,7 +72,7 @@ impl Checker<'_> {
         self.tree.nodes[at as usize].row = index;
         let row = GRAMMAR.row(index);
         let about = match row.fate {
-            Fate::Current => None,
+            Fate::Current | Fate::Ours => None,
             Fate::Deprecated => Some(self.warning(name, format!("`{}` is deprecated", row.name))),
             Fate::Obsolete => {
                 let warning = self.warning(name, format!("`{}` has no effect any more", row.name));

@@ -43,6 +43,8 @@ pub(super) enum Fate {
     Gone,
     /// Needs a feature that is not there.
     Unbuilt,
+    /// BIND does not know it.
+    Ours,
 }
 
 /// A block that statements stand in, or a type of zone.
@@ -240,6 +242,7 @@ impl Grammar {
                 "obsolete" => row.fate = Fate::Obsolete,
                 "gone" => row.fate = Fate::Gone,
                 "unbuilt" => row.fate = Fate::Unbuilt,
+                "ours" => row.fate = Fate::Ours,
                 _ => panic!("grammar.txt: no such mark: {mark}"),
             }
         }

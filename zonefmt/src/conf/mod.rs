@@ -29,6 +29,7 @@ mod tests;
 mod verdict_tests;
 
 pub use print::Secrets;
+pub use rules::LOG_CATEGORIES;
 
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 use grammar::GRAMMAR;

@@ -6,6 +6,42 @@ use data_encoding::BASE64;
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
 
+/// What log lines are about.
+pub const LOG_CATEGORIES: &[&str] = &[
+    "client",
+    "cname",
+    "config",
+    "database",
+    "default",
+    "delegation-only",
+    "dispatch",
+    "dnssec",
+    "dnstap",
+    "edns-disabled",
+    "general",
+    "lame-servers",
+    "network",
+    "notify",
+    "nsid",
+    "queries",
+    "query-errors",
+    "rate-limit",
+    "resolver",
+    "rpz",
+    "rpz-passthru",
+    "security",
+    "serve-stale",
+    "spill",
+    "sslkeylog",
+    "trust-anchor-telemetry",
+    "unmatched",
+    "update",
+    "update-security",
+    "xfer-in",
+    "xfer-out",
+    "zoneload",
+];
+
 /// Checks a configuration whose every statement has its form.
 pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
     let mut rules = Rules { diagnostics };
@@ -153,6 +189,13 @@ impl Rules<'_> {
         }
         let channels: Vec<_> =
             logging.block().all("channel").filter_map(Statement::argument).map(Part::shown).collect();
+        for name in logging.block().all("category").filter_map(Statement::argument) {
+            let text = name.shown();
+            if !LOG_CATEGORIES.iter().any(|known| known.eq_ignore_ascii_case(&text)) {
+                let error = name.error(format!("there is no category `{text}`"));
+                self.report(error.help(format!("the categories are {}", LOG_CATEGORIES.join(", "))));
+            }
+        }
         for name in logging.block().all("category").flat_map(Statement::block).filter_map(Statement::argument) {
             let text = name.shown();
             if !BUILT_IN.contains(&&*text) && !channels.contains(&text) {

@@ -106,7 +106,7 @@ fn may_stand(row: &Row, place: &str) -> bool {
 }
 
 fn is_usable(row: &Row) -> bool {
-    !matches!(row.fate, Fate::Gone | Fate::Unbuilt)
+    !matches!(row.fate, Fate::Gone | Fate::Unbuilt | Fate::Ours)
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn verdicts_on_the_corpus_are_those_of_named_checkconf() {
 /// Every statement in every type of zone and in its first block, in right and wrong uses.
 fn corpus() -> Vec<String> {
     let mut texts = Vec::new();
-    for row in GRAMMAR.rows() {
+    for row in GRAMMAR.rows().iter().filter(|row| row.fate != Fate::Ours) {
         let place = GRAMMAR.place_name(row.places[0]);
         texts.extend(uses(row).iter().map(|text| context(place, row.name, text)));
         if row.fate != Fate::Gone && row.places.iter().any(|&place| GRAMMAR.is_zone(place)) {

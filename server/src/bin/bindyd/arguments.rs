@@ -2,9 +2,8 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, thread};
 
-use bindy_server::config::{Family, Logging, Options, Output, Overrides};
+use bindy_server::config::{DefaultLog, Family, Options, Overrides};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
-use tracing::level_filters::LevelFilter;
 
 pub const USAGE: &str = "\
 usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L logfile] [-n number_of_cpus] [-p port]
@@ -24,6 +23,8 @@ pub struct Arguments {
     pub options: Options,
     /// Whether it stays where it was started (`-f`, `-g`).
     pub foreground: bool,
+    /// How much is told to those who look for a fault (`-d`).
+    pub debug_level: u32,
     /// Whom to run as (`-u`).
     pub user: Option<String>,
     /// The folder that is to be `/` (`-t`).
@@ -42,29 +43,34 @@ impl Command {
                 config: PathBuf::from("/etc/bind/named.conf"),
                 overrides: Overrides::default(),
                 workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-                logging: Logging::to(Output::Stderr, LevelFilter::INFO),
-                obey_logging: true,
+                log: DefaultLog::Syslog,
             },
             foreground: false,
+            debug_level: 0,
             user: None,
             root: None,
             lock_file: None,
             ignored: Vec::new(),
         };
-        let (mut output, mut level) = (Output::Stderr, 0);
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
-            let Options { config, overrides, workers, obey_logging, .. } = &mut arguments.options;
+            let Options { config, overrides, workers, log } = &mut arguments.options;
             match argument {
                 Short('4') => restrict(overrides, Family::V4)?,
                 Short('6') => restrict(overrides, Family::V6)?,
                 Short('c') => *config = parser.value()?.into(),
-                Short('d') => level = parser.value()?.parse::<u32>()?,
+                Short('d') => arguments.debug_level = parser.value()?.parse()?,
                 // It is there to be seen in lists of processes.
                 Short('D') => drop(parser.value()?),
                 Short('f') => arguments.foreground = true,
-                Short('g') => (arguments.foreground, *obey_logging) = (true, false),
-                Short('L') => output = Output::File { path: parser.value()?.into(), size: None, versions: 0 },
+                Short('g') => (arguments.foreground, *log) = (true, DefaultLog::Stderr),
+                // `-g` is stronger, wherever it stands.
+                Short('L') => {
+                    let path = parser.value()?.into();
+                    if *log != DefaultLog::Stderr {
+                        *log = DefaultLog::File(path);
+                    }
+                }
                 // As with named, 0 is 1.
                 Short('n') => *workers = NonZeroUsize::new(parser.value()?.parse()?).unwrap_or(NonZeroUsize::MIN),
                 Short('p') => port(&parser.value()?.string()?, overrides)?,
@@ -82,15 +88,6 @@ impl Command {
                 Value(_) | Short(_) | Long(_) => return Err(argument.unexpected()),
             }
         }
-        let level = match level {
-            0 => LevelFilter::INFO,
-            1 => LevelFilter::DEBUG,
-            _ => LevelFilter::TRACE,
-        };
-        if !arguments.options.obey_logging {
-            output = Output::Stderr;
-        }
-        arguments.options.logging = Logging::to(output, level);
         Ok(Command::Run(Box::new(arguments)))
     }
 }

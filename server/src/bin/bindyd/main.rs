@@ -17,7 +17,7 @@ use std::{
     env,
     io::{self, IsTerminal, Write},
     os::unix::fs::chroot,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::mpsc,
     thread,
@@ -27,12 +27,13 @@ use bindy_server::{
     config::{Config, Options, Running, StartError},
     control::{self, Done, Job},
     logs::Logs,
+    notice,
 };
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals,
 };
-use tracing::{info, warn};
+use tracing::{debug, warn};
 use zonefmt::diagnostics::{Colour, render};
 
 use arguments::{Arguments, Command, USAGE};
@@ -73,16 +74,21 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Serves until a signal or a command says to stop.
+/// Gets ready and serves.
 ///
 /// The order matters: what lies outside of the new root is opened before it; named.conf may be readable for root only; and
 /// rights belong to threads, so that they are given up before there is a second one.
 fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
-    let Arguments { options, ignored, user, root, lock_file, .. } = arguments;
+    let Arguments { options, ignored, debug_level, user, root, lock_file, .. } = arguments;
     // Taken over first, so that no signal ends the process once it is being relied on.
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
         .map_err(|error| format!("bindyd: cannot take signals: {error}"))?;
     let supervisor = Supervisor::from_environment();
+    let logs = Logs::install(&program(), debug_level).map_err(|error| format!("bindyd: {error}"))?;
+    notice!(target: "general", "starting bindyd {}", env!("CARGO_PKG_VERSION"));
+    for option in ignored {
+        debug!(target: "general", "-{option} has no effect");
+    }
     let user = user.as_deref().map(User::find).transpose().map_err(|error| format!("bindyd: {error}"))?;
     if let Some(root) = &root {
         enter(root).map_err(|error| format!("bindyd: -t {}: {error}", root.display()))?;
@@ -95,17 +101,26 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     if let Some(user) = &user {
         user.become_it().map_err(|error| format!("bindyd: {error}"))?;
     }
-    let logs = Logs::install(&options.logging).map_err(|error| format!("bindyd: {error}"))?;
-    info!(target: "general", "starting bindyd {}", env!("CARGO_PKG_VERSION"));
-    for option in ignored {
-        tracing::debug!(target: "general", "-{option} has no effect");
-    }
+    let served = serve(options, config, &logs, signals, &supervisor, parent);
+    logs.flush();
+    served
+}
+
+/// Serves until a signal or a command says to stop.
+fn serve(
+    options: Options,
+    config: Config,
+    logs: &Logs,
+    mut signals: Signals,
+    supervisor: &Supervisor,
+    parent: Option<Parent>,
+) -> Result<(), String> {
     let (events, happening) = mpsc::channel();
     let (jobs, commands) = mpsc::channel();
     let forward = events.clone();
     thread::spawn(move || commands.into_iter().try_for_each(|job| forward.send(Event::Command(job))));
     thread::spawn(move || signals.forever().try_for_each(|signal| events.send(Event::Signal(signal))));
-    let mut running = Running::start(options, config, logs, jobs).map_err(|error| show(&error))?;
+    let mut running = Running::start(options, config, logs.clone(), jobs).map_err(|error| show(&error))?;
     supervisor.ready();
     if let Some(parent) = parent
         && let Err(error) = parent.leave()
@@ -134,6 +149,13 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     supervisor.stopping();
     running.stop();
     Ok(())
+}
+
+/// What this program was called.
+fn program() -> String {
+    let called = env::args_os().next().map(PathBuf::from);
+    let name = called.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "bindyd".into())
 }
 
 fn enter(root: &Path) -> io::Result<()> {

@@ -1,0 +1,261 @@
+//! A log file that makes room when it is full, by the rules of named.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use crate::config::{LogFile, Suffix, Versions};
+
+/// A file that is written to.
+#[derive(Debug)]
+pub(super) struct Appender {
+    wanted: LogFile,
+    /// `None` until there is something to write, and while there is no room.
+    file: Option<File>,
+    written: u64,
+    /// Lines that wait, where named.conf says `buffered`.
+    waiting: Vec<u8>,
+}
+
+/// Octets that wait before they are written.
+const BUFFER: usize = 8192;
+
+impl Appender {
+    /// A file that is opened with its first line.
+    pub(super) fn later(wanted: LogFile) -> Appender {
+        Appender { wanted, file: None, written: 0, waiting: Vec::new() }
+    }
+
+    /// A file that can be opened; one that is there already makes room if it is full, or if nothing says when it is.
+    pub(super) fn open(wanted: LogFile) -> io::Result<Appender> {
+        let mut appender = Appender::later(wanted);
+        appender.reopen()?;
+        Ok(appender)
+    }
+
+    /// Writes a line, or lets it wait.
+    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_full() || self.file.is_none() {
+            self.flush()?;
+            self.reopen()?;
+        }
+        if self.file.is_none() {
+            return Ok(());
+        }
+        self.written += line.len() as u64;
+        self.waiting.extend_from_slice(line);
+        if self.wanted.buffered && self.waiting.len() < BUFFER && !self.is_full() { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        match &mut self.file {
+            Some(file) => file.write_all(&waiting),
+            None => Ok(()),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.wanted.size.is_some_and(|size| self.written > size)
+    }
+
+    /// Opens the file, after room was made. A full one that may not be moved away takes no lines, until someone else did.
+    fn reopen(&mut self) -> io::Result<()> {
+        self.file = None;
+        let path = &self.wanted.path;
+        // Whoever opens a pipe is not to wait for its other end, nor whoever writes.
+        let open = || OpenOptions::new().create(true).append(true).custom_flags(libc::O_NONBLOCK).open(path);
+        let found = fs::metadata(path).ok();
+        let length = found.as_ref().filter(|found| found.is_file()).map_or(0, fs::Metadata::len);
+        let crowded = match self.wanted.size {
+            Some(size) => length > 0 && length >= size,
+            None => length > 0 && self.wanted.versions != Versions::None,
+        };
+        if crowded {
+            match self.wanted.versions {
+                Versions::None => return Ok(()),
+                Versions::Number(0) => fs::remove_file(path)?,
+                versions => self.wanted.suffix.make_room(path, versions)?,
+            }
+        }
+        let file = open()?;
+        self.written = if found.is_none_or(|found| found.is_file()) { file.metadata()?.len() } else { 0 };
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+impl Drop for Appender {
+    fn drop(&mut self) {
+        // There is nobody to tell if that fails.
+        let _ = self.flush();
+    }
+}
+
+impl Suffix {
+    /// Moves the file at `path` away, and the oldest of those that were moved before if there would be too many.
+    fn make_room(self, path: &Path, versions: Versions) -> io::Result<()> {
+        match self {
+            Suffix::Increment => increment(path, versions),
+            Suffix::Timestamp => timestamp(path, versions),
+        }
+    }
+}
+
+/// The full one becomes `.0`, `.0` becomes `.1`, and so on.
+fn increment(path: &Path, versions: Versions) -> io::Result<()> {
+    let version = |number: u64| with_suffix(path, &number.to_string());
+    let last = match versions {
+        Versions::Number(number) => u64::from(number).saturating_sub(1),
+        Versions::None | Versions::Unlimited => u64::MAX,
+    };
+    for (number, old) in moved_before(path)? {
+        if number > last {
+            fs::remove_file(old)?;
+        }
+    }
+    let free = (0..last).find(|&number| !version(number).exists()).unwrap_or(last);
+    for number in (0..free).rev() {
+        fs::rename(version(number), version(number + 1))?;
+    }
+    fs::rename(path, version(0))
+}
+
+/// The full one is named after the time.
+fn timestamp(path: &Path, versions: Versions) -> io::Result<()> {
+    if let Versions::Number(kept) = versions {
+        let mut old = moved_before(path)?;
+        old.sort_unstable();
+        let many = (old.len() + 1).saturating_sub(kept as usize);
+        for (_, old) in old.into_iter().take(many) {
+            fs::remove_file(old)?;
+        }
+    }
+    fs::rename(path, with_suffix(path, &Timestamp::now().strftime("%Y%m%d%H%M%S%3f").to_string()))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// Files beside this one with a number after its name.
+fn moved_before(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let own = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.as_encoded_bytes().strip_prefix(own).and_then(|rest| rest.strip_prefix(b"."));
+        let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        found.extend(number.map(|number| (number, entry.path())));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Folder {
+            Folder(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, size: Option<u64>, versions: Versions, suffix: Suffix) -> LogFile {
+            LogFile { path: self.0.path().join("log"), size, versions, suffix, buffered: false, later: false }
+        }
+
+        fn text(&self, name: &str) -> String {
+            fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+        }
+
+        fn names(&self) -> Vec<String> {
+            let mut names: Vec<_> = fs::read_dir(self.0.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort_unstable();
+            names
+        }
+    }
+
+    fn write(file: &mut Appender, lines: &[&str]) {
+        for line in lines {
+            file.append(line.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_file_makes_room_and_the_oldest_goes() {
+        let folder = Folder::new();
+        let mut file = Appender::open(folder.file(Some(8), Versions::Number(2), Suffix::Increment)).unwrap();
+        write(&mut file, &["one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n"]);
+        // The line that fills a file is its last.
+        let texts = ["log", "log.0", "log.1"].map(|name| folder.text(name));
+        assert_eq!(texts, ["six\nseven\n", "four\nfive\n", "one\ntwo\nthree\n"]);
+        assert_eq!(folder.names(), ["log", "log.0", "log.1"]);
+    }
+
+    #[test]
+    fn without_versions_a_full_file_takes_no_more_until_someone_moves_it() {
+        let folder = Folder::new();
+        let mut file = Appender::open(folder.file(Some(8), Versions::None, Suffix::Increment)).unwrap();
+        write(&mut file, &["one\n", "two\n", "three\n", "four\n"]);
+        assert_eq!(folder.text("log"), "one\ntwo\nthree\n");
+        fs::rename(folder.0.path().join("log"), folder.0.path().join("moved")).unwrap();
+        write(&mut file, &["five\n"]);
+        assert_eq!(folder.text("log"), "five\n");
+    }
+
+    #[test]
+    fn versions_without_a_size_are_one_a_start() {
+        let folder = Folder::new();
+        for number in 0..4 {
+            let mut file = Appender::open(folder.file(None, Versions::Number(2), Suffix::Increment)).unwrap();
+            write(&mut file, &[&format!("{number}\n")]);
+        }
+        assert_eq!(["log", "log.0", "log.1"].map(|name| folder.text(name)), ["3\n", "2\n", "1\n"]);
+        assert_eq!(folder.names().len(), 3);
+        let fewer = folder.file(None, Versions::Number(1), Suffix::Increment);
+        write(&mut Appender::open(fewer).unwrap(), &["4\n"]);
+        assert_eq!((folder.names(), folder.text("log.0")), (vec!["log".into(), "log.0".into()], "3\n".into()));
+    }
+
+    #[test]
+    fn files_named_after_the_time_are_kept_in_its_order() {
+        let folder = Folder::new();
+        for old in ["log.20200101000000000", "log.20190101000000000", "log.note", "logs.1"] {
+            fs::write(folder.0.path().join(old), "").unwrap();
+        }
+        let wanted = folder.file(Some(3), Versions::Number(2), Suffix::Timestamp);
+        write(&mut Appender::open(wanted).unwrap(), &["one\n", "two\n"]);
+        let names = folder.names();
+        assert_eq!(names.len(), 5, "{names:?}");
+        assert!(!names.contains(&"log.20190101000000000".into()) && names.contains(&"log.20200101000000000".into()));
+        let new = names.iter().find(|name| name.starts_with("log.2") && !name.starts_with("log.2020010")).unwrap();
+        assert_eq!((new.len(), folder.text(new)), ("log.".len() + 17, "one\n".into()));
+    }
+
+    #[test]
+    fn buffered_lines_are_written_at_the_end_at_the_latest() {
+        let folder = Folder::new();
+        let wanted = LogFile { buffered: true, ..folder.file(None, Versions::None, Suffix::Increment) };
+        let mut file = Appender::open(wanted).unwrap();
+        write(&mut file, &["one\n"]);
+        assert_eq!(folder.text("log"), "");
+        drop(file);
+        assert_eq!(folder.text("log"), "one\n");
+    }
+}

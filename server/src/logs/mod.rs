@@ -1,0 +1,394 @@
+//! Log lines, as named writes them: `tracing` events into channels by category and severity, exchangeable while running.
+//!
+//! The category of an event is its target where that is one of BIND's categories; what `listen` says is `network`, and
+//! anything else `general`. An event waits in a bounded queue for a thread that writes: a pipe or a disk that takes nothing
+//! makes lines go missing, which is told, and keeps nobody waiting.
+//!
+//! * [`severity`]: BIND's severities, and the macros for those that `tracing` has not; `line`: how a line looks.
+//! * `file`, `syslog`: where lines go.
+
+mod file;
+mod line;
+pub mod severity;
+mod syslog;
+
+pub use severity::Severity;
+pub use tracing;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use jiff::{Timestamp, tz::TimeZone};
+use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::SetGlobalDefaultError};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+};
+use zonefmt::conf::LOG_CATEGORIES;
+
+use crate::config::{Channel, DEFAULT_CATEGORY, Facility, Logging, Output, Threshold};
+use file::Appender;
+use line::Event;
+use syslog::Syslog;
+
+/// Where events of category `network` come from.
+const LISTENER: &str = "bindy_server::listen";
+
+/// Events that wait to be written; more are dropped and counted.
+const QUEUE: usize = 4096;
+
+/// How long the end waits for lines that nobody takes.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Where events go; cheap to clone.
+#[derive(Clone)]
+pub struct Logs(Arc<Shared>);
+
+struct Shared {
+    /// `None` before the first configuration: events wait for it.
+    sinks: ArcSwapOption<Sinks>,
+    debug_level: AtomicU32,
+    queue: SyncSender<Message>,
+    dropped: AtomicU64,
+    /// For the thread that writes, once there is where to.
+    waiting: Mutex<Option<Receiver<Message>>>,
+    syslog: Syslog,
+    /// Found out at the start: another root may not know it.
+    zone: TimeZone,
+}
+
+enum Message {
+    /// For the channels that were open when it happened.
+    Event(Event, Option<Arc<Sinks>>),
+    /// All before it is to be written, then this told.
+    Flush(SyncSender<()>),
+}
+
+/// Channels that are open.
+struct Sinks {
+    channels: Vec<Sink>,
+    categories: HashMap<String, Vec<usize>>,
+}
+
+struct Sink {
+    channel: Channel,
+    writer: Writer,
+}
+
+enum Writer {
+    Null,
+    Stderr,
+    Syslog(Facility),
+    File(Mutex<Appender>),
+}
+
+impl Logs {
+    /// Takes all events of this process; they wait until [`change`](Logs::change) says where they go. `ident` is the
+    /// program's name for syslog, which is looked for now.
+    ///
+    /// # Errors
+    /// If something else takes them already.
+    pub fn install(ident: &str, debug_level: u32) -> Result<Logs, InstallError> {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let logs = Logs(Arc::new(Shared {
+            sinks: ArcSwapOption::empty(),
+            debug_level: AtomicU32::new(debug_level),
+            queue,
+            dropped: AtomicU64::new(0),
+            waiting: Mutex::new(Some(waiting)),
+            syslog: Syslog::connect(ident),
+            zone: TimeZone::system(),
+        }));
+        tracing::subscriber::set_global_default(Registry::default().with(logs.clone())).map_err(InstallError)?;
+        Ok(logs)
+    }
+
+    /// Changes where events go.
+    ///
+    /// # Errors
+    /// If a file cannot be opened; events go where they went then.
+    pub fn change(&self, logging: &Logging) -> Result<(), OpenError> {
+        self.0.sinks.store(Some(Arc::new(Sinks::open(logging)?)));
+        tracing::callsite::rebuild_interest_cache();
+        if let Some(waiting) = lock(&self.0.waiting).take() {
+            let shared = Arc::clone(&self.0);
+            thread::spawn(move || waiting.into_iter().for_each(|message| shared.take(message)));
+        }
+        Ok(())
+    }
+
+    /// How much is told to those who look for a fault (`-d`, `rndc trace`); 0 is nothing.
+    pub fn debug_level(&self) -> u32 {
+        self.0.debug_level.load(Relaxed)
+    }
+
+    /// Sets the debug level, for channels of severity `dynamic`.
+    pub fn set_debug_level(&self, level: u32) {
+        self.0.debug_level.store(level, Relaxed);
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// Waits until what was told is written, for a second at most.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.0.queue.try_send(Message::Flush(done)).is_ok() && lock(&self.0.waiting).is_none() {
+            // A second was enough, or nothing is.
+            let _ = written.recv_timeout(FAREWELL);
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Logs {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.0.most()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.0.most())
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let (category, severity) = (category(metadata.target()), Severity::of(metadata));
+        let sinks = self.0.sinks.load_full();
+        if sinks.as_ref().is_some_and(|sinks| !sinks.take(category, severity, self.debug_level())) {
+            return;
+        }
+        let time = Timestamp::now();
+        let mut told = Event { time, category, severity, message: String::new(), fields: Vec::new() };
+        event.record(&mut told);
+        if let Err(TrySendError::Full(_)) = self.0.queue.try_send(Message::Event(told, sinks)) {
+            self.0.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    fn most(&self) -> LevelFilter {
+        let debug_level = self.debug_level.load(Relaxed);
+        match &*self.sinks.load() {
+            Some(sinks) => sinks.most(debug_level),
+            None => Severity::Debug(debug_level).filter(),
+        }
+    }
+
+    /// Does with a message what it is for; on the thread that writes.
+    fn take(&self, message: Message) {
+        let current = self.sinks.load_full();
+        match message {
+            Message::Event(event, sinks) => {
+                if let Some(sinks) = sinks.as_ref().or(current.as_ref()) {
+                    self.write(sinks, &event);
+                }
+            }
+            Message::Flush(done) => {
+                if let Some(sinks) = &current {
+                    sinks.flush();
+                }
+                // Whoever asked has gone if nobody waits.
+                let _ = done.try_send(());
+            }
+        }
+        let dropped = self.dropped.swap(0, Relaxed);
+        if let Some(sinks) = current.filter(|_| dropped > 0) {
+            self.write(&sinks, &missing(dropped));
+        }
+    }
+
+    fn write(&self, sinks: &Sinks, event: &Event) {
+        let debug_level = self.debug_level.load(Relaxed);
+        for sink in sinks.of(event.category).filter(|sink| sink.channel.takes(event.severity, debug_level)) {
+            let mut line = event.line(&sink.channel, &self.zone);
+            let written = match &sink.writer {
+                Writer::Null => Ok(()),
+                Writer::Stderr => {
+                    line.push('\n');
+                    io::stderr().write_all(line.as_bytes())
+                }
+                Writer::File(file) => {
+                    line.push('\n');
+                    lock(file).append(line.as_bytes())
+                }
+                Writer::Syslog(facility) => {
+                    let sent = self.syslog.send(*facility, event.severity, &event.time(&self.zone), &line);
+                    match sent {
+                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                            // There is none: a supervisor takes the line.
+                            line.push('\n');
+                            io::stderr().write_all(line.as_bytes())
+                        }
+                        sent => sent,
+                    }
+                }
+            };
+            if written.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                self.dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+impl Sinks {
+    fn open(logging: &Logging) -> Result<Sinks, OpenError> {
+        let used = |index: usize| logging.categories.values().any(|channels| channels.contains(&index));
+        let open = |(index, channel): (usize, &Channel)| {
+            let writer = if used(index) { Writer::open(&channel.output)? } else { Writer::Null };
+            Ok(Sink { channel: channel.clone(), writer })
+        };
+        let channels = logging.channels.iter().enumerate().map(open).collect::<Result<_, _>>()?;
+        Ok(Sinks { channels, categories: logging.categories.clone() })
+    }
+
+    /// Where a category goes.
+    fn of(&self, category: &str) -> impl Iterator<Item = &Sink> {
+        let to = self.categories.get(category).or_else(|| self.categories.get(DEFAULT_CATEGORY));
+        to.into_iter().flatten().filter_map(|&index| self.channels.get(index))
+    }
+
+    /// Whether an event is told anywhere.
+    fn take(&self, category: &str, severity: Severity, debug_level: u32) -> bool {
+        self.of(category).any(|sink| sink.writes() && sink.channel.takes(severity, debug_level))
+    }
+
+    fn most(&self, debug_level: u32) -> LevelFilter {
+        let writes = self.channels.iter().filter(|sink| sink.writes());
+        writes.map(|sink| sink.channel.threshold.now(debug_level).filter()).max().unwrap_or(LevelFilter::OFF)
+    }
+
+    fn flush(&self) {
+        for sink in &self.channels {
+            if let Writer::File(file) = &sink.writer {
+                // There is nobody to tell if that fails.
+                let _ = lock(file).flush();
+            }
+        }
+    }
+}
+
+impl Sink {
+    fn writes(&self) -> bool {
+        !matches!(self.writer, Writer::Null)
+    }
+}
+
+impl Channel {
+    fn takes(&self, severity: Severity, debug_level: u32) -> bool {
+        severity <= self.threshold.now(debug_level) && !(self.debug_only && debug_level == 0)
+    }
+}
+
+impl Threshold {
+    /// The least severe that is told.
+    fn now(self, debug_level: u32) -> Severity {
+        match self {
+            Threshold::Fixed(severity) => severity,
+            Threshold::Dynamic => Severity::Debug(debug_level),
+        }
+    }
+}
+
+impl Writer {
+    fn open(output: &Output) -> Result<Writer, OpenError> {
+        Ok(match output {
+            Output::Null => Writer::Null,
+            Output::Stderr => Writer::Stderr,
+            Output::Syslog(facility) => Writer::Syslog(*facility),
+            Output::File(file) if file.later => Writer::File(Mutex::new(Appender::later(file.clone()))),
+            Output::File(file) => {
+                let opened = Appender::open(file.clone()).map_err(|error| OpenError(file.path.clone(), error))?;
+                Writer::File(Mutex::new(opened))
+            }
+        })
+    }
+}
+
+fn category(target: &str) -> &'static str {
+    if target.starts_with(LISTENER) {
+        return "network";
+    }
+    LOG_CATEGORIES.iter().find(|&&category| category == target).copied().unwrap_or("general")
+}
+
+fn missing(lines: u64) -> Event {
+    let message = format!("{lines} log lines are missing: they came faster than they could be written");
+    let (time, severity) = (Timestamp::now(), Severity::Warning);
+    Event { time, category: "general", severity, message, fields: Vec::new() }
+}
+
+/// What a lock guards stays usable, whatever happened to who held it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A log file that cannot be opened.
+#[derive(Debug)]
+pub struct OpenError(PathBuf, io::Error);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot open the log file {}: {}; may this user write there?", self.0.display(), self.1)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Something else takes the events of this process.
+#[derive(Debug)]
+pub struct InstallError(SetGlobalDefaultError);
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for InstallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn categories_are_those_of_bind() {
+        assert_eq!(category("zoneload"), "zoneload");
+        assert_eq!(category("query-errors"), "query-errors");
+        assert_eq!(category("bindy_server::listen::udp"), "network");
+        assert_eq!(category("somewhere::else"), "general");
+    }
+
+    #[test]
+    fn a_channel_takes_what_is_severe_enough() {
+        let mut channel = Logging::to(Output::Stderr).channels.remove(0);
+        let severities = [
+            Severity::Critical,
+            Severity::Error,
+            Severity::Warning,
+            Severity::Notice,
+            Severity::Info,
+            Severity::Debug(1),
+            Severity::Debug(3),
+        ];
+        let mut taken = |threshold, debug_only, debug_level| {
+            (channel.threshold, channel.debug_only) = (threshold, debug_only);
+            severities.iter().filter(|&&severity| channel.takes(severity, debug_level)).count()
+        };
+        for (least, count) in severities.iter().zip(1..) {
+            assert_eq!(taken(Threshold::Fixed(*least), false, 0), count, "{least}");
+        }
+        assert_eq!(taken(Threshold::Fixed(Severity::Debug(0)), false, 9), 5);
+        assert_eq!([0, 1, 2, 3].map(|level| taken(Threshold::Dynamic, false, level)), [5, 6, 6, 7]);
+        assert_eq!([0, 1, 3].map(|level| taken(Threshold::Dynamic, true, level)), [0, 6, 7]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Lines to the system's log, as libc's syslog(3) sends them: RFC 3164's form, in datagrams to `/dev/log`.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::net::UnixDatagram,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Zoned;
+
+use super::Severity;
+use crate::config::Facility;
+
+/// Where the system's log is, and as whom it is told.
+pub(super) struct Syslog {
+    path: PathBuf,
+    ident: String,
+    /// Connected while it can be: it may lie outside of the root that the server lives in.
+    socket: Mutex<Option<UnixDatagram>>,
+}
+
+impl Syslog {
+    /// The socket that the environment's `BINDYD_SYSLOG` names, or `/dev/log`.
+    pub(super) fn connect(ident: &str) -> Syslog {
+        let path = std::env::var_os("BINDYD_SYSLOG").unwrap_or_else(|| OsString::from("/dev/log")).into();
+        let syslog = Syslog { path, ident: ident.into(), socket: Mutex::default() };
+        *syslog.socket.lock().unwrap_or_else(PoisonError::into_inner) = syslog.open().ok();
+        syslog
+    }
+
+    /// Sends a line without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`: it has no room; anything else: it is not there.
+    pub(super) fn send(&self, facility: Facility, severity: Severity, time: &Zoned, line: &str) -> io::Result<()> {
+        let message = message(facility, severity, time, &self.ident, std::process::id(), line);
+        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = socket.as_ref().map(|socket| socket.send(message.as_bytes()));
+        match sent {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            // It was started anew, or has just been started.
+            Some(Err(_)) | None => {
+                *socket = None;
+                let again = self.open()?;
+                again.send(message.as_bytes())?;
+                *socket = Some(again);
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&self) -> io::Result<UnixDatagram> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(&self.path)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+}
+
+fn message(facility: Facility, severity: Severity, time: &Zoned, ident: &str, process: u32, line: &str) -> String {
+    let priority = facility.number() * 8 + severity.in_syslog();
+    format!("<{priority}>{} {ident}[{process}]: {line}", time.strftime("%b %e %H:%M:%S"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[test]
+    fn messages_are_to_the_octet_what_named_sends() {
+        let daemon = Facility::from_name("daemon").unwrap();
+        let time = date(2026, 11, 21).at(8, 38, 6, 0).in_tz("UTC").unwrap();
+        let sent = message(daemon, Severity::Notice, &time, "named", 18250, "all zones loaded");
+        assert_eq!(sent, "<29>Nov 21 08:38:06 named[18250]: all zones loaded");
+        let local = Facility::from_name("LOCAL7").unwrap();
+        let time = date(2026, 2, 3).at(23, 0, 0, 0).in_tz("UTC").unwrap();
+        let sent = message(local, Severity::Debug(9), &time, "bindyd", 1, "x");
+        assert_eq!(sent, "<191>Feb  3 23:00:00 bindyd[1]: x");
+        assert!(Facility::from_name("nobody").is_none());
+    }
+
+    #[test]
+    fn it_is_found_again_after_it_was_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let syslog = Syslog { path: path.clone(), ident: "x".into(), socket: Mutex::default() };
+        let send = || syslog.send(Facility::from_name("user").unwrap(), Severity::Info, &Zoned::now(), "line");
+        assert!(send().is_err());
+        for _ in 0..2 {
+            let daemon = UnixDatagram::bind(&path).unwrap();
+            send().unwrap();
+            let mut octets = [0; 100];
+            let length = daemon.recv(&mut octets).unwrap();
+            assert!(octets[..length].ends_with(b"]: line"));
+            drop(daemon);
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_log_that_takes_nothing_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let _stuck = UnixDatagram::bind(&path).unwrap();
+        let syslog = Syslog { path, ident: "x".into(), socket: Mutex::default() };
+        let line = "x".repeat(1000);
+        let full = (0..100_000).find_map(|_| {
+            syslog.send(Facility::from_name("user").unwrap(), Severity::Info, &Zoned::now(), &line).err()
+        });
+        assert_eq!(full.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+    }
+}
