@@ -9,6 +9,8 @@
 //!
 //! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known.
 //!
+//! [`stats`] counts what was asked and answered, and tells it to whoever watches.
+//!
 //! [`config`] makes [`settings`], [`access`] lists, zones and [`logs`] of named.conf.
 
 pub mod access;
@@ -23,6 +25,7 @@ pub mod listen;
 pub mod logs;
 pub mod respond;
 pub mod settings;
+pub mod stats;
 mod wire;
 pub mod zone;
 pub mod zones;

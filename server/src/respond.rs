@@ -9,6 +9,7 @@ use crate::{
     answer::{Outcome, Scratch, answer},
     listen::{Client, Respond, Transport},
     settings::ServerSettings,
+    stats::{Counters, Event},
     wire::{
         HEADER, Rcode, flags,
         names::Names,
@@ -36,12 +37,19 @@ pub struct Responder {
     scratch: Scratch,
     names: Names,
     keepalive: bool,
+    counters: Counters,
 }
 
 impl Responder {
-    /// A responder on what is published.
+    /// A responder on what is published; what it counts, nobody reads.
     pub fn new(published: Arc<Published>) -> Responder {
-        Responder { published, snapshot: None, scratch: Scratch::new(), names: Names::new(), keepalive: false }
+        Responder::counting(published, Counters::default())
+    }
+
+    /// A responder on what is published, that counts here.
+    pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
+        let (scratch, names) = (Scratch::new(), Names::new());
+        Responder { published, snapshot: None, scratch, names, keepalive: false, counters }
     }
 
     fn snapshot(&mut self) -> &Snapshot {
@@ -61,11 +69,11 @@ impl Respond for Responder {
         self.snapshot().settings.blackhole.allows(addr)
     }
 
-    /// Writes the response to `request` into `out` and gives its length; `None`: there is to be no response. `out` takes
+    /// Writes the response to `message` into `out` and gives its length; `None`: there is to be no response. `out` takes
     /// 512 octets at least; over TCP, [`MAX_MESSAGE`].
-    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
+    fn respond(&mut self, message: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
         self.keepalive = false;
-        let request = request::parse(request)?;
+        let request = request::parse(message)?;
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
         let settings = &*snapshot.settings;
@@ -80,6 +88,7 @@ impl Respond for Responder {
         let reply = edns.map(|edns| opt_reply(settings, edns, self.keepalive));
         // There are no keys yet, so that none is known (RFC 8945 5.2.1).
         let bad_key = tsig.map(|to| Unsigned { to, error: TsigError::BadKey });
+        let asked = question.filter(|_| request.is_ok() && tsig.is_none()).map(|question| question.qtype);
         let limit = limit(settings, client.transport, edns);
         let mut writer = Writer::new(out, limit, &mut self.names, question, reply.as_ref());
         let outcome = match request {
@@ -89,7 +98,16 @@ impl Respond for Responder {
         };
         let aa = if outcome.authoritative { flags::AA } else { 0 };
         let opt = edns.zip(reply.as_ref()).map(|(edns, reply)| (edns, reply, outcome.ede));
-        Some(writer.finish(header, aa, outcome.rcode, opt, bad_key.as_ref()))
+        let length = writer.finish(header, aa, outcome.rcode, opt, bad_key.as_ref());
+        self.counters.count(&Event {
+            client,
+            request: message,
+            asked,
+            edns,
+            tsig: tsig.is_some(),
+            response: Some((outcome.rcode, &out[..length])),
+        });
+        Some(length)
     }
 
     fn keepalive(&self) -> bool {

@@ -38,7 +38,8 @@ const FATES: &[(Fate, &str)] = &[
         "options zone logging acl controls key allow-query blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
-         rrset-order server-id session-keyalg session-keyfile session-keyname tcp-advertised-timeout tcp-clients \
+         rrset-order server-id session-keyalg session-keyfile session-keyname statistics-channels statistics-file \
+         tcp-advertised-timeout tcp-clients \
          tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
     ),
     (
@@ -51,7 +52,7 @@ const FATES: &[(Fate, &str)] = &[
          keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
          new-zones-directory nocookie-udp-size nsec3-test-zone recursing-file reserved-sockets reuseport \
-         secroots-file stacksize statistics-file \
+         secroots-file stacksize \
          tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
          transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl zone-statistics \
          masterfile-style dnssec-dnskey-kskonly dnssec-loadkeys-interval dnssec-secure-to-insecure dnssec-update-mode \
@@ -85,7 +86,6 @@ const FATES: &[(Fate, &str)] = &[
          transfers-in transfers-out transfers-per-ns try-tcp-refresh use-alt-transfer-source ixfr-from-differences \
          server",
     ),
-    (Warning("there is no statistics channel yet"), "statistics-channels"),
     (Warning("addresses are given in the order of `rrset-order`"), "sortlist"),
     (Warning("queries are not logged yet"), "querylog"),
     (Warning("names are compressed in any case"), "message-compression"),

@@ -6,6 +6,7 @@
 //!
 //! * `options`: the statements of `options`; `zones`: those of `zone`; `acl`, `interfaces`: who and where.
 //! * `controls`: keys, and where the server is controlled from; `run_files`: its process number, lock and session key.
+//! * `statistics`: where the server's counters are asked for.
 //! * `fate`: what becomes of the statements that are not obeyed.
 //! * `load`: zone files into zones; `running`: starting, reloading, stopping.
 
@@ -18,6 +19,7 @@ mod logging;
 mod options;
 mod run_files;
 mod running;
+mod statistics;
 mod zones;
 
 pub use interfaces::Interfaces;
@@ -26,6 +28,7 @@ pub use logging::{
 };
 pub use run_files::RunFiles;
 pub use running::{Options, Running, StartError, State, ZoneReload, ZoneSource};
+pub use statistics::Statistics;
 pub use zones::{Limits, Reading, ZoneConfig};
 
 use std::{
@@ -78,6 +81,8 @@ pub struct Config {
     pub run_files: RunFiles,
     /// Where log lines go, as far as named.conf says it.
     pub logging: Logging,
+    /// Where counters are told.
+    pub statistics: Statistics,
     /// The zones, each origin once.
     pub zones: Vec<ZoneConfig>,
     /// What was found that is no error.
@@ -138,6 +143,7 @@ impl Config {
             controls: controls::listeners(conf, &keys, reader),
             run_files: RunFiles::read(&options, &directory, reader),
             logging,
+            statistics: Statistics::read(conf, &options, &directory, reader),
             zones: zones::read(conf, &options, &directory, reader),
             directory,
             warnings: Vec::new(),

@@ -2,7 +2,9 @@
 
 use std::{
     cmp::Ordering,
-    fmt, io,
+    fmt,
+    fs::File,
+    io::{self, Write},
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -30,6 +32,7 @@ use crate::{
     logs::{Logs, OpenError},
     notice,
     respond::Responder,
+    stats::{Channels, Statistics},
     zone::ZoneData,
     zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -56,6 +59,9 @@ pub struct Running {
     /// What each zone's data was made of.
     sources: FxHashMap<Name, ZoneSource>,
     control: Control,
+    statistics: Arc<Statistics>,
+    channels: Channels,
+    statistics_file: PathBuf,
     directory: PathBuf,
     files: HeldFiles,
     started: Timestamp,
@@ -116,6 +122,8 @@ pub enum StartError {
     Lock(PathBuf, io::Error),
     /// There is no thread for the control channel.
     Control(io::Error),
+    /// There is no thread for the statistics channels.
+    Statistics(io::Error),
 }
 
 /// Zones logged one by one when they are loaded; of more, the number is.
@@ -142,6 +150,10 @@ impl Running {
         }
         logs.change(&config.logging.with_default(&options.log)).map_err(StartError::Log)?;
         let mut files = config.run_files.hold()?;
+        let statistics = Statistics::new();
+        let mut channels = Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?;
+        // It tells how loading goes on, too.
+        channels.listen(config.statistics.channels.clone());
         let mut sources = FxHashMap::default();
         let mut zones = ZoneMap::new();
         zones.update(load_changed(&config, &zones, &mut sources));
@@ -149,19 +161,34 @@ impl Running {
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), zones)));
         notice!(target: "general", "all zones loaded");
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
-        let answering = Arc::clone(&published);
-        let listeners =
-            listen::start(&listening(&config, options.workers), move || Responder::new(Arc::clone(&answering)))
-                .map_err(StartError::Listen)?;
+        let (answering, counting) = (Arc::clone(&published), Arc::clone(&statistics));
+        let responder = move || Responder::counting(Arc::clone(&answering), counting.counters());
+        let listeners = listen::start(&listening(&config, options.workers), responder).map_err(StartError::Listen)?;
         for address in listeners.local_addrs() {
             info!(target: "network", "listening on {address}");
         }
         let mut control = Control::new(jobs).map_err(StartError::Control)?;
         open(&mut control, config.controls);
         files.announce(&config.run_files)?;
+        statistics.serves(&published);
         notice!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
-        Ok(Running { options, logs, published, listeners, sources, control, directory, files, started, configured })
+        let statistics_file = config.statistics.file;
+        Ok(Running {
+            options,
+            logs,
+            published,
+            listeners,
+            sources,
+            control,
+            statistics,
+            channels,
+            statistics_file,
+            directory,
+            files,
+            started,
+            configured,
+        })
     }
 
     /// What is served now.
@@ -197,6 +224,9 @@ impl Running {
             snapshot.configure(Arc::clone(&config.settings));
         });
         open(&mut self.control, config.controls);
+        self.channels.listen(config.statistics.channels);
+        self.statistics_file = config.statistics.file;
+        self.statistics.configured();
         self.files.change(&config.run_files);
         self.directory = config.directory;
         self.configured = Timestamp::now();
@@ -243,6 +273,12 @@ impl Running {
         &self.logs
     }
 
+    /// Appends what was counted to the statistics file.
+    pub fn write_statistics(&self) -> io::Result<()> {
+        let mut file = File::options().append(true).create(true).open(&self.statistics_file)?;
+        file.write_all(self.statistics.dump().as_bytes())
+    }
+
     /// How it is.
     pub fn state(&self) -> State<'_> {
         State {
@@ -259,6 +295,7 @@ impl Running {
         info!(target: "general", "shutting down");
         self.listeners.stop();
         self.control.stop();
+        self.channels.stop();
         self.files.remove();
         notice!(target: "general", "exiting");
     }
@@ -445,6 +482,7 @@ impl fmt::Display for StartError {
             }
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
+            StartError::Statistics(error) => write!(f, "cannot start the statistics channels: {error}"),
             StartError::Log(error) => error.fmt(f),
             StartError::Lock(path, error) => {
                 let path = path.display();

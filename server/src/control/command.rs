@@ -47,6 +47,7 @@ const COMMANDS: &[Command] = &[
     Command { names: &["null"], access: Access::Reads, run: nothing },
     Command { names: &["status"], access: Access::Reads, run: status },
     Command { names: &["zonestatus"], access: Access::Reads, run: zone_status },
+    Command { names: &["stats"], access: Access::Changes, run: statistics },
     Command { names: &["reload"], access: Access::Changes, run: reload },
     Command { names: &["reconfig"], access: Access::Changes, run: |server, _| reconfigure(server, "") },
     Command { names: &["stop", "halt"], access: Access::Stops, run: stop },
@@ -146,6 +147,11 @@ fn reconfigure(server: &mut Running, done: &str) -> Result<Outcome, Outcome> {
     } else {
         Err(Outcome::failed(Failure::Failure, "the configuration cannot be used; see the log"))
     }
+}
+
+fn statistics(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+    let written = server.write_statistics();
+    written.map(|()| Outcome::done()).map_err(|error| Outcome::failed(Failure::Failure, error.to_string()))
 }
 
 fn stop(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {

@@ -4,6 +4,7 @@ mod control;
 mod logging;
 mod process;
 mod server;
+mod statistics;
 
 use server::{Prepared, Server, dig};
 

@@ -1,0 +1,228 @@
+//! Counting, on the way of each answer.
+//!
+//! Every worker has a block of counters that no other writes, so that counting is a load and a store to lines that its
+//! core owns: no lock, no atomic addition. Whoever reads sums the blocks. A block outlives its worker, and goes to the
+//! next one, so that nothing counted is lost and there are never more blocks than there were workers at a time.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use zonefmt::Rtype;
+
+use super::table::{self, CELLS, Stat, Way};
+use crate::{
+    listen::{Client, Transport},
+    wire::{HEADER, Rcode, flags, request::Edns},
+};
+
+/// All blocks of a server's counters.
+#[derive(Default)]
+pub(super) struct Blocks(Mutex<Lists>);
+
+#[derive(Default)]
+struct Lists {
+    all: Vec<Arc<Block>>,
+    free: Vec<Arc<Block>>,
+}
+
+/// On lines of its own.
+#[repr(align(128))]
+struct Block([AtomicU64; CELLS]);
+
+/// The counters of a worker.
+pub struct Counters {
+    block: Arc<Block>,
+    home: Arc<Blocks>,
+}
+
+/// A request, and what became of it.
+pub(crate) struct Event<'e> {
+    /// Who asked.
+    pub(crate) client: &'e Client,
+    /// The request's octets, a header at least.
+    pub(crate) request: &'e [u8],
+    /// The type asked for, if the request is a well-formed QUERY that may be answered.
+    pub(crate) asked: Option<Rtype>,
+    /// The request's OPT.
+    pub(crate) edns: Option<Edns>,
+    /// Whether the request has a TSIG.
+    pub(crate) tsig: bool,
+    /// The response's code and octets; `None` if there is none.
+    pub(crate) response: Option<(Rcode, &'e [u8])>,
+}
+
+/// The sums of all blocks, at about one moment.
+pub(super) struct Sums(Box<[u64]>);
+
+impl Blocks {
+    /// The counters of one more worker.
+    pub(super) fn take(self: &Arc<Self>) -> Counters {
+        let mut lists = self.lists();
+        let block = lists.free.pop().unwrap_or_else(|| {
+            let new = Arc::new(Block([const { AtomicU64::new(0) }; CELLS]));
+            lists.all.push(Arc::clone(&new));
+            new
+        });
+        Counters { block, home: Arc::clone(self) }
+    }
+
+    /// The sums of what all workers counted.
+    pub(super) fn sums(&self) -> Sums {
+        let mut sums = vec![0_u64; CELLS].into_boxed_slice();
+        for block in &self.lists().all {
+            for (sum, cell) in sums.iter_mut().zip(&block.0) {
+                *sum = sum.wrapping_add(cell.load(Ordering::Relaxed));
+            }
+        }
+        Sums(sums)
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sums {
+    /// A counter.
+    pub(super) fn cell(&self, cell: usize) -> u64 {
+        self.0[cell]
+    }
+}
+
+impl Drop for Counters {
+    fn drop(&mut self) {
+        self.home.lists().free.push(Arc::clone(&self.block));
+    }
+}
+
+impl Default for Counters {
+    /// Counters that nobody reads.
+    fn default() -> Counters {
+        Arc::<Blocks>::default().take()
+    }
+}
+
+impl Counters {
+    /// Counts a request and its response.
+    #[inline]
+    pub(crate) fn count(&self, event: &Event<'_>) {
+        let Event { client, request, asked, edns, tsig, response } = event;
+        let way = Way { tcp: client.transport != Transport::Udp, v6: client.addr.is_ipv6() };
+        self.stat(if way.v6 { Stat::Requestv6 } else { Stat::Requestv4 });
+        self.add(way.request(request.len()));
+        if way.tcp {
+            self.stat(Stat::ReqTCP);
+        }
+        if let Some(edns) = edns {
+            self.edns(*edns, response.is_some_and(|(rcode, _)| rcode == Rcode::BADVERS));
+        }
+        if *tsig {
+            self.stat(Stat::ReqTSIG);
+        }
+        self.add(table::opcode(request.get(2).map_or(0, |flags| flags >> 3)));
+        if let Some(qtype) = *asked {
+            self.add(table::qtype(qtype));
+        }
+        let Some((rcode, response)) = *response else {
+            if asked.is_some() {
+                self.stat(Stat::QryDropped);
+            }
+            return;
+        };
+        self.add(way.response(response.len()));
+        if let Some(cell) = table::rcode(rcode) {
+            self.add(cell);
+        }
+        self.stat(Stat::Response);
+        if edns.is_some() {
+            self.stat(Stat::RespEDNS0);
+        }
+        if *tsig {
+            self.stat(Stat::RespTSIG);
+            if rcode == Rcode::NOTAUTH {
+                self.stat(Stat::ReqBadSIG);
+            }
+        }
+        let Some((flags, answers)) = flags_and_answers(response) else { return };
+        if flags & flags::TC != 0 {
+            self.stat(Stat::TruncatedResp);
+        }
+        if asked.is_some() {
+            self.outcome(way, rcode, flags, answers);
+        }
+    }
+
+    fn edns(&self, edns: Edns, unknown_version: bool) {
+        self.stat(if unknown_version { Stat::ReqBadEDNSVer } else { Stat::ReqEdns0 });
+        if edns.nsid {
+            self.stat(Stat::NSIDOpt);
+        }
+        if edns.keepalive {
+            self.stat(Stat::KeepAliveOpt);
+        }
+    }
+
+    /// As BIND tells outcomes apart: answers by their flags and contents, all else by the response code.
+    #[inline]
+    fn outcome(&self, way: Way, rcode: Rcode, flags: u16, answers: u16) {
+        if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) {
+            let rejected = if flags & flags::RD == 0 { Stat::AuthQryRej } else { Stat::RecQryRej };
+            if rcode == Rcode::REFUSED {
+                self.stat(rejected);
+            }
+            return self.stat(match rcode {
+                Rcode::SERVFAIL => Stat::QrySERVFAIL,
+                Rcode::FORMERR => Stat::QryFORMERR,
+                _ => Stat::QryFailure,
+            });
+        }
+        let authoritative = flags & flags::AA != 0;
+        self.stat(if way.tcp { Stat::QryTCP } else { Stat::QryUDP });
+        self.stat(if authoritative { Stat::QryAuthAns } else { Stat::QryNoauthAns });
+        self.stat(match rcode {
+            Rcode::NXDOMAIN => Stat::QryNXDOMAIN,
+            Rcode::YXDOMAIN => Stat::QryFailure,
+            _ if answers > 0 || flags & flags::TC != 0 => Stat::QrySuccess,
+            _ if authoritative => Stat::QryNxrrset,
+            _ => Stat::QryReferral,
+        });
+    }
+
+    #[inline]
+    fn stat(&self, stat: Stat) {
+        self.add(table::stat(stat));
+    }
+
+    #[inline]
+    fn add(&self, cell: usize) {
+        let cell = &self.block.0[cell];
+        // No other thread writes it.
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// The flags of a message's header, and how many records its answer section has.
+fn flags_and_answers(message: &[u8]) -> Option<(u16, u16)> {
+    let header = message.first_chunk::<HEADER>()?;
+    Some((u16::from_be_bytes([header[2], header[3]]), u16::from_be_bytes([header[6], header[7]])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_counted_stays_when_it_ends() {
+        let blocks = Arc::<Blocks>::default();
+        for _ in 0..3 {
+            let (one, two) = (blocks.take(), blocks.take());
+            one.stat(Stat::Response);
+            two.stat(Stat::Response);
+        }
+        assert_eq!(blocks.sums().cell(table::stat(Stat::Response)), 6);
+        assert_eq!(blocks.lists().all.len(), 2);
+    }
+}

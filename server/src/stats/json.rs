@@ -1,0 +1,119 @@
+//! The report as BIND's JSON v1.
+
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    report::{Part, Report, ViewReport, Wanted, ZoneReport},
+    table::{FAMILIES, Way, Zeros},
+};
+
+/// The parts wanted.
+pub(super) fn write(report: &Report, wanted: Wanted) -> Vec<u8> {
+    // All keys are text, and memory takes all that is written.
+    serde_json::to_vec_pretty(&Document { report, wanted }).unwrap_or_default()
+}
+
+struct Document<'r> {
+    report: &'r Report,
+    wanted: Wanted,
+}
+
+/// One object a view: all zones of the server, written as they come.
+struct Views<'r>(&'r Report);
+
+struct Zones<'r>(ViewReport<'r>);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Document { report, wanted } = *self;
+        let mut to = to.serialize_map(None)?;
+        to.serialize_entry("json-stats-version", "1.7")?;
+        to.serialize_entry("boot-time", &format!("{:.3}", report.started))?;
+        to.serialize_entry("config-time", &format!("{:.3}", report.configured))?;
+        to.serialize_entry("current-time", &format!("{:.3}", report.now))?;
+        to.serialize_entry("version", env!("CARGO_PKG_VERSION"))?;
+        if Part::Server.is_in(wanted) {
+            for family in &FAMILIES {
+                let counters = family.counters().map(|(name, cell)| (name.into_owned(), report.sums.cell(cell)));
+                let shown = counters.filter(|(_, count)| *count > 0 || family.zeros == Zeros::Shown);
+                to.serialize_entry(family.json, &object(shown))?;
+            }
+        }
+        if Part::Zones.is_in(wanted) {
+            to.serialize_entry("views", &Views(report))?;
+        }
+        if Part::Tasks.is_in(wanted) {
+            to.serialize_entry("taskmgr", &json!({ "thread-model": "threaded", "tasks": [] }))?;
+        }
+        if Part::Mem.is_in(wanted) {
+            let octets = report.memory.resident;
+            let memory = json!({
+                "TotalUse": report.memory.peak, "InUse": octets, "Malloced": octets, "ContextSize": 0, "Lost": 0, "contexts": []
+            });
+            to.serialize_entry("memory", &memory)?;
+        }
+        if Part::Traffic.is_in(wanted) {
+            to.serialize_entry("traffic", &traffic(report))?;
+        }
+        to.end()
+    }
+}
+
+fn object(counters: impl Iterator<Item = (String, u64)>) -> Map<String, Value> {
+    counters.map(|(name, count)| (name, count.into())).collect()
+}
+
+fn traffic(report: &Report) -> Map<String, Value> {
+    let mut traffic = Map::new();
+    for way in Way::ALL {
+        let directions = ["requests-sizes-received", "responses-sizes-sent"];
+        for (direction, sizes) in directions.into_iter().zip(way.histograms()) {
+            let counters = sizes.into_iter().map(|(size, cell)| (size, report.sums.cell(cell)));
+            let name = format!("dns-{}-{direction}-{}", way.transport(), way.family());
+            traffic.insert(name, object(counters.filter(|(_, count)| *count > 0)).into());
+        }
+    }
+    traffic
+}
+
+impl Serialize for Views<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut to = to.serialize_map(None)?;
+        for view in self.0.views() {
+            to.serialize_key(view.name)?;
+            to.serialize_value(&Zones(view))?;
+        }
+        to.end()
+    }
+}
+
+impl Serialize for Zones<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        /// A list, as the one member of an object.
+        struct List<'l, 'r>(&'l ViewReport<'r>);
+        impl Serialize for List<'_, '_> {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let mut to = to.serialize_seq(Some(self.0.len()))?;
+                for zone in self.0.zones() {
+                    to.serialize_element(&described(self.0, &zone))?;
+                }
+                to.end()
+            }
+        }
+        to.collect_map([("zones", List(&self.0))])
+    }
+}
+
+fn described(view: &ViewReport<'_>, zone: &ZoneReport<'_>) -> Map<String, Value> {
+    let members = [
+        ("name", Some(zone.name().to_string().into())),
+        ("class", Some(view.class.into())),
+        ("serial", zone.serial().map(Value::from)),
+        ("type", Some(view.kind.into())),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}

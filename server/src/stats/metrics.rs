@@ -1,0 +1,117 @@
+//! The report as OpenMetrics, which Prometheus reads.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use super::{
+    report::Report,
+    table::{ABOUT, FAMILIES, Metrics, ROWS, Stat, stat},
+};
+
+/// The media type of all metrics.
+pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Zones whose serial is told, at most: each is a time series of its own.
+const MAX_ZONES: usize = 1000;
+
+/// All metrics.
+pub(super) fn write(report: Report) -> String {
+    let mut registry = Registry::with_prefix("bindyd");
+    registry.register_collector(Box::new(report));
+    let mut text = String::new();
+    // A String takes all that is written.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Report {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_counters(&mut to)?;
+        self.encode_zones(&mut to)?;
+        self.encode_process(&mut to)
+    }
+}
+
+impl Report {
+    fn encode_counters(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for family in &FAMILIES {
+            let Metrics::One(name, help, label) = family.metrics else { continue };
+            let mut metric = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (value, cell) in family.counters() {
+                let count = self.sums.cell(cell);
+                if count > 0 {
+                    ConstCounter::new(count).encode(metric.encode_family(&[(label, value.as_ref())])?)?;
+                }
+            }
+        }
+        for &(name, help) in ABOUT {
+            let mut metric = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (index, row) in ROWS.iter().enumerate().filter(|(_, row)| row.metric.0 == name) {
+                let count = ConstCounter::new(self.sums.cell(stat(Stat::Requestv4) + index));
+                match row.metric {
+                    (_, "", _) => count.encode(metric.encode_family::<[(&str, &str); 0]>(&[])?)?,
+                    (_, label, value) => count.encode(metric.encode_family(&[(label, value)])?)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_zones(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut states = [("loaded", 0_u64), ("not loaded", 0), ("expired", 0)];
+        for view in self.configured_views() {
+            for zone in view.zones() {
+                let state = zone.fault().unwrap_or("loaded");
+                states.iter_mut().filter(|(known, _)| *known == state).for_each(|(_, zones)| *zones += 1);
+            }
+        }
+        let mut metric = to.encode_descriptor("zones", "Zones configured", None, MetricType::Gauge)?;
+        for (state, zones) in states {
+            ConstGauge::new(zones).encode(metric.encode_family(&[("state", state)])?)?;
+        }
+        let help = "Serial of a zone that is served; of the first 1000 zones";
+        let mut metric = to.encode_descriptor("zone_serial", help, None, MetricType::Gauge)?;
+        for view in self.configured_views() {
+            for zone in view.zones().take(MAX_ZONES) {
+                let Some(serial) = zone.serial() else { continue };
+                let labels = [("view", view.name.to_owned()), ("zone", zone.name().to_string())];
+                ConstGauge::new(u64::from(serial)).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let resident = i64::try_from(self.memory.resident).unwrap_or(i64::MAX);
+        let uptime = self.now.as_second() - self.started.as_second();
+        let since = "in seconds since 1970";
+        let gauges = [
+            ("resident_memory_bytes", "Resident memory".to_owned(), resident),
+            ("start_time_seconds", format!("When the server started, {since}"), self.started.as_second()),
+            ("uptime_seconds", "Time since the server started".to_owned(), uptime),
+            (
+                "config_time_seconds",
+                format!("When the configuration was last read, {since}"),
+                self.configured.as_second(),
+            ),
+            ("ready", "Whether every configured zone was tried".to_owned(), i64::from(self.is_ready())),
+        ];
+        for (name, help, value) in gauges {
+            ConstGauge::new(value).encode(to.encode_descriptor(name, &help, None, MetricType::Gauge)?)?;
+        }
+        let mut metric = to.encode_descriptor("build", "The program", None, MetricType::Info)?;
+        metric.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+    }
+}

@@ -1,0 +1,70 @@
+//! What can be seen of the server from outside: counters, and who asks for them.
+//!
+//! * `table`: what is counted, and how each output calls it; `counters`: counting, on the way of each answer.
+//! * `report`: all of it at one moment; `json`, `xml`, `file`, `metrics`: the same report in each of the forms that it is
+//!   read in: BIND's JSON v1, XML v3 and statistics file, and OpenMetrics.
+//! * `http`: `statistics-channels`, where they are asked for.
+
+mod counters;
+mod file;
+mod http;
+mod json;
+mod metrics;
+mod report;
+mod table;
+mod xml;
+
+pub use counters::Counters;
+pub(crate) use counters::Event;
+pub use http::{Channels, Listener};
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicI64, Ordering},
+};
+
+use jiff::Timestamp;
+
+use crate::zones::Published;
+use counters::Blocks;
+use report::Report;
+
+/// What is known of a server from its start to its end.
+pub struct Statistics {
+    blocks: Arc<Blocks>,
+    started: Timestamp,
+    /// When the configuration was last read, in milliseconds since 1970.
+    configured: AtomicI64,
+    /// Set once every zone was tried.
+    published: OnceLock<Arc<Published>>,
+}
+
+impl Statistics {
+    /// Of a server that starts now.
+    pub fn new() -> Arc<Statistics> {
+        let started = Timestamp::now();
+        let configured = AtomicI64::new(started.as_millisecond());
+        Arc::new(Statistics { blocks: Arc::default(), started, configured, published: OnceLock::new() })
+    }
+
+    /// Counters for one more worker.
+    pub fn counters(&self) -> Counters {
+        self.blocks.take()
+    }
+
+    /// The configuration was read just now.
+    pub fn configured(&self) {
+        self.configured.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Every zone was tried: this is what is served from now on.
+    pub fn serves(&self, published: &Arc<Published>) {
+        // It is told once, at the start.
+        let _ = self.published.set(Arc::clone(published));
+    }
+
+    /// What `rndc stats` appends to the statistics file.
+    pub fn dump(&self) -> String {
+        file::write(&Report::of(self))
+    }
+}

@@ -1,0 +1,171 @@
+//! All statistics at one moment, in the terms that the outputs share.
+
+use std::{
+    fmt, fs,
+    sync::{Arc, atomic::Ordering},
+};
+
+use jiff::Timestamp;
+use zonefmt::NameRef;
+
+use super::{Statistics, counters::Sums};
+use crate::{
+    zone::ZoneData,
+    zones::{Snapshot, Zone, ZoneMap, ZoneState},
+};
+
+/// What the outputs show.
+pub(super) struct Report {
+    pub(super) started: Timestamp,
+    pub(super) configured: Timestamp,
+    pub(super) now: Timestamp,
+    pub(super) sums: Sums,
+    pub(super) memory: Memory,
+    /// `None`: the zones are being loaded.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+/// A part of the report that can be asked for alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    Status,
+    Server,
+    Zones,
+    Net,
+    Mem,
+    Tasks,
+    Traffic,
+}
+
+/// Which parts are wanted: one, or all.
+pub(super) type Wanted = Option<Part>;
+
+/// How much memory the process has, in octets.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Memory {
+    pub(super) resident: u64,
+    pub(super) peak: u64,
+}
+
+/// A view of the report.
+pub(super) struct ViewReport<'r> {
+    pub(super) name: &'r str,
+    /// The class of its zones.
+    pub(super) class: &'static str,
+    /// What kind of zones they are.
+    pub(super) kind: &'static str,
+    zones: &'r ZoneMap,
+}
+
+/// A zone of the report.
+pub(super) struct ZoneReport<'r> {
+    zone: &'r Zone,
+}
+
+impl Part {
+    /// As it stands in a path.
+    pub(super) fn from_name(name: &str) -> Option<Part> {
+        Some(match name {
+            "status" => Part::Status,
+            "server" => Part::Server,
+            "zones" => Part::Zones,
+            "net" => Part::Net,
+            "mem" => Part::Mem,
+            "tasks" => Part::Tasks,
+            "traffic" => Part::Traffic,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn is_in(self, wanted: Wanted) -> bool {
+        wanted.is_none_or(|wanted| wanted == self)
+    }
+}
+
+impl Report {
+    pub(super) fn of(statistics: &Statistics) -> Report {
+        let configured = statistics.configured.load(Ordering::Relaxed);
+        Report {
+            started: statistics.started,
+            configured: Timestamp::from_millisecond(configured).unwrap_or(statistics.started),
+            now: Timestamp::now(),
+            sums: statistics.blocks.sums(),
+            memory: Memory::now(),
+            snapshot: statistics.published.get().map(|published| published.load()),
+        }
+    }
+
+    /// Whether every zone was tried.
+    pub(super) fn is_ready(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// What is served; nothing before it is ready.
+    pub(super) fn views(&self) -> impl Iterator<Item = ViewReport<'_>> {
+        self.snapshot.as_deref().map(views).into_iter().flatten()
+    }
+
+    /// The views that hold what was configured.
+    pub(super) fn configured_views(&self) -> impl Iterator<Item = ViewReport<'_>> {
+        self.views().filter(|view| view.class == "IN")
+    }
+}
+
+fn views(Snapshot { zones, chaos, .. }: &Snapshot) -> [ViewReport<'_>; 2] {
+    [
+        ViewReport { name: "_default", class: "IN", kind: "primary", zones },
+        ViewReport { name: "_bind", class: "CH", kind: "builtin", zones: chaos },
+    ]
+}
+
+impl<'r> ViewReport<'r> {
+    pub(super) fn len(&self) -> usize {
+        self.zones.len()
+    }
+
+    pub(super) fn zones(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
+        self.zones.iter().map(|zone| ZoneReport { zone })
+    }
+}
+
+impl<'r> ZoneReport<'r> {
+    /// Without the final dot, as BIND has it.
+    pub(super) fn name(&self) -> impl fmt::Display + use<'r> {
+        Undotted(self.zone.origin.as_ref())
+    }
+
+    /// `None`: it is not served.
+    pub(super) fn serial(&self) -> Option<u32> {
+        self.zone.data().and_then(ZoneData::serial).map(|serial| serial.0)
+    }
+
+    /// What keeps it from being served.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        match self.zone.state {
+            ZoneState::Loaded(_) => None,
+            ZoneState::NotLoaded => Some("not loaded"),
+            ZoneState::Expired => Some("expired"),
+        }
+    }
+}
+
+impl Memory {
+    fn now() -> Memory {
+        // Where there is no such file, nothing is known.
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let kibibytes = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+            line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        Memory { resident: kibibytes("VmRSS") * 1024, peak: kibibytes("VmHWM") * 1024 }
+    }
+}
+
+struct Undotted<'n>(NameRef<'n>);
+
+impl fmt::Display for Undotted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.to_string();
+        f.write_str(if shown == "." { &shown } else { shown.trim_end_matches('.') })
+    }
+}

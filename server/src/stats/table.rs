@@ -1,0 +1,389 @@
+//! What is counted, and how each output calls it: one row a counter drives them all.
+//!
+//! The names are those of BIND 9.18, which programs look for. Rows of what a server without recursion never does are there
+//! because readers of BIND's XML expect to find them; they stay zero.
+
+use std::{borrow::Cow, ops::Range};
+
+use zonefmt::Rtype;
+
+use crate::wire::Rcode;
+
+/// A set of counters that the outputs show together.
+pub(super) struct Family {
+    /// Which cells hold its counters.
+    pub(super) cells: Range<usize>,
+    /// Its member's name in JSON.
+    pub(super) json: &'static str,
+    /// Its type attribute in XML.
+    pub(super) xml: &'static str,
+    /// Its heading in the statistics file.
+    pub(super) heading: &'static str,
+    /// Whether JSON and XML show what was never counted.
+    pub(super) zeros: Zeros,
+    /// How OpenMetrics shows it.
+    pub(super) metrics: Metrics,
+    name: fn(usize) -> Cow<'static, str>,
+}
+
+/// Which outputs show counters that are zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zeros {
+    /// JSON and XML.
+    Shown,
+    /// XML only.
+    InXml,
+    /// None.
+    Hidden,
+}
+
+/// How OpenMetrics shows a family.
+pub(super) enum Metrics {
+    /// As one metric with this name and help, whose label of this name tells the counters apart.
+    One(&'static str, &'static str, &'static str),
+    /// As its rows say.
+    Rows,
+}
+
+/// A counter of requests, responses and their outcome.
+pub(super) struct Row {
+    /// Its name in JSON and XML.
+    pub(super) name: &'static str,
+    /// What it counts, for people.
+    pub(super) text: &'static str,
+    /// The metric that it belongs to, with a label and its value; empty if it is not shown there.
+    pub(super) metric: (&'static str, &'static str, &'static str),
+}
+
+macro_rules! rows {
+    ($($name:ident $text:literal $($metric:literal $label:literal $value:literal)?;)*) => {
+        /// The counters of requests, responses and their outcome.
+        #[allow(clippy::upper_case_acronyms, dead_code)] // The names are BIND's; some of its counters stay zero here.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Stat { $($name,)* }
+
+        /// Their rows, in the order of [`Stat`].
+        pub(super) const ROWS: &[Row] = &[
+            $(Row { name: stringify!($name), text: $text, metric: rows!(@metric $($metric $label $value)?) },)*
+        ];
+    };
+    (@metric) => { ("", "", "") };
+    (@metric $metric:literal $label:literal $value:literal) => { ($metric, $label, $value) };
+}
+
+rows! {
+    Requestv4 "IPv4 requests received" "requests" "family" "ipv4";
+    Requestv6 "IPv6 requests received" "requests" "family" "ipv6";
+    ReqEdns0 "requests with EDNS(0) received" "request_features" "feature" "edns";
+    ReqBadEDNSVer "requests with unsupported EDNS version received" "request_features" "feature" "unknown_edns_version";
+    ReqTSIG "requests with TSIG received" "request_features" "feature" "tsig";
+    ReqSIG0 "requests with SIG(0) received";
+    ReqBadSIG "requests with invalid signature" "request_features" "feature" "bad_signature";
+    ReqTCP "TCP requests received" "request_features" "feature" "tcp";
+    TCPConnHighWater "TCP connection high-water";
+    AuthQryRej "auth queries rejected" "queries_rejected" "recursion_desired" "no";
+    RecQryRej "recursive queries rejected" "queries_rejected" "recursion_desired" "yes";
+    XfrRej "transfer requests rejected" "requests_rejected" "kind" "transfer";
+    UpdateRej "update requests rejected" "requests_rejected" "kind" "update";
+    Response "responses sent" "responses_sent" "" "";
+    TruncatedResp "truncated responses sent" "response_features" "feature" "truncated";
+    RespEDNS0 "responses with EDNS(0) sent" "response_features" "feature" "edns";
+    RespTSIG "responses with TSIG sent" "response_features" "feature" "tsig";
+    RespSIG0 "responses with SIG(0) sent";
+    QrySuccess "queries resulted in successful answer" "query_outcomes" "outcome" "success";
+    QryAuthAns "queries resulted in authoritative answer" "query_answers" "authoritative" "yes";
+    QryNoauthAns "queries resulted in non authoritative answer" "query_answers" "authoritative" "no";
+    QryReferral "queries resulted in referral answer" "query_outcomes" "outcome" "referral";
+    QryNxrrset "queries resulted in nxrrset" "query_outcomes" "outcome" "nodata";
+    QrySERVFAIL "queries resulted in SERVFAIL" "query_outcomes" "outcome" "servfail";
+    QryFORMERR "queries resulted in FORMERR" "query_outcomes" "outcome" "formerr";
+    QryNXDOMAIN "queries resulted in NXDOMAIN" "query_outcomes" "outcome" "nxdomain";
+    QryRecursion "queries caused recursion";
+    QryDuplicate "duplicate queries received";
+    QryDropped "queries dropped" "query_outcomes" "outcome" "dropped";
+    QryFailure "other query failures" "query_outcomes" "outcome" "failure";
+    XfrReqDone "requested transfers completed" "transfers_sent" "" "";
+    UpdateReqFwd "update requests forwarded" "updates" "outcome" "request_forwarded";
+    UpdateRespFwd "update responses forwarded" "updates" "outcome" "response_forwarded";
+    UpdateFwdFail "update forward failed" "updates" "outcome" "forward_failed";
+    UpdateDone "updates completed" "updates" "outcome" "done";
+    UpdateFail "updates failed" "updates" "outcome" "failed";
+    UpdateBadPrereq "updates rejected due to prerequisite failure" "updates" "outcome" "bad_prerequisite";
+    RecursClients "recursing clients";
+    DNS64 "queries answered by DNS64";
+    RateDropped "responses dropped for rate limits" "rate_limited" "action" "dropped";
+    RateSlipped "responses truncated for rate limits" "rate_limited" "action" "slipped";
+    RPZRewrites "response policy zone rewrites";
+    QryUDP "UDP queries received" "queries_answered_from_zones" "transport" "udp";
+    QryTCP "TCP queries received" "queries_answered_from_zones" "transport" "tcp";
+    NSIDOpt "NSID option received" "request_features" "feature" "nsid";
+    ExpireOpt "Expire option received" "request_features" "feature" "expire";
+    KeepAliveOpt "EDNS TCP keepalive option received" "request_features" "feature" "keepalive";
+    PadOpt "EDNS padding option received" "request_features" "feature" "padding";
+    OtherOpt "Other EDNS option received" "request_features" "feature" "other_option";
+    CookieIn "COOKIE option received" "request_features" "feature" "cookie";
+    CookieNew "COOKIE - client only" "cookies" "kind" "client_only";
+    CookieBadSize "COOKIE - bad size" "cookies" "kind" "bad_size";
+    CookieBadTime "COOKIE - bad time" "cookies" "kind" "bad_time";
+    CookieNoMatch "COOKIE - no match" "cookies" "kind" "no_match";
+    CookieMatch "COOKIE - match" "cookies" "kind" "match";
+    ECSOpt "EDNS client subnet option received" "request_features" "feature" "client_subnet";
+    QryNXRedir "queries NXDOMAIN redirected";
+    QryNXRedirRLookup "queries NXDOMAIN redirected with recursion";
+    QryBADCOOKIE "sent badcookie response" "query_outcomes" "outcome" "badcookie";
+    SynthNXDOMAIN "synthesized a NXDOMAIN response";
+    SynthNODATA "synthesized a no-data response";
+    SynthWILDCARD "synthesized a wildcard response";
+    QryTryStale "attempts to use stale cache data after lookup failure";
+    QryUsedStale "successful uses of stale cache data after lookup failure";
+    Prefetch "queries triggered prefetch";
+    KeyTagOpt "Keytag option received";
+    RecLimitDropped "queries dropped due to recursive client limit";
+    UpdateQuota "Update quota exceeded" "updates" "outcome" "quota_exceeded";
+}
+
+/// What each metric of [`ROWS`] is about.
+pub(super) const ABOUT: &[(&str, &str)] = &[
+    ("requests", "Requests received"),
+    ("request_features", "Requests received that have a feature"),
+    ("queries_rejected", "Queries refused: for zones that are not served here, or not to this client"),
+    ("requests_rejected", "Other requests refused"),
+    ("responses_sent", "Responses sent"),
+    ("response_features", "Responses sent that have a feature"),
+    ("query_outcomes", "What became of queries"),
+    ("query_answers", "Answers to queries"),
+    ("transfers_sent", "Zone transfers sent to the end"),
+    ("updates", "Dynamic updates"),
+    ("rate_limited", "Responses that rate limits withheld or truncated"),
+    ("queries_answered_from_zones", "Queries for names in zones that are served"),
+    ("cookies", "DNS cookies received"),
+];
+
+/// Types with a counter of their own: the first of them, up to CAA.
+const TYPES: usize = 258;
+/// Sizes are counted in steps of so many octets.
+const STEP: usize = 16;
+/// Requests of this size and larger ones are counted together; so are responses.
+const LARGE_REQUEST: usize = 288;
+const LARGE_RESPONSE: usize = 4096;
+const REQUEST_SIZES: usize = LARGE_REQUEST / STEP + 1;
+const RESPONSE_SIZES: usize = LARGE_RESPONSE / STEP + 1;
+
+const OPCODES: Range<usize> = 0..16;
+const RCODES: Range<usize> = after(&OPCODES, 24);
+const QTYPES: Range<usize> = after(&RCODES, TYPES + 1);
+const STATS: Range<usize> = after(&QTYPES, ROWS.len());
+const SIZES: Range<usize> = after(&STATS, 4 * (REQUEST_SIZES + RESPONSE_SIZES));
+
+/// How many counters there are.
+pub(super) const CELLS: usize = SIZES.end;
+
+const fn after(before: &Range<usize>, length: usize) -> Range<usize> {
+    before.end..before.end + length
+}
+
+/// The counter of an operation code, of four bits.
+pub(super) fn opcode(opcode: u8) -> usize {
+    OPCODES.start + usize::from(opcode & 0xf)
+}
+
+/// The counter of a response code; BIND has none beyond BADCOOKIE.
+pub(super) fn rcode(rcode: Rcode) -> Option<usize> {
+    (usize::from(rcode.0) < RCODES.len()).then_some(RCODES.start + usize::from(rcode.0))
+}
+
+/// The counter of a type asked for.
+pub(super) fn qtype(rtype: Rtype) -> usize {
+    QTYPES.start + usize::from(rtype.0).min(TYPES)
+}
+
+/// The counter of a row.
+pub(super) const fn stat(stat: Stat) -> usize {
+    STATS.start + stat as usize
+}
+
+/// Which of the four pairs of size histograms: TCP or UDP, IPv6 or IPv4.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) tcp: bool,
+    pub(super) v6: bool,
+}
+
+impl Way {
+    /// All, in the order of the outputs.
+    pub(super) const ALL: [Way; 4] = [
+        Way { tcp: false, v6: false },
+        Way { tcp: true, v6: false },
+        Way { tcp: false, v6: true },
+        Way { tcp: true, v6: true },
+    ];
+
+    fn sizes(self) -> usize {
+        SIZES.start + (2 * usize::from(self.v6) + usize::from(self.tcp)) * (REQUEST_SIZES + RESPONSE_SIZES)
+    }
+
+    /// The counter of requests of so many octets.
+    pub(super) fn request(self, octets: usize) -> usize {
+        self.sizes() + (octets / STEP).min(REQUEST_SIZES - 1)
+    }
+
+    /// The counter of responses of so many octets.
+    pub(super) fn response(self, octets: usize) -> usize {
+        self.sizes() + REQUEST_SIZES + (octets / STEP).min(RESPONSE_SIZES - 1)
+    }
+
+    /// `udp` or `tcp`.
+    pub(super) fn transport(self) -> &'static str {
+        if self.tcp { "tcp" } else { "udp" }
+    }
+
+    /// `ipv4` or `ipv6`.
+    pub(super) fn family(self) -> &'static str {
+        if self.v6 { "ipv6" } else { "ipv4" }
+    }
+
+    /// The counters of requests, then those of responses: each with the sizes that it counts.
+    pub(super) fn histograms(self) -> [Vec<(String, usize)>; 2] {
+        let named = |first: usize, count: usize| {
+            let name = move |step: usize| match step {
+                last if last == count - 1 => format!("{}+", last * STEP),
+                step => format!("{}-{}", step * STEP, (step + 1) * STEP - 1),
+            };
+            (0..count).map(|step| (name(step), first + step)).collect()
+        };
+        [named(self.sizes(), REQUEST_SIZES), named(self.sizes() + REQUEST_SIZES, RESPONSE_SIZES)]
+    }
+}
+
+impl Family {
+    /// Its counters: the name of each, and its cell.
+    pub(super) fn counters(&self) -> impl Iterator<Item = (Cow<'static, str>, usize)> {
+        self.cells.clone().enumerate().map(|(index, cell)| ((self.name)(index), cell))
+    }
+
+    /// Its counters as the statistics file words them.
+    pub(super) fn words(&self) -> impl Iterator<Item = (Cow<'static, str>, usize)> {
+        let rows = matches!(self.metrics, Metrics::Rows);
+        self.cells.clone().enumerate().map(move |(index, cell)| match ROWS.get(index) {
+            Some(row) if rows => (row.text.into(), cell),
+            _ => ((self.name)(index), cell),
+        })
+    }
+}
+
+/// The families that every output shows, in their order; sizes are apart.
+pub(super) const FAMILIES: [Family; 4] = [
+    Family {
+        cells: OPCODES,
+        json: "opcodes",
+        xml: "opcode",
+        heading: "Incoming Requests",
+        zeros: Zeros::Shown,
+        metrics: Metrics::One("requests_by_opcode", "Requests by operation code", "opcode"),
+        name: |index| match index {
+            0 => "QUERY".into(),
+            1 => "IQUERY".into(),
+            2 => "STATUS".into(),
+            4 => "NOTIFY".into(),
+            5 => "UPDATE".into(),
+            reserved => format!("RESERVED{reserved}").into(),
+        },
+    },
+    Family {
+        cells: RCODES,
+        json: "rcodes",
+        xml: "rcode",
+        heading: "Outgoing Rcodes",
+        zeros: Zeros::Shown,
+        metrics: Metrics::One("responses", "Responses by response code", "rcode"),
+        name: |index| {
+            const NAMES: [&str; 11] = [
+                "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+                "NOTAUTH", "NOTZONE",
+            ];
+            match index {
+                16 => "BADVERS".into(),
+                23 => "BADCOOKIE".into(),
+                17.. => index.to_string().into(),
+                _ => NAMES.get(index).map_or_else(|| format!("RESERVED{index}").into(), |&name| name.into()),
+            }
+        },
+    },
+    Family {
+        cells: QTYPES,
+        json: "qtypes",
+        xml: "qtype",
+        heading: "Incoming Queries",
+        zeros: Zeros::Hidden,
+        metrics: Metrics::One("queries", "Queries by type", "type"),
+        name: |index| if index == TYPES { "Others".into() } else { Rtype(index as u16).to_string().into() },
+    },
+    Family {
+        cells: STATS,
+        json: "nsstats",
+        xml: "nsstat",
+        heading: "Name Server Statistics",
+        zeros: Zeros::InXml,
+        metrics: Metrics::Rows,
+        name: |index| ROWS[index].name.into(),
+    },
+];
+
+/// Maintenance of zones: what secondaries do, and what NOTIFY brings.
+pub(super) const ZONE_STATS: [&str; 13] = [
+    "NotifyOutv4",
+    "NotifyOutv6",
+    "NotifyInv4",
+    "NotifyInv6",
+    "NotifyRej",
+    "SOAOutv4",
+    "SOAOutv6",
+    "AXFRReqv4",
+    "AXFRReqv6",
+    "IXFRReqv4",
+    "IXFRReqv6",
+    "XfrSuccess",
+    "XfrFail",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_counter_has_one_cell_and_one_name() {
+        let mut cells = BTreeSet::new();
+        for family in &FAMILIES {
+            let names: BTreeSet<_> = family.counters().map(|(name, _)| name).collect();
+            assert_eq!(names.len(), family.cells.len(), "{}", family.json);
+            cells.extend(family.cells.clone());
+        }
+        for (_, cell) in Way::ALL.into_iter().flat_map(Way::histograms).flatten() {
+            assert!(cells.insert(cell), "{cell}");
+        }
+        assert_eq!(cells.len(), CELLS);
+        assert_eq!(cells.last(), Some(&(CELLS - 1)));
+    }
+
+    #[test]
+    fn every_metric_of_a_row_is_explained_once() {
+        let used: BTreeSet<_> = ROWS.iter().map(|row| row.metric.0).filter(|metric| !metric.is_empty()).collect();
+        let explained: BTreeSet<_> = ABOUT.iter().map(|(metric, _)| *metric).collect();
+        assert_eq!((used, explained.len()), (explained, ABOUT.len()));
+    }
+
+    #[test]
+    fn sizes_beyond_the_last_step_are_counted_together() {
+        let way = Way { tcp: true, v6: true };
+        let [requests, responses] = way.histograms();
+        let name = |histogram: &[(String, usize)], cell| {
+            histogram.iter().find(|(_, known)| *known == cell).map(|(name, _)| name.clone())
+        };
+        assert_eq!(name(&requests, way.request(47)).as_deref(), Some("32-47"));
+        assert_eq!(name(&requests, way.request(65_535)).as_deref(), Some("288+"));
+        assert_eq!(name(&responses, way.response(4095)).as_deref(), Some("4080-4095"));
+        assert_eq!(name(&responses, way.response(65_535)).as_deref(), Some("4096+"));
+        assert_eq!(way.response(65_535), CELLS - 1);
+    }
+}

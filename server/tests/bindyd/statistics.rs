@@ -1,0 +1,401 @@
+//! Statistics: `named` beside us with the same configuration, zones and questions, and the programs that read them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use quick_xml::{Reader, events::Event};
+use serde_json::Value;
+
+use super::{
+    ZONE,
+    control::free_port,
+    server::{Prepared, Server, dig, wait_until},
+};
+
+const ZONES: &str = "zone example.com { type primary; file \"example.zone\"; };\n\
+                     zone broken.test { type primary; file \"broken.zone\"; };\n\
+                     zone closed.test { type primary; file \"example.zone\"; allow-query { none; }; };\n";
+
+/// Questions of every outcome.
+const QUESTIONS: &[&str] = &[
+    "www.example.com",
+    "www.example.com AAAA",
+    "www.example.com TYPE4711",
+    "www.example.com CAA",
+    "example.com SOA +noedns",
+    "nowhere.example.com",
+    "host.sub.example.com",
+    "alias.example.com",
+    "under.dname.example.com",
+    "crowd.example.com",
+    "crowd.example.com +ignore +bufsize=512",
+    "www.example.com +tcp",
+    "www.broken.test",
+    "www.closed.test",
+    "www.closed.test +norecurse",
+    "elsewhere.test",
+    "version.bind CH TXT",
+    "www.example.com +opcode=status",
+    "www.example.com +edns=1 +noednsneg",
+    "www.example.com +nsid",
+    "www.example.com +keepalive +tcp",
+    "www.example.com -y hmac-sha256:unknown:MDEyMzQ1Njc4OWFiY2RlZg==",
+];
+
+/// What named shows and we do not, or otherwise, by a part of its path: most of it is about what this server is not.
+const DIFFERENT: &[(&str, &str)] = &[
+    ("json-stats-version", "told alike, and compared apart"),
+    ("boot-time", "the servers started at different times"),
+    ("config-time", "the servers started at different times"),
+    ("current-time", "they are asked one after the other"),
+    ("server/version", "they are different programs"),
+    ("resstat", "there is no resolver"),
+    ("/resqtype", "there is no resolver"),
+    ("/cachestats", "there is no resolver"),
+    ("/adbstat", "there is no resolver"),
+    ("/resolver/", "there is no resolver"),
+    ("/authors.bind/", "bindyd does not tell its authors"),
+    ("/default-quantum", "there are no tasks"),
+    ("taskmgr/tasks", "there are no tasks"),
+    ("memory", "it is measured by the process, without contexts"),
+    ("/TCPConnHighWater", "connections are not counted yet"),
+    ("sockstat", "sockets are not counted yet"),
+    ("/loaded", "it is not told yet"),
+    ("responses-sizes-sent-ipv4/16-31", "named gives no question back with NOTIMP and BADVERS"),
+    ("responses-sizes-sent-ipv4/32-47", "named gives no question back with NOTIMP and BADVERS"),
+    ("responses-sizes-sent-ipv4/48-63", "named gives no question back with NOTIMP and BADVERS"),
+    ("ipv4/udp/response-size/", "compared in JSON"),
+    ("/CAA", "named counts types above 255 together"),
+    ("/Others", "named counts types above 255 together"),
+];
+
+/// A server that is watched.
+struct Watched {
+    server: Server,
+    port: u16,
+    statistics: u16,
+}
+
+impl Watched {
+    fn start(program: &str, options: &str) -> Watched {
+        Watched::start_with(program, options, "")
+    }
+
+    fn start_with(program: &str, options: &str, conf: &str) -> Watched {
+        let (port, statistics) = (free_port(), free_port());
+        let options = format!(
+            "version \"v\"; hostname \"h\"; server-id \"s\"; recursion no; dnssec-validation no; notify no; {options}"
+        );
+        let zone = format!(
+            "{ZONE}sub NS ns.sub\nns.sub A 192.0.2.54\nalias CNAME www\n\
+             dname DNAME sub.example.com.\n$GENERATE 1-60 crowd A 192.0.2.$\n"
+        );
+        let mut prepared = Prepared::new(&options, "", &[("example.zone", &zone)]);
+        prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+        prepared.configure(&format!(
+            "statistics-channels {{ inet 127.0.0.1 port {statistics} allow {{ 127.0.0.1; }}; }};\n{ZONES}{conf}"
+        ));
+        Watched { server: prepared.run_until(program, " running"), port, statistics }
+    }
+
+    fn ours() -> Watched {
+        Watched::start(env!("CARGO_BIN_EXE_bindyd"), "")
+    }
+
+    /// Asks all questions.
+    fn ask(&self) {
+        for question in QUESTIONS {
+            let words: Vec<_> = ["+nocookie"].into_iter().chain(question.split(' ')).collect();
+            dig("127.0.0.1", self.port, &words);
+        }
+    }
+
+    /// The status line, the header and the body.
+    fn fetch(&self, path: &str) -> (String, String, String) {
+        fetch(self.statistics, path)
+    }
+
+    fn json(&self, path: &str) -> BTreeMap<String, String> {
+        let (status, header, body) = self.fetch(path);
+        assert!(status.ends_with("200 OK") && header.to_ascii_lowercase().contains("application/json"), "{status}");
+        let mut flat = BTreeMap::new();
+        flatten("", &serde_json::from_str(&body).expect("it is JSON"), &mut flat);
+        flat
+    }
+
+    fn xml(&self, path: &str) -> BTreeMap<String, String> {
+        let (status, header, body) = self.fetch(path);
+        assert!(status.ends_with("200 OK") && header.to_ascii_lowercase().contains("text/xml"), "{status}");
+        flatten_xml(&body)
+    }
+}
+
+fn fetch(port: u16, path: &str) -> (String, String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it answers");
+    let (header, body) = response.split_once("\r\n\r\n").expect("a header");
+    let (status, header) = header.split_once("\r\n").expect("a status line");
+    (status.into(), header.into(), body.into())
+}
+
+/// Leaves by their path; elements of lists by their name.
+fn flatten(path: &str, value: &Value, flat: &mut BTreeMap<String, String>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| flatten(&below(name), value, flat)),
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                let name = element["name"].as_str().map_or_else(|| index.to_string(), ToOwned::to_owned);
+                flatten(&below(&name), element, flat);
+            }
+        }
+        leaf => {
+            flat.insert(path.to_owned(), leaf.to_string());
+        }
+    }
+}
+
+/// Texts by the path of their element; of elements with a name or a type, by that.
+fn flatten_xml(text: &str) -> BTreeMap<String, String> {
+    let mut reader = Reader::from_str(text);
+    let (mut path, mut flat) = (Vec::new(), BTreeMap::new());
+    loop {
+        match reader.read_event().expect("it is XML") {
+            Event::Start(element) => {
+                let attribute = |name| element.try_get_attribute(name).ok().flatten();
+                let known = attribute("name").or_else(|| attribute("type"));
+                path.push(known.map_or_else(|| element.name().as_ref().into(), |known| known.value.into_owned()));
+            }
+            Event::Text(text) if !path.is_empty() => {
+                flat.insert(path[1..].join("/"), text.into_owned().to_string());
+            }
+            Event::End(_) => {
+                path.pop();
+            }
+            Event::Eof => return flat,
+            _ => {}
+        }
+    }
+}
+
+/// What is to be the same.
+fn comparable(mut flat: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    flat.remove("version");
+    let different = |path: &str| DIFFERENT.iter().any(|(part, _)| path.contains(part));
+    flat.into_iter().filter(|(path, _)| !different(path)).collect()
+}
+
+/// Debian's exporter for Prometheus, on a server's statistics.
+struct Exporter {
+    process: Child,
+    port: u16,
+}
+
+impl Exporter {
+    fn start(watched: &Watched, form: &str) -> Exporter {
+        let port = free_port();
+        let process = Command::new("prometheus-bind-exporter")
+            .arg(format!("--bind.stats-url=http://127.0.0.1:{}/", watched.statistics))
+            .arg(format!("--bind.stats-version={form}"))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--bind.stats-groups=server,view,tasks")
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus-bind-exporter must be installed: run scripts/install-test-tools");
+        wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok(), "the exporter listens");
+        Exporter { process, port }
+    }
+
+    /// What it tells of the server, apart from what only a resolver has, and times.
+    fn metrics(&self) -> BTreeSet<String> {
+        const OTHER: [&str; 5] =
+            ["bind_resolver_", "bind_boot_time", "bind_config_time", "bind_exporter_", "bind_worker_threads"];
+        let (_, _, body) = fetch(self.port, "/metrics");
+        let told = body.lines().filter(|line| line.starts_with("bind_"));
+        told.filter(|line| !OTHER.iter().any(|other| line.starts_with(other))).map(ToOwned::to_owned).collect()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn the_exporter_for_prometheus_tells_the_same_of_both_servers() {
+    let (ours, named) = (Watched::ours(), Watched::start("named", ""));
+    ours.ask();
+    named.ask();
+    for form in ["auto", "xml.v3"] {
+        let told = |watched| {
+            let metrics = Exporter::start(watched, form).metrics();
+            // named counts types above 255 together.
+            metrics.into_iter().filter(|line| !line.contains("\"CAA\"") && !line.contains("\"Others\"")).collect()
+        };
+        let (ours, named): (BTreeSet<String>, BTreeSet<String>) = (told(&ours), told(&named));
+        assert_eq!(ours, named, "{form}");
+        for line in ["bind_up 1", "bind_zone_serial{view=\"_default\",zone_name=\"example.com\"} 1"] {
+            assert!(ours.contains(line), "{form}: {line}: {ours:#?}");
+        }
+    }
+}
+
+#[test]
+fn metrics_health_and_readiness_are_told_in_the_same_place() {
+    let ours = Watched::ours();
+    ours.ask();
+    let (status, header, metrics) = ours.fetch("/metrics");
+    assert!(status.ends_with("200 OK") && header.contains("application/openmetrics-text"), "{status}\n{header}");
+    for line in [
+        "bindyd_queries_total{type=\"AAAA\"} 1",
+        "bindyd_queries_total{type=\"CAA\"} 1",
+        "bindyd_responses_total{rcode=\"SERVFAIL\"} 1",
+        "bindyd_query_outcomes_total{outcome=\"referral\"} 1",
+        "bindyd_queries_answered_from_zones_total{transport=\"tcp\"} 2",
+        "bindyd_requests_total{family=\"ipv6\"} 0",
+        "bindyd_rate_limited_total{action=\"dropped\"} 0",
+        "bindyd_zones{state=\"loaded\"} 2",
+        "bindyd_zones{state=\"not loaded\"} 1",
+        "bindyd_zone_serial{view=\"_default\",zone=\"example.com\"} 1",
+        "bindyd_ready 1",
+        concat!("bindyd_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "# TYPE bindyd_resident_memory_bytes gauge",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line}:\n{metrics}");
+    }
+    assert_eq!(ours.fetch("/healthz").2, "ok\n");
+    let (status, _, readiness) = ours.fetch("/readyz");
+    assert!(status.ends_with("200 OK"), "{status}");
+    assert_eq!(readiness, "ready\n3 zones, 1 of them not served\nzone broken.test/IN: not loaded\n");
+    assert!(ours.fetch("/nowhere").0.ends_with("404 Not Found"));
+    assert!(ours.fetch("/json/v2").0.ends_with("404 Not Found"));
+}
+
+#[test]
+fn whoever_is_slow_long_or_not_allowed_is_not_served() {
+    let mut ours = Watched::ours();
+    let connect = |ours: &Watched| {
+        let stream = TcpStream::connect(("127.0.0.1", ours.statistics)).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(40))).expect("not zero");
+        stream
+    };
+    let mut long = connect(&ours);
+    // It may close before all is written.
+    let _ = write!(long, "GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let mut response = Vec::new();
+    let _ = long.read_to_end(&mut response);
+    assert!(!response.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&response));
+    let mut slow: Vec<_> = (0..40).map(|_| connect(&ours)).collect();
+    for stream in &mut slow {
+        stream.write_all(b"GET /hea").expect("it reads");
+    }
+    assert_eq!(ours.fetch("/healthz").2, "ok\n", "after those that are slow were closed");
+
+    ours.server.configure(&format!(
+        "statistics-channels {{ inet 127.0.0.1 port {} allow {{ 127.0.0.2; }}; }};\n{ZONES}",
+        ours.statistics
+    ));
+    ours.server.reload();
+    ours.server.says("reloading configuration succeeded");
+    let mut refused = connect(&ours);
+    let _ = refused.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
+    let mut response = Vec::new();
+    let _ = refused.read_to_end(&mut response);
+    assert!(response.is_empty());
+    ours.server.says("rejected statistics connection from 127.0.0.1#");
+}
+
+#[test]
+fn rndc_stats_appends_what_named_appends() {
+    const KEY: &str = "key \"k\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };\n";
+    let dumped = |program: &str, written: &str, options: &str| {
+        let control = free_port();
+        let conf = format!("{KEY}controls {{ inet 127.0.0.1 port {control} allow {{ any; }} keys {{ k; }}; }};\n");
+        let watched = Watched::start_with(program, options, &conf);
+        watched.server.write("rndc.key", KEY);
+        watched.ask();
+        for _ in 0..2 {
+            let mut rndc = Command::new("/usr/sbin/rndc");
+            rndc.arg("-k").arg(watched.server.folder().join("rndc.key"));
+            let output = rndc.args(["-s", "127.0.0.1", "-p", &control.to_string(), "stats"]).output();
+            let output = output.expect("rndc must be installed: run scripts/install-test-tools");
+            assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+        }
+        let file = watched.server.folder().join(written);
+        std::fs::read_to_string(file).expect("it was written")
+    };
+    let ours = dumped(env!("CARGO_BIN_EXE_bindyd"), "named.stats", "");
+    let named = dumped("named", "counted", "statistics-file \"counted\";");
+    for dump in [&ours, &named] {
+        assert_eq!(dump.matches("+++ Statistics Dump +++ (").count(), 2, "{dump}");
+        assert_eq!(dump.matches("--- Statistics Dump --- (").count(), 2, "{dump}");
+    }
+    for section in ["Incoming Requests", "Incoming Queries", "Outgoing Rcodes", "Name Server Statistics"] {
+        let lines = |dump: &str| {
+            let lines = dump.lines().skip_while(|line| *line != format!("++ {section} ++")).skip(1);
+            let lines = lines.take_while(|line| !line.starts_with("++ "));
+            // Types above 255, and connections, are counted otherwise.
+            let different =
+                |line: &&str| ["CAA", "Others", "TCP connection high-water"].iter().any(|end| line.ends_with(end));
+            lines.filter(|line| !different(line)).map(ToOwned::to_owned).collect::<Vec<String>>()
+        };
+        assert_eq!(lines(&ours), lines(&named), "{section}");
+    }
+}
+
+fn same(ours: &BTreeMap<String, String>, named: &BTreeMap<String, String>, path: &str) {
+    let differ = |ours: &BTreeMap<String, String>, named: &BTreeMap<String, String>| {
+        let others = ours.iter().filter(|(path, value)| named.get(*path) != Some(value));
+        others.map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join("\n")
+    };
+    let (more, less) = (differ(ours, named), differ(named, ours));
+    assert!(more.is_empty() && less.is_empty(), "{path}\nonly or otherwise here:\n{more}\nand with named:\n{less}");
+}
+
+#[test]
+fn json_says_what_named_says() {
+    let (ours, named) = (Watched::ours(), Watched::start("named", ""));
+    ours.ask();
+    named.ask();
+    for part in ["", "/v1", "/v1/status", "/v1/server", "/v1/zones", "/v1/tasks", "/v1/mem", "/v1/traffic"] {
+        let path = format!("/json{part}");
+        let (ours, named) = (ours.json(&path), named.json(&path));
+        assert_eq!(ours["json-stats-version"], named["json-stats-version"]);
+        for always in ["boot-time", "config-time", "current-time", "version"] {
+            assert_eq!(ours[always].len() > 2, named.contains_key(always), "{path} {always}");
+        }
+        same(&comparable(ours), &comparable(named), &path);
+    }
+}
+
+#[test]
+fn xml_says_what_named_says() {
+    let (ours, named) = (Watched::ours(), Watched::start("named", ""));
+    ours.ask();
+    named.ask();
+    for path in [
+        "/",
+        "/xml",
+        "/xml/v3",
+        "/xml/v3/status",
+        "/xml/v3/server",
+        "/xml/v3/zones",
+        "/xml/v3/tasks",
+        "/xml/v3/mem",
+        "/xml/v3/traffic",
+    ] {
+        same(&comparable(ours.xml(path)), &comparable(named.xml(path)), path);
+    }
+}
