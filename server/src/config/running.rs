@@ -170,7 +170,7 @@ impl Running {
         let mut control = Control::new(jobs).map_err(StartError::Control)?;
         open(&mut control, config.controls);
         files.announce(&config.run_files)?;
-        statistics.serves(&published);
+        statistics.serves(&published, listeners.connections());
         notice!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
         let statistics_file = config.statistics.file;

@@ -19,6 +19,7 @@ use std::{
 };
 
 use self::socket::Sockets;
+pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
 
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +164,11 @@ impl<R: Respond> Listeners<R> {
         let mut addrs: Vec<_> = self.running.values().map(|listener| listener.addr).collect();
         addrs.sort_unstable();
         addrs
+    }
+
+    /// The TCP connections.
+    pub fn connections(&self) -> Connections {
+        self.tcp.connections()
     }
 
     /// Listens on the addresses of `config` and on no others; what already runs goes on undisturbed, its connections

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use self::clients::Clients;
+pub use self::clients::{FamilyCounts, TcpCounts};
 use self::connection::{Connection, OUTPUT, READ};
 use super::{Client, Respond, TcpLimits, Transport};
 
@@ -68,6 +69,11 @@ impl<R: Respond> Server<R> {
         Ok(Server { runtime: Some(runtime), clients: Arc::new(Clients::new(limits)), pool })
     }
 
+    /// For whoever counts connections.
+    pub(super) fn connections(&self) -> Connections {
+        Connections(Arc::clone(&self.clients))
+    }
+
     /// New limits, for connections to come.
     pub(super) fn set_limits(&self, limits: TcpLimits) {
         self.clients.set_limits(limits);
@@ -91,6 +97,17 @@ impl<R: Respond> Drop for Server<R> {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// The connections of a server, for whoever counts them.
+#[derive(Clone)]
+pub struct Connections(Arc<Clients>);
+
+impl Connections {
+    /// How many there were, and are.
+    pub fn counts(&self) -> TcpCounts {
+        self.0.counts()
     }
 }
 

@@ -86,6 +86,11 @@ impl Blocks {
 }
 
 impl Sums {
+    /// Sets a counter that is kept elsewhere.
+    pub(super) fn set(&mut self, cell: usize, count: u64) {
+        self.0[cell] = count;
+    }
+
     /// A counter.
     pub(super) fn cell(&self, cell: usize) -> u64 {
         self.0[cell]

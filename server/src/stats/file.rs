@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{report::Report, table::FAMILIES};
+use crate::listen::TcpCounts;
 
 /// One dump: sections of counters that are not zero.
 pub(super) fn write(report: &Report) -> String {
@@ -18,14 +19,18 @@ fn dump(text: &mut String, report: &Report) -> fmt::Result {
     for family in &FAMILIES {
         writeln!(text, "++ {} ++", family.heading)?;
         for (words, cell) in family.words() {
-            let count = report.sums.cell(cell);
-            if count > 0 {
-                writeln!(text, "{count:20} {words}")?;
-            }
+            line(text, &words, report.sums.cell(cell))?;
         }
     }
     writeln!(text, "++ Zone Maintenance Statistics ++")?;
     writeln!(text, "++ Socket I/O Statistics ++")?;
+    let TcpCounts { v4, v6, .. } = report.connections;
+    line(text, "TCP/IPv4 connections accepted", v4.accepted)?;
+    line(text, "TCP/IPv6 connections accepted", v6.accepted)?;
     writeln!(text, "++ Per Zone Query Statistics ++")?;
     writeln!(text, "--- Statistics Dump --- ({now})")
+}
+
+fn line(text: &mut String, words: &str, count: u64) -> fmt::Result {
+    if count == 0 { Ok(()) } else { writeln!(text, "{count:20} {words}") }
 }

@@ -46,6 +46,10 @@ impl Serialize for Document<'_> {
         if Part::Zones.is_in(wanted) {
             to.serialize_entry("views", &Views(report))?;
         }
+        if Part::Net.is_in(wanted) {
+            let counters = report.sockets().into_iter().filter(|(_, count)| *count > 0);
+            to.serialize_entry("sockstats", &object(counters.map(|(name, count)| (name.to_owned(), count))))?;
+        }
         if Part::Tasks.is_in(wanted) {
             to.serialize_entry("taskmgr", &json!({ "thread-model": "threaded", "tasks": [] }))?;
         }

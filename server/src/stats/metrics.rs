@@ -13,6 +13,7 @@ use super::{
     report::Report,
     table::{ABOUT, FAMILIES, Metrics, ROWS, Stat, stat},
 };
+use crate::listen::TcpCounts;
 
 /// The media type of all metrics.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +40,7 @@ impl fmt::Debug for Report {
 impl Collector for Report {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut to)?;
+        self.encode_connections(&mut to)?;
         self.encode_zones(&mut to)?;
         self.encode_process(&mut to)
     }
@@ -67,6 +69,27 @@ impl Report {
             }
         }
         Ok(())
+    }
+
+    fn encode_connections(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let TcpCounts { v4, v6, high_water } = self.connections;
+        let families = [("ipv4", v4), ("ipv6", v6)];
+        let help = "TCP connections that are open";
+        let mut metric = to.encode_descriptor("tcp_connections", help, None, MetricType::Gauge)?;
+        for (family, counts) in families {
+            ConstGauge::new(counts.open as u64).encode(metric.encode_family(&[("family", family)])?)?;
+        }
+        let help = "TCP connections asked for";
+        let mut metric = to.encode_descriptor("tcp_connects", help, None, MetricType::Counter)?;
+        for (family, counts) in families {
+            for (outcome, count) in [("accepted", counts.accepted), ("refused", counts.refused)] {
+                let labels = [("family", family), ("outcome", outcome)];
+                ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        let help = "The most TCP connections there were at a time";
+        let metric = to.encode_descriptor("tcp_connections_high_water", help, None, MetricType::Gauge)?;
+        ConstGauge::new(high_water as u64).encode(metric)
     }
 
     fn encode_zones(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -25,7 +25,7 @@ use std::sync::{
 
 use jiff::Timestamp;
 
-use crate::zones::Published;
+use crate::{listen::Connections, zones::Published};
 use counters::Blocks;
 use report::Report;
 
@@ -36,7 +36,13 @@ pub struct Statistics {
     /// When the configuration was last read, in milliseconds since 1970.
     configured: AtomicI64,
     /// Set once every zone was tried.
-    published: OnceLock<Arc<Published>>,
+    served: OnceLock<Served>,
+}
+
+/// What a server answers from, and to whom.
+struct Served {
+    published: Arc<Published>,
+    connections: Connections,
 }
 
 impl Statistics {
@@ -44,7 +50,7 @@ impl Statistics {
     pub fn new() -> Arc<Statistics> {
         let started = Timestamp::now();
         let configured = AtomicI64::new(started.as_millisecond());
-        Arc::new(Statistics { blocks: Arc::default(), started, configured, published: OnceLock::new() })
+        Arc::new(Statistics { blocks: Arc::default(), started, configured, served: OnceLock::new() })
     }
 
     /// Counters for one more worker.
@@ -57,10 +63,10 @@ impl Statistics {
         self.configured.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Every zone was tried: this is what is served from now on.
-    pub fn serves(&self, published: &Arc<Published>) {
+    /// Every zone was tried: this is what is served from now on, and who is connected.
+    pub fn serves(&self, published: &Arc<Published>, connections: Connections) {
         // It is told once, at the start.
-        let _ = self.published.set(Arc::clone(published));
+        let _ = self.served.set(Served { published: Arc::clone(published), connections });
     }
 
     /// What `rndc stats` appends to the statistics file.

@@ -8,8 +8,13 @@ use std::{
 use jiff::Timestamp;
 use zonefmt::NameRef;
 
-use super::{Statistics, counters::Sums};
+use super::{
+    Statistics,
+    counters::Sums,
+    table::{self, Stat},
+};
 use crate::{
+    listen::TcpCounts,
     zone::ZoneData,
     zones::{Snapshot, Zone, ZoneMap, ZoneState},
 };
@@ -21,6 +26,7 @@ pub(super) struct Report {
     pub(super) now: Timestamp,
     pub(super) sums: Sums,
     pub(super) memory: Memory,
+    pub(super) connections: TcpCounts,
     /// `None`: the zones are being loaded.
     snapshot: Option<Arc<Snapshot>>,
 }
@@ -85,14 +91,29 @@ impl Part {
 impl Report {
     pub(super) fn of(statistics: &Statistics) -> Report {
         let configured = statistics.configured.load(Ordering::Relaxed);
+        let connections = statistics.served.get().map(|served| served.connections.counts()).unwrap_or_default();
+        let mut sums = statistics.blocks.sums();
+        sums.set(table::stat(Stat::TCPConnHighWater), connections.high_water as u64);
         Report {
             started: statistics.started,
             configured: Timestamp::from_millisecond(configured).unwrap_or(statistics.started),
             now: Timestamp::now(),
-            sums: statistics.blocks.sums(),
+            sums,
             memory: Memory::now(),
-            snapshot: statistics.published.get().map(|published| published.load()),
+            connections,
+            snapshot: statistics.served.get().map(|served| served.published.load()),
         }
+    }
+
+    /// What is known of sockets, by the names that BIND has for it.
+    pub(super) fn sockets(&self) -> [(&'static str, u64); 4] {
+        let TcpCounts { v4, v6, .. } = self.connections;
+        [
+            ("TCP4Accept", v4.accepted),
+            ("TCP6Accept", v6.accepted),
+            ("TCP4Clients", v4.open as u64),
+            ("TCP6Clients", v6.open as u64),
+        ]
     }
 
     /// Whether every zone was tried.

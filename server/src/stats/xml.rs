@@ -78,6 +78,9 @@ fn server(xml: &mut Xml<'_>, report: &Report, wanted: Wanted) -> io::Result<()> 
         }
         counters(xml, "zonestat", ZONE_STATS.map(|name| (name, 0)))?;
     }
+    if Part::Net.is_in(wanted) {
+        counters(xml, "sockstat", report.sockets())?;
+    }
     Ok(())
 }
 

@@ -31,6 +31,30 @@ struct Table {
     /// Connections by [`origin`]; no zeros.
     by_origin: HashMap<IpAddr, usize>,
     next_id: u64,
+    /// All but what the table itself says.
+    counts: TcpCounts,
+}
+
+/// How many connections there were, and are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TcpCounts {
+    /// Over IPv4.
+    pub v4: FamilyCounts,
+    /// Over IPv6.
+    pub v6: FamilyCounts,
+    /// The most there were at a time.
+    pub high_water: usize,
+}
+
+/// How many connections of a family there were, and are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FamilyCounts {
+    /// Accepted, since the start.
+    pub accepted: u64,
+    /// Closed at once, since the start: there were too many.
+    pub refused: u64,
+    /// Open now.
+    pub open: usize,
 }
 
 struct Entry {
@@ -51,8 +75,13 @@ pub(super) struct Seat {
 
 impl Clients {
     pub(super) fn new(limits: TcpLimits) -> Clients {
-        let table =
-            Table { limits: Arc::new(limits), connections: HashMap::new(), by_origin: HashMap::new(), next_id: 0 };
+        let table = Table {
+            limits: Arc::new(limits),
+            connections: HashMap::new(),
+            by_origin: HashMap::new(),
+            next_id: 0,
+            counts: TcpCounts::default(),
+        };
         Clients { table: Mutex::new(table), epoch: Instant::now() }
     }
 
@@ -67,11 +96,10 @@ impl Clients {
         let origin = origin(addr);
         let mut table = self.table();
         let limits = Arc::clone(&table.limits);
-        if table.by_origin.get(&origin).is_some_and(|&n| n >= limits.clients_per_address) {
-            table.evict(now, |entry| entry.origin == origin)?;
-        }
-        if table.connections.len() >= limits.clients {
-            table.evict(now, |_| true)?;
+        let has_room = table.make_room(origin, &limits, now).is_some();
+        table.count(addr, has_room);
+        if !has_room {
+            return None;
         }
         let id = table.next_id;
         table.next_id += 1;
@@ -79,6 +107,7 @@ impl Clients {
         let entry = Entry { origin, last_request: Arc::clone(&last_request), task: None };
         table.connections.insert(id, entry);
         *table.by_origin.entry(origin).or_default() += 1;
+        table.counts.high_water = table.counts.high_water.max(table.connections.len());
         Some(Seat { clients: Arc::clone(self), id, last_request, limits })
     }
 
@@ -87,6 +116,15 @@ impl Clients {
         if let Some(entry) = self.table().connections.get_mut(&id) {
             entry.task = Some(task);
         }
+    }
+
+    /// How many there were, and are.
+    pub(super) fn counts(&self) -> TcpCounts {
+        let table = self.table();
+        let mut counts = table.counts;
+        counts.v6.open = table.connections.values().filter(|entry| entry.origin.is_ipv6()).count();
+        counts.v4.open = table.connections.len() - counts.v6.open;
+        counts
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -99,6 +137,22 @@ impl Clients {
 }
 
 impl Table {
+    /// Sees to it that there is a place; `None` if that cannot be.
+    fn make_room(&mut self, origin: IpAddr, limits: &TcpLimits, now: u64) -> Option<()> {
+        if self.by_origin.get(&origin).is_some_and(|&n| n >= limits.clients_per_address) {
+            self.evict(now, |entry| entry.origin == origin)?;
+        }
+        if self.connections.len() >= limits.clients {
+            self.evict(now, |_| true)?;
+        }
+        Some(())
+    }
+
+    fn count(&mut self, addr: IpAddr, accepted: bool) {
+        let family = if addr.is_ipv6() { &mut self.counts.v6 } else { &mut self.counts.v4 };
+        *if accepted { &mut family.accepted } else { &mut family.refused } += 1;
+    }
+
     /// Closes the connection longest without a request among those that `may` go.
     fn evict(&mut self, now: u64, may: impl Fn(&Entry) -> bool) -> Option<()> {
         let longest = |(&id, entry): (&u64, &Entry)| (entry.last_request.load(Ordering::Relaxed), id);
@@ -183,5 +237,8 @@ mod tests {
         let _fifth = admit("192.0.2.1").expect("room again");
         assert_eq!(clients.table().connections.len(), 3);
         assert_eq!(clients.table().by_origin.len(), 2);
+        let v4 = FamilyCounts { accepted: 4, refused: 2, open: 3 };
+        let v6 = FamilyCounts { accepted: 1, ..FamilyCounts::default() };
+        assert_eq!(clients.counts(), TcpCounts { v4, v6, high_water: 3 });
     }
 }
