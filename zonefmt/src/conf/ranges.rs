@@ -15,6 +15,7 @@ const RANGES: &[(&str, u32, u32)] = &[
     ("fstrm-set-output-queue-size", 2, 1024),
     ("fstrm-set-reopen-interval", 1, 600),
     ("heartbeat-interval", 0, 40_320),
+    ("ipv4-prefix-length", 8, 32),
     ("ipv6-prefix-length", 16, 64),
     ("max-query-restarts", 1, 255),
     ("max-refresh-time", 1, u32::MAX),

@@ -1,8 +1,8 @@
 //! What has to hold between statements, beyond the form of each.
 
-use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, ranges, tree::MAX_DIAGNOSTICS};
+use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, ranges, tree::MAX_DIAGNOSTICS, values::number};
 use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
 
@@ -60,7 +60,10 @@ pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
     for statement in conf.statements() {
         match statement.name() {
             "key" => rules.key(statement),
-            "options" => rules.settings(statement),
+            "options" => {
+                rules.settings(statement);
+                rules.floods(statement);
+            }
             "logging" => rules.logging(statement),
             "controls" => {
                 rules.keys_known(statement.block().all("inet"), known);
@@ -73,6 +76,7 @@ pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
             }
             "view" => {
                 rules.settings(statement);
+                rules.floods(statement);
                 rules.zones(&statement.block());
             }
             _ => {}
@@ -175,6 +179,25 @@ impl Rules<'_> {
                     self.report(part.error(format!("`{}` is no {what}", part.shown())));
                 }
             }
+        }
+    }
+
+    /// The statements of `options` and `view` that tell clients from floods.
+    fn floods(&mut self, block: Statement<'_>) {
+        for secret in block.block().all("cookie-secret") {
+            let octets = secret.argument().and_then(|part| HEXLOWER_PERMISSIVE.decode(&part.text()).ok());
+            if octets.is_none_or(|octets| octets.len() != 16) {
+                // What was written is not shown: it is nearly a secret.
+                let error = secret.error("the secret is not 128 bits in hexadecimal");
+                self.report(error.help("`openssl rand -hex 16` makes one"));
+            }
+        }
+        let Some(limits) = block.block().find("rate-limit") else { return };
+        let size = |name| limits.block().find(name)?.argument().and_then(|part| Some((part, number(&part.text())?)));
+        let least = size("min-table-size").map_or(500, |(_, least)| least.max(1));
+        if let Some((part, _)) = size("max-table-size").filter(|(_, most)| *most < least) {
+            let error = part.error(format!("`max-table-size` is smaller than `min-table-size`, which is {least}"));
+            self.report(error.help("make it larger, or the other smaller"));
         }
     }
 
