@@ -11,9 +11,9 @@ use bindy_benches::{load, origin, query, text};
 use bindy_server::{
     cookies::{Cookie, CookieSecrets},
     limit::{Identity, Kind, Limiter, RateLimit},
-    listen::{Client, Respond, Transport},
+    listen::{Client, Now, Respond, Transport},
     respond::Responder,
-    settings::{ServerSettings, ZoneSettings},
+    settings::ZoneSettings,
     zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -42,9 +42,9 @@ fn answers(criterion: &mut Criterion) {
         state: ZoneState::Loaded(load(&text(HOSTS))),
     };
     let zones: ZoneMap = [Arc::new(zone)].into_iter().collect();
-    let published = Arc::new(Published::new(Snapshot::new(Arc::new(ServerSettings::default()), zones)));
+    let published = Arc::new(Published::new(Snapshot::from(zones)));
     let mut responder = Responder::new(published);
-    responder.refresh(Instant::now());
+    responder.refresh(Now::read());
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
     let client = Client { addr: local, local, transport: Transport::Udp };
     let mut out = vec![0; 4096];

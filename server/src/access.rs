@@ -1,10 +1,12 @@
-//! Who may do what, by address: the address match lists of named.conf.
+//! Who may do what, by address and key: the address match lists of named.conf.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
+
+use zonefmt::{Name, NameRef};
 
 /// An address match list: the first element that matches an address decides; without one the address does not pass.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +24,15 @@ pub struct Rule {
     pub matches: Match,
 }
 
+/// Who asks, as a list sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Requester<'k> {
+    /// The address.
+    pub addr: IpAddr,
+    /// The name of the key that proves who it is.
+    pub key: Option<NameRef<'k>>,
+}
+
 /// What an element matches.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Match {
@@ -29,6 +40,8 @@ pub enum Match {
     Any,
     /// The addresses of a prefix.
     Prefix(Prefix),
+    /// Whoever signs with the key of this name.
+    Key(Name),
     /// What passes another list. What does not pass it is not matched, so that `!` never turns a refusal into a pass.
     List(Arc<Acl>),
 }
@@ -57,10 +70,11 @@ impl Acl {
         Acl::new(Vec::new())
     }
 
-    /// Whether the list lets this address pass. An IPv4 address in IPv6 form counts as what it is.
+    /// Whether the list lets this requester pass. An IPv4 address in IPv6 form counts as what it is.
     #[inline]
-    pub fn allows(&self, address: IpAddr) -> bool {
-        self.passes(bits(address)).unwrap_or(false)
+    pub fn allows<'k>(&self, requester: impl Into<Requester<'k>>) -> bool {
+        let Requester { addr, key } = requester.into();
+        self.passes(bits(addr), key).unwrap_or(false)
     }
 
     /// The elements.
@@ -68,11 +82,12 @@ impl Acl {
         &self.rules
     }
 
-    fn passes(&self, address: u128) -> Option<bool> {
+    fn passes(&self, address: u128, key: Option<NameRef<'_>>) -> Option<bool> {
         let matching = |rule: &&Rule| match &rule.matches {
             Match::Any => true,
             Match::Prefix(prefix) => prefix.holds(address),
-            Match::List(list) => list.passes(address) == Some(true),
+            Match::Key(name) => key == Some(name.as_ref()),
+            Match::List(list) => list.passes(address, key) == Some(true),
         };
         self.rules.iter().find(matching).map(|rule| !rule.negated)
     }
@@ -82,9 +97,16 @@ impl Match {
     /// How many elements a look at it may take.
     pub fn weight(&self) -> usize {
         match self {
-            Match::Any | Match::Prefix(_) => 1,
+            Match::Any | Match::Prefix(_) | Match::Key(_) => 1,
             Match::List(list) => list.weight.max(1),
         }
+    }
+}
+
+/// Someone who has not proved anything.
+impl From<IpAddr> for Requester<'_> {
+    fn from(addr: IpAddr) -> Self {
+        Requester { addr, key: None }
     }
 }
 
@@ -155,7 +177,7 @@ mod tests {
     }
 
     fn allows(acl: &Acl, address: &str) -> bool {
-        acl.allows(address.parse().unwrap())
+        acl.allows(address.parse::<IpAddr>().unwrap())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Class CH: what the server says of itself (RFC 4892), as zones like any other.
+//! Class CH: what the server says of itself (RFC 4892), as a view of zones like any other.
 
 use std::{iter, sync::Arc};
 
@@ -7,17 +7,19 @@ use zonefmt::{Name, NameRef, Rtype};
 use crate::{
     settings::{ServerSettings, ZoneSettings},
     zone::ZoneData,
-    zones::{Zone, ZoneMap, ZoneState},
+    zones::{View, Zone, ZoneState},
 };
 
-/// The zones of class CH.
-pub(crate) fn zones(settings: &ServerSettings) -> ZoneMap {
+/// The view of class CH.
+pub(crate) fn view(settings: &ServerSettings) -> View {
     let texts = [
         (&b"\x07version\x04bind\x00"[..], &settings.version),
         (b"\x08hostname\x04bind\x00", &settings.hostname),
         (b"\x02id\x06server\x00", &settings.server_id),
     ];
-    texts.into_iter().filter_map(|(origin, text)| zone(origin, text.as_deref()?)).collect()
+    let zones = texts.into_iter().filter_map(|(origin, text)| zone(origin, text.as_deref()?)).collect();
+    let (keys, outside) = (Arc::clone(&settings.keys), Arc::clone(&settings.outside));
+    View { name: "_bind".into(), keys, settings: outside, ..View::of(zones) }
 }
 
 /// A zone of one TXT record; SOA and NS name the zone itself.

@@ -8,6 +8,7 @@ use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac as _, digest::Digest, digest::block_api::EagerHash};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+use zonefmt::NameRef;
 
 /// A named secret and how it signs.
 #[derive(Clone)]
@@ -117,9 +118,22 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name, in any case.
-    pub fn from_name(name: &str) -> Option<Algorithm> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    /// Its name in TSIG records (RFC 8945 6).
+    pub fn tsig_name(self) -> NameRef<'static> {
+        NameRef::from_wire(match self {
+            Algorithm::HmacMd5 => b"\x08hmac-md5\x07sig-alg\x03reg\x03int\0",
+            Algorithm::HmacSha1 => b"\x09hmac-sha1\0",
+            Algorithm::HmacSha224 => b"\x0bhmac-sha224\0",
+            Algorithm::HmacSha256 => b"\x0bhmac-sha256\0",
+            Algorithm::HmacSha384 => b"\x0bhmac-sha384\0",
+            Algorithm::HmacSha512 => b"\x0bhmac-sha512\0",
+        })
+        .unwrap_or(NameRef::ROOT)
+    }
+
+    /// The algorithm of that name in a TSIG record.
+    pub fn from_tsig_name(name: NameRef<'_>) -> Option<Algorithm> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.tsig_name() == name)
     }
 
     /// How long its codes are, in octets.
@@ -132,6 +146,11 @@ impl Algorithm {
             Algorithm::HmacSha384 => 48,
             Algorithm::HmacSha512 => 64,
         }
+    }
+
+    /// The algorithm of that name, in any case.
+    pub fn from_name(name: &str) -> Option<Algorithm> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -147,6 +166,11 @@ impl Mac {
     /// Whether this is that code, in a time that tells nothing of where they differ.
     pub fn is(&self, other: &[u8]) -> bool {
         self.octets().ct_eq(other).into()
+    }
+
+    /// Whether this begins with that truncated code, in a time that tells nothing of where they differ.
+    pub fn starts_with(&self, truncated: &[u8]) -> bool {
+        self.octets().get(..truncated.len()).is_some_and(|start| start.ct_eq(truncated).into())
     }
 }
 

@@ -3,11 +3,11 @@
 //! A packet's way: [`listen`] receives, [`respond`] has `wire` parse it and picks the class, `answer` finds the zone and
 //! answers from its data, `wire` writes, [`listen`] sends. [`zone`] is the data of one zone, [`zones`] what is served as a
 //! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
-//! snapshot and a client; there are no sockets, clocks or locks in it.
+//! snapshot, a client and the time; there are no sockets, clocks or locks in it.
 //!
 //! [`cookies`] tell clients from those who only claim to be at their address, and [`limit`] bounds what those can do.
 //!
-//! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known.
+//! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known; [`tsig`] has those of signed requests.
 //!
 //! [`stats`] counts what was asked and answered, and tells it to whoever watches.
 //!
@@ -26,6 +26,7 @@ pub mod logs;
 pub mod respond;
 pub mod settings;
 pub mod stats;
+pub mod tsig;
 mod wire;
 pub mod zone;
 pub mod zones;

@@ -1,23 +1,23 @@
-//! From a request's octets to a response's: parse, choose the class, answer or refuse, add EDNS. Every transport, test, fuzzer and
-//! bench calls the same function.
+//! From a request's octets to a response's: parse, find out who asks and what they see, answer or refuse, add EDNS, sign.
+//! Every transport, test, fuzzer and bench calls the same function.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc};
 
 use zonefmt::MAX_NAME;
 
 use crate::{
     answer::{Outcome, Scratch, answer},
-    listen::{Client, Respond, Transport},
-    settings::ServerSettings,
+    listen::{Client, Now, Respond, Transport},
+    settings::{ServerSettings, ViewSettings},
     stats::{Counters, Event},
+    tsig::{self, Signature},
     wire::{
         HEADER, Rcode, flags,
         names::Names,
-        request::{self, Edns},
-        tsig::{TsigError, Unsigned},
+        request::{self, Edns, Request},
         writer::{OptReply, Writer},
     },
-    zones::{Published, Snapshot},
+    zones::{Published, Seen, Snapshot},
 };
 
 /// The largest message there can be, in octets.
@@ -34,6 +34,7 @@ pub struct Responder {
     published: Arc<Published>,
     /// `None` while idle, so that an old snapshot is not kept.
     snapshot: Option<Arc<Snapshot>>,
+    now: Now,
     scratch: Scratch,
     names: Names,
     keepalive: bool,
@@ -49,7 +50,7 @@ impl Responder {
     /// A responder on what is published, that counts here.
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
         let (scratch, names) = (Scratch::new(), Names::new());
-        Responder { published, snapshot: None, scratch, names, keepalive: false, counters }
+        Responder { published, snapshot: None, now: Now::read(), scratch, names, keepalive: false, counters }
     }
 
     fn snapshot(&mut self) -> &Snapshot {
@@ -59,7 +60,8 @@ impl Responder {
 
 impl Respond for Responder {
     #[inline]
-    fn refresh(&mut self, _now: Instant) {
+    fn refresh(&mut self, now: Now) {
+        self.now = now;
         if !self.snapshot.as_ref().is_some_and(|snapshot| self.published.is_current(snapshot)) {
             self.snapshot = Some(self.published.load());
         }
@@ -80,25 +82,37 @@ impl Respond for Responder {
         if settings.blackhole.allows(client.addr.ip()) {
             return None;
         }
-        let (header, question, edns, tsig) = match &request {
-            Ok(request) => (request.header, Some(request.question), request.edns, request.tsig),
-            Err(rejected) => (rejected.header, rejected.question, rejected.edns, rejected.tsig),
+        let (header, question, edns) = match &request {
+            Ok(request) => (request.header, Some(request.question), request.edns),
+            Err(rejected) => (rejected.header, rejected.question, rejected.edns),
         };
+        let seen = match &request {
+            Ok(request) => snapshot.seen(request, client, self.now.unix),
+            Err(rejected) => Seen::nothing(rejected.rcode, None),
+        };
+        let rules = seen.view.map_or(&*settings.outside, |view| &*view.settings);
         self.keepalive = edns.is_some_and(|edns| edns.keepalive) && client.transport != Transport::Udp;
-        let reply = edns.map(|edns| opt_reply(settings, edns, self.keepalive));
-        // There are no keys yet, so that none is known (RFC 8945 5.2.1).
-        let bad_key = tsig.map(|to| Unsigned { to, error: TsigError::BadKey });
-        let asked = question.filter(|_| request.is_ok() && tsig.is_none()).map(|question| question.qtype);
-        let limit = limit(settings, client.transport, edns);
-        let mut writer = Writer::new(out, limit, &mut self.names, question, reply.as_ref());
+        let opt = edns.map(|edns| opt_reply(settings, rules, edns, self.keepalive));
+        let limit = limit(rules, client.transport, edns).min(out.len());
+        let tsig = request.as_ref().ok().and_then(|request| request.tsig);
+        let tsig = tsig::Reply::to(tsig, seen.signature, self.now.unix);
+        let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
+        let answerable =
+            |request: &&Request<'_>| request.header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
+        let asked = request.as_ref().ok().filter(answerable).map(|request| request.question.qtype);
+        let mut writer = Writer::new(out, unsigned, &mut self.names, question, opt.as_ref());
         let outcome = match request {
-            _ if bad_key.is_some() => Outcome::error(Rcode::NOTAUTH, None),
-            Ok(request) => answer(snapshot, header, request.question, client, &mut writer, &mut self.scratch),
+            Ok(request) => outcome(&request, &seen, client, &mut writer, &mut self.scratch),
             Err(rejected) => Outcome::error(rejected.rcode, None),
         };
         let aa = if outcome.authoritative { flags::AA } else { 0 };
-        let opt = edns.zip(reply.as_ref()).map(|(edns, reply)| (edns, reply, outcome.ede));
-        let length = writer.finish(header, aa, outcome.rcode, opt, bad_key.as_ref());
+        let opt = edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
+        let length = writer.finish(header, aa, outcome.rcode, opt);
+        let length = match &tsig {
+            // Without room for its signature a response is truncated: the client asks again over TCP.
+            Some(tsig) => tsig.sign(&mut out[..limit], length).unwrap_or_else(|| truncate(out, length)),
+            None => length,
+        };
         self.counters.count(&Event {
             client,
             request: message,
@@ -119,8 +133,32 @@ impl Respond for Responder {
     }
 }
 
+/// What comes of a well-formed request.
+fn outcome(
+    request: &Request<'_>,
+    seen: &Seen<'_>,
+    client: &Client,
+    writer: &mut Writer<'_>,
+    scratch: &mut Scratch,
+) -> Outcome {
+    let view = match seen.view {
+        Ok(view) => view,
+        Err(instead) => return instead,
+    };
+    let key = match &seen.signature {
+        Signature::None => None,
+        Signature::Valid(signer) => Some(signer.name()),
+        Signature::Malformed => return Outcome::error(Rcode::FORMERR, None),
+        Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None),
+    };
+    if !request.header.is_query() {
+        return Outcome::error(Rcode::NOTIMP, None);
+    }
+    answer(view, request.header, request.question, client, key, writer, scratch)
+}
+
 /// How many octets a response may have.
-fn limit(settings: &ServerSettings, transport: Transport, edns: Option<Edns>) -> usize {
+fn limit(settings: &ViewSettings, transport: Transport, edns: Option<Edns>) -> usize {
     match (transport, edns) {
         (Transport::Tcp, _) => MAX_MESSAGE,
         (Transport::Udp, None) => MIN_UDP.into(),
@@ -128,13 +166,19 @@ fn limit(settings: &ServerSettings, transport: Transport, edns: Option<Edns>) ->
     }
 }
 
-fn opt_reply(settings: &ServerSettings, edns: Edns, keepalive: bool) -> OptReply<'_> {
-    let timeout = || u16::try_from(settings.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
+fn opt_reply<'s>(server: &'s ServerSettings, view: &ViewSettings, edns: Edns, keepalive: bool) -> OptReply<'s> {
+    let timeout = || u16::try_from(server.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
     OptReply {
-        udp_size: settings.edns_udp_size,
-        nsid: settings.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
+        udp_size: view.edns_udp_size,
+        nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
         keepalive: keepalive.then(timeout),
     }
+}
+
+/// Marks a finished response as truncated.
+fn truncate(message: &mut [u8], length: usize) -> usize {
+    message[2] |= (flags::TC >> 8) as u8;
+    length
 }
 
 #[cfg(test)]
@@ -143,7 +187,7 @@ mod tests {
     use crate::{
         settings::{Order, OrderRule, RrsetOrder},
         zone::ZoneData,
-        zones::{Zone, ZoneMap, ZoneState},
+        zones::{View, Zone, ZoneMap, ZoneState},
     };
     use std::net::{Ipv4Addr, SocketAddr};
     use zonefmt::{Class, Name, Rtype};
@@ -153,7 +197,7 @@ mod tests {
     }
 
     fn responder(settings: ServerSettings, zones: ZoneMap) -> Responder {
-        Responder::new(Arc::new(Published::new(Snapshot::new(Arc::new(settings), zones))))
+        Responder::new(Arc::new(Published::new(Snapshot::new(Arc::new(settings), vec![View::of(zones)]))))
     }
 
     /// Asks over UDP, with these options in an OPT.
@@ -213,7 +257,9 @@ mod tests {
         let zones = ZoneMap::from_iter([Arc::new(Zone { origin, settings: Arc::default(), state })]);
         let rule = |name, order| OrderRule { class: None, rtype: None, name: Some(name), order };
         let rrset_order = RrsetOrder(vec![rule(alias.clone(), Order::Cyclic), rule(target, Order::Fixed)]);
-        let mut responder = responder(ServerSettings { rrset_order, ..ServerSettings::default() }, zones);
+        let settings = Arc::new(ViewSettings { rrset_order, ..ViewSettings::default() });
+        let view = View { settings, ..View::of(zones) };
+        let mut responder = Responder::new(Arc::new(Published::new(Snapshot::new(Arc::default(), vec![view]))));
         for _ in 0..4 {
             let response = ask(&mut responder, &alias, Rtype::A, Class::IN, &[]);
             let order: Vec<u8> =

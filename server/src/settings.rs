@@ -1,15 +1,38 @@
-//! What configuration tells the engine: for the whole server, and for a zone. Defaults that shape answers are those of
+//! What configuration tells the engine: for the whole server, for a view, and for a zone. Defaults that shape answers are those of
 //! `named -C` (BIND 9.18).
 
 use std::{sync::Arc, time::Duration};
 
 use zonefmt::{Class, Name, NameRef, Rtype};
 
-use crate::{access::Acl, listen::TcpLimits};
+use crate::{
+    access::{Acl, Requester},
+    listen::{Client, TcpLimits},
+    tsig::Keyring,
+};
 
 /// What holds for the whole server.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
+    /// What NSID (RFC 5001) and id.server (RFC 4892) say.
+    pub server_id: Option<Vec<u8>>,
+    /// What version.bind says; `None`: the query is refused.
+    pub version: Option<Vec<u8>>,
+    /// What hostname.bind says; `None`: the query is refused.
+    pub hostname: Option<Vec<u8>>,
+    /// Whose requests are dropped without a word.
+    pub blackhole: Acl,
+    /// How long a client that asks may keep an idle TCP connection (RFC 7828).
+    pub tcp_advertised_timeout: Duration,
+    /// The keys that are known in every view, and to requests for class CH.
+    pub keys: Arc<Keyring>,
+    /// How requests are answered that belong to no view: those that are malformed, and those for class CH.
+    pub outside: Arc<ViewSettings>,
+}
+
+/// What holds for a view.
+#[derive(Clone, Debug)]
+pub struct ViewSettings {
     /// Which optional records a response leaves out.
     pub minimal_responses: MinimalResponses,
     /// Whether ANY over UDP gets one RRset instead of all (RFC 8482 4.1).
@@ -23,26 +46,27 @@ pub struct ServerSettings {
     pub max_udp_size: u16,
     /// The UDP payload size that OPT tells clients, in octets; 512 to 4096.
     pub edns_udp_size: u16,
-    /// What NSID (RFC 5001) and id.server (RFC 4892) say.
-    pub server_id: Option<Vec<u8>>,
-    /// What version.bind says; `None`: the query is refused.
-    pub version: Option<Vec<u8>>,
-    /// What hostname.bind says; `None`: the query is refused.
-    pub hostname: Option<Vec<u8>>,
-    /// Whose requests are dropped without a word.
-    pub blackhole: Acl,
-    /// How long a client that asks may keep an idle TCP connection (RFC 7828).
-    pub tcp_advertised_timeout: Duration,
 }
 
-/// The most that [`ServerSettings::max_chain`] may be.
+/// The most that [`ViewSettings::max_chain`] may be.
 pub const MAX_CHAIN: u8 = 16;
 
 /// What holds for a zone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ZoneSettings {
     /// Who may ask.
-    pub allow_query: Arc<Acl>,
+    pub allow_query: Acl,
+    /// At which addresses of this machine (`allow-query-on`).
+    pub allow_query_on: Acl,
+}
+
+impl ZoneSettings {
+    /// Whether this client may ask, with the key that proves who it is.
+    #[inline]
+    pub(crate) fn admit(&self, client: &Client, key: Option<NameRef<'_>>) -> bool {
+        self.allow_query.allows(Requester { addr: client.addr.ip(), key })
+            && self.allow_query_on.allows(Requester { addr: client.local.ip(), key })
+    }
 }
 
 /// `minimal-responses`.
@@ -91,17 +115,26 @@ pub enum Order {
 impl Default for ServerSettings {
     fn default() -> ServerSettings {
         ServerSettings {
+            server_id: None,
+            version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
+            hostname: None,
+            blackhole: Acl::none(),
+            tcp_advertised_timeout: TcpLimits::TIMEOUT,
+            keys: Arc::default(),
+            outside: Arc::default(),
+        }
+    }
+}
+
+impl Default for ViewSettings {
+    fn default() -> ViewSettings {
+        ViewSettings {
             minimal_responses: MinimalResponses::default(),
             minimal_any: false,
             rrset_order: RrsetOrder::default(),
             max_chain: 11,
             max_udp_size: 1232,
             edns_udp_size: 1232,
-            server_id: None,
-            version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
-            hostname: None,
-            blackhole: Acl::none(),
-            tcp_advertised_timeout: TcpLimits::TIMEOUT,
         }
     }
 }

@@ -8,14 +8,13 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Instant,
 };
 
 use bindy_server::{
-    listen::{Client, Respond, Transport},
+    listen::{Client, Now, Respond, Transport},
     respond::Responder,
     zone::ZoneData,
-    zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
+    zones::{Published, Snapshot, View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 use zonefmt::{Name, Rtype};
 
@@ -73,14 +72,14 @@ fn octets_per_change(records: u32, zones: u32) -> usize {
         Arc::new(Zone { origin, settings: Arc::default(), state: ZoneState::NotLoaded })
     });
     let mut data = zone_of(records);
-    let published = Published::new(Snapshot::new(Arc::default(), map_of(others.chain([served(data.clone())]))));
+    let published = Published::new(Snapshot::from(map_of(others.chain([served(data.clone())]))));
     let before = ALLOCATED.with(Cell::get);
     for i in 0..CHANGES {
         let mut edit = data.edit();
         let owner = name(&format!("h{}.example", (i * 7919) % records));
         edit.replace(owner.as_ref(), Rtype::A, 60, [&[10, 0, 0, 1][..]]).unwrap();
         data = edit.commit();
-        published.update(|snapshot| snapshot.zones.update([ZoneChange::Put(served(data.clone()))]));
+        published.update(|snapshot| snapshot.change(View::DEFAULT, [ZoneChange::Put(served(data.clone()))]));
     }
     (ALLOCATED.with(Cell::get) - before) / CHANGES as usize
 }
@@ -113,7 +112,7 @@ fn readers_never_see_half_a_change() {
         edit.commit()
     };
     let mut data = version(&ZoneData::new(origin), 0);
-    let published = Arc::new(Published::new(Snapshot::new(Arc::default(), map_of([served(data.clone())]))));
+    let published = Arc::new(Published::new(Snapshot::from(map_of([served(data.clone())]))));
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let readers: Vec<_> = (0..3)
         .map(|_| {
@@ -122,7 +121,7 @@ fn readers_never_see_half_a_change() {
                 let mut responder = Responder::new(published);
                 let mut last = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    responder.refresh(Instant::now());
+                    responder.refresh(Now::read());
                     let a = numbers(&mut responder, "a.example");
                     let b = numbers(&mut responder, "b.example");
                     assert_eq!(a.len(), 4);
@@ -136,7 +135,7 @@ fn readers_never_see_half_a_change() {
         .collect();
     for number in 1..=CHANGES {
         data = version(&data, number);
-        published.update(|snapshot| snapshot.zones.update([ZoneChange::Put(served(data.clone()))]));
+        published.update(|snapshot| snapshot.change(View::DEFAULT, [ZoneChange::Put(served(data.clone()))]));
     }
     while answered.load(Ordering::Relaxed) < 1000 {
         thread::yield_now();

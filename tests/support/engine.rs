@@ -3,13 +3,12 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Instant,
 };
 
 use bindy_server::{
-    listen::{Client, Respond, Transport},
+    listen::{Client, Now, Respond, Transport},
     respond::{MAX_MESSAGE, Responder},
-    settings::{ServerSettings, ZoneSettings},
+    settings::ZoneSettings,
     zone::ZoneData,
     zones::{Published, Snapshot, Zone as Served, ZoneMap, ZoneState},
 };
@@ -27,7 +26,7 @@ pub struct Engine {
 impl Engine {
     /// Serves nothing yet.
     pub fn new() -> Engine {
-        let published = Arc::new(Published::new(Snapshot::new(Arc::new(ServerSettings::default()), ZoneMap::new())));
+        let published = Arc::new(Published::new(Snapshot::default()));
         let responder = Responder::new(Arc::clone(&published));
         Engine { published, responder, out: vec![0; MAX_MESSAGE] }
     }
@@ -40,8 +39,8 @@ impl Engine {
             Arc::new(Served { origin: owned(&zone.origin), settings: Arc::clone(&settings), state })
         };
         let zones: ZoneMap = zones.into_iter().map(served).collect();
-        self.published.update(|snapshot| snapshot.zones = zones);
-        self.responder.refresh(Instant::now());
+        self.published.update(|snapshot| *snapshot = Snapshot::from(zones));
+        self.responder.refresh(Now::read());
     }
 
     /// The response's octets; `None` if there is none.

@@ -20,8 +20,8 @@ use std::{
 use bindy_server::{
     listen::{self, ListenError, TcpLimits},
     respond::Responder,
-    settings::{ServerSettings, ZoneSettings},
-    zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
+    settings::ZoneSettings,
+    zones::{Published, Snapshot, View, Zone, ZoneChange, ZoneState},
 };
 use sha2::{Digest, Sha256};
 use zonefmt::Name;
@@ -126,13 +126,12 @@ struct Serving {
 
 impl Serving {
     fn new(options: &Options, state: State, compiler: Compiler) -> Serving {
-        let nothing = Snapshot::new(Arc::new(ServerSettings::default()), ZoneMap::new());
         Serving {
             folder: Folder::new(options.dir.clone()),
             state,
             compiler,
             scope: Scope::new(options.instance.clone()),
-            published: Arc::new(Published::new(nothing)),
+            published: Arc::new(Published::new(Snapshot::default())),
             pending: Vec::new(),
             trouble: None,
         }
@@ -178,7 +177,7 @@ impl Serving {
         }
         self.state.save(self.compiler.published())?;
         let changes = self.pending.iter().map(|ZoneStep { origin, .. }| self.zone(origin));
-        self.published.update(|snapshot| snapshot.zones.update(changes));
+        self.published.update(|snapshot| snapshot.change(View::DEFAULT, changes));
         let mut shown = std::mem::take(&mut self.pending);
         shown.retain(|step| step.after.is_none() || self.settings_of(&step.origin).is_some());
         Ok(shown)
@@ -190,7 +189,7 @@ impl Serving {
         // What is not published yet comes with its own step.
         let published = known.filter(|origin| self.pending.iter().all(|step| step.origin != **origin));
         let changes: Vec<ZoneChange> = published.map(|origin| self.zone(origin)).collect();
-        self.published.update(|snapshot| snapshot.zones.update(changes));
+        self.published.update(|snapshot| snapshot.change(View::DEFAULT, changes));
     }
 
     /// What is to be served of a zone.

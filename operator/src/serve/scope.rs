@@ -39,7 +39,7 @@ impl Scope {
             let help = error.help.map(|help| format!("; {help}")).unwrap_or_default();
             format!("{id}: {}: {}{help}", error.path, error.message)
         })?;
-        if settings.allow_query != self.settings.allow_query {
+        if settings != *self.settings {
             self.settings = Arc::new(settings);
         }
         Ok(())
@@ -73,5 +73,5 @@ fn settings(server: &Server) -> Result<ZoneSettings, FieldError> {
     // A machine whose addresses cannot be listed has none that `localhost` could mean.
     let interfaces = Interfaces::now().unwrap_or_default();
     let local = Local { addresses: interfaces.addresses(), networks: interfaces.networks() };
-    Ok(ZoneSettings { allow_query: Arc::new(server.allow_query(&local)?) })
+    Ok(ZoneSettings { allow_query: server.allow_query(&local)?, ..ZoneSettings::default() })
 }

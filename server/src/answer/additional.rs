@@ -126,7 +126,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             enclosing.zone
         };
         let same = std::ptr::eq(zone, source.zone);
-        if !(same || zone.settings.allow_query.allows(self.client.addr.ip())) {
+        if !(same || zone.settings.admit(self.client, self.key)) {
             return;
         }
         let (Some(data), Some(labels)) = (zone.data(), name.strip_suffix(zone.origin.as_ref())) else { return };

@@ -11,14 +11,14 @@ use zonefmt::{Class, MAX_NAME, NameRef, Rtype, zone::may_stand_beside_cname};
 
 use crate::{
     listen::{Client, Transport},
-    settings::{MinimalResponses, Order, ServerSettings},
+    settings::{MinimalResponses, Order, ViewSettings},
     wire::{
         Ede, Rcode,
         request::{Header, Question},
         writer::{Entry, Need, Owner, Section, Writer},
     },
     zone::{Found, Key, Node, Rrset, Spare, Target, ZoneData},
-    zones::{Snapshot, Zone, ZoneMap, ZoneState},
+    zones::{View, Zone, ZoneMap, ZoneState},
 };
 use additional::{MAX_SOURCES, Source};
 
@@ -56,25 +56,20 @@ impl Outcome {
 
 const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None };
 
-/// Answers a question from the zones of its class.
+/// Answers a question from the zones of a view, to a client who has proved itself with this key.
 pub(crate) fn answer(
-    snapshot: &Snapshot,
+    view: &View,
     header: Header,
     question: Question<'_>,
     client: &Client,
+    key: Option<NameRef<'_>>,
     writer: &mut Writer<'_>,
     scratch: &mut Scratch,
 ) -> Outcome {
     if let Some(rcode) = unanswerable(question.qtype) {
         return Outcome::error(rcode, None);
     }
-    let (class, zones) = match question.qclass {
-        Class::IN | Class::ANY => (Class::IN, &snapshot.zones),
-        Class::CH => (Class::CH, &snapshot.chaos),
-        Class(0) | Class::NONE => return Outcome::error(Rcode::FORMERR, None),
-        _ => return Outcome::error(Rcode::REFUSED, Some(Ede::NotAuthoritative)),
-    };
-    let settings = &*snapshot.settings;
+    let settings = &*view.settings;
     let (authority, additional) = match settings.minimal_responses {
         MinimalResponses::No => (true, true),
         MinimalResponses::NoAuth => (false, true),
@@ -91,11 +86,12 @@ pub(crate) fn answer(
     scratch.turn = scratch.turn.wrapping_add(1);
     let mut answering = Answering {
         settings,
-        zones,
-        class,
+        zones: &view.zones,
+        class: if question.qclass == Class::ANY { Class::IN } else { question.qclass },
         question,
         recursion_desired: header.recursion_desired(),
         client,
+        key,
         writer,
         scratch,
         authority,
@@ -118,12 +114,13 @@ fn unanswerable(qtype: Rtype) -> Option<Rcode> {
 }
 
 struct Answering<'s, 'q, 'w, 'b> {
-    settings: &'s ServerSettings,
+    settings: &'s ViewSettings,
     zones: &'s ZoneMap,
     class: Class,
     question: Question<'q>,
     recursion_desired: bool,
     client: &'q Client,
+    key: Option<NameRef<'q>>,
     writer: &'w mut Writer<'b>,
     scratch: &'w mut Scratch,
     /// Whether NS records go beside an answer.
@@ -221,7 +218,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             return hop.refused(Ede::NotAuthoritative);
         };
         let zone = enclosing.zone;
-        if !zone.settings.allow_query.allows(self.client.addr.ip()) {
+        if !zone.settings.admit(self.client, self.key) {
             return hop.refused(Ede::Prohibited);
         }
         let data = match &zone.state {

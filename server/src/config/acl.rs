@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use zonefmt::{
+    Name,
     conf::{Conf, Part, Statement, Statements},
     diagnostics::Diagnostic,
 };
@@ -82,9 +83,10 @@ impl<'c> Acls<'c> {
         }
         let matches = match part.block() {
             Some(elements) => Match::List(self.nested(part, |acls| acls.read(elements))?.into()),
-            None if part.is("key") && parts.clone().next().is_some() => {
-                let error = part.error("access by key is not supported yet");
-                return Err(error.help("give addresses, or leave the element out").into());
+            None if part.is("key")
+                && let Some(name) = parts.clone().next() =>
+            {
+                Match::Key(Name::from_ascii(name.text()).map_err(|error| name.error(error.to_string()))?)
             }
             None if part.is("geoip") && parts.clone().next().is_some() => {
                 return Err(part.error("access by place is not supported").into());

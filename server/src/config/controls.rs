@@ -1,4 +1,4 @@
-//! The statements `key` and `controls`: secrets, and where the server is controlled from.
+//! The statement `controls`: where the server is controlled from, and with which keys.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,25 +10,19 @@ use zonefmt::{
     diagnostics::Source,
 };
 
-use super::Reader;
-use crate::{
-    access::Acl,
-    control::Listener,
-    keys::{Algorithm, Key},
+use super::{
+    Reader,
+    keys::{self, NamedKey},
 };
+use crate::{access::Acl, control::Listener, keys::Key};
 
 /// Where rndc looks for a server.
 const PORT: u16 = 953;
 /// The key that rndc uses if nobody tells it another; `rndc-confgen -a` writes it.
 const DEFAULT_KEY: &str = "/etc/bind/rndc.key";
 
-/// The keys of a configuration; one that cannot be used is reported and left out.
-pub(super) fn keys(conf: &Conf, reader: &mut Reader<'_, '_>) -> Vec<Key> {
-    conf.statements().all("key").filter_map(|statement| key(statement, reader)).collect()
-}
-
 /// Where the server is controlled from: as `controls` says; without one on the loopback addresses, if there is rndc's key.
-pub(super) fn listeners<'c>(conf: &'c Conf, keys: &[Key], reader: &mut Reader<'c, '_>) -> Vec<Listener> {
+pub(super) fn listeners<'c>(conf: &'c Conf, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Vec<Listener> {
     let written: Vec<Statement<'_>> = conf.statements().all("controls").collect();
     if written.is_empty() {
         return default_listeners(reader);
@@ -36,7 +30,7 @@ pub(super) fn listeners<'c>(conf: &'c Conf, keys: &[Key], reader: &mut Reader<'c
     let mut listeners = Vec::new();
     for statement in written.into_iter().flat_map(Statement::block) {
         match statement.name() {
-            "inet" => listeners.extend(inet(statement, keys, reader)),
+            "inet" => listeners.extend(inet(statement, known, reader)),
             _ => {
                 let error = statement.error("a control channel on a Unix socket is not supported");
                 reader.findings.push(error.help("use `inet 127.0.0.1 allow { localhost; } keys { … };`"));
@@ -46,30 +40,8 @@ pub(super) fn listeners<'c>(conf: &'c Conf, keys: &[Key], reader: &mut Reader<'c
     listeners
 }
 
-fn key(statement: Statement<'_>, reader: &mut Reader<'_, '_>) -> Option<Key> {
-    let name = statement.argument()?.shown();
-    let algorithm = statement.block().find("algorithm")?.argument()?;
-    let secret = statement.block().find("secret")?.argument()?;
-    // `hmac-sha256-128` is the algorithm with shorter codes.
-    let text = algorithm.shown().to_ascii_lowercase();
-    let known = Algorithm::from_name(&text).or_else(|| Algorithm::from_name(text.rsplit_once('-')?.0));
-    let Some(known) = known else {
-        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        let error = algorithm.error(format!("there is no algorithm `{text}`"));
-        reader.findings.push(error.help(format!("the algorithms are {names}")));
-        return None;
-    };
-    match Key::new(name, known, &String::from_utf8_lossy(&secret.text())) {
-        Ok(key) => Some(key),
-        Err(error) => {
-            reader.findings.push(secret.error(error.to_string()));
-            None
-        }
-    }
-}
-
 /// `inet ADDRESS [port PORT] allow { … } [keys { … }] [read-only …]`.
-fn inet<'c>(statement: Statement<'c>, keys: &[Key], reader: &mut Reader<'c, '_>) -> Option<Listener> {
+fn inet<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Option<Listener> {
     let arguments = statement.arguments();
     let address = arguments.clone().next()?;
     let ip = match &*address.text() {
@@ -88,8 +60,8 @@ fn inet<'c>(statement: Statement<'c>, keys: &[Key], reader: &mut Reader<'c, '_>)
     let mut own = Vec::new();
     for named in arguments.behind("keys").and_then(Part::block).into_iter().flatten() {
         let Some(part) = named.argument() else { continue };
-        match keys.iter().find(|key| key.name().eq_ignore_ascii_case(&part.shown())) {
-            Some(key) => own.push(key.clone()),
+        match known.iter().find(|known| known.key.name().eq_ignore_ascii_case(&part.shown())) {
+            Some(known) => own.push(known.key.clone()),
             None => {
                 let error = part.error(format!("there is no key `{}`", part.shown()));
                 reader.findings.push(error.help("define it with `key`, outside of all blocks"));
@@ -119,7 +91,7 @@ fn default_listeners(reader: &mut Reader<'_, '_>) -> Vec<Listener> {
 fn default_key(reader: &mut Reader<'_, '_>) -> Option<Key> {
     let source = Source::read(Path::new(DEFAULT_KEY)).ok()?;
     match conf::parse(source) {
-        Ok(conf) => keys(&conf, reader).into_iter().next(),
+        Ok(conf) => keys::read(&conf.statements(), reader.findings).into_iter().next().map(|known| known.key),
         Err(findings) => {
             reader.findings.extend(findings);
             None

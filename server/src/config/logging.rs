@@ -7,7 +7,7 @@ use std::{
 
 use zonefmt::conf::{Statement, Statements, values};
 
-use super::options::path;
+use super::scope::path;
 use crate::logs::Severity;
 
 /// Where log lines go.

@@ -4,22 +4,28 @@
 //! engine, addresses to listen on, zones to load and places to log to. [`Running`] makes a server of it, and another
 //! one out of that when named.conf or zone files change.
 //!
-//! * `options`: the statements of `options`; `zones`: those of `zone`; `acl`, `interfaces`: who and where.
-//! * `controls`: keys, and where the server is controlled from; `run_files`: its process number, lock and session key.
-//! * `statistics`: where the server's counters are asked for.
+//! * `scope`: a statement's place, `options` around `view`; `options`, `listen`: what holds for the whole server; `views`,
+//!   `zones`: what holds for each of them.
+//! * `acl`, `interfaces`, `keys`: who, where, with which secret; `controls`: where the server is controlled from;
+//!   `run_files`: its process number, lock and session key; `statistics`: where its counters are asked for.
 //! * `fate`: what becomes of the statements that are not obeyed.
-//! * `load`: zone files into zones; `running`: starting, reloading, stopping.
+//! * `load`: zone files into zones; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping.
 
 mod acl;
 mod controls;
 mod fate;
 mod interfaces;
+mod keys;
+mod listen;
 mod load;
 mod logging;
 mod options;
 mod run_files;
 mod running;
+mod scope;
+mod sources;
 mod statistics;
+mod views;
 mod zones;
 
 pub use interfaces::Interfaces;
@@ -27,8 +33,10 @@ pub use logging::{
     Channel, DEFAULT_CATEGORY, DefaultLog, Facility, Form, LogFile, Logging, Output, Suffix, Threshold, Times, Versions,
 };
 pub use run_files::RunFiles;
-pub use running::{Options, Running, StartError, State, ZoneReload, ZoneSource};
+pub use running::{Options, Running, ServedZone, StartError, State, ZoneReload};
+pub use sources::ZoneSource;
 pub use statistics::Statistics;
+pub use views::{SharedZone, ViewConfig};
 pub use zones::{Limits, Reading, ZoneConfig};
 
 use std::{
@@ -45,6 +53,7 @@ use zonefmt::{
 use crate::{control::Listener, listen::TcpLimits, settings::ServerSettings};
 use acl::Acls;
 use fate::Judge;
+use scope::Scope;
 
 /// What the command line says, which comes before what named.conf says.
 #[derive(Clone, Copy, Default, Debug)]
@@ -83,8 +92,8 @@ pub struct Config {
     pub logging: Logging,
     /// Where counters are told.
     pub statistics: Statistics,
-    /// The zones, each origin once.
-    pub zones: Vec<ZoneConfig>,
+    /// The views, with their zones; one at least.
+    pub views: Vec<ViewConfig>,
     /// What was found that is no error.
     pub warnings: Vec<Diagnostic>,
 }
@@ -129,22 +138,21 @@ impl Config {
         if let Err(error) = reader.acls.read_all(conf) {
             reader.findings.push(*error);
         }
-        let options = options::Options::new(options);
-        let directory = options.directory(reader);
-        let settings = Arc::new(options.settings(reader));
-        let port = overrides.port.unwrap_or_else(|| options.port());
-        let listen = options.addresses(port, overrides.only, reader);
-        let keys = controls::keys(conf, reader);
+        let scope = Scope::new(options.into_iter().flat_map(Statement::block), None);
+        let directory = options::directory(&scope, reader);
+        let known = keys::read(&conf.statements(), reader.findings);
+        let settings = options::settings(&scope, keys::ring(&known, None), reader);
+        let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
         let logging = Logging::read(conf.statements().find("logging"), &directory);
         Config {
-            settings,
-            listen,
-            tcp: options.tcp(reader),
-            controls: controls::listeners(conf, &keys, reader),
-            run_files: RunFiles::read(&options, &directory, reader),
+            listen: listen::addresses(&scope, port, overrides.only, reader),
+            tcp: options::tcp(&scope, reader),
+            controls: controls::listeners(conf, &known, reader),
+            run_files: RunFiles::read(&scope, &directory, reader),
             logging,
-            statistics: Statistics::read(conf, &options, &directory, reader),
-            zones: zones::read(conf, &options, &directory, reader),
+            statistics: Statistics::read(conf, &scope, &directory, reader),
+            views: views::read(conf, &scope, &settings, &directory, reader),
+            settings: Arc::new(settings),
             directory,
             warnings: Vec::new(),
         }
@@ -162,6 +170,14 @@ fn judge(conf: &Conf) -> Vec<Diagnostic> {
     let mut judge = Judge::default();
     for statement in conf.statements() {
         match statement.name() {
+            "view" => {
+                for inner in statement.block() {
+                    judge.statement(inner);
+                    if inner.name() == "zone" {
+                        inner.block().for_each(|inner| judge.statement(inner));
+                    }
+                }
+            }
             "options" | "zone" => statement.block().for_each(|inner| judge.statement(inner)),
             // A policy that no zone uses changes nothing.
             "dnssec-policy" => {}

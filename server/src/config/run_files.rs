@@ -15,7 +15,7 @@ use rustix::{
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use super::{Reader, options::Options, running::StartError};
+use super::{Reader, running::StartError, scope::Scope};
 use crate::keys::{Algorithm, Mac};
 
 /// Which files there are to be, and where.
@@ -55,7 +55,7 @@ impl RunFiles {
     /// Where `nsupdate -l` looks for its key unless named.conf says it.
     pub const SESSION_KEY: &str = "/run/named/session.key";
 
-    pub(super) fn read(options: &Options<'_>, directory: &Path, reader: &mut Reader<'_, '_>) -> RunFiles {
+    pub(super) fn read(options: &Scope<'_, '_>, directory: &Path, reader: &mut Reader<'_, '_>) -> RunFiles {
         let file = |name, default: &str| {
             let written = options.find(name).is_some();
             let path = if written { options.path(name)? } else { default.into() };
@@ -160,7 +160,7 @@ impl SessionKey {
     }
 }
 
-fn session_algorithm(options: &Options<'_>, reader: &mut Reader<'_, '_>) -> Option<Algorithm> {
+fn session_algorithm(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Option<Algorithm> {
     let part = options.find("session-keyalg")?.argument()?;
     let algorithm = Algorithm::from_name(&part.shown().to_ascii_lowercase());
     if algorithm.is_none() {

@@ -1,7 +1,6 @@
 //! A server made of a configuration: started, reloaded by difference, stopped.
 
 use std::{
-    cmp::Ordering,
     fmt,
     fs::File,
     io::{self, Write},
@@ -13,18 +12,16 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rustc_hash::{FxHashMap, FxHashSet};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 use zonefmt::{
-    Name, Serial,
+    Name,
     diagnostics::{Diagnostic, Severity},
 };
 
 use super::{
-    Config, DefaultLog, Overrides, ZoneConfig,
-    load::{self, Files, Job, Loaded},
+    Config, DefaultLog, Overrides, ZoneSource,
     run_files::HeldFiles,
-    zones::Reading,
+    sources::{Sources, log},
 };
 use crate::{
     control::{self, Control},
@@ -33,8 +30,7 @@ use crate::{
     notice,
     respond::Responder,
     stats::{Channels, Statistics},
-    zone::ZoneData,
-    zones::{Published, Snapshot, Zone, ZoneChange, ZoneMap, ZoneState},
+    zones::{Published, Snapshot, View, Zone},
 };
 
 /// How to run, apart from what the configuration says.
@@ -57,7 +53,7 @@ pub struct Running {
     published: Arc<Published>,
     listeners: Listeners<Responder>,
     /// What each zone's data was made of.
-    sources: FxHashMap<Name, ZoneSource>,
+    sources: Sources,
     control: Control,
     statistics: Arc<Statistics>,
     channels: Channels,
@@ -68,15 +64,13 @@ pub struct Running {
     configured: Timestamp,
 }
 
-/// What a zone's data was made of.
-#[derive(Debug)]
-pub struct ZoneSource {
-    file: PathBuf,
-    reading: Reading,
-    files: Files,
-    /// Whether the data is what the files say.
-    sound: bool,
-    loaded: Timestamp,
+/// A zone, and the view that it is served in.
+#[derive(Clone, Debug)]
+pub struct ServedZone {
+    /// The name of the view.
+    pub view: Arc<str>,
+    /// The zone as it is served.
+    pub zone: Arc<Zone>,
 }
 
 /// How a server is.
@@ -126,9 +120,6 @@ pub enum StartError {
     Statistics(io::Error),
 }
 
-/// Zones logged one by one when they are loaded; of more, the number is.
-const LOGGED_ZONES: usize = 100;
-
 impl Running {
     /// Loads the zones of this configuration, which is what the options' file says, and begins to answer.
     ///
@@ -154,11 +145,10 @@ impl Running {
         let mut channels = Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?;
         // It tells how loading goes on, too.
         channels.listen(config.statistics.channels.clone());
-        let mut sources = FxHashMap::default();
-        let mut zones = ZoneMap::new();
-        zones.update(load_changed(&config, &zones, &mut sources));
-        let totals = Totals::of(&zones);
-        let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), zones)));
+        let mut sources = Sources::default();
+        let views = sources.views(&config, &[]);
+        let totals = Totals::of(&views);
+        let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), views)));
         notice!(target: "general", "all zones loaded");
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
         let (answering, counting) = (Arc::clone(&published), Arc::clone(&statistics));
@@ -218,11 +208,9 @@ impl Running {
             warn!(target: "general", "{cause}; log lines go where they went");
         }
         log_addresses(&before, &self.listeners.local_addrs());
-        let changes = load_changed(&config, &self.published.load().zones, &mut self.sources);
-        self.published.update(|snapshot| {
-            snapshot.zones.update(changes);
-            snapshot.configure(Arc::clone(&config.settings));
-        });
+        // Nobody else changes what is served here.
+        let views = self.sources.views(&config, &self.published.load().views);
+        self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::clone(&config.settings), views));
         open(&mut self.control, config.controls);
         self.channels.listen(config.statistics.channels);
         self.statistics_file = config.statistics.file;
@@ -232,35 +220,45 @@ impl Running {
         self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");
         notice!(target: "general", "all zones loaded");
-        info!(target: "general", "{}", Totals::of(&self.published.load().zones));
+        info!(target: "general", "{}", Totals::of(&self.published.load().views));
         true
     }
 
     /// Reads the files of one zone again, if they changed.
-    pub fn reload_zone(&mut self, origin: &Name) -> ZoneReload {
-        let Some((zone, source)) = self.zone(origin).zip(self.sources.get(origin)) else { return ZoneReload::Failed };
-        let (file, settings) = (source.file.clone(), Arc::clone(&zone.settings));
-        let config = ZoneConfig { origin: origin.clone(), file, settings, reading: source.reading };
-        if source.is_current(&config) {
-            return ZoneReload::UpToDate;
-        }
-        let stale = [Job { zone: &config, old: zone.data() }];
-        let changes = load_zones(&stale, &self.directory, &mut self.sources);
-        self.published.update(|snapshot| snapshot.zones.update(changes));
-        match self.sources.get(origin) {
-            Some(source) if source.sound => ZoneReload::Loaded,
+    pub fn reload_zone(&mut self, ServedZone { view, zone }: &ServedZone) -> ZoneReload {
+        let Some(changes) = self.sources.reload(view, zone, &self.directory) else { return ZoneReload::UpToDate };
+        self.published.update(|snapshot| {
+            for view in &mut snapshot.views {
+                // Views may share a zone.
+                if view.zones.get(zone.origin.as_ref()).is_some_and(|shared| Arc::ptr_eq(shared, zone)) {
+                    view.zones.update(changes.iter().cloned());
+                }
+            }
+        });
+        match self.sources.get(view, &zone.origin) {
+            Some(source) if source.is_sound() => ZoneReload::Loaded,
             _ => ZoneReload::Failed,
         }
     }
 
-    /// The zone of that name.
-    pub fn zone(&self, origin: &Name) -> Option<Arc<Zone>> {
-        self.published.load().zones.get(origin.as_ref()).cloned()
+    /// The zones of that name, in all views that have one of their own.
+    pub fn zones(&self, origin: &Name) -> Vec<ServedZone> {
+        let snapshot = self.published.load();
+        let of_view = |view: &View| {
+            let zone = view.zones.get(origin.as_ref()).filter(|_| self.sources.get(&view.name, origin).is_some())?;
+            Some(ServedZone { view: Arc::clone(&view.name), zone: Arc::clone(zone) })
+        };
+        snapshot.views.iter().filter_map(of_view).collect()
+    }
+
+    /// The names of the views.
+    pub fn views(&self) -> Vec<Arc<str>> {
+        self.published.load().views.iter().map(|view| Arc::clone(&view.name)).collect()
     }
 
     /// What a zone's data was made of.
-    pub fn source(&self, origin: &Name) -> Option<&ZoneSource> {
-        self.sources.get(origin)
+    pub fn source(&self, ServedZone { view, zone }: &ServedZone) -> Option<&ZoneSource> {
+        self.sources.get(view, &zone.origin)
     }
 
     /// What names of files are relative to.
@@ -286,7 +284,7 @@ impl Running {
             configured: self.configured,
             file: &self.options.config,
             workers: self.options.workers,
-            zones: self.published.load().zones.len(),
+            zones: self.published.load().views.iter().map(|view| view.zones.len()).sum(),
         }
     }
 
@@ -312,122 +310,12 @@ fn listening(config: &Config, workers: NonZeroUsize) -> listen::Config {
     listen::Config { addresses: config.listen.clone(), workers, tcp: config.tcp.clone() }
 }
 
-/// What must change for a configuration: zones that are served already and have not changed stay, the others are
-/// loaded. A zone that does not load keeps the data it had.
-fn load_changed(config: &Config, served: &ZoneMap, sources: &mut FxHashMap<Name, ZoneSource>) -> Vec<ZoneChange> {
-    let mut changes = Vec::new();
-    let wanted: FxHashSet<&Name> = config.zones.iter().map(|zone| &zone.origin).collect();
-    for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
-        info!(target: "zoneload", "zone {}: no longer served", InClass(&zone.origin));
-        sources.remove(&zone.origin);
-        changes.push(ZoneChange::Remove(zone.origin.clone()));
-    }
-    let mut stale = Vec::new();
-    for zone in &config.zones {
-        let current = served.get(zone.origin.as_ref());
-        match (current, sources.get(&zone.origin)) {
-            (Some(current), Some(source)) if source.is_current(zone) => {
-                if current.settings.allow_query != zone.settings.allow_query {
-                    changes.push(made(zone, current.state.clone()));
-                }
-            }
-            (current, _) => stale.push(Job { zone, old: current.and_then(|current| current.data()) }),
-        }
-    }
-    changes.extend(load_zones(&stale, &config.directory, sources));
-    changes
-}
-
-/// Loads zones. One that does not load keeps the data it had.
-fn load_zones(stale: &[Job<'_>], directory: &Path, sources: &mut FxHashMap<Name, ZoneSource>) -> Vec<ZoneChange> {
-    let mut changes = Vec::with_capacity(stale.len());
-    let each = stale.len() <= LOGGED_ZONES;
-    let take = |Job { zone, old }: Job<'_>, Loaded { data, files, findings }: Loaded| {
-        log(&findings, "zoneload");
-        let sound = data.is_some();
-        let state = match (data, old) {
-            (Some(data), old) => {
-                let mended = sources.get(&zone.origin).is_some_and(|source| !source.sound);
-                log_loaded(&zone.origin, old, &data, each || mended, mended);
-                ZoneState::Loaded(data)
-            }
-            (None, Some(old)) => {
-                let shown = InClass(&zone.origin);
-                error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
-                ZoneState::Loaded(old.clone())
-            }
-            (None, None) => {
-                error!(target: "zoneload", "zone {}: not loaded due to errors", InClass(&zone.origin));
-                ZoneState::NotLoaded
-            }
-        };
-        let (file, loaded) = (zone.file.clone(), Timestamp::now());
-        let source = ZoneSource { file, reading: zone.reading, files, sound, loaded };
-        sources.insert(zone.origin.clone(), source);
-        changes.push(made(zone, state));
-    };
-    load::load_all(stale, directory, take);
-    changes
-}
-
-impl ZoneSource {
-    /// Its file, then those that it includes.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(&*self.file).chain(self.files.includes())
-    }
-
-    /// When its files were last read.
-    pub fn loaded(&self) -> Timestamp {
-        self.loaded
-    }
-
-    fn is_current(&self, zone: &ZoneConfig) -> bool {
-        self.sound && self.file == zone.file && self.reading == zone.reading && self.files.are_unchanged(&zone.file)
-    }
-}
-
-fn made(zone: &ZoneConfig, state: ZoneState) -> ZoneChange {
-    let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
-    ZoneChange::Put(Arc::new(Zone { origin, settings, state }))
-}
-
-/// `each`: few enough are loaded to tell of each one that is new; `mended`: there was something wrong with its files.
-fn log_loaded(origin: &Name, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
-    let (zone, serial) = (InClass(origin), new.serial().unwrap_or(Serial(0)));
-    match old {
-        None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
-        Some(old) if old.is(new) && !mended => debug!(target: "zoneload", "zone {zone}: its content is as it was"),
-        _ => info!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
-    }
-    let Some(before) = old.filter(|old| !old.is(new)).and_then(ZoneData::serial) else { return };
-    if before == serial {
-        let message = "the content changed and its serial did not: secondaries will not notice";
-        warn!(target: "zoneload", "zone {zone}: {message}; raise the SOA's serial {}", serial.0);
-    } else if before.partial_cmp(&serial) != Some(Ordering::Less) {
-        let message = format!("the serial went back from {} to {}: secondaries will not notice", before.0, serial.0);
-        warn!(target: "zoneload", "zone {zone}: {message}; make it greater than {}", before.0);
-    }
-}
-
 fn log_addresses(before: &[SocketAddr], now: &[SocketAddr]) {
     for address in before.iter().filter(|address| !now.contains(address)) {
         info!(target: "network", "no longer listening on {address}");
     }
     for address in now.iter().filter(|address| !before.contains(address)) {
         info!(target: "network", "listening on {address}");
-    }
-}
-
-/// A zone as named shows it: without the final dot, and with its class.
-struct InClass<'n>(&'n Name);
-
-impl fmt::Display for InClass<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.0.to_string();
-        match origin.strip_suffix('.') {
-            Some("") | None => write!(f, "{origin}/IN"),
-            Some(name) => write!(f, "{name}/IN"),
-        }
     }
 }
 
@@ -439,10 +327,11 @@ struct Totals {
 }
 
 impl Totals {
-    fn of(zones: &ZoneMap) -> Totals {
-        let loaded = zones.iter().filter_map(|zone| zone.data());
+    fn of(views: &[View]) -> Totals {
+        let zones: usize = views.iter().map(|view| view.zones.len()).sum();
+        let loaded = views.iter().flat_map(|view| view.zones.iter()).filter_map(|zone| zone.data());
         let (count, records) = loaded.fold((0, 0), |(count, sum), data| (count + 1, sum + data.records()));
-        Totals { zones: zones.len(), not_loaded: zones.len() - count, records }
+        Totals { zones, not_loaded: zones - count, records }
     }
 }
 
@@ -453,20 +342,6 @@ impl fmt::Display for Totals {
             write!(f, " ({} not loaded)", self.not_loaded)?;
         }
         write!(f, ", {} records", self.records)
-    }
-}
-
-fn log(findings: &[Diagnostic], target: &str) {
-    for finding in findings {
-        let (severity, finding) = (finding.severity, finding.without_severity());
-        match (severity, target) {
-            (Severity::Error, "config") => error!(target: "config", "{finding}"),
-            (Severity::Warning, "config") => warn!(target: "config", "{finding}"),
-            (Severity::Note, "config") => info!(target: "config", "{finding}"),
-            (Severity::Error, _) => error!(target: "zoneload", "{finding}"),
-            (Severity::Warning, _) => warn!(target: "zoneload", "{finding}"),
-            (Severity::Note, _) => info!(target: "zoneload", "{finding}"),
-        }
     }
 }
 
@@ -504,98 +379,3 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-    use zonefmt::{Rtype, diagnostics::Source};
-
-    const HEAD: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\n";
-
-    struct Folder(tempfile::TempDir, FxHashMap<Name, ZoneSource>);
-
-    impl Folder {
-        fn new() -> Folder {
-            Folder(tempfile::tempdir().unwrap(), FxHashMap::default())
-        }
-
-        fn write(&self, name: &str, text: &str) {
-            let mut file = tempfile::NamedTempFile::new_in(&self.0).unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-            file.persist(self.0.path().join(name)).unwrap();
-        }
-
-        fn load(&mut self, conf: &str, served: &ZoneMap) -> ZoneMap {
-            let text = format!("options {{ directory {:?}; }}; {conf}", self.0.path());
-            let config = Config::parse(Source::new("named.conf", text), Overrides::default()).unwrap();
-            let mut zones = served.clone();
-            zones.update(load_changed(&config, served, &mut self.1));
-            zones
-        }
-    }
-
-    fn zone<'m>(zones: &'m ZoneMap, origin: &str) -> &'m Arc<Zone> {
-        zones.get(Name::from_ascii(origin).unwrap().as_ref()).unwrap()
-    }
-
-    #[test]
-    fn only_what_changed_is_made_anew() {
-        let mut folder = Folder::new();
-        folder.write("a.zone", HEAD);
-        folder.write("b.zone", HEAD);
-        let conf = "zone a { type primary; file \"a.zone\"; }; zone b { type primary; file \"b.zone\"; };";
-        let first = folder.load(conf, &ZoneMap::new());
-        let second = folder.load(conf, &first);
-        assert!(Arc::ptr_eq(zone(&first, "a"), zone(&second, "a")));
-
-        folder.write("b.zone", &format!("{HEAD}www A 192.0.2.1\n"));
-        let third = folder.load(conf, &second);
-        assert!(Arc::ptr_eq(zone(&second, "a"), zone(&third, "a")));
-        assert_eq!(zone(&third, "b").data().unwrap().records(), 4);
-        assert_eq!(zone(&second, "b").data().unwrap().records(), 3, "a version that is being read stays as it is");
-
-        folder.write("b.zone", "@ nonsense\n");
-        let broken = folder.load(conf, &third);
-        assert_eq!(zone(&broken, "b").data().unwrap().records(), 4);
-        folder.write("b.zone", HEAD);
-        let mended = folder.load(conf, &broken);
-        assert_eq!(zone(&mended, "b").data().unwrap().records(), 3);
-
-        let one = folder.load("zone a { type primary; file \"a.zone\"; allow-query { none; }; };", &mended);
-        assert_eq!(one.len(), 1);
-        assert!(!zone(&one, "a").settings.allow_query.allows([192, 0, 2, 1].into()));
-        assert_eq!(zone(&one, "a").data().unwrap().records(), 3);
-    }
-
-    #[test]
-    fn an_rrset_has_the_ttl_that_it_has_last() {
-        let mut folder = Folder::new();
-        folder.write("a.zone", &format!("{HEAD}www 100 A 192.0.2.1\nx A 192.0.2.9\nwww 200 A 192.0.2.2\n"));
-        let zones = folder.load("zone a { type primary; file \"a.zone\"; };", &ZoneMap::new());
-        let www = Name::from_ascii("www.a").unwrap();
-        assert_eq!(zone(&zones, "a").data().unwrap().rrset(www.as_ref(), Rtype::A).unwrap().ttl, 200);
-    }
-
-    #[test]
-    fn name_servers_without_addresses_are_for_check_integrity() {
-        let mut folder = Folder::new();
-        folder.write("a.zone", &HEAD.replace("ns A", "other A"));
-        let conf = |check| format!("zone a {{ type primary; file \"a.zone\"; check-integrity {check}; }};");
-        let checked = folder.load(&conf("yes"), &ZoneMap::new());
-        assert!(zone(&checked, "a").data().is_none());
-        let unchecked = folder.load(&conf("no"), &checked);
-        assert!(zone(&unchecked, "a").data().is_some());
-    }
-
-    #[test]
-    fn limits_that_change_are_applied() {
-        let mut folder = Folder::new();
-        folder.write("a.zone", HEAD);
-        let conf = |limit: u32| format!("zone a {{ type primary; file \"a.zone\"; max-records {limit}; }};");
-        let strict = folder.load(&conf(2), &ZoneMap::new());
-        assert!(zone(&strict, "a").data().is_none());
-        let lenient = folder.load(&conf(3), &strict);
-        assert!(zone(&lenient, "a").data().is_some());
-    }
-}

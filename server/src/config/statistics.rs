@@ -7,7 +7,7 @@ use std::{
 
 use zonefmt::conf::{Conf, Part, Statement, values};
 
-use super::{Reader, options::Options};
+use super::{Reader, scope::Scope};
 use crate::{access::Acl, stats::Listener};
 
 /// Where a browser looks for a server.
@@ -25,7 +25,7 @@ pub struct Statistics {
 impl Statistics {
     pub(super) fn read<'c>(
         conf: &'c Conf,
-        options: &Options<'c>,
+        options: &Scope<'c, '_>,
         directory: &Path,
         reader: &mut Reader<'c, '_>,
     ) -> Statistics {

@@ -8,12 +8,15 @@ use std::{
 use rustc_hash::FxHashMap;
 use zonefmt::{
     Name,
-    conf::{Conf, Part, Statement, values},
+    conf::{Part, Statement, Statements, values},
     zone::CheckNames,
 };
 
-use super::{Reader, options::Options, options::path};
-use crate::{access::Acl, settings::ZoneSettings};
+use super::{
+    Reader, SharedZone,
+    scope::{Scope, path},
+};
+use crate::settings::ZoneSettings;
 
 /// What is said of a zone.
 #[derive(Clone, Debug)]
@@ -57,44 +60,54 @@ impl Default for Limits {
     }
 }
 
-/// The zones to serve. What is wrong with one is reported, and the zone left out.
+/// The zones among these statements, and those that are another view's. What is wrong with one is reported, and the zone
+/// left out.
 pub(super) fn read<'c>(
-    conf: &'c Conf,
-    options: &Options<'c>,
+    statements: &Statements<'c>,
+    scope: &Scope<'c, '_>,
     directory: &Path,
     reader: &mut Reader<'c, '_>,
-) -> Vec<ZoneConfig> {
+) -> (Vec<ZoneConfig>, Vec<SharedZone>) {
     let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true };
-    let mut all = Inherited { allow_query: Acl::default(), reading };
-    let inherited = [
-        "allow-query",
-        "check-integrity",
-        "max-records",
-        "max-records-per-type",
-        "max-types-per-name",
-        "masterfile-format",
-    ];
-    for name in inherited {
-        if let Some(statement) = options.find(name) {
+    let mut all = Inherited { settings: ZoneSettings::default(), reading };
+    for name in INHERITED {
+        if let Some(statement) = scope.find(name) {
             all.take(statement, reader);
         }
     }
-    for names in &options.check_names {
+    for names in scope.all("check-names") {
         if names.argument().is_some_and(|of| of.is("primary") || of.is("master")) {
-            all.take(*names, reader);
+            all.take(names, reader);
         }
     }
-    let mut shared = Shared::default();
-    conf.statements().all("zone").filter_map(|zone| one(zone, directory, &all, &mut shared, reader)).collect()
+    let (mut zones, mut shared, mut alike) = (Vec::new(), Vec::new(), Alike::default());
+    for zone in statements.all("zone") {
+        match zone.block().find("in-view").and_then(Statement::argument) {
+            Some(view) => shared.extend(origin(zone).map(|origin| SharedZone { origin, view: view.shown().into() })),
+            None => zones.extend(one(zone, directory, &all, &mut alike, reader)),
+        }
+    }
+    (zones, shared)
 }
 
 /// Settings by what they say, so that zones that are served alike share them.
-type Shared = FxHashMap<Acl, Arc<ZoneSettings>>;
+type Alike = FxHashMap<ZoneSettings, Arc<ZoneSettings>>;
 
-/// What a zone takes over from `options` where it says nothing.
+/// What a zone takes over from the blocks around it.
+const INHERITED: [&str; 7] = [
+    "allow-query",
+    "allow-query-on",
+    "check-integrity",
+    "max-records",
+    "max-records-per-type",
+    "max-types-per-name",
+    "masterfile-format",
+];
+
+/// What holds for a zone that says nothing.
 #[derive(Clone)]
 struct Inherited {
-    allow_query: Acl,
+    settings: ZoneSettings,
     reading: Reading,
 }
 
@@ -102,8 +115,9 @@ impl Inherited {
     fn take<'c>(&mut self, statement: Statement<'c>, reader: &mut Reader<'c, '_>) {
         let number = || statement.argument().and_then(|part| values::number(&part.text())).unwrap_or(0);
         match statement.name() {
-            "allow-query" => match reader.acls.read(statement.block()) {
-                Ok(acl) => self.allow_query = acl,
+            name @ ("allow-query" | "allow-query-on") => match reader.acls.read(statement.block()) {
+                Ok(acl) if name == "allow-query" => self.settings.allow_query = acl,
+                Ok(acl) => self.settings.allow_query_on = acl,
                 Err(error) => reader.findings.push(*error),
             },
             "max-records" => self.reading.limits.records = number(),
@@ -133,7 +147,7 @@ fn one<'c>(
     zone: Statement<'c>,
     directory: &Path,
     all: &Inherited,
-    shared: &mut Shared,
+    alike: &mut Alike,
     reader: &mut Reader<'c, '_>,
 ) -> Option<ZoneConfig> {
     let (mut own, mut file) = (None, None);
@@ -141,29 +155,34 @@ fn one<'c>(
         match statement.name() {
             "type" => is_served(statement.argument()?, reader).then_some(())?,
             "file" => file = statement.argument(),
-            "allow-query"
-            | "max-records"
-            | "max-records-per-type"
-            | "max-types-per-name"
-            | "check-names"
-            | "check-integrity"
-            | "masterfile-format" => own.get_or_insert_with(|| all.clone()).take(statement, reader),
+            name if name == "check-names" || INHERITED.contains(&name) => {
+                own.get_or_insert_with(|| all.clone()).take(statement, reader);
+            }
             _ => {}
         }
     }
     let said = own.as_ref().unwrap_or(all);
-    let settings = match shared.get(&said.allow_query) {
+    let settings = match alike.get(&said.settings) {
         Some(settings) => Arc::clone(settings),
         None => {
-            let settings = Arc::new(ZoneSettings { allow_query: said.allow_query.clone().into() });
-            shared.insert(said.allow_query.clone(), Arc::clone(&settings));
+            let settings = Arc::new(said.settings.clone());
+            alike.insert(said.settings.clone(), Arc::clone(&settings));
             settings
         }
     };
-    // A name that is none, or a primary zone without a file, did not pass the checks of the configuration's form; what
-    // else a zone's data may come from is an error of its own.
-    let origin = Name::from_ascii(zone.argument()?.text()).ok()?;
-    Some(ZoneConfig { origin, file: directory.join(path(&file?.text())), settings, reading: said.reading })
+    // A primary zone without a file did not pass the checks of the configuration's form; what else a zone's data may come
+    // from is an error of its own.
+    Some(ZoneConfig {
+        origin: origin(zone)?,
+        file: directory.join(path(&file?.text())),
+        settings,
+        reading: said.reading,
+    })
+}
+
+/// The name of a zone; one that is none did not pass the checks of the configuration's form.
+fn origin(zone: Statement<'_>) -> Option<Name> {
+    Name::from_ascii(zone.argument()?.text()).ok()
 }
 
 /// Whether zones of this type are served here.

@@ -5,7 +5,6 @@
 use std::{
     fmt::Write,
     path::{self, Path},
-    sync::Arc,
     thread,
 };
 
@@ -14,10 +13,7 @@ use tracing::info;
 use zonefmt::Name;
 
 use super::{Failure, Outcome};
-use crate::{
-    config::{Running, ZoneReload},
-    zones::Zone,
-};
+use crate::config::{Running, ServedZone, ZoneReload};
 
 /// What a command led to.
 #[derive(Debug)]
@@ -114,7 +110,7 @@ fn status(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
 
 fn zone_status(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
     let zone = zone(server, arguments)?;
-    let (Some(data), Some(source)) = (zone.data(), server.source(&zone.origin)) else {
+    let (Some(data), Some(source)) = (zone.zone.data(), server.source(&zone)) else {
         return Err(Outcome::failed(Failure::NotLoaded, ""));
     };
     let named = |file: &Path| file.strip_prefix(server.directory()).unwrap_or(file).display().to_string();
@@ -133,8 +129,8 @@ fn reload(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome
     if arguments.is_empty() {
         return reconfigure(server, "server reload successful");
     }
-    let origin = zone(server, arguments)?.origin.clone();
-    match server.reload_zone(&origin) {
+    let zone = zone(server, arguments)?;
+    match server.reload_zone(&zone) {
         ZoneReload::Loaded => Ok(Outcome::told("zone reload successful")),
         ZoneReload::UpToDate => Ok(Outcome::told("zone reload up-to-date")),
         ZoneReload::Failed => Err(Outcome::failed(Failure::Failure, "the zone file cannot be used; see the log")),
@@ -208,18 +204,26 @@ fn set_debug_level(server: &mut Running, level: u32) -> Result<Outcome, Outcome>
 }
 
 /// The zone that `zone [class [view]]` names.
-fn zone(server: &Running, arguments: &[String]) -> Result<Arc<Zone>, Outcome> {
+fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, Outcome> {
     let Some(text) = arguments.first() else { return Err(Outcome::failed(Failure::UnexpectedEnd, "")) };
     let not_found = |what: String| Outcome::failed(Failure::NotFound, what);
-    let unknown = || not_found(format!("no matching zone '{text}' in any view"));
+    let view = arguments.get(2);
+    let unknown = || match view {
+        Some(view) => not_found(format!("no matching zone '{text}' in view '{view}'")),
+        None => not_found(format!("no matching zone '{text}' in any view")),
+    };
     if arguments.get(1).is_some_and(|class| !class.eq_ignore_ascii_case("in")) {
         return Err(unknown());
     }
-    if let Some(view) = arguments.get(2).filter(|view| *view != "_default") {
+    if let Some(view) = view.filter(|view| server.views().iter().all(|known| **known != ***view)) {
         return Err(not_found(format!("no matching view '{view}'")));
     }
-    let found = Name::from_ascii(text).ok().and_then(|origin| server.zone(&origin));
-    found.ok_or_else(unknown)
+    let mut found = Name::from_ascii(text).map_or_else(|_| Vec::new(), |origin| server.zones(&origin));
+    found.retain(|found| view.is_none_or(|view| *found.view == **view));
+    match found.len() {
+        0 | 1 => found.pop().ok_or_else(unknown),
+        _ => Err(not_found(format!("zone '{text}' was found in multiple views"))),
+    }
 }
 
 /// The words of a command line; quotes keep spaces.

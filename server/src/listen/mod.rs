@@ -5,6 +5,7 @@
 //! (`tcp`). [`start`] binds everything before it returns, [`Listeners::reconfigure`] changes the addresses of a running
 //! server without touching those that stay.
 
+mod now;
 mod socket;
 mod tcp;
 mod udp;
@@ -15,9 +16,10 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+pub use self::now::Now;
 use self::socket::Sockets;
 pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
 
@@ -44,7 +46,7 @@ pub enum Transport {
 /// Answers requests. Each worker owns one, so that it may keep buffers and a cached view of the data.
 pub trait Respond: Send + 'static {
     /// Takes note of the time and looks whether newer data was published. Called once a batch of requests.
-    fn refresh(&mut self, now: Instant);
+    fn refresh(&mut self, now: Now);
 
     /// Whether whatever comes from this address is met with silence: its connections are closed at once. Called after
     /// `refresh`.

@@ -13,7 +13,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError, mpsc},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 use self::clients::Clients;
 pub use self::clients::{FamilyCounts, TcpCounts};
 use self::connection::{Connection, OUTPUT, READ};
-use super::{Client, Respond, TcpLimits, Transport};
+use super::{Client, Now, Respond, TcpLimits, Transport};
 
 /// How often idle responders let go of the data they hold.
 const IDLE: Duration = Duration::from_secs(1);
@@ -183,7 +183,7 @@ struct Worker<R> {
 
 impl<R: Respond> Worker<R> {
     fn ignores(&mut self, addr: IpAddr) -> bool {
-        self.responder.refresh(Instant::now());
+        self.responder.refresh(Now::read());
         self.responder.ignores(addr)
     }
 }

@@ -15,11 +15,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use self::batch::Batch;
-use super::{Client, Respond, Transport};
+use super::{Client, Now, Respond, Transport};
 
 /// After this long without a request a worker lets go of the data it holds.
 const IDLE: Duration = Duration::from_secs(1);
@@ -80,10 +80,12 @@ impl Drop for Workers {
 
 fn serve<R: Respond>(socket: &UdpSocket, addr: SocketAddr, mut responder: R, stop: &AtomicBool) {
     let mut batch = Batch::new(addr);
+    let mut now = Now::read();
     while !stop.load(Ordering::Acquire) {
         match batch.receive(socket) {
             Ok(_) => {
-                responder.refresh(Instant::now());
+                now = now.next();
+                responder.refresh(now);
                 batch.answer(|datagram, out| {
                     let client = Client { addr: datagram.peer, local: datagram.local, transport: Transport::Udp };
                     responder.respond(datagram.bytes, &client, out)

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     listen::TcpCounts,
     zone::ZoneData,
-    zones::{Snapshot, Zone, ZoneMap, ZoneState},
+    zones::{Snapshot, View, Zone, ZoneMap, ZoneState},
 };
 
 /// What the outputs show.
@@ -132,11 +132,14 @@ impl Report {
     }
 }
 
-fn views(Snapshot { zones, chaos, .. }: &Snapshot) -> [ViewReport<'_>; 2] {
-    [
-        ViewReport { name: "_default", class: "IN", kind: "primary", zones },
-        ViewReport { name: "_bind", class: "CH", kind: "builtin", zones: chaos },
-    ]
+fn views(snapshot: &Snapshot) -> impl Iterator<Item = ViewReport<'_>> {
+    let report = |class, kind| {
+        move |view| {
+            let View { name, zones, .. }: &View = view;
+            ViewReport { name, class, kind, zones }
+        }
+    };
+    snapshot.views.iter().map(report("IN", "primary")).chain([&snapshot.chaos].map(report("CH", "builtin")))
 }
 
 impl<'r> ViewReport<'r> {

@@ -5,7 +5,7 @@ use zonefmt::{Class, NameRef, Rtype};
 
 use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
 
-/// A well-formed QUERY.
+/// A well-formed request, whatever it wants.
 pub(crate) struct Request<'a> {
     pub(crate) header: Header,
     pub(crate) question: Question<'a>,
@@ -46,12 +46,14 @@ pub(crate) struct Rejected<'a> {
     pub(crate) header: Header,
     pub(crate) question: Option<Question<'a>>,
     pub(crate) edns: Option<Edns>,
-    /// Only of a request whose other parts are well-formed, and whose EDNS version is known.
-    pub(crate) tsig: Option<Tsig<'a>>,
     pub(crate) rcode: Rcode,
 }
 
 impl Header {
+    pub(crate) fn is_query(self) -> bool {
+        self.flags & flags::OPCODE == 0
+    }
+
     pub(crate) fn recursion_desired(self) -> bool {
         self.flags & flags::RD != 0
     }
@@ -65,16 +67,15 @@ pub(crate) fn parse(message: &[u8]) -> Option<Result<Request<'_>, Rejected<'_>>>
 }
 
 fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rejected<'_>> {
-    let reject = |question, edns, rcode| Rejected { header, question, edns, tsig: None, rcode };
+    let reject = |question, edns, rcode| Rejected { header, question, edns, rcode };
     let count = |at| usize::from(u16_at(message, at).unwrap_or(0));
     let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
     if questions != 1 {
-        let understood = header.flags & flags::OPCODE == 0;
         // Without any question (`dig +header-only`) an OPT is found, and gets one back (RFC 6891 6.1.1).
         let rest = (questions == 0).then_some(Records { message, at: HEADER });
         let found = rest.and_then(|rest| rest.find(answers + authorities, additionals).ok());
         let edns = found.and_then(|found| found.edns);
-        return Err(reject(None, edns, if understood { Rcode::FORMERR } else { Rcode::NOTIMP }));
+        return Err(reject(None, edns, if header.is_query() { Rcode::FORMERR } else { Rcode::NOTIMP }));
     }
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
     let rest = Records { message, at: end };
@@ -82,9 +83,6 @@ fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rej
     let Found { edns, version, tsig } = found.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
     if version > 0 {
         return Err(reject(Some(question), edns, Rcode::BADVERS));
-    }
-    if header.flags & flags::OPCODE != 0 {
-        return Err(Rejected { tsig, ..reject(Some(question), edns, Rcode::NOTIMP) });
     }
     Ok(Request { header, question, edns, tsig })
 }

@@ -1,75 +1,108 @@
 //! The TSIG record (RFC 8945 4.2) as octets: read from a request, written to a response. What keys there are and whether
-//! a MAC is right is decided elsewhere.
+//! a signature is right is decided elsewhere.
 
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
 
-use super::{names::copy_name, u16_at};
+use super::{HEADER, names::copy_name, u16_at};
 
 /// A request's TSIG record.
 #[derive(Clone, Copy)]
 pub(crate) struct Tsig<'a> {
     message: &'a [u8],
-    /// Where its owner stands, the key's name.
-    key_name: usize,
-    algorithm: NameRef<'a>,
-    /// Time signed and fudge.
-    time: &'a [u8],
-    original_id: &'a [u8],
+    /// Where the record starts, with its owner: the key's name.
+    start: usize,
+    pub(crate) algorithm: NameRef<'a>,
+    pub(crate) times: Times,
+    pub(crate) mac: &'a [u8],
+    pub(crate) original_id: [u8; 2],
+    pub(crate) error: [u8; 2],
+    pub(crate) other: &'a [u8],
 }
 
-/// What is wrong with a key or a MAC (RFC 8945 5.2): the ERROR of a response's TSIG record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum TsigError {
-    /// The key, or this algorithm with it, is not known here.
-    BadKey = 17,
-}
+/// When a message was signed: 48 bits of seconds since 1970; and for how many seconds before and after that it is good: 16.
+pub(crate) type Times = [u8; 8];
 
-/// A TSIG record without a MAC, which tells what is wrong with the request's (RFC 8945 5.3.2). Its time is the request's:
-/// unsigned, it proves nothing.
-pub(crate) struct Unsigned<'a> {
-    pub(crate) to: Tsig<'a>,
-    pub(crate) error: TsigError,
+/// A TSIG record to write.
+pub(crate) struct TsigRecord<'r> {
+    pub(crate) key: NameRef<'r>,
+    pub(crate) algorithm: NameRef<'r>,
+    pub(crate) times: Times,
+    pub(crate) mac: &'r [u8],
+    pub(crate) original_id: [u8; 2],
+    pub(crate) error: [u8; 2],
+    pub(crate) other: &'r [u8],
 }
 
 impl<'a> Tsig<'a> {
-    /// Reads a record that has its owner at `key_name` in `message`; `None` if it is malformed. Whether it is the last
-    /// one is the caller's to see.
-    pub(super) fn read(message: &'a [u8], key_name: usize, class: Class, rdata: &'a [u8]) -> Option<Tsig<'a>> {
+    /// Reads a record that starts at `start` in `message`; `None` if it is malformed. Whether it is the last one is the
+    /// caller's to see.
+    pub(super) fn read(message: &'a [u8], start: usize, class: Class, rdata: &'a [u8]) -> Option<Tsig<'a>> {
         let (algorithm, rest) = NameRef::from_prefix(rdata).ok()?;
-        let (time, rest) = rest.split_at_checked(8)?;
-        let (_mac, rest) = rest.get(2..)?.split_at_checked(u16_at(rest, 0)?.into())?;
-        let (original_id, rest) = rest.split_at_checked(2)?;
-        let (error_and_length, other) = rest.split_at_checked(4)?;
-        let whole = other.len() == usize::from(u16_at(error_and_length, 2)?);
-        (class == Class::ANY && whole).then_some(Tsig { message, key_name, algorithm, time, original_id })
+        let (&times, rest) = rest.split_first_chunk()?;
+        let (mac, rest) = rest.get(2..)?.split_at_checked(u16_at(rest, 0)?.into())?;
+        let (&original_id, rest) = rest.split_first_chunk()?;
+        let (&error, rest) = rest.split_first_chunk()?;
+        let other = rest.get(2..)?;
+        let whole = other.len() == usize::from(u16_at(rest, 0)?);
+        let tsig = Tsig { message, start, algorithm, times, mac, original_id, error, other };
+        (class == Class::ANY && whole).then_some(tsig)
+    }
+
+    /// The key's name, copied out.
+    pub(crate) fn key<'n>(&self, wire: &'n mut [u8; MAX_NAME]) -> NameRef<'n> {
+        let len = copy_name(self.message, self.start, wire);
+        NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
+    }
+
+    /// The message as it was before it was signed, its id apart (RFC 8945 4.3.3): header up to the last count, that count,
+    /// and all after it.
+    pub(crate) fn unsigned(&self) -> (&'a [u8], [u8; 2], &'a [u8]) {
+        // It counts this record, or there would be none.
+        let additionals = u16_at(self.message, HEADER - 2).unwrap_or(1).wrapping_sub(1);
+        (&self.message[2..HEADER - 2], additionals.to_be_bytes(), &self.message[HEADER..self.start])
     }
 }
 
-impl Unsigned<'_> {
-    /// Appends the record to a message of `at` octets; gives the message's new length, `None` if it does not fit.
-    pub(super) fn write(&self, message: &mut [u8], at: usize) -> Option<usize> {
-        let Tsig { message: request, key_name, algorithm, time, original_id } = self.to;
-        let mut owner = [0; MAX_NAME];
-        let owner_len = copy_name(request, key_name, &mut owner);
-        let [type_, class] = [Rtype::TSIG.0, Class::ANY.0].map(u16::to_be_bytes);
-        let error = (self.error as u16).to_be_bytes();
-        let rdlength = (algorithm.len() + time.len() + 2 + original_id.len() + error.len() + 2) as u16;
-        let parts = [
-            &owner[..owner_len],
-            &type_,
-            &class,
-            &[0; 4],
+/// The seconds of [`Times`], and how many around them.
+pub(crate) fn seconds(times: Times) -> (u64, u16) {
+    let word = u64::from_be_bytes(times);
+    (word >> 16, word as u16)
+}
+
+/// [`Times`] of these seconds.
+pub(crate) fn times(seconds: u64, fudge: u16) -> Times {
+    (seconds << 16 | u64::from(fudge)).to_be_bytes()
+}
+
+impl TsigRecord<'_> {
+    /// Class and TTL, which are signed too.
+    pub(crate) const CLASS_AND_TTL: [u8; 6] = [0, Class::ANY.0 as u8, 0, 0, 0, 0];
+
+    /// Appends the record to a message of `at` octets and counts it; gives the message's new length, `None` if there is no
+    /// room.
+    pub(crate) fn append(&self, message: &mut [u8], at: usize) -> Option<usize> {
+        let TsigRecord { key, algorithm, times, mac, original_id, error, other } = self;
+        let rdlength = (algorithm.len() + times.len() + 2 + mac.len() + 2 + 2 + 2 + other.len()) as u16;
+        let parts: [&[u8]; 12] = [
+            key.as_wire(),
+            &Rtype::TSIG.0.to_be_bytes(),
+            &Self::CLASS_AND_TTL,
             &rdlength.to_be_bytes(),
             algorithm.as_wire(),
-            time,
-            &[0; 2], // No MAC.
+            times,
+            &(mac.len() as u16).to_be_bytes(),
+            mac,
             original_id,
-            &error,
-            &[0; 2], // No other data.
+            error,
+            &(other.len() as u16).to_be_bytes(),
+            other,
         ];
-        parts.into_iter().try_fold(at, |at, part| {
+        let end = parts.into_iter().try_fold(at, |at, part| {
             message.get_mut(at..at + part.len())?.copy_from_slice(part);
             Some(at + part.len())
-        })
+        })?;
+        let additionals = u16_at(message, HEADER - 2)?.checked_add(1)?;
+        message[HEADER - 2..HEADER].copy_from_slice(&additionals.to_be_bytes());
+        Some(end)
     }
 }

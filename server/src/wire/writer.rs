@@ -7,7 +7,6 @@ use super::{
     Ede, HEADER, Rcode, flags,
     names::{Case, Names, copy_name, reads_as},
     request::{Edns, Header, Question},
-    tsig::Unsigned,
 };
 use crate::zone::Rrset;
 
@@ -155,27 +154,16 @@ impl<'b> Writer<'b> {
         false
     }
 
-    /// Writes OPT, TSIG and header; gives the length of the whole. A response that has no room for its TSIG is truncated:
-    /// the client asks again over TCP.
+    /// Writes OPT and header; gives the length of the whole.
     pub(crate) fn finish(
         mut self,
         header: Header,
         set: u16,
         rcode: Rcode,
         opt: Option<(Edns, &OptReply<'_>, Option<Ede>)>,
-        tsig: Option<&Unsigned<'_>>,
     ) -> usize {
         if let Some((edns, reply, ede)) = opt {
             self.opt(edns, reply, ede, rcode);
-        }
-        if let Some(tsig) = tsig {
-            match tsig.write(&mut self.message[..self.end], self.at) {
-                Some(at) => {
-                    self.at = at;
-                    self.counts[Section::Additional as usize] += 1;
-                }
-                None => self.truncated = true,
-            }
         }
         let copied = flags::OPCODE | flags::RD | flags::CD;
         let tc = if self.truncated { flags::TC } else { 0 };

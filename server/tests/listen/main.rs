@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bindy_server::listen::{Client, Config, Listeners, Respond, TcpLimits, Transport, start};
+use bindy_server::listen::{Client, Config, Listeners, Now, Respond, TcpLimits, Transport, start};
 
 /// Longer than anything takes on a busy machine; reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ impl Oracle {
 }
 
 impl Respond for OracleWorker {
-    fn refresh(&mut self, _: Instant) {
+    fn refresh(&mut self, _: Now) {
         self.holds_data = true;
     }
 

@@ -41,6 +41,13 @@ pub enum NameError {
 pub const MAX_NAME: usize = 255;
 
 impl Name {
+    /// The name in lower case: its canonical form (RFC 4034 6.2).
+    #[must_use]
+    pub fn to_lowercase(&self) -> Name {
+        // The octets of lengths are below those of letters.
+        Name(self.0.to_ascii_lowercase().into())
+    }
+
     /// The root.
     pub fn root() -> Name {
         Name(Box::new([0]))

@@ -19,7 +19,7 @@ use tokio::{
     time,
 };
 
-use super::{Client, Pool, Respond, Worker, clients::Seat};
+use super::{Client, Now, Pool, Respond, Worker, clients::Seat};
 use crate::wire::HEADER;
 
 /// Octets read in a round: some 300 queries.
@@ -119,8 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
                     return Poll::Ready(Err(if self.held.is_empty() { End::Closed } else { End::ClosedEarly }));
                 }
             }
-            let now = Instant::now();
+            let now = Now::read();
             responder.refresh(now);
+            let now = now.instant;
             let answered = if self.held.is_empty() {
                 let arrived = arrived.filled();
                 let answered = self.answer(context, responder, output, arrived)?;

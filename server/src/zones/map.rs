@@ -1,57 +1,11 @@
-//! What is served: every zone by its origin, and the one snapshot of it all that workers answer from.
-//!
-//! A snapshot never changes; a change makes the next one, which shares all but a path of the map, and publishing swaps the
-//! two. Writers take turns, each on what the one before left; readers take the newest once a batch and never wait. Versions that nobody reads any more are dropped by a thread of
-//! their own, so that no worker pays for freeing a large zone.
+//! Zones by origin, and which of them a name belongs to.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{self, RecvTimeoutError},
-    },
-    thread,
-    time::Duration,
-};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use zonefmt::{Name, NameRef};
+use zonefmt::NameRef;
 
-use crate::{
-    settings::{ServerSettings, ZoneSettings},
-    zone::{Descent, Key, KeyRef, Leaf, Trie, TrieEdit, ZoneData},
-};
-
-/// A zone as it is served.
-#[derive(Clone, Debug)]
-pub struct Zone {
-    /// The name of its apex.
-    pub origin: Name,
-    /// How it is served; shared by all zones with the same settings.
-    pub settings: Arc<ZoneSettings>,
-    /// Its data, if it can be served.
-    pub state: ZoneState,
-}
-
-/// Whether a zone has data to answer from.
-#[derive(Clone, Debug)]
-pub enum ZoneState {
-    /// It should be here and is not: SERVFAIL, never another zone's answer.
-    NotLoaded,
-    /// It is served.
-    Loaded(ZoneData),
-    /// A secondary's copy that is too old to be served (RFC 1035 3.3.13, EXPIRE).
-    Expired,
-}
-
-impl Zone {
-    /// Its data, if it is served.
-    pub fn data(&self) -> Option<&ZoneData> {
-        match &self.state {
-            ZoneState::Loaded(data) => Some(data),
-            ZoneState::NotLoaded | ZoneState::Expired => None,
-        }
-    }
-}
+use super::{Zone, ZoneChange};
+use crate::zone::{Descent, Key, KeyRef, Leaf, Trie, TrieEdit};
 
 /// Zones by origin; persistent, and cheap to clone.
 #[derive(Clone)]
@@ -61,15 +15,6 @@ pub struct ZoneMap {
     /// The zones, without gaps.
     slots: Arc<[Page]>,
     len: usize,
-}
-
-/// A change of what is served.
-#[derive(Clone, Debug)]
-pub enum ZoneChange {
-    /// The zone is served, in place of the one of its origin if there is one.
-    Put(Arc<Zone>),
-    /// The zone of this origin is no longer served, if it was.
-    Remove(Name),
 }
 
 /// Slots that are copied together when one of them changes.
@@ -236,98 +181,11 @@ impl MapEdit {
     }
 }
 
-/// All that workers answer from, at one moment.
-#[derive(Clone, Default)]
-pub struct Snapshot {
-    /// What holds for the whole server.
-    pub settings: Arc<ServerSettings>,
-    /// Class IN.
-    pub zones: ZoneMap,
-    /// Class CH: what the server says of itself (RFC 4892).
-    pub chaos: ZoneMap,
-}
-
-impl Snapshot {
-    /// A snapshot of these zones; class CH comes from the settings.
-    pub fn new(settings: Arc<ServerSettings>, zones: ZoneMap) -> Snapshot {
-        let chaos = crate::chaos::zones(&settings);
-        Snapshot { settings, zones, chaos }
-    }
-
-    /// Takes other settings, and class CH with them.
-    pub fn configure(&mut self, settings: Arc<ServerSettings>) {
-        self.chaos = crate::chaos::zones(&settings);
-        self.settings = settings;
-    }
-}
-
-/// The snapshot that is served now.
-pub struct Published {
-    current: ArcSwap<Snapshot>,
-    /// Held by the writer whose turn it is; what it swaps out goes through here.
-    retired: Mutex<mpsc::Sender<Arc<Snapshot>>>,
-}
-
-impl Published {
-    /// Publishes a first snapshot.
-    ///
-    /// # Panics
-    /// If no thread can be started.
-    pub fn new(first: Snapshot) -> Published {
-        let (retired, retirees) = mpsc::channel();
-        thread::Builder::new()
-            .name("retire".into())
-            .spawn(move || retire(&retirees))
-            .expect("a process that cannot start a thread cannot serve");
-        Published { current: ArcSwap::from_pointee(first), retired: Mutex::new(retired) }
-    }
-
-    /// The newest snapshot.
-    pub fn load(&self) -> Arc<Snapshot> {
-        self.current.load_full()
-    }
-
-    /// Whether a snapshot is the newest.
-    #[inline]
-    pub fn is_current(&self, snapshot: &Arc<Snapshot>) -> bool {
-        Arc::ptr_eq(&self.current.load(), snapshot)
-    }
-
-    /// Changes what is served: `change` gets the newest snapshot, and what it makes of it is published. No other change
-    /// comes between, so it is to be quick: what takes long, as loading a zone, is done before.
-    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        // A change that panicked has published nothing.
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Snapshot::clone(&self.current.load());
-        change(&mut next);
-        let old = self.current.swap(Arc::new(next));
-        // Without its receiver the old one is dropped here: slower, not wrong.
-        let _ = retired.send(old);
-    }
-}
-
-/// Drops snapshots once nobody else holds them.
-fn retire(retirees: &mpsc::Receiver<Arc<Snapshot>>) {
-    const LOOK_AGAIN: Duration = Duration::from_millis(20);
-    let mut waiting: Vec<Arc<Snapshot>> = Vec::new();
-    loop {
-        let next = if waiting.is_empty() {
-            retirees.recv().map_err(RecvTimeoutError::from)
-        } else {
-            retirees.recv_timeout(LOOK_AGAIN)
-        };
-        match next {
-            Ok(snapshot) => waiting.push(snapshot),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        waiting.retain(|snapshot| Arc::strong_count(snapshot) > 1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zones::ZoneState;
+    use zonefmt::Name;
 
     #[test]
     fn the_map_does_not_grow_by_zones_that_come_and_go() {
@@ -341,25 +199,5 @@ mod tests {
         assert_eq!(zones.len(), 100);
         let after = zones.trie.octets();
         assert!(after < before + 32 * 1024, "from {before} octets to {after}");
-    }
-
-    #[test]
-    fn writers_do_not_lose_each_others_changes() {
-        const EACH: usize = 500;
-        let origin = |writer: usize, i: usize| Name::from_ascii(format!("z{i}.w{writer}.example")).unwrap();
-        let published = Published::new(Snapshot::default());
-        thread::scope(|scope| {
-            for writer in 0..4 {
-                let published = &published;
-                scope.spawn(move || {
-                    for i in 0..EACH {
-                        let (origin, settings) = (origin(writer, i), Arc::default());
-                        let zone = Arc::new(Zone { origin, settings, state: ZoneState::NotLoaded });
-                        published.update(|snapshot| snapshot.zones.update([ZoneChange::Put(zone)]));
-                    }
-                });
-            }
-        });
-        assert_eq!(published.load().zones.len(), 4 * EACH);
     }
 }

@@ -1,0 +1,340 @@
+//! What the data of each zone was made of, and so which zones have to be loaded for a configuration: by difference.
+
+use std::{
+    cmp::Ordering,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracing::{debug, error, info, warn};
+use zonefmt::{
+    Name, Serial,
+    diagnostics::{Diagnostic, Severity},
+};
+
+use super::{
+    Config, ViewConfig, ZoneConfig,
+    load::{self, Files, Job, Loaded},
+    zones::Reading,
+};
+use crate::{
+    zone::ZoneData,
+    zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
+};
+
+/// What the zones of all views were made of.
+#[derive(Default)]
+pub(super) struct Sources(FxHashMap<Arc<str>, ViewSources>);
+
+/// What the zones of a view were made of, by origin.
+#[derive(Default)]
+struct ViewSources(FxHashMap<Name, ZoneSource>);
+
+/// What a zone's data was made of.
+#[derive(Debug)]
+pub struct ZoneSource {
+    file: PathBuf,
+    reading: Reading,
+    files: Files,
+    /// Whether the data is what the files say.
+    sound: bool,
+    loaded: Timestamp,
+}
+
+/// Zones logged one by one when they are loaded; of more, the number is.
+const LOGGED_ZONES: usize = 100;
+
+impl Sources {
+    /// What a zone's data was made of.
+    pub(super) fn get(&self, view: &str, origin: &Name) -> Option<&ZoneSource> {
+        self.0.get(view)?.0.get(origin)
+    }
+
+    /// The views of a configuration, made of those that are served: zones that have not changed stay, the others are
+    /// loaded. A zone that does not load keeps the data it had.
+    pub(super) fn views(&mut self, config: &Config, served: &[View]) -> Vec<View> {
+        self.0.retain(|name, _| config.views.iter().any(|view| view.name == *name));
+        let mut views: Vec<View> = Vec::with_capacity(config.views.len());
+        for view in &config.views {
+            let before = served.iter().find(|before| before.name == view.name);
+            let mut zones = before.map_or_else(ZoneMap::new, |before| before.zones.clone());
+            let sources = self.0.entry(Arc::clone(&view.name)).or_default();
+            let changes = sources.update(view, &zones, &config.directory);
+            zones.update(changes);
+            zones.update(view.shared.iter().filter_map(|shared| {
+                let owner = views.iter().find(|owner| owner.name == shared.view)?;
+                Some(ZoneChange::Put(Arc::clone(owner.zones.get(shared.origin.as_ref())?)))
+            }));
+            let ViewConfig { name, membership, keys, settings, .. } = view;
+            let (name, membership) = (Arc::clone(name), Arc::clone(membership));
+            views.push(View { name, membership, keys: Arc::clone(keys), settings: Arc::clone(settings), zones });
+        }
+        views
+    }
+
+    /// What must change for the files of one zone that is served; `None` if they are as they were, or are not known.
+    pub(super) fn reload(&mut self, view: &str, zone: &Zone, directory: &Path) -> Option<Vec<ZoneChange>> {
+        let sources = self.0.get_mut(view)?;
+        let source = sources.0.get(&zone.origin)?;
+        let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
+        let config = ZoneConfig { origin, file: source.file.clone(), settings, reading: source.reading };
+        let stale = [Job { zone: &config, old: zone.data() }];
+        (!source.is_current(&config)).then(|| sources.load(view, &stale, directory))
+    }
+}
+
+impl ViewSources {
+    /// What must change in a view.
+    fn update(&mut self, config: &ViewConfig, served: &ZoneMap, directory: &Path) -> Vec<ZoneChange> {
+        let mut changes = Vec::new();
+        let own = config.zones.iter().map(|zone| &zone.origin);
+        let wanted: FxHashSet<&Name> = own.chain(config.shared.iter().map(|zone| &zone.origin)).collect();
+        for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
+            info!(target: "zoneload", "zone {}: no longer served", Shown { origin: &zone.origin, view: &config.name });
+            changes.push(ZoneChange::Remove(zone.origin.clone()));
+        }
+        self.0.retain(|origin, _| wanted.contains(origin));
+        config.shared.iter().for_each(|zone| drop(self.0.remove(&zone.origin)));
+        let mut stale = Vec::new();
+        for zone in &config.zones {
+            let current = served.get(zone.origin.as_ref());
+            match (current, self.0.get(&zone.origin)) {
+                (Some(current), Some(source)) if source.is_current(zone) => {
+                    if current.settings != zone.settings {
+                        changes.push(made(zone, current.state.clone()));
+                    }
+                }
+                (current, _) => stale.push(Job { zone, old: current.and_then(|current| current.data()) }),
+            }
+        }
+        changes.extend(self.load(&config.name, &stale, directory));
+        changes
+    }
+
+    /// Loads zones. One that does not load keeps the data it had.
+    fn load(&mut self, view: &str, stale: &[Job<'_>], directory: &Path) -> Vec<ZoneChange> {
+        let mut changes = Vec::with_capacity(stale.len());
+        let each = stale.len() <= LOGGED_ZONES;
+        let take = |Job { zone, old }: Job<'_>, Loaded { data, files, findings }: Loaded| {
+            log(&findings, "zoneload");
+            let sound = data.is_some();
+            let shown = Shown { origin: &zone.origin, view };
+            let state = match (data, old) {
+                (Some(data), old) => {
+                    let mended = self.0.get(&zone.origin).is_some_and(|source| !source.sound);
+                    log_loaded(shown, old, &data, each || mended, mended);
+                    ZoneState::Loaded(data)
+                }
+                (None, Some(old)) => {
+                    error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
+                    ZoneState::Loaded(old.clone())
+                }
+                (None, None) => {
+                    error!(target: "zoneload", "zone {shown}: not loaded due to errors");
+                    ZoneState::NotLoaded
+                }
+            };
+            let (file, loaded) = (zone.file.clone(), Timestamp::now());
+            let source = ZoneSource { file, reading: zone.reading, files, sound, loaded };
+            self.0.insert(zone.origin.clone(), source);
+            changes.push(made(zone, state));
+        };
+        load::load_all(stale, directory, take);
+        changes
+    }
+}
+
+impl ZoneSource {
+    /// Its file, then those that it includes.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&*self.file).chain(self.files.includes())
+    }
+
+    /// When its files were last read.
+    pub fn loaded(&self) -> Timestamp {
+        self.loaded
+    }
+
+    /// Whether the data is what the files say.
+    pub(super) fn is_sound(&self) -> bool {
+        self.sound
+    }
+
+    fn is_current(&self, zone: &ZoneConfig) -> bool {
+        self.sound && self.file == zone.file && self.reading == zone.reading && self.files.are_unchanged(&zone.file)
+    }
+}
+
+fn made(zone: &ZoneConfig, state: ZoneState) -> ZoneChange {
+    let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
+    ZoneChange::Put(Arc::new(Zone { origin, settings, state }))
+}
+
+/// `each`: few enough are loaded to tell of each one that is new; `mended`: there was something wrong with its files.
+fn log_loaded(zone: Shown<'_>, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
+    let serial = new.serial().unwrap_or(Serial(0));
+    match old {
+        None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
+        Some(old) if old.is(new) && !mended => debug!(target: "zoneload", "zone {zone}: its content is as it was"),
+        _ => info!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
+    }
+    let Some(before) = old.filter(|old| !old.is(new)).and_then(ZoneData::serial) else { return };
+    if before == serial {
+        let message = "the content changed and its serial did not: secondaries will not notice";
+        warn!(target: "zoneload", "zone {zone}: {message}; raise the SOA's serial {}", serial.0);
+    } else if before.partial_cmp(&serial) != Some(Ordering::Less) {
+        let message = format!("the serial went back from {} to {}: secondaries will not notice", before.0, serial.0);
+        warn!(target: "zoneload", "zone {zone}: {message}; make it greater than {}", before.0);
+    }
+}
+
+/// A zone as named shows it: without the final dot, with its class, and with its view if that has a name.
+#[derive(Clone, Copy)]
+struct Shown<'n> {
+    origin: &'n Name,
+    view: &'n str,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.origin.to_string();
+        let name = origin.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&origin);
+        write!(f, "{name}/IN")?;
+        if self.view == View::DEFAULT { Ok(()) } else { write!(f, "/{}", self.view) }
+    }
+}
+
+pub(super) fn log(findings: &[Diagnostic], target: &str) {
+    for finding in findings {
+        let (severity, finding) = (finding.severity, finding.without_severity());
+        match (severity, target) {
+            (Severity::Error, "config") => error!(target: "config", "{finding}"),
+            (Severity::Warning, "config") => warn!(target: "config", "{finding}"),
+            (Severity::Note, "config") => info!(target: "config", "{finding}"),
+            (Severity::Error, _) => error!(target: "zoneload", "{finding}"),
+            (Severity::Warning, _) => warn!(target: "zoneload", "{finding}"),
+            (Severity::Note, _) => info!(target: "zoneload", "{finding}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Overrides};
+    use std::{io::Write, net::IpAddr};
+    use zonefmt::{Rtype, diagnostics::Source};
+
+    const HEAD: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\n";
+
+    struct Folder(tempfile::TempDir, Sources);
+
+    impl Folder {
+        fn new() -> Folder {
+            Folder(tempfile::tempdir().unwrap(), Sources::default())
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let mut file = tempfile::NamedTempFile::new_in(&self.0).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.persist(self.0.path().join(name)).unwrap();
+        }
+
+        fn views(&mut self, conf: &str, served: &[View]) -> Vec<View> {
+            let text = format!("options {{ directory {:?}; }}; {conf}", self.0.path());
+            let config = Config::parse(Source::new("named.conf", text), Overrides::default()).unwrap();
+            self.1.views(&config, served)
+        }
+
+        /// Of a configuration without views.
+        fn load(&mut self, conf: &str, served: &ZoneMap) -> ZoneMap {
+            self.views(conf, &[View::of(served.clone())])[0].zones.clone()
+        }
+    }
+
+    fn zone<'m>(zones: &'m ZoneMap, origin: &str) -> &'m Arc<Zone> {
+        zones.get(Name::from_ascii(origin).unwrap().as_ref()).unwrap()
+    }
+
+    #[test]
+    fn only_what_changed_is_made_anew() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", HEAD);
+        folder.write("b.zone", HEAD);
+        let conf = "zone a { type primary; file \"a.zone\"; }; zone b { type primary; file \"b.zone\"; };";
+        let first = folder.load(conf, &ZoneMap::new());
+        let second = folder.load(conf, &first);
+        assert!(Arc::ptr_eq(zone(&first, "a"), zone(&second, "a")));
+
+        folder.write("b.zone", &format!("{HEAD}www A 192.0.2.1\n"));
+        let third = folder.load(conf, &second);
+        assert!(Arc::ptr_eq(zone(&second, "a"), zone(&third, "a")));
+        assert_eq!(zone(&third, "b").data().unwrap().records(), 4);
+        assert_eq!(zone(&second, "b").data().unwrap().records(), 3, "a version that is being read stays as it is");
+
+        folder.write("b.zone", "@ nonsense\n");
+        let broken = folder.load(conf, &third);
+        assert_eq!(zone(&broken, "b").data().unwrap().records(), 4);
+        folder.write("b.zone", HEAD);
+        let mended = folder.load(conf, &broken);
+        assert_eq!(zone(&mended, "b").data().unwrap().records(), 3);
+
+        let one = folder.load("zone a { type primary; file \"a.zone\"; allow-query { none; }; };", &mended);
+        assert_eq!(one.len(), 1);
+        assert!(!zone(&one, "a").settings.allow_query.allows(IpAddr::from([192, 0, 2, 1])));
+        assert_eq!(zone(&one, "a").data().unwrap().records(), 3);
+    }
+
+    #[test]
+    fn an_rrset_has_the_ttl_that_it_has_last() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", &format!("{HEAD}www 100 A 192.0.2.1\nx A 192.0.2.9\nwww 200 A 192.0.2.2\n"));
+        let zones = folder.load("zone a { type primary; file \"a.zone\"; };", &ZoneMap::new());
+        let www = Name::from_ascii("www.a").unwrap();
+        assert_eq!(zone(&zones, "a").data().unwrap().rrset(www.as_ref(), Rtype::A).unwrap().ttl, 200);
+    }
+
+    #[test]
+    fn name_servers_without_addresses_are_for_check_integrity() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", &HEAD.replace("ns A", "other A"));
+        let conf = |check| format!("zone a {{ type primary; file \"a.zone\"; check-integrity {check}; }};");
+        let checked = folder.load(&conf("yes"), &ZoneMap::new());
+        assert!(zone(&checked, "a").data().is_none());
+        let unchecked = folder.load(&conf("no"), &checked);
+        assert!(zone(&unchecked, "a").data().is_some());
+    }
+
+    #[test]
+    fn limits_that_change_are_applied() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", HEAD);
+        let conf = |limit: u32| format!("zone a {{ type primary; file \"a.zone\"; max-records {limit}; }};");
+        let strict = folder.load(&conf(2), &ZoneMap::new());
+        assert!(zone(&strict, "a").data().is_none());
+        let lenient = folder.load(&conf(3), &strict);
+        assert!(zone(&lenient, "a").data().is_some());
+    }
+
+    #[test]
+    fn a_zone_that_views_share_is_one_zone() {
+        let mut folder = Folder::new();
+        folder.write("a.zone", HEAD);
+        let own = "zone a { type primary; file \"a.zone\"; };";
+        let shared = format!("view inside {{ {own} }}; view outside {{ zone a {{ in-view inside; }}; }};");
+        let first = folder.views(&shared, &[]);
+        assert!(Arc::ptr_eq(zone(&first[0].zones, "a"), zone(&first[1].zones, "a")));
+
+        folder.write("a.zone", &format!("{HEAD}www A 192.0.2.1\n"));
+        let second = folder.views(&shared, &first);
+        assert_eq!(zone(&second[1].zones, "a").data().unwrap().records(), 4);
+
+        let apart = folder.views(&format!("view inside {{ {own} }}; view outside {{ {own} }};"), &second);
+        assert!(!Arc::ptr_eq(zone(&apart[0].zones, "a"), zone(&apart[1].zones, "a")));
+        let alone = folder.views(&format!("view inside {{ {own} }}; view outside {{ }};"), &apart);
+        assert_eq!(alone[1].zones.len(), 0);
+    }
+}

@@ -1,0 +1,140 @@
+//! Views, and what is configured for each of them: who sees it, how it answers, its keys and zones.
+
+use std::{ops::RangeInclusive, path::Path, sync::Arc};
+
+use zonefmt::{
+    Name,
+    conf::{Conf, Part, Parts, Statement, values},
+};
+
+use super::{Reader, ZoneConfig, keys, scope::Scope, zones};
+use crate::{
+    access::Acl,
+    settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings, ViewSettings},
+    tsig::Keyring,
+    zones::{Membership, View},
+};
+
+/// What is said of a view.
+#[derive(Debug)]
+pub struct ViewConfig {
+    /// Its name; [`View::DEFAULT`] if no view is configured.
+    pub name: Arc<str>,
+    /// Which requests belong to it.
+    pub membership: Arc<Membership>,
+    /// The keys that requests may be signed with, those outside of all views included.
+    pub keys: Arc<Keyring>,
+    /// How it answers.
+    pub settings: Arc<ViewSettings>,
+    /// Its zones, each origin once.
+    pub zones: Vec<ZoneConfig>,
+    /// Zones of views before it that are served here, too (`in-view`).
+    pub shared: Vec<SharedZone>,
+}
+
+/// A zone that another view has.
+#[derive(Debug)]
+pub struct SharedZone {
+    /// Its name.
+    pub origin: Name,
+    /// The view.
+    pub view: Arc<str>,
+}
+
+/// What UDP sizes may be, in octets.
+const UDP_SIZES: RangeInclusive<u32> = 512..=4096;
+
+/// The views; without one, a view of all zones for everybody.
+pub(super) fn read<'c>(
+    conf: &'c Conf,
+    options: &Scope<'c, '_>,
+    server: &ServerSettings,
+    directory: &Path,
+    reader: &mut Reader<'c, '_>,
+) -> Vec<ViewConfig> {
+    if conf.statements().find("view").is_none() {
+        let (zones, shared) = zones::read(&conf.statements(), options, directory, reader);
+        let (name, keys, settings) = (View::DEFAULT.into(), Arc::clone(&server.keys), Arc::clone(&server.outside));
+        return vec![ViewConfig { name, membership: Arc::default(), keys, settings, zones, shared }];
+    }
+    conf.statements().all("view").filter_map(|view| one(view, options, &server.keys, directory, reader)).collect()
+}
+
+fn one<'c>(
+    view: Statement<'c>,
+    options: &Scope<'c, '_>,
+    global: &Arc<Keyring>,
+    directory: &Path,
+    reader: &mut Reader<'c, '_>,
+) -> Option<ViewConfig> {
+    let mut arguments = view.arguments();
+    let name = arguments.next()?;
+    if let Some(class) = arguments.next().filter(|class| class.block().is_none() && !class.is("in")) {
+        let error = class.error(format!("a view of class {} cannot be served", class.shown()));
+        reader.findings.push(error.help("only class IN has views; what the server says of itself needs none"));
+        return None;
+    }
+    let scope = Scope::new(view.block(), Some(options));
+    let own = keys::read(&view.block(), reader.findings);
+    let keys = if own.is_empty() { Arc::clone(global) } else { Arc::new(keys::ring(&own, Some(global))) };
+    let list = |name, reader: &mut Reader<'c, '_>| scope.acl(name, reader).unwrap_or_else(Acl::any);
+    let membership = Membership {
+        clients: list("match-clients", reader),
+        destinations: list("match-destinations", reader),
+        recursive_only: scope.yes_no("match-recursive-only").unwrap_or(false),
+    };
+    let (zones, shared) = zones::read(&view.block(), &scope, directory, reader);
+    Some(ViewConfig {
+        name: name.shown().into(),
+        membership: Arc::new(membership),
+        keys,
+        settings: Arc::new(settings(&scope, reader)),
+        zones,
+        shared,
+    })
+}
+
+/// How a view answers, or what belongs to none.
+pub(super) fn settings<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> ViewSettings {
+    let default = ViewSettings::default();
+    let size = |name, reader: &mut Reader<'c, '_>| Some(scope.bounded(name, UDP_SIZES, "octets", reader)? as u16);
+    ViewSettings {
+        minimal_responses: scope.find("minimal-responses").map_or(default.minimal_responses, minimal_responses),
+        minimal_any: scope.yes_no("minimal-any").unwrap_or(default.minimal_any),
+        rrset_order: scope.find("rrset-order").map(rrset_order).unwrap_or_default(),
+        max_chain: scope
+            .bounded("max-query-restarts", 1..=MAX_CHAIN.into(), "CNAMEs and DNAMEs", reader)
+            .map_or(default.max_chain, |links| links as u8),
+        max_udp_size: size("max-udp-size", reader).unwrap_or(default.max_udp_size),
+        edns_udp_size: size("edns-udp-size", reader).unwrap_or(default.edns_udp_size),
+    }
+}
+
+fn minimal_responses(statement: Statement<'_>) -> MinimalResponses {
+    match statement.argument() {
+        Some(part) if part.is("no-auth") => MinimalResponses::NoAuth,
+        Some(part) if part.is("no-auth-recursive") => MinimalResponses::NoAuthRecursive,
+        Some(part) if values::yes_no(&part.text()) == Some(true) => MinimalResponses::Yes,
+        _ => MinimalResponses::No,
+    }
+}
+
+fn rrset_order(statement: Statement<'_>) -> RrsetOrder {
+    RrsetOrder(statement.block().map(|rule| order_rule(&rule.arguments())).collect())
+}
+
+fn order_rule(parts: &Parts<'_>) -> OrderRule {
+    let text = |keyword| parts.behind(keyword).map(Part::shown);
+    let order = match text("order") {
+        Some(order) if order.eq_ignore_ascii_case("cyclic") => Order::Cyclic,
+        // BIND's `none` is as stored, and here records are stored as they were loaded.
+        Some(order) if order.eq_ignore_ascii_case("fixed") || order.eq_ignore_ascii_case("none") => Order::Fixed,
+        _ => Order::Random,
+    };
+    OrderRule {
+        class: text("class").and_then(|class| class.parse().ok()),
+        rtype: text("type").and_then(|rtype| rtype.parse().ok()),
+        name: text("name").and_then(|name| Name::from_ascii(name).ok()),
+        order,
+    }
+}
