@@ -13,8 +13,8 @@ use bindy_server::{
     limit::{Identity, Kind, Limiter, RateLimit},
     listen::{Client, Now, Respond, Transport},
     respond::Responder,
-    settings::ZoneSettings,
-    zones::{Published, Snapshot, Zone, ZoneMap, ZoneState},
+    settings::{ServerSettings, ViewSettings, ZoneSettings},
+    zones::{Published, Snapshot, View, Zone, ZoneMap, ZoneState},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use zonefmt::{Name, Rtype};
@@ -35,29 +35,39 @@ const ANSWERS: &[(&str, Asked)] = &[
     ("refused", |i| (format!("h{i}.example.net"), Rtype::A)),
 ];
 
-fn answers(criterion: &mut Criterion) {
-    let zone = Zone {
-        origin: origin(),
-        settings: Arc::new(ZoneSettings::default()),
-        state: ZoneState::Loaded(load(&text(HOSTS))),
-    };
-    let zones: ZoneMap = [Arc::new(zone)].into_iter().collect();
-    let published = Arc::new(Published::new(Snapshot::from(zones)));
-    let mut responder = Responder::new(published);
-    responder.refresh(Now::read());
-    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
-    let client = Client { addr: local, local, transport: Transport::Udp };
-    let mut out = vec![0; 4096];
+/// A zone of so many hosts for everybody.
+fn zones() -> ZoneMap {
+    let state = ZoneState::Loaded(load(&text(HOSTS)));
+    [Arc::new(Zone { origin: origin(), settings: Arc::new(ZoneSettings::default()), state })].into_iter().collect()
+}
 
+fn responder(snapshot: Snapshot) -> Responder {
+    let mut responder = Responder::new(Arc::new(Published::new(snapshot)));
+    responder.refresh(Now::read());
+    responder
+}
+
+fn client() -> Client {
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+    Client { addr: local, local, transport: Transport::Udp }
+}
+
+/// Questions for names all over the zone, so that the caches see what they see in service.
+fn questions(asked: Asked) -> Vec<Vec<u8>> {
+    let question = |i: u32| {
+        let (name, qtype) = asked(i.wrapping_mul(2_654_435_761) % HOSTS);
+        query(Name::from_ascii(name).expect("a name").as_ref(), qtype.0)
+    };
+    (0..1 << 16).map(question).collect()
+}
+
+fn answers(criterion: &mut Criterion) {
+    let mut responder = responder(Snapshot::from(zones()));
+    let (client, mut out) = (client(), vec![0; 4096]);
     let mut group = criterion.benchmark_group("respond");
     group.throughput(Throughput::Elements(1));
     for (kind, asked) in ANSWERS {
-        // Names all over the zone, so that the caches see what they see in service.
-        let question = |i: u32| {
-            let (name, qtype) = asked(i.wrapping_mul(2_654_435_761) % HOSTS);
-            query(Name::from_ascii(name).expect("a name").as_ref(), qtype.0)
-        };
-        let questions: Vec<Vec<u8>> = (0..1 << 16).map(question).collect();
+        let questions = questions(*asked);
         let mut turn = 0;
         group.bench_function(*kind, |bencher| {
             bencher.iter(|| {
@@ -71,7 +81,7 @@ fn answers(criterion: &mut Criterion) {
 /// What telling clients from floods adds to an answer.
 fn floods(criterion: &mut Criterion) {
     let now = Instant::now();
-    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+    let local = client().local;
     let name = Name::from_ascii("h12345.example.com").expect("a name");
     let identity = Identity::of(Kind::Answer, name.as_ref());
     let mut group = criterion.benchmark_group("floods");
@@ -95,6 +105,46 @@ fn floods(criterion: &mut Criterion) {
     let known = Cookie::read(&secrets.check(&new, local.ip(), 0).reply).expect("what we made");
     for (kind, cookie) in [("cookie made", new), ("cookie known", known)] {
         group.bench_function(kind, |bencher| bencher.iter(|| secrets.check(black_box(&cookie), local.ip(), 0)));
+    }
+    group.finish();
+    guarded_answers(criterion);
+}
+
+/// Answers with limits and cookies, each host with a balance of its own.
+fn guarded_answers(criterion: &mut Criterion) {
+    let zones = zones();
+    let snapshot = |limited: bool| {
+        let settings = RateLimit { responses: 1000, errors: 1000, ..RateLimit::default() };
+        let limiter = limited.then(|| Arc::new(Limiter::new(settings, Instant::now())));
+        let settings = ViewSettings { limiter, ..ViewSettings::default() };
+        let cookies = CookieSecrets::new([7; CookieSecrets::OCTETS], []);
+        let server = ServerSettings { cookies: Some(Arc::new(cookies)), ..ServerSettings::default() };
+        let view = View { settings: Arc::new(settings), ..View::of(zones.clone()) };
+        Snapshot::new(Arc::new(server), vec![view])
+    };
+    let mut group = criterion.benchmark_group("respond guarded");
+    group.throughput(Throughput::Elements(1));
+    let mut out = vec![0; 4096];
+    for (kind, limited, cookie) in
+        [("neither", false, false), ("limit", true, false), ("cookie", false, true), ("limit and cookie", true, true)]
+    {
+        let mut responder = responder(snapshot(limited));
+        let mut questions = questions(|i| (format!("h{i}.example.com"), Rtype::A));
+        for question in questions.iter_mut().filter(|_| cookie) {
+            // The length of the OPT's options comes last.
+            question.truncate(question.len() - 2);
+            question.extend([0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        }
+        let mut turn = 0;
+        group.bench_function(kind, |bencher| {
+            bencher.iter(|| {
+                turn = (turn + 1) % questions.len();
+                if turn % 32 == 0 {
+                    responder.refresh(Now::read());
+                }
+                black_box(responder.respond(&questions[turn], &client(), &mut out))
+            });
+        });
     }
 }
 

@@ -1,11 +1,12 @@
 //! Class CH: what the server says of itself (RFC 4892), as a view of zones like any other.
 
-use std::{iter, sync::Arc};
+use std::{iter, sync::Arc, time::Instant};
 
 use zonefmt::{Name, NameRef, Rtype};
 
 use crate::{
-    settings::{ServerSettings, ZoneSettings},
+    limit::{Limiter, RateLimit},
+    settings::{ServerSettings, ViewSettings, ZoneSettings},
     zone::ZoneData,
     zones::{View, Zone, ZoneState},
 };
@@ -18,8 +19,24 @@ pub(crate) fn view(settings: &ServerSettings) -> View {
         (b"\x02id\x06server\x00", &settings.server_id),
     ];
     let zones = texts.into_iter().filter_map(|(origin, text)| zone(origin, text.as_deref()?)).collect();
-    let (keys, outside) = (Arc::clone(&settings.keys), Arc::clone(&settings.outside));
-    View { name: "_bind".into(), keys, settings: outside, ..View::of(zones) }
+    let limiter = Some(Arc::new(Limiter::new(limits(), Instant::now())));
+    let own = ViewSettings { limiter, ..ViewSettings::clone(&settings.outside) };
+    View { name: "_bind".into(), keys: Arc::clone(&settings.keys), settings: Arc::new(own), ..View::of(zones) }
+}
+
+/// As `named` has them: nobody needs to know more often.
+fn limits() -> RateLimit {
+    const RATE: u32 = 3;
+    RateLimit {
+        responses: RATE,
+        referrals: RATE,
+        nodata: RATE,
+        nxdomains: RATE,
+        errors: RATE,
+        slip: 0,
+        table_size: 512,
+        ..RateLimit::default()
+    }
 }
 
 /// A zone of one TXT record; SOA and NS name the zone itself.

@@ -24,17 +24,49 @@ type Secret = Zeroizing<[u8; CookieSecrets::OCTETS]>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cookie {
     client: [u8; CLIENT],
-    /// Absent also if it is none that this server could have made.
-    server: Option<ServerCookie>,
+    server: Given,
+}
+
+/// The server's part of a request's cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Given {
+    /// There is none.
+    Nothing,
+    /// It has not the length of those that are made here.
+    Foreign,
+    /// It may have been made here.
+    Familiar(ServerCookie),
 }
 
 /// What came of a cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Checked {
-    /// Whether the client has had a cookie from here, at this address and not too long ago.
-    pub valid: bool,
+    /// Whether the client has had a cookie from here.
+    pub standing: Standing,
     /// The option that goes into the response.
     pub reply: [u8; REPLY],
+}
+
+/// What a client's cookie is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It has been made here for this address, not too long ago.
+    Match,
+    /// It has not been made here, or for another address.
+    NoMatch,
+    /// It is too old, or from the future.
+    BadTime,
+    /// It is not of a kind that is made here.
+    BadSize,
+    /// There is the client's part only.
+    ClientOnly,
+}
+
+impl Checked {
+    /// Whether the client does receive at its address.
+    pub fn proves(&self) -> bool {
+        self.standing == Standing::Match
+    }
 }
 
 /// Octets of a client's part.
@@ -84,12 +116,24 @@ impl CookieSecrets {
             let hash = hash(secret, cookie.client, server[..HASHED].try_into().unwrap_or_default(), addr);
             bool::from(hash.ct_eq(&server[HASHED..]))
         };
-        let in_time = cookie.server.filter(|server| (NEWEST..=OLDEST).contains(&age(server, now)));
-        let current = in_time.filter(|server| made(&self.current, server));
-        let fresh = current.filter(|server| age(server, now) < RENEWED);
-        let by_others = || in_time.is_some_and(|server| self.others.iter().any(|secret| made(secret, &server)));
-        let valid = current.is_some() || by_others();
-        Checked { valid, reply: joined(cookie.client, fresh.unwrap_or_else(|| self.make(cookie.client, addr, now))) }
+        let mut kept = None;
+        let standing = match &cookie.server {
+            Given::Nothing => Standing::ClientOnly,
+            Given::Foreign => Standing::BadSize,
+            Given::Familiar(server) if !(NEWEST..=OLDEST).contains(&age(server, now)) => Standing::BadTime,
+            Given::Familiar(server) if server[0] == VERSION && made(&self.current, server) => {
+                kept = Some(*server).filter(|server| age(server, now) < RENEWED);
+                Standing::Match
+            }
+            Given::Familiar(server)
+                if server[0] == VERSION && self.others.iter().any(|secret| made(secret, server)) =>
+            {
+                Standing::Match
+            }
+            Given::Familiar(_) => Standing::NoMatch,
+        };
+        let server = kept.unwrap_or_else(|| self.make(cookie.client, addr, now));
+        Checked { standing, reply: joined(cookie.client, server) }
     }
 
     fn make(&self, client: [u8; CLIENT], addr: IpAddr, now: u32) -> ServerCookie {
@@ -112,10 +156,11 @@ impl Cookie {
     /// Reads an option's content; `None` if it is malformed (RFC 7873 5.2.2).
     pub fn read(option: &[u8]) -> Option<Cookie> {
         let (&client, server) = option.split_first_chunk()?;
-        if !matches!(server.len(), 0 | 8..=32) {
-            return None;
-        }
-        let server = ServerCookie::try_from(server).ok().filter(|server| server[0] == VERSION);
+        let server = match server.len() {
+            0 => Given::Nothing,
+            8..=32 => ServerCookie::try_from(server).map_or(Given::Foreign, Given::Familiar),
+            _ => return None,
+        };
         Some(Cookie { client, server })
     }
 }
@@ -168,7 +213,7 @@ mod tests {
 
     fn check(secrets: &CookieSecrets, text: &str, addr: &str, unix: u64) -> (bool, String) {
         let checked = secrets.check(&cookie(text), addr.parse().unwrap(), unix);
-        (checked.valid, HEXLOWER.encode(&checked.reply))
+        (checked.proves(), HEXLOWER.encode(&checked.reply))
     }
 
     const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
@@ -237,6 +282,23 @@ mod tests {
             let well_formed = octets == 8 || (16..=40).contains(&octets);
             assert_eq!(Cookie::read(&vec![1; octets]).is_some(), well_formed, "{octets}");
         }
-        assert_eq!(Cookie::read(&[2; 24]).unwrap().server, None, "a version that we do not make");
+    }
+
+    #[test]
+    fn what_a_cookie_lacks() {
+        let secrets = CookieSecrets::new(hex(SECRET), []);
+        let now = 0x5cf7_9f11;
+        let (_, made) = check(&secrets, "2464c4abcf10c957", "192.0.2.1", now);
+        for (text, standing) in [
+            ("2464c4abcf10c957", Standing::ClientOnly),
+            ("2464c4abcf10c9570011223344556677", Standing::BadSize),
+            (&*made, Standing::Match),
+            (&*made.replacen("01000000", "02000000", 1), Standing::NoMatch),
+            (&*made.replacen("01000000", "01000001", 1), Standing::NoMatch),
+            (&*made.replacen("5cf79f11", "5cf7ff11", 1), Standing::BadTime),
+        ] {
+            let checked = secrets.check(&cookie(text), [192, 0, 2, 1].into(), now);
+            assert_eq!(checked.standing, standing, "{text}");
+        }
     }
 }

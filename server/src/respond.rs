@@ -3,10 +3,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use zonefmt::MAX_NAME;
+use zonefmt::{MAX_NAME, NameRef, Rtype};
 
 use crate::{
     answer::{Outcome, Scratch, answer},
+    cookies::{self, Checked},
+    limit::{Kind, Verdict},
     listen::{Client, Now, Respond, Transport},
     settings::{ServerSettings, ViewSettings},
     stats::{Counters, Event},
@@ -14,7 +16,7 @@ use crate::{
     wire::{
         HEADER, Rcode, flags,
         names::Names,
-        request::{self, Edns, Request},
+        request::{self, Edns, Question, Rejected, Request},
         writer::{OptReply, Writer},
     },
     zones::{Published, Seen, Snapshot},
@@ -27,7 +29,7 @@ pub const MAX_MESSAGE: usize = 65_535;
 const MIN_UDP: u16 = 512;
 
 /// Octets of NSID, at most; what remains of [`MIN_UDP`] beside the header, the longest question, an OPT and its other options.
-pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6);
+pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6 + 4 + cookies::REPLY);
 
 /// Answers requests from the newest snapshot. Each worker has its own.
 pub struct Responder {
@@ -92,8 +94,12 @@ impl Respond for Responder {
         };
         let rules = seen.view.map_or(&*settings.outside, |view| &*view.settings);
         self.keepalive = edns.is_some_and(|edns| edns.keepalive) && client.transport != Transport::Udp;
-        let opt = edns.map(|edns| opt_reply(settings, rules, edns, self.keepalive));
-        let limit = limit(rules, client.transport, edns).min(out.len());
+        let addr = client.addr.ip();
+        let given = edns.and_then(|edns| edns.cookie).zip(settings.cookies.as_deref());
+        let cookie = given.map(|(cookie, secrets)| secrets.check(&cookie, addr, self.now.unix));
+        let opt = edns.map(|edns| opt_reply(settings, rules, edns, cookie, self.keepalive));
+        let proven = cookie.is_some_and(|cookie| cookie.proves());
+        let limit = limit(rules, client.transport, edns, proven).min(out.len());
         let tsig = request.as_ref().ok().and_then(|request| request.tsig);
         let tsig = tsig::Reply::to(tsig, seen.signature, self.now.unix);
         let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
@@ -102,8 +108,33 @@ impl Respond for Responder {
         let asked = request.as_ref().ok().filter(answerable).map(|request| request.question.qtype);
         let mut writer = Writer::new(out, unsigned, &mut self.names, question, opt.as_ref());
         let outcome = match request {
-            Ok(request) => outcome(&request, &seen, client, &mut writer, &mut self.scratch),
+            Ok(request) => {
+                let lacks_cookie = rules.require_server_cookie && !proven && client.transport == Transport::Udp;
+                let cookie = cookie.filter(|_| lacks_cookie);
+                outcome(&request, &seen, client, cookie.is_none(), &mut writer, &mut self.scratch)
+            }
+            Err(Rejected { rcode: Rcode::NOERROR, .. }) if cookie.is_none() => Outcome::error(Rcode::FORMERR, None),
+            Err(Rejected { rcode: Rcode::NOERROR, .. }) => Outcome::uncounted(Rcode::NOERROR),
             Err(rejected) => Outcome::error(rejected.rcode, None),
+        };
+        let verdict = match (rules.limiter.as_deref().filter(|_| !proven), outcome.identity) {
+            (Some(limiter), Some(identity)) => {
+                let (qname, qtype) = question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
+                limiter.judge(client, qname, qtype, identity, self.now.instant)
+            }
+            _ => Verdict::Send,
+        };
+        let cookie = cookie.map(|cookie| cookie.standing);
+        let tsig_asked = tsig.is_some();
+        let event =
+            |response| Event { client, request: message, asked, edns, cookie, verdict, tsig: tsig_asked, response };
+        let outcome = match verdict {
+            Verdict::Send => outcome,
+            Verdict::Slip => slip(outcome, question, cookie.is_some(), &mut writer),
+            Verdict::Drop => {
+                self.counters.count(&event(None));
+                return None;
+            }
         };
         let aa = if outcome.authoritative { flags::AA } else { 0 };
         let opt = edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
@@ -113,14 +144,7 @@ impl Respond for Responder {
             Some(tsig) => tsig.sign(&mut out[..limit], length).unwrap_or_else(|| truncate(out, length)),
             None => length,
         };
-        self.counters.count(&Event {
-            client,
-            request: message,
-            asked,
-            edns,
-            tsig: tsig.is_some(),
-            response: Some((outcome.rcode, &out[..length])),
-        });
+        self.counters.count(&event(Some((outcome.rcode, &out[..length]))));
         Some(length)
     }
 
@@ -133,11 +157,12 @@ impl Respond for Responder {
     }
 }
 
-/// What comes of a well-formed request.
+/// What comes of a well-formed request; `may_know`: whether no cookie is missing.
 fn outcome(
     request: &Request<'_>,
     seen: &Seen<'_>,
     client: &Client,
+    may_know: bool,
     writer: &mut Writer<'_>,
     scratch: &mut Scratch,
 ) -> Outcome {
@@ -154,24 +179,50 @@ fn outcome(
     if !request.header.is_query() {
         return Outcome::error(Rcode::NOTIMP, None);
     }
+    if !may_know {
+        return Outcome::uncounted(Rcode::BADCOOKIE);
+    }
     answer(view, request.header, request.question, client, key, writer, scratch)
 }
 
 /// How many octets a response may have.
-fn limit(settings: &ViewSettings, transport: Transport, edns: Option<Edns>) -> usize {
+fn limit(settings: &ViewSettings, transport: Transport, edns: Option<Edns>, proven: bool) -> usize {
+    let nocookie = if proven { u16::MAX } else { settings.nocookie_udp_size };
+    let most = settings.max_udp_size.min(nocookie).max(MIN_UDP);
     match (transport, edns) {
         (Transport::Tcp, _) => MAX_MESSAGE,
         (Transport::Udp, None) => MIN_UDP.into(),
-        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(MIN_UDP, settings.max_udp_size.max(MIN_UDP)).into(),
+        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(MIN_UDP, most).into(),
     }
 }
 
-fn opt_reply<'s>(server: &'s ServerSettings, view: &ViewSettings, edns: Edns, keepalive: bool) -> OptReply<'s> {
+/// What is said in place of a response that is one too many: enough for a client that is there to come back, over TCP or
+/// with the cookie that it gets.
+fn slip(outcome: Outcome, question: Option<Question<'_>>, knows_cookies: bool, writer: &mut Writer<'_>) -> Outcome {
+    let Some(question) = question else { return outcome };
+    if knows_cookies {
+        writer.clear(question);
+        return Outcome::uncounted(Rcode::BADCOOKIE);
+    }
+    writer.truncate(question);
+    // As in BIND: what a chain came to is not told.
+    let exists = outcome.identity.is_none_or(|identity| identity.kind != Kind::Nxdomain);
+    Outcome { rcode: if exists { Rcode::NOERROR } else { Rcode::NXDOMAIN }, ede: None, ..outcome }
+}
+
+fn opt_reply<'s>(
+    server: &'s ServerSettings,
+    view: &ViewSettings,
+    edns: Edns,
+    cookie: Option<Checked>,
+    keepalive: bool,
+) -> OptReply<'s> {
     let timeout = || u16::try_from(server.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
     OptReply {
         udp_size: view.edns_udp_size,
         nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
         keepalive: keepalive.then(timeout),
+        cookie: cookie.map(|cookie| cookie.reply),
     }
 }
 

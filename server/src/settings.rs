@@ -7,6 +7,8 @@ use zonefmt::{Class, Name, NameRef, Rtype};
 
 use crate::{
     access::{Acl, Requester},
+    cookies::CookieSecrets,
+    limit::Limiter,
     listen::{Client, TcpLimits},
     tsig::Keyring,
 };
@@ -24,6 +26,8 @@ pub struct ServerSettings {
     pub blackhole: Acl,
     /// How long a client that asks may keep an idle TCP connection (RFC 7828).
     pub tcp_advertised_timeout: Duration,
+    /// What DNS cookies are made with (RFC 7873); `None`: cookies of clients are ignored.
+    pub cookies: Option<Arc<CookieSecrets>>,
     /// The keys that are known in every view, and to requests for class CH.
     pub keys: Arc<Keyring>,
     /// How requests are answered that belong to no view: those that are malformed, and those for class CH.
@@ -46,6 +50,12 @@ pub struct ViewSettings {
     pub max_udp_size: u16,
     /// The UDP payload size that OPT tells clients, in octets; 512 to 4096.
     pub edns_udp_size: u16,
+    /// The largest UDP response sent to clients without a valid cookie, in octets; 512 to 4096.
+    pub nocookie_udp_size: u16,
+    /// Whether clients that know cookies get none but BADCOOKIE over UDP until theirs is valid (RFC 7873 5.2.3).
+    pub require_server_cookie: bool,
+    /// Who bounds how often the same is said to the same network; over UDP, to clients without a valid cookie.
+    pub limiter: Option<Arc<Limiter>>,
 }
 
 /// The most that [`ViewSettings::max_chain`] may be.
@@ -120,6 +130,7 @@ impl Default for ServerSettings {
             hostname: None,
             blackhole: Acl::none(),
             tcp_advertised_timeout: TcpLimits::TIMEOUT,
+            cookies: None,
             keys: Arc::default(),
             outside: Arc::default(),
         }
@@ -135,6 +146,9 @@ impl Default for ViewSettings {
             max_chain: 11,
             max_udp_size: 1232,
             edns_udp_size: 1232,
+            nocookie_udp_size: 4096,
+            require_server_cookie: false,
+            limiter: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod additional;
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype, zone::may_stand_beside_cname};
 
 use crate::{
+    limit::{Identity, Kind},
     listen::{Client, Transport},
     settings::{MinimalResponses, Order, ViewSettings},
     wire::{
@@ -46,15 +47,22 @@ pub(crate) struct Outcome {
     pub(crate) rcode: Rcode,
     pub(crate) authoritative: bool,
     pub(crate) ede: Option<Ede>,
+    /// What it is to response rate limiting; `None`: it is not counted.
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Outcome {
     pub(crate) fn error(rcode: Rcode, ede: Option<Ede>) -> Outcome {
-        Outcome { rcode, authoritative: false, ede }
+        Outcome { rcode, authoritative: false, ede, identity: Some(Identity::ERROR) }
+    }
+
+    /// Nothing but a code, of a response that may be given as often as it is asked for.
+    pub(crate) fn uncounted(rcode: Rcode) -> Outcome {
+        Outcome { identity: None, ..Outcome::error(rcode, None) }
     }
 }
 
-const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None };
+const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: None };
 
 /// Answers a question from the zones of a view, to a client who has proved itself with this key.
 pub(crate) fn answer(
@@ -96,10 +104,27 @@ pub(crate) fn answer(
         scratch,
         authority,
         additional,
+        identity: Identity::ERROR,
         sources: [None; MAX_SOURCES],
         given: [None; MAX_GIVEN],
     };
     answering.run()
+}
+
+/// What finding a name means to response rate limiting, as BIND has it: there are ever so many names below a cut, a
+/// DNAME, a wildcard or where there is nothing, so that these count together. Whether an owner has the type is seen later.
+fn identity(found: &Found<'_>, name: NameRef<'_>, origin: NameRef<'_>, for_ds: bool) -> Identity {
+    let (kind, octets, wildcard) = match found {
+        Found::Exact(node) if node.is_cut() && !for_ds => (Kind::Referral, node.owner_len(), false),
+        Found::Delegation(cut) => (Kind::Referral, cut.owner_len(), false),
+        Found::Exact(_) => (Kind::Answer, name.len(), false),
+        Found::Wildcard(_) => (Kind::Answer, origin.len(), true),
+        Found::Dname(node) => (Kind::Answer, node.owner_len(), false),
+        Found::Ent => (Kind::Nodata, name.len(), false),
+        Found::NoName => (Kind::Nxdomain, origin.len(), false),
+    };
+    // Names have 255 octets at most.
+    Identity { kind, octets: octets as u8, wildcard }
 }
 
 /// Types that no zone has records of, with BIND's answers to them; transfers have their own way.
@@ -127,6 +152,8 @@ struct Answering<'s, 'q, 'w, 'b> {
     authority: bool,
     /// Whether additional records go beside an answer; a referral has its glue in any case.
     additional: bool,
+    /// What the question's own name came to.
+    identity: Identity,
     sources: [Option<Source<'s>>; MAX_SOURCES],
     given: [Option<Given<'s>>; MAX_GIVEN],
 }
@@ -201,7 +228,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             self.writer.clear(self.question);
             return Outcome::error(Rcode::SERVFAIL, Some(Ede::Other));
         }
-        outcome
+        Outcome { identity: outcome.identity.or(Some(self.identity)), ..outcome }
     }
 
     /// One name of the chain.
@@ -227,7 +254,11 @@ impl<'s> Answering<'s, '_, '_, '_> {
         };
         let labels = &name.as_wire()[..name.len() - zone.origin.as_ref().len()];
         let target = Target { labels, key: key.below(enclosing.origin_key) };
-        match data.find(target, &mut scratch.spare) {
+        let found = data.find(target, &mut scratch.spare);
+        if hop.asked {
+            self.identity = identity(&found, name, data.origin(), for_ds);
+        }
+        match found {
             Found::Exact(node) if node.is_cut() && !for_ds => self.referral(zone, node),
             Found::Delegation(cut) => self.referral(zone, cut),
             Found::Exact(node) | Found::Wildcard(node) => self.existing(hop, zone, data, node),
@@ -332,6 +363,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
 
     /// The name, or the type there, does not exist: the SOA says for how long (RFC 2308 3).
     fn negative(&mut self, hop: Hop<'_>, data: &'s ZoneData, rcode: Rcode) -> Step<'s> {
+        if hop.asked && self.identity.kind == Kind::Answer {
+            self.identity.kind = Kind::Nodata;
+        }
         if let Some(soa) = data.apex().and_then(|apex| apex.rrset(Rtype::SOA))
             && let Some(minimum) = soa.rdatas().next().and_then(|rdata| rdata.last_chunk::<4>())
         {

@@ -35,7 +35,8 @@ const FILTERING: Fate = Error("it changes what resolvers answer, which this serv
 const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
-        "options view zone in-view match-clients match-destinations match-recursive-only logging acl controls key \
+        "answer-cookie cookie-algorithm cookie-secret nocookie-udp-size rate-limit require-server-cookie \
+         options view zone in-view match-clients match-destinations match-recursive-only logging acl controls key \
          allow-query allow-query-on blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
@@ -46,13 +47,13 @@ const FATES: &[(Fate, &str)] = &[
     (
         Silent,
         "primaries masters parental-agents tls http \
-         answer-cookie auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
-         check-mx-cname check-sibling check-spf check-srv-cname check-wildcard cookie-algorithm cookie-secret coresize \
+         auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
+         check-mx-cname check-sibling check-spf check-srv-cname check-wildcard coresize \
          datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
          http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
          keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
-         new-zones-directory nocookie-udp-size nsec3-test-zone recursing-file reserved-sockets reuseport \
+         new-zones-directory nsec3-test-zone recursing-file reserved-sockets reuseport \
          secroots-file stacksize \
          tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
          transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl zone-statistics \
@@ -92,7 +93,6 @@ const FATES: &[(Fate, &str)] = &[
     (Warning("names are compressed in any case"), "message-compression"),
     (Warning("TTLs are served as they are"), "max-zone-ttl"),
     (Warning("names are compressed with their case kept in any case"), "no-case-compress"),
-    (Warning("cookies are not required of anyone yet"), "require-server-cookie"),
     (Warning("responses are not padded yet"), "response-padding"),
     (
         Warning("dnstap is not supported"),
@@ -103,7 +103,7 @@ const FATES: &[(Fate, &str)] = &[
     (SIGNING, "auto-dnssec dnssec-policy inline-signing"),
     (UPDATES, "allow-update allow-update-forwarding update-policy"),
     (FILTERING, "dns64 response-policy"),
-    (Error("it is not supported yet"), "allow-new-zones catalog-zones rate-limit"),
+    (Error("it is not supported yet"), "allow-new-zones catalog-zones"),
     (Error("zones come from zone files only"), "database dlz dyndb"),
     (Error("there are no plugins"), "plugin"),
 ];

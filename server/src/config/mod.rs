@@ -8,12 +8,15 @@
 //!   `zones`: what holds for each of them.
 //! * `acl`, `interfaces`, `keys`: who, where, with which secret; `controls`: where the server is controlled from;
 //!   `run_files`: its process number, lock and session key; `statistics`: where its counters are asked for.
+//! * `floods`: rate limits and cookies.
 //! * `fate`: what becomes of the statements that are not obeyed.
-//! * `load`: zone files into zones; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping.
+//! * `load`: zone files into zones; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping;
+//!   `upkeep`: what it does meanwhile.
 
 mod acl;
 mod controls;
 mod fate;
+mod floods;
 mod interfaces;
 mod keys;
 mod listen;
@@ -25,6 +28,7 @@ mod running;
 mod scope;
 mod sources;
 mod statistics;
+mod upkeep;
 mod views;
 mod zones;
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use zonefmt::conf::Statement;
 
 use super::{
-    Reader,
+    Reader, floods,
     scope::{Scope, hostname, path},
     views,
 };
@@ -35,7 +35,8 @@ pub(super) fn settings<'c>(options: &Scope<'c, '_>, keys: Keyring, reader: &mut 
             .timeout("tcp-advertised-timeout", 0..=65535, reader)
             .unwrap_or(default.tcp_advertised_timeout),
         keys: Arc::new(keys),
-        outside: Arc::new(views::settings(options, reader)),
+        cookies: floods::cookies(options, reader),
+        outside: Arc::new(views::settings(options, None, reader)),
     }
 }
 
@@ -117,10 +118,10 @@ mod tests {
                 .map(|warning| (warning.position().unwrap().column, warning.message.clone()))
                 .collect()
         };
-        let none: Vec<(usize, String)> = warnings(214);
+        let none: Vec<(usize, String)> = warnings(186);
         assert!(none.is_empty(), "{none:?}");
-        let cut: Vec<(usize, String)> = warnings(215);
-        assert_eq!(cut, [(21, "`server-id` has 215 octets: NSID gives the first 214".to_owned())]);
+        let cut: Vec<(usize, String)> = warnings(187);
+        assert_eq!(cut, [(21, "`server-id` has 187 octets: NSID gives the first 186".to_owned())]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
     Config, DefaultLog, Overrides, ZoneSource,
     run_files::HeldFiles,
     sources::{Sources, log},
+    upkeep::Upkeep,
 };
 use crate::{
     control::{self, Control},
@@ -58,6 +59,7 @@ pub struct Running {
     statistics: Arc<Statistics>,
     channels: Channels,
     statistics_file: PathBuf,
+    _upkeep: Upkeep,
     directory: PathBuf,
     files: HeldFiles,
     started: Timestamp,
@@ -118,6 +120,8 @@ pub enum StartError {
     Control(io::Error),
     /// There is no thread for the statistics channels.
     Statistics(io::Error),
+    /// There is no thread for what has to be done regularly.
+    Upkeep(io::Error),
 }
 
 impl Running {
@@ -161,6 +165,7 @@ impl Running {
         open(&mut control, config.controls);
         files.announce(&config.run_files)?;
         statistics.serves(&published, listeners.connections());
+        let upkeep = Upkeep::start(Arc::clone(&published)).map_err(StartError::Upkeep)?;
         notice!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
         let statistics_file = config.statistics.file;
@@ -174,6 +179,7 @@ impl Running {
             statistics,
             channels,
             statistics_file,
+            _upkeep: upkeep,
             directory,
             files,
             started,
@@ -358,6 +364,7 @@ impl fmt::Display for StartError {
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
             StartError::Statistics(error) => write!(f, "cannot start the statistics channels: {error}"),
+            StartError::Upkeep(error) => write!(f, "cannot start a thread: {error}"),
             StartError::Log(error) => error.fmt(f),
             StartError::Lock(path, error) => {
                 let path = path.display();

@@ -19,7 +19,7 @@ pub(super) struct Scope<'c, 'o> {
 }
 
 /// Statements that add up, or speak of something different each time.
-const REPEATED: [&str; 3] = ["listen-on", "listen-on-v6", "check-names"];
+const REPEATED: [&str; 4] = ["listen-on", "listen-on-v6", "check-names", "cookie-secret"];
 
 impl<'c, 'o> Scope<'c, 'o> {
     /// The scope of these statements.
@@ -36,7 +36,12 @@ impl<'c, 'o> Scope<'c, 'o> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Statement<'c>> {
-        self.statements.get(name).copied().or_else(|| self.outer?.find(name))
+        self.own(name).or_else(|| self.outer?.find(name))
+    }
+
+    /// A statement of this block itself.
+    pub(super) fn own(&self, name: &str) -> Option<Statement<'c>> {
+        self.statements.get(name).copied()
     }
 
     /// All statements of a name that may be repeated, those of the scope around first.

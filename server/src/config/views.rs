@@ -7,7 +7,7 @@ use zonefmt::{
     conf::{Conf, Part, Parts, Statement, values},
 };
 
-use super::{Reader, ZoneConfig, keys, scope::Scope, zones};
+use super::{Reader, ZoneConfig, floods, keys, scope::Scope, zones};
 use crate::{
     access::Acl,
     settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings, ViewSettings},
@@ -57,13 +57,13 @@ pub(super) fn read<'c>(
         let (name, keys, settings) = (View::DEFAULT.into(), Arc::clone(&server.keys), Arc::clone(&server.outside));
         return vec![ViewConfig { name, membership: Arc::default(), keys, settings, zones, shared }];
     }
-    conf.statements().all("view").filter_map(|view| one(view, options, &server.keys, directory, reader)).collect()
+    conf.statements().all("view").filter_map(|view| one(view, options, server, directory, reader)).collect()
 }
 
 fn one<'c>(
     view: Statement<'c>,
     options: &Scope<'c, '_>,
-    global: &Arc<Keyring>,
+    server: &ServerSettings,
     directory: &Path,
     reader: &mut Reader<'c, '_>,
 ) -> Option<ViewConfig> {
@@ -76,6 +76,7 @@ fn one<'c>(
     }
     let scope = Scope::new(view.block(), Some(options));
     let own = keys::read(&view.block(), reader.findings);
+    let global = &server.keys;
     let keys = if own.is_empty() { Arc::clone(global) } else { Arc::new(keys::ring(&own, Some(global))) };
     let list = |name, reader: &mut Reader<'c, '_>| scope.acl(name, reader).unwrap_or_else(Acl::any);
     let membership = Membership {
@@ -88,14 +89,18 @@ fn one<'c>(
         name: name.shown().into(),
         membership: Arc::new(membership),
         keys,
-        settings: Arc::new(settings(&scope, reader)),
+        settings: Arc::new(settings(&scope, Some(&server.outside), reader)),
         zones,
         shared,
     })
 }
 
-/// How a view answers, or what belongs to none.
-pub(super) fn settings<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> ViewSettings {
+/// How a view answers, or what belongs to none. What limits `around` limits those without limits of their own, together.
+pub(super) fn settings<'c>(
+    scope: &Scope<'c, '_>,
+    around: Option<&ViewSettings>,
+    reader: &mut Reader<'c, '_>,
+) -> ViewSettings {
     let default = ViewSettings::default();
     let size = |name, reader: &mut Reader<'c, '_>| Some(scope.bounded(name, UDP_SIZES, "octets", reader)? as u16);
     ViewSettings {
@@ -107,6 +112,12 @@ pub(super) fn settings<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -
             .map_or(default.max_chain, |links| links as u8),
         max_udp_size: size("max-udp-size", reader).unwrap_or(default.max_udp_size),
         edns_udp_size: size("edns-udp-size", reader).unwrap_or(default.edns_udp_size),
+        nocookie_udp_size: size("nocookie-udp-size", reader).unwrap_or(default.nocookie_udp_size),
+        require_server_cookie: scope.yes_no("require-server-cookie").unwrap_or(default.require_server_cookie),
+        limiter: match scope.own("rate-limit") {
+            Some(statement) => Some(floods::limiter(statement, reader)),
+            None => around.and_then(|around| around.limiter.clone()),
+        },
     }
 }
 

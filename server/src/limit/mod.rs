@@ -11,6 +11,7 @@ mod table;
 mod tests;
 
 use std::{
+    fmt,
     hash::{BuildHasher, Hasher, RandomState},
     net::IpAddr,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -156,6 +157,12 @@ impl Default for RateLimit {
             qps_scale: 0,
             table_size: 20_000,
         }
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Limiter").field(&self.settings).finish()
     }
 }
 

@@ -100,6 +100,14 @@ impl Report {
     }
 }
 
+/// Nobody is limited by a limiter that is no more.
+impl Drop for Report {
+    fn drop(&mut self) {
+        let book = self.book.get_mut().unwrap_or_else(PoisonError::into_inner);
+        book.limited.iter().for_each(|(_, what)| tracing::info!(target: TARGET, "stop limiting {what}"));
+    }
+}
+
 const TARGET: &str = "rate-limit";
 
 impl Note {

@@ -13,6 +13,8 @@ use zonefmt::Rtype;
 
 use super::table::{self, CELLS, Stat, Way};
 use crate::{
+    cookies::Standing,
+    limit::Verdict,
     listen::{Client, Transport},
     wire::{HEADER, Rcode, flags, request::Edns},
 };
@@ -47,6 +49,10 @@ pub(crate) struct Event<'e> {
     pub(crate) asked: Option<Rtype>,
     /// The request's OPT.
     pub(crate) edns: Option<Edns>,
+    /// What the request's cookie is worth, if it has one and cookies are in use.
+    pub(crate) cookie: Option<Standing>,
+    /// What response rate limiting makes of the response.
+    pub(crate) verdict: Verdict,
     /// Whether the request has a TSIG.
     pub(crate) tsig: bool,
     /// The response's code and octets; `None` if there is none.
@@ -114,7 +120,7 @@ impl Counters {
     /// Counts a request and its response.
     #[inline]
     pub(crate) fn count(&self, event: &Event<'_>) {
-        let Event { client, request, asked, edns, tsig, response } = event;
+        let Event { client, request, asked, edns, cookie, verdict, tsig, response } = event;
         let way = Way { tcp: client.transport != Transport::Udp, v6: client.addr.is_ipv6() };
         self.stat(if way.v6 { Stat::Requestv6 } else { Stat::Requestv4 });
         self.add(way.request(request.len()));
@@ -123,6 +129,21 @@ impl Counters {
         }
         if let Some(edns) = edns {
             self.edns(*edns, response.is_some_and(|(rcode, _)| rcode == Rcode::BADVERS));
+        }
+        if let Some(standing) = cookie {
+            self.stat(Stat::CookieIn);
+            self.stat(match standing {
+                Standing::Match => Stat::CookieMatch,
+                Standing::NoMatch => Stat::CookieNoMatch,
+                Standing::BadTime => Stat::CookieBadTime,
+                Standing::BadSize => Stat::CookieBadSize,
+                Standing::ClientOnly => Stat::CookieNew,
+            });
+        }
+        match verdict {
+            Verdict::Send => {}
+            Verdict::Slip => self.stat(Stat::RateSlipped),
+            Verdict::Drop => self.stat(Stat::RateDropped),
         }
         if *tsig {
             self.stat(Stat::ReqTSIG);
@@ -181,6 +202,7 @@ impl Counters {
             return self.stat(match rcode {
                 Rcode::SERVFAIL => Stat::QrySERVFAIL,
                 Rcode::FORMERR => Stat::QryFORMERR,
+                Rcode::BADCOOKIE => Stat::QryBADCOOKIE,
                 _ => Stat::QryFailure,
             });
         }

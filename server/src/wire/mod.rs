@@ -24,6 +24,7 @@ impl Rcode {
     pub const YXDOMAIN: Rcode = Rcode(6);
     pub const NOTAUTH: Rcode = Rcode(9);
     pub const BADVERS: Rcode = Rcode(16);
+    pub const BADCOOKIE: Rcode = Rcode(23);
 }
 
 /// Extended DNS Errors that this server gives (RFC 8914 4).

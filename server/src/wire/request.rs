@@ -4,6 +4,7 @@
 use zonefmt::{Class, NameRef, Rtype};
 
 use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
+use crate::cookies::Cookie;
 
 /// A well-formed request, whatever it wants.
 pub(crate) struct Request<'a> {
@@ -39,9 +40,11 @@ pub(crate) struct Edns {
     pub(crate) nsid: bool,
     /// The sender asks how long it may keep the connection (RFC 7828).
     pub(crate) keepalive: bool,
+    /// The sender takes part in DNS cookies (RFC 7873).
+    pub(crate) cookie: Option<Cookie>,
 }
 
-/// A request that is answered with an error; the question goes back where it was understood.
+/// A request that is answered without looking at zones: mostly with an error; the question goes back where it was understood.
 pub(crate) struct Rejected<'a> {
     pub(crate) header: Header,
     pub(crate) question: Option<Question<'a>>,
@@ -75,7 +78,13 @@ fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rej
         let rest = (questions == 0).then_some(Records { message, at: HEADER });
         let found = rest.and_then(|rest| rest.find(answers + authorities, additionals).ok());
         let edns = found.and_then(|found| found.edns);
-        return Err(reject(None, edns, if header.is_query() { Rcode::FORMERR } else { Rcode::NOTIMP }));
+        let rcode = match edns.and_then(|edns| edns.cookie) {
+            _ if !header.is_query() => Rcode::NOTIMP,
+            // All that is asked for is a cookie (RFC 7873 5.4).
+            Some(_) => Rcode::NOERROR,
+            None => Rcode::FORMERR,
+        };
+        return Err(reject(None, edns, rcode));
     }
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
     let rest = Records { message, at: end };
@@ -176,13 +185,19 @@ impl<'a> Records<'a> {
 impl Edns {
     fn with_options(mut self, mut options: &[u8]) -> Result<Edns, Malformed> {
         const NSID: u16 = 3;
+        const COOKIE: u16 = 10;
         const KEEPALIVE: u16 = 11;
         while !options.is_empty() {
             let (code, length) = (u16_at(options, 0).ok_or(Malformed)?, u16_at(options, 2).ok_or(Malformed)?);
             let end = 4 + usize::from(length);
-            options = options.get(end..).ok_or(Malformed)?;
+            let (option, rest) = options.split_at_checked(end).ok_or(Malformed)?;
+            options = rest;
             match code {
                 NSID => self.nsid = true,
+                COOKIE => {
+                    let cookie = Cookie::read(&option[4..]).ok_or(Malformed)?;
+                    self.cookie.get_or_insert(cookie);
+                }
                 KEEPALIVE => self.keepalive = true,
                 _ => {}
             }

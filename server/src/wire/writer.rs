@@ -8,7 +8,7 @@ use super::{
     names::{Case, Names, copy_name, reads_as},
     request::{Edns, Header, Question},
 };
-use crate::zone::Rrset;
+use crate::{cookies, zone::Rrset};
 
 /// A response under construction.
 pub(crate) struct Writer<'b> {
@@ -71,11 +71,14 @@ pub(crate) struct OptReply<'o> {
     pub(crate) nsid: Option<&'o [u8]>,
     /// In units of 100 ms (RFC 7828 3.1).
     pub(crate) keepalive: Option<u16>,
+    /// Both parts of a cookie (RFC 7873 4).
+    pub(crate) cookie: Option<[u8; cookies::REPLY]>,
 }
 
 impl OptReply<'_> {
     fn octets(&self) -> usize {
-        11 + self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.keepalive.map_or(0, |_| 6)
+        let (nsid, keepalive) = (self.nsid.map_or(0, |nsid| 4 + nsid.len()), self.keepalive.map_or(0, |_| 6));
+        11 + nsid + keepalive + self.cookie.map_or(0, |cookie| 4 + cookie.len())
     }
 }
 
@@ -183,6 +186,12 @@ impl<'b> Writer<'b> {
         self.truncated = false;
     }
 
+    /// Empties the sections after the question, as if nothing had fitted: the client is to ask again over TCP.
+    pub(crate) fn truncate(&mut self, question: Question<'_>) {
+        self.clear(question);
+        self.truncated = true;
+    }
+
     fn opt(&mut self, edns: Edns, reply: &OptReply<'_>, ede: Option<Ede>, rcode: Rcode) {
         let flags = if edns.dnssec_ok { 0x80 } else { 0 };
         let [size_high, size_low] = reply.udp_size.to_be_bytes();
@@ -193,6 +202,10 @@ impl<'b> Writer<'b> {
             self.put_raw(&[0, 3]);
             self.put_raw(&(nsid.len() as u16).to_be_bytes());
             self.put_raw(nsid);
+        }
+        if let Some(cookie) = &reply.cookie {
+            self.put_raw(&[0, 10, 0, cookie.len() as u8]);
+            self.put_raw(cookie);
         }
         if let Some(timeout) = reply.keepalive {
             self.put_raw(&[0, 11, 0, 2]);

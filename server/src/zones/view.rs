@@ -8,6 +8,7 @@ use super::{ZoneChange, ZoneMap};
 use crate::{
     access::{Acl, Requester},
     answer::Outcome,
+    limit::Limiter,
     listen::Client,
     settings::{ServerSettings, ViewSettings},
     tsig::{Keyring, Signature},
@@ -95,6 +96,16 @@ impl Snapshot {
     pub fn new(settings: Arc<ServerSettings>, views: Vec<View>) -> Snapshot {
         let chaos = crate::chaos::view(&settings);
         Snapshot { settings, views, chaos }
+    }
+
+    /// All that bound what is said, each once.
+    pub(crate) fn limiters(&self) -> impl Iterator<Item = &Limiter> {
+        let views = self.views.iter().map(|view| &view.settings);
+        let settings: Vec<_> = [&self.settings.outside, &self.chaos.settings].into_iter().chain(views).collect();
+        let mut limiters: Vec<_> = settings.iter().filter_map(|settings| settings.limiter.as_deref()).collect();
+        limiters.sort_by_key(|limiter| std::ptr::from_ref(*limiter));
+        limiters.dedup_by(|one, other| std::ptr::eq(*one, *other));
+        limiters.into_iter()
     }
 
     /// Changes what a view serves, if there is one of that name.

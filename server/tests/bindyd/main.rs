@@ -1,6 +1,7 @@
 //! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
 
 mod control;
+mod floods;
 mod logging;
 mod process;
 mod server;
