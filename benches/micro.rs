@@ -38,7 +38,7 @@ const ANSWERS: &[(&str, Asked)] = &[
 /// A zone of so many hosts for everybody.
 fn zones() -> ZoneMap {
     let state = ZoneState::Loaded(load(&text(HOSTS)));
-    [Arc::new(Zone { origin: origin(), settings: Arc::new(ZoneSettings::default()), state })].into_iter().collect()
+    [Arc::new(Zone::new(origin(), Arc::new(ZoneSettings::default()), state))].into_iter().collect()
 }
 
 fn responder(snapshot: Snapshot) -> Responder {

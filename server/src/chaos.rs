@@ -53,9 +53,5 @@ fn zone(origin: &[u8], text: &[u8]) -> Option<Arc<Zone>> {
         edit.add(origin, rtype, ttl, &rdata).ok()?;
     }
     let origin: Name = origin.to_owned();
-    Some(Arc::new(Zone {
-        origin,
-        settings: Arc::new(ZoneSettings::default()),
-        state: ZoneState::Loaded(edit.commit()),
-    }))
+    Some(Arc::new(Zone::new(origin, Arc::new(ZoneSettings::default()), ZoneState::Loaded(edit.commit()))))
 }

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use zonefmt::{MAX_NAME, NameRef, Rtype};
 
 use crate::{
-    answer::{Outcome, Scratch, answer},
+    answer::{Answered, Outcome, Scratch, answer},
     cookies::{self, Checked},
     limit::{Kind, Verdict},
     listen::{Client, Now, Respond, Transport},
@@ -107,16 +107,19 @@ impl Respond for Responder {
             |request: &&Request<'_>| request.header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
         let asked = request.as_ref().ok().filter(answerable).map(|request| request.question.qtype);
         let mut writer = Writer::new(out, unsigned, &mut self.names, question, opt.as_ref());
-        let outcome = match request {
+        let Answered { outcome, zone } = match request {
             Ok(request) => {
                 let lacks_cookie = rules.require_server_cookie && !proven && client.transport == Transport::Udp;
                 let cookie = cookie.filter(|_| lacks_cookie);
-                outcome(&request, &seen, client, cookie.is_none(), &mut writer, &mut self.scratch)
+                answered(&request, &seen, client, cookie.is_none(), &mut writer, &mut self.scratch)
             }
-            Err(Rejected { rcode: Rcode::NOERROR, .. }) if cookie.is_none() => Outcome::error(Rcode::FORMERR, None),
-            Err(Rejected { rcode: Rcode::NOERROR, .. }) => Outcome::uncounted(Rcode::NOERROR),
-            Err(rejected) => Outcome::error(rejected.rcode, None),
+            Err(Rejected { rcode: Rcode::NOERROR, .. }) if cookie.is_none() => {
+                Outcome::error(Rcode::FORMERR, None).into()
+            }
+            Err(Rejected { rcode: Rcode::NOERROR, .. }) => Outcome::uncounted(Rcode::NOERROR).into(),
+            Err(rejected) => Outcome::error(rejected.rcode, None).into(),
         };
+        let zone = zone.and_then(|zone| zone.counters.as_deref());
         let verdict = match (rules.limiter.as_deref().filter(|_| !proven), outcome.identity) {
             (Some(limiter), Some(identity)) => {
                 let (qname, qtype) = question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
@@ -126,8 +129,17 @@ impl Respond for Responder {
         };
         let cookie = cookie.map(|cookie| cookie.standing);
         let tsig_asked = tsig.is_some();
-        let event =
-            |response| Event { client, request: message, asked, edns, cookie, verdict, tsig: tsig_asked, response };
+        let event = |response| Event {
+            client,
+            request: message,
+            asked,
+            zone,
+            edns,
+            cookie,
+            verdict,
+            tsig: tsig_asked,
+            response,
+        };
         let outcome = match verdict {
             Verdict::Send => outcome,
             Verdict::Slip => slip(outcome, question, cookie.is_some(), &mut writer),
@@ -158,29 +170,29 @@ impl Respond for Responder {
 }
 
 /// What comes of a well-formed request; `may_know`: whether no cookie is missing.
-fn outcome(
+fn answered<'s>(
     request: &Request<'_>,
-    seen: &Seen<'_>,
+    seen: &Seen<'s>,
     client: &Client,
     may_know: bool,
     writer: &mut Writer<'_>,
     scratch: &mut Scratch,
-) -> Outcome {
+) -> Answered<'s> {
     let view = match seen.view {
         Ok(view) => view,
-        Err(instead) => return instead,
+        Err(instead) => return instead.into(),
     };
     let key = match &seen.signature {
         Signature::None => None,
         Signature::Valid(signer) => Some(signer.name()),
-        Signature::Malformed => return Outcome::error(Rcode::FORMERR, None),
-        Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None),
+        Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
+        Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
     };
     if !request.header.is_query() {
-        return Outcome::error(Rcode::NOTIMP, None);
+        return Outcome::error(Rcode::NOTIMP, None).into();
     }
     if !may_know {
-        return Outcome::uncounted(Rcode::BADCOOKIE);
+        return Outcome::uncounted(Rcode::BADCOOKIE).into();
     }
     answer(view, request.header, request.question, client, key, writer, scratch)
 }
@@ -305,7 +317,7 @@ mod tests {
             edit.add(target.as_ref(), Rtype::A, 1, &[192, 0, 2, last]).unwrap();
         }
         let state = ZoneState::Loaded(edit.commit());
-        let zones = ZoneMap::from_iter([Arc::new(Zone { origin, settings: Arc::default(), state })]);
+        let zones = ZoneMap::from_iter([Arc::new(Zone::new(origin, Arc::default(), state))]);
         let rule = |name, order| OrderRule { class: None, rtype: None, name: Some(name), order };
         let rrset_order = RrsetOrder(vec![rule(alias.clone(), Order::Cyclic), rule(target, Order::Fixed)]);
         let settings = Arc::new(ViewSettings { rrset_order, ..ViewSettings::default() });

@@ -68,6 +68,20 @@ pub struct ZoneSettings {
     pub allow_query: Acl,
     /// At which addresses of this machine (`allow-query-on`).
     pub allow_query_on: Acl,
+    /// What is told of it (`zone-statistics`).
+    pub statistics: ZoneStatistics,
+}
+
+/// What statistics tell of a zone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum ZoneStatistics {
+    /// Not that it is there.
+    None,
+    /// Its serial, and when it was loaded.
+    #[default]
+    Terse,
+    /// Queries for it, too.
+    Full,
 }
 
 impl ZoneSettings {

@@ -57,7 +57,7 @@ fn zone_of(records: u32) -> ZoneData {
 }
 
 fn served(data: ZoneData) -> Arc<Zone> {
-    Arc::new(Zone { origin: name("example"), settings: Arc::default(), state: ZoneState::Loaded(data) })
+    Arc::new(Zone::new(name("example"), Arc::default(), ZoneState::Loaded(data)))
 }
 
 fn map_of(zones: impl IntoIterator<Item = Arc<Zone>>) -> ZoneMap {
@@ -69,7 +69,7 @@ fn octets_per_change(records: u32, zones: u32) -> usize {
     const CHANGES: u32 = 500;
     let others = (0..zones).map(|i| {
         let origin = name(&format!("z{i}.test"));
-        Arc::new(Zone { origin, settings: Arc::default(), state: ZoneState::NotLoaded })
+        Arc::new(Zone::new(origin, Arc::default(), ZoneState::NotLoaded))
     });
     let mut data = zone_of(records);
     let published = Published::new(Snapshot::from(map_of(others.chain([served(data.clone())]))));

@@ -36,7 +36,7 @@ impl Engine {
         let settings = Arc::new(ZoneSettings::default());
         let served = |zone: &Zone| {
             let state = if zone.records.is_empty() { ZoneState::NotLoaded } else { ZoneState::Loaded(data(zone)) };
-            Arc::new(Served { origin: owned(&zone.origin), settings: Arc::clone(&settings), state })
+            Arc::new(Served::new(owned(&zone.origin), Arc::clone(&settings), state))
         };
         let zones: ZoneMap = zones.into_iter().map(served).collect();
         self.published.update(|snapshot| *snapshot = Snapshot::from(zones));

@@ -197,7 +197,7 @@ impl Serving {
         match (self.compiler.zone(origin), self.settings_of(origin)) {
             (Some(data), Some(settings)) => {
                 let state = ZoneState::Loaded(data.clone());
-                ZoneChange::Put(Arc::new(Zone { origin: origin.clone(), settings, state }))
+                ZoneChange::Put(Arc::new(Zone::new(origin.clone(), settings, state)))
             }
             _ => ZoneChange::Remove(origin.clone()),
         }

@@ -62,20 +62,33 @@ impl Outcome {
     }
 }
 
+/// What came of a request.
+pub(crate) struct Answered<'s> {
+    pub(crate) outcome: Outcome,
+    /// The zone that the name asked for is in, if that could be asked.
+    pub(crate) zone: Option<&'s Zone>,
+}
+
+impl From<Outcome> for Answered<'_> {
+    fn from(outcome: Outcome) -> Self {
+        Answered { outcome, zone: None }
+    }
+}
+
 const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: None };
 
 /// Answers a question from the zones of a view, to a client who has proved itself with this key.
-pub(crate) fn answer(
-    view: &View,
+pub(crate) fn answer<'s>(
+    view: &'s View,
     header: Header,
     question: Question<'_>,
     client: &Client,
     key: Option<NameRef<'_>>,
     writer: &mut Writer<'_>,
     scratch: &mut Scratch,
-) -> Outcome {
+) -> Answered<'s> {
     if let Some(rcode) = unanswerable(question.qtype) {
-        return Outcome::error(rcode, None);
+        return Outcome::error(rcode, None).into();
     }
     let settings = &*view.settings;
     let (authority, additional) = match settings.minimal_responses {
@@ -105,10 +118,12 @@ pub(crate) fn answer(
         authority,
         additional,
         identity: Identity::ERROR,
+        zone: None,
         sources: [None; MAX_SOURCES],
         given: [None; MAX_GIVEN],
     };
-    answering.run()
+    let outcome = answering.run();
+    Answered { outcome, zone: answering.zone }
 }
 
 /// What finding a name means to response rate limiting, as BIND has it: there are ever so many names below a cut, a
@@ -154,6 +169,8 @@ struct Answering<'s, 'q, 'w, 'b> {
     additional: bool,
     /// What the question's own name came to.
     identity: Identity,
+    /// The zone of the name asked for.
+    zone: Option<&'s Zone>,
     sources: [Option<Source<'s>>; MAX_SOURCES],
     given: [Option<Given<'s>>; MAX_GIVEN],
 }
@@ -252,6 +269,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
             ZoneState::Loaded(data) => data,
             ZoneState::NotLoaded | ZoneState::Expired => return self.not_ready(hop),
         };
+        if hop.asked {
+            self.zone = Some(zone);
+        }
         let labels = &name.as_wire()[..name.len() - zone.origin.as_ref().len()];
         let target = Target { labels, key: key.below(enclosing.origin_key) };
         let found = data.find(target, &mut scratch.spare);

@@ -42,7 +42,7 @@ const FATES: &[(Fate, &str)] = &[
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
          rrset-order server-id session-keyalg session-keyfile session-keyname statistics-channels statistics-file \
          tcp-advertised-timeout tcp-clients \
-         tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version",
+         tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version zone-statistics",
     ),
     (
         Silent,
@@ -56,7 +56,7 @@ const FATES: &[(Fate, &str)] = &[
          new-zones-directory nsec3-test-zone recursing-file reserved-sockets reuseport \
          secroots-file stacksize \
          tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
-         transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl zone-statistics \
+         transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl \
          masterfile-style dnssec-dnskey-kskonly dnssec-loadkeys-interval dnssec-secure-to-insecure dnssec-update-mode \
          dnskey-sig-validity sig-signing-nodes sig-signing-signatures sig-signing-type sig-validity-interval \
          update-check-ksk serial-update-method disable-algorithms disable-ds-digests random-device dscp \

@@ -19,7 +19,10 @@ use zonefmt::{
 };
 
 use super::{Limits, Reading, ZoneConfig};
-use crate::zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData};
+use crate::{
+    zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData},
+    zones::Zone,
+};
 
 /// What came of a zone's file.
 pub(super) struct Loaded {
@@ -78,8 +81,8 @@ impl From<&fs::Metadata> for Stamp {
 #[derive(Clone, Copy)]
 pub(super) struct Job<'j> {
     pub(super) zone: &'j ZoneConfig,
-    /// Data that is served and that the new data is to share what did not change with.
-    pub(super) old: Option<&'j ZoneData>,
+    /// What is served in its place: the new data shares what did not change with it.
+    pub(super) current: Option<&'j Zone>,
 }
 
 /// Loads zones, as many at a time as there are processors, and hands over each as it comes.
@@ -162,7 +165,11 @@ impl Includes for Included<'_> {
     }
 }
 
-fn parse(Job { zone, old }: Job<'_>, source: Source, includes: &dyn Includes) -> (Option<ZoneData>, Vec<Diagnostic>) {
+fn parse(
+    Job { zone, current }: Job<'_>,
+    source: Source,
+    includes: &dyn Includes,
+) -> (Option<ZoneData>, Vec<Diagnostic>) {
     let origin = zone.origin.as_ref();
     let options = zone::Options {
         check_names: zone.reading.check_names,
@@ -170,6 +177,7 @@ fn parse(Job { zone, old }: Job<'_>, source: Source, includes: &dyn Includes) ->
         max_errors: MAX_FINDINGS,
         ..zone::Options::new(origin)
     };
+    let old = current.and_then(Zone::data);
     let mut edit = old.map_or_else(|| ZoneData::new(zone.origin.clone()).edit(), ZoneData::rewrite);
     let mut left = match zone.reading.limits.records {
         0 => u32::MAX,
@@ -377,7 +385,7 @@ mod tests {
                 .unwrap();
             let named = Command::new("named-checkzone").arg("test").arg(&file).output();
             let named = named.expect("named-checkzone must be installed: run scripts/install-test-tools");
-            let loaded = load(Job { zone: &zone, old: None }, &folder);
+            let loaded = load(Job { zone: &zone, current: None }, &folder);
             let said = String::from_utf8_lossy(&named.stdout);
             assert_eq!(loaded.data.is_some(), named.status.success(), "{text}\n{said}\n{:?}", loaded.findings);
         }

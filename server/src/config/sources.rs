@@ -81,7 +81,7 @@ impl Sources {
         let source = sources.0.get(&zone.origin)?;
         let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
         let config = ZoneConfig { origin, file: source.file.clone(), settings, reading: source.reading };
-        let stale = [Job { zone: &config, old: zone.data() }];
+        let stale = [Job { zone: &config, current: Some(zone) }];
         (!source.is_current(&config)).then(|| sources.load(view, &stale, directory))
     }
 }
@@ -104,10 +104,11 @@ impl ViewSources {
             match (current, self.0.get(&zone.origin)) {
                 (Some(current), Some(source)) if source.is_current(zone) => {
                     if current.settings != zone.settings {
-                        changes.push(made(zone, current.state.clone()));
+                        let made = made(zone, current.state.clone()).after(Some(current));
+                        changes.push(ZoneChange::Put(Arc::new(made)));
                     }
                 }
-                (current, _) => stale.push(Job { zone, old: current.and_then(|current| current.data()) }),
+                (current, _) => stale.push(Job { zone, current: current.map(Arc::as_ref) }),
             }
         }
         changes.extend(self.load(&config.name, &stale, directory));
@@ -118,9 +119,9 @@ impl ViewSources {
     fn load(&mut self, view: &str, stale: &[Job<'_>], directory: &Path) -> Vec<ZoneChange> {
         let mut changes = Vec::with_capacity(stale.len());
         let each = stale.len() <= LOGGED_ZONES;
-        let take = |Job { zone, old }: Job<'_>, Loaded { data, files, findings }: Loaded| {
+        let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings }: Loaded| {
             log(&findings, "zoneload");
-            let sound = data.is_some();
+            let (sound, old) = (data.is_some(), current.and_then(Zone::data));
             let shown = Shown { origin: &zone.origin, view };
             let state = match (data, old) {
                 (Some(data), old) => {
@@ -140,7 +141,7 @@ impl ViewSources {
             let (file, loaded) = (zone.file.clone(), Timestamp::now());
             let source = ZoneSource { file, reading: zone.reading, files, sound, loaded };
             self.0.insert(zone.origin.clone(), source);
-            changes.push(made(zone, state));
+            changes.push(ZoneChange::Put(Arc::new(made(zone, state).after(current))));
         };
         load::load_all(stale, directory, take);
         changes
@@ -168,9 +169,8 @@ impl ZoneSource {
     }
 }
 
-fn made(zone: &ZoneConfig, state: ZoneState) -> ZoneChange {
-    let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
-    ZoneChange::Put(Arc::new(Zone { origin, settings, state }))
+fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
+    Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state)
 }
 
 /// `each`: few enough are loaded to tell of each one that is new; `mended`: there was something wrong with its files.

@@ -16,7 +16,7 @@ use super::{
     Reader, SharedZone,
     scope::{Scope, path},
 };
-use crate::settings::ZoneSettings;
+use crate::settings::{ZoneSettings, ZoneStatistics};
 
 /// What is said of a zone.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ pub(super) fn read<'c>(
 type Alike = FxHashMap<ZoneSettings, Arc<ZoneSettings>>;
 
 /// What a zone takes over from the blocks around it.
-const INHERITED: [&str; 7] = [
+const INHERITED: [&str; 8] = [
     "allow-query",
     "allow-query-on",
     "check-integrity",
@@ -102,6 +102,7 @@ const INHERITED: [&str; 7] = [
     "max-records-per-type",
     "max-types-per-name",
     "masterfile-format",
+    "zone-statistics",
 ];
 
 /// What holds for a zone that says nothing.
@@ -133,6 +134,16 @@ impl Inherited {
             "check-integrity" => {
                 let read = statement.argument().and_then(|part| values::yes_no(&part.text()));
                 self.reading.check_integrity = read.unwrap_or(true);
+            }
+            "zone-statistics" => {
+                let level = statement.argument();
+                self.settings.statistics = match level.and_then(|part| values::yes_no(&part.text())) {
+                    Some(true) => ZoneStatistics::Full,
+                    Some(false) => ZoneStatistics::None,
+                    None if level.is_some_and(|part| part.is("full")) => ZoneStatistics::Full,
+                    None if level.is_some_and(|part| part.is("none")) => ZoneStatistics::None,
+                    None => ZoneStatistics::Terse,
+                };
             }
             "masterfile-format" if !statement.argument().is_some_and(|part| part.is("text")) => {
                 let error = statement.error("zone files are read as text only");

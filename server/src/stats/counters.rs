@@ -11,7 +11,10 @@ use std::sync::{
 
 use zonefmt::Rtype;
 
-use super::table::{self, CELLS, Stat, Way};
+use super::{
+    table::{self, CELLS, Stat, Way},
+    zone::ZoneCounters,
+};
 use crate::{
     cookies::Standing,
     limit::Verdict,
@@ -26,7 +29,8 @@ pub(super) struct Blocks(Mutex<Lists>);
 #[derive(Default)]
 struct Lists {
     all: Vec<Arc<Block>>,
-    free: Vec<Arc<Block>>,
+    /// With the lane of each.
+    free: Vec<(Arc<Block>, usize)>,
 }
 
 /// On lines of its own.
@@ -36,6 +40,8 @@ struct Block([AtomicU64; CELLS]);
 /// The counters of a worker.
 pub struct Counters {
     block: Arc<Block>,
+    /// Where it counts in the counters of zones.
+    lane: usize,
     home: Arc<Blocks>,
 }
 
@@ -45,8 +51,10 @@ pub(crate) struct Event<'e> {
     pub(crate) client: &'e Client,
     /// The request's octets, a header at least.
     pub(crate) request: &'e [u8],
-    /// The type asked for, if the request is a well-formed QUERY that may be answered.
+    /// The type asked for, if it came to a question.
     pub(crate) asked: Option<Rtype>,
+    /// The counters of the zone that the name asked for is in, if it has some.
+    pub(crate) zone: Option<&'e ZoneCounters>,
     /// The request's OPT.
     pub(crate) edns: Option<Edns>,
     /// What the request's cookie is worth, if it has one and cookies are in use.
@@ -66,12 +74,12 @@ impl Blocks {
     /// The counters of one more worker.
     pub(super) fn take(self: &Arc<Self>) -> Counters {
         let mut lists = self.lists();
-        let block = lists.free.pop().unwrap_or_else(|| {
+        let (block, lane) = lists.free.pop().unwrap_or_else(|| {
             let new = Arc::new(Block([const { AtomicU64::new(0) }; CELLS]));
             lists.all.push(Arc::clone(&new));
-            new
+            (new, lists.all.len() - 1)
         });
-        Counters { block, home: Arc::clone(self) }
+        Counters { block, lane, home: Arc::clone(self) }
     }
 
     /// The sums of what all workers counted.
@@ -105,7 +113,7 @@ impl Sums {
 
 impl Drop for Counters {
     fn drop(&mut self) {
-        self.home.lists().free.push(Arc::clone(&self.block));
+        self.home.lists().free.push((Arc::clone(&self.block), self.lane));
     }
 }
 
@@ -120,7 +128,7 @@ impl Counters {
     /// Counts a request and its response.
     #[inline]
     pub(crate) fn count(&self, event: &Event<'_>) {
-        let Event { client, request, asked, edns, cookie, verdict, tsig, response } = event;
+        let Event { client, request, asked, zone, edns, cookie, verdict, tsig, response } = event;
         let way = Way { tcp: client.transport != Transport::Udp, v6: client.addr.is_ipv6() };
         self.stat(if way.v6 { Stat::Requestv6 } else { Stat::Requestv4 });
         self.add(way.request(request.len()));
@@ -176,8 +184,8 @@ impl Counters {
         if flags & flags::TC != 0 {
             self.stat(Stat::TruncatedResp);
         }
-        if asked.is_some() {
-            self.outcome(way, rcode, flags, answers);
+        if let Some(qtype) = *asked {
+            self.outcome(way, rcode, flags, answers, zone.map(|zone| (zone, qtype)));
         }
     }
 
@@ -193,13 +201,19 @@ impl Counters {
 
     /// As BIND tells outcomes apart: answers by their flags and contents, all else by the response code.
     #[inline]
-    fn outcome(&self, way: Way, rcode: Rcode, flags: u16, answers: u16) {
+    fn outcome(&self, way: Way, rcode: Rcode, flags: u16, answers: u16, zone: Option<(&ZoneCounters, Rtype)>) {
+        let stat = |stat| {
+            self.stat(stat);
+            if let Some((zone, _)) = zone {
+                zone.stat(self.lane, stat);
+            }
+        };
         if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) {
             let rejected = if flags & flags::RD == 0 { Stat::AuthQryRej } else { Stat::RecQryRej };
             if rcode == Rcode::REFUSED {
                 self.stat(rejected);
             }
-            return self.stat(match rcode {
+            return stat(match rcode {
                 Rcode::SERVFAIL => Stat::QrySERVFAIL,
                 Rcode::FORMERR => Stat::QryFORMERR,
                 Rcode::BADCOOKIE => Stat::QryBADCOOKIE,
@@ -207,9 +221,12 @@ impl Counters {
             });
         }
         let authoritative = flags & flags::AA != 0;
-        self.stat(if way.tcp { Stat::QryTCP } else { Stat::QryUDP });
-        self.stat(if authoritative { Stat::QryAuthAns } else { Stat::QryNoauthAns });
-        self.stat(match rcode {
+        stat(if way.tcp { Stat::QryTCP } else { Stat::QryUDP });
+        stat(if authoritative { Stat::QryAuthAns } else { Stat::QryNoauthAns });
+        if let Some((zone, qtype)) = zone.filter(|_| authoritative) {
+            zone.qtype(self.lane, qtype);
+        }
+        stat(match rcode {
             Rcode::NXDOMAIN => Stat::QryNXDOMAIN,
             Rcode::YXDOMAIN => Stat::QryFailure,
             _ if answers > 0 || flags & flags::TC != 0 => Stat::QrySuccess,

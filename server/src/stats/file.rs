@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{report::Report, table::FAMILIES};
-use crate::listen::TcpCounts;
+use crate::{listen::TcpCounts, zones::View};
 
 /// One dump: sections of counters that are not zero.
 pub(super) fn write(report: &Report) -> String {
@@ -28,6 +28,17 @@ fn dump(text: &mut String, report: &Report) -> fmt::Result {
     line(text, "TCP/IPv4 connections accepted", v4.accepted)?;
     line(text, "TCP/IPv6 connections accepted", v6.accepted)?;
     writeln!(text, "++ Per Zone Query Statistics ++")?;
+    for view in report.views() {
+        for (zone, counters) in view.zones().filter_map(|zone| zone.counters().map(|counters| (zone, counters))) {
+            match view.name {
+                View::DEFAULT => writeln!(text, "[{}]", zone.name())?,
+                name => writeln!(text, "[{} (view: {name})]", zone.name())?,
+            }
+            for (stat, count) in counters.stats() {
+                line(text, stat.row().text, count)?;
+            }
+        }
+    }
     writeln!(text, "--- Statistics Dump --- ({now})")
 }
 

@@ -101,8 +101,8 @@ impl Serialize for Zones<'_> {
         struct List<'l, 'r>(&'l ViewReport<'r>);
         impl Serialize for List<'_, '_> {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                let mut to = to.serialize_seq(Some(self.0.len()))?;
-                for zone in self.0.zones() {
+                let mut to = to.serialize_seq(None)?;
+                for zone in self.0.told() {
                     to.serialize_element(&described(self.0, &zone))?;
                 }
                 to.end()
@@ -112,12 +112,19 @@ impl Serialize for Zones<'_> {
     }
 }
 
+fn counted<N: Into<String>>(counters: impl Iterator<Item = (N, u64)>) -> Value {
+    object(counters.filter(|(_, count)| *count > 0).map(|(name, count)| (name.into(), count))).into()
+}
+
 fn described(view: &ViewReport<'_>, zone: &ZoneReport<'_>) -> Map<String, Value> {
     let members = [
         ("name", Some(zone.name().to_string().into())),
         ("class", Some(view.class.into())),
         ("serial", zone.serial().map(Value::from)),
         ("type", Some(view.kind.into())),
+        ("loaded", Some(format!("{:.0}", zone.loaded()).into())),
+        ("rcodes", zone.counters().map(|counters| counted(counters.stats().map(|(stat, count)| (stat.name(), count))))),
+        ("qtypes", zone.counters().map(|counters| counted(counters.qtypes()))),
     ];
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

@@ -10,8 +10,9 @@ use prometheus_client::{
 };
 
 use super::{
-    report::Report,
+    report::{Report, ZoneReport},
     table::{ABOUT, FAMILIES, Metrics, ROWS, Stat, stat},
+    zone::ZoneCounters,
 };
 use crate::listen::TcpCounts;
 
@@ -106,14 +107,28 @@ impl Report {
         }
         let help = "Serial of a zone that is served; of the first 1000 zones";
         let mut metric = to.encode_descriptor("zone_serial", help, None, MetricType::Gauge)?;
-        for view in self.configured_views() {
-            for zone in view.zones().take(MAX_ZONES) {
-                let Some(serial) = zone.serial() else { continue };
-                let labels = [("view", view.name.to_owned()), ("zone", zone.name().to_string())];
-                ConstGauge::new(u64::from(serial)).encode(metric.encode_family(&labels)?)?;
+        for (view, zone) in self.some_zones() {
+            let Some(serial) = zone.serial() else { continue };
+            let labels = [("view", view), ("zone", &*zone.name().to_string())];
+            ConstGauge::new(u64::from(serial)).encode(metric.encode_family(&labels)?)?;
+        }
+        let help = "What became of queries for a zone with `zone-statistics full`; of the first 1000 zones";
+        let mut metric = to.encode_descriptor("zone_query_outcomes", help, None, MetricType::Counter)?;
+        for (view, zone) in self.some_zones() {
+            let outcomes = zone.counters().into_iter().flat_map(ZoneCounters::stats);
+            for (stat, count) in outcomes.filter(|(stat, _)| stat.row().metric.0 == "query_outcomes") {
+                let name = zone.name().to_string();
+                let labels = [("view", view), ("zone", &*name), ("outcome", stat.row().metric.2)];
+                ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
             }
         }
         Ok(())
+    }
+
+    /// As many zones as have labels of their own, with their view.
+    fn some_zones(&self) -> impl Iterator<Item = (&str, ZoneReport<'_>)> {
+        let zones = self.configured_views().flat_map(|view| view.told().map(move |zone| (view.name, zone)));
+        zones.take(MAX_ZONES)
     }
 
     fn encode_process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! What can be seen of the server from outside: counters, and who asks for them.
 //!
-//! * `table`: what is counted, and how each output calls it; `counters`: counting, on the way of each answer.
+//! * `table`: what is counted, and how each output calls it; `counters`: counting, on the way of each answer;
+//!   `zone`: the counters of one zone.
 //! * `report`: all of it at one moment; `json`, `xml`, `file`, `metrics`: the same report in each of the forms that it is
 //!   read in: BIND's JSON v1, XML v3 and statistics file, and OpenMetrics.
 //! * `http`: `statistics-channels`, where they are asked for.
@@ -13,10 +14,12 @@ mod metrics;
 mod report;
 mod table;
 mod xml;
+mod zone;
 
 pub use counters::Counters;
 pub(crate) use counters::Event;
 pub use http::{Channels, Listener};
+pub use zone::ZoneCounters;
 
 use std::sync::{
     Arc, OnceLock,

@@ -12,9 +12,11 @@ use super::{
     Statistics,
     counters::Sums,
     table::{self, Stat},
+    zone::ZoneCounters,
 };
 use crate::{
     listen::TcpCounts,
+    settings::ZoneStatistics,
     zone::ZoneData,
     zones::{Snapshot, View, Zone, ZoneMap, ZoneState},
 };
@@ -147,8 +149,14 @@ impl<'r> ViewReport<'r> {
         self.zones.len()
     }
 
+    /// All its zones.
     pub(super) fn zones(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
         self.zones.iter().map(|zone| ZoneReport { zone })
+    }
+
+    /// Those that statistics tell of.
+    pub(super) fn told(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
+        self.zones().filter(|ZoneReport { zone }| zone.settings.statistics != ZoneStatistics::None)
     }
 }
 
@@ -161,6 +169,16 @@ impl<'r> ZoneReport<'r> {
     /// `None`: it is not served.
     pub(super) fn serial(&self) -> Option<u32> {
         self.zone.data().and_then(ZoneData::serial).map(|serial| serial.0)
+    }
+
+    /// When it was loaded; 1970 if it never was, as BIND has it.
+    pub(super) fn loaded(&self) -> Timestamp {
+        self.zone.loaded.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Queries for it, if they are counted.
+    pub(super) fn counters(&self) -> Option<&'r ZoneCounters> {
+        self.zone.counters.as_deref()
     }
 
     /// What keeps it from being served.

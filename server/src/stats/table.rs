@@ -142,6 +142,18 @@ rows! {
     UpdateQuota "Update quota exceeded" "updates" "outcome" "quota_exceeded";
 }
 
+impl Stat {
+    /// Its name in JSON and XML.
+    pub(super) fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its row.
+    pub(super) fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
+}
+
 /// What each metric of [`ROWS`] is about.
 pub(super) const ABOUT: &[(&str, &str)] = &[
     ("requests", "Requests received"),

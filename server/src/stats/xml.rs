@@ -109,7 +109,7 @@ fn views(xml: &mut Xml<'_>, report: &Report, wanted: Wanted) -> io::Result<()> {
     for view in report.views() {
         xml.create_element("view").with_attribute(("name", view.name)).write_inner_content(|xml| {
             xml.create_element("zones").write_inner_content(|xml| {
-                view.zones().try_for_each(|shown| zone(xml, view.class, view.kind, &shown))
+                view.told().try_for_each(|shown| zone(xml, view.class, view.kind, &shown))
             })?;
             Ok(())
         })?;
@@ -122,7 +122,11 @@ fn zone(xml: &mut Xml<'_>, class: &str, kind: &str, zone: &ZoneReport<'_>) -> io
     let element = xml.create_element("zone").with_attributes([("name", &*name), ("rdataclass", class)]);
     element.write_inner_content(|xml| {
         text(xml, "type", kind)?;
-        text(xml, "serial", &zone.serial().map_or_else(|| "-".to_owned(), |serial| serial.to_string()))
+        text(xml, "serial", &zone.serial().map_or_else(|| "-".to_owned(), |serial| serial.to_string()))?;
+        text(xml, "loaded", &format!("{:.0}", zone.loaded()))?;
+        let Some(counted) = zone.counters() else { return Ok(()) };
+        counters(xml, "rcode", counted.stats().map(|(stat, count)| (stat.name(), count)))?;
+        counters(xml, "qtype", counted.qtypes().filter(|(_, count)| *count > 0))
     })?;
     Ok(())
 }

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_map_does_not_grow_by_zones_that_come_and_go() {
         let origin = |i: u32| Name::from_ascii(format!("z{i}.example")).unwrap();
-        let zone = |i| Arc::new(Zone { origin: origin(i), settings: Arc::default(), state: ZoneState::NotLoaded });
+        let zone = |i| Arc::new(Zone::new(origin(i), Arc::default(), ZoneState::NotLoaded));
         let mut zones: ZoneMap = (0..100).map(zone).collect();
         let before = zones.trie.octets();
         for i in 100..2000 {

@@ -10,9 +10,14 @@ mod view;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use zonefmt::Name;
 
-use crate::{settings::ZoneSettings, zone::ZoneData};
+use crate::{
+    settings::{ZoneSettings, ZoneStatistics},
+    stats::ZoneCounters,
+    zone::ZoneData,
+};
 
 pub use map::ZoneMap;
 pub use publish::Published;
@@ -28,6 +33,10 @@ pub struct Zone {
     pub settings: Arc<ZoneSettings>,
     /// Its data, if it can be served.
     pub state: ZoneState,
+    /// When its data was loaded.
+    pub loaded: Option<Timestamp>,
+    /// Where queries for it are counted, if they are.
+    pub counters: Option<Arc<ZoneCounters>>,
 }
 
 /// Whether a zone has data to answer from.
@@ -42,6 +51,24 @@ pub enum ZoneState {
 }
 
 impl Zone {
+    /// A zone whose data, if there is any, was loaded just now. It starts to count if its settings say so.
+    pub fn new(origin: Name, settings: Arc<ZoneSettings>, state: ZoneState) -> Zone {
+        let loaded = matches!(state, ZoneState::Loaded(_)).then(Timestamp::now);
+        let counters = (settings.statistics == ZoneStatistics::Full).then(Arc::default);
+        Zone { origin, settings, state, loaded, counters }
+    }
+
+    /// Takes the place of another: it goes on counting, and the same data was loaded when it was.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Zone>) -> Zone {
+        let Some(before) = before else { return self };
+        if self.data().zip(before.data()).is_some_and(|(data, former)| data.is(former)) {
+            self.loaded = before.loaded;
+        }
+        self.counters = self.counters.map(|new| before.counters.clone().unwrap_or(new));
+        self
+    }
+
     /// Its data, if it is served.
     pub fn data(&self) -> Option<&ZoneData> {
         match &self.state {

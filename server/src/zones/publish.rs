@@ -96,7 +96,7 @@ mod tests {
                 scope.spawn(move || {
                     for i in 0..EACH {
                         let (origin, settings) = (origin(writer, i), Arc::default());
-                        let zone = Arc::new(Zone { origin, settings, state: ZoneState::NotLoaded });
+                        let zone = Arc::new(Zone::new(origin, settings, ZoneState::NotLoaded));
                         published.update(|snapshot| snapshot.change(View::DEFAULT, [ZoneChange::Put(zone)]));
                     }
                 });

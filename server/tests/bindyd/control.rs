@@ -1,8 +1,10 @@
 //! The control channel: the real rndc, with `named` beside us.
 
 use std::{
+    collections::BTreeSet,
     net::TcpListener,
     process::{Command, Output},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -27,9 +29,16 @@ fn key(name: &str, algorithm: &str) -> String {
     format!("key \"{name}\" {{ algorithm {algorithm}; secret \"{SECRET}\"; }};\n")
 }
 
-/// A port of 127.0.0.1 that nobody has at this moment.
+/// A port of 127.0.0.1 that nobody has at this moment, and that no other test was given.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("there is a free port").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let port = free.expect("there is a free port").port();
+        if GIVEN.lock().expect("nothing panics while it is held").insert(port) {
+            return port;
+        }
+    }
 }
 
 impl Controlled {
