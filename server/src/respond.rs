@@ -248,6 +248,8 @@ fn truncate(message: &mut [u8], length: usize) -> usize {
 mod tests {
     use super::*;
     use crate::{
+        cookies::CookieSecrets,
+        limit::{Limiter, NetworkRate, RateLimit},
         settings::{Order, OrderRule, RrsetOrder},
         zone::ZoneData,
         zones::{View, Zone, ZoneMap, ZoneState},
@@ -328,6 +330,49 @@ mod tests {
             let order: Vec<u8> =
                 response.windows(4).filter(|four| four.starts_with(&[192, 0, 2])).map(|a| a[3]).collect();
             assert_eq!(order, [1, 2, 3, 4]);
+        }
+    }
+
+    #[test]
+    fn a_flood_gets_out_no_more_than_it_brings_in_and_shuts_out_nobody_who_is_there() {
+        let origin = name("example");
+        let mut edit = ZoneData::new(origin.clone()).edit();
+        edit.add(origin.as_ref(), Rtype::A, 1, &[192, 0, 2, 1]).unwrap();
+        let state = ZoneState::Loaded(edit.commit());
+        let zones = ZoneMap::from_iter([Arc::new(Zone::new(origin.clone(), Arc::default(), state))]);
+        let networks = vec![NetworkRate { ipv6: true, prefix: 32, rate: 100 }];
+        let limits = RateLimit { responses: 5, networks, ..RateLimit::default() };
+        let limiter = Some(Arc::new(Limiter::new(limits, Now::read().instant)));
+        let view = View { settings: Arc::new(ViewSettings { limiter, ..ViewSettings::default() }), ..View::of(zones) };
+        let cookies = Some(Arc::new(CookieSecrets::new([7; CookieSecrets::OCTETS], [])));
+        let server = ServerSettings { cookies, ..ServerSettings::default() };
+        let mut responder = Responder::new(Arc::new(Published::new(Snapshot::new(Arc::new(server), vec![view]))));
+        let mut ask = |network: u128, transport, cookie: &[u8]| {
+            let option = [&[0, 10, 0, cookie.len() as u8], cookie].concat();
+            let option = if cookie.is_empty() { &[] } else { &*option };
+            let request = [
+                &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+                origin.as_ref().as_wire(),
+                &[0, 1, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8],
+                option,
+            ]
+            .concat();
+            let addr = SocketAddr::from(((0x2001_0db8_u128 << 96 | network << 72 | 1).to_be_bytes(), 4053));
+            let mut out = [0; 512];
+            let length = responder.respond(&request, &Client { addr, local: addr, transport }, &mut out);
+            (request.len(), out[..length.unwrap_or(0)].to_vec())
+        };
+        let (mut brought, mut got) = (0, 0);
+        for turn in 0..200_000 {
+            let (request, response) = ask(turn * 5 % (1 << 20), Transport::Udp, &[]);
+            (brought, got) = (brought + request, got + response.len());
+        }
+        assert!(got < brought, "{got} octets out, {brought} in");
+        for network in 0..1000 {
+            let (_, first) = ask(network, Transport::Tcp, &[1; 8]);
+            assert_eq!(first[7], 1, "an answer over TCP");
+            let (_, known) = ask(network, Transport::Udp, &first[first.len() - 24..]);
+            assert_eq!(known[7], 1, "an answer to a client with a cookie");
         }
     }
 }
