@@ -6,6 +6,7 @@ mod logging;
 mod process;
 mod server;
 mod statistics;
+mod views;
 
 use server::{Prepared, Server, dig};
 

@@ -1,0 +1,185 @@
+//! Views, lists by key, signed requests: a company's configuration, served by `named` and by us, asked by every kind of
+//! client.
+
+use std::process::Command;
+
+use super::{
+    control::free_port,
+    server::{Prepared, Server, wait_until},
+};
+
+const INSIDE: &str = "aW5zaWRlIHNlY3JldCBpcyBsb25nIGVub3VnaCE=";
+const PARTNER: &str = "cGFydG5lciBzZWNyZXQgaXMgbG9uZyBlbm91Z2g=";
+const OTHER: &str = "c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgbm90IG91cnM=";
+
+/// Zones of each view that are served by nothing but their name.
+const ZONES: usize = 13;
+
+/// Where clients are. named listens on the addresses of interfaces only, which of all in 127.0.0.0/8 is this.
+const PLACES: &[(&str, &str)] =
+    &[("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.4", "127.0.0.1"), ("127.0.0.66", "127.0.0.1")];
+
+/// What signs, if anything: known keys; one in other letters; a wrong secret, algorithm, name.
+fn signatures() -> Vec<Option<String>> {
+    let signatures = [
+        format!("hmac-sha256:inside-key:{INSIDE}"),
+        format!("hmac-sha256:INSIDE-key:{INSIDE}"),
+        format!("hmac-sha512:partner-key:{PARTNER}"),
+        format!("hmac-sha256-128:short-key:{PARTNER}"),
+        format!("hmac-sha256:short-key:{PARTNER}"),
+        format!("hmac-sha256:inside-key:{OTHER}"),
+        format!("hmac-sha1:inside-key:{INSIDE}"),
+        format!("hmac-sha256:nobody:{OTHER}"),
+        format!("hmac-md5:old-key:{PARTNER}"),
+        format!("hmac-sha384:own-key:{INSIDE}"),
+    ];
+    std::iter::once(None).chain(signatures.map(Some)).collect()
+}
+
+/// Parts of signatures that a view accepts.
+const KNOWN: [&str; 4] = [":inside-key:aW5", "partner-key", "sha256-128", "own-key"];
+
+const QUESTIONS: &[&str] = &[
+    "www.example.com A",
+    "nothing.example.com A",
+    "www.shared.test A",
+    "www.secret.test A",
+    "www.signed.test A",
+    "www.there.test A",
+    "www.zone7.test A",
+    "www.example.com ANY",
+];
+
+fn conf() -> String {
+    let zone =
+        |name: &str, file: &str, more: &str| format!("  zone {name} {{ type primary; file \"{file}\"; {more} }};\n");
+    let many = |file: &str| (0..ZONES).map(|i| zone(&format!("zone{i}.test"), file, "")).collect::<String>();
+    format!(
+        "key inside-key {{ algorithm hmac-sha256; secret \"{INSIDE}\"; }};
+key partner-key {{ algorithm hmac-sha512; secret \"{PARTNER}\"; }};
+key short-key {{ algorithm hmac-sha256-128; secret \"{PARTNER}\"; }};
+key old-key {{ algorithm hmac-md5; secret \"{PARTNER}\"; }};
+acl offices {{ 127.0.0.2; 127.0.0.64/26; }};
+acl staff {{ key inside-key; !127.0.0.66; offices; }};
+acl partners {{ key partner-key; {{ key short-key; !127.0.0.4; }}; }};
+view inside {{
+  match-clients {{ !key partner-key; staff; }};
+  minimal-responses yes;
+{inside}{}{}{}  zone signed.test {{ type primary; file \"a.zone\"; allow-query {{ key inside-key; }}; }};
+}};
+view partners {{
+  match-clients {{ partners; key own-key; }};
+  match-destinations {{ 127.0.0.1; key own-key; }};
+  key own-key {{ algorithm hmac-sha384; secret \"{INSIDE}\"; }};
+  allow-query {{ !127.0.0.4; any; }};
+{partners}  zone shared.test {{ in-view inside; }};
+{}}};
+view outside {{
+  match-recursive-only no;
+  allow-query-on {{ any; }};
+{outside}{}{}}};
+",
+        zone("shared.test", "a.zone", "allow-query { any; };"),
+        zone("secret.test", "a.zone", "allow-query { !offices; any; };"),
+        many("a.zone"),
+        many("b.zone"),
+        zone("there.test", "c.zone", "allow-query-on { 127.0.0.3; };"),
+        many("c.zone"),
+        inside = zone("example.com", "a.zone", ""),
+        partners = zone("example.com", "b.zone", "allow-query { any; };"),
+        outside = zone("example.com", "c.zone", ""),
+    )
+}
+
+fn prepared(port: u16) -> Prepared {
+    let zone = |address: &str| super::zone(1, address);
+    let files = [("a.zone", zone("192.0.2.1")), ("b.zone", zone("192.0.2.2")), ("c.zone", zone("192.0.2.3"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let options = "dnssec-validation no; recursion no; version \"v\"; hostname none; rrset-order { order fixed; };";
+    let mut prepared = Prepared::new(options, "", &files);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; 127.0.0.3; }}"));
+    prepared.configure(&conf());
+    prepared
+}
+
+/// What dig shows of the answers, without what no two signatures have in common.
+fn ask(port: u16, (from, to): (&str, &str), signature: Option<&str>) -> String {
+    let mut dig = Command::new("dig");
+    dig.args([&format!("@{to}"), "-p", &port.to_string(), "-b", from, "+tries=1", "+time=20", "+nocookie"]);
+    dig.args(["+norecurse", "+nostats", "+nocmd"]);
+    if let Some(signature) = signature {
+        dig.args(["-y", signature]);
+    }
+    // Whose signature is not accepted gets the same answer to everything.
+    let known = signature.is_none_or(|signature| KNOWN.iter().any(|known| signature.contains(known)));
+    for question in QUESTIONS.iter().take(if known { QUESTIONS.len() } else { 1 }) {
+        dig.args(question.split(' '));
+    }
+    let output = dig.output().expect("dig: install bind9-dnsutils");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    text.lines().filter_map(comparable).collect::<Vec<_>>().join("\n")
+}
+
+fn comparable(line: &str) -> Option<String> {
+    if line.contains("TSIG\t") || line.contains(" TSIG ") {
+        // Time, code and id are never the same.
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (fudge_and_length, error) = (words.get(6..8)?, words.get(words.len().checked_sub(2)?..)?);
+        return Some([&words[..5], fudge_and_length, error].concat().join(" "));
+    }
+    let line = line.split(", id:").next().unwrap_or(line);
+    let ours = line.contains("EDE") || line.starts_with("; OPT=15") || line.trim().is_empty();
+    (!ours).then(|| line.to_owned())
+}
+
+#[test]
+fn every_client_sees_what_named_shows_it() {
+    let (ours, theirs) = (free_port(), free_port());
+    let bindyd = prepared(ours).run();
+    let named = prepared(theirs).with_arguments(&["-g", "-n", "1", "-c", "named.conf"]).run_until("named", " running");
+    let mut differences = Vec::new();
+    for &place in PLACES {
+        for signature in signatures() {
+            let [here, there] = [ours, theirs].map(|port| ask(port, place, signature.as_deref()));
+            assert!(there.contains("status: "), "named does not answer: {there}");
+            if here != there {
+                differences.push(format!("{place:?} {signature:?}\nbindyd:\n{here}\nnamed:\n{there}\n"));
+            }
+        }
+    }
+    drop((bindyd, named));
+    assert!(differences.is_empty(), "{} differences; the first:\n{}", differences.len(), differences[0]);
+}
+
+/// The address that a client gets for a name.
+fn address_of(name: &str, port: u16, place: (&str, &str), signature: Option<&str>) -> Option<String> {
+    let text = ask(port, place, signature);
+    let record = text.lines().find(|line| line.starts_with(&format!("{name}.\t")))?;
+    record.split_ascii_whitespace().last().map(str::to_owned)
+}
+
+#[test]
+fn the_address_asked_chooses_the_view() {
+    let port = free_port();
+    let _server = prepared(port).run();
+    let partner = format!("hmac-sha512:partner-key:{PARTNER}");
+    let seen = |to| address_of("www.example.com", port, ("127.0.0.1", to), Some(&partner));
+    assert_eq!(seen("127.0.0.1").as_deref(), Some("192.0.2.2"), "the partners' view");
+    assert_eq!(seen("127.0.0.3").as_deref(), Some("192.0.2.3"), "its match-destinations leaves this out");
+    let there = |to| address_of("www.there.test", port, ("127.0.0.1", to), None);
+    assert_eq!((there("127.0.0.3").as_deref(), there("127.0.0.1")), (Some("192.0.2.3"), None), "allow-query-on");
+}
+
+#[test]
+fn a_change_of_a_shared_zone_is_seen_in_both_views() {
+    let port = free_port();
+    let server: Server = prepared(port).run();
+    let address =
+        |from: &str, signature: Option<&str>| address_of("www.shared.test", port, (from, "127.0.0.1"), signature);
+    let partner = format!("hmac-sha512:partner-key:{PARTNER}");
+    assert_eq!(address("127.0.0.2", None).as_deref(), Some("192.0.2.1"));
+    server.write("a.zone", &super::zone(2, "192.0.2.77"));
+    server.reload();
+    wait_until(|| address("127.0.0.2", None).as_deref() == Some("192.0.2.77"), "the view that has it shows the change");
+    assert_eq!(address("127.0.0.1", Some(&partner)).as_deref(), Some("192.0.2.77"));
+}
