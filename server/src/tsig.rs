@@ -269,3 +269,159 @@ impl fmt::Display for TsigError {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zonefmt::{Class, Rtype};
+
+    const NOW: u64 = 1_800_000_000;
+    const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn secret(base64: &str) -> Key {
+        Key::new("key", Algorithm::HmacSha256, base64).unwrap()
+    }
+
+    fn ring(shortest: Option<usize>) -> Keyring {
+        Keyring::new([TsigKey::new(&name("Key.example"), secret(SECRET), shortest)])
+    }
+
+    /// A query without its signature.
+    const QUERY: [u8; 21] = [0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 1, b'b', 0, 0, 1, 0, 1];
+
+    /// The query, signed so long ago with a code cut to so many octets.
+    fn signed(with: &Key, owner: &str, age: u64, octets: usize) -> Vec<u8> {
+        let (owner, algorithm) = (name(owner), with.algorithm().tsig_name());
+        let times = times(NOW - age, FUDGE);
+        let variables = [&[0, 255, 0, 0, 0, 0], algorithm.as_wire(), &times, &[0; 4]].concat();
+        let mac = with.sign(&[&QUERY, owner.to_lowercase().as_ref().as_wire(), &variables]);
+        let record = TsigRecord {
+            key: owner.as_ref(),
+            algorithm,
+            times,
+            mac: &mac.octets()[..octets],
+            original_id: [0, 7],
+            error: [0, 0],
+            other: &[],
+        };
+        let mut message = [&QUERY[..], &[0; 200]].concat();
+        let length = record.append(&mut message, QUERY.len()).unwrap();
+        message.truncate(length);
+        message
+    }
+
+    fn read(message: &[u8]) -> Tsig<'_> {
+        match crate::wire::request::parse(message) {
+            Some(Ok(request)) => request.tsig.unwrap(),
+            _ => panic!("it is well-formed"),
+        }
+    }
+
+    /// What becomes of a request, and the size of its response's code.
+    fn verified(ring: &Keyring, message: &[u8]) -> (&'static str, usize) {
+        let signature = ring.verify(&read(message), NOW);
+        let what = match signature {
+            Signature::None => "none",
+            Signature::Valid(_) => "valid",
+            Signature::Malformed => "malformed",
+            Signature::Unproven(TsigError::BadKey) => "BADKEY",
+            Signature::Unproven(_) => "BADSIG",
+            Signature::Proven(TsigError::BadTime, _) => "BADTIME",
+            Signature::Proven(..) => "BADTRUNC",
+        };
+        (what, Reply::to(Some(read(message)), signature, NOW).map_or(0, |reply| reply.mac_octets()))
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_proven_where_it_can_be() {
+        let (ring, key, other) = (ring(None), secret(SECRET), secret("b3RoZXI="));
+        let (md5, sha1) = (Algorithm::HmacMd5, Algorithm::HmacSha1);
+        let of = |algorithm| Key::new("key", algorithm, SECRET).unwrap();
+        for (message, expected) in [
+            (signed(&key, "key.example", 0, 32), ("valid", 32)),
+            (signed(&key, "KEY.example", 299, 32), ("valid", 32)),
+            (signed(&key, "key.example", 301, 32), ("BADTIME", 32)),
+            (signed(&other, "key.example", 0, 32), ("BADSIG", 0)),
+            (signed(&other, "key.example", 301, 32), ("BADSIG", 0)),
+            (signed(&key, "nobody.example", 0, 32), ("BADKEY", 0)),
+            (signed(&of(sha1), "key.example", 0, 20), ("BADKEY", 0)),
+            (signed(&of(md5), "key.example", 0, 16), ("BADKEY", 0)),
+            (signed(&key, "key.example", 0, 16), ("BADTRUNC", 32)),
+            (signed(&key, "key.example", 301, 16), ("BADTIME", 32)),
+            (signed(&key, "key.example", 0, 15), ("malformed", 0)),
+            (signed(&key, "key.example", 0, 0), ("malformed", 0)),
+        ] {
+            assert_eq!(verified(&ring, &message), expected, "{message:?}");
+        }
+        let truncating = super::tests::ring(Some(20));
+        assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 20)), ("valid", 20));
+        assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 32)), ("valid", 32));
+        assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 19)), ("BADTRUNC", 20));
+    }
+
+    #[test]
+    fn any_octet_that_changes_is_noticed() {
+        let (ring, message) = (ring(None), signed(&secret(SECRET), "key.example", 0, 32));
+        for at in 2..message.len() {
+            let mut changed = message.clone();
+            changed[at] ^= 0x20;
+            let Some(Ok(request)) = crate::wire::request::parse(&changed) else { continue };
+            // The name's case, class and TTL are signed in one form only; the original id takes the place of the id.
+            let Some(tsig) = request.tsig else { continue };
+            let is_letter = (QUERY.len()..QUERY.len() + 13).contains(&at) && changed[at].is_ascii_alphabetic();
+            let in_algorithm = tsig.algorithm == Algorithm::HmacSha256.tsig_name() && changed[at].is_ascii_alphabetic();
+            let ttl = QUERY.len() + 13 + 4..QUERY.len() + 13 + 8;
+            let valid = matches!(ring.verify(&tsig, NOW), Signature::Valid(_));
+            assert!(!valid || is_letter || in_algorithm || ttl.contains(&at), "octet {at}");
+        }
+    }
+
+    #[test]
+    fn both_secrets_of_a_name_are_taken_and_the_one_used_answers() {
+        let (old, new) = (secret("b2xkIHNlY3JldA=="), secret("bmV3IHNlY3JldA=="));
+        let owner = name("key.example");
+        let ring = Keyring::new([&new, &old].map(|secret| TsigKey::new(&owner, secret.clone(), None)));
+        assert_eq!(ring.iter().count(), 1);
+        for used in [&old, &new] {
+            let request = signed(used, "key.example", 0, 32);
+            let reply = Reply::to(Some(read(&request)), ring.verify(&read(&request), NOW), NOW).unwrap();
+            let mut response = [&QUERY[..], &[0; 200]].concat();
+            response[2] |= 0x80;
+            let length = reply.sign(&mut response, QUERY.len()).unwrap();
+            assert_eq!(length, QUERY.len() + reply.octets());
+            let mac = &response[length - 6 - 32..length - 6];
+            let unsigned = [&response[..10], &[0, 0], &response[12..QUERY.len()]].concat();
+            let variables = [
+                owner.as_ref().as_wire(),
+                &[0, 255, 0, 0, 0, 0],
+                Algorithm::HmacSha256.tsig_name().as_wire(),
+                &times(NOW, FUDGE),
+                &[0; 4],
+            ];
+            let expected = used.sign(&[&[0, 32], read(&request).mac, &unsigned, &variables.concat()]);
+            assert_eq!(mac, expected.octets());
+        }
+    }
+
+    #[test]
+    fn who_is_late_is_told_the_time_in_a_record_of_its_own_time() {
+        let (ring, request) = (ring(None), signed(&secret(SECRET), "key.example", 4000, 32));
+        let reply = Reply::to(Some(read(&request)), ring.verify(&read(&request), NOW), NOW).unwrap();
+        let mut response = [&QUERY[..], &[0; 200]].concat();
+        let length = reply.sign(&mut response, QUERY.len()).unwrap();
+        let [_, _, now @ ..] = NOW.to_be_bytes();
+        assert_eq!(response[length - 6..length], now);
+        assert_eq!(response[length - 10..length - 6], [0, 18, 0, 6]);
+        let (before, record) = (QUERY.len(), &response[QUERY.len()..length]);
+        assert_eq!(response[before - 4..before], [0, 1, 0, 1]);
+        let rdata = name("key.example").as_ref().len() + 10;
+        let signed_at = &record[rdata + 13..rdata + 19];
+        assert_eq!(signed_at, &(NOW - 4000).to_be_bytes()[2..]);
+        assert_eq!(u16::from_be_bytes([record[rdata - 10], record[rdata - 9]]), Rtype::TSIG.0);
+        assert_eq!(u16::from_be_bytes([record[rdata - 8], record[rdata - 7]]), Class::ANY.0);
+    }
+}
