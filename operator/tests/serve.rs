@@ -282,6 +282,50 @@ fn one_server_serves_its_own_zones_to_whom_it_allows() {
 }
 
 #[test]
+fn a_server_whose_lists_were_never_understood_serves_nobody() {
+    let site = Site::quickstart();
+    let cluster = |acls: &str| {
+        format!(
+            "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {{name: ns, namespace: dns}}\n\
+             spec: {{primary: {{replicas: 1}}, global: {{allowQuery: [trusted]}}, acls: {{{acls}}}}}\n"
+        )
+    };
+    site.edit("zone.yaml", "spec:\n", "spec:\n  clusterRef: ns\n");
+    let refused = |instance: &str| {
+        let output = site.command(&["--listen", "127.0.0.1:0", "--instance", instance]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+
+    let told = refused("dns/ns-primary-0");
+    assert!(told.contains("no manifest declares the server dns/ns-primary-0; there is no server at all"), "{told}");
+    fs::write(site.path("cluster.yaml"), cluster("")).unwrap();
+    let told = refused("dns/ns-primary-0");
+    assert!(told.contains("dns/ns-primary-0: allowQuery[0]: ") && told.contains("trusted"), "{told}");
+    let told = refused("dns/ns-primary-1");
+    assert!(told.contains("there is one server: dns/ns-primary-0"), "{told}");
+    fs::write(site.path("cluster.yaml"), cluster("trusted: [192.0.2.300]")).unwrap();
+    let told = refused("dns/ns-primary-0");
+    assert!(told.contains("cluster.yaml:4:") && told.contains("no manifest declares"), "{told}");
+
+    let orphan = "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Instance\n\
+                  metadata: {name: alone, namespace: dns}\nspec: {clusterRef: nope, role: primary}\n";
+    fs::write(site.path("cluster.yaml"), orphan).unwrap();
+    let told = refused("dns/alone");
+    assert!(told.contains("dns/alone: clusterRef: there is no Bind9Cluster dns/nope"), "{told}");
+
+    // Once it was understood, that holds until it is understood again.
+    fs::write(site.path("cluster.yaml"), cluster("trusted: [192.0.2.1]")).unwrap();
+    let bindy = site.serve_with(&["--instance", "dns/ns-primary-0"]);
+    assert_eq!(bindy.dig("www.example.com", "A", "+notcp").status, "REFUSED");
+    fs::write(site.path("cluster.yaml"), cluster("")).unwrap();
+    bindy.await_said("dns/ns-primary-0: allowQuery[0]: ");
+    assert_eq!(bindy.dig("www.example.com", "A", "+notcp").status, "REFUSED");
+    fs::write(site.path("cluster.yaml"), cluster("trusted: [127.0.0.1]")).unwrap();
+    bindy.await_status("www.example.com", "NOERROR");
+}
+
+#[test]
 fn a_mounted_config_map_is_followed() {
     // The kubelet swaps one link; the files are links through it.
     let site = Site::empty();

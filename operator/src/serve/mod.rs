@@ -64,6 +64,8 @@ pub struct Options {
 pub enum ServeError {
     /// The manifests cannot be read.
     Folder(FolderError),
+    /// The server that this shall be is not declared, or not so that it can be understood.
+    Instance(String),
     /// The serials cannot be kept.
     State(StateError),
     /// There is no place for the serials.
@@ -83,10 +85,15 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let state_folder = options.state.clone().or_else(|| default_state(&options.dir)).ok_or(ServeError::NoHome)?;
     let (state, published) = State::open(&state_folder).map_err(ServeError::State)?;
     let mut news = News::new(options.output);
-    let mut serving = Serving::new(options, state, Compiler::new(published));
+    let mut folder = Folder::new(options.dir.clone());
+    let mut first = folder.look().map_err(ServeError::Folder)?;
+    let scope = Scope::of(options.instance.clone(), folder.resources()).map_err(|error| {
+        // The cause may be a file that has errors.
+        news.files(&first);
+        ServeError::Instance(error)
+    })?;
+    let mut serving = Serving::new(folder, state, Compiler::new(published), scope);
 
-    let mut first = serving.folder.look().map_err(ServeError::Folder)?;
-    let missing = serving.scope.learn(serving.folder.resources()).err();
     let step = serving.compiler.apply(std::mem::take(&mut first.changes));
     serving.publish(step.zones).map_err(ServeError::State)?;
     let answering = Arc::clone(&serving.published);
@@ -97,9 +104,6 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
 
     let at = Place { dir: &options.dir, state: &state_folder, addresses: &listeners.local_addrs() };
     news.serving(&serving.folder, &serving.compiler, &first, &at);
-    if let Some(missing) = missing {
-        news.failure(&missing);
-    }
     loop {
         match watch.next(serving.trouble.is_some()) {
             Event::Stop => break,
@@ -125,12 +129,12 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(options: &Options, state: State, compiler: Compiler) -> Serving {
+    fn new(folder: Folder, state: State, compiler: Compiler, scope: Scope) -> Serving {
         Serving {
-            folder: Folder::new(options.dir.clone()),
+            folder,
             state,
             compiler,
-            scope: Scope::new(options.instance.clone()),
+            scope,
             published: Arc::new(Published::new(Snapshot::default())),
             pending: Vec::new(),
             trouble: None,
@@ -143,8 +147,8 @@ impl Serving {
         let result = result.and_then(|update| {
             news.files(&update);
             if update.changes.iter().any(|change| matches!(change.id().kind, Kind::Infrastructure(_))) {
-                if let Err(missing) = self.scope.learn(self.folder.resources()) {
-                    news.failure(&missing);
+                if let Err(error) = self.scope.learn(self.folder.resources()) {
+                    news.failure(&error);
                 }
                 self.rescope();
             }
@@ -231,6 +235,7 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServeError::Folder(error) => error.fmt(f),
+            ServeError::Instance(error) => f.write_str(error),
             ServeError::State(error) => error.fmt(f),
             ServeError::NoHome => f.write_str("no place to keep serials: set HOME, or name a folder with --state"),
             ServeError::Listen(error) => {
@@ -269,7 +274,7 @@ impl std::error::Error for ServeError {
             ServeError::Listen(error) => Some(error),
             ServeError::Watch(_, error) => Some(error),
             ServeError::Signals(error) => Some(error),
-            ServeError::NoHome => None,
+            ServeError::Instance(_) | ServeError::NoHome => None,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Server {
     pub role: Role,
     /// What it belongs to; `None` for one that stands alone.
     pub cluster: Option<ClusterId>,
+    /// Why what it inherits is not known: it names a cluster that there is not.
+    pub orphaned: Option<FieldError>,
     /// Its configuration, with what it inherits.
     pub config: Bind9Config,
     /// The address match lists that its configuration may name.
@@ -137,21 +139,13 @@ impl Servers {
 
     /// The references of a zone that lead to no cluster.
     pub fn dangling(&self, namespace: &str, zone: &DnsZoneSpec) -> Vec<FieldError> {
-        let error =
-            |path: &str, message: String, help: String| FieldError { path: path.into(), message, help: Some(help) };
-        let cluster = zone.cluster_ref.as_ref().filter(|name| self.cluster(namespace, name).is_none()).map(|name| {
-            error(
-                "clusterRef",
-                format!("there is no Bind9Cluster {namespace}/{name}, and no ClusterBind9Provider {name}"),
-                "create one of them, or name one that exists".into(),
-            )
-        });
-        let provider = zone.cluster_provider_ref.as_ref().filter(|name| self.provider(name).is_none()).map(|name| {
-            error(
-                "clusterProviderRef",
-                format!("there is no ClusterBind9Provider {name}"),
-                "create it, or name one that exists".into(),
-            )
+        let cluster = zone.cluster_ref.as_ref().filter(|name| self.cluster(namespace, name).is_none());
+        let cluster = cluster.map(|name| no_cluster(namespace, name));
+        let provider = zone.cluster_provider_ref.as_ref().filter(|name| self.provider(name).is_none());
+        let provider = provider.map(|name| FieldError {
+            path: "clusterProviderRef".into(),
+            message: format!("there is no ClusterBind9Provider {name}"),
+            help: Some("create it, or name one that exists".into()),
         });
         cluster.into_iter().chain(provider).collect()
     }
@@ -224,6 +218,14 @@ impl Server {
     }
 }
 
+fn no_cluster(namespace: &str, name: &str) -> FieldError {
+    FieldError {
+        path: "clusterRef".into(),
+        message: format!("there is no Bind9Cluster {namespace}/{name}, and no ClusterBind9Provider {name}"),
+        help: Some("create one of them, or name one that exists".into()),
+    }
+}
+
 /// The servers that a cluster makes.
 fn made_by<'c>(id: &'c ClusterId, spec: &'c ClusterSpec) -> impl Iterator<Item = Server> + 'c {
     let roles = [(Role::Primary, spec.primary.as_ref()), (Role::Secondary, spec.secondary.as_ref())];
@@ -243,6 +245,7 @@ fn made_by<'c>(id: &'c ClusterId, spec: &'c ClusterSpec) -> impl Iterator<Item =
                 labels,
                 role,
                 cluster: Some(id.clone()),
+                orphaned: None,
                 config: inherited(Bind9Config::default(), role, spec),
                 acls: spec.acls.clone(),
                 open_to: Vec::new(),
@@ -260,6 +263,8 @@ fn declared_as(resource: &Resource, spec: &InstanceSpec, cluster: Option<(Cluste
         id: ServerId { namespace, name },
         labels: resource.labels.clone(),
         role: spec.role,
+        orphaned: (cluster.is_none() && !spec.cluster_ref.is_empty())
+            .then(|| no_cluster(&resource.id.namespace, &spec.cluster_ref)),
         config: match &cluster {
             Some((_, cluster)) => inherited(own, spec.role, cluster),
             None => own,
