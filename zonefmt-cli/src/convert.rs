@@ -78,6 +78,13 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
     if let Some(origin) = &arguments.zone.origin {
         zones.retain(|name, _| name == origin);
     }
+    if zones.is_empty() {
+        say(match arguments.zone.origin {
+            Some(_) => "there is no zone to write: is --origin right?",
+            None => "there is no zone to write: name zone files, or manifests with a DNSZone",
+        });
+        return false;
+    }
     match arguments.to {
         Format::Manifests => arguments.print_manifests(&zones),
         Format::Zone => print_one(&zones, |name, zone| zone::write_file(name.as_ref(), zone)),
@@ -196,10 +203,6 @@ fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
     let mut names = zones.iter();
     match (names.next(), names.next()) {
         (Some((name, zone)), None) => print(&write(name, zone)),
-        (None, _) => {
-            say("there is no zone to write: is --origin right?");
-            false
-        }
         _ => {
             let names: Vec<_> = zones.keys().map(ToString::to_string).collect();
             say(&format!("there are {}: choose one with --origin: {}", count(zones.len(), "zone"), names.join(" ")));

@@ -12,7 +12,7 @@ use zonefmt::{
 };
 
 use super::{
-    Outcome, Output, count, is_coloured, say,
+    Outcome, Output, count, is_coloured, say, unwritten,
     zone_file::{ZoneOptions, leading_origin},
 };
 
@@ -83,10 +83,10 @@ fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
     let (mut sets, mut removed, mut added) = (0_usize, 0, 0);
     for difference in diff(old, new, serials) {
         sets += 1;
-        // Nobody reads on: the exit code tells all the same.
-        let Ok((fewer, more)) = listing.difference(&difference) else { return Outcome::Different };
-        removed += fewer;
-        added += more;
+        match listing.difference(&difference) {
+            Ok((fewer, more)) => (removed, added) = (removed + fewer, added + more),
+            Err(error) => return cut_off(&error, Outcome::Different),
+        }
     }
     let (outcome, summary) = if sets == 0 {
         (Outcome::Success, "no difference".to_owned())
@@ -95,9 +95,14 @@ fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
         let (sets, removed) = (count(sets, "RRset"), count(removed, "record"));
         (Outcome::Different, format!("{sets} {verb}, {removed} removed, {added} added"))
     };
-    // As above.
-    let _ = writeln!(listing.out, "; zone {name}: {summary}").and_then(|()| listing.out.flush());
-    outcome
+    let written = writeln!(listing.out, "; zone {name}: {summary}").and_then(|()| listing.out.flush());
+    written.map_or_else(|error| cut_off(&error, outcome), |()| outcome)
+}
+
+/// Where nobody reads on, the exit code tells all the same.
+fn cut_off(error: &io::Error, outcome: Outcome) -> Outcome {
+    unwritten(error);
+    if error.kind() == io::ErrorKind::BrokenPipe { outcome } else { Outcome::Failure }
 }
 
 /// What switches colours on and off again; nothing if there are none.

@@ -142,8 +142,15 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Writes to standard output; false if nobody reads it any more.
+/// Writes to standard output; false if that fails.
 fn print(text: &[u8]) -> bool {
     let mut out = io::stdout().lock();
-    out.write_all(text).and_then(|()| out.flush()).is_ok()
+    out.write_all(text).and_then(|()| out.flush()).map_err(|error| unwritten(&error)).is_ok()
+}
+
+/// Tells that standard output takes nothing, unless that is so as nobody reads on.
+fn unwritten(error: &io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        say(&format!("cannot write to standard output: {error}"));
+    }
 }

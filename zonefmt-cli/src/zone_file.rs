@@ -9,7 +9,7 @@ use zonefmt::{
     zone::{self, CheckNames, Directory, Options, Report, RrSets},
 };
 
-use super::Output;
+use super::{Output, say};
 
 /// The options of every command that reads zone files.
 #[derive(Args)]
@@ -36,7 +36,14 @@ impl ZoneOptions {
         let ZoneName { name, .. } = zone_name(&source, self.origin.as_ref(), output)?;
         let (sets, report) = self.with_options(&name, |options| RrSets::parse(&source, options));
         output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
-        (!report.has_errors()).then_some((name, sets))
+        if report.has_errors() {
+            return None;
+        }
+        if sets.records().next().is_none() {
+            say(&format!("{file}: there is no record of the zone {name}: is its name right?"));
+            return None;
+        }
+        Some((name, sets))
     }
 
     /// Reads a zone file with the rules of a whole zone.

@@ -131,7 +131,25 @@ fn diff_lists_what_differs() {
     failure(&["old", "plain"], "the zone's name is not known");
     failure(&["-", "-"], "standard input");
     failure(&["old", "old", "new"], "`old` is no zone's name");
+    failure(&["wrong.test", "old", "new"], "old: there is no record of the zone wrong.test.: is its name right?");
     failure(&["old"], "Usage: zonefmt diff [OPTIONS] [ORIGIN] OLD NEW");
     fs::write(folder.join("other"), TOP.replace('@', "example.net.")).unwrap();
     failure(&["old", "other"], "OLD is the zone example.org. and NEW is example.net.");
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("z"), format!("$ORIGIN example.org.\n{TOP}")).unwrap();
+    for arguments in [&["diff", "z", "z"][..], &["convert", "--to", "text", "z"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_zonefmt"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdout(fs::File::options().write(true).open("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("cannot write to standard output: No space left"), "{errors}");
+    }
 }
