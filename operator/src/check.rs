@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use zonefmt::diagnostics::Severity;
+use zonefmt::diagnostics::Diagnostic;
 
 use crate::{
+    api::GROUP,
     compile::Compiler,
     manifest::{Folder, FolderError},
     report::{Outcome, Report, explain},
@@ -27,13 +28,19 @@ pub struct Options {
     strict: bool,
 }
 
-/// Checks, and tells by its exit code: 0 if everything is served, 1 if something is not.
+/// Checks, and tells by its exit code: 0 if everything is served, 1 if something is not, 2 if there is nothing
+/// to check.
 pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
     let terminal = Terminal::new();
     let mut folder = Folder::new(options.dir.clone());
     let mut compiler = Compiler::default();
     let update = folder.look()?;
     compiler.apply(update.changes);
+    if folder.resources().next().is_none() && update.unreadable.is_empty() && !has_errors(&update.diagnostics) {
+        let dir = options.dir.display();
+        terminal.failure(&format!("{dir} has no manifest of {GROUP}: name the folder that has them, or one of them"));
+        return Ok(ExitCode::from(2));
+    }
     let report = Report::new(&folder, &compiler, &update.diagnostics);
     for error in &update.unreadable {
         terminal.failure(&error.to_string());
@@ -49,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
             if options.all || !report.is_clean() {
                 report.table(terminal, |row| options.all || !row.findings.is_empty());
             }
-            let errors = update.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+            let errors = update.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
             let errors = if errors == 0 { String::new() } else { format!(", {}", count(errors, "error")) };
             say(&format!(
                 "{} of {} served in {}{errors}",
@@ -60,4 +67,8 @@ pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
         }
     }
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(Diagnostic::is_error)
 }

@@ -6,7 +6,7 @@ use std::{error::Error, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, plan, serve};
+use crate::{check, plan, serve, terminal};
 
 /// DNS as Kubernetes resources.
 #[derive(Parser)]
@@ -35,8 +35,8 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(options) => done(serve::run(&options)),
-        Command::Check(options) => check::run(&options).unwrap_or_else(|error| failed(&error)),
-        Command::Plan(options) => done(plan::run(&options)),
+        Command::Check(options) => said(check::run(&options).unwrap_or_else(|error| failed(&error))),
+        Command::Plan(options) => said(plan::run(&options).unwrap_or_else(|error| failed(&error))),
         Command::Crds(options) => done(crds::run(&options)),
         Command::Version => {
             let _ = writeln!(std::io::stdout(), "bindy {}", env!("CARGO_PKG_VERSION"));
@@ -47,6 +47,13 @@ pub fn run() -> ExitCode {
 
 fn done<E: Error>(result: Result<(), E>) -> ExitCode {
     result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+/// A result that could not be written is none.
+fn said(code: ExitCode) -> ExitCode {
+    let Some(error) = terminal::unsaid() else { return code };
+    let _ = writeln!(std::io::stderr(), "bindy: cannot write to standard output: {error}");
+    ExitCode::from(2)
 }
 
 fn failed(error: &impl Error) -> ExitCode {

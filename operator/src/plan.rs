@@ -3,12 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use bindy_server::zone::{Difference, Node, Rrset, ZoneData};
 use serde::Serialize;
 use zonefmt::{
     Name, Rtype, Serial,
+    diagnostics::Diagnostic,
     rdata::{self, Style},
 };
 
@@ -54,10 +56,11 @@ struct Records {
     rdata: Vec<String>,
 }
 
-/// Compares, prints, and refuses nothing.
-pub fn run(options: &Options) -> Result<(), FolderError> {
+/// Compares, prints, and refuses nothing; tells by its exit code: 1 if something could not be read, so that the plan
+/// shows it as if it were not there.
+pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
     let terminal = Terminal::new();
-    let (old, new) = (read(&options.old, terminal)?, read(&options.new, terminal)?);
+    let ((old, old_sound), (new, new_sound)) = (read(&options.old, terminal)?, read(&options.new, terminal)?);
     let mut compiler = Compiler::default();
     compiler.apply(old.resources().cloned().map(Change::Put));
     let before: BTreeMap<Name, ZoneData> =
@@ -75,16 +78,17 @@ pub fn run(options: &Options) -> Result<(), FolderError> {
         Output::Json => json(&plans),
         Output::Text => print(terminal, &plans),
     }
-    Ok(())
+    Ok(if old_sound && new_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The manifests of a folder; what cannot be read is told, and the rest is planned with.
-fn read(dir: &Path, terminal: Terminal) -> Result<Folder, FolderError> {
+/// The manifests of a folder, and whether all of them could be read; what cannot be is told, and the rest is planned with.
+fn read(dir: &Path, terminal: Terminal) -> Result<(Folder, bool), FolderError> {
     let mut folder = Folder::new(dir.to_owned());
     let update = folder.look()?;
     update.unreadable.iter().for_each(|error| terminal.failure(&error.to_string()));
     terminal.complain(&update.diagnostics);
-    Ok(folder)
+    let sound = update.unreadable.is_empty() && !update.diagnostics.iter().any(Diagnostic::is_error);
+    Ok((folder, sound))
 }
 
 /// The RRsets that differ, in canonical order; serials are not compared.

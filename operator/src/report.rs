@@ -161,7 +161,11 @@ impl Report {
 pub fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagnostic> {
     let lines = folder.manifest(id).into_iter().flat_map(|manifest| {
         verdict.findings.iter().map(|finding| {
-            let lost = if finding.reason.is_loss() { " is not served" } else { "" };
+            let lost = match &finding.zone {
+                _ if !finding.reason.is_loss() => String::new(),
+                Some(zone) if !verdict.served.is_empty() => format!(" is not served by {zone}"),
+                _ => " is not served".to_owned(),
+            };
             let message = format!("{id}{lost}: {finding}");
             manifest.origin.diagnostic(Severity::Warning, &finding.spec_path(), message)
         })

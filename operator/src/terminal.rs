@@ -1,7 +1,10 @@
 //! How the commands speak to people: results on standard output, complaints on standard error; with colours and excerpts
 //! on a terminal, a line each otherwise.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::OnceLock,
+};
 
 use zonefmt::diagnostics::{self, Colour, Diagnostic, Severity};
 
@@ -28,6 +31,8 @@ struct Style {
     terminal: bool,
     colour: bool,
 }
+
+static UNSAID: OnceLock<io::Error> = OnceLock::new();
 
 /// Complaints are told up to this number at a time; whoever has more of them starts with these.
 const MOST: usize = 40;
@@ -100,7 +105,17 @@ impl Terminal {
 /// A line of a result.
 pub(crate) fn say(line: &str) {
     // A reader that went away is no reason to stop.
-    let _ = writeln!(io::stdout(), "{line}");
+    if let Err(error) = writeln!(io::stdout(), "{line}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // The first one is the one to tell.
+        let _ = UNSAID.set(error);
+    }
+}
+
+/// Why not all was [said](say), other than that nobody read on.
+pub(crate) fn unsaid() -> Option<&'static io::Error> {
+    UNSAID.get()
 }
 
 /// A result for programs: one line of JSON.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -105,6 +105,61 @@ fn a_plan_lists_the_records_that_come_and_go() {
     assert!(gone.starts_with("example.com. 2026112100 → nothing: +0 −"), "{gone}");
     let back = text(&bindy(&["plan", path(&site), &quickstart()]));
     assert!(back.starts_with("example.com. nothing → 2026112100: +"), "{back}");
+}
+
+#[test]
+fn a_plan_with_a_broken_file_fails() {
+    let site = copy_of_quickstart();
+    fs::write(site.path().join("mail.yaml"), "kind: [\n").unwrap();
+    assert_eq!(bindy(&["plan", &quickstart(), path(&site), "-o", "json"]).status.code(), Some(1));
+}
+
+#[test]
+fn what_one_of_two_zones_does_not_serve_is_told_with_the_zone() {
+    let site = copy_of_quickstart();
+    let zone = fs::read_to_string(site.path().join("zone.yaml")).unwrap();
+    let zone =
+        zone.replace("name: example-com", "name: other").replace("zoneName: example.com", "zoneName: example.org");
+    fs::write(site.path().join("other.yaml"), zone).unwrap();
+    let absolute = record("ARecord", "zz", "name: zz.example.com., ipv4Addresses: [192.0.2.3]");
+    fs::write(site.path().join("late.yaml"), absolute).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert!(complaint.contains("ARecord dns/zz is not served by example.org.: OutOfZone"), "{complaint}");
+}
+
+#[test]
+fn a_misspelt_kind_fails_with_the_one_that_was_meant() {
+    let site = copy_of_quickstart();
+    fs::write(site.path().join("late.yaml"), record("ARecrod", "zz", "name: zz, ipv4Addresses: [192.0.2.3]")).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!(checked.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert!(complaint.contains("has no kind `ARecrod` (did you mean ARecord?)"), "{complaint}");
+}
+
+#[test]
+fn nothing_to_check_is_a_failure() {
+    let site = TempDir::new().unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!((checked.status.code(), text(&checked)), (Some(2), String::new()));
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("has no manifest of bindy.firestoned.io"));
+}
+
+#[test]
+fn a_full_disk_is_told_and_a_closed_pipe_is_not() {
+    for arguments in [&["check", &quickstart()][..], &["plan", &quickstart(), &quickstart()]] {
+        let run =
+            |stdout: Stdio| Command::new(env!("CARGO_BIN_EXE_bindy")).args(arguments).stdout(stdout).output().unwrap();
+        let full = run(fs::File::options().write(true).open("/dev/full").unwrap().into());
+        assert_eq!(full.status.code(), Some(2));
+        let complaint = String::from_utf8_lossy(&full.stderr);
+        assert!(complaint.contains("cannot write to standard output: No space left"), "{complaint}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = run(writer.into());
+        assert_eq!((closed.status.code(), closed.stderr), (Some(0), Vec::new()));
+    }
 }
 
 fn bindy(arguments: &[&str]) -> Output {

@@ -58,7 +58,10 @@ fn find_unknown(schema: &Value, value: &Value, path: &mut String, unknown: &mut 
                 match (known.and_then(|known| known.get(name)), schema.get("additionalProperties")) {
                     (Some(schema), _) | (None, Some(schema)) => find_unknown(schema, value, path, unknown),
                     _ if schema["x-kubernetes-preserve-unknown-fields"] == true => {}
-                    _ => unknown.push((path.clone(), known.and_then(|known| nearest(name, known.keys())))),
+                    _ => unknown.push((
+                        path.clone(),
+                        known.and_then(|known| nearest(name, known.keys().map(String::as_str))).map(str::to_owned),
+                    )),
                 }
                 path.truncate(length);
             }
@@ -75,11 +78,11 @@ fn find_unknown(schema: &Value, value: &Value, path: &mut String, unknown: &mut 
 }
 
 /// The word that was probably meant.
-fn nearest<'w>(word: &str, words: impl Iterator<Item = &'w String>) -> Option<String> {
+pub(crate) fn nearest<'w>(word: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = word.to_ascii_lowercase();
-    let distance = |known: &String| strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase());
+    let distance = |known: &str| strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase());
     let (distance, nearest) = words.map(|known| (distance(known), known)).min()?;
-    (distance <= 1 + word.len() / 4).then(|| nearest.clone())
+    (distance <= 1 + word.len() / 4).then_some(nearest)
 }
 
 /// Makes what schemars says what a CRD can say, and bounds it.

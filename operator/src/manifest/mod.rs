@@ -165,14 +165,17 @@ impl Reading {
             _ if group != GROUP => ("kind", (Severity::Note, format!("{kind} {name} is not of {GROUP}: ignored"))),
             _ if version != VERSION => ("apiVersion", (Severity::Error, format!("{GROUP} has no version `{version}`"))),
             Some(kind) => return Some(kind),
-            None => ("kind", (Severity::Warning, format!("{kind} {name} is of no kind that there is: ignored"))),
+            None => ("kind", (Severity::Error, format!("{GROUP} has no kind `{kind}`"))),
         };
         let (severity, message) = diagnostic;
         let diagnostic = origin.diagnostic(severity, at, message);
-        self.diagnostics.push(match severity {
-            Severity::Error => diagnostic.help(format!("write `{GROUP}/{VERSION}`")),
-            Severity::Warning => diagnostic.help(format!("the kinds are {}", kinds())),
-            Severity::Note => diagnostic,
+        self.diagnostics.push(match (severity, at) {
+            (Severity::Note, _) => diagnostic,
+            (_, "apiVersion") => diagnostic.help(format!("write `{GROUP}/{VERSION}`")),
+            _ => diagnostic.help(match api::nearest(kind, Kind::all().map(Kind::name)) {
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => format!("the kinds are {}", kinds()),
+            }),
         });
         None
     }
@@ -457,8 +460,10 @@ mod tests {
         assert_eq!(other("v1", "Namespace"), ["2:7: note: Namespace x is not of bindy.firestoned.io: ignored"]);
         assert_eq!(
             other("bindy.firestoned.io/v1beta1", "ARecrod"),
-            ["2:7: warning: ARecrod x is of no kind that there is: ignored"]
+            ["2:7: error: bindy.firestoned.io has no kind `ARecrod`"]
         );
+        let misspelt = read_text("apiVersion: bindy.firestoned.io/v1beta1\nkind: Arecord\nmetadata: {name: x}\n");
+        assert_eq!(misspelt.diagnostics[0].help.as_deref(), Some("did you mean ARecord?"));
         assert_eq!(
             other("bindy.firestoned.io/v1alpha1", "ARecord"),
             ["1:13: error: bindy.firestoned.io has no version `v1alpha1`"]
