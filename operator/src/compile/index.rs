@@ -46,6 +46,14 @@ pub(super) struct Rank {
     pub(super) id: ResourceId,
 }
 
+impl Rank {
+    /// Why it goes before another, for people; what a zone says itself counts as oldest.
+    pub(super) fn advantage(&self, other: &Rank) -> &'static str {
+        let alike = (self.id.kind == Kind::Zone) == (other.id.kind == Kind::Zone);
+        if alike && self.age == other.age { "which comes first by name" } else { "which is older" }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Age {
     Since(Timestamp),

@@ -253,7 +253,9 @@ impl Compiler {
         };
         let Some(zone) = self.zones.get(origin) else { return Verdict::default() };
         if zone.id != *id {
-            let message = format!("{origin} is {} already, which is older; remove one of them", zone.id);
+            let advantage =
+                self.index.zone(&zone.id).map_or("which is older", |first| first.rank.advantage(&entry.rank));
+            let message = format!("{origin} is {} already, {advantage}; remove one of them", zone.id);
             let (reason, zone) = (Reason::DuplicateZone, Some(origin.clone()));
             let finding = Finding { reason, zone, path: "zoneName".into(), message };
             return Verdict { served: Vec::new(), findings: vec![finding] };

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use zonefmt::{Name, NameRef, Rtype, rdata};
 
-use super::{Finding, Reason};
+use super::{Finding, Reason, index::Rank};
 use crate::api::ResourceId;
 
 /// What one resource says of a name.
 pub(super) struct Contribution<'a> {
-    pub(super) resource: &'a ResourceId,
+    pub(super) rank: &'a Rank,
     pub(super) rtype: Rtype,
     pub(super) ttl: u32,
     /// RDATA in wire form.
@@ -29,7 +29,7 @@ pub(super) struct Rrset<'a> {
     records: BTreeMap<Vec<u8>, Vec<u8>>,
     octets: usize,
     /// The resource that was here first.
-    pub(super) first: &'a ResourceId,
+    pub(super) first: &'a Rank,
 }
 
 /// What an RRset may take in a message of 65,535 octets, its header, question and OPT aside.
@@ -48,20 +48,21 @@ impl Rrset<'_> {
 impl<'a> Resolved<'a> {
     /// Takes one more resource, the oldest first: what stands already is never moved by what comes later.
     pub(super) fn take(&mut self, origin: &Name, owner: NameRef<'_>, said: Contribution<'a>) {
-        let Contribution { resource, rtype, ttl, records } = said;
+        let Contribution { rank, rtype, ttl, records } = said;
         let mut finding = |reason, message| {
             let path = if reason == Reason::TtlOverridden { "ttl" } else { "name" };
             let finding = Finding { reason, zone: Some(origin.clone()), path: path.into(), message };
-            self.findings.push((resource, finding));
+            self.findings.push((&rank.id, finding));
         };
         if let Some((other_type, other)) = conflicting(&self.rrsets, rtype) {
             let message = format!(
-                "{owner} has {other_type} from {}, which is older, and a CNAME allows no other data; remove one of them",
-                other.first
+                "{owner} has {other_type} from {}, {}, and a CNAME allows no other data; remove one of them",
+                other.first.id,
+                other.first.advantage(rank)
             );
             return finding(Reason::CnameConflict, message);
         }
-        let set = self.rrsets.entry(rtype).or_insert_with(|| Rrset::new(ttl, resource));
+        let set = self.rrsets.entry(rtype).or_insert_with(|| Rrset::new(ttl, rank));
         let new: BTreeMap<_, _> = records
             .into_iter()
             .map(|record| (canonical(rtype, &record), record))
@@ -72,8 +73,9 @@ impl<'a> Resolved<'a> {
             && !new.is_empty()
         {
             let message = format!(
-                "{owner} has another {rtype} from {}, which is older, and a name has one at most; remove one of them",
-                set.first
+                "{owner} has another {rtype} from {}, {}, and a name has one at most; remove one of them",
+                set.first.id,
+                set.first.advantage(rank)
             );
             return finding(*reason, message);
         }
@@ -90,8 +92,10 @@ impl<'a> Resolved<'a> {
         }
         if set.ttl != ttl {
             let message = format!(
-                "the {rtype} RRset of {owner} has TTL {} from {}, which is older and holds for all of it; write the same ttl in both",
-                set.ttl, set.first
+                "the {rtype} RRset of {owner} has TTL {} from {}, {} and holds for all of it; write the same ttl in both",
+                set.ttl,
+                set.first.id,
+                set.first.advantage(rank)
             );
             finding(Reason::TtlOverridden, message);
         }
@@ -101,7 +105,7 @@ impl<'a> Resolved<'a> {
 }
 
 impl<'a> Rrset<'a> {
-    fn new(ttl: u32, first: &'a ResourceId) -> Rrset<'a> {
+    fn new(ttl: u32, first: &'a Rank) -> Rrset<'a> {
         Rrset { ttl, records: BTreeMap::new(), octets: 0, first }
     }
 }

@@ -35,7 +35,7 @@ impl<'z, 'i> Region<'z, 'i> {
 
     /// Takes one more resource, the oldest first: what stands already is never moved by what comes later.
     pub(super) fn take(&mut self, owner: &Name, said: Contribution<'i>) {
-        let conflict = self.hidden(owner, said.rtype).or_else(|| self.hiding(owner, said.rtype));
+        let conflict = self.hidden(owner, &said).or_else(|| self.hiding(owner, &said));
         match conflict {
             None => {
                 let resolved = self.names.entry(owner.clone()).or_default();
@@ -44,7 +44,7 @@ impl<'z, 'i> Region<'z, 'i> {
             Some(message) => {
                 let (zone, path) = (Some(self.origin.clone()), "name".into());
                 let finding = Finding { reason: Reason::DelegationConflict, zone, path, message };
-                self.refuse(owner, said.resource, finding);
+                self.refuse(owner, &said.rank.id, finding);
             }
         }
     }
@@ -60,7 +60,8 @@ impl<'z, 'i> Region<'z, 'i> {
     }
 
     /// Why data of this type would never be answered at `owner`.
-    fn hidden(&self, owner: &Name, rtype: Rtype) -> Option<String> {
+    fn hidden(&self, owner: &Name, said: &Contribution<'_>) -> Option<String> {
+        let rtype = said.rtype;
         let at_and_above = std::iter::successors(Some(owner.as_ref()), |name| name.parent());
         let inside = at_and_above.take_while(|name| name.is_at_or_below(self.origin.as_ref()));
         for cover in inside.map(NameRef::to_owned) {
@@ -68,8 +69,9 @@ impl<'z, 'i> Region<'z, 'i> {
             for (&by, set) in &resolved.rrsets {
                 if self.hides(&cover, by, owner, rtype) {
                     return Some(format!(
-                        "its {rtype} of {owner} would be hidden by the {by} of {cover} from {}, which is older; remove one of them",
-                        set.first
+                        "its {rtype} of {owner} would be hidden by the {by} of {cover} from {}, {}; remove one of them",
+                        set.first.id,
+                        set.first.advantage(said.rank)
                     ));
                 }
             }
@@ -78,7 +80,8 @@ impl<'z, 'i> Region<'z, 'i> {
     }
 
     /// Why data of this type at `owner` would keep older data from being answered.
-    fn hiding(&self, owner: &Name, rtype: Rtype) -> Option<String> {
+    fn hiding(&self, owner: &Name, said: &Contribution<'_>) -> Option<String> {
+        let rtype = said.rtype;
         if !is_cover(rtype) {
             return None;
         }
@@ -86,8 +89,9 @@ impl<'z, 'i> Region<'z, 'i> {
         let mut sets = below.flat_map(|(name, resolved)| resolved.rrsets.iter().map(move |set| (name, set)));
         sets.find(|(name, (of, _))| self.hides(owner, rtype, name, **of)).map(|(name, (of, set))| {
             format!(
-                "its {rtype} of {owner} would hide the {of} of {name} from {}, which is older; remove one of them",
-                set.first
+                "its {rtype} of {owner} would hide the {of} of {name} from {}, {}; remove one of them",
+                set.first.id,
+                set.first.advantage(said.rank)
             )
         })
     }

@@ -226,6 +226,15 @@ fn glue_is_not_hidden() {
 }
 
 #[test]
+fn a_wildcard_is_not_delegated() {
+    expect(
+        &[record("NSRecord", "a", "name: '*.wd', nameserver: ns.example.net.")],
+        "",
+        &["NSRecord default/a: WildcardDelegation: *.wd.example.com. is a wildcard"],
+    );
+}
+
+#[test]
 fn age_goes_before_name() {
     let aged = |kind, name: &str, created: &str, spec| {
         record(kind, name, spec).replace("labels:", &format!("creationTimestamp: {created}, labels:"))
@@ -288,7 +297,7 @@ fn of_two_zones_with_one_name_the_older_is_served() {
     assert_eq!(
         findings(&compiler),
         [
-            "DNSZone default/second: DuplicateZone: example.com. is DNSZone default/example already, which is older; remove one of them"
+            "DNSZone default/second: DuplicateZone: example.com. is DNSZone default/example already, which comes first by name; remove one of them"
         ]
     );
     compiler.apply([Change::Remove(both[0].id.clone())]);

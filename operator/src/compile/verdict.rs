@@ -81,6 +81,8 @@ reasons! {
         "Keep one of them.";
     DelegationConflict, lost: "A delegation or a DNAME, and data that it would hide (RFC 1034 4.2.1, RFC 6672 2.3).",
         "Move the data into the zone that is delegated, or remove the delegation. Addresses of name servers may stay.";
+    WildcardDelegation, lost: "An NS record has a wildcard as its owner, which is no delegation of anything (RFC 4592 4.2).",
+        "Write an NSRecord for each name that is delegated.";
     TooLarge, lost: "The RRset would not fit into a message.",
         "Spread the records over more names.";
     RepeatedZoneName, served: "The owner has the zone's name twice, which is served and hardly meant.",

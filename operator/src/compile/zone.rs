@@ -120,6 +120,10 @@ impl Zone {
             let message = format!("{owner} is not in {origin}; write a relative name, or one that ends in `.{origin}`");
             return Err(Finding { reason: Reason::OutOfZone, zone, path: "name".into(), message });
         }
+        if set.rtype == Rtype::NS && owner.as_ref().is_wildcard() {
+            let message = format!("{owner} is a wildcard, and no server delegates one; write a record for each name");
+            return Err(Finding { reason: Reason::WildcardDelegation, zone, path: "name".into(), message });
+        }
         let servers = match set.rtype {
             // What cannot be read is told when its name is merged.
             Rtype::NS => servers_in(wire(set, origin.as_ref()).unwrap_or_default().iter().map(Vec::as_slice), origin),
@@ -254,20 +258,20 @@ impl Zone {
         if let Some(zone) = index.zone(&self.id) {
             for owner in names {
                 for (&rtype, records) in self.apex.generated.get(owner).into_iter().flatten() {
-                    let (resource, ttl, records) = (&zone.rank.id, self.apex.ttl, records.clone());
-                    region.take(owner, Contribution { resource, rtype, ttl, records });
+                    let (rank, ttl, records) = (&zone.rank, self.apex.ttl, records.clone());
+                    region.take(owner, Contribution { rank, rtype, ttl, records });
                 }
             }
         }
         for (rank, owner) in ranked {
             let Some(record) = index.record(&rank.id) else { continue };
-            let resource = &record.rank.id;
+            let rank = &record.rank;
             match wire(&record.set, origin.as_ref()) {
                 Ok(records) => {
                     let ttl = record.set.ttl.unwrap_or(self.apex.ttl);
-                    region.take(owner, Contribution { resource, rtype: record.set.rtype, ttl, records });
+                    region.take(owner, Contribution { rank, rtype: record.set.rtype, ttl, records });
                 }
-                Err(error) => region.refuse(owner, resource, unreadable(Reason::InvalidRecord, Some(origin), error)),
+                Err(error) => region.refuse(owner, &rank.id, unreadable(Reason::InvalidRecord, Some(origin), error)),
             }
         }
         region.into_names()
