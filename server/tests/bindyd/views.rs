@@ -136,7 +136,8 @@ fn comparable(line: &str) -> Option<String> {
 fn every_client_sees_what_named_shows_it() {
     let (ours, theirs) = (free_port(), free_port());
     let bindyd = prepared(ours).run();
-    let named = prepared(theirs).with_arguments(&["-g", "-n", "1", "-c", "named.conf"]).run_until("named", "all zones loaded");
+    let named =
+        prepared(theirs).with_arguments(&["-g", "-n", "1", "-c", "named.conf"]).run_until("named", "all zones loaded");
     let mut differences = Vec::new();
     for &place in PLACES {
         for signature in signatures() {
