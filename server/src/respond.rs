@@ -10,6 +10,7 @@ use crate::{
     cookies::{self, Checked},
     limit::{Kind, Verdict},
     listen::{Client, Now, Respond, Transport},
+    logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
     stats::{Counters, Event},
     tsig::{self, Signature},
@@ -39,6 +40,7 @@ pub struct Responder {
     now: Now,
     scratch: Scratch,
     names: Names,
+    queries: QueryLog,
     keepalive: bool,
     counters: Counters,
 }
@@ -51,8 +53,14 @@ impl Responder {
 
     /// A responder on what is published, that counts here.
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
-        let (scratch, names) = (Scratch::new(), Names::new());
-        Responder { published, snapshot: None, now: Now::read(), scratch, names, keepalive: false, counters }
+        let (scratch, names, queries) = (Scratch::new(), Names::new(), QueryLog::default());
+        Responder { published, snapshot: None, now: Now::read(), scratch, names, queries, keepalive: false, counters }
+    }
+
+    /// With a log to tell what is asked.
+    #[must_use]
+    pub fn logging(self, queries: QueryLog) -> Responder {
+        Responder { queries, ..self }
     }
 
     fn snapshot(&mut self) -> &Snapshot {
@@ -107,11 +115,11 @@ impl Respond for Responder {
             |request: &&Request<'_>| request.header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
         let asked = request.as_ref().ok().filter(answerable).map(|request| request.question.qtype);
         let mut writer = Writer::new(out, unsigned, &mut self.names, question, opt.as_ref());
-        let Answered { outcome, zone } = match request {
+        let Answered { outcome, zone } = match &request {
             Ok(request) => {
                 let lacks_cookie = rules.require_server_cookie && !proven && client.transport == Transport::Udp;
                 let cookie = cookie.filter(|_| lacks_cookie);
-                answered(&request, &seen, client, cookie.is_none(), &mut writer, &mut self.scratch)
+                answered(request, &seen, client, cookie.is_none(), &mut writer, &mut self.scratch)
             }
             Err(Rejected { rcode: Rcode::NOERROR, .. }) if cookie.is_none() => {
                 Outcome::error(Rcode::FORMERR, None).into()
@@ -119,6 +127,14 @@ impl Respond for Responder {
             Err(Rejected { rcode: Rcode::NOERROR, .. }) => Outcome::uncounted(Rcode::NOERROR).into(),
             Err(rejected) => Outcome::error(rejected.rcode, None).into(),
         };
+        let ending = Ending::of(outcome);
+        if self.queries.wants(ending)
+            && asked.is_some()
+            && let (Ok(request), Ok(view)) = (&request, seen.view)
+        {
+            let (key, cookie) = (seen.signature.key(), cookie.map(|_| proven));
+            self.queries.note(&Asked { client, view, key, request, cookie, ending });
+        }
         let zone = zone.and_then(|zone| zone.counters.as_deref());
         let verdict = match (rules.limiter.as_deref().filter(|_| !proven), outcome.identity) {
             (Some(limiter), Some(identity)) => {

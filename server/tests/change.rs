@@ -1,4 +1,5 @@
-//! What a change costs, and what readers see of it: allocated octets that do not grow with the zone, and never half a change.
+//! What a change costs, and what readers see of it: allocated octets that do not grow with the zone, and never half a
+//! change. And that answering allocates nothing, logged or not.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -11,7 +12,9 @@ use std::{
 };
 
 use bindy_server::{
+    config::{LogFile, Logging, Output, Suffix, Versions},
     listen::{Client, Now, Respond, Transport},
+    logs::Logs,
     respond::Responder,
     zone::ZoneData,
     zones::{Published, Snapshot, View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -146,17 +149,59 @@ fn readers_never_see_half_a_change() {
     }
 }
 
+#[test]
+fn a_query_allocates_nothing_and_neither_does_its_line_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut edit = zone_of(1).edit();
+    edit.replace(name("h0.example").as_ref(), Rtype(65_280), 60, [&[0, 0, 0, 7][..]]).unwrap();
+    let zones = map_of([served(edit.commit())]);
+    let published = Arc::new(Published::new(Snapshot::from(zones)));
+    let path = folder.path().join("log");
+    let output = Output::File(LogFile {
+        path: path.clone(),
+        size: None,
+        versions: Versions::None,
+        suffix: Suffix::Increment,
+        buffered: false,
+        later: false,
+    });
+    let logs = Logs::install("test", 0).unwrap();
+    logs.change(&Logging::to(output)).unwrap();
+    let mut responder = Responder::new(published).logging(logs.queries());
+    responder.refresh(Now::read());
+    for on in [false, true] {
+        logs.set_querylog(on);
+        let questions: Vec<Vec<u8>> = vec![question("h0.example"); 1000];
+        let before = ALLOCATED.with(Cell::get);
+        for question in &questions {
+            assert_eq!(ask(&mut responder, question).0, question.len() + 16);
+        }
+        assert_eq!(ALLOCATED.with(Cell::get) - before, 0, "logged: {on}");
+    }
+    logs.flush();
+    let log = std::fs::read_to_string(path).unwrap();
+    assert_eq!(log.matches("(h0.example): query: h0.example IN TYPE65280 - (127.0.0.1)\n").count(), 1000);
+}
+
 /// The numbers in an answer's records: the last four octets of each.
 fn numbers(responder: &mut Responder, owner: &str) -> Vec<u32> {
+    let question = question(owner);
+    let (len, out) = ask(responder, &question);
+    // Owner pointer, type, class, TTL, length and six octets of data each.
+    out[question.len()..len].chunks(18).map(|record| u32::from_be_bytes(record[14..].try_into().unwrap())).collect()
+}
+
+fn question(owner: &str) -> Vec<u8> {
+    [&[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name(owner).as_ref().as_wire(), &[0xff, 0, 0, 1]].concat()
+}
+
+fn ask(responder: &mut Responder, question: &[u8]) -> (usize, [u8; 512]) {
     let client = Client {
         addr: "127.0.0.1:5353".parse().unwrap(),
         local: "127.0.0.1:53".parse().unwrap(),
         transport: Transport::Udp,
     };
-    let owner = name(owner);
-    let question = [&[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], owner.as_ref().as_wire(), &[0xff, 0, 0, 1]].concat();
     let mut out = [0; 512];
-    let len = responder.respond(&question, &client, &mut out).unwrap();
-    // Owner pointer, type, class, TTL, length and six octets of data each.
-    out[question.len()..len].chunks(18).map(|record| u32::from_be_bytes(record[14..].try_into().unwrap())).collect()
+    let len = responder.respond(question, &client, &mut out).unwrap();
+    (len, out)
 }

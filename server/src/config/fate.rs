@@ -40,7 +40,7 @@ const FATES: &[(Fate, &str)] = &[
          allow-query allow-query-on blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
-         rrset-order server-id session-keyalg session-keyfile session-keyname statistics-channels statistics-file \
+         querylog querylog-sample rrset-order server-id session-keyalg session-keyfile session-keyname statistics-channels statistics-file \
          tcp-advertised-timeout tcp-clients \
          tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version zone-statistics",
     ),
@@ -89,7 +89,6 @@ const FATES: &[(Fate, &str)] = &[
          server",
     ),
     (Warning("addresses are given in the order of `rrset-order`"), "sortlist"),
-    (Warning("queries are not logged yet"), "querylog"),
     (Warning("names are compressed in any case"), "message-compression"),
     (Warning("TTLs are served as they are"), "max-zone-ttl"),
     (Warning("names are compressed with their case kept in any case"), "no-case-compress"),

@@ -17,6 +17,10 @@ pub struct Logging {
     pub channels: Vec<Channel>,
     /// For each category that is written, indices of channels. Others go where `default` goes.
     pub categories: HashMap<String, Vec<usize>>,
+    /// Whether queries are logged from the start.
+    pub querylog: bool,
+    /// One in so many of them is.
+    pub sample: u32,
 }
 
 /// Where log lines go if named.conf does not say it.
@@ -148,20 +152,30 @@ impl Logging {
             form: Form::Text { times: Times::Local, category: true, severity: true },
             ..Channel::new("default", output)
         };
-        Logging { channels: vec![channel], categories: HashMap::from([(DEFAULT_CATEGORY.to_owned(), vec![0])]) }
+        let categories = HashMap::from([(DEFAULT_CATEGORY.to_owned(), vec![0])]);
+        Logging { channels: vec![channel], categories, querylog: false, sample: 1 }
     }
 
     /// What is written, with the channels that need no definition.
-    pub(super) fn read(logging: Option<Statement<'_>>, directory: &Path) -> Logging {
-        let mut read = Logging { channels: built_in(directory), categories: HashMap::new() };
-        let Some(logging) = logging else { return read };
-        read.channels.extend(logging.block().all("channel").filter_map(|statement| channel(statement, directory)));
-        for category in logging.block().all("category") {
+    pub(super) fn read(logging: Option<Statement<'_>>, options: Option<Statement<'_>>, directory: &Path) -> Logging {
+        let option = |name| options?.block().find(name)?.argument();
+        let mut read = Logging {
+            channels: built_in(directory),
+            categories: HashMap::new(),
+            querylog: false,
+            sample: option("querylog-sample").and_then(|part| values::number(&part.text())).unwrap_or(1),
+        };
+        let all = |name| logging.into_iter().flat_map(Statement::block).filter(move |inner| inner.name() == name);
+        read.channels.extend(all("channel").filter_map(|statement| channel(statement, directory)));
+        for category in all("category") {
             let Some(name) = category.argument() else { continue };
             let known = |part: &Statement<'_>| part.argument().map(zonefmt::conf::Part::shown);
             let to = category.block().filter_map(|part| read.channel(&known(&part)?)).collect::<Vec<_>>();
             read.categories.entry(name.shown().to_ascii_lowercase()).or_default().extend(to);
         }
+        // Unless it is written, their category decides.
+        let written = option("querylog").and_then(|part| values::yes_no(&part.text()));
+        read.querylog = written.unwrap_or_else(|| read.categories.contains_key("queries"));
         read
     }
 
@@ -170,7 +184,10 @@ impl Logging {
     pub fn with_default(&self, default: &DefaultLog) -> Logging {
         let mut logging = self.clone();
         let to = match default {
-            DefaultLog::Stderr => return Logging::to(Output::Stderr),
+            DefaultLog::Stderr => {
+                let Logging { querylog, sample, .. } = *self;
+                return Logging { querylog, sample, ..Logging::to(Output::Stderr) };
+            }
             DefaultLog::Syslog => logging.channel("default_syslog"),
             DefaultLog::File(path) => {
                 let file = LogFile { later: false, ..LogFile::plain(path.clone()) };

@@ -147,7 +147,7 @@ impl Config {
         let known = keys::read(&conf.statements(), reader.findings);
         let settings = options::settings(&scope, keys::ring(&known, None), reader);
         let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
-        let logging = Logging::read(conf.statements().find("logging"), &directory);
+        let logging = Logging::read(conf.statements().find("logging"), options, &directory);
         Config {
             listen: listen::addresses(&scope, port, overrides.only, reader),
             tcp: options::tcp(&scope, reader),

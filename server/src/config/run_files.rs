@@ -8,10 +8,7 @@ use std::{
 };
 
 use data_encoding::BASE64;
-use rustix::{
-    fs::{FlockOperation, fcntl_lock},
-    rand::{GetRandomFlags, getrandom},
-};
+use rustix::fs::{FlockOperation, fcntl_lock};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
@@ -77,7 +74,8 @@ impl RunFiles {
         self.lock = Some(path).filter(|path| path != Path::new("none"));
     }
 
-    /// Makes the folders of the files that go away with the server, for their owner; what fails is told when the file is written.
+    /// Makes the folders of the files that go away with the server, for their owner. What fails is told when the file is
+    /// written.
     pub fn make_folders(&self, owner: Option<(u32, u32)>) {
         let session_key = self.session_key.as_ref().map(|key| &key.file);
         for folder in [self.pid.as_ref(), session_key].into_iter().flatten().filter_map(|file| file.path.parent()) {
@@ -153,7 +151,7 @@ impl SessionKey {
     fn write(&self) -> io::Result<()> {
         let mut secret = Zeroizing::new([0; Mac::MAX]);
         let secret = &mut secret[..self.algorithm.octets()];
-        getrandom(&mut *secret, GetRandomFlags::empty())?;
+        getrandom::fill(secret).map_err(io::Error::other)?;
         let (name, algorithm, secret) = (&self.name, self.algorithm.name(), Zeroizing::new(BASE64.encode(secret)));
         let text = format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
         write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)

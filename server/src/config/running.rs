@@ -155,8 +155,9 @@ impl Running {
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), views)));
         notice!(target: "general", "all zones loaded");
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
-        let (answering, counting) = (Arc::clone(&published), Arc::clone(&statistics));
-        let responder = move || Responder::counting(Arc::clone(&answering), counting.counters());
+        let (answering, counting, queries) = (Arc::clone(&published), Arc::clone(&statistics), logs.queries());
+        let responder =
+            move || Responder::counting(Arc::clone(&answering), counting.counters()).logging(queries.clone());
         let listeners = listen::start(&listening(&config, options.workers), responder).map_err(StartError::Listen)?;
         for address in listeners.local_addrs() {
             info!(target: "network", "listening on {address}");
@@ -227,6 +228,7 @@ impl Running {
         info!(target: "general", "reloading configuration succeeded");
         notice!(target: "general", "all zones loaded");
         info!(target: "general", "{}", Totals::of(&self.published.load().views));
+        notice!(target: "general", "running");
         true
     }
 

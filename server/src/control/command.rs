@@ -51,6 +51,7 @@ const COMMANDS: &[Command] = &[
     Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: nothing_pending },
     Command { names: &["refresh"], access: Access::Changes, run: refresh },
     Command { names: &["retransfer"], access: Access::Changes, run: retransfer },
+    Command { names: &["querylog"], access: Access::Changes, run: query_log },
     Command { names: &["trace"], access: Access::Changes, run: trace },
     Command { names: &["notrace"], access: Access::Changes, run: |server, _| set_debug_level(server, 0) },
     // What only a resolver has: there is nothing to do, and that is done.
@@ -102,7 +103,7 @@ fn status(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
     line(format_args!("xfers running: 0"));
     line(format_args!("xfers deferred: 0"));
     line(format_args!("soa queries in progress: 0"));
-    line(format_args!("query logging is OFF"));
+    line(format_args!("query logging is {}", if server.logs().querylog() { "ON" } else { "OFF" }));
     line(format_args!("recursive clients: 0/0/0"));
     text += "server is up and running";
     Ok(Outcome::told(text))
@@ -183,6 +184,23 @@ fn refresh(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcom
 fn retransfer(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
     zone(server, arguments)?;
     Err(Outcome::failed(Failure::Failure, "retransfer: inappropriate zone type: primary"))
+}
+
+/// Without a word, the other way round.
+fn query_log(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let logs = server.logs();
+    let is = |word: &str, words: [&str; 4]| words.into_iter().any(|known| known.eq_ignore_ascii_case(word));
+    let on = match arguments.first() {
+        None => !logs.querylog(),
+        Some(word) if is(word, ["on", "yes", "enable", "true"]) => true,
+        Some(word) if is(word, ["off", "no", "disable", "false"]) => false,
+        Some(_) => return Err(Outcome::failed(Failure::Syntax, "")),
+    };
+    if on != logs.querylog() {
+        logs.set_querylog(on);
+        info!(target: "general", "query logging is now {}", if on { "on" } else { "off" });
+    }
+    Ok(Outcome::done())
 }
 
 /// Without a number, one level more.

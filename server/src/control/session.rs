@@ -104,8 +104,9 @@ macro_rules! failures {
 failures! {
     NotFound = 23 "not found",
     Failure = 25 "failure",
-    UnexpectedEnd = 26 "unexpected end of input",
+    UnexpectedEnd = 24 "unexpected end of input",
     OutOfRange = 41 "out of range",
+    Syntax = 89 "syntax error",
     NotLoaded = 123 "zone not loaded",
     UnknownCommand = 172 "unknown command",
     NotDynamic = 181 "not dynamic",

@@ -17,6 +17,8 @@ pub(super) struct Event {
     pub(super) message: String,
     /// Its own fields.
     pub(super) fields: Vec<(&'static str, Value)>,
+    /// Fields that the message tells already.
+    pub(super) details: Vec<(&'static str, Value)>,
 }
 
 /// The value of a field.
@@ -76,7 +78,7 @@ impl Event {
         write!(line, "{{\"time\":\"{}\"", self.time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))?;
         write!(line, ",\"severity\":\"{}\",\"category\":\"{}\"", self.severity, self.category)?;
         write!(line, ",\"message\":{}", quoted(&self.message))?;
-        for (name, value) in &self.fields {
+        for (name, value) in self.fields.iter().chain(&self.details) {
             match value {
                 Value::Text(text) => write!(line, ",\"{name}\":{}", quoted(text))?,
                 Value::Plain(text) => write!(line, ",\"{name}\":{text}")?,
@@ -137,6 +139,7 @@ mod tests {
             category: "general",
             severity: Severity::Debug(3),
             message: "a \"b\"".into(),
+            details: vec![("detail", Value::Plain("true".into()))],
             fields: vec![("zone", Value::Text("x\n".into())), ("serial", Value::Plain("7".into()))],
         }
     }
@@ -157,7 +160,7 @@ mod tests {
         let line = event().line(&channel(Form::Json), &TimeZone::UTC);
         assert_eq!(
             line,
-            r#"{"time":"2026-11-21T08:05:00.123456Z","severity":"debug 3","category":"general","message":"a \"b\"","zone":"x\n","serial":7}"#
+            r#"{"time":"2026-11-21T08:05:00.123456Z","severity":"debug 3","category":"general","message":"a \"b\"","zone":"x\n","serial":7,"detail":true}"#
         );
     }
 }

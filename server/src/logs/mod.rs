@@ -5,13 +5,17 @@
 //! makes lines go missing, which is told, and keeps nobody waiting.
 //!
 //! * [`severity`]: BIND's severities, and the macros for those that `tracing` has not; `line`: how a line looks.
-//! * `file`, `syslog`: where lines go.
+//! * `file`, `syslog`: where lines go; `queries`: what workers tell.
 
 mod file;
 mod line;
+mod queries;
 pub mod severity;
 mod syslog;
 
+pub(crate) use queries::{Asked, Ending};
+
+pub use queries::QueryLog;
 pub use severity::Severity;
 pub use tracing;
 
@@ -22,7 +26,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -41,6 +45,7 @@ use zonefmt::conf::LOG_CATEGORIES;
 use crate::config::{Channel, DEFAULT_CATEGORY, Facility, Logging, Output, Threshold};
 use file::Appender;
 use line::Event;
+use queries::{Note, Queries, Query, Wanted};
 use syslog::Syslog;
 
 /// Where events of category `network` come from.
@@ -62,8 +67,10 @@ struct Shared {
     debug_level: AtomicU32,
     queue: SyncSender<Message>,
     dropped: AtomicU64,
-    /// For the thread that writes, once there is where to.
-    waiting: Mutex<Option<Receiver<Message>>>,
+    queries: Arc<Queries>,
+    querylog: AtomicBool,
+    /// For the threads that write, once there is where to.
+    waiting: Mutex<Option<(Receiver<Message>, Receiver<Note>)>>,
     syslog: Syslog,
     /// Found out at the start: another root may not know it.
     zone: TimeZone,
@@ -102,12 +109,15 @@ impl Logs {
     /// If something else takes them already.
     pub fn install(ident: &str, debug_level: u32) -> Result<Logs, InstallError> {
         let (queue, waiting) = sync_channel(QUEUE);
+        let (queries, asked) = Queries::new();
         let logs = Logs(Arc::new(Shared {
             sinks: ArcSwapOption::empty(),
             debug_level: AtomicU32::new(debug_level),
             queue,
             dropped: AtomicU64::new(0),
-            waiting: Mutex::new(Some(waiting)),
+            queries: Arc::new(queries),
+            querylog: AtomicBool::new(false),
+            waiting: Mutex::new(Some((waiting, asked))),
             syslog: Syslog::connect(ident),
             zone: TimeZone::system(),
         }));
@@ -120,13 +130,36 @@ impl Logs {
     /// # Errors
     /// If a file cannot be opened; events go where they went then.
     pub fn change(&self, logging: &Logging) -> Result<(), OpenError> {
-        self.0.sinks.store(Some(Arc::new(Sinks::open(logging)?)));
+        let first = self.0.sinks.swap(Some(Arc::new(Sinks::open(logging)?))).is_none();
+        // As with named, a reload leaves it as it is.
+        if first {
+            self.0.querylog.store(logging.querylog, Relaxed);
+        }
+        self.0.queries.sample(logging.sample);
         tracing::callsite::rebuild_interest_cache();
-        if let Some(waiting) = lock(&self.0.waiting).take() {
-            let shared = Arc::clone(&self.0);
+        self.0.want_queries();
+        if let Some((waiting, asked)) = lock(&self.0.waiting).take() {
+            let (shared, of_queries) = (Arc::clone(&self.0), Arc::clone(&self.0));
             thread::spawn(move || waiting.into_iter().for_each(|message| shared.take(message)));
+            thread::spawn(move || asked.into_iter().for_each(|note| of_queries.take_note(&note)));
         }
         Ok(())
+    }
+
+    /// A way for a worker to tell what it is asked.
+    pub fn queries(&self) -> QueryLog {
+        QueryLog::new(Arc::clone(&self.0.queries))
+    }
+
+    /// Whether queries are logged.
+    pub fn querylog(&self) -> bool {
+        self.0.querylog.load(Relaxed)
+    }
+
+    /// Logs queries (`querylog`, `rndc querylog`), or does not.
+    pub fn set_querylog(&self, on: bool) {
+        self.0.querylog.store(on, Relaxed);
+        self.0.want_queries();
     }
 
     /// How much is told to those who look for a fault (`-d`, `rndc trace`); 0 is nothing.
@@ -137,14 +170,22 @@ impl Logs {
     /// Sets the debug level, for channels of severity `dynamic`.
     pub fn set_debug_level(&self, level: u32) {
         self.0.debug_level.store(level, Relaxed);
+        self.0.want_queries();
         tracing::callsite::rebuild_interest_cache();
     }
 
     /// Waits until what was told is written, for a second at most.
     pub fn flush(&self) {
+        if lock(&self.0.waiting).is_some() {
+            return;
+        }
+        // A second is enough, or nothing is. Queries come first: what all wrote is flushed then.
         let (done, written) = sync_channel(1);
-        if self.0.queue.try_send(Message::Flush(done)).is_ok() && lock(&self.0.waiting).is_none() {
-            // A second was enough, or nothing is.
+        if self.0.queries.flush(done) {
+            let _ = written.recv_timeout(FAREWELL);
+        }
+        let (done, written) = sync_channel(1);
+        if self.0.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(FAREWELL);
         }
     }
@@ -167,7 +208,8 @@ impl<S: Subscriber> Layer<S> for Logs {
             return;
         }
         let time = Timestamp::now();
-        let mut told = Event { time, category, severity, message: String::new(), fields: Vec::new() };
+        let (message, fields, details) = (String::new(), Vec::new(), Vec::new());
+        let mut told = Event { time, category, severity, message, fields, details };
         event.record(&mut told);
         if let Err(TrySendError::Full(_)) = self.0.queue.try_send(Message::Event(told, sinks)) {
             self.0.dropped.fetch_add(1, Relaxed);
@@ -182,6 +224,30 @@ impl Shared {
             Some(sinks) => sinks.most(debug_level),
             None => Severity::Debug(debug_level).filter(),
         }
+    }
+
+    /// Has workers tell what some channel tells on.
+    fn want_queries(&self) {
+        let Some(sinks) = self.sinks.load_full() else { return };
+        let (debug_level, querylog) = (self.debug_level.load(Relaxed), self.querylog.load(Relaxed));
+        let wanted = |wanted: &Wanted| {
+            (querylog || !matches!(wanted, Wanted::Queries))
+                && sinks.take(wanted.category(), Query::SEVERITY, debug_level)
+        };
+        self.queries.want(Wanted::ALL.into_iter().filter(wanted));
+    }
+
+    /// Tells of a query; on the thread that writes them.
+    fn take_note(&self, note: &Note) {
+        let Some(sinks) = self.sinks.load_full() else { return };
+        match note {
+            Note::Query(query) => query.events().for_each(|event| self.write(&sinks, &event)),
+            Note::Flush(done) => {
+                // Whoever asked has gone if nobody waits.
+                let _ = done.try_send(());
+            }
+        }
+        self.tell_missing(&self.queries.dropped, Some(&sinks));
     }
 
     /// Does with a message what it is for; on the thread that writes.
@@ -201,9 +267,14 @@ impl Shared {
                 let _ = done.try_send(());
             }
         }
-        let dropped = self.dropped.swap(0, Relaxed);
-        if let Some(sinks) = current.filter(|_| dropped > 0) {
-            self.write(&sinks, &missing(dropped));
+        self.tell_missing(&self.dropped, current.as_deref());
+    }
+
+    fn tell_missing(&self, dropped: &AtomicU64, sinks: Option<&Sinks>) {
+        if dropped.load(Relaxed) > 0
+            && let Some(sinks) = sinks
+        {
+            self.write(sinks, &missing(dropped.swap(0, Relaxed)));
         }
     }
 
@@ -324,7 +395,7 @@ fn category(target: &str) -> &'static str {
 fn missing(lines: u64) -> Event {
     let message = format!("{lines} log lines are missing: they came faster than they could be written");
     let (time, severity) = (Timestamp::now(), Severity::Warning);
-    Event { time, category: "general", severity, message, fields: Vec::new() }
+    Event { time, category: "general", severity, message, fields: Vec::new(), details: Vec::new() }
 }
 
 /// What a lock guards stays usable, whatever happened to who held it.

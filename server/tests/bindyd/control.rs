@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A secret in base64, and a key of each algorithm with it.
-const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const ALGORITHMS: [&str; 6] = ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
 
 /// A server that is controlled, and where.
@@ -25,7 +25,7 @@ struct Controlled {
     port: u16,
 }
 
-fn key(name: &str, algorithm: &str) -> String {
+pub fn key(name: &str, algorithm: &str) -> String {
     format!("key \"{name}\" {{ algorithm {algorithm}; secret \"{SECRET}\"; }};\n")
 }
 
@@ -136,6 +136,10 @@ fn rndc_is_told_what_named_tells_it() {
         &["trace"],
         &["trace", "-1"],
         &["trace", "many"],
+        &["querylog", "on", "and", "on"],
+        &["querylog", "OFF"],
+        &["querylog", "1"],
+        &["querylog"],
     ];
     for command in commands {
         let plain = |(success, text): (bool, String)| {
@@ -150,7 +154,13 @@ fn rndc_is_told_what_named_tells_it() {
         };
         assert_eq!(plain(ours.told(command)), plain(named.told(command)), "{command:?}");
     }
-    for line in ["configuration file: /", "number of zones: ", "debug level: 6\n", "server is up and running"] {
+    for line in [
+        "configuration file: /",
+        "number of zones: ",
+        "debug level: 6\n",
+        "query logging is ON\n",
+        "server is up and running",
+    ] {
         for server in [&ours, &named] {
             let (success, text) = server.told(&["status"]);
             assert!(success && text.contains(line), "{line}: {text}");

@@ -4,6 +4,7 @@ mod control;
 mod floods;
 mod logging;
 mod process;
+mod querylog;
 mod server;
 mod statistics;
 mod views;

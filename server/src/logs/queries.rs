@@ -1,0 +1,424 @@
+//! The query log: what was asked, in named's words, and what was refused.
+//!
+//! Workers put what they saw, unformatted, into a bounded queue; a thread of its own makes lines of it. A worker pays one
+//! load of an atomic while there is nothing to log, and never waits.
+
+use std::{
+    fmt::{self, Write},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+};
+
+use jiff::Timestamp;
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
+
+use super::{
+    Severity,
+    line::{Event, Value},
+};
+use crate::{
+    answer::Outcome,
+    listen::{Client, Transport},
+    wire::{
+        Ede, Rcode, flags,
+        request::{Edns, Request},
+    },
+    zones::View,
+};
+
+/// Queries that wait for their lines; more are dropped and counted.
+const QUEUE: usize = 2048;
+
+/// A worker's way to the log.
+#[derive(Clone)]
+pub struct QueryLog {
+    shared: Arc<Queries>,
+    /// Queries since the last one that was logged.
+    passed: u32,
+}
+
+/// What all workers share.
+pub(super) struct Queries {
+    /// The categories that want to hear of something, as a set of [`Wanted`].
+    wanted: AtomicU8,
+    /// One in so many queries is logged.
+    every: AtomicU32,
+    /// Tells queries apart, as the address of its client does in named's lines.
+    number: AtomicU64,
+    queue: SyncSender<Note>,
+    pub(super) dropped: AtomicU64,
+}
+
+/// What goes to the thread that writes.
+#[allow(clippy::large_enum_variant)] // Nearly all are queries, and a box for each would be an allocation in the worker.
+pub(super) enum Note {
+    Query(Query),
+    /// All before it is to be written, then this told.
+    Flush(SyncSender<()>),
+}
+
+/// A category that workers write to.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted {
+    Queries = 1,
+    Security = 2,
+    Errors = 4,
+}
+
+/// What a worker saw.
+pub(crate) struct Asked<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) view: &'a View,
+    /// The key of a valid signature.
+    pub(crate) key: Option<NameRef<'a>>,
+    pub(crate) request: &'a Request<'a>,
+    /// Whether the client's cookie is valid, if it sent one.
+    pub(crate) cookie: Option<bool>,
+    pub(crate) ending: Ending,
+}
+
+/// What came of a query, as far as someone may want to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    Answered,
+    /// An access list has it.
+    Denied,
+    /// It is for no zone of ours.
+    Refused,
+    /// Its zone cannot be served.
+    NotLoaded,
+}
+
+/// What a line is made of; its own octets, so that it may wait.
+pub(super) struct Query {
+    number: u64,
+    time: Timestamp,
+    /// Whether it is one of those that are logged.
+    logged: bool,
+    client: SocketAddr,
+    local: IpAddr,
+    view: Arc<str>,
+    key: Option<Octets>,
+    qname: Octets,
+    qtype: Rtype,
+    qclass: Class,
+    flags: u16,
+    transport: Transport,
+    edns: Option<Edns>,
+    cookie: Option<bool>,
+    ending: Ending,
+}
+
+/// A name.
+struct Octets {
+    octets: [u8; MAX_NAME],
+    len: u8,
+}
+
+impl QueryLog {
+    pub(super) fn new(shared: Arc<Queries>) -> QueryLog {
+        QueryLog { shared, passed: 0 }
+    }
+
+    /// Whether something is logged of queries with this end.
+    #[inline]
+    pub(crate) fn wants(&self, ending: Ending) -> bool {
+        self.wanted(ending) != 0
+    }
+
+    /// Takes note of a query, if it is one of those that are logged.
+    #[cold]
+    pub(crate) fn note(&mut self, asked: &Asked<'_>) {
+        let wanted = self.wanted(asked.ending);
+        let logged = wanted & Wanted::Queries as u8 != 0 && self.is_next();
+        if !logged && wanted & !(Wanted::Queries as u8) == 0 {
+            return;
+        }
+        let number = self.shared.number.fetch_add(1, Relaxed);
+        let query = Query::of(asked, number, logged);
+        if let Err(TrySendError::Full(_)) = self.shared.queue.try_send(Note::Query(query)) {
+            self.shared.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn wanted(&self, ending: Ending) -> u8 {
+        let about = match ending {
+            Ending::Answered => Wanted::Queries as u8,
+            Ending::Denied | Ending::Refused | Ending::NotLoaded => u8::MAX,
+        };
+        self.shared.wanted.load(Relaxed) & about
+    }
+
+    fn is_next(&mut self) -> bool {
+        self.passed += 1;
+        let next = self.passed >= self.shared.every.load(Relaxed);
+        if next {
+            self.passed = 0;
+        }
+        next
+    }
+}
+
+/// It logs nothing.
+impl Default for QueryLog {
+    fn default() -> QueryLog {
+        QueryLog::new(Arc::new(Queries::new().0))
+    }
+}
+
+impl Queries {
+    /// Nothing is wanted yet; the other end is for the thread that writes.
+    pub(super) fn new() -> (Queries, Receiver<Note>) {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let queries = Queries {
+            wanted: AtomicU8::new(0),
+            every: AtomicU32::new(1),
+            number: AtomicU64::new(1),
+            queue,
+            dropped: AtomicU64::new(0),
+        };
+        (queries, waiting)
+    }
+
+    /// Only these categories hear of anything from now on.
+    pub(super) fn want(&self, categories: impl IntoIterator<Item = Wanted>) {
+        self.wanted.store(categories.into_iter().fold(0, |set, wanted| set | wanted as u8), Relaxed);
+    }
+
+    /// Has this told when all that waits now is written; `false`: there is no room to ask.
+    pub(super) fn flush(&self, done: SyncSender<()>) -> bool {
+        self.queue.try_send(Note::Flush(done)).is_ok()
+    }
+
+    /// Only one in so many queries is logged, by each worker.
+    pub(super) fn sample(&self, every: u32) {
+        self.every.store(every, Relaxed);
+    }
+}
+
+impl Wanted {
+    pub(super) const ALL: [Wanted; 3] = [Wanted::Queries, Wanted::Security, Wanted::Errors];
+
+    pub(super) fn category(self) -> &'static str {
+        match self {
+            Wanted::Queries => "queries",
+            Wanted::Security => "security",
+            Wanted::Errors => "query-errors",
+        }
+    }
+}
+
+impl Ending {
+    /// What came of it.
+    pub(crate) fn of(outcome: Outcome) -> Ending {
+        match (outcome.rcode, outcome.ede) {
+            (Rcode::REFUSED, Some(Ede::Prohibited)) => Ending::Denied,
+            (Rcode::REFUSED, _) => Ending::Refused,
+            (Rcode::SERVFAIL, Some(Ede::NotReady)) => Ending::NotLoaded,
+            _ => Ending::Answered,
+        }
+    }
+}
+
+impl Query {
+    /// All three are told at this severity.
+    pub(super) const SEVERITY: Severity = Severity::Info;
+
+    fn of(asked: &Asked<'_>, number: u64, logged: bool) -> Query {
+        let Asked { client, request, .. } = asked;
+        let question = &request.question;
+        Query {
+            number,
+            time: Timestamp::now(),
+            logged,
+            client: client.addr,
+            local: client.local.ip(),
+            view: Arc::clone(&asked.view.name),
+            key: asked.key.map(Octets::of),
+            qname: Octets::of(question.qname),
+            qtype: question.qtype,
+            qclass: question.qclass,
+            flags: request.header.flags,
+            transport: client.transport,
+            edns: request.edns,
+            cookie: asked.cookie,
+            ending: asked.ending,
+        }
+    }
+
+    /// Everything that is to be told of it, in the order in which named does.
+    pub(super) fn events(&self) -> impl Iterator<Item = Event> {
+        let (name, class, rtype) = (self.qname.shown(), self.qclass, self.qtype);
+        let query = self.logged.then(|| {
+            let text = format!("query: {name} {class} {rtype} {} ({})", self.flags(), self.local);
+            self.event(Wanted::Queries, &text)
+        });
+        let denied = (self.ending == Ending::Denied)
+            .then(|| self.event(Wanted::Security, &format!("query '{name}/{rtype}/{class}' denied")));
+        let why = match self.ending {
+            Ending::Answered => None,
+            Ending::Denied | Ending::Refused => Some("REFUSED"),
+            Ending::NotLoaded => Some("zone not loaded"),
+        };
+        let failed =
+            why.map(|why| self.event(Wanted::Errors, &format!("query failed ({why}) for {name}/{class}/{rtype}")));
+        [query, denied, failed].into_iter().flatten()
+    }
+
+    /// What named shows of the request, each by a letter.
+    fn flags(&self) -> String {
+        let flag = |flag| self.flags & flag != 0;
+        let letters = [
+            (if flag(flags::RD) { "+" } else { "-" }, true),
+            ("S", self.key.is_some()),
+            // Other versions are answered BADVERS.
+            ("E(0)", self.edns.is_some()),
+            ("T", self.transport == Transport::Tcp),
+            ("D", self.edns.is_some_and(|edns| edns.dnssec_ok)),
+            ("C", flag(flags::CD)),
+            ("K", self.cookie == Some(false)),
+            ("V", self.cookie == Some(true)),
+        ];
+        letters.into_iter().filter(|(_, shown)| *shown).map(|(letter, _)| letter).collect()
+    }
+
+    fn event(&self, category: Wanted, text: &str) -> Event {
+        let name = self.qname.shown();
+        let mut message = format!("client @{:#014x} {}#{}", self.number, self.client.ip(), self.client.port());
+        let key = self.key.as_ref().map(Octets::shown);
+        let view = Some(&*self.view).filter(|view| ![View::DEFAULT, "_bind"].contains(view));
+        // Writing to a String cannot fail.
+        let _ = key.iter().try_for_each(|key| write!(message, "/key {key}"));
+        let _ = write!(message, " ({name})");
+        let _ = view.iter().try_for_each(|view| write!(message, ": view {view}"));
+        let _ = write!(message, ": {text}");
+        let text = |text: &dyn fmt::Display| Value::Text(text.to_string());
+        let mut details = vec![
+            ("client", text(&self.client.ip())),
+            ("port", Value::Plain(self.client.port().to_string())),
+            ("name", Value::Text(name)),
+            ("class", text(&self.qclass)),
+            ("type", text(&self.qtype)),
+            ("flags", Value::Text(self.flags())),
+            ("server", text(&self.local)),
+        ];
+        details.extend(key.map(|key| ("key", Value::Text(key))));
+        details.extend(view.map(|view| ("view", Value::Text(view.into()))));
+        let (time, category) = (self.time, category.category());
+        Event { time, category, severity: Query::SEVERITY, message, fields: Vec::new(), details }
+    }
+}
+
+impl Octets {
+    fn of(name: NameRef<'_>) -> Octets {
+        let wire = name.as_wire();
+        let mut octets = [0; MAX_NAME];
+        octets[..wire.len()].copy_from_slice(wire);
+        Octets { octets, len: wire.len() as u8 }
+    }
+
+    /// As named shows a name: without the final dot, but for the root.
+    fn shown(&self) -> String {
+        let name = NameRef::from_wire(&self.octets[..usize::from(self.len)]).unwrap_or(NameRef::ROOT);
+        let mut text = name.to_string();
+        if text.len() > 1 {
+            text.pop();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        wire::request::{Header, Question},
+        zones::ZoneMap,
+    };
+    use zonefmt::Name;
+
+    fn note(log: &mut QueryLog, qname: &str, ending: Ending) {
+        let name = |text| Name::from_ascii(text).unwrap();
+        let (qname, key) = (name(qname), name("k"));
+        let client = Client {
+            addr: "192.0.2.9:5353".parse().unwrap(),
+            local: "[2001:db8::1]:53".parse().unwrap(),
+            transport: Transport::Tcp,
+        };
+        let request = Request {
+            header: Header { id: [0; 2], flags: flags::RD | flags::CD },
+            question: Question { qname: qname.as_ref(), qtype: Rtype(65333), qclass: Class::IN },
+            edns: Some(Edns { dnssec_ok: true, ..Edns::default() }),
+            tsig: None,
+        };
+        let view = View { name: "inside".into(), ..View::of(ZoneMap::new()) };
+        let (key, cookie) = (Some(key.as_ref()), Some(true));
+        log.note(&Asked { client: &client, view: &view, key, request: &request, cookie, ending });
+    }
+
+    fn log() -> (QueryLog, Receiver<Note>) {
+        let (queries, waiting) = Queries::new();
+        (QueryLog::new(Arc::new(queries)), waiting)
+    }
+
+    fn waiting(notes: &Receiver<Note>) -> Vec<Query> {
+        let query = |note| match note {
+            Note::Query(query) => Some(query),
+            Note::Flush(_) => None,
+        };
+        notes.try_iter().filter_map(query).collect()
+    }
+
+    #[test]
+    fn lines_are_those_of_named() {
+        let (mut log, notes) = log();
+        assert!(!log.wants(Ending::Denied));
+        log.shared.want(Wanted::ALL);
+        assert!(log.wants(Ending::Answered));
+        for (name, ending) in [("a\\.b\\000\\ c.example", Ending::Denied), (".", Ending::NotLoaded)] {
+            note(&mut log, name, ending);
+        }
+        let lines: Vec<_> = waiting(&notes)
+            .iter()
+            .flat_map(|query| query.events().map(|event| event.message).collect::<Vec<_>>())
+            .collect();
+        let (first, second) = ("client @0x000000000001 192.0.2.9#5353", "client @0x000000000002 192.0.2.9#5353");
+        let name = "a\\.b\\000\\032c.example";
+        assert_eq!(
+            lines,
+            [
+                format!("{first}/key k ({name}): view inside: query: {name} IN TYPE65333 +SE(0)TDCV (2001:db8::1)"),
+                format!("{first}/key k ({name}): view inside: query '{name}/TYPE65333/IN' denied"),
+                format!("{first}/key k ({name}): view inside: query failed (REFUSED) for {name}/IN/TYPE65333"),
+                format!("{second}/key k (.): view inside: query: . IN TYPE65333 +SE(0)TDCV (2001:db8::1)"),
+                format!("{second}/key k (.): view inside: query failed (zone not loaded) for ./IN/TYPE65333"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sample_is_of_queries_and_not_of_faults() {
+        let (mut log, notes) = log();
+        log.shared.want([Wanted::Queries, Wanted::Errors]);
+        log.shared.sample(3);
+        for n in 0..12 {
+            note(&mut log, "x.example", if n == 4 { Ending::Refused } else { Ending::Answered });
+        }
+        let logged: Vec<_> = waiting(&notes).iter().map(|query| query.logged).collect();
+        assert_eq!(logged, [true, false, true, true, true]);
+    }
+
+    #[test]
+    fn more_than_can_wait_is_counted() {
+        let (mut log, notes) = log();
+        log.shared.want([Wanted::Queries]);
+        for _ in 0..QUEUE + 5 {
+            note(&mut log, "x.example", Ending::Answered);
+        }
+        assert_eq!((waiting(&notes).len(), log.shared.dropped.load(Relaxed)), (QUEUE, 5));
+    }
+}
