@@ -121,6 +121,8 @@ fn serve(
     thread::spawn(move || commands.into_iter().try_for_each(|job| forward.send(Event::Command(job))));
     thread::spawn(move || signals.forever().try_for_each(|signal| events.send(Event::Signal(signal))));
     let mut running = Running::start(options, config, logs.clone(), jobs).map_err(|error| show(&error))?;
+    // Whoever waited for it may look into the log next.
+    logs.flush();
     supervisor.ready();
     if let Some(parent) = parent
         && let Err(error) = parent.leave()
