@@ -93,6 +93,9 @@ fn manifests_in_use_are_read_and_admitted() {
             assert_eq!(wrong, [""; 0], "{path}: {} {}", kind.name(), object["metadata"]["name"]);
             assert_eq!(unknown(&schema, &object), [""; 0], "{path}: an API server would drop these");
             assert_eq!(broken(kind, &object, None), [""; 0], "{path}: {}", object["metadata"]["name"]);
+            let mut defaulted = object.clone();
+            fill_defaults(&schema, &mut defaulted);
+            assert_eq!(meaning(&defaulted), meaning(&object), "{path}: defaults of an API server change what it says");
         }
     }
     assert_eq!(kinds.len(), Kind::all().count(), "{kinds:?}");
@@ -131,6 +134,12 @@ fn rules_hold_where_types_cannot() {
     assert_eq!(admitted(record("DNSZone", zone("a", any.clone())), Some(zone("a", any.clone()))), [""; 0]);
     let renamed = admitted(record("DNSZone", zone("b", any.clone())), Some(zone("a", any)));
     assert!(renamed[0].contains("zoneName cannot change"), "{renamed:?}");
+    let dotted = zone("a.", json!({}));
+    assert_eq!(admitted(record("DNSZone", dotted.clone()), Some(zone("a", json!({})))), [""; 0], "the same name");
+    assert_eq!(admitted(record("DNSZone", zone("a", json!({}))), Some(dotted)), [""; 0], "the same name");
+    let role = |role: &str| json!({ "clusterRef": "", "role": role });
+    assert_eq!(admitted(record("Bind9Instance", role("primary")), Some(role("Primary"))), [""; 0], "as we ask for");
+    assert_eq!(admitted(record("Bind9Instance", role("secondary")), Some(role("primary"))).len(), 1);
     let expressions = |operator: &str, values: Value| json!({ "matchExpressions": [{ "key": "a", "operator": operator, "values": values }] });
     assert_eq!(admitted(record("DNSZone", zone("a", expressions("In", json!(["x"])))), None), [""; 0]);
     assert_eq!(admitted(record("DNSZone", zone("a", expressions("In", json!([])))), None).len(), 1);
@@ -172,6 +181,27 @@ fn schema(kind: Kind) -> Value {
 fn broken(kind: Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
     let errors = Validator::new().validate(&schema(kind), object, old).err();
     errors.into_iter().flat_map(ValidationErrors::into_vec).map(|error| error.to_string()).collect()
+}
+
+/// Does what an API server does with defaults.
+fn fill_defaults(schema: &Value, value: &mut Value) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        if let (Some(default), Some(fields)) = (field.get("default"), value.as_object_mut()) {
+            fields.entry(name.as_str()).or_insert_with(|| default.clone());
+        }
+        if let Some(inner) = value.get_mut(name) {
+            fill_defaults(field, inner);
+        }
+    }
+    for item in value.as_array_mut().into_iter().flatten() {
+        fill_defaults(&schema["items"], item);
+    }
+}
+
+/// The resource that an object is read as.
+fn meaning(object: &Value) -> String {
+    let reading = manifest::read(&Source::new("object.json", object.to_string()));
+    format!("{:?}", reading.manifests[0].resource)
 }
 
 fn unknown(schema: &Value, object: &Value) -> Vec<String> {

@@ -15,7 +15,10 @@ use super::{
 /// One server, alone or of a cluster. Those that a cluster makes are named after it, its role and a number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.role == oldSelf.role")
+#[x_kube(validation = Rule::new(
+    "self.role == oldSelf.role || [self.role, oldSelf.role] in \
+     [['primary', 'Primary'], ['Primary', 'primary'], ['secondary', 'Secondary'], ['Secondary', 'secondary']]"
+)
     .message("role cannot change: create another Bind9Instance and delete this one"))]
 pub struct InstanceSpec {
     /// The Bind9Cluster of its namespace, or else the ClusterBind9Provider, whose configuration it shares; empty for a

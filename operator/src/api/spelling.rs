@@ -228,6 +228,14 @@ impl Former {
     }
 
     fn admit(&self, node: &mut Map<String, Value>) {
+        // An API server fills defaults in before anybody takes the former spelling for what was meant.
+        match self.fate {
+            Fate::Moved(to) => descend_path_mut(node, to).into_iter().for_each(leave_default_to_us),
+            Fate::Up => node.get_mut("properties").and_then(Value::as_object_mut).into_iter().for_each(|fields| {
+                fields.values_mut().filter_map(Value::as_object_mut).for_each(leave_default_to_us);
+            }),
+            _ => {}
+        }
         let (_, _, help) = self.tell("");
         let described = |mut schema: Value, description: &str| {
             schema["description"] = json!(description);
@@ -313,6 +321,22 @@ fn descend_path<'v>(node: &'v Map<String, Value>, path: &str) -> Option<&'v Valu
     let mut steps = path.split('.');
     let first = node.get("properties")?.get(steps.next()?)?;
     steps.try_fold(first, |schema, step| schema.get("properties")?.get(step))
+}
+
+fn descend_path_mut<'v>(node: &'v mut Map<String, Value>, path: &str) -> Option<&'v mut Map<String, Value>> {
+    let mut steps = path.split('.');
+    let first = node.get_mut("properties")?.get_mut(steps.next()?)?;
+    steps.try_fold(first, |schema, step| schema.get_mut("properties")?.get_mut(step))?.as_object_mut()
+}
+
+/// Says a default in words in place of one that API servers fill in.
+fn leave_default_to_us(field: &mut Map<String, Value>) {
+    let said = match field.remove("default") {
+        Some(Value::String(text)) => text,
+        Some(default) => default.to_string(),
+        None => return,
+    };
+    field.insert("x-default".into(), json!(said));
 }
 
 /// Puts a value where nothing is yet, making the objects on the way; gives whether it could.

@@ -11,7 +11,9 @@ use super::{MAX_TTL, RecordSource};
 /// A zone: its SOA and name servers, which records are its own, and which servers serve it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.zoneName == oldSelf.zoneName")
+#[x_kube(validation = Rule::new(
+    "self.zoneName == oldSelf.zoneName || self.zoneName + '.' == oldSelf.zoneName || self.zoneName == oldSelf.zoneName + '.'"
+)
     .message("zoneName cannot change: create another DNSZone and delete this one"))]
 pub struct DnsZoneSpec {
     /// The zone's name; a final dot may be left out. It cannot be changed.
