@@ -11,7 +11,7 @@ use zonefmt::{
 };
 
 use super::{
-    Reader,
+    Reader, inet,
     keys::{self, NamedKey},
 };
 use crate::{access::Acl, control::Listener, keys::Key};
@@ -30,7 +30,7 @@ pub(super) fn listeners<'c>(conf: &'c Conf, known: &[NamedKey], reader: &mut Rea
     let mut listeners = Vec::new();
     for statement in written.into_iter().flat_map(Statement::block) {
         match statement.name() {
-            "inet" => listeners.extend(inet(statement, known, reader)),
+            "inet" => listeners.extend(listener(statement, known, reader)),
             _ => {
                 let error = statement.error("a control channel on a Unix socket is not supported");
                 reader.findings.push(error.help("use `inet 127.0.0.1 allow { localhost; } keys { … };`"));
@@ -41,22 +41,9 @@ pub(super) fn listeners<'c>(conf: &'c Conf, known: &[NamedKey], reader: &mut Rea
 }
 
 /// `inet ADDRESS [port PORT] allow { … } [keys { … }] [read-only …]`.
-fn inet<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Option<Listener> {
+fn listener<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Option<Listener> {
+    let (address, allow) = inet::read(statement, PORT, reader)?;
     let arguments = statement.arguments();
-    let address = arguments.clone().next()?;
-    let ip = match &*address.text() {
-        b"*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        text => std::str::from_utf8(text).ok()?.parse().ok()?,
-    };
-    let port = match arguments.behind("port") {
-        Some(port) if port.is("*") => PORT,
-        Some(port) => values::number(&port.text())?.try_into().ok()?,
-        None => PORT,
-    };
-    let allow = match arguments.behind("allow").and_then(Part::block) {
-        Some(list) => reader.acls.read(list).map_err(|error| reader.findings.push(*error)).ok()?,
-        None => Acl::none(),
-    };
     let mut own = Vec::new();
     for named in arguments.behind("keys").and_then(Part::block).into_iter().flatten() {
         let Some(part) = named.argument() else { continue };
@@ -72,7 +59,7 @@ fn inet<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reader<'c
         own.extend(default_key(reader));
     }
     let read_only = arguments.behind("read-only").and_then(|part| values::yes_no(&part.text())).unwrap_or(false);
-    Some(Listener { address: SocketAddr::new(ip, port), allow, keys: own, read_only })
+    Some(Listener { address, allow: allow.unwrap_or_else(Acl::none), keys: own, read_only })
 }
 
 fn default_listeners(reader: &mut Reader<'_, '_>) -> Vec<Listener> {

@@ -17,6 +17,7 @@ mod acl;
 mod controls;
 mod fate;
 mod floods;
+mod inet;
 mod interfaces;
 mod keys;
 mod listen;

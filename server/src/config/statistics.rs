@@ -1,13 +1,10 @@
 //! The statements about statistics: where they are asked for, and the file that `rndc stats` writes.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use zonefmt::conf::{Conf, Part, Statement, values};
+use zonefmt::conf::{Conf, Statement};
 
-use super::{Reader, scope::Scope};
+use super::{Reader, inet, scope::Scope};
 use crate::{access::Acl, stats::Listener};
 
 /// Where a browser looks for a server.
@@ -40,19 +37,6 @@ impl Statistics {
 
 /// `inet ADDRESS [port PORT] [allow { … }]`; without a list everybody is allowed, as in BIND.
 fn channel<'c>(inet: Statement<'c>, reader: &mut Reader<'c, '_>) -> Option<Listener> {
-    let arguments = inet.arguments();
-    let ip = match &*arguments.clone().next()?.text() {
-        b"*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        text => std::str::from_utf8(text).ok()?.parse().ok()?,
-    };
-    let port = match arguments.behind("port") {
-        Some(port) if port.is("*") => PORT,
-        Some(port) => values::number(&port.text())?.try_into().ok()?,
-        None => PORT,
-    };
-    let allow = match arguments.behind("allow").and_then(Part::block) {
-        Some(list) => reader.acls.read(list).map_err(|error| reader.findings.push(*error)).ok()?,
-        None => Acl::any(),
-    };
-    Some(Listener { address: SocketAddr::new(ip, port), allow })
+    let (address, allow) = inet::read(inet, PORT, reader)?;
+    Some(Listener { address, allow: allow.unwrap_or_else(Acl::any) })
 }

@@ -1,0 +1,31 @@
+//! `inet ADDRESS [port PORT] [allow { … }]`: where something other than DNS is served, and to whom.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use zonefmt::conf::{Part, Statement, values};
+
+use super::Reader;
+use crate::access::Acl;
+
+/// The address, with this port if no other is written, and the list if there is one. `None`: there is something wrong with
+/// it, which was reported.
+pub(super) fn read<'c>(
+    inet: Statement<'c>,
+    port: u16,
+    reader: &mut Reader<'c, '_>,
+) -> Option<(SocketAddr, Option<Acl>)> {
+    let arguments = inet.arguments();
+    let ip = match &*arguments.clone().next()?.text() {
+        b"*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        text => std::str::from_utf8(text).ok()?.parse().ok()?,
+    };
+    let port = match arguments.clone().behind("port").filter(|port| !port.is("*")) {
+        Some(port) => values::number(&port.text())?.try_into().ok()?,
+        None => port,
+    };
+    let allow = match arguments.behind("allow").and_then(Part::block) {
+        Some(list) => Some(reader.acls.read(list).map_err(|error| reader.findings.push(*error)).ok()?),
+        None => None,
+    };
+    Some((SocketAddr::new(ip, port), allow))
+}
