@@ -259,6 +259,13 @@ impl Running {
         snapshot.views.iter().filter_map(of_view).collect()
     }
 
+    /// The keys that requests may be signed with: view, and name.
+    pub fn tsig_keys(&self) -> Vec<(Arc<str>, Name)> {
+        let snapshot = self.published.load();
+        let views = snapshot.views.iter().chain([&snapshot.chaos]);
+        views.flat_map(|view| view.keys.iter().map(|key| (Arc::clone(&view.name), key.name().clone()))).collect()
+    }
+
     /// The names of the views.
     pub fn views(&self) -> Vec<Arc<str>> {
         self.published.load().views.iter().map(|view| Arc::clone(&view.name)).collect()

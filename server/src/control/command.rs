@@ -54,6 +54,11 @@ const COMMANDS: &[Command] = &[
     Command { names: &["querylog"], access: Access::Changes, run: query_log },
     Command { names: &["trace"], access: Access::Changes, run: trace },
     Command { names: &["notrace"], access: Access::Changes, run: |server, _| set_debug_level(server, 0) },
+    Command { names: &["tsig-list"], access: Access::Changes, run: tsig_list },
+    Command { names: &["tsig-delete"], access: Access::Changes, run: tsig_delete },
+    Command { names: &["sign", "loadkeys"], access: Access::Changes, run: sign },
+    Command { names: &["signing"], access: Access::Changes, run: signing },
+    Command { names: &["dnssec"], access: Access::Changes, run: dnssec },
     // What only a resolver has: there is nothing to do, and that is done.
     Command { names: &["flush", "flushname", "flushtree", "recursing", "scan"], access: Access::Changes, run: nothing },
 ];
@@ -221,6 +226,47 @@ fn set_debug_level(server: &mut Running, level: u32) -> Result<Outcome, Outcome>
     Ok(Outcome::done())
 }
 
+fn tsig_list(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+    let lines = server.tsig_keys().into_iter().map(|(view, key)| {
+        let key = key.to_string();
+        let key = key.strip_suffix('.').filter(|key| !key.is_empty()).unwrap_or(&key);
+        format!("view \"{view}\"; type \"static\"; key \"{key}\";")
+    });
+    Ok(Outcome::told(lines.collect::<Vec<_>>().join("\n")))
+}
+
+/// It deletes keys that were agreed upon with TKEY, which there are none of.
+fn tsig_delete(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let deleted = Ok(Outcome::told("0 tsig keys deleted."));
+    arguments.first().map_or(Err(Outcome::failed(Failure::UnexpectedEnd, "")), |_| deleted)
+}
+
+/// No zone is signed here.
+fn sign(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    zone(server, arguments)?;
+    Err(Outcome::failed(Failure::NoPermission, ""))
+}
+
+fn signing(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let (option, rest) = arguments.split_first().ok_or_else(|| Outcome::failed(Failure::UnexpectedEnd, ""))?;
+    match option.as_str() {
+        "-list" => zone(server, rest).map(|_| Outcome::told("No signing records found")),
+        "-clear" | "-nsec3param" | "-serial" => {
+            zone(server, rest.get(1..).unwrap_or_default())?;
+            Err(Outcome::failed(Failure::NotDynamic, ""))
+        }
+        _ => Err(Outcome::failed(Failure::Syntax, "")),
+    }
+}
+
+fn dnssec(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let (option, rest) = arguments.split_first().ok_or_else(|| Outcome::failed(Failure::UnexpectedEnd, ""))?;
+    if option != "-status" {
+        return Err(Outcome::failed(Failure::Syntax, ""));
+    }
+    zone(server, rest).map(|_| Outcome::told("Zone does not have dnssec-policy"))
+}
+
 /// The zone that `zone [class [view]]` names.
 fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, Outcome> {
     let Some(text) = arguments.first() else { return Err(Outcome::failed(Failure::UnexpectedEnd, "")) };
@@ -240,7 +286,10 @@ fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, Outcome> {
     found.retain(|found| view.is_none_or(|view| *found.view == **view));
     match found.len() {
         0 | 1 => found.pop().ok_or_else(unknown),
-        _ => Err(not_found(format!("zone '{text}' was found in multiple views"))),
+        _ => {
+            let text = format!("zone '{text}' was found in multiple views");
+            Err(Outcome::failed(Failure::Multiple, text))
+        }
     }
 }
 

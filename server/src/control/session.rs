@@ -102,10 +102,12 @@ macro_rules! failures {
 }
 
 failures! {
+    NoPermission = 6 "permission denied",
     NotFound = 23 "not found",
     Failure = 25 "failure",
     UnexpectedEnd = 24 "unexpected end of input",
     OutOfRange = 41 "out of range",
+    Multiple = 62 "multiple",
     Syntax = 89 "syntax error",
     NotLoaded = 123 "zone not loaded",
     UnknownCommand = 172 "unknown command",
