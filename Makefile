@@ -1,6 +1,7 @@
 # Bindy: what a person types. `make` alone lists it.
 
 LISTEN ?= 127.0.0.1:5300
+STORY  ?= quickstart
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
@@ -10,8 +11,8 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: build ## build Bindy and serve the manifests of examples/ on LISTEN (127.0.0.1:5300)
-	@exec $(TARGET)/release/bindy serve --listen $(LISTEN) examples
+run: build ## build Bindy and serve examples/STORY (quickstart) on LISTEN (127.0.0.1:5300)
+	@exec $(TARGET)/release/bindy serve --listen $(LISTEN) examples/$(STORY)
 
 build:
 	@$(CARGO) build --release --locked -p bindy

@@ -1,21 +1,11 @@
 //! `bindy serve` from the outside: the program itself, files that change, and dig.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
-};
+mod examples;
+mod site;
 
-use tempfile::TempDir;
+use std::{fs, net::TcpListener, os::unix::fs::symlink, path::Path, process::Command};
 
-/// Nothing here takes long; whatever has not happened after this will not.
-const PATIENCE: Duration = Duration::from_secs(20);
+use site::{Site, examples, strings};
 
 #[test]
 fn the_quick_start_record_by_record() {
@@ -220,7 +210,7 @@ fn a_folder_without_zones_is_served_once_it_has_one() {
     let bindy = site.serve();
     assert!(bindy.said("There is no zone yet"), "{}", bindy.log());
     assert_eq!(bindy.dig("example.com", "SOA", "+notcp").status, "REFUSED");
-    fs::copy(quickstart().join("zone.yaml"), site.path("zone.yaml")).unwrap();
+    fs::copy(examples().join("quickstart/zone.yaml"), site.path("zone.yaml")).unwrap();
     bindy.await_answer("ns1.example.com", "A", &["3600 192.0.2.53"]);
 }
 
@@ -332,7 +322,7 @@ fn a_mounted_config_map_is_followed() {
     let publish = |version: &str, address: &str| {
         let folder = site.path(version);
         fs::create_dir(&folder).unwrap();
-        fs::copy(quickstart().join("zone.yaml"), folder.join("zone.yaml")).unwrap();
+        fs::copy(examples().join("quickstart/zone.yaml"), folder.join("zone.yaml")).unwrap();
         fs::write(folder.join("host.yaml"), record("host", &format!("name: host, ipv4Addresses: [{address}]")))
             .unwrap();
         symlink(version, site.path("..data_tmp")).unwrap();
@@ -348,190 +338,9 @@ fn a_mounted_config_map_is_followed() {
     bindy.await_answer("host.example.com", "A", &["3600 192.0.2.2"]);
 }
 
-/// A folder of manifests and a folder for the state.
-struct Site {
-    manifests: TempDir,
-    state: TempDir,
-}
-
-/// A running `bindy serve`; killed when dropped.
-struct Bindy {
-    child: Child,
-    addr: SocketAddr,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-struct Answer {
-    status: String,
-    /// TTL and data, sorted.
-    records: Vec<String>,
-    text: String,
-}
-
-impl Site {
-    fn empty() -> Site {
-        Site { manifests: TempDir::new().unwrap(), state: TempDir::new().unwrap() }
-    }
-
-    fn quickstart() -> Site {
-        let site = Site::empty();
-        for entry in fs::read_dir(quickstart()).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), site.manifests.path().join(entry.file_name())).unwrap();
-        }
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.manifests.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let text = self.read(name);
-        assert!(text.contains(from), "{name} has no {from:?}");
-        fs::write(self.path(name), text.replace(from, to)).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bindy"));
-        command.arg("serve").arg(self.manifests.path()).arg("--state").arg(self.state.path()).args(arguments);
-        command
-    }
-
-    fn serve(&self) -> Bindy {
-        self.serve_with(&[])
-    }
-
-    fn serve_with(&self, arguments: &[&str]) -> Bindy {
-        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
-        command.args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().unwrap(), &lines);
-        collect(child.stderr.take().unwrap(), &lines);
-        let mut bindy = Bindy { child, addr: ([127, 0, 0, 1], 0).into(), lines };
-        bindy.await_said("Ctrl-C stops");
-        let log = bindy.log();
-        let line = log.lines().find_map(|line| line.strip_prefix("Answering on ")).unwrap();
-        bindy.addr = line.split(',').next().unwrap().parse().unwrap();
-        bindy
-    }
-}
-
-impl Bindy {
-    fn dig(&self, name: &str, rtype: &str, transport: &str) -> Answer {
-        let port = self.addr.port().to_string();
-        let output = Command::new("dig")
-            .args(["@127.0.0.1", "-p", &port, "+norecurse", "+tries=5", "+time=2", transport, name, rtype])
-            .output()
-            .expect("dig is installed (package bind9-dnsutils)");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let status =
-            text.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default().to_owned();
-        let answer =
-            text.split(";; ANSWER SECTION:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
-        let mut records: Vec<String> = answer
-            .lines()
-            .map(|line| {
-                let mut fields = line.split_whitespace().skip(1);
-                let ttl = fields.next().unwrap();
-                format!("{ttl} {}", fields.skip(2).collect::<Vec<_>>().join(" "))
-            })
-            .collect();
-        records.sort();
-        Answer { status, records, text }
-    }
-
-    fn expect(&self, name: &str, rtype: &str, records: &[&str]) {
-        assert_eq!(self.dig(name, rtype, "+notcp").records, strings(records), "{name} {rtype}");
-    }
-
-    fn await_answer(&self, name: &str, rtype: &str, records: &[&str]) {
-        self.until(&format!("{name} {rtype} is {records:?}"), || {
-            self.dig(name, rtype, "+notcp").records == strings(records)
-        });
-    }
-
-    fn await_status(&self, name: &str, status: &str) {
-        self.until(&format!("{name} is {status}"), || self.dig(name, "A", "+notcp").status == status);
-    }
-
-    fn serial(&self) -> u32 {
-        let soa = self.dig("example.com", "SOA", "+notcp");
-        soa.records[0].split(' ').nth(3).unwrap().parse().unwrap()
-    }
-
-    fn log(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
-    }
-
-    fn said(&self, what: &str) -> bool {
-        self.log().contains(what)
-    }
-
-    fn await_said(&self, what: &str) {
-        self.until(&format!("it says {what:?}"), || self.said(what));
-    }
-
-    fn until(&self, what: &str, happened: impl Fn() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !happened() {
-            assert!(Instant::now() < end, "waited in vain until {what}; it said:\n{}", self.log());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn signal(mut self, signal: &str) -> ExitStatus {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "it does not stop; it said:\n{}", self.log());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// As a crash ends it: nothing more is written.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Bindy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn quickstart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart")
-}
-
 fn record(name: &str, spec: &str) -> String {
     format!(
         "apiVersion: bindy.firestoned.io/v1beta1\nkind: ARecord\n\
          metadata: {{name: {name}, namespace: dns, labels: {{zone: example.com}}}}\nspec: {{{spec}}}\n"
     )
-}
-
-fn strings(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
-fn collect(stream: impl std::io::Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
-    let lines = Arc::clone(lines);
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            lines.lock().unwrap().push(line);
-        }
-    });
 }
