@@ -3,7 +3,9 @@
 
 A server runs on core 0 and the generator (dnsperf) on core 1. Rounds go from server to server in turn, so that what the
 machine does meanwhile falls on all alike; the median of the rounds counts. All servers are told to send minimal
-responses and to use one worker; what else they do is their default.
+responses and to use one worker; what else they do is their default. NAME+guards is a server with a rate limit that is
+never reached, DNS cookies and an address list of some length before each answer; while one of them takes part, all
+questions have a client cookie.
 
   answers/s   what the server gave, saturated or at the rate that was offered
   CPU us      processor time of the server for one answer, and the part of it outside the kernel
@@ -28,6 +30,8 @@ import tempfile
 import time
 
 FIRST = ("h1.example.com.", "10.0.0.1")
+# Who may ask, of the servers with guards: the clients' network comes last.
+CLIENTS = [f"10.{i}.0.0/16" for i in range(20)] + ["127.0.0.0/8"]
 MEANS = ["answers/s", "CPU us", "user us", "MiB", "peak MiB", "start s", "reload ms", "reload CPU ms", "lost"]
 
 
@@ -36,8 +40,8 @@ class Server:
 
     reloads = True
 
-    def __init__(self, args, zones, folder, port):
-        self.args, self.zones, self.folder, self.port = args, zones, folder, port
+    def __init__(self, args, zones, folder, port, guards):
+        self.args, self.zones, self.folder, self.port, self.guards = args, zones, folder, port, guards
         self.process = self.start_s = None
         self.rounds, self.reload = [], (None, None)
 
@@ -63,6 +67,7 @@ class Server:
         generator = ["taskset", "-c", "1", "dnsperf", "-m", args.mode, "-s", "127.0.0.1", "-p", str(self.port)]
         generator += ["-d", str(args.data / "queries.txt"), "-l", str(args.seconds), "-c", "16", "-T", "1", "-q", "1000"]
         generator += ["-Q", str(args.rate)] if args.rate else []
+        generator += ["-E", "10:0102030405060708"] if args.cookies else []
         report = subprocess.run(generator, capture_output=True, text=True, check=True).stdout
         user, system = (after - then for after, then in zip(self.cpu(), before))
 
@@ -134,8 +139,11 @@ class Named(Server):
     def command(self):
         conf = (
             f'options {{ directory "{self.folder}"; listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n'
-            "recursion no; notify no; minimal-responses yes; pid-file none; session-keyfile none; };\n"
+            "recursion no; notify no; minimal-responses yes; pid-file none; session-keyfile none;\n"
         )
+        limits = "responses-per-second 1000; nodata-per-second 0; nxdomains-per-second 0; errors-per-second 0;"
+        guarded = f"rate-limit {{ {limits} }}; allow-query {{ {'; '.join(CLIENTS)}; }}; }};\n"
+        conf += guarded if self.guards else "answer-cookie no; };\n"
         conf += "controls { };\n" if self.program == ["named"] else ""
         conf += "".join(f'zone "{origin}" {{ type primary; file "{path}"; }};\n' for origin, path in self.zones)
         return [*self.program, "-g", "-n", "1", "-c", self.write("named.conf", conf)]
@@ -154,13 +162,16 @@ class Nsd(Server):
 
     def command(self):
         folder = self.folder
+        limit, cookies = (2_000_000, "yes") if self.guards else (0, "no")
         conf = (
             f'server:\n server-count: 1\n ip-address: 127.0.0.1@{self.port}\n username: ""\n chroot: ""\n'
             f' zonesdir: "{folder}"\n database: ""\n pidfile: "{folder}/pid"\n xfrdfile: "{folder}/xfrd"\n'
-            f' zonelistfile: "{folder}/list"\n xfrdir: "{folder}"\n rrl-ratelimit: 0\n minimal-responses: yes\n'
+            f' zonelistfile: "{folder}/list"\n xfrdir: "{folder}"\n rrl-ratelimit: {limit}\n minimal-responses: yes\n'
+            f" answer-cookie: {cookies}\n"
             "remote-control:\n control-enable: no\n"
         )
-        conf += "".join(f"zone:\n name: {origin}\n zonefile: {path}\n" for origin, path in self.zones)
+        clients = "".join(f" allow-query: {network} NOKEY\n" for network in CLIENTS if self.guards)
+        conf += "".join(f"zone:\n name: {origin}\n zonefile: {path}\n{clients}" for origin, path in self.zones)
         return ["nsd", "-d", "-c", self.write("nsd.conf", conf)]
 
 
@@ -171,9 +182,13 @@ class Knot(Server):
         folder = self.folder
         conf = (
             f"server:\n  rundir: {folder}\n  listen: 127.0.0.1@{self.port}\n  udp-workers: 1\n  tcp-workers: 1\n"
-            f"  background-workers: 1\ndatabase:\n  storage: {folder}\ntemplate:\n  - id: default\n"
-            "    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\nzone:\n"
+            f"  background-workers: 1\ndatabase:\n  storage: {folder}\n"
         )
+        if self.guards:
+            conf += f"mod-rrl:\n  - id: all\n    rate-limit: 2000000\nmod-queryacl:\n  - id: all\n    address: [{', '.join(CLIENTS)}]\n"
+        conf += "template:\n  - id: default\n"
+        conf += "    global-module: [mod-rrl/all, mod-queryacl/all, mod-cookies]\n" if self.guards else ""
+        conf += "    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\nzone:\n"
         conf += "".join(f"  - domain: {origin}\n    file: {path}\n" for origin, path in self.zones)
         return ["knotd", "-c", self.write("knot.conf", conf)]
 
@@ -234,13 +249,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path, help="made by gen.py")
     parser.add_argument("--bindyd", type=pathlib.Path, default=pathlib.Path("target/release/bindyd"))
-    parser.add_argument("--only", default=",".join(SERVERS), help="names, separated by commas (%(default)s)")
+    parser.add_argument("--only", default=",".join(SERVERS), help="names, separated by commas (%(default)s); NAME+guards: see above")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of each round")
     parser.add_argument("--mode", choices=["udp", "tcp"], default="udp")
     parser.add_argument("--rate", type=int, help="queries offered a second; without it, as many as dnsperf can")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there as well")
     args = parser.parse_args()
+    names = args.only.split(",")
+    args.cookies = any("+" in name for name in names)
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("error: one core for the server and one for the generator are needed; this machine gives one")
@@ -254,10 +271,11 @@ def main():
     zones[0][1] = str(copy)
     servers = []
     try:
-        for i, name in enumerate(args.only.split(",")):
+        for i, name in enumerate(names):
             folder = work / name
             folder.mkdir()
-            server = SERVERS[name](args, zones, folder, 15300 + i)
+            maker, _, guards = name.partition("+")
+            server = SERVERS[maker](args, zones, folder, 15300 + i, bool(guards))
             servers.append(server)
             server.start()
         for _ in range(args.rounds):
@@ -265,7 +283,7 @@ def main():
                 server.round()
         for server in filter(lambda server: server.reloads, servers):
             server.measure_reload(text, copy)
-        rows = {server.name: server.row() for server in servers}
+        rows = {name: server.row() for name, server in zip(names, servers)}
     finally:
         for server in servers:
             if server.process:

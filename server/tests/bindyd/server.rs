@@ -71,12 +71,12 @@ impl Prepared {
     pub fn configure(&self, conf: &str) {
         let Prepared { options, listen, .. } = self;
         let folder = self.folder().display();
-        let nowhere = ["pid-file none;", "session-keyfile none;"].map(|none| {
+        let nowhere = ["pid-file none;", "session-keyfile none;", "listen-on-v6 { none; };"].map(|none| {
             let name = none.split(' ').next().unwrap_or_default();
             if options.contains(name) { "" } else { none }
         });
         let options = format!("{options} {}", nowhere.concat());
-        let options = format!("directory \"{folder}\"; listen-on {listen}; listen-on-v6 {{ none; }}; {options}");
+        let options = format!("directory \"{folder}\"; listen-on {listen}; {options}");
         let controls = if conf.contains("controls") { "" } else { "controls { };" };
         self.write("named.conf", &format!("options {{ {options} }};\n{conf}\n{controls}\n"));
     }
