@@ -71,6 +71,8 @@ pub struct Running {
 pub struct ServedZone {
     /// The name of the view.
     pub view: Arc<str>,
+    /// The view that the zone is declared in: another one, if this one has it by `in-view`.
+    pub owner: Arc<str>,
     /// The zone as it is served.
     pub zone: Arc<Zone>,
 }
@@ -233,8 +235,8 @@ impl Running {
     }
 
     /// Reads the files of one zone again, if they changed.
-    pub fn reload_zone(&mut self, ServedZone { view, zone }: &ServedZone) -> ZoneReload {
-        let Some(changes) = self.sources.reload(view, zone, &self.directory) else { return ZoneReload::UpToDate };
+    pub fn reload_zone(&mut self, ServedZone { owner, zone, .. }: &ServedZone) -> ZoneReload {
+        let Some(changes) = self.sources.reload(owner, zone, &self.directory) else { return ZoneReload::UpToDate };
         self.published.update(|snapshot| {
             for view in &mut snapshot.views {
                 // Views may share a zone.
@@ -243,20 +245,24 @@ impl Running {
                 }
             }
         });
-        match self.sources.get(view, &zone.origin) {
+        match self.sources.get(owner, &zone.origin) {
             Some(source) if source.is_sound() => ZoneReload::Loaded,
             _ => ZoneReload::Failed,
         }
     }
 
-    /// The zones of that name, in all views that have one of their own.
+    /// The zones of that name, in all views that serve one.
     pub fn zones(&self, origin: &Name) -> Vec<ServedZone> {
         let snapshot = self.published.load();
-        let of_view = |view: &View| {
-            let zone = view.zones.get(origin.as_ref()).filter(|_| self.sources.get(&view.name, origin).is_some())?;
-            Some(ServedZone { view: Arc::clone(&view.name), zone: Arc::clone(zone) })
-        };
-        snapshot.views.iter().filter_map(of_view).collect()
+        let mut zones: Vec<ServedZone> = Vec::new();
+        for View { name, zones: served, .. } in &snapshot.views {
+            let Some(zone) = served.get(origin.as_ref()) else { continue };
+            // Views share with those before them only.
+            let shared = zones.iter().find(|earlier| Arc::ptr_eq(&earlier.zone, zone));
+            let owner = shared.map_or(name, |earlier| &earlier.owner);
+            zones.push(ServedZone { view: Arc::clone(name), owner: Arc::clone(owner), zone: Arc::clone(zone) });
+        }
+        zones
     }
 
     /// The keys that requests may be signed with: view, and name.
@@ -272,8 +278,8 @@ impl Running {
     }
 
     /// What a zone's data was made of.
-    pub fn source(&self, ServedZone { view, zone }: &ServedZone) -> Option<&ZoneSource> {
-        self.sources.get(view, &zone.origin)
+    pub fn source(&self, ServedZone { owner, zone, .. }: &ServedZone) -> Option<&ZoneSource> {
+        self.sources.get(owner, &zone.origin)
     }
 
     /// What names of files are relative to.

@@ -141,7 +141,7 @@ impl Watched {
     }
 }
 
-fn fetch(port: u16, path: &str) -> (String, String, String) {
+pub fn fetch(port: u16, path: &str) -> (String, String, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");

@@ -1,10 +1,10 @@
 //! Views, lists by key, signed requests: a company's configuration, served by `named` and by us, asked by every kind of
-//! client.
+//! client, and run by an operator with rndc.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use super::{
-    control::free_port,
+    control::{free_port, key},
     server::{Prepared, Server, wait_until},
 };
 
@@ -50,12 +50,49 @@ const QUESTIONS: &[&str] = &[
     "www.example.com ANY",
 ];
 
-fn conf() -> String {
+/// What an operator does with the company's server.
+const SESSION: &[&str] = &[
+    "status",
+    "zonestatus example.com",
+    "zonestatus example.com IN inside",
+    "zonestatus secret.test IN outside",
+    "zonestatus shared.test IN partners",
+    "zonestatus shared.test",
+    "reload shared.test IN partners",
+    "reload shared.test",
+    "zonestatus zone3.test",
+    "zonestatus zone3.test IN nowhere",
+    "reload example.com",
+    "reload example.com IN partners",
+    "reload nothing.test IN partners",
+    "freeze example.com IN inside",
+    "refresh example.com IN inside",
+    "querylog",
+    "querylog on",
+    "tsig-list",
+    "trace 3",
+    "notrace",
+    "reconfig",
+    "reload",
+    "flush",
+    "status",
+];
+
+fn conf(control: u16, statistics: u16) -> String {
     let zone =
         |name: &str, file: &str, more: &str| format!("  zone {name} {{ type primary; file \"{file}\"; {more} }};\n");
     let many = |file: &str| (0..ZONES).map(|i| zone(&format!("zone{i}.test"), file, "")).collect::<String>();
     format!(
-        "key inside-key {{ algorithm hmac-sha256; secret \"{INSIDE}\"; }};
+        "{rndc}controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ rndc-key; }}; }};
+statistics-channels {{ inet 127.0.0.1 port {statistics} allow {{ 127.0.0.1; }}; }};
+logging {{
+  channel audit {{ file \"audit.log\" versions 3 size 1m; print-time iso8601; print-category yes; severity info; }};
+  channel nothing {{ null; }};
+  category security {{ audit; default_stderr; }};
+  category queries {{ audit; }};
+  category lame-servers {{ nothing; }};
+}};
+key inside-key {{ algorithm hmac-sha256; secret \"{INSIDE}\"; }};
 key partner-key {{ algorithm hmac-sha512; secret \"{PARTNER}\"; }};
 key short-key {{ algorithm hmac-sha256-128; secret \"{PARTNER}\"; }};
 key old-key {{ algorithm hmac-md5; secret \"{PARTNER}\"; }};
@@ -85,20 +122,53 @@ view outside {{
         many("b.zone"),
         zone("there.test", "c.zone", "allow-query-on { 127.0.0.3; };"),
         many("c.zone"),
+        rndc = key("rndc-key", "hmac-sha256"),
         inside = zone("example.com", "a.zone", ""),
         partners = zone("example.com", "b.zone", "allow-query { any; };"),
         outside = zone("example.com", "c.zone", ""),
     )
 }
 
+/// Where the company's server is to be reached.
+struct Ports {
+    dns: u16,
+    control: u16,
+    statistics: u16,
+}
+
+impl Ports {
+    fn free() -> Ports {
+        Ports { dns: free_port(), control: free_port(), statistics: free_port() }
+    }
+
+    /// What rndc prints of a command, and whether it succeeded.
+    fn rndc(&self, server: &Server, command: &str) -> (bool, String) {
+        let port = self.control.to_string();
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        let mut rndc = Command::new("rndc");
+        rndc.env("PATH", path).arg("-c").arg(server.folder().join("rndc.conf"));
+        let output = rndc.args(["-s", "127.0.0.1", "-p", &port]).args(command.split(' ')).output();
+        let output = output.expect("rndc must be installed: run scripts/install-test-tools");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success(), text.replace(&server.folder().display().to_string(), ""))
+    }
+}
+
 fn prepared(port: u16) -> Prepared {
+    prepare(&Ports { dns: port, ..Ports::free() })
+}
+
+fn prepare(ports: &Ports) -> Prepared {
     let zone = |address: &str| super::zone(1, address);
     let files = [("a.zone", zone("192.0.2.1")), ("b.zone", zone("192.0.2.2")), ("c.zone", zone("192.0.2.3"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let options = "dnssec-validation no; recursion no; version \"v\"; hostname none; rrset-order { order fixed; };";
+    let options = "dnssec-validation no; recursion no; version \"v\"; hostname none; rrset-order { order fixed; };
+  rate-limit { responses-per-second 1000; exempt-clients { 127.0.0.2; }; };";
     let mut prepared = Prepared::new(options, "", &files);
-    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; 127.0.0.3; }}"));
-    prepared.configure(&conf());
+    prepared.listen_on(&format!("port {} {{ 127.0.0.1; 127.0.0.3; }}", ports.dns));
+    prepared.configure(&conf(ports.control, ports.statistics));
+    let key = key("rndc-key", "hmac-sha256");
+    prepared.write("rndc.conf", &format!("{key}options {{ default-key rndc-key; }};\n"));
     prepared
 }
 
@@ -150,6 +220,50 @@ fn every_client_sees_what_named_shows_it() {
     }
     drop((bindyd, named));
     assert!(differences.is_empty(), "{} differences; the first:\n{}", differences.len(), differences[0]);
+}
+
+#[test]
+fn an_operator_is_told_what_named_tells() {
+    let (here, there) = (Ports::free(), Ports::free());
+    let bindyd = prepare(&here).run();
+    let named =
+        prepare(&there).with_arguments(&["-g", "-n", "1", "-c", "named.conf"]).run_until("named", "all zones loaded");
+    wait_until(|| there.rndc(&named, "null").0, "named listens to rndc");
+    for command in SESSION {
+        let told = [(&here, &bindyd), (&there, &named)].map(|(ports, server)| {
+            let (success, text) = ports.rndc(server, command);
+            (success, text.lines().filter_map(lasting).collect::<Vec<_>>().join("\n"))
+        });
+        assert_eq!(told[0], told[1], "{command}");
+    }
+    // What both count by view, and whom they let in.
+    let [ours, theirs] = [&here, &there].map(|ports| zones_of(ports.statistics));
+    assert_eq!(ours, theirs);
+    assert!(ours.len() > 3 * ZONES, "{ours:?}");
+    drop((bindyd, named));
+}
+
+/// A line of what rndc prints, if it is the same whenever and whoever is asked.
+fn lasting(line: &str) -> Option<String> {
+    let own = ["version: ", "running on ", "boot time: ", "last configured: ", "CPUs found: ", "worker threads: "];
+    let by_the_way = ["UDP listeners per interface: ", "recursive clients: ", "tcp clients: ", "TCP high-water: "];
+    let zones = ["number of zones: "]; // named counts its built-in zones, too.
+    let differs = own.iter().chain(&by_the_way).chain(&zones).any(|start| line.starts_with(start));
+    let line = line.split_once("last loaded: ").map_or(line, |(before, _)| before);
+    (!differs).then(|| line.to_owned())
+}
+
+/// The zones that statistics tell of, each with its view and serial.
+fn zones_of(port: u16) -> BTreeSet<String> {
+    let (_, _, body) = super::statistics::fetch(port, "/json/v1/zones");
+    let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let views = json["views"].as_object().expect("views").iter().filter(|(view, _)| *view != "_bind");
+    views
+        .flat_map(|(view, inside)| {
+            let zones = inside["zones"].as_array().cloned().unwrap_or_default();
+            zones.into_iter().map(move |zone| format!("{view} {} {} {}", zone["name"], zone["serial"], zone["type"]))
+        })
+        .collect()
 }
 
 /// The address that a client gets for a name.
