@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -126,8 +126,9 @@ impl Prepared {
 
     /// Starts it and waits until it has given up; its exit code, and what it said.
     pub fn refuses(self) -> (Option<i32>, String) {
-        let output = self.spawn(env!("CARGO_BIN_EXE_bindyd")).wait_with_output().expect("it was started");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let mut server = self.start(env!("CARGO_BIN_EXE_bindyd"));
+        let said: Vec<String> = server.rest().collect();
+        (server.ended().code(), said.join("\n"))
     }
 
     /// The command line, in the folder.
@@ -189,6 +190,16 @@ impl Server {
             }
         }
         panic!("it did not say {text:?}:\n{}", self.said.borrow());
+    }
+
+    /// What it says from now on, to its end.
+    fn rest(&self) -> impl Iterator<Item = String> {
+        let begin = Instant::now();
+        std::iter::from_fn(move || match self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it goes on for {PATIENCE:?}"),
+        })
     }
 
     /// What it has said, up to what `says` last waited for.
