@@ -21,7 +21,7 @@ pub(crate) fn view(settings: &ServerSettings) -> View {
     let zones = texts.into_iter().filter_map(|(origin, text)| zone(origin, text.as_deref()?)).collect();
     let limiter = Some(Arc::new(Limiter::new(limits(), Instant::now())));
     let own = ViewSettings { limiter, ..ViewSettings::clone(&settings.outside) };
-    View { name: "_bind".into(), keys: Arc::clone(&settings.keys), settings: Arc::new(own), ..View::of(zones) }
+    View { name: View::CHAOS.into(), keys: Arc::clone(&settings.keys), settings: Arc::new(own), ..View::of(zones) }
 }
 
 /// As `named` has them: nobody needs to know more often.

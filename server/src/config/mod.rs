@@ -37,6 +37,7 @@ pub use interfaces::Interfaces;
 pub use logging::{
     Channel, DEFAULT_CATEGORY, DefaultLog, Facility, Form, LogFile, Logging, Output, Suffix, Threshold, Times, Versions,
 };
+pub use options::TCP_TIMEOUTS;
 pub use run_files::RunFiles;
 pub use running::{Options, Running, ServedZone, StartError, State, ZoneReload};
 pub use sources::ZoneSource;
@@ -97,6 +98,8 @@ pub struct Config {
     pub logging: Logging,
     /// Where counters are told.
     pub statistics: Statistics,
+    /// What `rndc dumpdb` writes (`dump-file`).
+    pub dump_file: PathBuf,
     /// The views, with their zones; one at least.
     pub views: Vec<ViewConfig>,
     /// What was found that is no error.
@@ -146,16 +149,18 @@ impl Config {
         let scope = Scope::new(options.into_iter().flat_map(Statement::block), None);
         let directory = options::directory(&scope, reader);
         let known = keys::read(&conf.statements(), reader.findings);
-        let settings = options::settings(&scope, keys::ring(&known, None), reader);
+        let timeouts = options::tcp_timeouts(&scope, reader);
+        let settings = options::settings(&scope, keys::ring(&known, None), timeouts[3], reader);
         let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
         let logging = Logging::read(conf.statements().find("logging"), options, &directory);
         Config {
             listen: listen::addresses(&scope, port, overrides.only, reader),
-            tcp: options::tcp(&scope, reader),
+            tcp: options::tcp(&scope, &timeouts, reader),
             controls: controls::listeners(conf, &known, reader),
             run_files: RunFiles::read(&scope, &directory, reader),
             logging,
             statistics: Statistics::read(conf, &scope, &directory, reader),
+            dump_file: directory.join(scope.path("dump-file").unwrap_or_else(|| "named_dump.db".into())),
             views: views::read(conf, &scope, &settings, &directory, reader),
             settings: Arc::new(settings),
             directory,

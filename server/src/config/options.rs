@@ -1,6 +1,6 @@
 //! What holds for the whole server: the statements of `options` that have no counterpart in a view.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use zonefmt::conf::Statement;
 
@@ -23,7 +23,12 @@ pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>
 }
 
 /// The server's settings, with the keys that are known in all views.
-pub(super) fn settings<'c>(options: &Scope<'c, '_>, keys: Keyring, reader: &mut Reader<'c, '_>) -> ServerSettings {
+pub(super) fn settings<'c>(
+    options: &Scope<'c, '_>,
+    keys: Keyring,
+    tcp_advertised_timeout: Duration,
+    reader: &mut Reader<'c, '_>,
+) -> ServerSettings {
     let default = ServerSettings::default();
     look_at_server_id(options, reader);
     ServerSettings {
@@ -31,28 +36,40 @@ pub(super) fn settings<'c>(options: &Scope<'c, '_>, keys: Keyring, reader: &mut 
         version: options.text("version", || default.version),
         hostname: options.text("hostname", hostname),
         blackhole: options.acl("blackhole", reader).unwrap_or(default.blackhole),
-        tcp_advertised_timeout: options
-            .timeout("tcp-advertised-timeout", 0..=65535, reader)
-            .unwrap_or(default.tcp_advertised_timeout),
+        tcp_advertised_timeout,
         keys: Arc::new(keys),
         cookies: floods::cookies(options, reader),
         outside: Arc::new(views::settings(options, None, reader)),
     }
 }
 
+/// The time-outs of TCP clients, and what each may be, in tenths of a second.
+pub const TCP_TIMEOUTS: [(&str, RangeInclusive<u32>); 4] = [
+    ("tcp-initial-timeout", 25..=1200),
+    ("tcp-idle-timeout", 1..=1200),
+    ("tcp-keepalive-timeout", 1..=65535),
+    ("tcp-advertised-timeout", 0..=65535),
+];
+
 /// Bounds on TCP clients.
-pub(super) fn tcp<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> TcpLimits {
+pub(super) fn tcp<'c>(options: &Scope<'c, '_>, timeouts: &[Duration; 4], reader: &mut Reader<'c, '_>) -> TcpLimits {
     let default = options.number("tcp-clients").map_or_else(TcpLimits::default, |n| TcpLimits::of(n as usize));
+    let per_address = options.bounded("tcp-clients-per-address", 1..=u32::MAX, "connections", reader);
+    let &[initial_timeout, idle_timeout, keepalive_timeout, _] = timeouts;
     TcpLimits {
+        clients_per_address: per_address.map_or(default.clients_per_address, |n| n as usize),
         // As in BIND: fewer than 10 would not be enough for anyone.
         listen_queue: options.number("tcp-listen-queue").map_or(default.listen_queue, |length| length.max(10)),
-        initial_timeout: options.timeout("tcp-initial-timeout", 25..=1200, reader).unwrap_or(default.initial_timeout),
-        idle_timeout: options.timeout("tcp-idle-timeout", 1..=1200, reader).unwrap_or(default.idle_timeout),
-        keepalive_timeout: options
-            .timeout("tcp-keepalive-timeout", 1..=65535, reader)
-            .unwrap_or(default.keepalive_timeout),
+        initial_timeout,
+        idle_timeout,
+        keepalive_timeout,
         ..default
     }
+}
+
+/// The [`TCP_TIMEOUTS`].
+pub(super) fn tcp_timeouts<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> [Duration; 4] {
+    TCP_TIMEOUTS.map(|(name, bounds)| options.timeout(name, bounds, reader).unwrap_or(TcpLimits::TIMEOUT))
 }
 
 /// named takes any length, and gives TXT 255 octets of it.

@@ -8,7 +8,7 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, mpsc::Sender},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -26,10 +26,11 @@ use super::{
 };
 use crate::{
     control::{self, Control},
-    listen::{self, ListenError, Listeners},
+    listen::{self, ListenError, Listeners, TcpLimits},
     logs::{Logs, OpenError},
     notice,
     respond::Responder,
+    settings::ServerSettings,
     stats::{Channels, Statistics},
     zones::{Published, Snapshot, View, Zone},
 };
@@ -59,6 +60,7 @@ pub struct Running {
     statistics: Arc<Statistics>,
     channels: Channels,
     statistics_file: PathBuf,
+    dump_file: PathBuf,
     _upkeep: Upkeep,
     directory: PathBuf,
     files: HeldFiles,
@@ -171,7 +173,7 @@ impl Running {
         let upkeep = Upkeep::start(Arc::clone(&published)).map_err(StartError::Upkeep)?;
         notice!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
-        let statistics_file = config.statistics.file;
+        let (statistics_file, dump_file) = (config.statistics.file, config.dump_file);
         Ok(Running {
             options,
             logs,
@@ -182,6 +184,7 @@ impl Running {
             statistics,
             channels,
             statistics_file,
+            dump_file,
             _upkeep: upkeep,
             directory,
             files,
@@ -222,7 +225,7 @@ impl Running {
         self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::clone(&config.settings), views));
         open(&mut self.control, config.controls);
         self.channels.listen(config.statistics.channels);
-        self.statistics_file = config.statistics.file;
+        (self.statistics_file, self.dump_file) = (config.statistics.file, config.dump_file);
         self.statistics.configured();
         self.files.change(&config.run_files);
         self.directory = config.directory;
@@ -296,6 +299,29 @@ impl Running {
     pub fn write_statistics(&self) -> io::Result<()> {
         let mut file = File::options().append(true).create(true).open(&self.statistics_file)?;
         file.write_all(self.statistics.dump().as_bytes())
+    }
+
+    /// What `rndc dumpdb` writes.
+    pub fn dump_file(&self) -> &Path {
+        &self.dump_file
+    }
+
+    /// The time-outs of TCP clients, as [`TCP_TIMEOUTS`](super::TCP_TIMEOUTS) lists them.
+    pub fn tcp_timeouts(&self) -> [Duration; 4] {
+        let limits = self.listeners.tcp_limits();
+        let advertised = self.published.load().settings.tcp_advertised_timeout;
+        [limits.initial_timeout, limits.idle_timeout, limits.keepalive_timeout, advertised]
+    }
+
+    /// Sets them for connections to come, until the configuration is read again.
+    pub fn set_tcp_timeouts(&self, timeouts: [Duration; 4]) {
+        let [initial_timeout, idle_timeout, keepalive_timeout, tcp_advertised_timeout] = timeouts;
+        let limits = self.listeners.tcp_limits();
+        self.listeners.set_tcp_limits(TcpLimits { initial_timeout, idle_timeout, keepalive_timeout, ..limits });
+        self.published.update(|snapshot| {
+            let settings = ServerSettings::clone(&snapshot.settings);
+            snapshot.settings = Arc::new(ServerSettings { tcp_advertised_timeout, ..settings });
+        });
     }
 
     /// How it is.

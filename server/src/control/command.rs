@@ -6,14 +6,15 @@ use std::{
     fmt::Write,
     path::{self, Path},
     thread,
+    time::Duration,
 };
 
 use jiff::{Timestamp, tz::TimeZone};
 use tracing::info;
 use zonefmt::Name;
 
-use super::{Failure, Outcome};
-use crate::config::{Running, ServedZone, ZoneReload};
+use super::{Failure, Outcome, dump, resolver, signing};
+use crate::config::{Running, ServedZone, TCP_TIMEOUTS, ZoneReload};
 
 /// What a command led to.
 #[derive(Debug)]
@@ -56,12 +57,26 @@ const COMMANDS: &[Command] = &[
     Command { names: &["notrace"], access: Access::Changes, run: |server, _| set_debug_level(server, 0) },
     Command { names: &["tsig-list"], access: Access::Changes, run: tsig_list },
     Command { names: &["tsig-delete"], access: Access::Changes, run: tsig_delete },
-    Command { names: &["sign", "loadkeys"], access: Access::Changes, run: sign },
-    Command { names: &["signing"], access: Access::Changes, run: signing },
-    Command { names: &["dnssec"], access: Access::Changes, run: dnssec },
-    // What only a resolver has: there is nothing to do, and that is done.
-    Command { names: &["flush", "flushname", "flushtree", "recursing", "scan"], access: Access::Changes, run: nothing },
+    Command { names: &["notify"], access: Access::Changes, run: notify },
+    Command { names: &["tcp-timeouts"], access: Access::Changes, run: tcp_timeouts },
+    Command { names: &["dumpdb"], access: Access::Changes, run: dump::dump },
+    Command { names: &["testgen"], access: Access::Reads, run: test_text },
+    Command { names: &["sign", "loadkeys"], access: Access::Changes, run: signing::sign },
+    Command { names: &["signing"], access: Access::Changes, run: signing::signing },
+    Command { names: &["dnssec"], access: Access::Changes, run: signing::dnssec },
+    Command { names: &["flush"], access: Access::Changes, run: resolver::flush },
+    Command { names: &["flushname", "flushtree"], access: Access::Changes, run: resolver::flush_names },
+    Command { names: &["managed-keys"], access: Access::Changes, run: resolver::managed_keys },
+    Command { names: &["nta"], access: Access::Reads, run: resolver::negative_trust_anchor },
+    Command { names: &["secroots"], access: Access::Changes, run: resolver::secure_roots },
+    Command { names: &["serve-stale"], access: Access::Changes, run: resolver::serve_stale },
+    Command { names: &["validation"], access: Access::Changes, run: resolver::validation },
+    // Nobody's query waits for another server's answer.
+    Command { names: &["recursing", "scan"], access: Access::Changes, run: nothing },
 ];
+
+/// Characters of a test, at most: what rndc takes is longer.
+const MAX_TEST: usize = 500_000;
 
 /// Carries out a command line.
 pub fn perform(server: &mut Running, line: &str, read_only: bool) -> Done {
@@ -194,11 +209,10 @@ fn retransfer(server: &mut Running, arguments: &[String]) -> Result<Outcome, Out
 /// Without a word, the other way round.
 fn query_log(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
     let logs = server.logs();
-    let is = |word: &str, words: [&str; 4]| words.into_iter().any(|known| known.eq_ignore_ascii_case(word));
     let on = match arguments.first() {
         None => !logs.querylog(),
-        Some(word) if is(word, ["on", "yes", "enable", "true"]) => true,
-        Some(word) if is(word, ["off", "no", "disable", "false"]) => false,
+        Some(word) if is_word(word, true) => true,
+        Some(word) if is_word(word, false) => false,
         Some(_) => return Err(Outcome::failed(Failure::Syntax, "")),
     };
     if on != logs.querylog() {
@@ -241,34 +255,60 @@ fn tsig_delete(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome
     arguments.first().map_or(Err(Outcome::failed(Failure::UnexpectedEnd, "")), |_| deleted)
 }
 
-/// No zone is signed here.
-fn sign(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    zone(server, arguments)?;
-    Err(Outcome::failed(Failure::NoPermission, ""))
+/// There is nobody to tell yet.
+fn notify(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    zone(server, arguments).map(|_| Outcome::told("zone notify queued"))
 }
 
-fn signing(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    let (option, rest) = arguments.split_first().ok_or_else(|| Outcome::failed(Failure::UnexpectedEnd, ""))?;
-    match option.as_str() {
-        "-list" => zone(server, rest).map(|_| Outcome::told("No signing records found")),
-        "-clear" | "-nsec3param" | "-serial" => {
-            zone(server, rest.get(1..).unwrap_or_default())?;
-            Err(Outcome::failed(Failure::NotDynamic, ""))
+/// All four of them, in tenths of a second; without an argument they stay as they are.
+fn tcp_timeouts(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    if !arguments.is_empty() {
+        let mut timeouts = [Duration::ZERO; TCP_TIMEOUTS.len()];
+        for (index, (timeout, (_, bounds))) in timeouts.iter_mut().zip(TCP_TIMEOUTS).enumerate() {
+            let tenths = number(argument(arguments, index)?)?;
+            if !bounds.contains(&tenths) {
+                return Err(Outcome::failed(Failure::OutOfRange, ""));
+            }
+            *timeout = Duration::from_millis(u64::from(tenths) * 100);
         }
-        _ => Err(Outcome::failed(Failure::Syntax, "")),
+        server.set_tcp_timeouts(timeouts);
     }
+    let line = |(timeout, (name, _)): (Duration, (&str, _))| format!("{name}={}", timeout.as_millis() / 100);
+    let lines: Vec<_> = server.tcp_timeouts().into_iter().zip(TCP_TIMEOUTS).map(line).collect();
+    Ok(Outcome::told(lines.join("\n")))
 }
 
-fn dnssec(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    let (option, rest) = arguments.split_first().ok_or_else(|| Outcome::failed(Failure::UnexpectedEnd, ""))?;
-    if option != "-status" {
-        return Err(Outcome::failed(Failure::Syntax, ""));
+/// So many characters, that whoever tests the channel may see how long an answer can be.
+fn test_text(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let wanted = arguments.first().map_or(Ok(26), |text| text.parse());
+    let text: String =
+        CHARACTERS.iter().cycle().take(wanted.unwrap_or(0).min(MAX_TEST)).map(|&octet| char::from(octet)).collect();
+    Ok(Outcome::told(text))
+}
+
+/// The word at a place that has to have one.
+pub(super) fn argument(arguments: &[String], index: usize) -> Result<&str, Outcome> {
+    arguments.get(index).map(String::as_str).ok_or_else(|| Outcome::failed(Failure::UnexpectedEnd, ""))
+}
+
+/// Whether a word switches something on, or off.
+pub(super) fn is_word(word: &str, on: bool) -> bool {
+    let words = if on { ["on", "yes", "enable", "true"] } else { ["off", "no", "disable", "false"] };
+    words.into_iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// A decimal number, as named reads one.
+pub(super) fn number(text: &str) -> Result<u32, Outcome> {
+    let failed = |failure| Outcome::failed(failure, "");
+    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(failed(Failure::BadNumber));
     }
-    zone(server, rest).map(|_| Outcome::told("Zone does not have dnssec-policy"))
+    text.parse().map_err(|_| failed(Failure::OutOfRange))
 }
 
 /// The zone that `zone [class [view]]` names.
-fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, Outcome> {
+pub(super) fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, Outcome> {
     let Some(text) = arguments.first() else { return Err(Outcome::failed(Failure::UnexpectedEnd, "")) };
     let not_found = |what: String| Outcome::failed(Failure::NotFound, what);
     let view = arguments.get(2);

@@ -103,10 +103,15 @@ macro_rules! failures {
 
 failures! {
     NoPermission = 6 "permission denied",
+    NoSpace = 19 "ran out of space",
     NotFound = 23 "not found",
-    Failure = 25 "failure",
     UnexpectedEnd = 24 "unexpected end of input",
+    Failure = 25 "failure",
+    InvalidFile = 30 "invalid file",
+    Unexpected = 34 "unexpected error",
     OutOfRange = 41 "out of range",
+    BadHex = 49 "bad hex encoding",
+    BadNumber = 56 "not a valid number",
     Multiple = 62 "multiple",
     Syntax = 89 "syntax error",
     NotLoaded = 123 "zone not loaded",

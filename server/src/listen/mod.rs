@@ -173,6 +173,16 @@ impl<R: Respond> Listeners<R> {
         self.tcp.connections()
     }
 
+    /// The bounds on connections to come.
+    pub fn tcp_limits(&self) -> TcpLimits {
+        self.tcp.limits()
+    }
+
+    /// New bounds, for connections to come.
+    pub fn set_tcp_limits(&self, limits: TcpLimits) {
+        self.tcp.set_limits(limits);
+    }
+
     /// Listens on the addresses of `config` and on no others; what already runs goes on undisturbed, its connections
     /// included. New limits hold for new connections, a new length of the listen queue for new addresses. The number of
     /// workers stays what it was at the start.

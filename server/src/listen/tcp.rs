@@ -74,6 +74,11 @@ impl<R: Respond> Server<R> {
         Connections(Arc::clone(&self.clients))
     }
 
+    /// The limits of connections to come.
+    pub(super) fn limits(&self) -> TcpLimits {
+        self.clients.limits()
+    }
+
     /// New limits, for connections to come.
     pub(super) fn set_limits(&self, limits: TcpLimits) {
         self.clients.set_limits(limits);

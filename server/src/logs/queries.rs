@@ -290,7 +290,7 @@ impl Query {
         let name = self.qname.shown();
         let mut message = format!("client @{:#014x} {}#{}", self.number, self.client.ip(), self.client.port());
         let key = self.key.as_ref().map(Octets::shown);
-        let view = Some(&*self.view).filter(|view| ![View::DEFAULT, "_bind"].contains(view));
+        let view = Some(&*self.view).filter(|view| ![View::DEFAULT, View::CHAOS].contains(view));
         // Writing to a String cannot fail.
         let _ = key.iter().try_for_each(|key| write!(message, "/key {key}"));
         let _ = write!(message, " ({name})");

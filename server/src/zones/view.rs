@@ -63,6 +63,8 @@ pub(crate) struct Seen<'s> {
 impl View {
     /// The name of the one view that there is where no other is configured.
     pub const DEFAULT: &str = "_default";
+    /// The name of the view of class CH.
+    pub const CHAOS: &str = "_bind";
 
     /// A view of these zones for everybody.
     pub fn of(zones: ZoneMap) -> View {

@@ -20,8 +20,8 @@ pub const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const ALGORITHMS: [&str; 6] = ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
 
 /// A server that is controlled, and where.
-struct Controlled {
-    server: Server,
+pub struct Controlled {
+    pub server: Server,
     port: u16,
 }
 
@@ -44,14 +44,18 @@ pub fn free_port() -> u16 {
 impl Controlled {
     /// A folder with all keys, a zone, and these further words for `inet`; and the port to be controlled at.
     fn prepare(listen: &str, inet: &str) -> (Prepared, u16) {
+        Controlled::prepared(listen, "", inet, EXAMPLE)
+    }
+
+    fn prepared(listen: &str, options: &str, inet: &str, zones: &str) -> (Prepared, u16) {
         let port = free_port();
         let keys: String = ALGORITHMS.iter().map(|algorithm| key(algorithm, algorithm)).collect();
         let names: String = format!("\"{}\";", ALGORITHMS.join("\"; \""));
         let conf = format!(
-            "{keys}controls {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }} keys {{ {names} }} {inet}; }};\n{EXAMPLE}"
+            "{keys}controls {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }} keys {{ {names} }} {inet}; }};\n{zones}"
         );
-        let options = "pid-file none; session-keyfile none; dnssec-validation no; recursion no;";
-        let mut prepared = Prepared::new(options, "", &[("example.zone", ZONE)]);
+        let options = format!("pid-file none; session-keyfile none; dnssec-validation no; recursion no; {options}");
+        let mut prepared = Prepared::new(&options, "", &[("example.zone", ZONE)]);
         prepared.listen_on(listen);
         prepared.configure(&conf);
         prepared.write("other.conf", &key("hmac-sha256", "hmac-sha256").replace("MDEy", "MDEx"));
@@ -61,13 +65,19 @@ impl Controlled {
         (prepared, port)
     }
 
-    fn ours(inet: &str) -> Controlled {
+    pub fn ours(inet: &str) -> Controlled {
         let (prepared, port) = Controlled::prepare("port 0 { 127.0.0.1; }", inet);
         Controlled { server: prepared.run(), port }
     }
 
+    /// Ours with these options, and these statements in place of the zone's.
+    pub fn with(options: &str, zones: &str) -> Controlled {
+        let (prepared, port) = Controlled::prepared("port 0 { 127.0.0.1; }", options, "", zones);
+        Controlled { server: prepared.run(), port }
+    }
+
     /// `named`, once it can be controlled.
-    fn named() -> Controlled {
+    pub fn named() -> Controlled {
         let (prepared, port) = Controlled::prepare("{ none; }", "");
         let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program("named");
         let named = Controlled { server, port };
@@ -90,7 +100,7 @@ impl Controlled {
     }
 
     /// Whether a command succeeded, and all that rndc printed.
-    fn told(&self, command: &[&str]) -> (bool, String) {
+    pub fn told(&self, command: &[&str]) -> (bool, String) {
         let output = self.rndc("hmac-sha256", command);
         let text = [output.stdout, output.stderr].concat();
         (

@@ -1,5 +1,6 @@
 //! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
 
+mod commands;
 mod control;
 mod floods;
 mod logging;

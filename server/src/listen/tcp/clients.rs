@@ -85,6 +85,10 @@ impl Clients {
         Clients { table: Mutex::new(table), epoch: Instant::now() }
     }
 
+    pub(super) fn limits(&self) -> TcpLimits {
+        TcpLimits::clone(&self.table().limits)
+    }
+
     pub(super) fn set_limits(&self, limits: TcpLimits) {
         self.table().limits = Arc::new(limits);
     }
