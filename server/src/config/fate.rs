@@ -36,12 +36,12 @@ const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
         "answer-cookie cookie-algorithm cookie-secret nocookie-udp-size rate-limit require-server-cookie \
-         options view zone in-view match-clients match-destinations match-recursive-only logging acl controls key \
+         options view zone in-view match-clients match-destinations match-recursive-only logging acl controls dump-file key \
          allow-query allow-query-on blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
          querylog querylog-sample rrset-order server-id session-keyalg session-keyfile session-keyname statistics-channels statistics-file \
-         tcp-advertised-timeout tcp-clients \
+         tcp-advertised-timeout tcp-clients tcp-clients-per-address \
          tcp-idle-timeout tcp-initial-timeout tcp-keepalive-timeout tcp-listen-queue type version zone-statistics",
     ),
     (
@@ -49,7 +49,7 @@ const FATES: &[(Fate, &str)] = &[
         "primaries masters parental-agents tls http \
          auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard coresize \
-         datasize dump-file files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
+         datasize files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
          http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
          keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
