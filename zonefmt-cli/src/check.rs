@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use zonefmt::{
     Name, Serial,
     diagnostics::Diagnostic,
-    zone::{self, CheckNames, Directory, Options, Record, Refusal, Report},
+    zone::{self, CheckNames, Directory, FileFormat, Options, Record, Refusal, Report},
 };
 
 use super::{
@@ -57,6 +57,7 @@ fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Outpu
     let Some(ZoneName { name: origin, hint }) = zone_name(&source, origin, output) else { return false };
     let includes = Directory(PathBuf::new());
     let options = Options {
+        format: FileFormat::of(source.text()),
         class: arguments.zone.class,
         check_names: match arguments.check_names {
             Names::Fail => CheckNames::Fail,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use bindy::{
@@ -14,7 +15,7 @@ use clap::{Args, ValueEnum};
 use zonefmt::{
     Class, Name,
     diagnostics::{Diagnostic, Severity, Source},
-    zone::{self, RrSets, Serials, write_record},
+    zone::{self, FileFormat, RrSets, Serials, write_record},
 };
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
     zone_file::{ZoneOptions, zone_name},
 };
 
-/// Converts zones between zone files and manifests, without loss.
+/// Converts zones between zone files, raw ones included, and manifests, without loss.
 ///
 /// Zone files are checked first. Manifests are read from files and folders; they are `bindy.firestoned.io/v1beta1`, and
 /// what several of them say of a zone is put together as Bindy does when it serves it.
@@ -50,6 +51,8 @@ enum Format {
     Zone,
     /// One record a line, absolute names, sorted: octet for octet what named-compilezone writes.
     Text,
+    /// RRsets in wire form, BIND's `masterfile-format raw`.
+    Raw,
     /// Kubernetes manifests: a DNSZone and its records.
     Manifests,
 }
@@ -88,6 +91,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
     match arguments.to {
         Format::Manifests => arguments.print_manifests(&zones),
         Format::Zone => print_one(&zones, |name, zone| zone::write_file(name.as_ref(), zone)),
+        Format::Raw => print_one(&zones, |_, zone| zone::write_raw(zone, now())),
         Format::Text => print_one(&zones, |_, zone| {
             let mut text = String::new();
             for record in zone.records() {
@@ -114,7 +118,12 @@ impl Arguments {
         // With several files, the origin says which zone to write.
         let told = self.zone.origin.as_ref().filter(|_| self.files.len() == 1);
         let name = zone_name(&source, told, output)?.name;
-        let (zone, report) = self.zone.check(&source, &name);
+        let format = match self.from {
+            Some(Format::Raw) => FileFormat::Raw,
+            Some(_) => FileFormat::Text,
+            None => FileFormat::of(source.text()),
+        };
+        let (zone, report) = self.zone.check(&source, &name, format);
         output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
         (!report.has_errors()).then_some((name, zone))
     }
@@ -209,4 +218,10 @@ fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
             false
         }
     }
+}
+
+/// Seconds since 1970, as raw files have them.
+fn now() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use zonefmt::{
     Class, Name,
     diagnostics::{Diagnostic, Source},
-    zone::{self, CheckNames, Directory, Options, Report, RrSets},
+    zone::{self, CheckNames, Directory, FileFormat, Options, Report, RrSets},
 };
 
 use super::{Output, say};
@@ -34,7 +34,8 @@ impl ZoneOptions {
     pub(super) fn read(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
         let source = output.read(file)?;
         let ZoneName { name, .. } = zone_name(&source, self.origin.as_ref(), output)?;
-        let (sets, report) = self.with_options(&name, |options| RrSets::parse(&source, options));
+        let format = FileFormat::of(source.text());
+        let (sets, report) = self.with_options(&name, format, |options| RrSets::parse(&source, options));
         output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
         if report.has_errors() {
             return None;
@@ -47,14 +48,14 @@ impl ZoneOptions {
     }
 
     /// Reads a zone file with the rules of a whole zone.
-    pub(super) fn check(&self, source: &Source, name: &Name) -> (RrSets, Report) {
-        self.with_options(name, |options| RrSets::check(source, options))
+    pub(super) fn check(&self, source: &Source, name: &Name, format: FileFormat) -> (RrSets, Report) {
+        self.with_options(name, format, |options| RrSets::check(source, options))
     }
 
-    fn with_options<T>(&self, name: &Name, read: impl Fn(&Options<'_>) -> T) -> T {
+    fn with_options<T>(&self, name: &Name, format: FileFormat, read: impl Fn(&Options<'_>) -> T) -> T {
         let includes = Directory(PathBuf::new());
         let check_names = CheckNames::Ignore;
-        read(&Options { class: self.class, check_names, includes: &includes, ..Options::new(name.as_ref()) })
+        read(&Options { format, class: self.class, check_names, includes: &includes, ..Options::new(name.as_ref()) })
     }
 }
 

@@ -241,6 +241,30 @@ fn the_examples_survive() {
 }
 
 #[test]
+fn raw_files_are_known_by_their_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("z"), TOP).unwrap();
+    let convert = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zonefmt"));
+        let output = command.arg("convert").args(arguments).current_dir(folder).output().unwrap();
+        (output.status.success(), output.stdout, String::from_utf8(output.stderr).unwrap())
+    };
+    let (_, text, _) = convert(&["--to", "text", "-o", "example.com", "z"]);
+    let (sound, raw, errors) = convert(&["--to", "raw", "-o", "example.com", "z"]);
+    assert!(sound && raw.starts_with(b"\0\0\0\x02\0\0\0\x01"), "{errors}");
+    fs::write(folder.join("raw"), raw).unwrap();
+    assert_eq!(convert(&["--to", "text", "raw"]), (true, text.clone(), String::new()));
+    assert_eq!(convert(&["--to", "text", "--from", "raw", "raw"]), (true, text, String::new()));
+    assert!(convert(&["--to", "text", "--from", "zone", "raw"]).2.contains("masterfile-format raw"));
+    assert!(convert(&["--to", "text", "--from", "raw", "-o", "example.com", "z"]).2.contains("this is no raw file"));
+    let (code, output, _) = run(folder, &["check", "raw"]);
+    assert_eq!((code, output.contains("zone example.com.") && output.contains("serial 7")), (Some(0), true));
+    assert_eq!(run(folder, &["diff", "example.com", "z", "raw"]).0, Some(0));
+    assert!(run(folder, &["fmt", "raw"]).2.contains("this is a raw zone file"));
+}
+
+#[test]
 fn what_cannot_be_said_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

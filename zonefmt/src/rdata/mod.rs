@@ -76,12 +76,15 @@ impl<'a> Style<'a> {
         let start = out.len();
         // Writing to a String cannot fail.
         let _ = write!(out, "{name}");
-        let Some(origin) = self.origin.filter(|&origin| name.is_at_or_below(origin)) else { return };
+        // As in BIND, what differs in case is no end to leave out: it would come back in the case of the origin.
+        let ends_alike =
+            |origin: &NameRef<'_>| name.as_wire().ends_with(origin.as_wire()) && name.is_at_or_below(*origin);
+        let Some(origin) = self.origin.filter(ends_alike) else { return };
         if name.len() == origin.len() {
             out.truncate(start);
             out.push('@');
         } else {
-            // Both texts end alike but for case, so the length of the origin's is what goes, with the dot before it.
+            // Both texts end alike, so the length of the origin's is what goes, with the dot before it.
             let tail = if origin.is_root() { 1 } else { origin.to_string().len() + 1 };
             out.truncate(out.len() - tail);
         }
@@ -138,7 +141,8 @@ fn parse_generic(rtype: Rtype, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Re
     validate_in(fields.class(), rtype, &out[start..]).map_err(|error| RdataError { at: Some(before), ..error })
 }
 
-fn is_zone_data(rtype: Rtype) -> bool {
+/// Whether records of a type stand in zones.
+pub(crate) fn is_zone_data(rtype: Rtype) -> bool {
     !rtype.is_meta() && info(rtype).is_none_or(|row| row.usage == Usage::Data)
 }
 
@@ -164,7 +168,8 @@ pub fn validate(rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
     validate_in(Class::IN, rtype, rdata)
 }
 
-fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
+/// As [`validate`], for records of a class.
+pub(crate) fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
     if rdata.len() > MAX_RDATA {
         return Err(too_long(rtype));
     }

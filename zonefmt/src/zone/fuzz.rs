@@ -1,6 +1,6 @@
 //! What a fuzzer runs: everything that takes a zone file from somebody else.
 
-use super::{NoIncludes, Options, Record, Refusal, check, format, origin, write_record};
+use super::{FileFormat, NoIncludes, Options, Record, Refusal, RrSets, check, format, origin, write_raw, write_record};
 use crate::{
     NameRef,
     diagnostics::{Colour, Source, render},
@@ -46,4 +46,26 @@ pub fn fuzz(octets: &[u8]) {
         let tidy = Source::new("tidy", tidy);
         assert!(format(&tidy).is_ok_and(|twice| twice == tidy.text()), "formatting twice changes nothing more");
     }
+}
+
+/// Reads, checks, shows and writes any octets as a raw zone file.
+///
+/// # Panics
+///
+/// If what was written is read differently.
+pub fn fuzz_raw(octets: &[u8]) {
+    let source = Source::new("fuzz", octets);
+    let name = origin(&source);
+    let apex = name.as_ref().map_or(NameRef::ROOT, crate::Name::as_ref);
+    let options = Options { format: FileFormat::Raw, max_errors: 20, ..Options::new(apex) };
+    let (zone, report) = RrSets::check(&source, &options);
+    let _ = render(&report.diagnostics, Colour::Never);
+    let (again, report) = RrSets::parse(&Source::new("written", write_raw(&zone, 0)), &options);
+    assert!(!report.has_errors(), "what was written is right: {:?}", report.diagnostics);
+    let text = |zone: &RrSets| {
+        let mut text = String::new();
+        zone.records().for_each(|record| write_record(&record, &mut text));
+        text
+    };
+    assert_eq!(text(&again), text(&zone), "every record is read again");
 }

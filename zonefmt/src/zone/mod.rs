@@ -31,6 +31,7 @@ mod letters;
 mod lexer;
 mod origin;
 mod parser;
+mod raw;
 mod report;
 mod rrsets;
 mod rule;
@@ -41,10 +42,11 @@ pub use check::check;
 pub use data::parse_rdata;
 pub use diff::{Difference, Serials, diff};
 pub use file::write_file;
-pub use fuzz::fuzz;
+pub use fuzz::{fuzz, fuzz_raw};
 pub use include::{Directory, Includes, NoIncludes};
 pub use layout::format;
 pub use origin::origin;
+pub use raw::write_raw;
 pub use report::{FileId, Location, Report};
 pub use rrsets::{RrSet, RrSets};
 pub use rule::{MAX_RRSET, Rule, TargetProblem, deletes_keys, may_stand_beside_cname};
@@ -113,9 +115,20 @@ pub enum CheckNames {
     Ignore,
 }
 
+/// How the octets of a zone file are to be understood: `masterfile-format`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileFormat {
+    /// Lines for people (RFC 1035 5).
+    Text,
+    /// BIND's RRsets in wire form, of version 0 or 1.
+    Raw,
+}
+
 /// How to read a zone file.
 #[derive(Clone, Copy)]
 pub struct Options<'o> {
+    /// Text, unless it is told: a file does not decide by itself how it is read.
+    pub format: FileFormat,
     /// The origin until the file sets another: the zone's name.
     pub origin: NameRef<'o>,
     /// The zone that records must belong to, normally that of `origin`; `None` takes records of any, as formatting does.
@@ -124,7 +137,7 @@ pub struct Options<'o> {
     pub class: Class,
     /// The TTL of records without one until the file says otherwise; normally none.
     pub default_ttl: Option<u32>,
-    /// What to do with odd host names.
+    /// What to do with odd host names in texts.
     pub check_names: CheckNames,
     /// Where `$INCLUDE` finds its files.
     pub includes: &'o dyn Includes,
@@ -137,6 +150,7 @@ impl<'o> Options<'o> {
     pub fn new(origin: NameRef<'o>) -> Options<'o> {
         let (class, check_names) = (Class::IN, CheckNames::Warn);
         Options {
+            format: FileFormat::Text,
             origin,
             apex: Some(origin),
             class,
@@ -148,13 +162,17 @@ impl<'o> Options<'o> {
     }
 }
 
-/// Reads `source` and hands its records to `sink`, in order.
+/// Reads `source`, in the format that the options tell, and hands its records to `sink`, in order.
 ///
 /// Time is linear in the text and what it includes and generates; memory beyond the text is bounded by the longest
 /// record and `options.max_errors`. `$INCLUDE` nests to a depth of [`MAX_DEPTH`], one `$GENERATE` makes up to
 /// [`MAX_GENERATED`] records, one record takes up to 1 MiB of text.
 pub fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Report {
-    parser::parse(source, options, sink)
+    match (options.format, FileFormat::of(source.text())) {
+        (FileFormat::Text, FileFormat::Text) => parser::parse(source, options, sink),
+        (FileFormat::Text, FileFormat::Raw) => raw::is_no_text(source),
+        (FileFormat::Raw, _) => raw::parse(source, options, sink),
+    }
 }
 
 /// How deep `$INCLUDE` nests.

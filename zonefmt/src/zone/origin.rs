@@ -1,14 +1,22 @@
 //! The zone's name, from its file alone: for tools that are given no name.
 
-use super::lexer::Lexer;
+use super::{FileFormat, lexer::Lexer, raw};
 use crate::{Name, Rtype, diagnostics::Source};
 
 /// How many entries to look at for the SOA.
 const MOST: usize = 100;
 
-/// The owner of the SOA, if it is absolute or follows from an absolute `$ORIGIN`.
+/// The owner of the SOA, if it is absolute or follows from an absolute `$ORIGIN`. The file is a text, or raw if it begins as
+/// raw files do.
 pub fn origin(source: &Source) -> Option<Name> {
-    let mut lexer = Lexer::new(source.text());
+    match FileFormat::of(source.text()) {
+        FileFormat::Text => of_text(source.text()),
+        FileFormat::Raw => raw::origin(source.text()),
+    }
+}
+
+fn of_text(text: &[u8]) -> Option<Name> {
+    let mut lexer = Lexer::new(text);
     let mut tokens = Vec::new();
     let mut origin: Option<Name> = None;
     let mut owner: Option<Name> = None;

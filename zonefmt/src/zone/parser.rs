@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     NameBuf, NameRef, Rtype,
-    diagnostics::{Diagnostic, Severity, Source},
+    diagnostics::{Diagnostic, Source},
     rdata::{self, Fields, Token, TypeInfo},
 };
 
@@ -70,7 +70,7 @@ impl<S: Sink> Parser<'_, S> {
         if source.text().starts_with(b"\xef\xbb\xbf") {
             let help = "save the file as UTF-8 without byte order mark";
             let message = "the file begins with a byte order mark, which would be part of the first owner".into();
-            self.error(source, Fault { span: 0..3, message, help: Some(help.into()) });
+            self.report.error(source, Fault { span: 0..3, message, help: Some(help.into()) });
         }
         let mut lexer = Lexer::new(source.text());
         let mut tokens = Vec::new();
@@ -88,7 +88,7 @@ impl<S: Sink> Parser<'_, S> {
                 }
                 Err(fault) => Fault { span: fault.span, message: fault.message.into(), help: Some(fault.help.into()) },
             };
-            self.error(source, fault);
+            self.report.error(source, fault);
         }
         self.nesting.pop();
     }
@@ -213,17 +213,6 @@ impl<S: Sink> Parser<'_, S> {
         }
         self.report.push(Diagnostic::warning(source, entry.start..entry.end, message).help(help));
         Ok(())
-    }
-
-    fn error(&mut self, source: &Source, fault: Fault) {
-        let mut diagnostic = Diagnostic::error(source, fault.span, fault.message);
-        diagnostic.help = fault.help;
-        self.report.push(diagnostic);
-        if self.report.is_full() {
-            let message = format!("{} errors: the rest of the zone was not read", self.report.errors);
-            let end = source.text().len();
-            self.report.push(Diagnostic::new(Severity::Note, source, end..end, message));
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fault::Fault;
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 
 /// One of the files of a zone: the zone file is the first, others are numbered as they are included.
@@ -99,6 +100,19 @@ impl Report {
     pub(super) fn add_file(&mut self, source: &Source) -> FileId {
         self.files.push(source.clone());
         FileId((self.files.len() - 1) as u32)
+    }
+
+    /// Takes note of an error on the way to a record, and of the end if it is one too many.
+    #[cold]
+    pub(super) fn error(&mut self, source: &Source, fault: Fault) {
+        let mut diagnostic = Diagnostic::error(source, fault.span, fault.message);
+        diagnostic.help = fault.help;
+        self.push(diagnostic);
+        if self.is_full() {
+            let message = format!("{} errors: the rest of the zone was not read", self.errors);
+            let end = source.text().len();
+            self.push(Diagnostic::new(Severity::Note, source, end..end, message));
+        }
     }
 
     pub(super) fn warning(&mut self, source: &Source, span: Range<usize>, message: impl Into<String>) {

@@ -38,7 +38,7 @@ impl Ttls {
 }
 
 /// The largest TTL (RFC 2181 8).
-const MAX_TTL: u32 = i32::MAX as u32;
+pub(super) const MAX_TTL: u32 = i32::MAX as u32;
 
 /// How many types of one owner are remembered with their TTL.
 const MAX_RUN: usize = 64;
@@ -106,10 +106,14 @@ impl<S: Sink> Parser<'_, S> {
         if ttl <= MAX_TTL {
             return ttl;
         }
-        let message = format!("a TTL of {ttl} is over {MAX_TTL} and counts as 0 (RFC 2181 8)");
-        self.report.warning(source, token_span(token), message);
+        self.report.warning(source, token_span(token), over_limit(ttl));
         0
     }
+}
+
+/// What to say of a TTL over [`MAX_TTL`].
+pub(super) fn over_limit(ttl: u32) -> String {
+    format!("a TTL of {ttl} is over {MAX_TTL} and counts as 0 (RFC 2181 8)")
 }
 
 const SET_TTL: &str = "write $TTL and a time at the top of the file (RFC 2308 4)";

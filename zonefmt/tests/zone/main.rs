@@ -2,4 +2,5 @@
 
 mod peers;
 mod random;
+mod raw;
 mod support;

@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use zonefmt::{
     Class, Name,
     diagnostics::{Colour, Source, render},
-    zone::{self, fuzz},
+    zone::{self, fuzz, fuzz_raw},
 };
 
 use crate::support::{RrSets, parse};
@@ -164,6 +164,12 @@ proptest! {
     #[test]
     fn octets_do_no_harm(octets in any::<Vec<u8>>()) {
         fuzz(&octets);
+    }
+
+    #[test]
+    fn octets_do_no_harm_behind_the_head_of_a_raw_file(octets in any::<Vec<u8>>()) {
+        fuzz_raw(&octets);
+        fuzz_raw(&[b"\0\0\0\x02\0\0\0\0\0\0\0\0", &octets[..]].concat());
     }
 
     #[test]

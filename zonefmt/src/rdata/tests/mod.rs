@@ -260,14 +260,22 @@ fn letters_are_judged_as_check_names_does() {
 }
 
 #[test]
-fn relative_names_are_cut_between_labels() {
+fn relative_names_are_cut_between_labels_and_keep_their_case() {
     let origin = Name::from_ascii("Ex.").unwrap();
     let print = |name: &str, origin: NameRef<'_>| {
         let mut out = "x".to_string();
         Style::FULL.relative_to(origin).write_name(Name::from_ascii(name).unwrap().as_ref(), &mut out);
         out
     };
-    for (name, relative) in [("a.ex.", "xa"), ("EX.", "x@"), ("aex.", "xaex."), ("a\\.ex.", "xa\\.ex."), (".", "x.")] {
+    for (name, relative) in [
+        ("A.Ex.", "xA"),
+        ("Ex.", "x@"),
+        ("a.ex.", "xa.ex."),
+        ("EX.", "xEX."),
+        ("aEx.", "xaEx."),
+        ("a\\.Ex.", "xa\\.Ex."),
+        (".", "x."),
+    ] {
         assert_eq!(print(name, origin.as_ref()), relative);
     }
     assert_eq!(print("a.b.", NameRef::ROOT), "xa.b");

@@ -26,9 +26,7 @@ mod sizes;
 use std::ops::Range;
 
 use self::names::{Facts, Id, Names};
-use super::{
-    FileId, Location, MAX_RRSET, Options, Record, Refusal, Report, Rule, Sink, may_stand_beside_cname, parser,
-};
+use super::{FileId, Location, MAX_RRSET, Options, Record, Refusal, Report, Rule, Sink, may_stand_beside_cname};
 use crate::{
     NameRef, Rtype, Serial,
     diagnostics::{Diagnostic, Severity, Source},
@@ -39,7 +37,7 @@ use crate::{
 /// Findings are in the order of the files and lines they are about; the serial is the SOA's.
 pub fn check(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> (Report, Option<Serial>) {
     let mut checker = Checker::new(source, options, sink);
-    let mut report = parser::parse(source, options, &mut checker);
+    let mut report = super::parse(source, options, &mut checker);
     let Checker { mut zone, findings, .. } = checker;
     findings.push_to(&mut report);
     if zone.large {

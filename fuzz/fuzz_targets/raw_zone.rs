@@ -1,0 +1,8 @@
+//! Any octets as a raw zone file: what is read is written and read again.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use zonefmt::zone;
+
+fuzz_target!(|octets: &[u8]| zone::fuzz_raw(octets));

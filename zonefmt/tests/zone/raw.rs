@@ -1,0 +1,131 @@
+//! Raw zone files: named-compilezone (Debian package bind9-utils) reads what we write, and we read what it writes.
+
+use std::{fmt::Write, fs, path::Path, process::Command};
+
+use proptest::prelude::*;
+use zonefmt::{
+    Class, Name,
+    diagnostics::Source,
+    zone::{FileFormat, Options, Report, RrSets, fuzz_raw, write_raw, write_record},
+};
+
+const TOP: &str = "$TTL 300\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
+
+/// Data of every type, right and wrong.
+const RDATA: &str = include_str!("../../src/rdata/tests/corpus.txt");
+
+fn origin() -> Name {
+    Name::from_ascii("eXample.com").unwrap()
+}
+
+fn check(octets: &[u8], format: FileFormat, class: Class) -> (RrSets, Report) {
+    let origin = origin();
+    RrSets::check(&Source::new("z", octets), &Options { format, class, ..Options::new(origin.as_ref()) })
+}
+
+fn is_sound(octets: &[u8], format: FileFormat) -> bool {
+    !check(octets, format, Class::IN).1.has_errors()
+}
+
+/// Converts the file `z` in `folder`; `None` if it is refused.
+fn compile(folder: &Path, class: Class, formats: &[&str]) -> Option<Vec<u8>> {
+    let run = Command::new("named-compilezone")
+        .args(["-q", "-k", "ignore", "-n", "warn", "-m", "ignore", "-r", "ignore", "-i", "local", "-o", "out"])
+        .args(formats)
+        .args(["-c", &class.to_string(), "eXample.com", "z"])
+        .current_dir(folder)
+        .output()
+        .expect("named-compilezone runs (Debian package bind9-utils)");
+    run.status.success().then(|| fs::read(folder.join("out")).unwrap())
+}
+
+/// The same zone from every format, ours and theirs.
+fn assert_equal(text: &str, class: Class) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("z"), text).unwrap();
+    let compile = |formats: &[&str]| compile(folder, class, formats).expect("BIND accepts it");
+    let theirs = text_of(compile(&[]));
+    for version in ["raw", "raw=0"] {
+        let (zone, report) = check(&compile(&["-F", version]), FileFormat::Raw, class);
+        assert!(!report.has_errors(), "{version}: {:?}", report.diagnostics);
+        let mut ours = String::new();
+        zone.records().for_each(|record| write_record(&record, &mut ours));
+        assert_same(&ours, &theirs);
+    }
+    let (zone, _) = check(text.as_bytes(), FileFormat::Text, class);
+    fs::write(folder.join("z"), write_raw(&zone, 1_800_000_000)).unwrap();
+    assert_same(&text_of(compile(&["-f", "raw"])), &theirs);
+}
+
+/// What named-compilezone wrote, without comments: they tell what it knows of signing again.
+fn text_of(compiled: Vec<u8>) -> String {
+    let text = String::from_utf8(compiled).unwrap();
+    text.split_inclusive('\n').filter(|line| !line.starts_with("; ")).collect()
+}
+
+fn assert_same(ours: &str, theirs: &str) {
+    for (ours, theirs) in ours.lines().zip(theirs.lines()) {
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(ours.lines().count(), theirs.lines().count());
+}
+
+#[test]
+fn every_record_type_is_read_and_written_as_by_bind() {
+    let mut text = TOP.to_owned();
+    // KEYDATA is what named keeps for itself, and shows in one form or another.
+    let lines = RDATA.lines().filter(|line| !line.starts_with([';', '!']) && !line.starts_with("KEYDATA"));
+    for (number, line) in lines.enumerate() {
+        let record = format!("r{number} {line}\n");
+        if is_sound(format!("{TOP}{record}").as_bytes(), FileFormat::Text) {
+            text.push_str(&record);
+        }
+    }
+    assert!(text.lines().count() > 250, "{}", text.lines().count());
+    assert_equal(&text, Class::IN);
+}
+
+#[test]
+fn large_rrsets_long_names_and_other_classes_too() {
+    let mut text = format!("{TOP}{0}.{0}.{0} AAAA ::1\n*.w 5 TXT {1}\n", "x".repeat(63), "\"y\" ".repeat(900));
+    for number in 0..3000 {
+        writeln!(text, "many A 10.0.{}.{}", number / 256, number % 256).unwrap();
+    }
+    assert_equal(&text, Class::IN);
+    assert_equal("$TTL 300\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A ns.example.net. 1234\n", Class::CH);
+}
+
+/// What we refuse and BIND takes, and why.
+const STRICTER: &[(&str, &str)] = &[
+    ("covers another type", "BIND keeps the RRset where no question finds it"),
+    ("exists in messages only", "BIND takes types that it would not take from a text"),
+    ("has an owner that is no name", "BIND overlooks a length that is more than the owner's octets"),
+    ("is no owner for NSEC3", "BIND would not take it from a text"),
+    ("is cut short", "BIND overlooks up to three octets behind the last RRset"),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn a_damaged_file_gets_the_same_verdict(at: prop::sample::Index, octet: u8, cut: bool) {
+        let (zone, _) = check(format!("{TOP}a 5 TXT x y\na MX 5 ns\n*.b SRV 0 0 5 ns\n").as_bytes(), FileFormat::Text, Class::IN);
+        let mut file = write_raw(&zone, 1_800_000_000);
+        let at = at.index(file.len());
+        if cut {
+            file.truncate(at);
+        } else {
+            file[at] = octet;
+        }
+        fuzz_raw(&file);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("z"), &file).unwrap();
+        let theirs = compile(folder.path(), Class::IN, &["-f", "raw"]).is_some();
+        let report = check(&file, FileFormat::Raw, Class::IN).1;
+        let stricter = |message: &str| STRICTER.iter().any(|(part, _)| message.contains(part));
+        if !(theirs && report.diagnostics.iter().any(|finding| finding.is_error() && stricter(&finding.message))) {
+            prop_assert_eq!(!report.has_errors(), theirs, "octet {}: {:?}\n{:?}", at, file, report.diagnostics);
+        }
+    }
+}
