@@ -8,10 +8,10 @@ use super::{
 };
 use crate::diagnostics::{Diagnostic, Severity};
 
-/// Checks a whole configuration.
-pub(super) fn check(tree: &mut Tree, diagnostics: &mut Vec<Diagnostic>) {
+/// Checks a whole text, whose statements may stand in this place.
+pub(super) fn check(tree: &mut Tree, place: Place, diagnostics: &mut Vec<Diagnostic>) {
     let end = tree.nodes.len() as u32;
-    Checker { tree, diagnostics }.block(Place::TOP, 0..end);
+    Checker { tree, diagnostics }.block(place, 0..end);
 }
 
 struct Checker<'c> {
@@ -213,8 +213,9 @@ impl Checker<'_> {
         let shown = show(text);
         let mut elsewhere: Vec<_> =
             GRAMMAR.elsewhere(text).filter(|row| row.fate != Fate::Gone).flat_map(|row| &row.places).collect();
+        elsewhere.retain(|&&place| place != Place::NEW_ZONES);
         elsewhere.dedup();
-        let here = if place == Place::TOP {
+        let here = if [Place::TOP, Place::NEW_ZONES].contains(&place) {
             "outside of all blocks".into()
         } else {
             format!("in `{}`", GRAMMAR.place_name(place))

@@ -56,6 +56,8 @@ impl Place {
     pub(super) const TOP: Place = Place(0);
     /// A zone, whatever its type.
     pub(super) const ZONE: Place = Place(1);
+    /// Zones that come at run time, outside of all blocks.
+    pub(super) const NEW_ZONES: Place = Place(2);
 }
 
 /// What may stand at a point.
@@ -207,9 +209,9 @@ impl Grammar {
         let names: Vec<&str> = definitions.iter().map(|&(name, _)| name).collect();
         let mut grammar = Grammar {
             rows: Vec::new(),
-            places: vec!["top", "zone"],
+            places: vec!["top", "zone", "new-zones"],
             zones: Vec::new(),
-            members: vec![FxHashMap::default(), FxHashMap::default()],
+            members: vec![FxHashMap::default(); 3],
             definitions: Vec::new(),
         };
         let mut group = Vec::new();

@@ -77,10 +77,24 @@ pub fn parse(source: Source) -> Result<Conf, Vec<Diagnostic>> {
     read(source, Includes::Refuse)
 }
 
+/// Checks `zone` statements that come at run time, as `rndc addzone` sends them: a view may stand behind a zone's class.
+///
+/// # Errors
+/// All findings, at least one of them an error.
+pub fn parse_zones(source: Source) -> Result<Conf, Vec<Diagnostic>> {
+    let (mut tree, mut diagnostics) = tree::build(source, Includes::Refuse);
+    check::check(&mut tree, grammar::Place::NEW_ZONES, &mut diagnostics);
+    judged(Conf { tree, warnings: Vec::new() }, diagnostics)
+}
+
 fn read(source: Source, includes: Includes) -> Result<Conf, Vec<Diagnostic>> {
     let (mut tree, mut diagnostics) = tree::build(source, includes);
-    check::check(&mut tree, &mut diagnostics);
-    let conf = Conf { tree, warnings: Vec::new() };
+    check::check(&mut tree, grammar::Place::TOP, &mut diagnostics);
+    judged(Conf { tree, warnings: Vec::new() }, diagnostics)
+}
+
+/// A configuration whose every statement has been looked at, if it keeps the rules as well.
+fn judged(conf: Conf, mut diagnostics: Vec<Diagnostic>) -> Result<Conf, Vec<Diagnostic>> {
     if diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
         rules::check(&conf, &mut diagnostics);
     }

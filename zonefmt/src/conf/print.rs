@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    Conf,
+    Conf, Statement,
     grammar::{GRAMMAR, Place, Row, Shape, ValueKind},
     tree::{Node, NodeKind},
     values,
@@ -25,13 +25,34 @@ impl Conf {
     /// The configuration as canonical text, octet for octet as `named-checkconf -p` prints it but for a few places where
     /// that prints what nobody would write; reading it gives the same configuration.
     pub fn print(&self, secrets: Secrets) -> Vec<u8> {
-        Printer { conf: self, secrets }.block(Place::TOP, 0..self.tree.nodes.len() as u32, 0)
+        let printer = Printer { conf: self, secrets, layout: Layout::Lines };
+        printer.block(Place::TOP, 0..self.tree.nodes.len() as u32, 0)
+    }
+}
+
+impl Statement<'_> {
+    /// The block of a `zone` as canonical text on one line, as `rndc showzone` shows it.
+    pub fn print_zone_block(self, secrets: Secrets) -> Vec<u8> {
+        let printer = Printer { conf: self.conf, secrets, layout: Layout::OneLine };
+        let block = self.arguments().find(|part| part.block().is_some());
+        let statements = block.map(|part| printer.block(Place::ZONE, part.at + 1..part.node().next, 1));
+        printer.in_braces(&statements.unwrap_or_default(), 0)
     }
 }
 
 struct Printer<'c> {
     conf: &'c Conf,
     secrets: Secrets,
+    layout: Layout,
+}
+
+/// Where statements inside of blocks stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Each on its line, behind a tab for each block around it.
+    Lines,
+    /// All on one line.
+    OneLine,
 }
 
 /// Blocks whose statements BIND prints in the order of the grammar's rows; in others it is that of the alphabet.
@@ -73,7 +94,7 @@ impl Printer<'_> {
             if let Some((arguments, _)) = self.fit(&row.arguments, at + 2..self.node(at).next, depth) {
                 join(&mut line, &arguments);
             }
-            write_line(&mut text, &line, depth);
+            self.write_line(&mut text, &line, depth);
         }
         text
     }
@@ -126,14 +147,14 @@ impl Printer<'_> {
                 let mut lines = Vec::new();
                 for at in self.elements(parts.start + 1..node.next) {
                     let (element, _) = self.fit(element, at + 1..self.node(at).next, depth + 1)?;
-                    write_line(&mut lines, &element, depth + 1);
+                    self.write_line(&mut lines, &element, depth + 1);
                 }
-                Some((in_braces(&lines, depth), node.next))
+                Some((self.in_braces(&lines, depth), node.next))
             }
             Shape::Block(place) => {
                 let node = block()?;
                 let lines = self.block(*place, parts.start + 1..node.next, depth + 1);
-                Some((in_braces(&lines, depth), node.next))
+                Some((self.in_braces(&lines, depth), node.next))
             }
             Shape::Keyword(word) => {
                 let node = (parts.start < parts.end).then(|| self.node(parts.start))?;
@@ -212,6 +233,34 @@ impl Printer<'_> {
         }
     }
 
+    fn write_line(&self, text: &mut Vec<u8>, line: &[u8], depth: usize) {
+        self.indent(text, depth);
+        text.extend_from_slice(line);
+        text.push(b';');
+        text.push(self.line_end());
+    }
+
+    fn in_braces(&self, lines: &[u8], depth: usize) -> Vec<u8> {
+        let mut text = vec![b'{', self.line_end()];
+        text.extend_from_slice(lines);
+        self.indent(&mut text, depth);
+        text.push(b'}');
+        text
+    }
+
+    fn indent(&self, text: &mut Vec<u8>, depth: usize) {
+        if self.layout == Layout::Lines {
+            text.extend(std::iter::repeat_n(b'\t', depth));
+        }
+    }
+
+    fn line_end(&self) -> u8 {
+        match self.layout {
+            Layout::Lines => b'\n',
+            Layout::OneLine => b' ',
+        }
+    }
+
     fn node(&self, at: u32) -> Node {
         self.conf.node(at)
     }
@@ -228,20 +277,6 @@ fn join(text: &mut Vec<u8>, piece: &[u8]) {
         text.push(b' ');
     }
     text.extend_from_slice(piece);
-}
-
-fn write_line(text: &mut Vec<u8>, line: &[u8], depth: usize) {
-    text.extend(std::iter::repeat_n(b'\t', depth));
-    text.extend_from_slice(line);
-    text.extend_from_slice(b";\n");
-}
-
-fn in_braces(lines: &[u8], depth: usize) -> Vec<u8> {
-    let mut text = b"{\n".to_vec();
-    text.extend_from_slice(lines);
-    text.extend(std::iter::repeat_n(b'\t', depth));
-    text.push(b'}');
-    text
 }
 
 fn quoted(text: &[u8]) -> Vec<u8> {

@@ -95,7 +95,7 @@ fn value(kind: ValueKind) -> &'static [&'static str] {
 fn places() -> BTreeSet<&'static str> {
     let all = GRAMMAR.rows().iter().flat_map(|row| &row.places).map(|&place| GRAMMAR.place_name(place));
     // A zone's statements are those of all types together, as far as their form goes.
-    all.filter(|place| !is_zone(place)).chain(["primary"]).collect()
+    all.filter(|&place| !is_zone(place) && place != "new-zones").chain(["primary"]).collect()
 }
 
 fn may_stand(row: &Row, place: &str) -> bool {
