@@ -28,15 +28,15 @@ use Fate::{Error, Recursion, Silent, Warning};
 
 const TRANSFERS: Fate = Warning("zone transfers are refused for now");
 const SIGNING: Fate = Error("signed zones are not supported yet");
-const UPDATES: Fate = Error("dynamic updates are not supported yet");
+const UPDATES: Fate = Warning("dynamic updates are refused for now");
 const FILTERING: Fate = Error("it changes what resolvers answer, which this server is not");
 
 /// Names of statements and their fate, wherever they stand.
 const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
-        "answer-cookie cookie-algorithm cookie-secret nocookie-udp-size rate-limit require-server-cookie \
-         options view zone in-view match-clients match-destinations match-recursive-only logging acl controls dump-file key \
+        "allow-new-zones new-zones-directory answer-cookie cookie-algorithm cookie-secret nocookie-udp-size rate-limit require-server-cookie \
+         options view zone in-view journal match-clients match-destinations match-recursive-only logging acl controls dump-file key \
          allow-query allow-query-on blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
@@ -50,10 +50,10 @@ const FATES: &[(Fate, &str)] = &[
          auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard coresize \
          datasize files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
-         http-listener-clients http-port http-streams-per-connection https-port interface-interval journal \
+         http-listener-clients http-port http-streams-per-connection https-port interface-interval \
          keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
-         new-zones-directory nsec3-test-zone recursing-file reserved-sockets reuseport \
+         nsec3-test-zone recursing-file reserved-sockets reuseport \
          secroots-file stacksize \
          tcp-receive-buffer tcp-send-buffer tkey-dhkey tkey-domain tkey-gssapi-credential tkey-gssapi-keytab tls-port \
          transfer-message-size udp-receive-buffer udp-send-buffer update-quota zero-no-soa-ttl \
@@ -102,7 +102,7 @@ const FATES: &[(Fate, &str)] = &[
     (SIGNING, "auto-dnssec dnssec-policy inline-signing"),
     (UPDATES, "allow-update allow-update-forwarding update-policy"),
     (FILTERING, "dns64 response-policy"),
-    (Error("it is not supported yet"), "allow-new-zones catalog-zones"),
+    (Error("it is not supported yet"), "catalog-zones"),
     (Error("zones come from zone files only"), "database dlz dyndb"),
     (Error("there are no plugins"), "plugin"),
 ];

@@ -14,11 +14,11 @@ use std::{
 
 use zonefmt::{
     NameRef, Rtype,
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity, Source},
     zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, TargetProblem, deletes_keys, may_stand_beside_cname},
 };
 
-use super::{Limits, Reading, ZoneConfig};
+use super::{Limits, Reading, ZoneConfig, journal};
 use crate::{
     zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData},
     zones::Zone,
@@ -35,7 +35,7 @@ pub(super) struct Loaded {
 }
 
 /// The files that a zone was read from, as they were then.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Files {
     file: Stamp,
     includes: Box<[(PathBuf, Stamp)]>,
@@ -109,7 +109,7 @@ pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(
 }
 
 /// Loads a zone.
-fn load(job: Job<'_>, directory: &Path) -> Loaded {
+pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     let path = &job.zone.file;
     let (source, file) = match read(path) {
         Ok(read) => read,
@@ -121,7 +121,13 @@ fn load(job: Job<'_>, directory: &Path) -> Loaded {
         }
     };
     let included = Included { directory, files: RefCell::default() };
-    let (data, findings) = parse(job, source, &included);
+    let (mut data, mut findings) = parse(job, source, &included);
+    if let Some(serial) = data.as_ref().and_then(ZoneData::serial)
+        && let Some(finding) = journal::look_at(&job.zone.journal_path(), &job.zone.origin, path, serial)
+    {
+        data = data.filter(|_| finding.severity != Severity::Error);
+        findings.push(finding);
+    }
     Loaded { data, files: Files { file, includes: included.files.into_inner().into() }, findings }
 }
 
@@ -377,8 +383,10 @@ mod tests {
         let zone = ZoneConfig {
             origin: Name::from_ascii("test").unwrap(),
             file: file.clone(),
+            journal: None,
             settings: Arc::default(),
             reading: Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true },
+            added: None,
         };
         for text in ZONES {
             fs::write(&file, format!("$TTL 300\n@ SOA ns.elsewhere. h.elsewhere. 1 3600 900 86400 300\n{text}\n"))

@@ -10,7 +10,8 @@
 //!   `run_files`: its process number, lock and session key; `statistics`: where its counters are asked for.
 //! * `floods`: rate limits and cookies.
 //! * `fate`: what becomes of the statements that are not obeyed.
-//! * `load`: zone files into zones; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping;
+//! * `new_zones`: where zones are kept that come while it runs, and go.
+//! * `load`: zone files into zones; `journal`: what named has not written into them; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping;
 //!   `upkeep`: what it does meanwhile.
 
 mod acl;
@@ -19,10 +20,12 @@ mod fate;
 mod floods;
 mod inet;
 mod interfaces;
+mod journal;
 mod keys;
 mod listen;
 mod load;
 mod logging;
+mod new_zones;
 mod options;
 mod run_files;
 mod running;
@@ -39,7 +42,7 @@ pub use logging::{
 };
 pub use options::TCP_TIMEOUTS;
 pub use run_files::RunFiles;
-pub use running::{Options, Running, ServedZone, StartError, State, ZoneReload};
+pub use running::{Modified, Options, Running, ServedZone, StartError, State, ZoneRefusal, ZoneReload};
 pub use sources::ZoneSource;
 pub use statistics::Statistics;
 pub use views::{SharedZone, ViewConfig};
@@ -59,6 +62,7 @@ use zonefmt::{
 use crate::{control::Listener, listen::TcpLimits, settings::ServerSettings};
 use acl::Acls;
 use fate::Judge;
+use new_zones::{Growing, NewZones};
 use scope::Scope;
 
 /// What the command line says, which comes before what named.conf says.
@@ -102,8 +106,18 @@ pub struct Config {
     pub dump_file: PathBuf,
     /// The views, with their zones; one at least.
     pub views: Vec<ViewConfig>,
+    /// How zones may be added while it runs, if they may.
+    additions: Option<Additions>,
     /// What was found that is no error.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// What zones that are added while the server runs are read against, and where they are kept.
+#[derive(Debug)]
+struct Additions {
+    conf: Conf,
+    /// By view.
+    files: Vec<NewZones>,
 }
 
 impl Config {
@@ -112,37 +126,36 @@ impl Config {
     /// # Errors
     /// All that is wrong, or cannot be obeyed; and warnings.
     pub fn load(path: &Path, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
-        Config::read(&conf::load(path)?, overrides)
+        Config::read(conf::load(path)?, overrides)
     }
 
     /// As [`Config::load`], from a text that includes nothing.
     pub fn parse(source: Source, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
-        Config::read(&conf::parse(source)?, overrides)
+        Config::read(conf::parse(source)?, overrides)
     }
 
-    fn read(conf: &Conf, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
+    fn read(conf: Conf, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
         let mut findings = conf.warnings().to_vec();
-        let interfaces = Interfaces::now().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot list the addresses of this machine: localhost and localnets match none");
-            Interfaces::default()
-        });
-        let mut reader = Reader { acls: Acls::new(conf, interfaces), findings: &mut findings };
-        let options = conf.statements().find("options");
-        let config = Config::assemble(conf, options, overrides, &mut reader);
-        findings.extend(judge(conf));
+        let growing = new_zones::of_views(&conf, &mut findings);
+        let mut reader = Reader::new(&conf, &mut findings);
+        let config = Config::assemble(&conf, &growing, overrides, &mut reader);
+        findings.extend(judge(&conf, growing.iter().filter_map(|view| view.zones.as_ref())));
         // Zones that cannot be read are left out, with an error each.
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(findings);
         }
-        Ok(Config { warnings: findings, ..config })
+        let files: Vec<_> = growing.into_iter().map(|view| view.file).collect();
+        let additions = (!files.is_empty()).then_some(Additions { conf, files });
+        Ok(Config { warnings: findings, additions, ..config })
     }
 
     fn assemble<'c>(
         conf: &'c Conf,
-        options: Option<Statement<'c>>,
+        growing: &'c [Growing],
         overrides: Overrides,
         reader: &mut Reader<'c, '_>,
     ) -> Config {
+        let options = conf.statements().find("options");
         if let Err(error) = reader.acls.read_all(conf) {
             reader.findings.push(*error);
         }
@@ -161,9 +174,10 @@ impl Config {
             logging,
             statistics: Statistics::read(conf, &scope, &directory, reader),
             dump_file: directory.join(scope.path("dump-file").unwrap_or_else(|| "named_dump.db".into())),
-            views: views::read(conf, &scope, &settings, &directory, reader),
+            views: views::read(conf, growing, &scope, &settings, &directory, reader),
             settings: Arc::new(settings),
             directory,
+            additions: None,
             warnings: Vec::new(),
         }
     }
@@ -175,10 +189,20 @@ struct Reader<'c, 'f> {
     findings: &'f mut Vec<Diagnostic>,
 }
 
-/// Reports on all statements that are not obeyed.
-fn judge(conf: &Conf) -> Vec<Diagnostic> {
+impl<'c, 'f> Reader<'c, 'f> {
+    fn new(conf: &'c Conf, findings: &'f mut Vec<Diagnostic>) -> Reader<'c, 'f> {
+        let interfaces = Interfaces::now().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot list the addresses of this machine: localhost and localnets match none");
+            Interfaces::default()
+        });
+        Reader { acls: Acls::new(conf, interfaces), findings }
+    }
+}
+
+/// Reports on all statements that are not obeyed, those of zones that were added included.
+fn judge<'c>(conf: &'c Conf, added: impl Iterator<Item = &'c Conf>) -> Vec<Diagnostic> {
     let mut judge = Judge::default();
-    for statement in conf.statements() {
+    for statement in conf.statements().chain(added.flat_map(Conf::statements)) {
         match statement.name() {
             "view" => {
                 for inner in statement.block() {

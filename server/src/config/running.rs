@@ -18,8 +18,12 @@ use zonefmt::{
     diagnostics::{Diagnostic, Severity},
 };
 
+mod additions;
+
+pub use additions::{Modified, ZoneRefusal};
+
 use super::{
-    Config, DefaultLog, Overrides, ZoneSource,
+    Additions, Config, DefaultLog, Overrides, ZoneSource,
     run_files::HeldFiles,
     sources::{Sources, log},
     upkeep::Upkeep,
@@ -61,6 +65,7 @@ pub struct Running {
     channels: Channels,
     statistics_file: PathBuf,
     dump_file: PathBuf,
+    additions: Option<Additions>,
     _upkeep: Upkeep,
     directory: PathBuf,
     files: HeldFiles,
@@ -116,6 +121,8 @@ pub enum StartError {
     Listen(ListenError),
     /// A log file cannot be opened.
     Log(OpenError),
+    /// The zones that were added cannot be taken over from named's database.
+    Additions(PathBuf, io::Error),
     /// The file with the process's number cannot be written.
     PidFile(PathBuf, io::Error),
     /// Another server holds the lock.
@@ -155,6 +162,7 @@ impl Running {
         channels.listen(config.statistics.channels.clone());
         let mut sources = Sources::default();
         let views = sources.views(&config, &[]);
+        settle(config.additions.as_ref(), &sources)?;
         let totals = Totals::of(&views);
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), views)));
         notice!(target: "general", "all zones loaded");
@@ -173,7 +181,7 @@ impl Running {
         let upkeep = Upkeep::start(Arc::clone(&published)).map_err(StartError::Upkeep)?;
         notice!(target: "general", "running");
         let (directory, configured) = (config.directory, Timestamp::now());
-        let (statistics_file, dump_file) = (config.statistics.file, config.dump_file);
+        let (statistics_file, dump_file, additions) = (config.statistics.file, config.dump_file, config.additions);
         Ok(Running {
             options,
             logs,
@@ -185,6 +193,7 @@ impl Running {
             channels,
             statistics_file,
             dump_file,
+            additions,
             _upkeep: upkeep,
             directory,
             files,
@@ -223,6 +232,10 @@ impl Running {
         // Nobody else changes what is served here.
         let views = self.sources.views(&config, &self.published.load().views);
         self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::clone(&config.settings), views));
+        if let Err(cause) = settle(config.additions.as_ref(), &self.sources) {
+            error!(target: "general", "{cause}");
+        }
+        self.additions = config.additions;
         open(&mut self.control, config.controls);
         self.channels.listen(config.statistics.channels);
         (self.statistics_file, self.dump_file) = (config.statistics.file, config.dump_file);
@@ -353,6 +366,15 @@ fn open(control: &mut Control, wanted: Vec<control::Listener>) {
     }
 }
 
+/// Leaves the zones that were added in one place only.
+fn settle(additions: Option<&Additions>, sources: &Sources) -> Result<(), StartError> {
+    let mut files = additions.into_iter().flat_map(|additions| &additions.files);
+    files.try_for_each(|file| {
+        let settled = file.settle(sources.added(file.view()).into_values());
+        settled.map_err(|error| StartError::Additions(file.database().to_owned(), error))
+    })
+}
+
 fn listening(config: &Config, workers: NonZeroUsize) -> listen::Config {
     listen::Config { addresses: config.listen.clone(), workers, tcp: config.tcp.clone() }
 }
@@ -418,6 +440,10 @@ impl fmt::Display for StartError {
                     }
                     _ => write!(f, "could not lock {path}: {error}; choose another lock-file, or `none`"),
                 }
+            }
+            StartError::Additions(path, error) => {
+                let path = path.display();
+                write!(f, "cannot take over {path}: {error}; the server's user must be able to write in its folder")
             }
             StartError::PidFile(path, error) => {
                 write!(f, "cannot write the pid-file {}: {error}; choose another one, or `none`", path.display())

@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Ordering,
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -37,11 +38,20 @@ struct ViewSources(FxHashMap<Name, ZoneSource>);
 #[derive(Debug)]
 pub struct ZoneSource {
     file: PathBuf,
+    journal: Option<PathBuf>,
     reading: Reading,
     files: Files,
     /// Whether the data is what the files say.
     sound: bool,
     loaded: Timestamp,
+    /// The zone's statement, if it was added while the server ran.
+    added: Option<Arc<str>>,
+}
+
+/// A zone that is to be added or changed, ready to be served.
+pub(super) struct Ready {
+    pub(super) zone: Arc<Zone>,
+    source: ZoneSource,
 }
 
 /// Zones logged one by one when they are loaded; of more, the number is.
@@ -80,9 +90,61 @@ impl Sources {
         let sources = self.0.get_mut(view)?;
         let source = sources.0.get(&zone.origin)?;
         let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
-        let config = ZoneConfig { origin, file: source.file.clone(), settings, reading: source.reading };
+        let config = ZoneConfig {
+            origin,
+            file: source.file.clone(),
+            journal: source.journal.clone(),
+            settings,
+            reading: source.reading,
+            added: source.added.clone(),
+        };
         let stale = [Job { zone: &config, current: Some(zone) }];
         (!source.is_current(&config)).then(|| sources.load(view, &stale, directory))
+    }
+
+    /// Loads one zone that is to be added or changed, if that is needed. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// What is wrong with its file, which is logged, too.
+    pub(super) fn prepare(
+        &self,
+        view: &str,
+        zone: &ZoneConfig,
+        current: Option<&Zone>,
+        directory: &Path,
+    ) -> Result<Ready, Vec<Diagnostic>> {
+        let known = self.get(view, &zone.origin).filter(|source| source.is_current(zone));
+        let (data, files, loaded) = match (known, current.and_then(Zone::data)) {
+            (Some(source), Some(data)) => (data.clone(), source.files.clone(), source.loaded),
+            _ => {
+                let Loaded { data, files, findings } = load::load(Job { zone, current }, directory);
+                log(&findings, "zoneload");
+                (data.ok_or(findings)?, files, Timestamp::now())
+            }
+        };
+        let source = ZoneSource::new(zone, files, true, loaded);
+        let serial = data.serial().unwrap_or(Serial(0));
+        info!(target: "zoneload", "zone {}: loaded serial {}", Shown { origin: &zone.origin, view }, serial.0);
+        let made = made(zone, ZoneState::Loaded(data)).after(current);
+        Ok(Ready { zone: Arc::new(made), source })
+    }
+
+    /// Takes note of a zone that is served from now on.
+    pub(super) fn take(&mut self, view: &Arc<str>, ready: Ready) -> Arc<Zone> {
+        let Ready { zone, source } = ready;
+        self.0.entry(Arc::clone(view)).or_default().0.insert(zone.origin.clone(), source);
+        zone
+    }
+
+    /// Forgets a zone that is no longer served.
+    pub(super) fn forget(&mut self, view: &str, origin: &Name) -> Option<ZoneSource> {
+        self.0.get_mut(view)?.0.remove(origin)
+    }
+
+    /// The statements of the zones that were added to a view, by origin.
+    pub(super) fn added(&self, view: &str) -> BTreeMap<&Name, &str> {
+        let sources = self.0.get(view).into_iter().flat_map(|sources| &sources.0);
+        sources.filter_map(|(origin, source)| Some((origin, source.added()?))).collect()
     }
 }
 
@@ -101,8 +163,9 @@ impl ViewSources {
         let mut stale = Vec::new();
         for zone in &config.zones {
             let current = served.get(zone.origin.as_ref());
-            match (current, self.0.get(&zone.origin)) {
+            match (current, self.0.get_mut(&zone.origin)) {
                 (Some(current), Some(source)) if source.is_current(zone) => {
+                    source.added.clone_from(&zone.added);
                     if current.settings != zone.settings {
                         let made = made(zone, current.state.clone()).after(Some(current));
                         changes.push(ZoneChange::Put(Arc::new(made)));
@@ -138,8 +201,7 @@ impl ViewSources {
                     ZoneState::NotLoaded
                 }
             };
-            let (file, loaded) = (zone.file.clone(), Timestamp::now());
-            let source = ZoneSource { file, reading: zone.reading, files, sound, loaded };
+            let source = ZoneSource::new(zone, files, sound, Timestamp::now());
             self.0.insert(zone.origin.clone(), source);
             changes.push(ZoneChange::Put(Arc::new(made(zone, state).after(current))));
         };
@@ -149,6 +211,11 @@ impl ViewSources {
 }
 
 impl ZoneSource {
+    fn new(zone: &ZoneConfig, files: Files, sound: bool, loaded: Timestamp) -> ZoneSource {
+        let (file, journal, added) = (zone.file.clone(), zone.journal.clone(), zone.added.clone());
+        ZoneSource { file, journal, reading: zone.reading, files, sound, loaded, added }
+    }
+
     /// Its file, then those that it includes.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(&*self.file).chain(self.files.includes())
@@ -159,13 +226,22 @@ impl ZoneSource {
         self.loaded
     }
 
+    /// Its statement, if it was added while the server ran.
+    pub fn added(&self) -> Option<&str> {
+        self.added.as_deref()
+    }
+
     /// Whether the data is what the files say.
     pub(super) fn is_sound(&self) -> bool {
         self.sound
     }
 
     fn is_current(&self, zone: &ZoneConfig) -> bool {
-        self.sound && self.file == zone.file && self.reading == zone.reading && self.files.are_unchanged(&zone.file)
+        self.sound
+            && self.file == zone.file
+            && self.journal == zone.journal
+            && self.reading == zone.reading
+            && self.files.are_unchanged(&zone.file)
     }
 }
 

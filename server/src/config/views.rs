@@ -7,7 +7,7 @@ use zonefmt::{
     conf::{Conf, Part, Parts, Statement, values},
 };
 
-use super::{Reader, ZoneConfig, floods, keys, scope::Scope, zones};
+use super::{Reader, ZoneConfig, floods, keys, new_zones::Growing, scope::Scope, zones};
 use crate::{
     access::Acl,
     settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings, ViewSettings},
@@ -47,21 +47,26 @@ const UDP_SIZES: RangeInclusive<u32> = 512..=4096;
 /// The views; without one, a view of all zones for everybody.
 pub(super) fn read<'c>(
     conf: &'c Conf,
+    growing: &'c [Growing],
     options: &Scope<'c, '_>,
     server: &ServerSettings,
     directory: &Path,
     reader: &mut Reader<'c, '_>,
 ) -> Vec<ViewConfig> {
+    let added = |view: &str| growing.iter().find(|growing| **growing.file.view() == *view)?.zones.as_ref();
     if conf.statements().find("view").is_none() {
-        let (zones, shared) = zones::read(&conf.statements(), options, directory, reader);
+        let (zones, shared) = zones::read(&conf.statements(), added(View::DEFAULT), options, directory, reader);
         let (name, keys, settings) = (View::DEFAULT.into(), Arc::clone(&server.keys), Arc::clone(&server.outside));
         return vec![ViewConfig { name, membership: Arc::default(), keys, settings, zones, shared }];
     }
-    conf.statements().all("view").filter_map(|view| one(view, options, server, directory, reader)).collect()
+    let statements = conf.statements();
+    let views = statements.all("view");
+    views.filter_map(|view| one(view, added(&view.argument()?.shown()), options, server, directory, reader)).collect()
 }
 
 fn one<'c>(
     view: Statement<'c>,
+    added: Option<&'c Conf>,
     options: &Scope<'c, '_>,
     server: &ServerSettings,
     directory: &Path,
@@ -84,7 +89,7 @@ fn one<'c>(
         destinations: list("match-destinations", reader),
         recursive_only: scope.yes_no("match-recursive-only").unwrap_or(false),
     };
-    let (zones, shared) = zones::read(&view.block(), &scope, directory, reader);
+    let (zones, shared) = zones::read(&view.block(), added, &scope, directory, reader);
     Some(ViewConfig {
         name: name.shown().into(),
         membership: Arc::new(membership),

@@ -5,15 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use zonefmt::{
     Name,
-    conf::{Part, Statement, Statements, values},
+    conf::{Conf, Part, Secrets, Statement, Statements, values},
+    diagnostics::{Diagnostic, Severity},
     zone::CheckNames,
 };
 
 use super::{
     Reader, SharedZone,
+    fate::Judge,
+    journal,
     scope::{Scope, path},
 };
 use crate::settings::{ZoneSettings, ZoneStatistics};
@@ -25,10 +28,21 @@ pub struct ZoneConfig {
     pub origin: Name,
     /// Its file.
     pub file: PathBuf,
+    /// Its journal, if that is not beside the file.
+    pub journal: Option<PathBuf>,
     /// How it is served; shared by the zones that are served alike.
     pub settings: Arc<ZoneSettings>,
     /// How its file is read.
     pub reading: Reading,
+    /// Its statement on one line, if it was added while the server ran.
+    pub added: Option<Arc<str>>,
+}
+
+impl ZoneConfig {
+    /// Where named has its journal.
+    pub(super) fn journal_path(&self) -> PathBuf {
+        self.journal.clone().unwrap_or_else(|| journal::path(&self.file))
+    }
 }
 
 /// How a zone file is read.
@@ -60,26 +74,16 @@ impl Default for Limits {
     }
 }
 
-/// The zones among these statements, and those that are another view's. What is wrong with one is reported, and the zone
-/// left out.
+/// The zones among these statements, those that were added, and those that are another view's. What is wrong with one is
+/// reported, and the zone left out.
 pub(super) fn read<'c>(
     statements: &Statements<'c>,
+    added: Option<&'c Conf>,
     scope: &Scope<'c, '_>,
     directory: &Path,
     reader: &mut Reader<'c, '_>,
 ) -> (Vec<ZoneConfig>, Vec<SharedZone>) {
-    let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true };
-    let mut all = Inherited { settings: ZoneSettings::default(), reading };
-    for name in INHERITED {
-        if let Some(statement) = scope.find(name) {
-            all.take(statement, reader);
-        }
-    }
-    for names in scope.all("check-names") {
-        if names.argument().is_some_and(|of| of.is("primary") || of.is("master")) {
-            all.take(names, reader);
-        }
-    }
+    let all = Inherited::from_scope(scope, reader);
     let (mut zones, mut shared, mut alike) = (Vec::new(), Vec::new(), Alike::default());
     for zone in statements.all("zone") {
         match zone.block().find("in-view").and_then(Statement::argument) {
@@ -87,7 +91,48 @@ pub(super) fn read<'c>(
             None => zones.extend(one(zone, directory, &all, &mut alike, reader)),
         }
     }
+    let Some(added) = added else { return (zones, shared) };
+    let written: FxHashSet<Name> =
+        zones.iter().map(|zone| &zone.origin).chain(shared.iter().map(|zone| &zone.origin)).cloned().collect();
+    for zone in added.statements() {
+        let Some(config) = one(zone, directory, &all, &mut alike, reader) else { continue };
+        if written.contains(&config.origin) {
+            let error = zone.error(format!("the zone {} was added, and is in the configuration, too", config.origin));
+            reader.findings.push(error.help("remove it there, or its line here"));
+        }
+        zones.push(ZoneConfig { added: Some(line(&config.origin, zone)), ..config });
+    }
     (zones, shared)
+}
+
+/// A zone that is to come, as its statement says it, to a view of this configuration; `None` if there is an error among the
+/// findings.
+pub(super) fn read_one<'c>(
+    conf: &'c Conf,
+    view: &str,
+    zone: Statement<'c>,
+    directory: &Path,
+) -> (Option<ZoneConfig>, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let mut reader = Reader::new(conf, &mut findings);
+    let options = Scope::new(conf.statements().find("options").into_iter().flat_map(Statement::block), None);
+    let statements = conf.statements();
+    let view = statements.all("view").find(|statement| statement.argument().is_some_and(|name| name.shown() == view));
+    let scope = Scope::new(view.into_iter().flat_map(Statement::block), Some(&options));
+    let all = Inherited::from_scope(&scope, &mut reader);
+    let config = one(zone, directory, &all, &mut Alike::default(), &mut reader);
+    let mut judge = Judge::default();
+    zone.block().for_each(|statement| judge.statement(statement));
+    findings.extend(judge.finish());
+    let config = config.filter(|_| findings.iter().all(|finding| finding.severity != Severity::Error));
+    (config.map(|config| ZoneConfig { added: Some(line(&config.origin, zone)), ..config }), findings)
+}
+
+/// A zone's statement on one line, without its semicolon, as named keeps and shows it.
+pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
+    let name = origin.to_lowercase().to_string();
+    let name = name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&name);
+    format!("zone \"{name}\" {}", String::from_utf8_lossy(&zone.print_zone_block(Secrets::Show))).into()
 }
 
 /// Settings by what they say, so that zones that are served alike share them.
@@ -113,6 +158,22 @@ struct Inherited {
 }
 
 impl Inherited {
+    fn from_scope<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Inherited {
+        let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true };
+        let mut all = Inherited { settings: ZoneSettings::default(), reading };
+        for name in INHERITED {
+            if let Some(statement) = scope.find(name) {
+                all.take(statement, reader);
+            }
+        }
+        for names in scope.all("check-names") {
+            if names.argument().is_some_and(|of| of.is("primary") || of.is("master")) {
+                all.take(names, reader);
+            }
+        }
+        all
+    }
+
     fn take<'c>(&mut self, statement: Statement<'c>, reader: &mut Reader<'c, '_>) {
         let number = || statement.argument().and_then(|part| values::number(&part.text())).unwrap_or(0);
         match statement.name() {
@@ -161,11 +222,12 @@ fn one<'c>(
     alike: &mut Alike,
     reader: &mut Reader<'c, '_>,
 ) -> Option<ZoneConfig> {
-    let (mut own, mut file) = (None, None);
+    let (mut own, mut file, mut journal) = (None, None, None);
     for statement in zone.block() {
         match statement.name() {
             "type" => is_served(statement.argument()?, reader).then_some(())?,
             "file" => file = statement.argument(),
+            "journal" => journal = statement.argument(),
             name if name == "check-names" || INHERITED.contains(&name) => {
                 own.get_or_insert_with(|| all.clone()).take(statement, reader);
             }
@@ -186,19 +248,31 @@ fn one<'c>(
     Some(ZoneConfig {
         origin: origin(zone)?,
         file: directory.join(path(&file?.text())),
+        journal: journal.map(|journal| directory.join(path(&journal.text()))),
         settings,
         reading: said.reading,
+        added: None,
     })
 }
 
 /// The name of a zone; one that is none did not pass the checks of the configuration's form.
-fn origin(zone: Statement<'_>) -> Option<Name> {
+pub(super) fn origin(zone: Statement<'_>) -> Option<Name> {
     Name::from_ascii(zone.argument()?.text()).ok()
+}
+
+/// Types of zones that serve recursion only.
+const RESOLVING: [&str; 6] = ["hint", "forward", "stub", "static-stub", "redirect", "delegation-only"];
+
+/// What a zone is, if nothing can be served of it; a part of another view is nothing by itself either.
+pub(super) fn unservable(zone: Statement<'_>) -> Option<String> {
+    match zone.block().find("type").and_then(Statement::argument) {
+        Some(kind) => RESOLVING.iter().any(|resolving| kind.is(resolving)).then(|| kind.shown()),
+        None => Some("in-view".into()),
+    }
 }
 
 /// Whether zones of this type are served here.
 fn is_served(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> bool {
-    const RESOLVING: [&str; 6] = ["hint", "forward", "stub", "static-stub", "redirect", "delegation-only"];
     if kind.is("primary") || kind.is("master") {
         return true;
     }

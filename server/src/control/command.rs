@@ -13,7 +13,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use tracing::info;
 use zonefmt::Name;
 
-use super::{Failure, Outcome, dump, resolver, signing};
+use super::{Failure, Outcome, dump, new_zones, resolver, signing};
 use crate::config::{Running, ServedZone, TCP_TIMEOUTS, ZoneReload};
 
 /// What a command led to.
@@ -71,6 +71,8 @@ const COMMANDS: &[Command] = &[
     Command { names: &["secroots"], access: Access::Changes, run: resolver::secure_roots },
     Command { names: &["serve-stale"], access: Access::Changes, run: resolver::serve_stale },
     Command { names: &["validation"], access: Access::Changes, run: resolver::validation },
+    Command { names: &["delzone"], access: Access::Changes, run: new_zones::delete },
+    Command { names: &["showzone"], access: Access::Changes, run: new_zones::show },
     // Nobody's query waits for another server's answer.
     Command { names: &["recursing", "scan"], access: Access::Changes, run: nothing },
 ];
@@ -84,6 +86,10 @@ pub fn perform(server: &mut Running, line: &str, read_only: bool) -> Done {
     let Some((name, arguments)) = words.split_first() else {
         return Done::Answer(Outcome::failed(Failure::UnexpectedEnd, ""));
     };
+    if let Some(run) = new_zones::with_statement(name).filter(|_| !read_only) {
+        let (Ok(outcome) | Err(outcome)) = run(server, line.trim_start());
+        return Done::Answer(outcome);
+    }
     let named = |command: &&Command| command.names.iter().any(|known| known.eq_ignore_ascii_case(name));
     let Some(command) = COMMANDS.iter().find(named) else {
         return Done::Answer(Outcome::failed(Failure::UnknownCommand, ""));
@@ -142,7 +148,8 @@ fn zone_status(server: &mut Running, arguments: &[String]) -> Result<Outcome, Ou
     let name = &arguments[0];
     Ok(Outcome::told(format!(
         "name: {name}\ntype: primary\nfiles: {files}\nserial: {serial}\nnodes: {nodes}\nlast loaded: {loaded}\n\
-         secure: no\ndynamic: no\nreconfigurable via modzone: no"
+         secure: no\ndynamic: no\nreconfigurable via modzone: {}",
+        if source.added().is_some() { "yes" } else { "no" }
     )))
 }
 

@@ -1,13 +1,14 @@
 //! The control channel: how `rndc` speaks to a running server.
 //!
 //! * [`message`]: octets to messages and back, signed; [`session`]: a conversation, without sockets and clock.
-//! * [`command`]: what the commands do; those of signing in [`signing`], of a resolver in [`resolver`], of the zones' text
-//!   in [`dump`].
+//! * [`command`]: what the commands do; those that add zones, change them and take them away in [`new_zones`], of
+//!   signing in [`signing`], of a resolver in [`resolver`], of the zones' text in [`dump`].
 //! * Here: sockets and their limits. A command goes as a [`Job`] to whoever owns the server, one at a time.
 
 mod command;
 mod dump;
 mod message;
+mod new_zones;
 mod resolver;
 mod session;
 mod signing;

@@ -103,12 +103,15 @@ macro_rules! failures {
 
 failures! {
     NoPermission = 6 "permission denied",
+    Exists = 18 "already exists",
     NoSpace = 19 "ran out of space",
     NotFound = 23 "not found",
     UnexpectedEnd = 24 "unexpected end of input",
     Failure = 25 "failure",
     InvalidFile = 30 "invalid file",
+    UnexpectedToken = 32 "unexpected token",
     Unexpected = 34 "unexpected error",
+    FileNotFound = 38 "file not found",
     OutOfRange = 41 "out of range",
     BadHex = 49 "bad hex encoding",
     BadNumber = 56 "not a valid number",

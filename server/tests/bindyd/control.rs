@@ -44,15 +44,16 @@ pub fn free_port() -> u16 {
 impl Controlled {
     /// A folder with all keys, a zone, and these further words for `inet`; and the port to be controlled at.
     fn prepare(listen: &str, inet: &str) -> (Prepared, u16) {
-        Controlled::prepared(listen, "", inet, EXAMPLE)
+        Controlled::prepare_with(listen, inet, "", EXAMPLE)
     }
 
-    fn prepared(listen: &str, options: &str, inet: &str, zones: &str) -> (Prepared, u16) {
+    /// The same with these options and statements in the place of a zone.
+    fn prepare_with(listen: &str, inet: &str, options: &str, statements: &str) -> (Prepared, u16) {
         let port = free_port();
         let keys: String = ALGORITHMS.iter().map(|algorithm| key(algorithm, algorithm)).collect();
         let names: String = format!("\"{}\";", ALGORITHMS.join("\"; \""));
         let conf = format!(
-            "{keys}controls {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }} keys {{ {names} }} {inet}; }};\n{zones}"
+            "{keys}controls {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }} keys {{ {names} }} {inet}; }};\n{statements}"
         );
         let options = format!("pid-file none; session-keyfile none; dnssec-validation no; recursion no; {options}");
         let mut prepared = Prepared::new(&options, "", &[("example.zone", ZONE)]);
@@ -72,21 +73,50 @@ impl Controlled {
 
     /// Ours with these options, and these statements in place of the zone's.
     pub fn with(options: &str, zones: &str) -> Controlled {
-        let (prepared, port) = Controlled::prepared("port 0 { 127.0.0.1; }", options, "", zones);
+        let (prepared, port) = Controlled::prepare_with("port 0 { 127.0.0.1; }", "", options, zones);
         Controlled { server: prepared.run(), port }
     }
 
     /// `named`, once it can be controlled.
     pub fn named() -> Controlled {
-        let (prepared, port) = Controlled::prepare("{ none; }", "");
-        let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program("named");
-        let named = Controlled { server, port };
+        Controlled::start("named", "{ none; }", "", EXAMPLE)
+    }
+
+    /// A server with these options and statements, once it can be controlled.
+    pub fn start(program: &str, listen: &str, options: &str, statements: &str) -> Controlled {
+        Controlled::start_with(program, listen, options, statements, &[])
+    }
+
+    /// The same, with further files.
+    pub fn start_with(
+        program: &str,
+        listen: &str,
+        options: &str,
+        statements: &str,
+        files: &[(&str, &str)],
+    ) -> Controlled {
+        let (prepared, port) = Controlled::prepare_with(listen, "", options, statements);
+        for (name, text) in files {
+            prepared.write(name, text);
+        }
+        let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program(program);
+        let controlled = Controlled { server, port };
+        controlled.wait();
+        controlled
+    }
+
+    /// Ends it with this signal, and lets a server take its place, in the same folder.
+    pub fn replace(&mut self, signal: &str, program: &str) {
+        self.server.replace(signal, program);
+        self.wait();
+    }
+
+    fn wait(&self) {
         let begin = Instant::now();
-        while !named.told(&["status"]).0 {
-            assert!(begin.elapsed() < Duration::from_secs(20), "named does not listen to rndc");
+        while !self.told(&["status"]).0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "it does not listen to rndc");
             thread::sleep(Duration::from_millis(50));
         }
-        named
     }
 
     /// What rndc with the key of that file says of a command.

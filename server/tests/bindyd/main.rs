@@ -3,7 +3,9 @@
 mod commands;
 mod control;
 mod floods;
+mod journal;
 mod logging;
+mod new_zones;
 mod process;
 mod querylog;
 mod server;

@@ -84,6 +84,7 @@ impl Prepared {
     /// Writes a file. No two versions of it look alike to whoever compares sizes and times.
     pub fn write(&self, name: &str, text: &str) {
         let new = self.folder().join(format!("{name}.new"));
+        std::fs::create_dir_all(new.parent().unwrap_or(self.folder())).expect("the folder can be written");
         std::fs::write(&new, text).expect("the folder is there");
         std::fs::rename(new, self.folder().join(name)).expect("the file was written");
     }
@@ -115,13 +116,19 @@ impl Prepared {
     }
 
     fn start(self, program: &str) -> Server {
+        let (process, lines) = self.launch(program);
+        Server { prepared: self, process, lines, said: RefCell::default(), port: 0 }
+    }
+
+    /// A process, and the lines that it says.
+    fn launch(&self, program: &str) -> (Child, Receiver<String>) {
         let mut process = self.spawn(program);
         let stderr = process.stderr.take().expect("it is piped");
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
         });
-        Server { prepared: self, process, lines, said: RefCell::default(), port: 0 }
+        (process, lines)
     }
 
     /// Starts it and waits until it has given up; its exit code, and what it said.
@@ -232,6 +239,13 @@ impl Server {
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.process.wait().expect("it was started")
+    }
+
+    /// Ends it with this signal, and starts a server in its place, in the same folder.
+    pub fn replace(&mut self, name: &str, program: &str) {
+        self.signal(name);
+        self.process.wait().expect("it was started");
+        (self.process, self.lines) = self.prepared.launch(program);
     }
 
     /// Waits for an end that something else asked for.

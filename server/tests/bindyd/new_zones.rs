@@ -1,0 +1,254 @@
+//! Zones that come and go while the server runs, by the real rndc, with `named` beside us and in our place.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::{
+    ZONE,
+    control::{Controlled, free_port},
+    server::{Prepared, dig},
+};
+
+const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
+const ALLOWED: &str = "allow-new-zones yes;";
+const OURS: &str = "zone \"conf.test\" { type primary; file \"example.zone\"; };\nacl inside { 127.0.0.1; };";
+const NEW: &str = "{ type primary; file \"example.zone\"; };";
+
+/// The commands in turn, and whether both say the same to each.
+fn compare(ours: &Controlled, named: &Controlled, commands: &[&[&str]]) {
+    for command in commands {
+        let plain = |(success, text): (bool, String)| {
+            let lines = text.lines().map(|line| line.split_once("last loaded: ").map_or(line, |(before, _)| before));
+            (success, lines.collect::<Vec<_>>().join("\n"))
+        };
+        assert_eq!(plain(ours.told(command)), plain(named.told(command)), "{command:?}");
+    }
+}
+
+#[test]
+fn zones_come_and_go_with_the_words_of_named() {
+    let start = |program: &str| {
+        let listen = if program == BINDYD { "port 0 { 127.0.0.1; }" } else { "{ none; }" };
+        let server = Controlled::start(program, listen, ALLOWED, OURS);
+        server.server.write("other.zone", ZONE);
+        server
+    };
+    let (ours, named) = (start(BINDYD), start("named"));
+    let full = "{ type master; file \"example.zone\"; allow-query { inside; 192.0.2/24; }; notify no; \
+                also-notify { 192.0.2.1 port 5353; }; check-names ignore; };";
+    compare(
+        &ours,
+        &named,
+        &[
+            &["addzone", "new.test", NEW],
+            &["addzone", "new.test", NEW],
+            &["addzone", "NEW.test.", NEW],
+            &["addzone", "conf.test", NEW],
+            &["addzone", "sub.new.test", "in", NEW],
+            &["addzone", "Full.Test", "IN", "_default", full],
+            &["addzone", "gone.test", "{ type primary; file \"gone.zone\"; };"],
+            &["addzone", "gone.test", "in", "inside", NEW],
+            &["addzone", "hint.test", "{ type hint; file \"example.zone\"; };"],
+            &["addzone", "forward.test", "{ type forward; forwarders { 192.0.2.1; }; };"],
+            &["addzone", "shared.test", "{ in-view \"inside\"; };"],
+            &["addzone", "gone.test"],
+            &["addzone"],
+            &["modzone"],
+            &["showzone", "new.test"],
+            &["showzone", "FULL.test"],
+            &["showzone", "full.test", "in", "_default"],
+            &["showzone", "conf.test"],
+            &["showzone", "gone.test"],
+            &["showzone"],
+            &["zonestatus", "new.test"],
+            &["zonestatus", "conf.test"],
+            &["modzone", "new.test", "{ type primary; file \"example.zone\"; notify no; };"],
+            &["modzone", "conf.test", "{ type primary; file \"example.zone\"; notify no; };"],
+            &["modzone", "gone.test", NEW],
+            &["modzone", "gone.test", "in", "inside", NEW],
+            &["showzone", "new.test"],
+            &["delzone"],
+            &["delzone", "gone.test"],
+            &["delzone", "sub.new.test"],
+            &["showzone", "sub.new.test"],
+            &["delzone", "new.test"],
+            &["showzone", "new.test"],
+            &["addzone", "clean.test", "{ type primary; file \"other.zone\"; };"],
+            &["delzone", "-clean", "clean.test"],
+            &["showzone", "clean.test"],
+            &["delzone", "conf.test"],
+            &["showzone", "conf.test"],
+            &["delzone", "full.test"],
+            &["reconfig"],
+            &["showzone", "conf.test"],
+            &["addzone", "new.test", NEW],
+            &["delzone", "-clean", "conf.test"],
+            &["showzone", "new.test"],
+        ],
+    );
+    for server in [&ours, &named] {
+        let there = |name| server.server.folder().join(name).exists();
+        assert!(there("example.zone") && !there("other.zone"), "what was cleaned away was an added zone's");
+    }
+}
+
+#[test]
+fn where_zones_may_not_be_added_named_conf_stays_alone() {
+    let (ours, named) = (
+        Controlled::start(BINDYD, "port 0 { 127.0.0.1; }", "", OURS),
+        Controlled::start("named", "{ none; }", "", OURS),
+    );
+    compare(
+        &ours,
+        &named,
+        &[
+            &["addzone", "new.test", NEW],
+            &["modzone", "conf.test", NEW],
+            &["showzone", "conf.test"],
+            &["delzone", "conf.test"],
+            &["showzone", "conf.test"],
+        ],
+    );
+}
+
+/// What differs from named on purpose: it says why, and what is served stays served.
+#[test]
+fn a_zone_that_cannot_be_is_refused_with_the_reason() {
+    let ours = Controlled::start(BINDYD, "port 0 { 127.0.0.1; }", ALLOWED, OURS);
+    ours.server.write("broken.zone", &format!("{ZONE}x A 192.0.2.256\n"));
+    assert!(ours.told(&["addzone", "new.test", NEW]).0);
+    for (command, why) in [
+        (["addzone", "bad.test", "{ type primray; file \"f\"; };"], "did you mean `primary`?"),
+        (["addzone", "bad.test", "{ type primary; file \"f\" };"], "a `;` is missing before the `}`"),
+        (["addzone", "bad.test", "{ file \"f\"; };"], "the zone has no `type`"),
+        (["addzone", "bad.test", "{ type primary; };"], "a primary zone needs `file`"),
+        (
+            ["addzone", "bad.test", "{ type primary; file \"f\"; allow-query { nobody; }; };"],
+            "there is no acl `nobody`",
+        ),
+        (["addzone", "bad.test", "{ type primary; file \"f\"; dnssec-policy default; };"], "`dnssec-policy` cannot be"),
+        (["addzone", "bad..test", NEW], "is no domain name"),
+        (["addzone", "bad.test", "{ type primary; file \"broken.zone\"; };"], "dns_zone_loadnew failed: "),
+        (
+            ["addzone", "a.test", "{ type primary; file \"f\"; }; zone b.test { type primary; file \"f\"; };"],
+            "more than one",
+        ),
+        (
+            ["modzone", "new.test", "{ type primary; file \"gone.zone\"; };"],
+            "file not found\nThe zone is served as before",
+        ),
+        (["modzone", "new.test", "{ type primary; file \"broken.zone\"; };"], "192.0.2.256"),
+    ] {
+        let (success, text) = ours.told(&command);
+        assert!(!success && text.contains(why), "{command:?}: {text}");
+    }
+    let shown = "zone \"new.test\" { type primary; file \"example.zone\"; };\n";
+    assert_eq!(ours.told(&["showzone", "new.test"]), (true, shown.into()));
+    assert_eq!(ours.told(&["reconfig"]), (true, String::new()), "nothing of it was kept");
+    assert_eq!(ours.told(&["showzone", "new.test"]), (true, shown.into()));
+}
+
+#[test]
+fn what_was_added_survives_a_kill_and_the_other_server() {
+    let port = free_port();
+    let mut server = Controlled::start(BINDYD, &format!("port {port} {{ 127.0.0.1; }}"), ALLOWED, OURS);
+    let there = |server: &Controlled, name: &str| server.server.folder().join(name).exists();
+    let mut expected = BTreeSet::new();
+    let check = |server: &Controlled, expected: &BTreeSet<String>, when: &str| {
+        for name in expected {
+            let shown = format!("zone \"{name}\" {{ type primary; file \"example.zone\"; }};\n");
+            assert_eq!(server.told(&["showzone", name]), (true, shown), "{when}");
+            assert_eq!(dig("127.0.0.1", port, &["+short", &format!("www.{name}")]), "192.0.2.1\n", "{when}");
+        }
+        for round in 0..4 {
+            let gone = format!("z1.r{round}.test");
+            assert!(expected.contains(&gone) || !server.told(&["showzone", &gone]).0, "{when}: {gone}");
+        }
+    };
+    for round in 0..4 {
+        let ours = round % 2 == 0;
+        for n in 0..3 {
+            let name = format!("z{n}.r{round}.test");
+            assert_eq!(server.told(&["addzone", &name, NEW]), (true, String::new()));
+            expected.insert(name);
+            if ours {
+                server.replace("KILL", BINDYD);
+                check(&server, &expected, "killed as soon as it had answered");
+            }
+        }
+        let gone = format!("z1.r{round}.test");
+        assert!(server.told(&["modzone", &gone, "{ type primary; file \"example.zone\"; notify no; };"]).0);
+        assert!(server.told(&["delzone", &gone]).0);
+        expected.remove(&gone);
+        if ours {
+            server.replace("KILL", BINDYD);
+            check(&server, &expected, "killed as soon as it had answered");
+            assert!(there(&server, "_default.nzf") && !there(&server, "_default.nzd"));
+        }
+        server.replace("TERM", if ours { "named" } else { BINDYD });
+        check(&server, &expected, if ours { "from ours to named" } else { "from named to ours" });
+    }
+    server.replace("TERM", BINDYD);
+    check(&server, &expected, "in the end");
+}
+
+#[test]
+fn each_view_has_a_file_of_the_name_that_named_gives_it() {
+    let view =
+        |name: &str| format!("view \"{name}\" {{ zone conf.test {{ type primary; file \"example.zone\"; }}; }};\n");
+    let views = ["internal", "Outer", "no-file"].map(view).concat();
+    let views = views.replace("view \"no-file\" {", "view \"no-file\" { allow-new-zones no;");
+    let files = |program: &str| {
+        let listen = if program == BINDYD { "port 0 { 127.0.0.1; }" } else { "{ none; }" };
+        let (listen, options) = (listen, "allow-new-zones yes; new-zones-directory \"added\";");
+        let server = Controlled::start_with(program, listen, options, &views, &[("added/.folder", "")]);
+        for name in ["internal", "Outer", "no-file"] {
+            assert_eq!(server.told(&["addzone", "new.test", "in", name, NEW]).0, name != "no-file");
+        }
+        let folder = server.server.folder().join("added");
+        let stems = fs::read_dir(folder).expect("it is there").flatten().map(|file| file.path());
+        stems
+            .filter(|path| path.extension().is_some())
+            .filter_map(|path| Some(path.file_stem()?.to_owned()))
+            .collect::<BTreeSet<_>>()
+    };
+    let ours = files(BINDYD);
+    assert_eq!(ours, files("named"));
+    assert_eq!(ours.len(), 2);
+}
+
+/// A file of added zones, as the server found it.
+fn with_file(name: &str, text: &str) -> Prepared {
+    Prepared::new(ALLOWED, OURS, &[("example.zone", ZONE), (name, text)])
+}
+
+#[test]
+fn a_line_that_was_never_finished_was_never_acknowledged() {
+    let line = format!("zone \"a.test\" {NEW}\n");
+    let server = with_file("_default.nzf", &format!("{line}zone \"b.test\" {{ type pri")).run();
+    assert_eq!(server.dig(&["+short", "www.a.test"]), "192.0.2.1\n");
+    assert!(server.dig(&["www.b.test"]).contains("status: REFUSED"));
+    let whole = with_file("_default.nzf", line.trim_end()).run();
+    assert_eq!(whole.dig(&["+short", "www.a.test"]), "192.0.2.1\n", "a newline is not missed");
+}
+
+#[test]
+fn a_database_that_cannot_be_read_is_an_error_with_the_command_to_run() {
+    let (status, said) = with_file("_default.nzd", "no database").refuses();
+    assert_eq!(status, Some(1));
+    assert!(
+        said.contains("cannot read the zones that were added: named-nzd2nzf: ") && said.contains("_default.nzd"),
+        "{said}"
+    );
+    let (status, said) = with_file("_default.nzd", "").with_variable("PATH", "/nowhere").refuses();
+    assert_eq!(status, Some(1));
+    let command = said.contains("run `named-nzd2nzf ") && said.contains("_default.nzf && mv ");
+    assert!(command && said.contains("cannot run named-nzd2nzf"), "{said}");
+}
+
+#[test]
+fn a_zone_is_not_added_and_in_named_conf_as_well() {
+    let (status, said) = with_file("_default.nzf", &format!("zone \"conf.test\" {NEW}\n")).refuses();
+    assert_eq!(status, Some(1));
+    assert!(said.contains("the zone conf.test. was added, and is in the configuration, too"), "{said}");
+    assert!(said.contains(&format!("{}:1:", Path::new("_default.nzf").display())), "{said}");
+}
