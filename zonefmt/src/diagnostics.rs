@@ -4,7 +4,12 @@
 //! place underlined, as rustc does, for people at a terminal; `Display` prints one line, `file:line:column: error: …`,
 //! for logs, events and editors.
 
-use std::{fmt, io, ops::Range, path::Path, sync::Arc};
+use std::{
+    fmt, io, iter,
+    ops::Range,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -15,7 +20,12 @@ pub struct Source(Arc<Text>);
 struct Text {
     name: String,
     octets: Vec<u8>,
+    /// How many newlines stand before each block, so that a thousand places of a large text cost no thousand readings.
+    newlines: OnceLock<Vec<usize>>,
 }
+
+/// Octets of a block.
+const BLOCK: usize = 4096;
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -91,7 +101,7 @@ pub fn render<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour:
 impl Source {
     /// A text and the name it is shown under, usually its path.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Source {
-        Source(Arc::new(Text { name: name.into(), octets: text.into() }))
+        Source(Arc::new(Text { name: name.into(), octets: text.into(), newlines: OnceLock::new() }))
     }
 
     /// Reads a file; its name is the path.
@@ -113,7 +123,7 @@ impl Source {
     /// Line and column of an octet; what lies beyond the end is the end.
     pub fn position(&self, at: usize) -> Position {
         let before = &self.text()[..at.min(self.text().len())];
-        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let line = 1 + self.newlines_before(before.len());
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         Position { line, column: 1 + lossy(&before[line_start..]).chars().count() }
     }
@@ -121,6 +131,21 @@ impl Source {
     /// A stretch of this text.
     pub fn place(&self, span: Range<usize>) -> Place {
         Place { source: self.clone(), span }
+    }
+
+    /// How many newlines stand before an octet of the text, or before its end.
+    fn newlines_before(&self, at: usize) -> usize {
+        let count = |octets: &[u8]| memchr::memchr_iter(b'\n', octets).count();
+        let blocks = self.0.newlines.get_or_init(|| {
+            let mut sum = 0;
+            let ends = self.text().chunks(BLOCK).map(|block| {
+                sum += count(block);
+                sum
+            });
+            iter::once(0).chain(ends).collect()
+        });
+        let block = at / BLOCK;
+        blocks[block] + count(&self.text()[block * BLOCK..at])
     }
 
     /// The start of the line that holds `at`.
@@ -252,7 +277,7 @@ fn show<'d>(group: Group<'d>, place: &'d Place, kind: AnnotationKind, label: Opt
     let marked = lossy(&text[start..end]);
     let span = before.len()..before.len() + marked.len();
     let excerpt = before + &marked + lossy(&text[end..last.max(end)]).trim_end_matches('\r');
-    let line = 1 + memchr::memchr_iter(b'\n', &text[..first]).count();
+    let line = 1 + source.newlines_before(first);
     let snippet = Snippet::source(excerpt).path(source.name()).line_start(line);
     group.element(snippet.annotation(kind.span(span).label(label)))
 }
@@ -334,6 +359,17 @@ error: A address: `192.0.2.256` is no IPv4 address
         assert_eq!(source.position(at), Position { line: 3, column: 12 });
         assert_eq!(source.position(usize::MAX), Position { line: 4, column: 1 });
         assert_eq!(Source::new("x", b"\xff\xfe z".as_slice()).position(3), Position { line: 1, column: 4 });
+    }
+
+    #[test]
+    fn every_place_of_a_long_text_is_on_its_line() {
+        for length in [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+            let source = Source::new("x", "12\n".repeat(length).into_bytes()[..length].to_vec());
+            for at in [0, 1, 2, 3, BLOCK - 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, length] {
+                let (line, column) = (1 + at.min(length) / 3, 1 + at.min(length) % 3);
+                assert_eq!(source.position(at), Position { line, column }, "{at} of {length}");
+            }
+        }
     }
 
     #[test]
