@@ -14,6 +14,7 @@
 //! * What cannot be served gets a [`Finding`]; everything else is served.
 
 mod apex;
+mod glue;
 mod index;
 mod node;
 mod region;

@@ -11,6 +11,7 @@ use zonefmt::{Name, NameRef, Rtype};
 
 use super::{
     Finding, Reason,
+    glue::Servers,
     node::{Contribution, Resolved},
 };
 use crate::api::ResourceId;
@@ -18,14 +19,10 @@ use crate::api::ResourceId;
 /// Merges what resources say of the names of a region.
 pub(super) struct Region<'z, 'i> {
     origin: &'z Name,
-    /// The names that NS records of the zone point to.
+    /// The name servers whose addresses are glue.
     servers: &'z Servers,
     names: BTreeMap<Name, Resolved<'i>>,
 }
-
-/// The names that NS records of a zone point to, with how many do.
-#[derive(Default)]
-pub(super) struct Servers(BTreeMap<Name, usize>);
 
 impl<'z, 'i> Region<'z, 'i> {
     pub(super) fn new(origin: &'z Name, servers: &'z Servers, names: &BTreeSet<Name>) -> Region<'z, 'i> {
@@ -112,28 +109,4 @@ impl<'z, 'i> Region<'z, 'i> {
 /// Whether data of this type may hide what lies below it.
 pub(super) fn is_cover(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::NS | Rtype::DNAME)
-}
-
-impl Servers {
-    /// Counts a name in; whether it is new.
-    pub(super) fn add(&mut self, name: &Name) -> bool {
-        let count = self.0.entry(name.clone()).or_default();
-        *count += 1;
-        *count == 1
-    }
-
-    /// Counts a name out; whether it was the last time.
-    pub(super) fn remove(&mut self, name: &Name) -> bool {
-        let Some(count) = self.0.get_mut(name) else { return false };
-        *count -= 1;
-        let last = *count == 0;
-        if last {
-            self.0.remove(name);
-        }
-        last
-    }
-
-    fn has(&self, name: &Name) -> bool {
-        self.0.contains_key(name)
-    }
 }

@@ -226,6 +226,26 @@ fn glue_is_not_hidden() {
 }
 
 #[test]
+fn a_name_server_of_a_record_that_lost_is_no_reason_for_glue() {
+    let cut = record("NSRecord", "a", "name: sub, nameserver: ns.example.net.");
+    let address = record("ARecord", "b", "name: x.sub, ipv4Addresses: [192.0.2.8]");
+    let alias = record("CNAMERecord", "c", "name: www, target: other");
+    let lost = record("NSRecord", "d", "name: www, nameserver: x.sub.example.com.");
+    let all = [cut, address, alias.clone(), lost];
+    expect(
+        &all,
+        "sub 3600 NS ns.example.net.\nwww 3600 CNAME other\n",
+        &["ARecord default/b: DelegationConflict", "NSRecord default/d: CnameConflict"],
+    );
+    let mut compiler = compiled(resources(&format!("{ZONE}{}", all.concat())));
+    let alias = resources(&alias).remove(0);
+    compiler.apply([Change::Remove(alias.id.clone())]);
+    assert!(findings(&compiler).is_empty(), "the server is one now, and its address is glue");
+    compiler.apply([Change::Put(alias)]);
+    assert_eq!(findings(&compiler).len(), 2);
+}
+
+#[test]
 fn a_wildcard_is_not_delegated() {
     expect(
         &[record("NSRecord", "a", "name: '*.wd', nameserver: ns.example.net.")],
@@ -379,6 +399,8 @@ fn meeting() -> impl Strategy<Value = Vec<Resource>> {
         ("CNAMERecord", "target: WWW"),
         ("CNAMERecord", "target: other"),
         ("NSRecord", "nameserver: ns1"),
+        ("NSRecord", "nameserver: a.sub"),
+        ("RecordSet", "type: DNAME, rdata: [other]"),
         ("TXTRecord", "text: [x]"),
         ("MXRecord", "priority: 1, mailServer: www"),
     ]);

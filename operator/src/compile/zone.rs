@@ -8,10 +8,11 @@ use zonefmt::{Name, NameRef, Rtype, Serial};
 use super::{
     ContentHash, Finding, Published, Reason, ZoneStep,
     apex::{self, Apex},
+    glue::{Servers, Standing},
     index::{Index, Rank, RecordEntry, ZoneEntry},
     node::{Contribution, Resolved},
     owner,
-    region::{Region, Servers, is_cover},
+    region::{Region, is_cover},
     unreadable, wire,
 };
 use crate::api::ResourceId;
@@ -26,7 +27,10 @@ pub(super) struct Zone {
     hash: ContentHash,
     members: BTreeMap<ResourceId, Member>,
     nodes: BTreeMap<Name, Node>,
-    servers: Servers,
+    /// The name servers of all that is said, whether it is served or not.
+    claimed: Servers,
+    /// Those of the NS RRsets that win with these.
+    standing: Standing,
     /// Names whose resources changed since the last [`Zone::refresh`].
     dirty: BTreeSet<Name>,
 }
@@ -65,7 +69,8 @@ impl Zone {
             hash: ContentHash::default(),
             members: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            servers: Servers::default(),
+            claimed: Servers::default(),
+            standing: Standing::default(),
             dirty: BTreeSet::new(),
         }
     }
@@ -76,11 +81,11 @@ impl Zone {
         self.dirty.extend(apex.generated.keys().cloned());
         self.dirty.extend(std::mem::take(&mut self.nodes).into_keys());
         self.members.clear();
-        self.servers = Servers::default();
+        self.claimed = Servers::default();
         self.id = entry.rank.id.clone();
         self.apex = apex.clone();
         for server in servers_in(self.apex.servers(), &self.apex.origin) {
-            self.servers.add(&server);
+            self.claimed.add(&server);
         }
         for record in index.selected_by(entry) {
             self.place(index, record);
@@ -138,7 +143,7 @@ impl Zone {
         node.contributors.insert(rank.clone());
         node.covers += usize::from(place.covers);
         self.dirty.insert(place.owner.clone());
-        let new = place.servers.iter().filter(|server| self.servers.add(server));
+        let new = place.servers.iter().filter(|server| self.claimed.add(server));
         self.dirty.extend(new.cloned());
         if place.covers {
             let below = self.at_and_below(&place.owner);
@@ -156,7 +161,7 @@ impl Zone {
             node.covers -= usize::from(place.covers);
         }
         self.dirty.insert(place.owner.clone());
-        let gone = place.servers.iter().filter(|server| self.servers.remove(server));
+        let gone = place.servers.iter().filter(|server| self.claimed.remove(server));
         self.dirty.extend(gone.cloned());
     }
 
@@ -202,12 +207,33 @@ impl Zone {
         let before = self.data.serial();
         let mut step = ZoneStep { origin, before, after: None, added: 0, removed: 0, changed: 0 };
         let mut edit = self.data.edit();
-        while let Some(owner) = self.dirty.first() {
-            let names = self.region(owner);
+        // With the name servers of all that is said it is found which NS RRsets win; glue matters below covers only, so
+        // that everything else is settled thereby.
+        let mut below_covers = BTreeSet::new();
+        while let Some(owner) = self.dirty.first().cloned() {
+            let region = self.region(&owner, &self.dirty);
+            let covered = region.is_some();
+            let names = region.unwrap_or_else(|| BTreeSet::from([owner]));
             for name in &names {
                 self.dirty.remove(name);
             }
-            for (owner, resolved) in self.resolve(index, &names) {
+            for (owner, resolved) in self.resolve(index, &names, &self.claimed) {
+                let servers = resolved.rrsets.get(&Rtype::NS).into_iter().flat_map(|set| set.rdatas());
+                below_covers.extend(self.standing.put(&owner, servers_in(servers, &step.origin)));
+                if !covered {
+                    self.settle(index, &mut edit, &owner, resolved, &mut step, judged);
+                }
+            }
+            below_covers.extend(names.into_iter().filter(|_| covered));
+        }
+        // What covers compete with is merged once more, with the name servers of those that won.
+        while let Some(owner) = below_covers.first().cloned() {
+            let names = self.region(&owner, &below_covers).unwrap_or_default();
+            below_covers.remove(&owner);
+            for name in &names {
+                below_covers.remove(name);
+            }
+            for (owner, resolved) in self.resolve(index, &names, self.standing.servers()) {
                 self.settle(index, &mut edit, &owner, resolved, &mut step, judged);
             }
         }
@@ -222,27 +248,27 @@ impl Zone {
     }
 
     /// The names that must be merged together with this one: those at and below the uppermost name on its way that may
-    /// hide what lies below.
-    fn region(&self, name: &Name) -> BTreeSet<Name> {
+    /// hide what lies below. `None` if there is no such name, so that this one is merged alone.
+    fn region(&self, name: &Name, dirty: &BTreeSet<Name>) -> Option<BTreeSet<Name>> {
         let way = std::iter::successors(Some(name.as_ref()), |name| name.parent());
         let inside = way.take_while(|name| name.is_at_or_below(self.apex.origin.as_ref())).map(NameRef::to_owned);
         let covering = inside.filter(|name| self.nodes.get(name).is_some_and(|node| node.covers > 0));
-        let mut region = covering.last().map(|top| self.at_and_below(&top)).unwrap_or_default();
-        region.insert(name.clone());
-        region
+        let top = covering.last()?;
+        let mut region = self.at_and_below(&top);
+        region.extend(dirty.range(&top..).take_while(|name| name.as_ref().is_at_or_below(top.as_ref())).cloned());
+        Some(region)
     }
 
-    /// The names at and below one of which something is, was or will be said.
+    /// The names at and below one of which something is said.
     fn at_and_below(&self, top: &Name) -> BTreeSet<Name> {
         let nodes = self.nodes.range(top..).map(|(name, _)| name);
         let generated = self.apex.generated.range(top..).map(|(name, _)| name);
         let within = |name: &&Name| name.as_ref().is_at_or_below(top.as_ref());
-        let known = nodes.take_while(within).chain(generated.take_while(within));
-        known.chain(self.dirty.range(top..).take_while(within)).cloned().collect()
+        nodes.take_while(within).chain(generated.take_while(within)).cloned().collect()
     }
 
     /// Merges what the zone itself and its records say of the names of a region, the oldest first.
-    fn resolve<'i>(&self, index: &'i Index, names: &BTreeSet<Name>) -> BTreeMap<Name, Resolved<'i>> {
+    fn resolve<'i>(&self, index: &'i Index, names: &BTreeSet<Name>, servers: &Servers) -> BTreeMap<Name, Resolved<'i>> {
         let origin = &self.apex.origin;
         let mut ranked: Vec<(&Rank, &Name)> = names
             .iter()
@@ -254,7 +280,7 @@ impl Zone {
             })
             .collect();
         ranked.sort_unstable();
-        let mut region = Region::new(origin, &self.servers, names);
+        let mut region = Region::new(origin, servers, names);
         if let Some(zone) = index.zone(&self.id) {
             for owner in names {
                 for (&rtype, records) in self.apex.generated.get(owner).into_iter().flatten() {
