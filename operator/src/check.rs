@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
         terminal.failure(&format!("{dir} has no manifest of {GROUP}: name the folder that has them, or one of them"));
         return Ok(ExitCode::from(2));
     }
-    let report = Report::new(&folder, &compiler, &update.diagnostics);
+    let report = Report::new(&folder, &compiler, &update.diagnostics, |_| true);
     for error in &update.unreadable {
         terminal.failure(&error.to_string());
     }
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
             say(&format!(
                 "{} of {} served in {}{errors}",
                 report.count(Outcome::Served),
-                count(report.resources.len(), "resource"),
+                count(report.data(), "resource"),
                 count(report.zones.len(), "zone"),
             ));
         }

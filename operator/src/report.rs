@@ -3,12 +3,15 @@
 //! The JSON is an interface: fields are added to it, never taken away or given another meaning.
 
 use serde::Serialize;
-use zonefmt::diagnostics::{Diagnostic, Severity};
+use zonefmt::{
+    Name,
+    diagnostics::{Diagnostic, Position, Severity},
+};
 
 use crate::{
-    api::ResourceId,
+    api::{Kind, ResourceId},
     compile::{Compiler, Finding, Verdict, ZoneStep},
-    manifest::{Folder, Origin},
+    manifest::{Folder, Origin, Refused},
     terminal::Terminal,
 };
 
@@ -16,7 +19,7 @@ use crate::{
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The zones that are served, by name.
+    /// The zones that are served here, by name.
     pub zones: Vec<ZoneRow>,
     /// The resources, by namespace, name and kind.
     pub resources: Vec<ResourceRow>,
@@ -72,6 +75,8 @@ pub enum Outcome {
     Partly,
     /// By none.
     Lost,
+    /// It is no data: it says which servers there are.
+    Used,
 }
 
 /// One finding; see `docs/reasons.md`.
@@ -85,6 +90,12 @@ pub struct FindingRow {
     pub zone: Option<String>,
     /// The field at fault.
     pub field: String,
+    /// The file that has it.
+    pub file: String,
+    /// The line where it stands there, from 1; that of the resource if it is not written.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
     /// What it is and what to do.
     pub message: String,
 }
@@ -109,9 +120,14 @@ pub struct Problem {
 }
 
 impl Report {
-    /// All zones, all resources, and these problems.
-    pub fn new(folder: &Folder, compiler: &Compiler, diagnostics: &[Diagnostic]) -> Report {
-        let zones = compiler.zones().map(|(origin, data)| ZoneRow {
+    /// The zones that are served `here`, all resources, and these problems.
+    pub fn new(
+        folder: &Folder,
+        compiler: &Compiler,
+        diagnostics: &[Diagnostic],
+        here: impl Fn(&Name) -> bool,
+    ) -> Report {
+        let zones = compiler.zones().filter(|(origin, _)| here(origin)).map(|(origin, data)| ZoneRow {
             zone: origin.to_string(),
             serial: data.serial().map(|serial| serial.0),
             names: data.names(),
@@ -122,12 +138,25 @@ impl Report {
                 .map_or_else(String::new, |manifest| manifest.origin.file().to_owned()),
         });
         let zones = zones.collect();
-        let mut resources: Vec<(&ResourceId, Verdict)> =
-            compiler.resources().filter_map(|id| Some((id, compiler.verdict(id)?))).collect();
-        resources.sort_by_key(|(id, _)| *id);
-        let resources = resources.into_iter().map(|(id, verdict)| ResourceRow::new(folder, id, &verdict)).collect();
+        let read = compiler.resources().filter_map(|id| {
+            let origin = folder.manifest(id).map(|manifest| &manifest.origin);
+            Some((id, origin, compiler.verdict(id)?))
+        });
+        let refused = folder.refused().map(|Refused { id, origin, findings }| {
+            (id, Some(origin), Verdict { served: Vec::new(), findings: findings.clone() })
+        });
+        let mut resources: Vec<(&ResourceId, Option<&Origin>, Verdict)> = read.chain(refused).collect();
+        resources.sort_by_key(|(id, ..)| *id);
+        let row =
+            |(id, origin, verdict): (&ResourceId, Option<&Origin>, Verdict)| ResourceRow::new(id, origin, &verdict);
+        let resources = resources.into_iter().map(row).collect();
         let problems = diagnostics.iter().filter_map(Problem::new).collect();
         Report { zones, resources, problems }
+    }
+
+    /// How many resources there are that can be served.
+    pub fn data(&self) -> usize {
+        self.resources.len() - self.count(Outcome::Used)
     }
 
     /// How many resources came to this.
@@ -137,7 +166,7 @@ impl Report {
 
     /// Whether all that the files say is served.
     pub fn is_served(&self) -> bool {
-        self.count(Outcome::Served) == self.resources.len() && self.problems.iter().all(|p| p.severity != "error")
+        self.count(Outcome::Served) == self.data() && self.problems.iter().all(|p| p.severity != "error")
     }
 
     /// Whether there is nothing to tell.
@@ -174,26 +203,26 @@ pub fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagn
 }
 
 impl ResourceRow {
-    /// What became of one resource.
-    pub fn new(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> ResourceRow {
-        let place = folder.manifest(id).map(|manifest| &manifest.origin);
+    /// What became of one resource, and where it was read.
+    pub fn new(id: &ResourceId, origin: Option<&Origin>, verdict: &Verdict) -> ResourceRow {
         ResourceRow {
             kind: id.kind.name(),
             namespace: id.namespace.clone(),
             name: id.name.clone(),
-            file: place.map_or_else(String::new, |origin| origin.file().to_owned()),
-            line: place.map_or(0, Origin::line),
-            outcome: Outcome::of(verdict),
+            file: origin.map_or_else(String::new, |origin| origin.file().to_owned()),
+            line: origin.map_or(0, Origin::line),
+            outcome: Outcome::of(id, verdict),
             zones: verdict.served.iter().map(ToString::to_string).collect(),
-            findings: verdict.findings.iter().map(FindingRow::new).collect(),
+            findings: verdict.findings.iter().map(|finding| FindingRow::new(finding, origin)).collect(),
         }
     }
 }
 
 impl Outcome {
     /// What a verdict comes to.
-    pub fn of(verdict: &Verdict) -> Outcome {
+    pub fn of(id: &ResourceId, verdict: &Verdict) -> Outcome {
         match (verdict.is_loss(), verdict.served.is_empty()) {
+            (false, _) if matches!(id.kind, Kind::Infrastructure(_)) => Outcome::Used,
             (false, _) => Outcome::Served,
             (true, false) => Outcome::Partly,
             (true, true) => Outcome::Lost,
@@ -206,16 +235,22 @@ impl Outcome {
             Outcome::Served => "served",
             Outcome::Partly => "partly",
             Outcome::Lost => "lost",
+            Outcome::Used => "used",
         }
     }
 }
 
 impl FindingRow {
-    fn new(finding: &Finding) -> FindingRow {
+    fn new(finding: &Finding, origin: Option<&Origin>) -> FindingRow {
+        let position = origin.map(|origin| origin.position(&finding.spec_path()));
+        let Position { line, column } = position.unwrap_or(Position { line: 0, column: 0 });
         FindingRow {
             reason: finding.reason.name(),
             zone: finding.zone.as_ref().map(ToString::to_string),
             field: finding.spec_path(),
+            file: origin.map_or_else(String::new, |origin| origin.file().to_owned()),
+            line,
+            column,
             message: finding.message.clone(),
         }
     }

@@ -35,7 +35,29 @@ fn what_is_not_served_fails_with_its_place_and_reason() {
         .unwrap();
     let checked = bindy(&["check", path(&site)]);
     assert_eq!(checked.status.code(), Some(1));
-    assert!(text(&checked).contains("18 of 18 resources served in 1 zone, 1 error"), "{}", text(&checked));
+    assert!(text(&checked).contains("18 of 19 resources served in 1 zone, 1 error"), "{}", text(&checked));
+    assert!(text(&checked).contains("ARecord   dns/zz     lost             InvalidRecord"), "{}", text(&checked));
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_a_warning_at_the_reference() {
+    let site = copy_of_quickstart();
+    let zone = fs::read_to_string(site.path().join("zone.yaml")).unwrap();
+    fs::write(site.path().join("zone.yaml"), zone.replace("spec:\n", "spec:\n  clusterRef: ns\n")).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(0));
+    let told = "zone.yaml:8:15: warning: DNSZone dns/example-com: DanglingReference: clusterRef: there is no Bind9Cluster dns/ns";
+    assert!(complaint.contains(told), "{complaint}");
+    assert_eq!(bindy(&["check", path(&site), "--strict"]).status.code(), Some(1));
+
+    let cluster = "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {name: ns, namespace: dns}\n\
+                   spec: {primary: {replicas: 1}}\n";
+    fs::write(site.path().join("cluster.yaml"), cluster).unwrap();
+    let all = bindy(&["check", path(&site), "--strict", "--all"]);
+    assert_eq!(all.status.code(), Some(0));
+    assert!(text(&all).contains("Bind9Cluster   dns/ns                  used\n"), "{}", text(&all));
+    assert!(text(&all).ends_with("18 of 18 resources served in 1 zone\n"), "{}", text(&all));
 }
 
 #[test]
@@ -64,12 +86,18 @@ fn programs_read_json() {
     assert_eq!(report["zones"][0]["zone"], "example.com.");
     assert_eq!(report["zones"][0]["serial"], 2_026_112_100);
     let resources = report["resources"].as_array().unwrap();
-    assert_eq!(resources.len(), 19);
+    assert_eq!(resources.len(), 20);
     let lost: Vec<&Value> = resources.iter().filter(|row| row["outcome"] == "lost").collect();
-    assert_eq!(lost.len(), 1);
-    assert_eq!((&lost[0]["kind"], &lost[0]["name"]), (&"CNAMERecord".into(), &"zz".into()));
-    assert_eq!(lost[0]["findings"][0]["reason"], "CnameConflict");
-    assert_eq!(lost[0]["line"], 1);
+    assert_eq!(lost.len(), 2);
+    assert_eq!((&lost[1]["kind"], &lost[1]["name"]), (&"CNAMERecord".into(), &"zz".into()));
+    for (row, reason, field, column) in
+        [(lost[1], "CnameConflict", "spec.name", 14), (lost[0], "InvalidRecord", "spec.ipv4Addresses[0]", 35)]
+    {
+        let finding = &row["findings"][0];
+        assert_eq!((&finding["reason"], &finding["field"]), (&reason.into(), &field.into()));
+        assert_eq!((&finding["file"], &finding["line"], &finding["column"]), (&row["file"], &5.into(), &column.into()));
+        assert_eq!(row["line"], 1);
+    }
     assert_eq!(report["problems"][0]["line"], 5);
     assert_eq!(report["problems"][0]["severity"], "error");
 }

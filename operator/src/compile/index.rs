@@ -1,4 +1,5 @@
-//! The resources there are: which of them claim which zone, and which zones may select which records.
+//! The resources there are: which of them claim which zone, which zones may select which records, and what servers are
+//! declared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use crate::api::{DnsZoneSpec, FieldError, Kind, RecordSet, RecordSource, Resourc
 pub(super) struct Index {
     zones: BTreeMap<ResourceId, ZoneEntry>,
     records: BTreeMap<ResourceId, RecordEntry>,
+    infrastructure: BTreeMap<ResourceId, Resource>,
     /// Who wants to be the zone of that name, the oldest first.
     claims: BTreeMap<Name, BTreeSet<Rank>>,
     /// The records that have a label.
@@ -68,13 +70,14 @@ pub(super) struct Touched {
     pub(super) origins: BTreeSet<Name>,
     pub(super) zones: BTreeSet<ResourceId>,
     pub(super) records: BTreeSet<ResourceId>,
-    /// Namespaces that got their first zone or lost their last one, which changes what to tell of records without one.
+    pub(super) infrastructure: BTreeSet<ResourceId>,
+    /// Namespaces whose zones changed, which changes what to tell of records that none serves.
     pub(super) namespaces: BTreeSet<String>,
 }
 
 impl Index {
     pub(super) fn put(&mut self, resource: Resource, touched: &mut Touched) {
-        let Resource { id, labels, created, spec, .. } = resource;
+        let Resource { id, labels, annotations, created, spec } = resource;
         // An object made anew may have changed its kind of spec, never its identity.
         self.remove(&id, touched);
         let rank = Rank { age: created.map_or(Age::New, Age::Since), id: id.clone() };
@@ -86,9 +89,7 @@ impl Index {
                     touched.origins.insert(apex.origin.clone());
                 }
                 touched.zones.insert(id.clone());
-                if self.zones_of(&id.namespace).next().is_none() {
-                    touched.namespaces.insert(id.namespace.clone());
-                }
+                touched.namespaces.insert(id.namespace.clone());
                 let handles = self.handles_of_zone(&id.namespace, &spec);
                 for handle in &handles {
                     self.selecting.entry(handle.clone()).or_default().insert(id.clone());
@@ -102,8 +103,10 @@ impl Index {
                 }
                 self.records.insert(id, RecordEntry { rank, labels, set });
             }
-            // Says which servers there are, and nothing of what zones hold.
-            Spec::Infrastructure(_) => {}
+            Spec::Infrastructure(_) => {
+                touched.infrastructure.insert(id.clone());
+                self.infrastructure.insert(id.clone(), Resource { id, labels, annotations, created, spec });
+            }
         }
     }
 
@@ -117,15 +120,16 @@ impl Index {
                 forget(&mut self.selecting, &handle, id);
             }
             touched.zones.insert(id.clone());
-            if self.zones_of(&id.namespace).next().is_none() {
-                touched.namespaces.insert(id.namespace.clone());
-            }
+            touched.namespaces.insert(id.namespace.clone());
         }
         if let Some(RecordEntry { labels, .. }) = self.records.remove(id) {
             for label in &labels {
                 forget(&mut self.labelled, &handle(&id.namespace, Some(label)), id);
             }
             touched.records.insert(id.clone());
+        }
+        if self.infrastructure.remove(id).is_some() {
+            touched.infrastructure.insert(id.clone());
         }
     }
 
@@ -183,8 +187,17 @@ impl Index {
         self.records.get(id)
     }
 
+    /// What says which servers there are.
+    pub(super) fn infrastructure(&self) -> &BTreeMap<ResourceId, Resource> {
+        &self.infrastructure
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = &ResourceId> {
-        self.zones.keys().chain(self.records.keys())
+        self.zones.keys().chain(self.records.keys()).chain(self.infrastructure.keys())
+    }
+
+    pub(super) fn zones(&self) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
+        self.zones.iter()
     }
 
     pub(super) fn zones_of(&self, namespace: &str) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {

@@ -35,11 +35,11 @@ use zonefmt::{
 };
 
 use crate::{
-    api::{FieldError, MAX_TTL, RecordSet, Resource, ResourceId, Spec},
-    servers,
+    api::{FieldError, InfrastructureKind, Kind, MAX_TTL, RecordSet, Resource, ResourceId, Spec},
+    servers::{self, ServerId, Servers},
 };
 use apex::Apex;
-use index::{Index, ZoneEntry};
+use index::{Index, RecordEntry, ZoneEntry};
 use zone::Zone;
 
 /// Keeps zones in step with resources.
@@ -51,6 +51,8 @@ pub struct Compiler {
     homes: BTreeMap<ResourceId, BTreeSet<Name>>,
     /// Every zone that ever was published, so that one that returns goes on from its serial.
     published: BTreeMap<Name, Published>,
+    /// The servers that are declared, which zones may name.
+    servers: Servers,
 }
 
 /// A change of the resources.
@@ -147,6 +149,12 @@ impl Compiler {
         step.zones.sort_by(|a, b| a.origin.cmp(&b.origin));
         step.judged.extend(touched.zones);
         step.judged.extend(touched.records);
+        if !touched.infrastructure.is_empty() {
+            self.servers = Servers::of(self.index.infrastructure().values(), servers::HOME);
+            step.judged.extend(touched.infrastructure);
+            step.judged.extend(self.index.infrastructure().keys().cloned());
+            step.judged.extend(self.index.zones().map(|(id, _)| id.clone()));
+        }
         for namespace in touched.namespaces {
             let homeless = self.index.records_of(&namespace).filter(|(id, _)| !self.homes.contains_key(*id));
             step.judged.extend(homeless.map(|(id, _)| id.clone()));
@@ -181,9 +189,10 @@ impl Compiler {
 
     /// What became of a resource; `None` if there is no such resource.
     pub fn verdict(&self, id: &ResourceId) -> Option<Verdict> {
-        match self.index.zone(id) {
-            Some(entry) => Some(self.zone_verdict(id, entry)),
-            None => self.index.record(id).map(|_| self.record_verdict(id)),
+        match id.kind {
+            Kind::Zone => self.index.zone(id).map(|entry| self.zone_verdict(id, entry)),
+            Kind::Record(_) => self.index.record(id).map(|record| self.record_verdict(id, record)),
+            Kind::Infrastructure(_) => self.index.infrastructure().get(id).map(|_| self.server_verdict(id)),
         }
     }
 
@@ -270,10 +279,11 @@ impl Compiler {
             let (reason, zone) = (Reason::NotSigned, Some(origin.clone()));
             findings.push(Finding { reason, zone, path: "dnssecPolicy".into(), message });
         }
+        findings.extend(self.servers.dangling(&id.namespace, &entry.spec).into_iter().map(dangling));
         Verdict { served: vec![origin.clone()], findings }
     }
 
-    fn record_verdict(&self, id: &ResourceId) -> Verdict {
+    fn record_verdict(&self, id: &ResourceId, record: &RecordEntry) -> Verdict {
         let mut verdict = Verdict::default();
         for origin in self.homes.get(id).into_iter().flatten() {
             let findings = self.zones.get(origin).map(|zone| zone.findings_of_member(id)).unwrap_or_default();
@@ -283,12 +293,29 @@ impl Compiler {
             verdict.findings.extend(findings);
         }
         if verdict.served.is_empty() && verdict.findings.is_empty() {
-            verdict.findings.push(self.not_selected(id));
+            verdict.findings.push(self.homeless(id, record));
         }
         verdict
     }
 
-    fn not_selected(&self, id: &ResourceId) -> Finding {
+    /// What says which servers there are is no data that could be served.
+    fn server_verdict(&self, id: &ResourceId) -> Verdict {
+        let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
+        let is_instance = id.kind == Kind::Infrastructure(InfrastructureKind::Instance);
+        let server = self.servers.server(&server).filter(|_| is_instance);
+        let orphaned = server.and_then(|server| server.orphaned.clone());
+        Verdict { served: Vec::new(), findings: orphaned.map(dangling).into_iter().collect() }
+    }
+
+    /// Why no zone serves a record.
+    fn homeless(&self, id: &ResourceId, record: &RecordEntry) -> Finding {
+        let mut selecting = self.index.may_select(record).filter(|(_, zone)| zone.selects(record));
+        if let Some((zone, entry)) = selecting.next() {
+            let why = self.zone_verdict(zone, entry).findings.into_iter().find(|finding| finding.reason.is_loss());
+            let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
+            let message = format!("{zone} selects it and is not served itself{why}");
+            return Finding { reason: Reason::ZoneNotServed, zone: None, path: String::new(), message };
+        }
         let namespace = &id.namespace;
         let message = match self.index.zones_of(namespace).next() {
             None => {
@@ -356,6 +383,10 @@ pub(crate) fn reserved(rtype: Rtype) -> Option<(&'static str, &'static str)> {
 
 fn invalid_zone(error: FieldError) -> Finding {
     unreadable(Reason::InvalidZone, None, error)
+}
+
+fn dangling(error: FieldError) -> Finding {
+    unreadable(Reason::DanglingReference, None, error)
 }
 
 fn unreadable(reason: Reason, zone: Option<&Name>, error: FieldError) -> Finding {

@@ -71,7 +71,8 @@ fn findings(compiler: &Compiler) -> Vec<String> {
     let ids = compiler.resources().collect::<Vec<_>>();
     let lines = ids.into_iter().flat_map(|id| {
         let verdict = compiler.verdict(id).unwrap();
-        assert!(verdict.is_loss() || !verdict.served.is_empty(), "{id}: neither served nor lost");
+        let is_data = !matches!(id.kind, Kind::Infrastructure(_));
+        assert!(!is_data || verdict.is_loss() || !verdict.served.is_empty(), "{id}: neither served nor lost");
         verdict.findings.into_iter().map(move |finding| format!("{id}: {finding}"))
     });
     lines.collect()
@@ -324,6 +325,54 @@ fn of_two_zones_with_one_name_the_older_is_served() {
     assert!(findings(&compiler).is_empty());
     let serial = compiler.zones().next().unwrap().1.serial();
     assert_eq!(serial, Some(Serial(99)), "the heir takes over, and its serial is ahead");
+}
+
+#[test]
+fn records_of_a_zone_that_lost_are_told_so() {
+    let second = ZONE.replace("{name: example}", "{name: second}").replace("zone: example", "zone: second");
+    let late =
+        record("ARecord", "late", "name: www, ipv4Addresses: [192.0.2.8]").replace("zone: example", "zone: second");
+    let all = resources(&format!("{ZONE}---{second}{late}"));
+    let mut compiler = compiled(all.clone());
+    assert_eq!(
+        findings(&compiler)[1],
+        "ARecord default/late: ZoneNotServed: DNSZone default/second selects it and is not served itself: DuplicateZone: \
+         example.com. is DNSZone default/example already, which comes first by name; remove one of them"
+    );
+    let step = compiler.apply([Change::Remove(all[1].id.clone())]);
+    assert!(findings(&compiler)[0].contains("NotSelected"), "{:?}", findings(&compiler));
+    assert!(step.judged.contains(&all[2].id));
+}
+
+#[test]
+fn references_that_lead_nowhere_are_told() {
+    let zone = |reference: &str| ZONE.replace("  ttl: 3600\n", &format!("  ttl: 3600\n  {reference}\n"));
+    let told = |zone: &str, servers: &str| findings(&compiled(resources(&format!("{zone}{servers}"))));
+    let cluster = "---\nkind: Bind9Cluster\nmetadata: {name: ns}\nspec: {primary: {replicas: 1}}\n";
+    let instance =
+        "---\nkind: Bind9Instance\nmetadata: {name: a, labels: {edge: x}}\nspec: {role: primary, clusterRef: ns}\n";
+    for (reference, why) in [
+        ("clusterRef: ns", "clusterRef: there is no Bind9Cluster default/ns, and no ClusterBind9Provider ns; create"),
+        ("clusterProviderRef: ns", "clusterProviderRef: there is no ClusterBind9Provider ns; create it"),
+        (
+            "bind9InstancesFrom: [{selector: {matchLabels: {edge: x}}}]",
+            "bind9InstancesFrom[0]: it selects no Bind9Instance of namespace default, nor one that is open to it; create",
+        ),
+    ] {
+        let told = told(&zone(reference), "");
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with(&format!("DNSZone default/example: DanglingReference: {why}")), "{told:?}");
+    }
+    assert_eq!(told(&zone("clusterRef: ns"), cluster), [""; 0]);
+    let selecting = zone("bind9InstancesFrom: [{selector: {matchLabels: {edge: x}}}]");
+    assert_eq!(told(&selecting, &format!("{cluster}{instance}")), [""; 0]);
+    let orphan = told(&selecting, instance);
+    assert!(orphan.len() == 1 && orphan[0].starts_with("Bind9Instance default/a: DanglingReference"), "{orphan:?}");
+
+    let mut compiler = compiled(resources(&zone("clusterRef: ns")));
+    let step = compiler.apply(resources(cluster).into_iter().map(Change::Put));
+    assert!(step.judged.iter().any(|id| id.kind == Kind::Zone) && step.zones.is_empty());
+    assert!(findings(&compiler).is_empty());
 }
 
 #[test]

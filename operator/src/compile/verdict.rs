@@ -4,6 +4,8 @@ use std::fmt;
 
 use zonefmt::Name;
 
+use crate::api::Kind;
+
 /// What became of one resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -65,6 +67,8 @@ macro_rules! reasons {
 reasons! {
     NotSelected, lost: "No zone of the record's namespace selects it.",
         "Give it the labels that `recordsFrom` of its zone asks for, or move it to the zone's namespace.";
+    ZoneNotServed, lost: "The zone that selects the record is not served itself.",
+        "Mend what the zone's own reason says.";
     DuplicateZone, lost: "An older zone has the same name.",
         "Remove one of the two; the older one is served until then.";
     InvalidZone, lost: "A field of a zone cannot be read.",
@@ -91,8 +95,21 @@ reasons! {
         "Write the same `ttl` in all resources of the RRset.";
     ServerWithoutAddress, served: "A name server inside the zone has no address, so that nobody finds it.",
         "Give it an address under `nameServers`, or add an ARecord or AAAARecord.";
+    DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` leads to no server or cluster here.",
+        "Declare what it names, or correct the name; if it is declared elsewhere, all is well.";
     NotSigned, served: "Signing is asked for, and the zone is served unsigned.",
         "Publish no DS for the zone.";
+}
+
+impl Reason {
+    /// That a field of a resource of this kind cannot be read.
+    pub fn unreadable(kind: Kind) -> Reason {
+        match kind {
+            Kind::Zone => Reason::InvalidZone,
+            Kind::Record(_) => Reason::InvalidRecord,
+            Kind::Infrastructure(_) => Reason::InvalidServer,
+        }
+    }
 }
 
 impl Finding {

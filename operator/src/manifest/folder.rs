@@ -10,7 +10,7 @@ use std::{
 
 use zonefmt::diagnostics::{Diagnostic, Severity, Source};
 
-use super::{Manifest, Reading, read};
+use super::{Manifest, Reading, Refused, read};
 use crate::{
     api::{Resource, ResourceId},
     compile::Change,
@@ -34,6 +34,7 @@ struct File {
     /// Its text has errors.
     failed: bool,
     manifests: BTreeMap<ResourceId, Manifest>,
+    refused: Vec<Refused>,
 }
 
 /// What a look at the folder brought.
@@ -110,6 +111,13 @@ impl Folder {
         self.places.keys().filter_map(|id| self.manifest(id)).map(|manifest| &manifest.resource)
     }
 
+    /// The resources that could not be read, and are not what they were before either, by namespace, name and kind.
+    pub fn refused(&self) -> impl Iterator<Item = &Refused> {
+        let refused = self.files.values().rev().flat_map(|file| file.refused.iter().rev());
+        let first: BTreeMap<&ResourceId, &Refused> = refused.map(|refused| (&refused.id, refused)).collect();
+        first.into_values().filter(|refused| self.manifest(&refused.id).is_none())
+    }
+
     /// How many files there are.
     pub fn files(&self) -> usize {
         self.files.len()
@@ -180,7 +188,7 @@ impl File {
         let source = Source::new(path.display().to_string(), text);
         let reading = read(&source);
         let failed = reading.has_errors();
-        let Reading { manifests: read, diagnostics } = reading;
+        let Reading { manifests: read, refused, diagnostics } = reading;
         let mut manifests: BTreeMap<ResourceId, Manifest> = BTreeMap::new();
         update.diagnostics.extend(diagnostics);
         for manifest in read {
@@ -196,7 +204,7 @@ impl File {
         for (id, manifest) in known.filter(|_| failed).into_iter().flat_map(|known| &known.manifests) {
             manifests.entry(id.clone()).or_insert_with(|| manifest.clone());
         }
-        File { source, failed, manifests }
+        File { source, failed, manifests, refused }
     }
 }
 

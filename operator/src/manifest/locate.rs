@@ -41,7 +41,7 @@ pub(super) enum Part {
 /// Where a field stands, given its path: `spec.nameServers[1].hostname`; for a path that leads nowhere, the last field on
 /// the way that exists.
 pub(super) fn locate(document: &str, path: &str, part: Part) -> Range<usize> {
-    let start = document.find(|c: char| !c.is_whitespace()).unwrap_or(0);
+    let start = start(document);
     let Ok(mut node) = serde_saphyr::from_str::<Spanned<Shape>>(document) else { return start..start };
     let mut span = span_of(&node.referenced, document);
     // `?` stands for "if present" in paths of fields that nothing asked for.
@@ -63,6 +63,32 @@ pub(super) fn locate(document: &str, path: &str, part: Part) -> Range<usize> {
         node = value;
     }
     span
+}
+
+/// Where a document starts to say something.
+pub(super) fn start(document: &str) -> usize {
+    let mut at = 0;
+    for line in document.split_inclusive('\n') {
+        if says_something(line) {
+            let said = line.strip_prefix("---").unwrap_or(line).trim_start();
+            return at + line.len() - said.len();
+        }
+        at += line.len();
+    }
+    0
+}
+
+/// Where each of the `items` of a list starts.
+pub(super) fn starts_of_items(document: &str) -> Vec<usize> {
+    let Ok(Spanned { value: Shape::Mapping(entries), .. }) = serde_saphyr::from_str::<Spanned<Shape>>(document) else {
+        return Vec::new();
+    };
+    match entries.into_iter().find(|(key, _)| key.value == "items") {
+        Some((_, Spanned { value: Shape::Sequence(items), .. })) => {
+            items.iter().map(|item| span_of(&item.referenced, document).start).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Where a document is no YAML, why, and what to do.

@@ -16,13 +16,13 @@ use std::{marker::PhantomData, ops::Range};
 
 use serde::de::DeserializeSeed;
 use serde_json::Value;
-use zonefmt::diagnostics::{Diagnostic, Severity, Source};
+use zonefmt::diagnostics::{Diagnostic, Position, Severity, Source};
 
 use crate::{
-    api::{self, GROUP, Kind, Metadata, Moves, Resource, ResourceId, VERSION},
-    compile,
+    api::{self, FieldError, GROUP, Kind, Metadata, Moves, Resource, ResourceId, VERSION},
+    compile::{self, Finding, Reason},
 };
-use locate::{Part, document_ranges, locate, syntax_error};
+use locate::{Part, document_ranges, locate, starts_of_items, syntax_error};
 
 /// A resource and where it was read.
 #[derive(Clone, Debug)]
@@ -33,11 +33,24 @@ pub struct Manifest {
     pub origin: Origin,
 }
 
+/// A resource that is not used, as something in it cannot be read.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Which one.
+    pub id: ResourceId,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong; each is among the file's diagnostics, too.
+    pub findings: Vec<Finding>,
+}
+
 /// Where a resource stands in a file.
 #[derive(Clone, Debug)]
 pub struct Origin {
     source: Source,
     document: Range<usize>,
+    /// Where it starts to say something.
+    start: usize,
     /// Its number in a `List`.
     item: Option<usize>,
     /// Where fields stand that are written in a former spelling.
@@ -49,6 +62,8 @@ pub struct Origin {
 pub struct Reading {
     /// What could be read, in the order of the text.
     pub manifests: Vec<Manifest>,
+    /// What could not, as far as it is known which resources it should be.
+    pub refused: Vec<Refused>,
     /// Errors and warnings about the rest; a note for each resource that has no meaning here.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -69,7 +84,8 @@ pub fn read(source: &Source) -> Reading {
         }
     };
     for document in document_ranges(text) {
-        let origin = Origin { source: source.clone(), document, item: None, moves: Moves::default() };
+        let start = document.start + locate::start(&text[document.clone()]);
+        let origin = Origin { source: source.clone(), document, start, item: None, moves: Moves::default() };
         match serde_saphyr::from_str::<Value>(origin.text()) {
             Ok(mut value) => {
                 remove_nulls(&mut value);
@@ -99,8 +115,10 @@ impl Reading {
         let is_list = value["apiVersion"] == "v1" && value["kind"] == "List";
         match value.get_mut("items").and_then(Value::as_array_mut).filter(|_| is_list) {
             Some(items) => {
+                let mut starts = starts_of_items(origin.text()).into_iter().map(|at| origin.document.start + at);
                 for (number, item) in items.iter_mut().enumerate() {
-                    self.take_object(item, Origin { item: Some(number), ..origin.clone() });
+                    let start = starts.next().unwrap_or(origin.start);
+                    self.take_object(item, Origin { item: Some(number), start, ..origin.clone() });
                 }
             }
             None => self.take_object(&mut value, origin.clone()),
@@ -112,7 +130,7 @@ impl Reading {
         if let Some(spec) = value.get_mut("spec") {
             origin.moves = self.modernize(&origin, kind, spec);
         }
-        let Some(metadata) = self.typed(&origin, "metadata", value, PhantomData::<Metadata>) else { return };
+        let Ok(metadata) = self.typed(&origin, "metadata", value, PhantomData::<Metadata>) else { return };
         for (path, nearest) in
             value.get("spec").into_iter().flat_map(|spec| api::unknown_fields(api::spec_schema(kind), spec))
         {
@@ -123,7 +141,6 @@ impl Reading {
                 self.unknown_field(&origin, field, None);
             }
         }
-        let Some(spec) = self.typed(&origin, "spec", value, kind) else { return };
         let namespace = match metadata.namespace {
             _ if !kind.is_namespaced() => String::new(),
             named => named.unwrap_or_else(|| "default".into()),
@@ -131,14 +148,24 @@ impl Reading {
         let id = ResourceId { namespace, name: metadata.name, kind };
         let Metadata { labels, mut annotations, creation_timestamp: created, .. } = metadata;
         annotations.retain(|key, _| key.starts_with(GROUP));
+        let spec = match self.typed(&origin, "spec", value, kind) {
+            Ok(spec) => spec,
+            Err(FieldError { path, message, .. }) => {
+                let path = path.strip_prefix("spec.").unwrap_or_default().to_owned();
+                let findings = vec![Finding { reason: Reason::unreadable(kind), zone: None, path, message }];
+                return self.refused.push(Refused { id, origin, findings });
+            }
+        };
         let resource = Resource { id, labels, annotations, created, spec };
-        let faults = compile::check(&resource);
-        for fault in &faults {
+        let findings = compile::check(&resource);
+        for fault in &findings {
             let diagnostic = origin.diagnostic(Severity::Error, &fault.spec_path(), &fault.message);
             self.diagnostics.push(diagnostic);
         }
-        if faults.is_empty() {
+        if findings.is_empty() {
             self.manifests.push(Manifest { resource, origin });
+        } else {
+            self.refused.push(Refused { id: resource.id, origin, findings });
         }
     }
 
@@ -180,34 +207,35 @@ impl Reading {
         None
     }
 
-    /// Reads one part of an object, and notes what is wrong in it.
+    /// Reads one part of an object, and notes what is wrong in it; that is given, too, by its path in the object.
     fn typed<'v, S: DeserializeSeed<'v>>(
         &mut self,
         origin: &Origin,
         part: &str,
         object: &'v Value,
         seed: S,
-    ) -> Option<S::Value> {
-        let Some(value) = object.get(part) else {
-            let diagnostic = origin.diagnostic(Severity::Error, "kind", format!("there is no `{part}`"));
-            self.diagnostics.push(diagnostic.help(format!("add `{part}:`")));
-            return None;
+    ) -> Result<S::Value, FieldError> {
+        let read = match object.get(part) {
+            None => {
+                let help = Some(format!("add `{part}:`"));
+                Err(FieldError { path: "kind".into(), message: format!("there is no `{part}`"), help })
+            }
+            Some(value) => {
+                let mut track = serde_path_to_error::Track::new();
+                seed.deserialize(serde_path_to_error::Deserializer::new(value, &mut track)).map_err(|error| {
+                    let path = match track.path().to_string() {
+                        path if path == "." => part.to_owned(),
+                        path => format!("{part}.{path}"),
+                    };
+                    let (message, help) = explain(&path, &error.to_string());
+                    FieldError { path, message, help }
+                })
+            }
         };
-        let mut track = serde_path_to_error::Track::new();
-        seed.deserialize(serde_path_to_error::Deserializer::new(value, &mut track))
-            .map_err(|error| {
-                let path = match track.path().to_string() {
-                    path if path == "." => part.to_owned(),
-                    path => format!("{part}.{path}"),
-                };
-                let (message, help) = explain(&path, &error.to_string());
-                let diagnostic = origin.diagnostic(Severity::Error, &path, message);
-                self.diagnostics.push(match help {
-                    Some(help) => diagnostic.help(help),
-                    None => diagnostic,
-                });
-            })
-            .ok()
+        read.inspect_err(|FieldError { path, message, help }| {
+            let diagnostic = origin.diagnostic(Severity::Error, path, message);
+            self.diagnostics.push(Diagnostic { help: help.clone(), ..diagnostic });
+        })
     }
 
     fn unknown_field(&mut self, origin: &Origin, path: &str, nearest: Option<&str>) {
@@ -228,7 +256,12 @@ impl Origin {
 
     /// The line on which the resource starts, from 1.
     pub fn line(&self) -> usize {
-        self.source.position(self.locate("", Part::Value).start).line
+        self.source.position(self.start).line
+    }
+
+    /// Line and column of a field of the resource; see [`Origin::diagnostic`].
+    pub fn position(&self, path: &str) -> Position {
+        self.source.position(self.locate(path, Part::Value).start)
     }
 
     /// A diagnostic that points to a field of the resource, `spec.name` for example; empty for all of it.
@@ -425,6 +458,15 @@ mod tests {
         assert_eq!(reading.manifests.len(), 1);
         assert_eq!(told(&text).len(), 1);
         assert!(told(&text)[0].starts_with("18:15: error: spec.priority"), "{:?}", told(&text));
+        assert_eq!((reading.manifests[0].origin.line(), reading.refused[0].origin.line()), (4, 12));
+        assert_eq!(reading.refused[0].findings[0].path, "priority");
+    }
+
+    #[test]
+    fn a_resource_starts_where_its_first_field_is() {
+        let text = format!("# one\n\n--- # two\n# three\n{RECORD}spec: {{name: a, priority: 1, mailServer: b}}\n");
+        let reading = read_text(&text);
+        assert_eq!(reading.manifests[0].origin.line(), 5);
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let listeners =
         listen::start(&config, move || Responder::new(Arc::clone(&answering))).map_err(ServeError::Listen)?;
 
-    let at = Place { dir: &options.dir, state: &state_folder, addresses: &listeners.local_addrs() };
+    let (addresses, serves) = (listeners.local_addrs(), |origin: &Name| serving.settings_of(origin).is_some());
+    let at = Place { dir: &options.dir, state: &state_folder, addresses: &addresses, serves: &serves };
     news.serving(&serving.folder, &serving.compiler, &first, &at);
     loop {
         match watch.next(serving.trouble.is_some()) {

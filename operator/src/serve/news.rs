@@ -98,7 +98,8 @@ impl News {
                     json(&Event::Removed { kind, namespace, name });
                 }
                 (Some(verdict), Output::Json) => {
-                    json(&Event::Resource(ResourceRow::new(folder, id, verdict)));
+                    let origin = folder.manifest(id).map(|manifest| &manifest.origin);
+                    json(&Event::Resource(ResourceRow::new(id, origin, verdict)));
                 }
                 (Some(verdict), Output::Text) if verdict.findings.is_empty() => {
                     if former.is_some_and(|former| former.is_loss()) {
@@ -113,7 +114,7 @@ impl News {
 
     /// Serving began: all that the first look brought.
     pub(super) fn serving(&mut self, folder: &Folder, compiler: &Compiler, first: &Update, at: &Place<'_>) {
-        let report = Report::new(folder, compiler, &first.diagnostics);
+        let report = Report::new(folder, compiler, &first.diagnostics, at.serves);
         let addresses: Vec<String> = at.addresses.iter().map(SocketAddr::to_string).collect();
         match self.output {
             Output::Json => {
@@ -143,8 +144,9 @@ impl News {
             [row.zone.clone(), serial, row.names.to_string(), row.records.to_string(), row.file.clone()]
         });
         terminal.table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
-        let (zones, records): (Vec<_>, Vec<_>) = compiler.resources().partition(|id| id.kind == Kind::Zone);
-        let lost = report.resources.len() - report.count(Outcome::Served);
+        let zones = compiler.resources().filter(|id| id.kind == Kind::Zone).count();
+        let records = compiler.resources().filter(|id| matches!(id.kind, Kind::Record(_))).count();
+        let lost = report.data() - report.count(Outcome::Served);
         let errors = first.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         let lost = match lost {
             0 if errors || !first.unreadable.is_empty() => {
@@ -155,17 +157,20 @@ impl News {
         };
         say(&format!(
             "\n{} and {} in {}: {lost}",
-            count(zones.len(), "zone"),
-            count(records.len(), "record resource"),
+            count(zones, "zone"),
+            count(records, "record resource"),
             count(folder.files(), "file"),
         ));
-        if report.zones.is_empty() {
+        let elsewhere = compiler.zones().count() - report.zones.len();
+        if elsewhere > 0 {
+            say(&format!("{} for other servers, and not served here", count(elsewhere, "zone")));
+        } else if report.zones.is_empty() {
             say(&format!("There is no zone yet: put a DNSZone into {}.", at.dir.display()));
         }
         say(&format!("Answering on {}, UDP and TCP. Try:", addresses.join(", ")));
         for address in at.addresses.iter().take(1) {
-            let (name, rtype) =
-                compiler.zones().find_map(|(_, data)| something_to_ask(data)).unwrap_or((Name::root(), Rtype::NS));
+            let mut here = compiler.zones().filter(|(origin, _)| (at.serves)(origin));
+            let (name, rtype) = here.find_map(|(_, data)| something_to_ask(data)).unwrap_or((Name::root(), Rtype::NS));
             let line = format!("dig @{} -p {} {name} {rtype}", address.ip(), address.port());
             say(&format!("\n    {}\n", terminal.bold(&line)));
         }
@@ -223,6 +228,8 @@ pub(super) struct Place<'a> {
     pub(super) dir: &'a Path,
     pub(super) state: &'a Path,
     pub(super) addresses: &'a [SocketAddr],
+    /// Whether a zone is served here.
+    pub(super) serves: &'a dyn Fn(&Name) -> bool,
 }
 
 /// A question that this zone answers with data: an address if it has one, best the one of `www`, otherwise its SOA.

@@ -7,7 +7,7 @@ use bindy_server::{config::Interfaces, settings::ZoneSettings};
 
 use crate::{
     api::{FieldError, Resource, Spec},
-    servers::{Local, Server, ServerId, Servers},
+    servers::{HOME, Local, Server, ServerId, Servers},
 };
 
 /// What this process is to the zones.
@@ -17,9 +17,6 @@ pub(super) enum Scope {
     /// It is this server. There is none whose configuration was never understood, as that would serve whom nobody named.
     Server { id: ServerId, servers: Servers, settings: Arc<ZoneSettings> },
 }
-
-/// The namespace in which the servers of a provider run that names none.
-const HOME: &str = "default";
 
 impl Scope {
     /// Serves as this server, if the manifests declare it and its configuration can be understood, or as all.

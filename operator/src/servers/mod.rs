@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use bindy_server::access::Acl;
 
 use crate::api::{
-    Bind9Config, ClusterSpec, DnsZoneSpec, FieldError, Infrastructure, InstanceSpec, Resource, ResourceId, Role, Spec,
-    cluster::RoleSpec,
+    Bind9Config, ClusterSpec, DnsZoneSpec, FieldError, Infrastructure, InstanceSpec, RecordSource, Resource,
+    ResourceId, Role, Spec, cluster::RoleSpec,
 };
 
 /// All servers, by namespace and name.
@@ -68,6 +68,9 @@ pub struct ClusterId {
 
 /// The annotation of an instance that lists the namespaces, with commas, whose zones may select it; `*` for all.
 pub const ALLOW_ZONE_NAMESPACES: &str = "bindy.firestoned.io/allow-zone-namespaces";
+
+/// The namespace in which the servers of a provider run that names none, where no operator's own is known.
+pub const HOME: &str = "default";
 
 const LABEL_MANAGED_BY: &str = "bindy.firestoned.io/managed-by";
 const LABEL_CLUSTER: &str = "bindy.firestoned.io/cluster";
@@ -137,7 +140,7 @@ impl Servers {
         })
     }
 
-    /// The references of a zone that lead to no cluster.
+    /// The references of a zone that lead to no cluster, or to no server.
     pub fn dangling(&self, namespace: &str, zone: &DnsZoneSpec) -> Vec<FieldError> {
         let cluster = zone.cluster_ref.as_ref().filter(|name| self.cluster(namespace, name).is_none());
         let cluster = cluster.map(|name| no_cluster(namespace, name));
@@ -147,7 +150,18 @@ impl Servers {
             message: format!("there is no ClusterBind9Provider {name}"),
             help: Some("create it, or name one that exists".into()),
         });
-        cluster.into_iter().chain(provider).collect()
+        let selects = |from: &RecordSource| {
+            self.iter().any(|server| server.is_open_to(namespace) && from.selector.matches(&server.labels))
+        };
+        let instances = zone.bind9_instances_from.iter().enumerate().filter(|(_, from)| !selects(from));
+        let instances = instances.map(|(i, _)| FieldError {
+            path: format!("bind9InstancesFrom[{i}]"),
+            message: format!("it selects no Bind9Instance of namespace {namespace}, nor one that is open to it"),
+            help: Some(format!(
+                "create one, or correct the labels, or open one by its annotation `{ALLOW_ZONE_NAMESPACES}`"
+            )),
+        });
+        cluster.into_iter().chain(provider).chain(instances).collect()
     }
 
     /// The cluster that `name` means in a namespace: one of that namespace, or else a provider.

@@ -262,6 +262,9 @@ fn one_server_serves_its_own_zones_to_whom_it_allows() {
     let bindy = site.serve_with(&["--instance", "dns/ns-primary-0"]);
     assert_eq!(bindy.dig("www.example.com", "A", "+notcp").status, "NOERROR");
     assert_eq!(bindy.dig("example.org", "SOA", "+notcp").status, "REFUSED", "it selects no server");
+    let told = bindy.log();
+    assert!(told.contains("1 zone for other servers, and not served here"), "{told}");
+    assert!(!told.lines().any(|line| line.starts_with("example.org.")), "{told}");
     fs::write(site.path("cluster.yaml"), cluster(1, "192.0.2.1")).unwrap();
     bindy.await_status("www.example.com", "REFUSED");
     fs::write(site.path("cluster.yaml"), cluster(1, "any")).unwrap();
