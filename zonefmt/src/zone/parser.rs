@@ -1,9 +1,9 @@
 //! Entries to records: directives, and owner, TTL, class and type of each record.
 
 use super::{
-    CheckNames, FileId, Location, Options, Record, Refusal, Report, Sink,
+    CheckNames, FileId, Location, Options, Record, Refusal, Remark, Report, Sink,
     fault::{Fault, Result, bad_name},
-    letters::{is_hash, odd_name, owner_is_fine},
+    letters::is_hash,
     lexer::{Entry, Lexer},
     ttl::Ttls,
 };
@@ -199,15 +199,8 @@ impl<S: Sink> Parser<'_, S> {
         if self.options.check_names == CheckNames::Ignore {
             return Ok(());
         }
-        let rtype = info.rtype;
-        let message = if info.owner_is_host && !owner_is_fine(owner) {
-            format!("{owner} is no host name, as the owner of {rtype} must be")
-        } else if let Some(name) = info.has_names().then(|| odd_name(owner, rtype, &self.rdata)).flatten() {
-            format!("{name} in the data of {rtype} is no host name")
-        } else {
-            return Ok(());
-        };
-        let help = "use letters, digits and hyphens only (RFC 1123 2.1), or `check-names ignore`";
+        let Some(remark) = Remark::of_letters(owner, info, &self.rdata) else { return Ok(()) };
+        let (message, help) = (remark.to_string(), format!("{}, or `check-names ignore`", remark.help()));
         if self.options.check_names == CheckNames::Fail {
             return Err(Fault::entry(entry, message, help));
         }

@@ -1,11 +1,10 @@
 //! The rules that need the complete zone.
 
-use super::{CDNSKEY, CDS, FINAL_DOT, Facts, Findings, Kept, SPF, Zone, names};
+use super::{CDNSKEY, CDS, Facts, Findings, Kept, SPF, Zone, names};
 use crate::{
     Class, NameRef, Rtype,
     diagnostics::Severity,
-    rdata,
-    zone::{Location, Options, Rule, TargetProblem, deletes_keys},
+    zone::{Location, Options, Remark, Rule, TargetProblem, deletes_keys, target},
 };
 
 pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
@@ -55,8 +54,10 @@ enum Found {
 fn targets(zone: &mut Zone, findings: &mut Findings) {
     let mut missing = Vec::new();
     for (index, kept) in zone.kept.iter().enumerate() {
-        let Some(target) = target(zone, kept) else { continue };
-        letters(zone, kept, target, findings);
+        let Some(target) = target(kept.rtype, zone.data(kept)) else { continue };
+        if let Some(remark) = Remark::of_target(kept.rtype, target, zone.name(zone.apex)) {
+            findings.remark(kept.at, &remark);
+        }
         match zone.find(target) {
             Found::Missing => missing.push(index),
             found => judge(zone, kept, target, &found, findings),
@@ -68,27 +69,9 @@ fn targets(zone: &mut Zone, findings: &mut Findings) {
     }
     for index in missing {
         let kept = &zone.kept[index];
-        let Some(target) = target(zone, kept) else { continue };
+        let Some(target) = target(kept.rtype, zone.data(kept)) else { continue };
         let found = if zone.has_wildcards { zone.find_wildcard(target) } else { Found::NoAddresses };
         judge(zone, kept, target, &found, findings);
-    }
-}
-
-/// The name in the data of NS, MX or SRV; none if it is the root, which means "no such service".
-fn target<'z>(zone: &'z Zone, kept: &Kept) -> Option<NameRef<'z>> {
-    let data = zone.data(kept);
-    let checked = matches!(kept.rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
-    let name = rdata::names(kept.rtype, data).next().filter(|_| checked)?;
-    NameRef::from_wire(data.get(name.range)?).ok().filter(|name| !name.is_root())
-}
-
-fn letters(zone: &Zone, kept: &Kept, target: NameRef<'_>, findings: &mut Findings) {
-    let apex = zone.name(zone.apex);
-    if names::is_address(target, apex) && kept.rtype != Rtype::SRV {
-        let message = format!("{} {target} looks like an address", kept.rtype);
-        findings.warn(kept.at, message, "write the host's name, and its address in an A or AAAA record");
-    } else if names::holds_twice(target, apex) {
-        findings.warn(kept.at, format!("{target} has the zone's name in it twice"), FINAL_DOT);
     }
 }
 

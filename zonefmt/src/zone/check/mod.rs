@@ -26,7 +26,9 @@ mod sizes;
 use std::ops::Range;
 
 use self::names::{Facts, Id, Names};
-use super::{FileId, Location, MAX_RRSET, Options, Record, Refusal, Report, Rule, Sink, may_stand_beside_cname};
+use super::{
+    FileId, Location, MAX_RRSET, Options, Record, Refusal, Remark, Report, Rule, Sink, may_stand_beside_cname,
+};
 use crate::{
     NameRef, Rtype, Serial,
     diagnostics::{Diagnostic, Severity, Source},
@@ -139,14 +141,8 @@ impl<'s, S: Sink> Checker<'s, S> {
     }
 
     fn look_at_owner(&mut self, record: &Record<'_>) {
-        let name = record.owner;
-        if names::has_inner_wildcard(name) {
-            let message = format!("{name} has a `*` that is not its first label");
-            self.findings.warn(record.at, message, "only a first label of `*` stands for other names (RFC 4592 2.1.1)");
-        }
-        if names::holds_twice(name, self.zone.name(self.zone.apex)) {
-            let message = format!("{name} has the zone's name in it twice");
-            self.findings.warn(record.at, message, FINAL_DOT);
+        for remark in Remark::of_owner(record.owner, self.zone.name(self.zone.apex)) {
+            self.findings.remark(record.at, &remark);
         }
     }
 
@@ -164,8 +160,6 @@ impl<'s, S: Sink> Checker<'s, S> {
         }
     }
 }
-
-const FINAL_DOT: &str = "is the final dot missing? Without it the origin is appended";
 
 impl<S: Sink> Sink for Checker<'_, S> {
     #[inline]
@@ -284,6 +278,10 @@ impl Findings {
 
     fn warn(&mut self, at: Location, message: String, help: &str) {
         self.add(Severity::Warning, Some(at), message, help);
+    }
+
+    fn remark(&mut self, at: Location, remark: &Remark<'_>) {
+        self.warn(at, remark.to_string(), remark.help());
     }
 
     fn push_to(self, report: &mut Report) {

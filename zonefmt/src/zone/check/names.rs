@@ -4,7 +4,7 @@ use std::{hash::BuildHasher, ops::BitOr};
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
-use crate::{Labels, NameRef, zone::Location};
+use crate::{NameRef, zone::Location};
 
 /// An owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,39 +140,6 @@ impl BitOr for Facts {
     fn bitor(self, other: Facts) -> Facts {
         Facts(self.0 | other.0)
     }
-}
-
-/// The first label that is `*` but not the leftmost.
-pub(super) fn has_inner_wildcard(name: NameRef<'_>) -> bool {
-    memchr::memchr(b'*', name.as_wire()).is_some() && name.labels().skip(1).any(|label| label == b"*")
-}
-
-/// Whether the labels of `zone` stand in the name once more: the final dot was forgotten.
-pub(super) fn holds_twice(name: NameRef<'_>, zone: NameRef<'_>) -> bool {
-    let Some(inner) = name.strip_suffix(zone) else { return false };
-    let labels = &zone.as_wire()[..zone.len() - 1];
-    let Some(split) = inner.len().checked_sub(labels.len()) else { return false };
-    !labels.is_empty() && inner[split..].eq_ignore_ascii_case(labels) && ends_label(name.labels(), split)
-}
-
-/// Whether a label ends before octet `split`.
-fn ends_label(labels: Labels<'_>, split: usize) -> bool {
-    let mut at = 0;
-    labels
-        .map_while(|label| {
-            let end = at;
-            at += 1 + label.len();
-            (end <= split).then_some(end)
-        })
-        .any(|end| end == split)
-}
-
-/// Whether what was written was probably an address: four numbers, relative to the zone or absolute, or colons.
-pub(super) fn is_address(name: NameRef<'_>, zone: NameRef<'_>) -> bool {
-    let count = name.label_count() - if name.is_at_or_below(zone) { zone.label_count() } else { 0 };
-    let number = |label: &[u8]| std::str::from_utf8(label).is_ok_and(|label| label.parse::<u8>().is_ok());
-    let colons = |label: &[u8]| memchr::memchr_iter(b':', label).count() > 1;
-    count == 4 && name.labels().take(4).all(number) || count == 1 && name.labels().next().is_some_and(colons)
 }
 
 /// The key tag of a DNSKEY (RFC 4034 appendix B; algorithm 1 is never accepted).
