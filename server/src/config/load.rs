@@ -15,12 +15,12 @@ use std::{
 use zonefmt::{
     NameRef, Rtype,
     diagnostics::{Diagnostic, Severity, Source},
-    zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, TargetProblem, deletes_keys, may_stand_beside_cname},
+    zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, deletes_keys, may_stand_beside_cname},
 };
 
 use super::{Limits, Reading, ZoneConfig, journal};
 use crate::{
-    zone::{Added, Found, Key, Node, Rrset, Spare, Target, ZoneData},
+    zone::{Added, Node, Rrset, ZoneData},
     zones::Zone,
 };
 
@@ -280,28 +280,10 @@ fn apex_faults(data: &ZoneData, check_integrity: bool, found: &mut Faults<'_>) {
     if check_integrity {
         let targets = rdatas(Rtype::NS).filter_map(|rdata| NameRef::from_wire(rdata).ok());
         for target in targets {
-            if let Some(problem) = name_server_problem(data, target) {
+            if let Some(problem) = data.target_problem(origin, Rtype::NS, target) {
                 found.breaks(&Rule::Target { rtype: Rtype::NS, target, owner: origin, problem });
             }
         }
-    }
-}
-
-/// A name server inside the zone must have addresses there (named's `check-integrity`).
-fn name_server_problem(data: &ZoneData, name: NameRef<'_>) -> Option<TargetProblem> {
-    let labels = name.strip_suffix(data.origin())?;
-    let key = Key::of(labels);
-    match data.find(Target { labels, key: key.view() }, &mut Spare::new()) {
-        Found::Delegation(_) => None,
-        Found::Exact(node) if node.is_cut() => None,
-        Found::Exact(node) | Found::Wildcard(node) if node.rrset(Rtype::CNAME).is_some() => Some(TargetProblem::Cname),
-        Found::Exact(node) | Found::Wildcard(node)
-            if node.rrset(Rtype::A).is_some() || node.rrset(Rtype::AAAA).is_some() =>
-        {
-            None
-        }
-        Found::Dname(_) => Some(TargetProblem::Dname),
-        Found::Exact(_) | Found::Wildcard(_) | Found::Ent | Found::NoName => Some(TargetProblem::NoAddress),
     }
 }
 

@@ -4,7 +4,8 @@
 //! * [`trie`]: the index of names; [`key`]: a name as the trie sees it; [`arena`]: where both the trie's nodes and the
 //!   entries live, [`holes`]: what an edit gave back of that.
 //! * [`entry`]: what is stored for a name.
-//! * [`find`]: RFC 1034 4.3.2 step 3, from a name to what the zone says of it.
+//! * [`find`]: RFC 1034 4.3.2 step 3, from a name to what the zone says of it; [`target`]: whether a host that a record
+//!   names is of use.
 //! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: a zone said anew; [`diff`]: what differs between
 //!   two versions.
 //!
@@ -18,6 +19,7 @@ mod find;
 mod holes;
 mod key;
 mod rewrite;
+mod target;
 mod trie;
 
 #[cfg(test)]
