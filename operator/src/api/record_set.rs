@@ -92,6 +92,16 @@ fn to_wire(rtype: Rtype, record: &Rdata, origin: NameRef<'_>) -> Result<Vec<u8>,
     }
 }
 
+impl Rdata {
+    /// The path of its last field below `spec`: that of the name, in kinds that have one.
+    pub fn last_path(&self) -> &str {
+        match self {
+            Rdata::Fields(fields) => fields.last().map_or("", |field| &field.path),
+            Rdata::Line { path, .. } => path,
+        }
+    }
+}
+
 impl Field {
     /// A number, an address or a keyword.
     pub(super) fn word(path: impl Into<String>, value: &impl fmt::Display) -> Field {

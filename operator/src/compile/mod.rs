@@ -18,6 +18,7 @@ mod glue;
 mod index;
 mod node;
 mod region;
+mod remark;
 mod serial;
 mod verdict;
 mod zone;
@@ -286,7 +287,7 @@ impl Compiler {
     fn record_verdict(&self, id: &ResourceId, record: &RecordEntry) -> Verdict {
         let mut verdict = Verdict::default();
         for origin in self.homes.get(id).into_iter().flatten() {
-            let findings = self.zones.get(origin).map(|zone| zone.findings_of_member(id)).unwrap_or_default();
+            let findings = self.zones.get(origin).map(|zone| zone.findings_of_member(id, record)).unwrap_or_default();
             if !findings.iter().any(|finding| finding.reason.is_loss()) {
                 verdict.served.push(origin.clone());
             }

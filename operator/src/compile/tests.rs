@@ -136,7 +136,10 @@ fn records_of_several_resources_form_one_rrset() {
             record("MXRecord", "mx3", "name: example.com., priority: 20, mailServer: BACKUP.example.com"),
         ],
         "@ 3600 MX 10 mail\n@ 3600 MX 20 backup\n",
-        &[],
+        &["mx1", "mx2", "mx3"]
+            .map(|name| format!("MXRecord default/{name}: UnusableTarget"))
+            .each_ref()
+            .map(String::as_str),
     );
 }
 
@@ -244,6 +247,73 @@ fn a_name_server_of_a_record_that_lost_is_no_reason_for_glue() {
     assert!(findings(&compiler).is_empty(), "the server is one now, and its address is glue");
     compiler.apply([Change::Put(alias)]);
     assert_eq!(findings(&compiler).len(), 2);
+}
+
+#[test]
+fn what_zonefmt_warns_of_is_told_of_records() {
+    let told = |kind: &str, spec: &str| {
+        let compiler = compiled(resources(&format!("{ZONE}{}", record(kind, "a", spec))));
+        findings(&compiler).join("\n").replace(&format!("{kind} default/a: "), "")
+    };
+    for (kind, spec, warning) in [
+        (
+            "NSRecord",
+            "name: sub, nameserver: ns.sub.example.com.",
+            "UnusableTarget: NS ns.sub.example.com. of sub.example.com. has no glue",
+        ),
+        (
+            "MXRecord",
+            "name: '@', priority: 1, mailServer: 192.0.2.1",
+            "UnusualName: MX 192.0.2.1. looks like an address; write the host's name",
+        ),
+        (
+            "MXRecord",
+            "name: '@', priority: 1, mailServer: '2001:db8::1'",
+            "UnusualName: MX 2001:db8::1.example.com. looks like an address",
+        ),
+        (
+            "MXRecord",
+            "name: '@', priority: 1, mailServer: mail",
+            "UnusableTarget: MX mail.example.com. of example.com. has no A or AAAA record",
+        ),
+        (
+            "SRVRecord",
+            "name: _x._tcp, priority: 1, weight: 1, port: 1, target: x",
+            "UnusableTarget: SRV x.example.com.",
+        ),
+        (
+            "MXRecord",
+            "name: '@', priority: 1, mailServer: my_mail.example.net.",
+            "UnusualName: my_mail.example.net. in the data of MX is no host name",
+        ),
+        (
+            "ARecord",
+            "name: a_b, ipv4Addresses: [192.0.2.8, 192.0.2.9]",
+            "UnusualName: a_b.example.com. is no host name, as the owner of A must be",
+        ),
+        (
+            "TXTRecord",
+            "name: a.*.b, text: [x]",
+            "UnusualName: a.*.b.example.com. has a `*` that is not its first label",
+        ),
+        (
+            "RecordSet",
+            "name: '@', type: MX, rdata: ['1 m.example.com']",
+            "RepeatedZoneName: m.example.com.example.com. has the zone's name in it twice",
+        ),
+    ] {
+        let told = told(kind, spec);
+        assert!(told.starts_with(warning) && told.lines().count() == 1, "{told:?} is not {warning:?}");
+    }
+    for (kind, spec) in [
+        ("MXRecord", "name: '@', priority: 0, mailServer: ."),
+        ("MXRecord", "name: '@', priority: 0, mailServer: ns1"),
+        ("NSRecord", "name: sub, nameserver: ns.other.example."),
+        ("CNAMERecord", "name: _acme-challenge, target: a_b"),
+        ("ARecord", "name: '*.dev', ipv4Addresses: [192.0.2.8]"),
+    ] {
+        assert_eq!(told(kind, spec), "", "{kind} {spec}");
+    }
 }
 
 #[test]

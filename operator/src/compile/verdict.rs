@@ -95,6 +95,10 @@ reasons! {
         "Write the same `ttl` in all resources of the RRset.";
     ServerWithoutAddress, served: "A name server inside the zone has no address, so that nobody finds it.",
         "Give it an address under `nameServers`, or add an ARecord or AAAARecord.";
+    UnusualName, served: "A name is none that a host can have (RFC 1123 2.1), or an address, or has a `*` inside (RFC 4592 2.1.1).",
+        "Write a host's name, of letters, digits and hyphens.";
+    UnusableTarget, served: "A host in NS, MX or SRV has no address in the zone, is an alias (RFC 2181 10.3), or lacks glue (RFC 9471).",
+        "Add its address, or name another host.";
     DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` leads to no server or cluster here.",
         "Declare what it names, or correct the name; if it is declared elsewhere, all is well.";
     NotSigned, served: "Signing is asked for, and the zone is served unsigned.",

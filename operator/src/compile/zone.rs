@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bindy_server::zone::{self, Edit, EditError, Rrset, ZoneData};
-use zonefmt::{Name, NameRef, Rtype, Serial};
+use bindy_server::zone::{self, Edit, EditError, ZoneData};
+use zonefmt::{Name, NameRef, Rtype, Serial, zone::TargetProblem};
 
 use super::{
     ContentHash, Finding, Published, Reason, ZoneStep,
     apex::{self, Apex},
     glue::{Servers, Standing},
     index::{Index, Rank, RecordEntry, ZoneEntry},
-    node::{Contribution, Resolved},
+    node::{Contribution, Resolved, Rrset},
     owner,
     region::{Region, is_cover},
-    unreadable, wire,
+    remark, unreadable, wire,
 };
 use crate::api::ResourceId;
 
@@ -175,15 +175,19 @@ impl Zone {
         self.members.contains_key(id)
     }
 
-    /// What is wrong with a record that it selects.
-    pub(super) fn findings_of_member(&self, id: &ResourceId) -> Vec<Finding> {
+    /// What is wrong with a record that it selects, or worth knowing.
+    pub(super) fn findings_of_member(&self, id: &ResourceId, record: &RecordEntry) -> Vec<Finding> {
         match self.members.get(id) {
             None => Vec::new(),
             Some(Member::Lost(finding)) => vec![finding.clone()],
             Some(Member::At(Place { owner, .. })) => {
                 let findings = self.nodes.get(owner).map_or(&[][..], |node| &node.findings);
                 let own = findings.iter().filter(|(of, _)| of == id).map(|(_, finding)| finding.clone());
-                own.chain(self.repeated_zone_name(owner)).collect()
+                let mut findings: Vec<Finding> = own.chain(self.repeated_zone_name(owner)).collect();
+                if !findings.iter().any(|finding| finding.reason.is_loss()) {
+                    findings.extend(remark::of_records(&self.data, owner.as_ref(), &record.set));
+                }
+                findings
             }
         }
     }
@@ -192,7 +196,7 @@ impl Zone {
     pub(super) fn findings(&self) -> Vec<Finding> {
         let own = self.apex.generated.keys().filter_map(|owner| self.nodes.get(owner)).flat_map(|node| &node.findings);
         let own = own.filter(|(of, _)| *of == self.id).map(|(_, finding)| finding.clone());
-        own.chain(self.servers_without_address()).collect()
+        own.chain(self.findings_of_servers()).collect()
     }
 
     /// Brings the data up to date, under a serial that follows `last`. Gives what that changed, if it changed anything,
@@ -218,7 +222,7 @@ impl Zone {
                 self.dirty.remove(name);
             }
             for (owner, resolved) in self.resolve(index, &names, &self.claimed) {
-                let servers = resolved.rrsets.get(&Rtype::NS).into_iter().flat_map(|set| set.rdatas());
+                let servers = resolved.rrsets.get(&Rtype::NS).into_iter().flat_map(Rrset::rdatas);
                 below_covers.extend(self.standing.put(&owner, servers_in(servers, &step.origin)));
                 if !covered {
                     self.settle(index, &mut edit, &owner, resolved, &mut step, judged);
@@ -385,20 +389,20 @@ impl Zone {
         })
     }
 
-    fn servers_without_address(&self) -> impl Iterator<Item = Finding> {
+    /// What is wrong with the name servers that the zone names itself.
+    fn findings_of_servers(&self) -> impl Iterator<Item = Finding> {
         let origin = self.apex.origin.as_ref();
-        let servers = self.data.rrset(origin, Rtype::NS).into_iter().flat_map(Rrset::rdatas);
-        let inside =
-            servers.filter_map(|rdata| NameRef::from_wire(rdata).ok()).filter(move |name| name.is_at_or_below(origin));
-        let lost =
-            inside.filter(|name| [Rtype::A, Rtype::AAAA].iter().all(|rtype| self.data.rrset(*name, *rtype).is_none()));
-        lost.map(move |name| Finding {
-            reason: Reason::ServerWithoutAddress,
-            zone: Some(origin.to_owned()),
-            path: "nameServers".into(),
-            message: format!(
+        let mut seen = BTreeSet::new();
+        self.apex.servers().filter_map(move |rdata| {
+            let name = NameRef::from_wire(rdata).ok().filter(|name| seen.insert(*name))?;
+            if self.data.target_problem(origin, Rtype::NS, name) != Some(TargetProblem::NoAddress) {
+                return remark::of_rdata(&self.data, origin, Rtype::NS, rdata, "nameServers");
+            }
+            let message = format!(
                 "the name server {name} has no address; give it an ipv4Address or ipv6Address under `nameServers`, or add an ARecord for it"
-            ),
+            );
+            let (reason, zone, path) = (Reason::ServerWithoutAddress, Some(origin.to_owned()), "nameServers".into());
+            Some(Finding { reason, zone, path, message })
         })
     }
 }

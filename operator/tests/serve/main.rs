@@ -122,7 +122,7 @@ fn one_bad_record_takes_nothing_down() {
     bindy.expect("www.example.com", "A", &["300 192.0.2.10", "300 192.0.2.11"]);
     bindy.await_said("alias.yaml:4:14: warning: CNAMERecord dns/zz is not served: CnameConflict: ");
     bindy.await_said("bad.yaml:4:35: error: ipv4Addresses[0]: ");
-    bindy.await_said("1 not served, see above");
+    bindy.await_said("2 not served, see above");
     fs::remove_file(site.path("alias.yaml")).unwrap();
     site.edit("bad.yaml", "nonsense", "192.0.2.99");
     bindy.await_answer("bad.example.com", "A", &["3600 192.0.2.99"]);

@@ -1,0 +1,66 @@
+//! What is served and probably not meant: what `zonefmt check` warns of in zone files, told of resources.
+
+use std::fmt::Display;
+
+use bindy_server::zone::ZoneData;
+use zonefmt::{
+    NameRef, Rtype, rdata,
+    zone::{Remark, Rule, target},
+};
+
+use super::{Finding, Reason, wire};
+use crate::api::RecordSet;
+
+/// What to tell about records that are served at `owner`.
+pub(super) fn of_records(data: &ZoneData, owner: NameRef<'_>, set: &RecordSet) -> Vec<Finding> {
+    let origin = data.origin();
+    let mut findings = Vec::new();
+    // A zone's name that is repeated is told with the name that was meant.
+    let owners = Remark::of_owner(owner, origin).filter(|remark| !matches!(remark, Remark::HoldsZoneTwice(_)));
+    findings.extend(owners.map(|remark| of_remark(origin, "name", &remark)));
+    let reads_data = rdata::info(set.rtype).is_some_and(|info| info.owner_is_host || info.has_names());
+    let records = if reads_data { wire(set, origin).unwrap_or_default() } else { Vec::new() };
+    for (record, written) in records.iter().zip(&set.records) {
+        let remark = of_rdata(data, owner, set.rtype, record, written.last_path());
+        let new = remark.filter(|remark| !findings.contains(remark));
+        findings.extend(new);
+    }
+    findings
+}
+
+/// What to tell about one record; `path` is the field that has its name.
+pub(super) fn of_rdata(
+    data: &ZoneData,
+    owner: NameRef<'_>,
+    rtype: Rtype,
+    record: &[u8],
+    path: &str,
+) -> Option<Finding> {
+    let origin = data.origin();
+    let host = target(rtype, record);
+    if let Some(remark) = host.and_then(|host| Remark::of_target(rtype, host, origin)) {
+        return Some(of_remark(origin, path, &remark));
+    }
+    if let Some(remark) = rdata::info(rtype).and_then(|info| Remark::of_letters(owner, info, record)) {
+        let path = if matches!(remark, Remark::OddOwner(..)) { "name" } else { path };
+        return Some(of_remark(origin, path, &remark));
+    }
+    let target = host?;
+    let problem = data.target_problem(owner, rtype, target)?;
+    let rule = Rule::Target { rtype, target, owner, problem };
+    Some(finding(Reason::UnusableTarget, origin, path, &rule, &rule.help()))
+}
+
+fn of_remark(origin: NameRef<'_>, path: &str, remark: &Remark<'_>) -> Finding {
+    let reason = match remark {
+        Remark::HoldsZoneTwice(_) => Reason::RepeatedZoneName,
+        Remark::OddOwner(..) | Remark::OddName(..) | Remark::InnerWildcard(_) | Remark::Address(..) => {
+            Reason::UnusualName
+        }
+    };
+    finding(reason, origin, path, remark, remark.help())
+}
+
+fn finding(reason: Reason, origin: NameRef<'_>, path: &str, what: &dyn Display, help: &str) -> Finding {
+    Finding { reason, zone: Some(origin.to_owned()), path: path.into(), message: format!("{what}; {help}") }
+}
