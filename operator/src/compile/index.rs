@@ -1,7 +1,7 @@
 //! The resources there are: which of them claim which zone, which zones may select which records, and what servers are
 //! declared.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use zonefmt::Name;
@@ -9,16 +9,16 @@ use zonefmt::Name;
 use super::apex::Apex;
 use crate::api::{DnsZoneSpec, FieldError, Kind, RecordSet, RecordSource, Resource, ResourceId, Spec};
 
-/// All resources, by identity; namespaces are contiguous.
+/// All resources, by identity; of zones, which are fewer, namespaces are contiguous.
 #[derive(Default)]
 pub(super) struct Index {
     zones: BTreeMap<ResourceId, ZoneEntry>,
-    records: BTreeMap<ResourceId, RecordEntry>,
+    records: HashMap<ResourceId, RecordEntry>,
     infrastructure: BTreeMap<ResourceId, Resource>,
     /// Who wants to be the zone of that name, the oldest first.
     claims: BTreeMap<Name, BTreeSet<Rank>>,
     /// The records that have a label.
-    labelled: BTreeMap<Handle, BTreeSet<ResourceId>>,
+    labelled: HashMap<Handle, HashSet<ResourceId>>,
     /// The zones with a selector that takes nothing without that label, or that may take anything.
     selecting: BTreeMap<Handle, BTreeSet<ResourceId>>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Touched {
     /// Zones whose claims changed.
     pub(super) origins: BTreeSet<Name>,
     pub(super) zones: BTreeSet<ResourceId>,
-    pub(super) records: BTreeSet<ResourceId>,
+    pub(super) records: HashSet<ResourceId>,
     pub(super) infrastructure: BTreeSet<ResourceId>,
     /// Namespaces whose zones changed, which changes what to tell of records that none serves.
     pub(super) namespaces: BTreeSet<String>,
@@ -98,8 +98,8 @@ impl Index {
             }
             Spec::Record(set) => {
                 touched.records.insert(id.clone());
-                for label in &labels {
-                    self.labelled.entry(handle(&id.namespace, Some(label))).or_default().insert(id.clone());
+                for handle in handles(&id, &labels) {
+                    self.labelled.entry(handle).or_default().insert(id.clone());
                 }
                 self.records.insert(id, RecordEntry { rank, labels, set });
             }
@@ -123,8 +123,13 @@ impl Index {
             touched.namespaces.insert(id.namespace.clone());
         }
         if let Some(RecordEntry { labels, .. }) = self.records.remove(id) {
-            for label in &labels {
-                forget(&mut self.labelled, &handle(&id.namespace, Some(label)), id);
+            for handle in handles(id, &labels) {
+                if let Some(labelled) = self.labelled.get_mut(&handle) {
+                    labelled.remove(id);
+                    if labelled.is_empty() {
+                        self.labelled.remove(&handle);
+                    }
+                }
             }
             touched.records.insert(id.clone());
         }
@@ -141,7 +146,7 @@ impl Index {
             let labels = selector.match_labels.iter();
             let labelled = labels.map(|label| self.labelled.get(&handle(namespace, Some(label))));
             // The shortest list has all that can match, and no list is shorter than one that is not there.
-            match labelled.min_by_key(|records| records.map_or(0, BTreeSet::len)) {
+            match labelled.min_by_key(|records| records.map_or(0, HashSet::len)) {
                 Some(candidates) => selected.extend(
                     candidates
                         .into_iter()
@@ -158,8 +163,7 @@ impl Index {
 
     /// The zones that may select a record, and all that do.
     pub(super) fn may_select(&self, record: &RecordEntry) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
-        let namespace = &record.rank.id.namespace;
-        let handles = record.labels.iter().map(Some).chain([None]).map(|label| handle(namespace, label));
+        let handles = handles(&record.rank.id, &record.labels);
         let zones: BTreeSet<&ResourceId> = handles.filter_map(|handle| self.selecting.get(&handle)).flatten().collect();
         zones.into_iter().filter_map(|id| self.zones.get_key_value(id))
     }
@@ -192,8 +196,11 @@ impl Index {
         &self.infrastructure
     }
 
+    /// All that there is, in order.
     pub(super) fn ids(&self) -> impl Iterator<Item = &ResourceId> {
-        self.zones.keys().chain(self.records.keys()).chain(self.infrastructure.keys())
+        let mut records: Vec<&ResourceId> = self.records.keys().collect();
+        records.sort_unstable();
+        self.zones.keys().chain(records).chain(self.infrastructure.keys())
     }
 
     pub(super) fn zones(&self) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
@@ -201,11 +208,13 @@ impl Index {
     }
 
     pub(super) fn zones_of(&self, namespace: &str) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
-        within(&self.zones, namespace)
+        let first = ResourceId { namespace: namespace.to_owned(), name: String::new(), kind: Kind::Zone };
+        self.zones.range(&first..).take_while(move |(id, _)| id.namespace == first.namespace)
     }
 
     pub(super) fn records_of(&self, namespace: &str) -> impl Iterator<Item = (&ResourceId, &RecordEntry)> {
-        within(&self.records, namespace)
+        let records = self.labelled.get(&handle(namespace, None)).into_iter().flatten();
+        records.filter_map(|id| self.records.get_key_value(id))
     }
 }
 
@@ -224,6 +233,11 @@ fn handle(namespace: &str, label: Option<(&String, &String)>) -> Handle {
     (namespace.to_owned(), label.map(|(key, value)| (key.clone(), value.clone())))
 }
 
+/// Under which a record is found.
+fn handles(id: &ResourceId, labels: &BTreeMap<String, String>) -> impl Iterator<Item = Handle> {
+    labels.iter().map(Some).chain([None]).map(|label| handle(&id.namespace, label))
+}
+
 /// Takes one out of the set of `key`, and an empty set out of the map.
 fn forget<K: Ord, T: Ord>(sets: &mut BTreeMap<K, BTreeSet<T>>, key: &K, one: &T) {
     if let Some(set) = sets.get_mut(key) {
@@ -232,12 +246,4 @@ fn forget<K: Ord, T: Ord>(sets: &mut BTreeMap<K, BTreeSet<T>>, key: &K, one: &T)
             sets.remove(key);
         }
     }
-}
-
-fn within<'i, T>(all: &'i BTreeMap<ResourceId, T>, namespace: &str) -> impl Iterator<Item = (&'i ResourceId, &'i T)> {
-    let first = ResourceId { namespace: namespace.to_owned(), name: String::new(), kind: Kind::Zone };
-    all.range(&first..).take_while({
-        let namespace = first.namespace.clone();
-        move |(id, _)| id.namespace == namespace
-    })
 }

@@ -27,7 +27,7 @@ pub use apex::with_serial;
 pub use serial::{ContentHash, Published};
 pub use verdict::{Finding, Reason, Verdict};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bindy_server::zone::{Node, ZoneData};
 use zonefmt::{
@@ -49,7 +49,7 @@ pub struct Compiler {
     index: Index,
     zones: BTreeMap<Name, Zone>,
     /// The zones that select a record.
-    homes: BTreeMap<ResourceId, BTreeSet<Name>>,
+    homes: HashMap<ResourceId, BTreeSet<Name>>,
     /// Every zone that ever was published, so that one that returns goes on from its serial.
     published: BTreeMap<Name, Published>,
     /// The servers that are declared, which zones may name.
@@ -131,36 +131,40 @@ impl Compiler {
                 Change::Remove(id) => self.index.remove(&id, &mut touched),
             }
         }
-        let mut step = Step::default();
+        let (mut zones, mut judged) = (Vec::new(), Judged::default());
         for origin in &touched.origins {
-            self.elect(origin, &mut step);
+            zones.extend(self.elect(origin, &mut judged));
         }
         let mut stale = touched.origins.clone();
-        for id in &touched.records {
-            self.place(id, &touched.origins, &mut stale);
+        // From nothing every zone has looked at every record by now.
+        if self.zones.keys().any(|origin| !touched.origins.contains(origin)) {
+            for id in &touched.records {
+                self.place(id, &touched.origins, &mut stale);
+            }
         }
         for origin in stale {
             let Some(zone) = self.zones.get_mut(&origin) else { continue };
             let last = self.published.get(&origin).copied();
-            if let Some((zone_step, published)) = zone.refresh(&self.index, last, &mut step.judged) {
+            if let Some((zone_step, published)) = zone.refresh(&self.index, last, &mut judged) {
                 self.published.insert(origin, published);
-                step.zones.push(zone_step);
+                zones.push(zone_step);
             }
         }
-        step.zones.sort_by(|a, b| a.origin.cmp(&b.origin));
-        step.judged.extend(touched.zones);
-        step.judged.extend(touched.records);
+        zones.sort_by(|a, b| a.origin.cmp(&b.origin));
         if !touched.infrastructure.is_empty() {
             self.servers = Servers::of(self.index.infrastructure().values(), servers::HOME);
-            step.judged.extend(touched.infrastructure);
-            step.judged.extend(self.index.infrastructure().keys().cloned());
-            step.judged.extend(self.index.zones().map(|(id, _)| id.clone()));
+            judged.extend(self.index.infrastructure().keys());
+            judged.extend(self.index.zones().map(|(id, _)| id));
         }
-        for namespace in touched.namespaces {
-            let homeless = self.index.records_of(&namespace).filter(|(id, _)| !self.homes.contains_key(*id));
-            step.judged.extend(homeless.map(|(id, _)| id.clone()));
+        for namespace in &touched.namespaces {
+            let homeless = self.index.records_of(namespace).map(|(id, _)| id);
+            judged.extend(homeless.filter(|id| !self.homes.contains_key(*id)));
         }
-        step
+        let Judged(mut judged) = judged;
+        judged.extend(touched.zones);
+        judged.extend(touched.records);
+        judged.extend(touched.infrastructure);
+        Step { zones, judged: judged.into_iter().collect() }
     }
 
     /// The zones that are served, by name.
@@ -216,11 +220,14 @@ impl Compiler {
         }
     }
 
-    /// Makes the oldest of the resources that claim `origin` its zone.
-    fn elect(&mut self, origin: &Name, step: &mut Step) {
-        step.judged.extend(self.index.claims(origin).map(|rank| rank.id.clone()));
-        let former = self.zones.get(origin).map(|zone| zone.members().cloned().collect()).unwrap_or_default();
-        self.move_out(former, origin, step);
+    /// Makes the oldest of the resources that claim `origin` its zone; gives what became of a zone that nobody claims.
+    fn elect(&mut self, origin: &Name, judged: &mut Judged) -> Option<ZoneStep> {
+        judged.extend(self.index.claims(origin).map(|rank| &rank.id));
+        let former = self.zones.get(origin);
+        for member in former.into_iter().flat_map(Zone::members) {
+            move_out(&mut self.homes, member, origin);
+            judged.extend([member]);
+        }
         let winner = self.index.claims(origin).next().and_then(|rank| self.index.zone(&rank.id));
         if let Some(entry @ ZoneEntry { rank, apex: Ok(apex), .. }) = winner {
             let new = || Zone::new(rank.id.clone(), apex.clone());
@@ -228,26 +235,14 @@ impl Compiler {
             zone.take_over(&self.index, entry, apex);
             for member in zone.members() {
                 self.homes.entry(member.clone()).or_default().insert(origin.clone());
-                step.judged.insert(member.clone());
             }
-        } else if let Some(zone) = self.zones.remove(origin) {
-            let removed = zone.data.iter().map(|node| node.rrsets().count()).sum();
-            let (origin, before) = (origin.clone(), zone.data.serial());
-            step.zones.push(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 });
+            judged.extend(zone.members());
+            return None;
         }
-    }
-
-    /// Notes that these records are no members of `origin` any more.
-    fn move_out(&mut self, members: Vec<ResourceId>, origin: &Name, step: &mut Step) {
-        for member in members {
-            if let Some(homes) = self.homes.get_mut(&member) {
-                homes.remove(origin);
-                if homes.is_empty() {
-                    self.homes.remove(&member);
-                }
-            }
-            step.judged.insert(member);
-        }
+        let zone = self.zones.remove(origin)?;
+        let removed = zone.data.iter().map(|node| node.rrsets().count()).sum();
+        let (origin, before) = (origin.clone(), zone.data.serial());
+        Some(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 })
     }
 
     /// Whether the zone of that name comes from this resource.
@@ -328,6 +323,30 @@ impl Compiler {
             ),
         };
         Finding { reason: Reason::NotSelected, zone: None, path: String::new(), message }
+    }
+}
+
+/// Resources whose verdict may be another one now; most come up several times.
+#[derive(Default)]
+struct Judged(HashSet<ResourceId>);
+
+impl<'a> Extend<&'a ResourceId> for Judged {
+    fn extend<I: IntoIterator<Item = &'a ResourceId>>(&mut self, ids: I) {
+        for id in ids {
+            if !self.0.contains(id) {
+                self.0.insert(id.clone());
+            }
+        }
+    }
+}
+
+/// Notes that a record is no member of `origin` any more.
+fn move_out(homes: &mut HashMap<ResourceId, BTreeSet<Name>>, member: &ResourceId, origin: &Name) {
+    if let Some(origins) = homes.get_mut(member) {
+        origins.remove(origin);
+        if origins.is_empty() {
+            homes.remove(member);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use bindy_server::zone::{self, Edit, EditError, ZoneData};
 use zonefmt::{Name, NameRef, Rtype, Serial, zone::TargetProblem};
 
 use super::{
-    ContentHash, Finding, Published, Reason, ZoneStep,
+    ContentHash, Finding, Judged, Published, Reason, ZoneStep,
     apex::{self, Apex},
     glue::{Servers, Standing},
     index::{Index, Rank, RecordEntry, ZoneEntry},
@@ -27,6 +27,8 @@ pub(super) struct Zone {
     hash: ContentHash,
     members: BTreeMap<ResourceId, Member>,
     nodes: BTreeMap<Name, Node>,
+    /// How many records may hide what lies below them.
+    covers: usize,
     /// The name servers of all that is said, whether it is served or not.
     claimed: Servers,
     /// Those of the NS RRsets that win with these.
@@ -69,6 +71,7 @@ impl Zone {
             hash: ContentHash::default(),
             members: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            covers: 0,
             claimed: Servers::default(),
             standing: Standing::default(),
             dirty: BTreeSet::new(),
@@ -81,6 +84,7 @@ impl Zone {
         self.dirty.extend(apex.generated.keys().cloned());
         self.dirty.extend(std::mem::take(&mut self.nodes).into_keys());
         self.members.clear();
+        self.covers = 0;
         self.claimed = Servers::default();
         self.id = entry.rank.id.clone();
         self.apex = apex.clone();
@@ -142,6 +146,7 @@ impl Zone {
         let node = self.nodes.entry(place.owner.clone()).or_default();
         node.contributors.insert(rank.clone());
         node.covers += usize::from(place.covers);
+        self.covers += usize::from(place.covers);
         self.dirty.insert(place.owner.clone());
         let new = place.servers.iter().filter(|server| self.claimed.add(server));
         self.dirty.extend(new.cloned());
@@ -159,6 +164,7 @@ impl Zone {
         if let Some(node) = self.nodes.get_mut(&place.owner) {
             node.contributors.retain(|rank| rank.id != *id);
             node.covers -= usize::from(place.covers);
+            self.covers -= usize::from(place.covers);
         }
         self.dirty.insert(place.owner.clone());
         let gone = place.servers.iter().filter(|server| self.claimed.remove(server));
@@ -205,7 +211,7 @@ impl Zone {
         &mut self,
         index: &Index,
         last: Option<Published>,
-        judged: &mut BTreeSet<ResourceId>,
+        judged: &mut Judged,
     ) -> Option<(ZoneStep, Published)> {
         let origin = self.apex.origin.clone();
         let before = self.data.serial();
@@ -254,6 +260,9 @@ impl Zone {
     /// The names that must be merged together with this one: those at and below the uppermost name on its way that may
     /// hide what lies below. `None` if there is no such name, so that this one is merged alone.
     fn region(&self, name: &Name, dirty: &BTreeSet<Name>) -> Option<BTreeSet<Name>> {
+        if self.covers == 0 {
+            return None;
+        }
         let way = std::iter::successors(Some(name.as_ref()), |name| name.parent());
         let inside = way.take_while(|name| name.is_at_or_below(self.apex.origin.as_ref())).map(NameRef::to_owned);
         let covering = inside.filter(|name| self.nodes.get(name).is_some_and(|node| node.covers > 0));
@@ -315,7 +324,7 @@ impl Zone {
         owner: &Name,
         mut resolved: Resolved<'i>,
         step: &mut ZoneStep,
-        judged: &mut BTreeSet<ResourceId>,
+        judged: &mut Judged,
     ) {
         if let Err(error) = self.write(edit, owner, &resolved, step) {
             let (reason, zone) = (Reason::TooLarge, Some(self.apex.origin.clone()));
@@ -324,8 +333,8 @@ impl Zone {
         }
         let findings: Vec<_> = resolved.findings.into_iter().map(|(id, finding)| (id.clone(), finding)).collect();
         let mut node = self.nodes.remove(owner).unwrap_or_default();
-        judged.extend(node.contributors.iter().map(|rank| rank.id.clone()));
-        judged.extend(findings.iter().chain(&node.findings).map(|(id, _)| id.clone()));
+        judged.extend(node.contributors.iter().map(|rank| &rank.id));
+        judged.extend(findings.iter().chain(&node.findings).map(|(id, _)| id));
         node.findings = findings;
         if !node.contributors.is_empty() || !node.findings.is_empty() {
             self.nodes.insert(owner.clone(), node);
