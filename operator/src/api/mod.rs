@@ -29,7 +29,7 @@ pub use record_set::{Field, FieldError, Rdata, RecordSet, absolute};
 pub use records::{RecordKind, RecordType};
 pub use reference::reference;
 pub(crate) use schema::nearest;
-pub use schema::{spec as spec_schema, unknown_fields};
+pub use schema::{bounds, spec as spec_schema, unknown_fields};
 pub use selector::{LabelSelector, Operator, RecordSource, Requirement};
 pub use spelling::{Moves, Note, modernize};
 pub use zone::{DnsZoneSpec, NameServer, SoaRecord};

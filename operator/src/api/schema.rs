@@ -38,6 +38,15 @@ pub(super) fn of<T: JsonSchema>() -> Value {
     schema
 }
 
+/// What an integer may be at least and at most: the field at this path, below what the schema is of.
+pub fn bounds(schema: &Value, path: &str) -> Option<(u64, u64)> {
+    let field = path.split(['.', '[']).filter(|step| !step.is_empty()).try_fold(schema, |schema, step| {
+        let property = || schema["properties"].get(step).or_else(|| schema.get("additionalProperties"));
+        if step.ends_with(']') { schema.get("items") } else { property() }
+    })?;
+    Some((field["minimum"].as_u64().unwrap_or(0), field["maximum"].as_u64()?))
+}
+
 /// The fields of `value` that its schema does not have, as paths, each with the known field whose name is nearest.
 pub fn unknown_fields(schema: &Value, value: &Value) -> Vec<(String, Option<String>)> {
     let mut unknown = Vec::new();

@@ -130,7 +130,7 @@ impl Reading {
         if let Some(spec) = value.get_mut("spec") {
             origin.moves = self.modernize(&origin, kind, spec);
         }
-        let Ok(metadata) = self.typed(&origin, "metadata", value, PhantomData::<Metadata>) else { return };
+        let Ok(metadata) = self.typed(&origin, kind, "metadata", value, PhantomData::<Metadata>) else { return };
         for (path, nearest) in
             value.get("spec").into_iter().flat_map(|spec| api::unknown_fields(api::spec_schema(kind), spec))
         {
@@ -148,7 +148,7 @@ impl Reading {
         let id = ResourceId { namespace, name: metadata.name, kind };
         let Metadata { labels, mut annotations, creation_timestamp: created, .. } = metadata;
         annotations.retain(|key, _| key.starts_with(GROUP));
-        let spec = match self.typed(&origin, "spec", value, kind) {
+        let spec = match self.typed(&origin, kind, "spec", value, kind) {
             Ok(spec) => spec,
             Err(FieldError { path, message, .. }) => {
                 let path = path.strip_prefix("spec.").unwrap_or_default().to_owned();
@@ -211,6 +211,7 @@ impl Reading {
     fn typed<'v, S: DeserializeSeed<'v>>(
         &mut self,
         origin: &Origin,
+        kind: Kind,
         part: &str,
         object: &'v Value,
         seed: S,
@@ -227,7 +228,7 @@ impl Reading {
                         path if path == "." => part.to_owned(),
                         path => format!("{part}.{path}"),
                     };
-                    let (message, help) = explain(&path, &error.to_string());
+                    let (message, help) = explain(kind, &path, &error.to_string());
                     FieldError { path, message, help }
                 })
             }
@@ -312,18 +313,19 @@ fn kinds() -> String {
 }
 
 /// Serde's words, in the words of manifests.
-fn explain(path: &str, error: &str) -> (String, Option<String>) {
-    const RANGES: &[(&str, &str)] = &[
-        ("expected u8", "expected an integer from 0 to 255"),
-        ("expected u16", "expected an integer from 0 to 65535"),
-        ("expected u32", "expected an integer from 0 to 4294967295"),
+fn explain(kind: Kind, path: &str, error: &str) -> (String, Option<String>) {
+    const WORDS: &[(&str, &str)] = &[
         ("expected a sequence", "expected a list"),
         ("expected a map", "expected a mapping"),
         ("expected struct", "expected a mapping, not"),
     ];
     let mut message = error.to_owned();
-    for (rust, plain) in RANGES {
+    for (rust, plain) in WORDS {
         message = message.replace(rust, plain);
+    }
+    let bounds = path.strip_prefix("spec.").and_then(|path| api::bounds(api::spec_schema(kind), path));
+    if let (Some((least, most)), Some(at)) = (bounds, message.find("expected u")) {
+        message = format!("{}expected an integer from {least} to {most}", &message[..at]);
     }
     let help = if let Some(field) = error.strip_prefix("missing field ") {
         Some(format!("add {field} under `{path}`"))
@@ -382,6 +384,10 @@ mod tests {
         assert_eq!(
             told(&mx("  priority: ten\n")),
             ["7:13: error: spec.priority: invalid type: string \"ten\", expected an integer from 0 to 65535"]
+        );
+        assert_eq!(
+            told(&mx("  priority: 10\n  ttl: -1\n")),
+            ["8:8: error: spec.ttl: invalid value: integer `-1`, expected an integer from 0 to 2147483647"]
         );
         assert_eq!(told(&mx("")), ["4:1: error: spec: missing field `priority`"]);
         assert_eq!(told(&mx("  priority: 10\n  weight: 1\n")), ["8:3: warning: unknown field `spec.weight`"]);
