@@ -17,6 +17,7 @@ mod apex;
 mod glue;
 mod index;
 mod node;
+mod record;
 mod region;
 mod remark;
 mod serial;
@@ -24,6 +25,7 @@ mod verdict;
 mod zone;
 
 pub use apex::with_serial;
+pub(crate) use record::reserved;
 pub use serial::{ContentHash, Published};
 pub use verdict::{Finding, Reason, Verdict};
 
@@ -31,16 +33,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bindy_server::zone::{Node, ZoneData};
 use zonefmt::{
-    Class, Name, NameRef, Rtype, Serial,
+    Class, Name, NameRef, Serial,
     zone::{Location, Record, RrSets},
 };
 
 use crate::{
-    api::{FieldError, InfrastructureKind, Kind, MAX_TTL, RecordSet, Resource, ResourceId, Spec},
+    api::{FieldError, InfrastructureKind, Kind, Resource, ResourceId, Spec},
     servers::{self, ServerId, Servers},
 };
 use apex::Apex;
 use index::{Index, RecordEntry, ZoneEntry};
+use record::{owner, wire};
 use zone::Zone;
 
 /// Keeps zones in step with resources.
@@ -361,44 +364,6 @@ pub fn rrsets(data: &ZoneData) -> RrSets {
         })
     });
     RrSets::collect(Class::IN, records)
-}
-
-/// The owner that a record names; an empty name is the zone's own, as `@` is.
-fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
-    let text = if set.name.is_empty() { "@" } else { &set.name };
-    Name::parse(text.as_bytes(), origin).map_err(|error| FieldError {
-        path: "name".into(),
-        message: format!("`{text}` is no name: {error}"),
-        help: Some("write `www`, `@` for the zone's own name, or an absolute name with a final dot".into()),
-    })
-}
-
-/// The records that it names, in wire form.
-fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
-    if let Some((message, help)) = reserved(set.rtype) {
-        return Err(FieldError {
-            path: "type".into(),
-            message: format!("{} {message}", set.rtype),
-            help: Some(help.into()),
-        });
-    }
-    if set.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
-        let message = format!("is over {MAX_TTL}, the most that DNS allows");
-        return Err(FieldError { path: "ttl".into(), message, help: Some("write seconds, for example 3600".into()) });
-    }
-    set.wire(origin)
-}
-
-/// Types that no resource of records may have: why, and what to do.
-pub(crate) fn reserved(rtype: Rtype) -> Option<(&'static str, &'static str)> {
-    match rtype {
-        Rtype::SOA => Some(("is the zone's own", "write it as `soaRecord` of the DNSZone")),
-        Rtype::DNSKEY | Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM => {
-            Some(("belongs to a signed zone, and zones are served unsigned so far", "leave it out"))
-        }
-        _ if rtype.is_meta() => Some(("is no type of data (RFC 6895 3.1)", "leave it out")),
-        _ => None,
-    }
 }
 
 fn invalid_zone(error: FieldError) -> Finding {

@@ -8,7 +8,7 @@ use zonefmt::{
     zone::{Remark, Rule, target},
 };
 
-use super::{Finding, Reason, wire};
+use super::{Finding, Reason, record::wire};
 use crate::api::RecordSet;
 
 /// What to tell about records that are served at `owner`.

@@ -11,9 +11,9 @@ use super::{
     glue::{Servers, Standing},
     index::{Index, Rank, RecordEntry, ZoneEntry},
     node::{Contribution, Resolved, Rrset},
-    owner,
+    record::{owner, wire},
     region::{Region, is_cover},
-    remark, unreadable, wire,
+    remark, unreadable,
 };
 use crate::api::ResourceId;
 
