@@ -18,10 +18,11 @@ pub fn write_file(origin: NameRef<'_>, zone: &RrSets) -> Vec<u8> {
     let _ = write!(text, "$ORIGIN {origin}\n$TTL {ttl}\n");
     let mut owner = None;
     for record in zone.records() {
-        if owner != Some(record.owner) {
+        // RRsets of one name may write it in different cases.
+        if owner != Some(record.owner.as_wire()) {
             style.write_name(record.owner, &mut text);
         }
-        owner = Some(record.owner);
+        owner = Some(record.owner.as_wire());
         if record.ttl != ttl {
             let _ = write!(text, " {}", record.ttl);
         }

@@ -33,6 +33,8 @@ struct Row {
     covers: u16,
     rdata_len: u16,
     owner_len: u8,
+    /// Counts the runs of records under one owner, written in one way.
+    run: u32,
 }
 
 impl RrSets {
@@ -81,7 +83,12 @@ impl RrSets {
         let start = self.octets.len();
         self.octets.extend_from_slice(record.owner.as_wire());
         self.octets.extend_from_slice(record.rdata);
+        let run = self
+            .rows
+            .last()
+            .map_or(0, |last| last.run + u32::from(self.owner(last).as_wire() != record.owner.as_wire()));
         self.rows.push(Row {
+            run,
             start,
             ttl: record.ttl,
             rtype: record.rtype,
@@ -98,18 +105,22 @@ impl RrSets {
         rows.sort_by(|a, b| self.order(a, b));
         let mut kept = Vec::with_capacity(rows.len());
         let mut set: Vec<(Vec<u8>, Row)> = Vec::new();
+        let mut respelt = Vec::new();
         for group in rows.chunk_by(|a, b| self.order(a, b).is_eq()) {
-            let [_, .., last] = group else {
+            let [first, .., last] = group else {
                 kept.extend_from_slice(group);
                 continue;
             };
+            // As in BIND, the first owner of an RRset is that of all.
+            let written = |row: &&Row| self.owner(row).as_wire() != self.owner(first).as_wire();
+            respelt.extend(group.iter().filter(written).map(|row| (row.start, self.owner(first).to_owned())));
             set.clear();
             set.extend(group.iter().map(|row| (self.record(row).canonical(), Row { ttl: last.ttl, ..*row })));
             set.sort_by(|(a, _), (b, _)| a.cmp(b));
-            // Of records that differ in the case of names only, BIND keeps the last.
+            // Of records that differ in the case of names only, BIND keeps the last of the first run.
             set.dedup_by(|(a, later), (b, kept)| {
                 let same = a == b;
-                if same {
+                if same && later.run == kept.run {
                     *kept = *later;
                 }
                 same
@@ -117,6 +128,9 @@ impl RrSets {
             kept.extend(set.iter().map(|(_, row)| *row));
         }
         self.rows = kept;
+        for (start, owner) in respelt {
+            self.octets[start..start + owner.as_ref().len()].copy_from_slice(owner.as_ref().as_wire());
+        }
     }
 
     /// Orders RRsets; records of one are equal.
@@ -170,7 +184,7 @@ impl fmt::Debug for RrSet<'_> {
 }
 
 impl<'z> RrSet<'z> {
-    /// The owner of its first record; others may be written in another case.
+    /// The owner.
     pub fn owner(self) -> NameRef<'z> {
         self.zone.owner(self.first())
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use zonefmt::{
     Class, Name,
     diagnostics::Source,
-    zone::{FileFormat, Options, Report, RrSets, fuzz_raw, write_raw, write_record},
+    zone::{FileFormat, Options, Report, RrSets, fuzz_raw, write_file, write_raw, write_record},
 };
 
 const TOP: &str = "$TTL 300\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
@@ -49,13 +49,20 @@ fn assert_equal(text: &str, class: Class) {
     for version in ["raw", "raw=0"] {
         let (zone, report) = check(&compile(&["-F", version]), FileFormat::Raw, class);
         assert!(!report.has_errors(), "{version}: {:?}", report.diagnostics);
-        let mut ours = String::new();
-        zone.records().for_each(|record| write_record(&record, &mut ours));
-        assert_same(&ours, &theirs);
+        assert_same(&written(&zone), &theirs);
     }
     let (zone, _) = check(text.as_bytes(), FileFormat::Text, class);
+    assert_same(&written(&zone), &theirs);
+    let (again, _) = check(&write_file(origin().as_ref(), &zone), FileFormat::Text, class);
+    assert_same(&written(&again), &theirs);
     fs::write(folder.join("z"), write_raw(&zone, 1_800_000_000)).unwrap();
     assert_same(&text_of(compile(&["-f", "raw"])), &theirs);
+}
+
+fn written(zone: &RrSets) -> String {
+    let mut text = String::new();
+    zone.records().for_each(|record| write_record(&record, &mut text));
+    text
 }
 
 /// What named-compilezone wrote, without comments: they tell what it knows of signing again.
@@ -104,6 +111,16 @@ const STRICTER: &[(&str, &str)] = &[
     ("is no owner for NSEC3", "BIND would not take it from a text"),
     ("is cut short", "BIND overlooks up to three octets behind the last RRset"),
 ];
+
+#[test]
+fn names_keep_their_case() {
+    let mixed = "\
+Www TXT x\nwww A 192.0.2.1\nzz TXT y\nWWW A 192.0.2.2\nwWw MX 1 Mail.eXample.COM.\n MX 2 mail.example.com.
+x MX 1 Foo.eXample.com.\n MX 1 fOO.example.com.\nzz TXT z\nX MX 1 FOO.example.com.
+Y PTR H.Example.com.\ny PTR h.example.com.\nsub.Example.COM. TXT a\nSub TXT b\n@ TXT c\nEXAMPLE.com. TXT d
+";
+    assert_equal(&format!("{TOP}{mixed}"), Class::IN);
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
