@@ -59,7 +59,12 @@ use zonefmt::{
     diagnostics::{Diagnostic, Severity, Source},
 };
 
-use crate::{control::Listener, listen::TcpLimits, settings::ServerSettings};
+use crate::{
+    control::Listener,
+    listen::TcpLimits,
+    settings::ServerSettings,
+    tsig::{Keyring, TsigKey},
+};
 use acl::Acls;
 use fate::Judge;
 use new_zones::{Growing, NewZones};
@@ -139,6 +144,8 @@ impl Config {
         let growing = new_zones::of_views(&conf, &mut findings);
         let mut reader = Reader::new(&conf, &mut findings);
         let config = Config::assemble(&conf, &growing, overrides, &mut reader);
+        let for_everybody = reader.for_everybody.take();
+        findings.extend(for_everybody.map(ForEverybody::warning));
         findings.extend(judge(&conf, growing.iter().filter_map(|view| view.zones.as_ref())));
         // Zones that cannot be read are left out, with an error each.
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -147,6 +154,16 @@ impl Config {
         let files: Vec<_> = growing.into_iter().map(|view| view.file).collect();
         let additions = (!files.is_empty()).then_some(Additions { conf, files });
         Ok(Config { warnings: findings, additions, ..config })
+    }
+
+    /// Lets requests in every view be signed with one more key.
+    fn add_key(&mut self, key: &TsigKey) {
+        let with = |ring: &Keyring| Arc::new(Keyring::new(ring.iter().cloned().chain([key.clone()])));
+        let (before, after) = (Arc::clone(&self.settings.keys), with(&self.settings.keys));
+        for view in &mut self.views {
+            view.keys = if Arc::ptr_eq(&view.keys, &before) { Arc::clone(&after) } else { with(&view.keys) };
+        }
+        Arc::make_mut(&mut self.settings).keys = after;
     }
 
     fn assemble<'c>(
@@ -187,6 +204,34 @@ impl Config {
 struct Reader<'c, 'f> {
     acls: Acls<'c>,
     findings: &'f mut Vec<Diagnostic>,
+    for_everybody: Option<ForEverybody<'c>>,
+}
+
+/// Zones that nobody said who may transfer: the first, and how many there are beside it.
+struct ForEverybody<'c> {
+    first: Statement<'c>,
+    more: usize,
+}
+
+impl<'c> ForEverybody<'c> {
+    fn note(noted: &mut Option<ForEverybody<'c>>, zone: Statement<'c>) {
+        match noted {
+            Some(noted) => noted.more += 1,
+            None => *noted = Some(ForEverybody { first: zone, more: 0 }),
+        }
+    }
+
+    fn warning(self) -> Diagnostic {
+        let more = match self.more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message =
+            format!("no `allow-transfer` for this zone{more}: as in BIND 9.18, that lets everybody transfer it");
+        self.first
+            .warning(message)
+            .help("transfers are refused for now; write `allow-transfer { none; };`, or name those who may")
+    }
 }
 
 impl<'c, 'f> Reader<'c, 'f> {
@@ -195,7 +240,7 @@ impl<'c, 'f> Reader<'c, 'f> {
             tracing::warn!(%error, "cannot list the addresses of this machine: localhost and localnets match none");
             Interfaces::default()
         });
-        Reader { acls: Acls::new(conf, interfaces), findings }
+        Reader { acls: Acls::new(conf, interfaces), findings, for_everybody: None }
     }
 }
 

@@ -11,9 +11,13 @@ use data_encoding::BASE64;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
+use zonefmt::{Name, conf::Statement};
 
 use super::{Reader, running::StartError, scope::Scope};
-use crate::keys::{Algorithm, Mac};
+use crate::{
+    keys::{Algorithm, Key, Mac},
+    tsig::TsigKey,
+};
 
 /// Which files there are to be, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,7 +37,7 @@ struct RunFile {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct SessionKey {
     file: RunFile,
-    name: String,
+    name: Name,
     algorithm: Algorithm,
 }
 
@@ -41,7 +45,7 @@ struct SessionKey {
 #[derive(Debug)]
 pub(super) struct HeldFiles {
     pid: Option<RunFile>,
-    session_key: Option<SessionKey>,
+    session_key: Option<(SessionKey, TsigKey)>,
     /// Closing it gives the lock back.
     _lock: Option<File>,
 }
@@ -63,7 +67,7 @@ impl RunFiles {
             lock: options.path("lock-file").map(|path| directory.join(path)),
             session_key: file("session-keyfile", RunFiles::SESSION_KEY).map(|file| SessionKey {
                 file,
-                name: options.shown("session-keyname").unwrap_or_else(|| "local-ddns".into()),
+                name: session_name(options, reader),
                 algorithm: session_algorithm(options, reader).unwrap_or(Algorithm::HmacSha256),
             }),
         }
@@ -108,17 +112,22 @@ impl HeldFiles {
                 warn!(target: "general", "cannot write the pid-file {}: {error}", path.display());
             }
         }
-        if self.session_key != files.session_key {
-            if let Some(old) = self.session_key.take() {
+        if self.session_key.as_ref().map(|(key, _)| key) != files.session_key.as_ref() {
+            if let Some((old, _)) = self.session_key.take() {
                 remove(&old.file.path);
             }
             self.change_session_key(files.session_key.as_ref());
         }
     }
 
+    /// The key that whoever may read its file signs with.
+    pub(super) fn session_key(&self) -> Option<&TsigKey> {
+        self.session_key.as_ref().map(|(_, key)| key)
+    }
+
     /// Leaves nothing behind but the lock's empty file, as named does.
     pub(super) fn remove(self) {
-        for file in self.pid.iter().chain(self.session_key.as_ref().map(|key| &key.file)) {
+        for file in self.pid.iter().chain(self.session_key.as_ref().map(|(key, _)| &key.file)) {
             remove(&file.path);
         }
     }
@@ -137,7 +146,7 @@ impl HeldFiles {
         let Some(key) = key else { return };
         info!(target: "general", "generating session key for dynamic DNS");
         match key.write() {
-            Ok(()) => self.session_key = Some(key.clone()),
+            Ok(secret) => self.session_key = Some((key.clone(), secret)),
             Err(error) if key.file.written => {
                 warn!(target: "general", "cannot write the session-keyfile {}: {error}", key.file.path.display());
             }
@@ -148,14 +157,28 @@ impl HeldFiles {
 
 impl SessionKey {
     /// Writes a new secret, as long as the algorithm's codes, for the owner's eyes only.
-    fn write(&self) -> io::Result<()> {
+    fn write(&self) -> io::Result<TsigKey> {
         let mut secret = Zeroizing::new([0; Mac::MAX]);
         let secret = &mut secret[..self.algorithm.octets()];
         getrandom::fill(secret).map_err(io::Error::other)?;
         let (name, algorithm, secret) = (&self.name, self.algorithm.name(), Zeroizing::new(BASE64.encode(secret)));
-        let text = format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
-        write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)
+        let shown = name.to_string();
+        let shown = shown.strip_suffix('.').filter(|shown| !shown.is_empty()).unwrap_or(&shown);
+        let text = format!("key \"{shown}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
+        write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)?;
+        let key =
+            Key::new(name.to_string(), self.algorithm, &secret).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(TsigKey::new(name, key, None))
     }
+}
+
+fn session_name(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Name {
+    let written = options.find("session-keyname").and_then(Statement::argument);
+    let read = written.map(|part| (part, Name::from_ascii(part.text())));
+    if let Some((part, Err(error))) = &read {
+        reader.findings.push(part.error(format!("`{}` is no name of a key: {error}", part.shown())));
+    }
+    read.and_then(|(_, name)| name.ok()).unwrap_or_else(|| Name::from_ascii("local-ddns").expect("it is a name"))
 }
 
 fn session_algorithm(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Option<Algorithm> {

@@ -145,7 +145,7 @@ impl Running {
     /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::control::perform).
     pub fn start(
         options: Options,
-        config: Config,
+        mut config: Config,
         logs: Logs,
         jobs: Sender<control::Job>,
     ) -> Result<Running, StartError> {
@@ -156,6 +156,7 @@ impl Running {
         }
         logs.change(&config.logging.with_default(&options.log)).map_err(StartError::Log)?;
         let mut files = config.run_files.hold()?;
+        files.session_key().into_iter().for_each(|key| config.add_key(key));
         let statistics = Statistics::new();
         let mut channels = Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?;
         // It tells how loading goes on, too.
@@ -211,7 +212,7 @@ impl Running {
     /// cannot be used is logged, and what was served in its place stays served. Whether the configuration could be used.
     pub fn reload(&mut self) -> bool {
         info!(target: "general", "loading configuration from '{}'", self.options.config.display());
-        let config = match Config::load(&self.options.config, self.options.overrides) {
+        let mut config = match Config::load(&self.options.config, self.options.overrides) {
             Ok(config) => config,
             Err(findings) => {
                 log(&findings, "config");
@@ -229,6 +230,8 @@ impl Running {
             warn!(target: "general", "{cause}; log lines go where they went");
         }
         log_addresses(&before, &self.listeners.local_addrs());
+        self.files.change(&config.run_files);
+        self.files.session_key().into_iter().for_each(|key| config.add_key(key));
         // Nobody else changes what is served here.
         let views = self.sources.views(&config, &self.published.load().views);
         self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::clone(&config.settings), views));
@@ -240,7 +243,6 @@ impl Running {
         self.channels.listen(config.statistics.channels);
         (self.statistics_file, self.dump_file) = (config.statistics.file, config.dump_file);
         self.statistics.configured();
-        self.files.change(&config.run_files);
         self.directory = config.directory;
         self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");

@@ -14,7 +14,7 @@ use zonefmt::{
 };
 
 use super::{
-    Reader, SharedZone,
+    ForEverybody, Reader, SharedZone,
     fate::Judge,
     journal,
     scope::{Scope, path},
@@ -155,12 +155,15 @@ const INHERITED: [&str; 8] = [
 struct Inherited {
     settings: ZoneSettings,
     reading: Reading,
+    /// Whether it is said who may have whole zones.
+    allow_transfer: bool,
 }
 
 impl Inherited {
     fn from_scope<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Inherited {
         let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true };
-        let mut all = Inherited { settings: ZoneSettings::default(), reading };
+        let allow_transfer = scope.find("allow-transfer").is_some();
+        let mut all = Inherited { settings: ZoneSettings::default(), reading, allow_transfer };
         for name in INHERITED {
             if let Some(statement) = scope.find(name) {
                 all.take(statement, reader);
@@ -222,17 +225,21 @@ fn one<'c>(
     alike: &mut Alike,
     reader: &mut Reader<'c, '_>,
 ) -> Option<ZoneConfig> {
-    let (mut own, mut file, mut journal) = (None, None, None);
+    let (mut own, mut file, mut journal, mut allow_transfer) = (None, None, None, all.allow_transfer);
     for statement in zone.block() {
         match statement.name() {
             "type" => is_served(statement.argument()?, reader).then_some(())?,
             "file" => file = statement.argument(),
             "journal" => journal = statement.argument(),
+            "allow-transfer" => allow_transfer = true,
             name if name == "check-names" || INHERITED.contains(&name) => {
                 own.get_or_insert_with(|| all.clone()).take(statement, reader);
             }
             _ => {}
         }
+    }
+    if !allow_transfer {
+        ForEverybody::note(&mut reader.for_everybody, zone);
     }
     let said = own.as_ref().unwrap_or(all);
     let settings = match alike.get(&said.settings) {
@@ -276,11 +283,14 @@ fn is_served(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> bool {
     if kind.is("primary") || kind.is("master") {
         return true;
     }
-    let finding = if RESOLVING.iter().any(|resolving| kind.is(resolving)) {
-        kind.warning(format!("a zone of type {} serves recursion only: it has no effect", kind.shown()))
+    let shown = kind.shown();
+    let finding = if kind.is("hint") || kind.is("delegation-only") {
+        kind.warning(format!("a zone of type {shown} serves recursion only: it has no effect"))
+    } else if RESOLVING.iter().any(|resolving| kind.is(resolving)) {
+        let error = kind.error(format!("zones of type {shown} are not supported: they serve recursion only"));
+        error.help("remove the zone, and let a resolver have it")
     } else {
-        let error = kind.error(format!("zones of type {} are not supported yet", kind.shown()));
-        error.help("only `type primary` is")
+        kind.error(format!("zones of type {shown} are not supported yet")).help("only `type primary` is")
     };
     reader.findings.push(finding);
     false

@@ -55,7 +55,7 @@ impl Controlled {
         let conf = format!(
             "{keys}controls {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }} keys {{ {names} }} {inet}; }};\n{statements}"
         );
-        let options = format!("pid-file none; session-keyfile none; dnssec-validation no; recursion no; {options}");
+        let options = format!("dnssec-validation no; recursion no; {options}");
         let mut prepared = Prepared::new(&options, "", &[("example.zone", ZONE)]);
         prepared.listen_on(listen);
         prepared.configure(&conf);

@@ -217,6 +217,22 @@ fn the_process_number_is_in_the_pid_file_while_it_runs() {
 fn what_cannot_be_obeyed_is_an_error_with_its_place() {
     for (conf, message) in [
         ("zone a { type secondary; primaries { 192.0.2.1; }; };", "zones of type secondary are not supported yet"),
+        ("zone a { type mirror; primaries { 192.0.2.1; }; };", "zones of type mirror are not supported yet"),
+        ("zone a { type stub; primaries { 192.0.2.1; }; };", "zones of type stub are not supported"),
+        ("zone a { type static-stub; server-names { a; }; };", "zones of type static-stub are not supported"),
+        ("zone a { type forward; forwarders { 192.0.2.1; }; };", "zones of type forward are not supported"),
+        ("zone . { type redirect; file \"f\"; };", "zones of type redirect are not supported"),
+        ("zone a { type primary; dlz \"x\"; };", "`dlz` cannot be obeyed"),
+        ("zone a { type primary; file \"f\"; masterfile-format map; };", "masterfile-format"),
+        ("dlz x { database \"dlopen x.so\"; };", "`dlz` cannot be obeyed"),
+        ("dyndb x \"x.so\" { };", "`dyndb` cannot be obeyed"),
+        ("plugin query \"x.so\";", "`plugin` cannot be obeyed: there are no plugins"),
+        ("view v { plugin query \"x.so\"; };", "`plugin` cannot be obeyed: there are no plugins"),
+        ("view v { response-policy { zone \"a\"; }; };", "`response-policy` cannot be obeyed"),
+        ("view v { dns64 64:ff9b::/96 { }; };", "`dns64` cannot be obeyed"),
+        ("view v { catalog-zones { zone \"a\"; }; };", "`catalog-zones` cannot be obeyed"),
+        ("acl a { geoip country DE; };", "access by place is not supported"),
+        ("template t { type primary; };", "`template`"),
         ("zone a { type primary; file \"f\"; dnssec-policy default; };", "`dnssec-policy` cannot be obeyed"),
         ("zone a { type primary; file \"f\"; inline-signing yes; };", "`inline-signing` cannot be obeyed"),
         ("zone a { type primary; file \"f\"; allow-query { nobody; }; };", "there is no acl `nobody`"),
@@ -253,7 +269,7 @@ fn statements_that_ask_for_nothing_here_are_taken_silently() {
 
 #[test]
 fn statements_about_recursion_get_one_warning() {
-    let options = "recursion yes; allow-recursion { any; }; forwarders { 192.0.2.9; }; max-cache-size 10%;";
+    let options = "allow-transfer { none; }; recursion yes; allow-recursion { any; }; forwarders { 192.0.2.9; }; max-cache-size 10%;";
     let conf = format!("zone \".\" {{ type hint; file \"root.hints\"; }};\n{EXAMPLE}");
     let server = Prepared::new(options, &conf, &[("example.zone", ZONE)]).run();
     server.has_said("without effect: allow-recursion, forwarders, max-cache-size, recursion");
@@ -269,6 +285,26 @@ fn a_statement_without_effect_gets_one_warning_however_many_zones_have_it() {
     server.has_said("named.conf:1:");
     server.has_said("`allow-transfer` has no effect: zone transfers are refused for now; nor has it in 3 more places");
     assert_eq!(server.said().matches("config: warning").count(), 1, "{}", server.said());
+}
+
+#[test]
+fn that_everybody_may_transfer_zones_is_told_once() {
+    let zone = |name| format!("zone {name} {{ type primary; file \"example.zone\"; }};\n");
+    let conf =
+        ["a.test", "b.test", "c.test"].map(zone).concat().replace("a.test {", "a.test { allow-transfer { none; };");
+    let server = Server::start(&conf, &[("example.zone", ZONE)]);
+    server
+        .has_said("named.conf:3:1: no `allow-transfer` for this zone and 1 more: as in BIND 9.18, that lets everybody");
+}
+
+#[test]
+fn listeners_that_are_not_there_yet_are_errors() {
+    for listen in ["tls ephemeral", "tls none http default"] {
+        let options = format!("listen-on port 853 {listen} {{ 127.0.0.1; }};");
+        let (status, said) = Prepared::new(&options, EXAMPLE, &[]).refuses();
+        assert_eq!(status, Some(1));
+        assert!(said.contains("TLS and HTTPS are not supported yet") && said.contains("named.conf:1:"), "{said}");
+    }
 }
 
 #[test]

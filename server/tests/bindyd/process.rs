@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    EXAMPLE, ZONE,
+    EXAMPLE, ZONE, control,
     server::{Prepared, Server, dig, port_in, signal, wait_until},
 };
 
@@ -254,6 +254,34 @@ fn the_session_key_is_one_that_clients_can_use() {
         assert_eq!(ours, read(NAMED), "{alg}");
         assert_eq!(ours.0, 4 * usize::div_ceil(octets, 3), "base64 of as many octets as the algorithm's codes");
     }
+}
+
+#[test]
+fn the_session_key_is_one_of_every_view() {
+    let view = |name: &str, key: &str| format!("view {name} {{ {EXAMPLE} {key} }};\n");
+    let views = view("inside", "") + &view("outside", &control::key("own", "hmac-sha256"));
+    let options = "session-keyfile \"session.key\"; session-keyname \"Session.Key\"; session-keyalg hmac-sha512;";
+    let start = |program: &str| control::Controlled::start(program, listen(program), options, &views);
+    let (ours, named) = (start(BINDYD), start(NAMED));
+    let sorted = |(success, text): (bool, String)| {
+        assert!(success, "{text}");
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let listed = sorted(ours.told(&["tsig-list"]));
+    assert_eq!(listed, sorted(named.told(&["tsig-list"])));
+    assert!(listed.contains(&"view \"inside\"; type \"static\"; key \"session.key\";".to_owned()), "{listed:?}");
+    let before = fs::read_to_string(ours.server.folder().join("session.key")).expect("it is there");
+    assert!(ours.told(&["reconfig"]).0);
+    assert_eq!(fs::read_to_string(ours.server.folder().join("session.key")).expect("it is there"), before);
+
+    let mut plain = Prepared::new(options, EXAMPLE, &[("example.zone", ZONE)]);
+    plain.listen_on("port 0 { 127.0.0.1; }");
+    let server = plain.run();
+    let key = server.folder().join("session.key").display().to_string();
+    let reply = server.dig(&["-k", &key, "www.example.com"]);
+    assert!(reply.contains("NOERROR") && reply.contains("TSIG PSEUDOSECTION") && !reply.contains("verify"), "{reply}");
 }
 
 #[test]
