@@ -178,6 +178,7 @@ fn parse(
 ) -> (Option<ZoneData>, Vec<Diagnostic>) {
     let origin = zone.origin.as_ref();
     let options = zone::Options {
+        format: zone.reading.format,
         check_names: zone.reading.check_names,
         includes,
         max_errors: MAX_FINDINGS,
@@ -320,7 +321,7 @@ fn node_faults(node: Node<'_>, limits: Limits, found: &mut Faults<'_>) {
 mod tests {
     use super::*;
     use std::{env, fs, process, process::Command, sync::Arc};
-    use zonefmt::{Name, zone::CheckNames};
+    use zonefmt::Name;
 
     /// Zones below `$ORIGIN test.`, each one that named loads or one that it refuses.
     const ZONES: &[&str] = &[
@@ -367,7 +368,7 @@ mod tests {
             file: file.clone(),
             journal: None,
             settings: Arc::default(),
-            reading: Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true },
+            reading: Reading::default(),
             added: None,
         };
         for text in ZONES {

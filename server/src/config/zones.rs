@@ -10,7 +10,7 @@ use zonefmt::{
     Name,
     conf::{Conf, Part, Secrets, Statement, Statements, values},
     diagnostics::{Diagnostic, Severity},
-    zone::CheckNames,
+    zone::{CheckNames, FileFormat},
 };
 
 use super::{
@@ -48,6 +48,8 @@ impl ZoneConfig {
 /// How a zone file is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reading {
+    /// `masterfile-format`.
+    pub format: FileFormat,
     /// How much it may hold.
     pub limits: Limits,
     /// `check-names`.
@@ -65,6 +67,18 @@ pub struct Limits {
     pub records_per_type: u32,
     /// Types of a name (`max-types-per-name`).
     pub types_per_name: u32,
+}
+
+impl Default for Reading {
+    /// As `named -C` says.
+    fn default() -> Reading {
+        Reading {
+            format: FileFormat::Text,
+            limits: Limits::default(),
+            check_names: CheckNames::Fail,
+            check_integrity: true,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -161,7 +175,7 @@ struct Inherited {
 
 impl Inherited {
     fn from_scope<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Inherited {
-        let reading = Reading { limits: Limits::default(), check_names: CheckNames::Fail, check_integrity: true };
+        let reading = Reading::default();
         let allow_transfer = scope.find("allow-transfer").is_some();
         let mut all = Inherited { settings: ZoneSettings::default(), reading, allow_transfer };
         for name in INHERITED {
@@ -209,9 +223,9 @@ impl Inherited {
                     None => ZoneStatistics::Terse,
                 };
             }
-            "masterfile-format" if !statement.argument().is_some_and(|part| part.is("text")) => {
-                let error = statement.error("zone files are read as text only");
-                reader.findings.push(error.help("`named-compilezone -f raw -F text` turns one into the other"));
+            "masterfile-format" => {
+                let raw = statement.argument().is_some_and(|part| part.is("raw"));
+                self.reading.format = if raw { FileFormat::Raw } else { FileFormat::Text };
             }
             _ => {}
         }

@@ -90,6 +90,39 @@ fn a_zone_file_that_is_right_again_is_told_even_if_nothing_changed() {
 }
 
 #[test]
+fn a_raw_zone_file_is_served_as_the_text_that_it_was_made_of() {
+    let records = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\n*.w 60 TXT \"a b\" c\n\
+                   Mixed MX 10 Mail.Example.Org.\ncut NS ns.cut\nns.cut AAAA 2001:db8::1\n_s._tcp SRV 0 0 53 ns\n";
+    let conf = |format| format!("zone example.com {{ type primary; file \"raw.zone\"; masterfile-format {format}; }};");
+    let text = Server::start(EXAMPLE, &[("example.zone", records)]);
+    let questions = ["SOA", "NS", "TXT x.w", "MX mixed", "A www.cut", "SRV _s._tcp", "A none"];
+    let ask = |server: &Server, question: &str| {
+        let (rtype, owner) = question.split_once(' ').unwrap_or((question, ""));
+        let name = format!("{owner}.example.com").trim_start_matches('.').to_owned();
+        let reply = server.dig(&["+nostats", "+nocmd", "+nocookie", &name, rtype]);
+        reply.lines().filter(|line| !line.contains(";; ->>HEADER")).collect::<Vec<_>>().join("\n")
+    };
+    for version in ["raw", "raw=0"] {
+        let prepared = Prepared::new("", &conf("raw"), &[("text.zone", records)]);
+        let compile = ["-F", version, "-o", "raw.zone", "example.com", "text.zone"];
+        let made =
+            std::process::Command::new("named-compilezone").args(compile).current_dir(prepared.folder()).output();
+        let made = made.expect("named-compilezone: install bind9-utils");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        let mut raw = prepared.run();
+        for question in questions {
+            assert_eq!(ask(&raw, question), ask(&text, question), "{version}: {question}");
+        }
+        raw.configure(&conf("text"));
+        raw.reload();
+        raw.says("this is a raw zone file and no text");
+        raw.says("what was served stays served");
+    }
+    let server = Server::start(&conf("raw"), &[("raw.zone", records)]);
+    server.has_said("zone example.com/IN: not loaded due to errors");
+}
+
+#[test]
 fn a_zone_file_that_is_a_pipe_holds_nothing_up() {
     let conf = format!("zone pipe.test {{ type primary; file \"pipe\"; }};\n{EXAMPLE}");
     let prepared = Prepared::new("", &conf, &[("example.zone", ZONE)]);
@@ -223,7 +256,7 @@ fn what_cannot_be_obeyed_is_an_error_with_its_place() {
         ("zone a { type forward; forwarders { 192.0.2.1; }; };", "zones of type forward are not supported"),
         ("zone . { type redirect; file \"f\"; };", "zones of type redirect are not supported"),
         ("zone a { type primary; dlz \"x\"; };", "`dlz` cannot be obeyed"),
-        ("zone a { type primary; file \"f\"; masterfile-format map; };", "masterfile-format"),
+        ("zone a { type primary; file \"f\"; masterfile-format map; };", "`map`"),
         ("dlz x { database \"dlopen x.so\"; };", "`dlz` cannot be obeyed"),
         ("dyndb x \"x.so\" { };", "`dyndb` cannot be obeyed"),
         ("plugin query \"x.so\";", "`plugin` cannot be obeyed: there are no plugins"),
