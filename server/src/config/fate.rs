@@ -36,7 +36,7 @@ const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
         "allow-new-zones new-zones-directory answer-cookie cookie-algorithm cookie-secret nocookie-udp-size rate-limit require-server-cookie \
-         options view zone in-view journal match-clients match-destinations match-recursive-only logging acl controls dump-file key \
+         options view zone in-view interface-interval journal match-clients match-destinations match-recursive-only logging acl controls dump-file key \
          allow-query allow-query-on blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
@@ -50,7 +50,7 @@ const FATES: &[(Fate, &str)] = &[
          auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard coresize \
          datasize files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
-         http-listener-clients http-port http-streams-per-connection https-port interface-interval \
+         http-listener-clients http-port http-streams-per-connection https-port \
          keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
          nsec3-test-zone recursing-file reserved-sockets reuseport \

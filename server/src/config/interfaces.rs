@@ -1,11 +1,14 @@
 //! The addresses of this machine, for `localhost`, `localnets` and `listen-on`.
 
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, time::Duration};
 
+use zonefmt::conf::{Statement, values};
+
+use super::scope::Scope;
 use crate::access::{Acl, Match, Prefix, Rule};
 
 /// The addresses of this machine and the networks that they lie in.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Interfaces(Vec<(IpAddr, u8)>);
 
 impl Interfaces {
@@ -18,7 +21,17 @@ impl Interfaces {
             if_addrs::IfAddr::V4(v4) => (v4.ip.into(), v4.prefixlen),
             if_addrs::IfAddr::V6(v6) => (v6.ip.into(), v6.prefixlen),
         };
-        Ok(Interfaces(if_addrs::get_if_addrs()?.into_iter().map(address).collect()))
+        let mut addresses: Vec<_> = if_addrs::get_if_addrs()?.into_iter().map(address).collect();
+        addresses.sort_unstable();
+        Ok(Interfaces(addresses))
+    }
+
+    /// How often to look whether they changed (`interface-interval`, an hour unless it is written); `None`: never.
+    pub(super) fn interval(options: &Scope<'_, '_>) -> Option<Duration> {
+        const DEFAULT: u32 = 3600;
+        let written = options.find("interface-interval").and_then(Statement::argument);
+        let seconds = written.and_then(|part| values::duration(&part.text())).unwrap_or(DEFAULT);
+        (seconds != 0).then(|| Duration::from_secs(seconds.into()))
     }
 
     /// The addresses.

@@ -52,6 +52,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use zonefmt::{
@@ -95,6 +96,10 @@ pub struct Config {
     pub settings: Arc<ServerSettings>,
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
+    /// The addresses of this machine that lists of `localhost` and `localnets` hold.
+    pub interfaces: Interfaces,
+    /// How often to look for other addresses.
+    pub interface_interval: Option<Duration>,
     /// Bounds on TCP clients.
     pub tcp: TcpLimits,
     /// Where to be controlled from.
@@ -185,6 +190,8 @@ impl Config {
         let logging = Logging::read(conf.statements().find("logging"), options, &directory);
         Config {
             listen: listen::addresses(&scope, port, overrides.only, reader),
+            interfaces: reader.acls.interfaces().clone(),
+            interface_interval: Interfaces::interval(&scope),
             tcp: options::tcp(&scope, &timeouts, reader),
             controls: controls::listeners(conf, &known, reader),
             run_files: RunFiles::read(&scope, &directory, reader),

@@ -42,8 +42,8 @@ pub(super) struct NewZones {
 
 /// What names of views must not have in them to be names of files, for named.
 const NOT_IN_FILES: &str = "\\/ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-/// Octets at the end of a file that its last line lies in: no statement is that long, as no message of rndc is.
-const LONGEST: u64 = 1 << 20;
+/// Octets at the end of a file that its last line lies in: several times the longest message of rndc.
+const LONGEST: u64 = 1 << 18;
 /// Turns named's database into text.
 const CONVERTER: &str = "named-nzd2nzf";
 

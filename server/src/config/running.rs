@@ -23,7 +23,7 @@ mod additions;
 pub use additions::{Modified, ZoneRefusal};
 
 use super::{
-    Additions, Config, DefaultLog, Overrides, ZoneSource,
+    Additions, Config, DefaultLog, Interfaces, Overrides, ZoneSource,
     run_files::HeldFiles,
     sources::{Sources, log},
     upkeep::Upkeep,
@@ -66,6 +66,9 @@ pub struct Running {
     statistics_file: PathBuf,
     dump_file: PathBuf,
     additions: Option<Additions>,
+    interfaces: Interfaces,
+    /// How often to look for other addresses, and when next.
+    scans: Option<(Duration, Instant)>,
     _upkeep: Upkeep,
     directory: PathBuf,
     files: HeldFiles,
@@ -156,7 +159,9 @@ impl Running {
         }
         logs.change(&config.logging.with_default(&options.log)).map_err(StartError::Log)?;
         let mut files = config.run_files.hold()?;
-        files.session_key().into_iter().for_each(|key| config.add_key(key));
+        if let Some(key) = files.session_key() {
+            config.add_key(key);
+        }
         let statistics = Statistics::new();
         let mut channels = Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?;
         // It tells how loading goes on, too.
@@ -195,6 +200,8 @@ impl Running {
             statistics_file,
             dump_file,
             additions,
+            interfaces: config.interfaces,
+            scans: next_scan(config.interface_interval),
             _upkeep: upkeep,
             directory,
             files,
@@ -231,7 +238,9 @@ impl Running {
         }
         log_addresses(&before, &self.listeners.local_addrs());
         self.files.change(&config.run_files);
-        self.files.session_key().into_iter().for_each(|key| config.add_key(key));
+        if let Some(key) = self.files.session_key() {
+            config.add_key(key);
+        }
         // Nobody else changes what is served here.
         let views = self.sources.views(&config, &self.published.load().views);
         self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::clone(&config.settings), views));
@@ -239,6 +248,8 @@ impl Running {
             error!(target: "general", "{cause}");
         }
         self.additions = config.additions;
+        self.interfaces = config.interfaces;
+        self.scans = next_scan(config.interface_interval);
         open(&mut self.control, config.controls);
         self.channels.listen(config.statistics.channels);
         (self.statistics_file, self.dump_file) = (config.statistics.file, config.dump_file);
@@ -250,6 +261,25 @@ impl Running {
         info!(target: "general", "{}", Totals::of(&self.published.load().views));
         notice!(target: "general", "running");
         true
+    }
+
+    /// When to look for other addresses next, if ever.
+    pub fn next_scan(&self) -> Option<Instant> {
+        self.scans.map(|(_, next)| next)
+    }
+
+    /// Looks whether the addresses of this machine changed. If they did, the configuration is read again: what it says of
+    /// `localhost`, of `localnets` and of addresses to listen on may stand in any of its lists.
+    pub fn scan(&mut self) {
+        self.scans = next_scan(self.scans.map(|(interval, _)| interval));
+        match Interfaces::now() {
+            Ok(now) if now == self.interfaces => {}
+            Ok(_) => {
+                info!(target: "network", "the addresses of this machine have changed");
+                self.reload();
+            }
+            Err(error) => warn!(target: "network", "cannot list the addresses of this machine: {error}"),
+        }
     }
 
     /// Reads the files of one zone again, if they changed.
@@ -366,6 +396,10 @@ fn open(control: &mut Control, wanted: Vec<control::Listener>) {
     for error in control.listen(wanted) {
         warn!(target: "general", "{error}");
     }
+}
+
+fn next_scan(interval: Option<Duration>) -> Option<(Duration, Instant)> {
+    interval.and_then(|interval| Some((interval, Instant::now().checked_add(interval)?)))
 }
 
 /// Leaves the zones that were added in one place only.

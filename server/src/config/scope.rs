@@ -57,11 +57,6 @@ impl<'c, 'o> Scope<'c, 'o> {
         Some(path(&part.text()))
     }
 
-    /// A word or quoted text.
-    pub(super) fn shown(&self, name: &str) -> Option<String> {
-        Some(self.find(name)?.argument()?.shown())
-    }
-
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         values::number(&self.find(name)?.argument()?.text())
     }

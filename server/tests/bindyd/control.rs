@@ -99,6 +99,8 @@ impl Controlled {
         for (name, text) in files {
             prepared.write(name, text);
         }
+        // What bindyd says is to be heard, be there a syslog or not.
+        let prepared = prepared.with_variable("BINDYD_SYSLOG", "/nowhere");
         let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program(program);
         let controlled = Controlled { server, port };
         controlled.wait();

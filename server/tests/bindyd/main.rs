@@ -3,6 +3,7 @@
 mod commands;
 mod control;
 mod floods;
+mod interfaces;
 mod journal;
 mod logging;
 mod new_zones;

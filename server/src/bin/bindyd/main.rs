@@ -19,8 +19,9 @@ use std::{
     os::unix::fs::chroot,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc,
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
+    time::Instant,
 };
 
 use bindy_server::{
@@ -129,7 +130,19 @@ fn serve(
     {
         warn!(target: "general", "still bound to where it was started: {error}");
     }
-    for event in happening {
+    loop {
+        let event = match running.next_scan() {
+            Some(scan) => happening.recv_timeout(scan.saturating_duration_since(Instant::now())),
+            None => happening.recv().map_err(RecvTimeoutError::from),
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => {
+                running.scan();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         match event {
             Event::Signal(SIGHUP) => {
                 supervisor.reloading();
