@@ -98,6 +98,15 @@ pub fn render<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour:
     out
 }
 
+/// The known word that was probably meant, whatever the case.
+pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let word = word.to_ascii_lowercase();
+    let most = (word.chars().count() / 3).max(1);
+    let distance = |known: &str| strsim::damerau_levenshtein(&word, &known.to_ascii_lowercase());
+    let (distance, known) = known.into_iter().map(|known| (distance(known), known)).min()?;
+    (distance <= most).then_some(known)
+}
+
 impl Source {
     /// A text and the name it is shown under, usually its path.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Source {

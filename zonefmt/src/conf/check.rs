@@ -2,36 +2,35 @@
 //! statement's row in its node, and reports what does not fit.
 
 use super::{
+    fit::{Match, Misfit},
     grammar::{Fate, GRAMMAR, Place, Shape, ValueKind},
+    references::Reference,
     tree::{MAX_DIAGNOSTICS, Node, NodeKind, Tree},
     values::PrefixError,
 };
-use crate::diagnostics::{Diagnostic, Severity};
+use crate::{
+    Name,
+    diagnostics::{Diagnostic, Severity, nearest},
+};
 
-/// Checks a whole text, whose statements may stand in this place.
-pub(super) fn check(tree: &mut Tree, place: Place, diagnostics: &mut Vec<Diagnostic>) {
+/// Checks a whole text, whose statements may stand in this place; gives the names in it that refer to definitions.
+pub(super) fn check(tree: &mut Tree, place: Place, diagnostics: &mut Vec<Diagnostic>) -> Vec<Reference> {
     let end = tree.nodes.len() as u32;
-    Checker { tree, diagnostics }.block(place, 0..end);
+    let mut checker = Checker { tree, diagnostics, within: 0, references: Vec::new() };
+    checker.block(place, 0..end);
+    checker.references
 }
 
 struct Checker<'c> {
     tree: &'c mut Tree,
     diagnostics: &'c mut Vec<Diagnostic>,
+    /// The statement outside of all blocks that is being looked at.
+    within: u32,
+    references: Vec<Reference>,
 }
 
 /// Nodes side by side, by index.
 type Range = std::ops::Range<u32>;
-
-/// An attempt to fit the parts of one statement, or of one element of a list.
-#[derive(Default)]
-struct Attempt {
-    /// How far it came, in all alternatives.
-    furthest: u32,
-    /// What would have fitted there.
-    expected: Vec<&'static Shape>,
-    /// Why a part that was recognised is wrong all the same; no alternative is tried any more.
-    wrong: Option<Diagnostic>,
-}
 
 impl Checker<'_> {
     fn block(&mut self, place: Place, nodes: Range) {
@@ -57,6 +56,9 @@ impl Checker<'_> {
 
     /// Gives the statement's row, if it may stand here.
     fn statement(&mut self, place: Place, at: u32) -> Option<u16> {
+        if place == Place::TOP {
+            self.within = at;
+        }
         let end = self.node(at).next;
         let name = self.node(at + 1);
         if name.kind != NodeKind::Word {
@@ -91,72 +93,33 @@ impl Checker<'_> {
 
     /// Fits all of a statement's parts to a shape.
     fn whole(&mut self, shape: &'static Shape, parts: Range) {
-        let mut attempt = Attempt { furthest: parts.start, ..Attempt::default() };
-        let fitted = self.fit(shape, parts.clone(), &mut attempt);
-        if fitted == Some(parts.end) {
-            return;
-        }
-        let error = attempt.wrong.take().unwrap_or_else(|| {
-            // What did fit may be followed by something that has no place.
-            attempt.reach(fitted.unwrap_or(parts.start), None);
-            self.misfit(parts, &attempt)
-        });
-        self.diagnostics.push(error);
-    }
-
-    /// Fits a shape to the first of `parts`; gives where it ends.
-    fn fit(&mut self, shape: &'static Shape, parts: Range, attempt: &mut Attempt) -> Option<u32> {
-        let first = (parts.start < parts.end).then(|| self.node(parts.start));
-        match shape {
-            Shape::Sequence(shapes) => {
-                shapes.iter().try_fold(parts.start, |at, shape| self.fit(shape, at..parts.end, attempt))
-            }
-            Shape::OneOf(shapes) => shapes
-                .iter()
-                .find_map(|shape| if attempt.wrong.is_some() { None } else { self.fit(shape, parts.clone(), attempt) }),
-            Shape::Optional(shape) => self
-                .fit(shape, parts.clone(), attempt)
-                .or_else(|| (attempt.wrong.is_none() && attempt.furthest <= parts.start).then_some(parts.start)),
-            Shape::AnyOf(shapes) => self.any_of(shapes, parts, attempt),
-            Shape::Defined(index) => self.fit(GRAMMAR.definition(*index), parts, attempt),
-            Shape::List(element, many) => {
-                let node =
-                    first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
-                self.list(element, *many, parts.start + 1..node.next);
-                Some(node.next)
-            }
-            Shape::Block(place) => {
-                let node =
-                    first.filter(|node| node.kind == NodeKind::Block).or_else(|| attempt.miss(parts.start, shape))?;
-                self.block(*place, parts.start + 1..node.next);
-                Some(node.next)
-            }
-            Shape::Keyword(word) => match first {
-                Some(node) if self.tree.is_keyword(node, word) => Some(node.next),
-                _ => attempt.miss(parts.start, shape),
-            },
-            Shape::Value(kind) => {
-                self.value(*kind, parts.clone(), attempt).or_else(|| attempt.miss(parts.start, shape))
+        let found = match self.tree.fit(shape, parts.clone()) {
+            Ok(found) => found,
+            Err(misfit) => return self.diagnostics.push(self.misfit(parts, &misfit)),
+        };
+        for Match { shape, parts } in found {
+            match shape {
+                Shape::List(element, many) => self.list(element, *many, parts.start + 1..parts.end),
+                Shape::Block(place) => self.block(*place, parts.start + 1..parts.end),
+                Shape::Value(kind) => self.value(*kind, parts.start),
+                _ => {}
             }
         }
     }
 
-    /// Any of the shapes in any order, each once; none is fine too.
-    fn any_of(&mut self, shapes: &'static [Shape], parts: Range, attempt: &mut Attempt) -> Option<u32> {
-        let mut used = 0u64;
-        let mut at = parts.start;
-        loop {
-            let next =
-                shapes.iter().enumerate().filter(|(index, _)| used & 1 << index == 0).find_map(|(index, shape)| {
-                    if attempt.wrong.is_some() { None } else { Some((index, self.fit(shape, at..parts.end, attempt)?)) }
-                });
-            match next {
-                Some((index, end)) => {
-                    used |= 1 << index;
-                    at = end;
+    /// Looks at a text that has a meaning of its own.
+    fn value(&mut self, kind: ValueKind, part: u32) {
+        match kind {
+            ValueKind::Name => {
+                let node = self.node(part);
+                let text = self.tree.text(node);
+                if let Err(error) = Name::from_ascii(text) {
+                    let error = self.error(node, format!("`{}` is no domain name: {error}", show(text)));
+                    self.diagnostics.push(error);
                 }
-                None => return (attempt.wrong.is_none() && attempt.furthest <= at).then_some(at),
             }
+            ValueKind::NameOf(kind) => self.references.push(Reference { kind, part, within: self.within }),
+            _ => {}
         }
     }
 
@@ -177,26 +140,6 @@ impl Checker<'_> {
                 self.diagnostics.push(error.help("remove the others"));
             }
             at = node.next;
-        }
-    }
-
-    fn value(&self, kind: ValueKind, parts: Range, attempt: &mut Attempt) -> Option<u32> {
-        match self.tree.value_end(kind, parts.clone()) {
-            Ok(end) => Some(end),
-            Err(None | Some(PrefixError::NotAnAddress)) => None,
-            Err(Some(PrefixError::Length)) => {
-                // It has an address, a slash and a length.
-                let longest = if self.tree.text(self.node(parts.start)).contains(&b':') { 128 } else { 32 };
-                let error = self.error(self.node(parts.start + 2), "no length of a prefix".into());
-                attempt.wrong = Some(error.help(format!("write a number from 0 to {longest}")));
-                None
-            }
-            Err(Some(PrefixError::Bits)) => {
-                let message = "the address has bits set beyond the prefix's length";
-                let error = self.error(self.node(parts.start), message.into());
-                attempt.wrong = Some(error.help("set them to zero, or make the prefix longer"));
-                None
-            }
         }
     }
 
@@ -247,11 +190,14 @@ impl Checker<'_> {
     }
 
     /// Parts that do not fit.
-    fn misfit(&self, parts: Range, attempt: &Attempt) -> Diagnostic {
-        let mut expected: Vec<String> = attempt.expected.iter().map(|shape| describe(shape)).collect();
+    fn misfit(&self, parts: Range, misfit: &Misfit) -> Diagnostic {
+        if let Some((at, error)) = misfit.prefix {
+            return self.no_prefix(at, error);
+        }
+        let mut expected: Vec<String> = misfit.expected.iter().map(|shape| describe(shape)).collect();
         let mut known = std::collections::HashSet::new();
         expected.retain(|description| known.insert(description.clone()));
-        let at = attempt.furthest;
+        let at = misfit.at;
         if at >= parts.end {
             // A statement has its name at least, and an element of a list has a part.
             let place = self.tree.place_after(self.node(parts.end - 1));
@@ -265,13 +211,13 @@ impl Checker<'_> {
             return if node.kind == NodeKind::Word { error.help("is a `;` missing before it?") } else { error };
         }
         let error = self.error(node, format!("{} is expected, not {found}", either(&expected)));
-        let keywords = attempt.expected.iter().filter_map(|shape| match shape {
+        let keywords = misfit.expected.iter().filter_map(|shape| match shape {
             Shape::Keyword(word) => Some(*word),
             _ => None,
         });
         let text = show(self.tree.text(node));
         if node.kind == NodeKind::Word
-            && attempt.expected.iter().any(|shape| matches!(shape, Shape::Value(ValueKind::Quoted)))
+            && misfit.expected.iter().any(|shape| matches!(shape, Shape::Value(ValueKind::Quoted)))
         {
             return error.help(format!("write `\"{text}\"`"));
         }
@@ -279,6 +225,17 @@ impl Checker<'_> {
             Some(similar) => error.help(format!("did you mean `{similar}`?")),
             None => error,
         }
+    }
+
+    /// What looks like a prefix, an address with a slash and a length.
+    fn no_prefix(&self, at: u32, error: PrefixError) -> Diagnostic {
+        if error == PrefixError::Bits {
+            let message = "the address has bits set beyond the prefix's length";
+            return self.error(self.node(at), message.into()).help("set them to zero, or make the prefix longer");
+        }
+        let longest = if self.tree.text(self.node(at)).contains(&b':') { 128 } else { 32 };
+        let error = self.error(self.node(at + 2), "no length of a prefix".into());
+        error.help(format!("write a number from 0 to {longest}"))
     }
 
     fn found(&self, node: Node) -> String {
@@ -297,24 +254,6 @@ impl Checker<'_> {
     fn warning(&self, node: Node, message: String) -> Diagnostic {
         let place = self.tree.place(node);
         Diagnostic::warning(&place.source, place.span, message)
-    }
-}
-
-impl Attempt {
-    /// Notes that `shape` does not fit at `at`.
-    fn miss<T>(&mut self, at: u32, shape: &'static Shape) -> Option<T> {
-        self.reach(at, Some(shape));
-        None
-    }
-
-    fn reach(&mut self, at: u32, expected: Option<&'static Shape>) {
-        if at > self.furthest {
-            self.furthest = at;
-            self.expected.clear();
-        }
-        if at == self.furthest {
-            self.expected.extend(expected);
-        }
     }
 }
 
@@ -345,15 +284,4 @@ fn show(text: &[u8]) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.into_owned(),
     }
-}
-
-/// The known word that a person probably meant.
-fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let word = word.to_ascii_lowercase();
-    let most = word.chars().count() / 3;
-    known
-        .map(|known| (strsim::damerau_levenshtein(&word, known), known))
-        .filter(|&(distance, _)| distance <= most.max(1))
-        .min()
-        .map(|(_, known)| known)
 }

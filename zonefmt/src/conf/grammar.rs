@@ -1,5 +1,6 @@
 //! The grammar of named.conf, read once from the table in `grammar.txt`.
 
+use super::references::Kind;
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
@@ -105,10 +106,14 @@ pub(super) enum ValueKind {
     Words,
     /// A block of anything.
     AnyBlock,
+    /// A domain name.
+    Name,
+    /// The name of something that the configuration defines.
+    NameOf(Kind),
 }
 
 impl ValueKind {
-    const ALL: [(ValueKind, &'static str, &'static str); 16] = [
+    const ALL: [(ValueKind, &'static str, &'static str); 26] = [
         (ValueKind::String, "string", "a text"),
         (ValueKind::Secret, "secret", "a text"),
         (ValueKind::Quoted, "quoted", "a text in quotes"),
@@ -125,6 +130,16 @@ impl ValueKind {
         (ValueKind::Prefix, "prefix", "an address or prefix"),
         (ValueKind::Words, "words", "words"),
         (ValueKind::AnyBlock, "block", "a block"),
+        (ValueKind::Name, "name", "a text"),
+        (ValueKind::NameOf(Kind::Acl), "acl", "a text"),
+        (ValueKind::NameOf(Kind::Key), "key", "a text"),
+        (ValueKind::NameOf(Kind::Tls), "tls", "a text"),
+        (ValueKind::NameOf(Kind::ServerTls), "server-tls", "a text"),
+        (ValueKind::NameOf(Kind::Http), "http", "a text"),
+        (ValueKind::NameOf(Kind::Primaries), "primaries", "a text"),
+        (ValueKind::NameOf(Kind::ParentalAgents), "parental-agents", "a text"),
+        (ValueKind::NameOf(Kind::Policy), "dnssec-policy", "a text"),
+        (ValueKind::NameOf(Kind::Channel), "channel", "a text"),
     ];
 
     fn named(name: &str) -> Option<ValueKind> {

@@ -2,22 +2,27 @@
 //!
 //! * [`lex`] and [`tree`]: any text that has the form of named.conf, includes followed, as a compact tree.
 //! * [`grammar`], with its table `grammar.txt`: every statement, where it may stand and what it takes; [`check`] walks
-//!   the tree along it, [`fit`] tells which parts are a value, [`values`] are the kinds of words.
-//! * [`rules`]: what has to hold between statements.
+//!   the tree along it, [`fit`] tells which parts are what, [`values`] are the kinds of words.
+//! * [`references`]: names and what they name; [`rules`], [`ranges`], [`zones`], [`policies`], [`anchors`]: what else
+//!   has to hold.
 //! * [`mod@print`]: the way back to text.
 //!
 //! What comes out, a [`Conf`], has the form of BIND's grammar throughout, so that readers of single statements need not
 //! check again; what each statement means is for them to know. Verdicts are named-checkconf's.
 
+mod anchors;
 mod check;
 mod fit;
 mod grammar;
 mod lex;
+mod policies;
 mod print;
 mod ranges;
+mod references;
 mod rules;
 mod tree;
 pub mod values;
+mod zones;
 
 #[cfg(test)]
 mod print_tests;
@@ -33,6 +38,7 @@ pub use rules::LOG_CATEGORIES;
 
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 use grammar::GRAMMAR;
+use references::Reference;
 use std::{
     borrow::Cow,
     net::IpAddr,
@@ -84,19 +90,24 @@ pub fn parse(source: Source) -> Result<Conf, Vec<Diagnostic>> {
 pub fn parse_zones(source: Source) -> Result<Conf, Vec<Diagnostic>> {
     let (mut tree, mut diagnostics) = tree::build(source, Includes::Refuse);
     check::check(&mut tree, grammar::Place::NEW_ZONES, &mut diagnostics);
-    judged(Conf { tree, warnings: Vec::new() }, diagnostics)
+    judged(Conf { tree, warnings: Vec::new() }, None, diagnostics)
 }
 
 fn read(source: Source, includes: Includes) -> Result<Conf, Vec<Diagnostic>> {
     let (mut tree, mut diagnostics) = tree::build(source, includes);
-    check::check(&mut tree, grammar::Place::TOP, &mut diagnostics);
-    judged(Conf { tree, warnings: Vec::new() }, diagnostics)
+    let references = check::check(&mut tree, grammar::Place::TOP, &mut diagnostics);
+    judged(Conf { tree, warnings: Vec::new() }, Some(&references), diagnostics)
 }
 
-/// A configuration whose every statement has been looked at, if it keeps the rules as well.
-fn judged(conf: Conf, mut diagnostics: Vec<Diagnostic>) -> Result<Conf, Vec<Diagnostic>> {
+/// A configuration whose every statement has been looked at, if it keeps the rules as well. What it refers to is looked
+/// for if it is a whole one.
+fn judged(
+    conf: Conf,
+    references: Option<&[Reference]>,
+    mut diagnostics: Vec<Diagnostic>,
+) -> Result<Conf, Vec<Diagnostic>> {
     if diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
-        rules::check(&conf, &mut diagnostics);
+        rules::check(&conf, references, &mut diagnostics);
     }
     if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(diagnostics);
@@ -140,7 +151,7 @@ impl<'c> Statements<'c> {
     }
 
     /// All statements of this name.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = Statement<'c>> {
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = Statement<'c>> + use<'c, 'n> {
         self.clone().filter(move |statement| statement.name() == name)
     }
 }

@@ -1,14 +1,13 @@
 //! A configuration as canonical text: what `named-checkconf -p` prints of it. Statements stand in the order of BIND's
 //! tables, included ones in their place; each value has one spelling; comments are gone.
-//!
-//! Fits each statement to its shape once more, this time to find out what its parts are.
 
 use std::ops::Range;
 
 use super::{
     Conf, Statement,
+    fit::Match,
     grammar::{GRAMMAR, Place, Row, Shape, ValueKind},
-    tree::{Node, NodeKind},
+    tree::Node,
     values,
 };
 
@@ -77,13 +76,10 @@ fn order(row: &Row, place: Place) -> (u8, u16, &'static str) {
     (table, within, row.name)
 }
 
-/// What is printed of some parts, and the node behind them.
-type Fitted = Option<(Vec<u8>, u32)>;
-
 impl Printer<'_> {
     /// The statements of a block, each on its line.
     fn block(&self, place: Place, nodes: Range<u32>, depth: usize) -> Vec<u8> {
-        let rows = self.elements(nodes).filter_map(|at| Some((GRAMMAR.known(self.node(at).row)?, at)));
+        let rows = self.conf.tree.elements(nodes).filter_map(|at| Some((GRAMMAR.known(self.node(at).row)?, at)));
         let mut statements: Vec<_> = rows.map(|(row, at)| (order(row, place), row, at)).collect();
         // Those that may be repeated stay in their order.
         statements.sort_by_key(|&(order, ..)| order);
@@ -91,100 +87,44 @@ impl Printer<'_> {
         for (_, row, at) in statements {
             let mut line = row.name.as_bytes().to_vec();
             // Its name is a part as well.
-            if let Some((arguments, _)) = self.fit(&row.arguments, at + 2..self.node(at).next, depth) {
-                join(&mut line, &arguments);
-            }
+            join(&mut line, &self.whole(&row.arguments, at + 2..self.node(at).next, depth));
             self.write_line(&mut text, &line, depth);
         }
         text
     }
 
-    /// The statements or elements among `nodes`; included ones stand inside the node of the `include`.
-    fn elements(&self, nodes: Range<u32>) -> impl Iterator<Item = u32> {
-        let mut at = nodes.start;
-        std::iter::from_fn(move || {
-            while at < nodes.end {
-                let found = at;
-                if self.node(at).kind == NodeKind::Statement {
-                    at = self.node(at).next;
-                    return Some(found);
-                }
-                at += 1;
-            }
-            None
-        })
+    /// All parts of a statement, or of an element of a list.
+    fn whole(&self, shape: &'static Shape, parts: Range<u32>, depth: usize) -> Vec<u8> {
+        let mut text = Vec::new();
+        // What is here was checked: it fits.
+        for Match { shape, parts } in self.conf.tree.fit(shape, parts).unwrap_or_default() {
+            join(&mut text, &self.leaf(shape, parts, depth));
+        }
+        text
     }
 
-    /// Fits a shape to the first of `parts`.
-    fn fit(&self, shape: &Shape, parts: Range<u32>, depth: usize) -> Fitted {
-        let block = || {
-            let first = (parts.start < parts.end).then(|| self.node(parts.start));
-            first.filter(|node| node.kind == NodeKind::Block)
-        };
+    fn leaf(&self, shape: &'static Shape, parts: Range<u32>, depth: usize) -> Vec<u8> {
+        let inside = parts.start + 1..parts.end;
         match shape {
-            Shape::Sequence(shapes) => {
-                let mut text = Vec::new();
-                let mut at = parts.start;
-                for shape in shapes {
-                    let (piece, end) = self.fit(shape, at..parts.end, depth)?;
-                    join(&mut text, &piece);
-                    at = end;
-                }
-                Some((text, at))
-            }
-            Shape::OneOf(shapes) => shapes.iter().find_map(|shape| self.fit(shape, parts.clone(), depth)),
-            Shape::Optional(shape) => Some(self.fit(shape, parts.clone(), depth).unwrap_or((Vec::new(), parts.start))),
-            Shape::AnyOf(shapes) => Some(self.any_of(shapes, parts, depth)),
-            Shape::Defined(index) => self.fit(GRAMMAR.definition(*index), parts, depth),
+            Shape::Keyword(word) => word.as_bytes().to_vec(),
+            Shape::Value(kind) => self.value(*kind, parts),
+            Shape::Block(place) => self.in_braces(&self.block(*place, inside, depth + 1), depth),
             Shape::List(element, many) => {
-                let node = block()?;
+                let whole = |at: u32, depth| self.whole(element, at + 1..self.node(at).next, depth);
+                let mut elements = self.conf.tree.elements(inside);
                 if !many {
                     // A list of one is printed as that one.
-                    let at = self.elements(parts.start + 1..node.next).next()?;
-                    let (element, _) = self.fit(element, at + 1..self.node(at).next, depth)?;
-                    return Some((element, node.next));
+                    return elements.next().map(|at| whole(at, depth)).unwrap_or_default();
                 }
                 let mut lines = Vec::new();
-                for at in self.elements(parts.start + 1..node.next) {
-                    let (element, _) = self.fit(element, at + 1..self.node(at).next, depth + 1)?;
-                    self.write_line(&mut lines, &element, depth + 1);
+                for at in elements {
+                    self.write_line(&mut lines, &whole(at, depth + 1), depth + 1);
                 }
-                Some((self.in_braces(&lines, depth), node.next))
+                self.in_braces(&lines, depth)
             }
-            Shape::Block(place) => {
-                let node = block()?;
-                let lines = self.block(*place, parts.start + 1..node.next, depth + 1);
-                Some((self.in_braces(&lines, depth), node.next))
-            }
-            Shape::Keyword(word) => {
-                let node = (parts.start < parts.end).then(|| self.node(parts.start))?;
-                self.conf.tree.is_keyword(node, word).then(|| (word.as_bytes().to_vec(), node.next))
-            }
-            Shape::Value(kind) => {
-                let end = self.conf.tree.value_end(*kind, parts.clone()).ok()?;
-                Some((self.value(*kind, parts.start..end), end))
-            }
+            // The others consist of these.
+            _ => Vec::new(),
         }
-    }
-
-    /// Any of the shapes in any order, printed in theirs.
-    fn any_of(&self, shapes: &[Shape], parts: Range<u32>, depth: usize) -> (Vec<u8>, u32) {
-        let mut pieces = vec![None; shapes.len()];
-        let mut at = parts.start;
-        let fits = |pieces: &[Option<Vec<u8>>], at: u32| {
-            let unused = shapes.iter().enumerate().filter(|(index, _)| pieces[*index].is_none());
-            let mut fitting = unused.filter_map(|(index, shape)| Some((index, self.fit(shape, at..parts.end, depth)?)));
-            fitting.next()
-        };
-        while let Some((index, (piece, end))) = fits(&pieces, at) {
-            pieces[index] = Some(piece);
-            at = end;
-        }
-        let mut text = Vec::new();
-        for piece in pieces.iter().flatten() {
-            join(&mut text, piece);
-        }
-        (text, at)
     }
 
     fn value(&self, kind: ValueKind, parts: Range<u32>) -> Vec<u8> {
@@ -192,7 +132,9 @@ impl Printer<'_> {
         let read = |value: Option<String>| value.map_or_else(|| text.to_vec(), String::into_bytes);
         match kind {
             ValueKind::Secret if self.secrets == Secrets::Hide => quoted(&vec![b'?'; text.len()]),
-            ValueKind::String | ValueKind::Quoted | ValueKind::Secret => quoted(text),
+            ValueKind::String | ValueKind::Quoted | ValueKind::Secret | ValueKind::Name | ValueKind::NameOf(_) => {
+                quoted(text)
+            }
             ValueKind::Word | ValueKind::AnyBlock => text.to_vec(),
             ValueKind::Number | ValueKind::Port => read(values::number(text).map(|number| number.to_string())),
             ValueKind::YesNo => read(values::yes_no(text).map(|yes| if yes { "yes" } else { "no" }.to_owned())),

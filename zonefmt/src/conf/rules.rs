@@ -1,7 +1,13 @@
 //! What has to hold between statements, beyond the form of each.
 
-use super::{Conf, Part, Statement, Statements, grammar::GRAMMAR, ranges, tree::MAX_DIAGNOSTICS, values::number};
-use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
+use super::{
+    Conf, Part, Statement, Statements, anchors, policies, ranges,
+    references::{self, Reference},
+    tree::MAX_DIAGNOSTICS,
+    values::{self, number},
+    zones::{self, class_of, forwards_nowhere},
+};
+use crate::{Class, Name, Rtype, diagnostics::Diagnostic, rdata};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
@@ -42,49 +48,82 @@ pub const LOG_CATEGORIES: &[&str] = &[
     "zoneload",
 ];
 
-/// Checks a configuration whose every statement has its form.
-pub(super) fn check(conf: &Conf, diagnostics: &mut Vec<Diagnostic>) {
+/// Definitions whose names differ from each other, and from those that are built in.
+const UNIQUE: &[Unique] = &[
+    Unique { statements: &["acl"], what: "acl", built_in: &["any", "none", "localhost", "localnets"], any_case: true },
+    Unique { statements: &["dnssec-policy"], what: "dnssec-policy", built_in: POLICIES, any_case: false },
+    Unique { statements: &["http"], what: "http", built_in: &["default"], any_case: true },
+    Unique { statements: &["parental-agents"], what: "parental-agents", built_in: &[], any_case: true },
+    Unique { statements: &["primaries", "masters"], what: "list of primaries", built_in: &[], any_case: true },
+    Unique { statements: &["tls"], what: "tls", built_in: &["ephemeral", "none"], any_case: true },
+];
+
+const POLICIES: &[&str] = &["default", "insecure", "none"];
+
+struct Unique {
+    statements: &'static [&'static str],
+    what: &'static str,
+    built_in: &'static [&'static str],
+    any_case: bool,
+}
+
+/// Checks a configuration whose every statement has its form; `references` are the names in it that something
+/// defines, `None` if that may be elsewhere.
+pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: &mut Vec<Diagnostic>) {
     let mut rules = Rules { diagnostics };
-    rules.unique(conf.statements().all("acl"), "the acl", |name| name);
-    rules.unique(conf.statements().all("key"), "the key", |name| name);
-    rules.unique(conf.statements().all("view"), "the view", |name| name);
-    for kind in ["dnssec-policy", "http", "parental-agents", "tls"] {
-        rules.unique(conf.statements().all(kind), &format!("the {kind}"), |name| name);
+    for unique in UNIQUE {
+        rules.definitions(conf, unique);
     }
-    let lists = conf.statements().filter(|statement| ["primaries", "masters"].contains(&statement.name()));
-    rules.unique(lists, "the list of primaries", |name| name);
+    rules.unique(conf.statements().all("view"), "the view", |view| {
+        (view.argument().map(|name| name.text().into_owned()), class_of(view))
+    });
+    rules.unique(conf.statements().all("server"), "the server", |server| server.arguments().prefix());
+    rules.servers(&conf.statements());
+    rules.keys(conf);
+    rules.dnstap(conf);
+    if let Some(references) = references {
+        references::check(conf, references, &mut |error| rules.report(error));
+    }
     ranges::check(conf.statements(), &mut |error| rules.report(error));
-    let keys: Vec<_> = conf.statements().all("key").filter_map(Statement::argument).map(Part::text).collect();
-    let known = |name: Part<'_>| keys.iter().any(|key| key.eq_ignore_ascii_case(&name.text()));
     let views = conf.statements().find("view").is_some();
     for statement in conf.statements() {
         match statement.name() {
             "key" => rules.key(statement),
-            "options" => {
-                rules.settings(statement);
-                rules.floods(statement);
-            }
+            "options" => rules.settings(statement),
             "logging" => rules.logging(statement),
-            "controls" => {
-                rules.keys_known(statement.block().all("inet"), known);
-                rules.keys_known(statement.block().all("unix"), known);
-            }
             "tls" => rules.tls(statement),
-            "server" => rules.keys_known(statement.block().all("keys"), known),
+            "http" => rules.http(statement),
             "zone" if views => {
                 rules.report(statement.error("a zone outside of all views").help("put it into a `view`"));
             }
             "view" => {
+                let class = statement.arguments().nth(1).filter(|part| part.block().is_none());
+                if let Some(part) = class.filter(|part| part.shown().parse::<Class>().is_err()) {
+                    rules.report(part.error(format!("`{}` is no class", part.shown())));
+                }
+                let built_in = match class_of(statement) {
+                    Class::IN => Some("_default"),
+                    Class::CH => Some("_bind"),
+                    _ => None,
+                };
+                if let Some(name) = statement.argument().filter(|name| Some(&*name.shown()) == built_in) {
+                    rules.report(
+                        name.error(format!("the view `{}` is built in", name.shown())).help("give it another name"),
+                    );
+                }
                 rules.settings(statement);
-                rules.floods(statement);
-                rules.zones(&statement.block());
+                rules.servers(&statement.block());
+                rules.unique(statement.block().all("server"), "the server", |server| server.arguments().prefix());
+                statement.block().all("key").for_each(|key| rules.key(key));
             }
             _ => {}
         }
     }
-    if !views {
-        rules.zones(&conf.statements());
+    anchors::check(conf, &mut |error| rules.report(error));
+    for policy in conf.statements().all("dnssec-policy") {
+        policies::policy(policy, &mut |error| rules.report(error));
     }
+    zones::check(conf, references.is_some(), &mut |error| rules.report(error));
 }
 
 struct Rules<'d> {
@@ -92,44 +131,64 @@ struct Rules<'d> {
 }
 
 impl Rules<'_> {
-    /// No two of these statements have the same name.
+    /// No two of these statements have the same key.
     fn unique<'c, K: Eq + Hash>(
         &mut self,
         statements: impl Iterator<Item = Statement<'c>>,
         what: &str,
-        key: impl Fn(Vec<u8>) -> K,
+        key: impl Fn(Statement<'c>) -> K,
     ) {
         let mut seen = FxHashMap::default();
         for statement in statements {
             let Some(name) = statement.argument() else { continue };
-            if let Some(first) = seen.insert(key(name.text().into_owned()), name) {
-                self.again(what, name, first);
+            if let Some(first) = seen.insert(key(statement), name) {
+                self.report(again(what, name, first));
             }
         }
     }
 
-    fn again(&mut self, what: &str, name: Part<'_>, first: Part<'_>) {
-        let error = name.error(format!("{what} `{}` is there already", name.shown())).label("again here");
-        self.report(error.related(first.place(), "first here").help("remove one of them"));
+    fn definitions(&mut self, conf: &Conf, unique: &Unique) {
+        let what = format!("the {}", unique.what);
+        let fold = |name: Part<'_>| if unique.any_case { name.text().to_ascii_lowercase() } else { name.text().into() };
+        let all = || conf.statements().filter(|found| unique.statements.contains(&found.name()));
+        self.unique(all(), &what, |found| found.argument().map(fold));
+        for name in all().filter_map(Statement::argument) {
+            if unique.built_in.iter().any(|known| known.as_bytes() == fold(name)) {
+                let error = name.error(format!("{what} `{}` is built in", name.shown()));
+                self.report(error.help("give it another name"));
+            }
+        }
+    }
+
+    /// The names of keys are those of DNS; what is defined outside of views is there in all of them.
+    fn keys(&mut self, conf: &Conf) {
+        let origin = |key: Statement<'_>| key.argument().and_then(|name| Name::from_ascii(name.text()).ok());
+        let outside = || conf.statements().all("key");
+        let blocks: Vec<_> = conf.statements().all("view").map(Statement::block).collect();
+        self.unique(outside(), "the key", origin);
+        for block in &blocks {
+            let inside: Vec<_> = block.all("key").collect();
+            if !inside.is_empty() {
+                self.unique(outside().chain(inside), "the key", origin);
+            }
+        }
     }
 
     fn key(&mut self, key: Statement<'_>) {
-        const ALGORITHMS: [&str; 6] = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
+        if let Some(name) = key.argument()
+            && let Err(error) = Name::from_ascii(name.text())
+        {
+            self.report(name.error(format!("`{}` is no name of a key: {error}", name.shown())));
+        }
         let (algorithm, secret) = (key.block().find("algorithm"), key.block().find("secret"));
         let (Some(algorithm), Some(secret)) = (algorithm, secret) else {
             return self.report(key.error("a key needs both `algorithm` and `secret`"));
         };
-        if let Some(part) = algorithm.argument() {
-            let text = part.shown().to_ascii_lowercase();
-            let name = text.strip_prefix("hmac-").unwrap_or(&text);
-            // `hmac-sha256-128` is truncated to 128 bits.
-            let (name, bits) = name.split_once('-').map_or((name, None), |(name, bits)| (name, Some(bits)));
-            let name = name.strip_suffix(".sig").map_or(name, |_| "md5");
-            let truncated = bits.is_none_or(|bits| bits.parse::<u16>().is_ok_and(|bits| bits % 8 == 0 && bits >= 80));
-            if !ALGORITHMS.contains(&name) || !(text.starts_with("hmac-")) || !truncated {
-                let error = part.error(format!("unknown algorithm `{}`", part.shown()));
-                self.report(error.help("write `hmac-sha256`, or another of the `hmac-sha…`"));
-            }
+        if let Some(part) = algorithm.argument()
+            && !is_algorithm(&part.shown().to_ascii_lowercase())
+        {
+            let error = part.error(format!("unknown algorithm `{}`", part.shown()));
+            self.report(error.help("write `hmac-sha256`, or another of the `hmac-sha…`"));
         }
         if let Some(part) = secret.argument() {
             let mut text = part.text().into_owned();
@@ -141,32 +200,107 @@ impl Rules<'_> {
         }
     }
 
+    /// A server of one family has no source of the other.
+    fn servers(&mut self, block: &Statements<'_>) {
+        for server in block.all("server") {
+            let Some((address, _)) = server.arguments().prefix() else { continue };
+            for source in server.block() {
+                let name = source.name();
+                let is_v6 = name.ends_with("-source-v6");
+                if (is_v6 || name.ends_with("-source")) && is_v6 != address.is_ipv6() {
+                    self.report(source.error(format!("`{name}` has no meaning for {address}")).help("remove it"));
+                }
+            }
+        }
+    }
+
+    /// What is recorded goes somewhere, and only a file has sizes and versions.
+    fn dnstap(&mut self, conf: &Conf) {
+        let options = conf.statements().find("options").map(Statement::block);
+        let output = options.and_then(|options| options.find("dnstap-output"));
+        let blocks = conf.statements().filter(|block| ["options", "view"].contains(&block.name()));
+        let unset = blocks.filter_map(|block| block.block().find("dnstap")).find(|_| output.is_none());
+        if let Some(dnstap) = unset {
+            let error = dnstap.error("`dnstap` without `dnstap-output`");
+            self.report(error.help("add `dnstap-output unix \"…\";` to `options`"));
+        }
+        let Some(output) = output.filter(|output| output.argument().is_some_and(|kind| kind.is("unix"))) else {
+            return;
+        };
+        if let Some(part) = output.arguments().nth(2) {
+            self.report(part.error("a socket has no size and no versions").help("write them with `file` only"));
+        }
+    }
+
     fn tls(&mut self, tls: Statement<'_>) {
         let has = |name| tls.block().find(name).is_some();
         if has("key-file") != has("cert-file") {
             self.report(tls.error("it has one of `key-file` and `cert-file`").help("write both, or none"));
         }
-    }
-
-    fn keys_known<'c>(&mut self, statements: impl Iterator<Item = Statement<'c>>, known: impl Fn(Part<'c>) -> bool) {
-        for statement in statements {
-            let names = match statement.name() {
-                "keys" => statement.argument(),
-                _ => statement.arguments().behind("keys"),
-            };
-            let Some(names) = names else { continue };
-            let unknown = |name: &Part<'c>| !known(*name);
-            let one = names.block().is_none().then_some(names);
-            let all = names.block().into_iter().flatten().filter_map(Statement::argument);
-            for name in one.into_iter().chain(all).filter(unknown) {
-                let error = name.error(format!("there is no key `{}`", name.shown()));
-                self.report(error.help("define it: `key \"name\" { algorithm hmac-sha256; secret \"…\"; };`"));
+        let Some(protocols) = tls.block().find("protocols") else { return };
+        if protocols.block().next().is_none() {
+            self.report(protocols.error("no version of TLS is allowed").help(VERSIONS));
+        }
+        self.unique(protocols.block(), "the protocol", |version| version.argument().map(Part::shown));
+        for version in protocols.block().filter_map(Statement::argument) {
+            if !["TLSv1.2", "TLSv1.3"].iter().any(|known| version.is(known)) {
+                let error = version.error(format!("there is no protocol `{}`", version.shown()));
+                self.report(error.help(VERSIONS));
             }
         }
     }
 
-    /// The statements of `options` and `view` that name things of DNS.
+    /// The paths of endpoints begin with a slash, and have neither query nor fragment (RFC 3986 3.3).
+    fn http(&mut self, http: Statement<'_>) {
+        let in_path = |octet: &u8| octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(octet);
+        for path in
+            http.block().find("endpoints").into_iter().flat_map(Statement::block).filter_map(Statement::argument)
+        {
+            if !path.text().starts_with(b"/") || !path.text().iter().all(in_path) {
+                let error = path.error(format!("`{}` is no path", path.shown()));
+                self.report(error.help("write one that begins with `/` and has no query, as \"/dns-query\""));
+            }
+        }
+    }
+
+    /// The statements of `options` and `view`.
     fn settings(&mut self, block: Statement<'_>) {
+        self.floods(block);
+        let auto = block.block().find("auto-dnssec");
+        if let Some(auto) = auto.filter(|auto| auto.argument().is_some_and(|value| !value.is("off"))) {
+            self.report(auto.error("`auto-dnssec` for all zones").help("write it in the zones that it is meant for"));
+        }
+        self.names_and_numbers(block);
+        if let Some(error) = forwards_nowhere(block) {
+            self.report(error);
+        }
+        for listener in
+            ["listen-on", "listen-on-v6"].iter().flat_map(|name| block.block().all(name).collect::<Vec<_>>())
+        {
+            if listener.arguments().behind("http").is_some() && listener.arguments().behind("tls").is_none() {
+                let error = listener.error("`http` without `tls`");
+                self.report(error.help("add `tls` and a name, `tls ephemeral` or `tls none`"));
+            }
+        }
+        for dns64 in block.block().all("dns64") {
+            self.dns64(dns64);
+        }
+        let former = |name: &str| match name {
+            "master" => "primary".to_owned(),
+            "slave" => "secondary".to_owned(),
+            name => name.to_ascii_lowercase(),
+        };
+        let kinds = block.block().all("check-names").filter_map(Statement::argument);
+        let mut seen: Vec<Part<'_>> = Vec::new();
+        for kind in kinds {
+            let other = seen.iter().find(|other| {
+                former(&other.shown()) == former(&kind.shown()) && !other.shown().eq_ignore_ascii_case(&kind.shown())
+            });
+            if let Some(other) = other {
+                self.report(again("`check-names` for", kind, *other));
+            }
+            seen.push(kind);
+        }
         for rule in block.block().find("rrset-order").into_iter().flat_map(Statement::block) {
             let parts = rule.arguments();
             let wrong =
@@ -179,6 +313,57 @@ impl Rules<'_> {
                     self.report(part.error(format!("`{}` is no {what}", part.shown())));
                 }
             }
+        }
+    }
+
+    /// Algorithms and digests that are there, spans that have an end.
+    fn names_and_numbers(&mut self, block: Statement<'_>) {
+        type Reads = fn(&[u8]) -> Option<u8>;
+        let lists: [(&str, Reads, &str); 2] = [
+            ("disable-algorithms", rdata::algorithm, "algorithm"),
+            ("disable-ds-digests", rdata::digest_type, "digest"),
+        ];
+        for (name, reads, what) in lists {
+            for part in block.block().all(name).flat_map(Statement::block).filter_map(Statement::argument) {
+                if reads(&part.text()).is_none() {
+                    self.report(part.error(format!("there is no {what} `{}`", part.shown())));
+                }
+            }
+        }
+        self.unique(block.block().all("dnssec-must-be-secure"), "`dnssec-must-be-secure` for", |domain| {
+            domain.argument().and_then(|name| Name::from_ascii(name.text()).ok())
+        });
+        for ports in block.block().filter(|found| found.name().ends_with("-udp-ports")).flat_map(Statement::block) {
+            let mut bounds = ports.arguments().filter_map(|part| number(&part.text()));
+            if let (Some(low), Some(high)) = (bounds.next(), bounds.next())
+                && low > high
+            {
+                self.report(ports.error(format!("the range ends at {high}, before it begins")).help("swap the two"));
+            }
+        }
+    }
+
+    /// The prefix has one of six lengths and zeros in bits 64 to 71; the suffix fills what is left (RFC 6052 2.2).
+    fn dns64(&mut self, dns64: Statement<'_>) {
+        let (Some(part), Some((address, length))) = (dns64.argument(), dns64.arguments().prefix()) else { return };
+        let std::net::IpAddr::V6(address) = address else {
+            return self.report(part.error("the prefix of `dns64` is one of IPv6").help("write `64:ff9b::/96`"));
+        };
+        if ![32, 40, 48, 56, 64, 96].contains(&length) {
+            let error = part.error("the prefix has a length that `dns64` has not");
+            return self.report(error.help("write one of 32, 40, 48, 56, 64 and 96 bits"));
+        }
+        if address.octets()[8] != 0 {
+            let error = part.error("bits 64 to 71 of the prefix are not zero");
+            return self.report(error.help("they are reserved (RFC 6052 2.2)"));
+        }
+        let suffix = dns64.block().find("suffix").and_then(Statement::argument);
+        let Some((suffix, value)) = suffix.and_then(|part| Some((part, values::ipv6(&part.text())?))) else { return };
+        // The prefix, the IPv4 address, and the reserved octet where they lie around it.
+        let taken = usize::from(length / 8) + 4 + usize::from(length <= 64);
+        if value.octets()[..taken].iter().any(|&octet| octet != 0) {
+            let error = suffix.error(format!("the first {taken} octets of the suffix are not zero"));
+            self.report(error.help("they belong to the prefix and the IPv4 address"));
         }
     }
 
@@ -203,15 +388,12 @@ impl Rules<'_> {
 
     fn logging(&mut self, logging: Statement<'_>) {
         const WRITES_TO: [&str; 4] = ["file", "syslog", "null", "stderr"];
-        const BUILT_IN: [&str; 4] = ["default_syslog", "default_debug", "default_stderr", "null"];
         for channel in logging.block().all("channel") {
             if channel.block().filter(|statement| WRITES_TO.contains(&statement.name())).count() != 1 {
                 let error = channel.error("a channel has exactly one of `file`, `syslog`, `null` and `stderr`");
                 self.report(error);
             }
         }
-        let channels: Vec<_> =
-            logging.block().all("channel").filter_map(Statement::argument).map(Part::shown).collect();
         for name in logging.block().all("category").filter_map(Statement::argument) {
             let text = name.shown();
             if !LOG_CATEGORIES.iter().any(|known| known.eq_ignore_ascii_case(&text)) {
@@ -219,79 +401,33 @@ impl Rules<'_> {
                 self.report(error.help(format!("the categories are {}", LOG_CATEGORIES.join(", "))));
             }
         }
-        for name in logging.block().all("category").flat_map(Statement::block).filter_map(Statement::argument) {
-            let text = name.shown();
-            if !BUILT_IN.contains(&&*text) && !channels.contains(&text) {
-                self.report(name.error(format!("there is no channel `{text}`")).help("define it with `channel`"));
-            }
-        }
-    }
-
-    fn zones(&mut self, statements: &Statements<'_>) {
-        let zones = statements.all("zone").count();
-        let mut seen = FxHashMap::with_capacity_and_hasher(zones, rustc_hash::FxBuildHasher);
-        for zone in statements.all("zone") {
-            if self.diagnostics.len() >= MAX_DIAGNOSTICS {
-                return;
-            }
-            let mut arguments = zone.arguments();
-            let Some(name) = arguments.next() else { continue };
-            match Name::from_ascii(name.text()) {
-                Ok(origin) => {
-                    if let Some(first) = seen.insert(origin, name) {
-                        self.again("the zone", name, first);
-                    }
-                }
-                Err(error) => {
-                    self.report(name.error(format!("`{}` is no domain name: {error}", name.shown())));
-                }
-            }
-            if let Some(class) = arguments.next().filter(|part| part.block().is_none()) {
-                match class.shown().parse::<Class>() {
-                    Ok(Class::IN) => {}
-                    Ok(_) => self.report(class.error("the class of a zone has to be its view's, which is IN")),
-                    Err(_) => self.report(class.error(format!("`{}` is no class", class.shown()))),
-                }
-            }
-            self.zone(zone);
-        }
-    }
-
-    fn zone(&mut self, zone: Statement<'_>) {
-        let Some(written) = zone.block().find("type").and_then(Statement::argument) else {
-            match zone.block().find("in-view") {
-                Some(_) => {}
-                None => self.report(zone.error("the zone has no `type`").help("add `type primary;`")),
-            }
-            return;
-        };
-        let kind = match &*written.text() {
-            text if text.eq_ignore_ascii_case(b"master") => GRAMMAR.place(b"primary"),
-            text if text.eq_ignore_ascii_case(b"slave") => GRAMMAR.place(b"secondary"),
-            text => GRAMMAR.place(text),
-        };
-        // The grammar's types of zone are places of its table.
-        let Some(place) = kind else { return };
-        let kind = GRAMMAR.place_name(place);
-        for statement in zone.block() {
-            if !statement.may_stand_in(place) {
-                let error = statement.error(format!("`{}` has no meaning in a {kind} zone", statement.name()));
-                self.report(error.related(written.place(), "its type"));
-            }
-        }
-        let missing: &[&str] = match kind {
-            "primary" => &["file", "database", "dlz"],
-            "hint" => &["file"],
-            "secondary" | "stub" => &["primaries", "masters"],
-            _ => return,
-        };
-        if !zone.block().any(|statement| missing.contains(&statement.name())) {
-            let error = zone.error(format!("a {kind} zone needs `{}`", missing[0]));
-            self.report(error);
-        }
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        // The form of statements has had its share of findings; the first error here always has its place.
+        if self.diagnostics.len() < 2 * MAX_DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        }
     }
+}
+
+const VERSIONS: &str = "write `TLSv1.2`, `TLSv1.3` or both";
+
+/// Something is defined that is there already.
+pub(super) fn again(what: &str, name: Part<'_>, first: Part<'_>) -> Diagnostic {
+    let error = name.error(format!("{what} `{}` is there already", name.shown())).label("again here");
+    error.related(first.place(), "first here").help("remove one of them")
+}
+
+/// `hmac-sha256`, or `hmac-sha256-128`, which is truncated to 128 bits (RFC 8945 5.2.2.1).
+fn is_algorithm(text: &str) -> bool {
+    const DIGESTS: [(&str, u16); 6] =
+        [("md5", 128), ("sha1", 160), ("sha224", 224), ("sha256", 256), ("sha384", 384), ("sha512", 512)];
+    if matches!(text, "hmac-md5.sig-alg.reg.int" | "hmac-md5.sig-alg.reg.int.") {
+        return true;
+    }
+    let Some(name) = text.strip_prefix("hmac-") else { return false };
+    let (name, bits) = name.split_once('-').map_or((name, None), |(name, bits)| (name, Some(bits)));
+    let Some((_, most)) = DIGESTS.iter().find(|(digest, _)| *digest == name) else { return false };
+    bits.is_none_or(|bits| bits.parse::<u16>().is_ok_and(|bits| bits % 8 == 0 && bits <= *most))
 }

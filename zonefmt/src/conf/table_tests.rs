@@ -73,7 +73,7 @@ pub(super) fn samples(shape: &Shape, depth: usize) -> Vec<String> {
 
 fn value(kind: ValueKind) -> &'static [&'static str] {
     match kind {
-        ValueKind::String | ValueKind::Secret => &["s", "\"s\""],
+        ValueKind::String | ValueKind::Secret | ValueKind::Name | ValueKind::NameOf(_) => &["s", "\"s\""],
         ValueKind::Quoted => &["\"q\""],
         ValueKind::Word => &["w"],
         ValueKind::Number => &["3"],

@@ -25,8 +25,10 @@ pub(super) fn ours(text: &str) -> Result<Conf, String> {
 
 #[test]
 fn verdicts_are_those_of_named_checkconf() {
-    let corpus = include_str!("corpus.txt");
-    let texts = corpus.split_once('\n').expect("a line says what it is").1.split("\n----\n");
+    let corpora = [include_str!("corpus.txt"), include_str!("verdicts.txt")];
+    let texts = corpora
+        .iter()
+        .flat_map(|corpus| corpus.split_once('\n').expect("a line says what it is").1.trim_end().split("\n----\n"));
     let (mut accepted, mut differences) = (0, Vec::new());
     for text in texts {
         let (theirs, ours) = (named_checkconf(text), ours(text).err());

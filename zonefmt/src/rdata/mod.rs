@@ -181,6 +181,16 @@ pub(crate) fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<()
     if at == rdata.len() { Ok(()) } else { Err(malformed(rtype, format_args!("octets follow the last field"))) }
 }
 
+/// The number of a DNSSEC algorithm, by mnemonic in either case or digits.
+pub(crate) fn algorithm(text: &[u8]) -> Option<u8> {
+    u8::try_from(registry::ALGORITHMS.value(text)?).ok()
+}
+
+/// The number of a digest type of DS, by mnemonic in either case or digits.
+pub(crate) fn digest_type(text: &[u8]) -> Option<u8> {
+    u8::try_from(registry::DIGEST_TYPES.value(text)?).ok()
+}
+
 /// Appends the text form of `rdata`; what is malformed, or has no other text, is printed as `\# length hex`.
 pub fn write_text(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String) {
     let start = out.len();

@@ -75,6 +75,12 @@ const ALGORITHM_NAMES: &[(&str, u16)] = &[
 ];
 
 impl Registry {
+    /// The number that a text means, by name or digits.
+    pub(super) fn value(&self, text: &[u8]) -> Option<u16> {
+        let known = self.names.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text));
+        known.map(|&(_, value)| value).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
+    }
+
     /// Reads a number or a name in either case.
     pub(super) fn parse(&self, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let most = if self.octets == 1 { u8::MAX.into() } else { u16::MAX };
