@@ -9,7 +9,8 @@
 //!
 //! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known; [`tsig`] has those of signed requests.
 //!
-//! [`stats`] counts what was asked and answered, and tells it to whoever watches.
+//! [`stats`] counts what was asked and answered, and tells it to whoever watches; [`dnstap`] hands over the messages
+//! themselves.
 //!
 //! [`config`] makes [`settings`], [`access`] lists, zones and [`logs`] of named.conf.
 
@@ -19,6 +20,7 @@ mod chaos;
 pub mod config;
 pub mod control;
 pub mod cookies;
+pub mod dnstap;
 pub mod keys;
 pub mod limit;
 pub mod listen;

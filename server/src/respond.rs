@@ -3,11 +3,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use jiff::Timestamp;
 use zonefmt::{MAX_NAME, NameRef, Rtype};
 
 use crate::{
     answer::{Answered, Outcome, Scratch, answer},
     cookies::{self, Checked},
+    dnstap::{Message, Tap, Tapped, Taps},
     limit::{Kind, Verdict},
     listen::{Client, Now, Respond, Transport},
     logs::{Asked, Ending, QueryLog},
@@ -17,7 +19,7 @@ use crate::{
     wire::{
         HEADER, Rcode, flags,
         names::Names,
-        request::{self, Edns, Question, Rejected, Request},
+        request::{self, Edns, Header, Question, Rejected, Request},
         writer::{OptReply, Writer},
     },
     zones::{Published, Seen, Snapshot},
@@ -41,6 +43,7 @@ pub struct Responder {
     scratch: Scratch,
     names: Names,
     queries: QueryLog,
+    tap: Tap,
     keepalive: bool,
     counters: Counters,
 }
@@ -53,14 +56,21 @@ impl Responder {
 
     /// A responder on what is published, that counts here.
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
-        let (scratch, names, queries) = (Scratch::new(), Names::new(), QueryLog::default());
-        Responder { published, snapshot: None, now: Now::read(), scratch, names, queries, keepalive: false, counters }
+        let (scratch, names, now) = (Scratch::new(), Names::new(), Now::read());
+        let (queries, tap) = (QueryLog::default(), Tap::default());
+        Responder { published, snapshot: None, now, scratch, names, queries, tap, keepalive: false, counters }
     }
 
     /// With a log to tell what is asked.
     #[must_use]
     pub fn logging(self, queries: QueryLog) -> Responder {
         Responder { queries, ..self }
+    }
+
+    /// With a tap for the messages themselves.
+    #[must_use]
+    pub fn tapped(self, tap: Tap) -> Responder {
+        Responder { tap, ..self }
     }
 
     fn snapshot(&mut self) -> &Snapshot {
@@ -88,91 +98,60 @@ impl Respond for Responder {
         let request = request::parse(message)?;
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
-        let settings = &*snapshot.settings;
-        if settings.blackhole.allows(client.addr.ip()) {
+        if snapshot.settings.blackhole.allows(client.addr.ip()) {
             return None;
         }
-        let (header, question, edns) = match &request {
-            Ok(request) => (request.header, Some(request.question), request.edns),
-            Err(rejected) => (rejected.header, rejected.question, rejected.edns),
-        };
-        let seen = match &request {
-            Ok(request) => snapshot.seen(request, client, self.now.unix),
-            Err(rejected) => Seen::nothing(rejected.rcode, None),
-        };
-        let rules = seen.view.map_or(&*settings.outside, |view| &*view.settings);
-        self.keepalive = edns.is_some_and(|edns| edns.keepalive) && client.transport != Transport::Udp;
-        let addr = client.addr.ip();
-        let given = edns.and_then(|edns| edns.cookie).zip(settings.cookies.as_deref());
-        let cookie = given.map(|(cookie, secrets)| secrets.check(&cookie, addr, self.now.unix));
-        let opt = edns.map(|edns| opt_reply(settings, rules, edns, cookie, self.keepalive));
-        let proven = cookie.is_some_and(|cookie| cookie.proves());
-        let limit = limit(rules, client.transport, edns, proven).min(out.len());
-        let tsig = request.as_ref().ok().and_then(|request| request.tsig);
-        let tsig = tsig::Reply::to(tsig, seen.signature, self.now.unix);
-        let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
-        let answerable =
-            |request: &&Request<'_>| request.header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
-        let asked = request.as_ref().ok().filter(answerable).map(|request| request.question.qtype);
-        let mut writer = Writer::new(out, unsigned, &mut self.names, question, opt.as_ref());
-        let Answered { outcome, zone } = match &request {
-            Ok(request) => {
-                let lacks_cookie = rules.require_server_cookie && !proven && client.transport == Transport::Udp;
-                let cookie = cookie.filter(|_| lacks_cookie);
-                answered(request, &seen, client, cookie.is_none(), &mut writer, &mut self.scratch)
-            }
-            Err(Rejected { rcode: Rcode::NOERROR, .. }) if cookie.is_none() => {
-                Outcome::error(Rcode::FORMERR, None).into()
-            }
-            Err(Rejected { rcode: Rcode::NOERROR, .. }) => Outcome::uncounted(Rcode::NOERROR).into(),
-            Err(rejected) => Outcome::error(rejected.rcode, None).into(),
-        };
-        let ending = Ending::of(outcome);
-        if self.queries.wants(ending)
-            && asked.is_some()
-            && let (Ok(request), Ok(view)) = (&request, seen.view)
-        {
-            let (key, cookie) = (seen.signature.key(), cookie.map(|_| proven));
-            self.queries.note(&Asked { client, view, key, request, cookie, ending });
+        let heard = Heard::of(&request, client, snapshot, self.now.unix);
+        self.keepalive = heard.keepalive();
+        let taps = heard.taps();
+        let asked_at = taps.any().then(Timestamp::now);
+        if let Some(asked) = asked_at.filter(|_| taps.queries && heard.asked.is_some()) {
+            self.tap.tell(&Message { kind: Tapped::AuthQuery, client, octets: message, asked, zone: None });
         }
-        let zone = zone.and_then(|zone| zone.counters.as_deref());
-        let verdict = match (rules.limiter.as_deref().filter(|_| !proven), outcome.identity) {
-            (Some(limiter), Some(identity)) => {
-                let (qname, qtype) = question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
-                limiter.judge(client, qname, qtype, identity, self.now.instant)
-            }
-            _ => Verdict::Send,
-        };
-        let cookie = cookie.map(|cookie| cookie.standing);
-        let tsig_asked = tsig.is_some();
+        let limit = heard.limit().min(out.len());
+        let tsig = heard.signature(self.now.unix);
+        let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
+        let opt = heard.opt_reply(&snapshot.settings);
+        let mut writer = Writer::new(out, unsigned, &mut self.names, heard.question, opt.as_ref());
+        let Answered { outcome, zone } = heard.answered(&mut writer, &mut self.scratch);
+        let ending = Ending::of(outcome);
+        if self.queries.wants(ending) {
+            heard.note(ending, &mut self.queries);
+        }
+        let verdict = heard.verdict(outcome, self.now);
         let event = |response| Event {
             client,
             request: message,
-            asked,
-            zone,
-            edns,
-            cookie,
+            asked: heard.asked,
+            zone: zone.and_then(|zone| zone.counters.as_deref()),
+            edns: heard.edns,
+            cookie: heard.cookie.map(|cookie| cookie.standing),
             verdict,
-            tsig: tsig_asked,
+            tsig: tsig.is_some(),
             response,
         };
         let outcome = match verdict {
             Verdict::Send => outcome,
-            Verdict::Slip => slip(outcome, question, cookie.is_some(), &mut writer),
+            Verdict::Slip => slip(outcome, heard.question, heard.cookie.is_some(), &mut writer),
             Verdict::Drop => {
                 self.counters.count(&event(None));
                 return None;
             }
         };
         let aa = if outcome.authoritative { flags::AA } else { 0 };
-        let opt = edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
-        let length = writer.finish(header, aa, outcome.rcode, opt);
+        let opt = heard.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
+        let length = writer.finish(heard.header, aa, outcome.rcode, opt);
         let length = match &tsig {
             // Without room for its signature a response is truncated: the client asks again over TCP.
             Some(tsig) => tsig.sign(&mut out[..limit], length).unwrap_or_else(|| truncate(out, length)),
             None => length,
         };
-        self.counters.count(&event(Some((outcome.rcode, &out[..length]))));
+        let octets = &out[..length];
+        self.counters.count(&event(Some((outcome.rcode, octets))));
+        if let Some(asked) = asked_at.filter(|_| taps.responses) {
+            let zone = zone.filter(|_| outcome.authoritative).map(|zone| zone.origin.as_ref());
+            self.tap.tell(&Message { kind: Tapped::AuthResponse, client, octets, asked, zone });
+        }
         Some(length)
     }
 
@@ -185,42 +164,142 @@ impl Respond for Responder {
     }
 }
 
-/// What comes of a well-formed request; `may_know`: whether no cookie is missing.
-fn answered<'s>(
-    request: &Request<'_>,
-    seen: &Seen<'s>,
-    client: &Client,
-    may_know: bool,
-    writer: &mut Writer<'_>,
-    scratch: &mut Scratch,
-) -> Answered<'s> {
-    let view = match seen.view {
-        Ok(view) => view,
-        Err(instead) => return instead.into(),
-    };
-    let key = match &seen.signature {
-        Signature::None => None,
-        Signature::Valid(signer) => Some(signer.name()),
-        Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
-        Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
-    };
-    if !request.header.is_query() {
-        return Outcome::error(Rcode::NOTIMP, None).into();
-    }
-    if !may_know {
-        return Outcome::uncounted(Rcode::BADCOOKIE).into();
-    }
-    answer(view, request.header, request.question, client, key, writer, scratch)
+/// A request, and what is found out of it before it is answered.
+struct Heard<'h> {
+    request: &'h Result<Request<'h>, Rejected<'h>>,
+    client: &'h Client,
+    header: Header,
+    question: Option<Question<'h>>,
+    edns: Option<Edns>,
+    /// What it sees of the server, and how it is answered there.
+    seen: Seen<'h>,
+    rules: &'h ViewSettings,
+    cookie: Option<Checked>,
+    /// The type asked for, if it comes to a question.
+    asked: Option<Rtype>,
 }
 
-/// How many octets a response may have.
-fn limit(settings: &ViewSettings, transport: Transport, edns: Option<Edns>, proven: bool) -> usize {
-    let nocookie = if proven { u16::MAX } else { settings.nocookie_udp_size };
-    let most = settings.max_udp_size.min(nocookie).max(MIN_UDP);
-    match (transport, edns) {
-        (Transport::Tcp, _) => MAX_MESSAGE,
-        (Transport::Udp, None) => MIN_UDP.into(),
-        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(MIN_UDP, most).into(),
+impl<'h> Heard<'h> {
+    /// Finds out who asks and what they see; `now` is in seconds since 1970.
+    #[inline]
+    fn of(
+        request: &'h Result<Request<'h>, Rejected<'h>>,
+        client: &'h Client,
+        snapshot: &'h Snapshot,
+        now: u64,
+    ) -> Heard<'h> {
+        let settings = &*snapshot.settings;
+        let (header, question, edns, seen) = match request {
+            Ok(request) => (request.header, Some(request.question), request.edns, snapshot.seen(request, client, now)),
+            Err(rejected) => (rejected.header, rejected.question, rejected.edns, Seen::nothing(rejected.rcode, None)),
+        };
+        let rules = seen.view.map_or(&*settings.outside, |view| &*view.settings);
+        let given = edns.and_then(|edns| edns.cookie).zip(settings.cookies.as_deref());
+        let cookie = given.map(|(cookie, secrets)| secrets.check(&cookie, client.addr.ip(), now));
+        let answerable = header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
+        let asked = question.filter(|_| answerable).map(|question| question.qtype);
+        Heard { request, client, header, question, edns, seen, rules, cookie, asked }
+    }
+
+    /// Whether the client wants its connection kept open.
+    fn keepalive(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.keepalive) && self.client.transport != Transport::Udp
+    }
+
+    /// Whether the client is certainly where it claims to be.
+    fn proven(&self) -> bool {
+        self.cookie.is_some_and(|cookie| cookie.proves())
+    }
+
+    /// Which messages dnstap is told: of a view's clients, and no updates, which it has other names for.
+    #[inline]
+    fn taps(&self) -> Taps {
+        let told = self.seen.view.is_ok() && !self.header.is_update();
+        if told { self.rules.taps } else { Taps::default() }
+    }
+
+    /// How many octets the response may have.
+    #[inline]
+    fn limit(&self) -> usize {
+        let nocookie = if self.proven() { u16::MAX } else { self.rules.nocookie_udp_size };
+        let most = self.rules.max_udp_size.min(nocookie).max(MIN_UDP);
+        match (self.client.transport, self.edns) {
+            (Transport::Tcp, _) => MAX_MESSAGE,
+            (Transport::Udp, None) => MIN_UDP.into(),
+            (Transport::Udp, Some(edns)) => edns.udp_size.clamp(MIN_UDP, most).into(),
+        }
+    }
+
+    /// The signature that the response is to have.
+    #[inline]
+    fn signature(&self, now: u64) -> Option<tsig::Reply<'h>> {
+        let tsig = self.request.as_ref().ok().and_then(|request| request.tsig);
+        tsig::Reply::to(tsig, self.seen.signature, now)
+    }
+
+    /// The OPT that the response is to have.
+    #[inline]
+    fn opt_reply<'s>(&self, server: &'s ServerSettings) -> Option<OptReply<'s>> {
+        let edns = self.edns?;
+        let timeout = || u16::try_from(server.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
+        Some(OptReply {
+            udp_size: self.rules.edns_udp_size,
+            nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
+            keepalive: self.keepalive().then(timeout),
+            cookie: self.cookie.map(|cookie| cookie.reply),
+        })
+    }
+
+    /// Answers, or says why not.
+    #[inline]
+    fn answered(&self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'h> {
+        let request = match self.request {
+            Ok(request) => request,
+            Err(Rejected { rcode: Rcode::NOERROR, .. }) if self.cookie.is_none() => {
+                return Outcome::error(Rcode::FORMERR, None).into();
+            }
+            Err(Rejected { rcode: Rcode::NOERROR, .. }) => return Outcome::uncounted(Rcode::NOERROR).into(),
+            Err(rejected) => return Outcome::error(rejected.rcode, None).into(),
+        };
+        let view = match self.seen.view {
+            Ok(view) => view,
+            Err(instead) => return instead.into(),
+        };
+        let key = match &self.seen.signature {
+            Signature::None => None,
+            Signature::Valid(signer) => Some(signer.name()),
+            Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
+            Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
+        };
+        if !request.header.is_query() {
+            return Outcome::error(Rcode::NOTIMP, None).into();
+        }
+        let asks_for_cookies = self.rules.require_server_cookie && self.client.transport == Transport::Udp;
+        if asks_for_cookies && self.cookie.is_some() && !self.proven() {
+            return Outcome::uncounted(Rcode::BADCOOKIE).into();
+        }
+        answer(view, request.header, request.question, self.client, key, writer, scratch)
+    }
+
+    /// Tells the query log, if it came to a question.
+    #[cold]
+    fn note(&self, ending: Ending, queries: &mut QueryLog) {
+        if let (Some(_), Ok(request), Ok(view)) = (self.asked, self.request, self.seen.view) {
+            let (client, key, cookie) = (self.client, self.seen.signature.key(), self.cookie.map(|_| self.proven()));
+            queries.note(&Asked { client, view, key, request, cookie, ending });
+        }
+    }
+
+    /// Whether it is said too often.
+    #[inline]
+    fn verdict(&self, outcome: Outcome, now: Now) -> Verdict {
+        match (self.rules.limiter.as_deref().filter(|_| !self.proven()), outcome.identity) {
+            (Some(limiter), Some(identity)) => {
+                let (qname, qtype) = self.question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
+                limiter.judge(self.client, qname, qtype, identity, now.instant)
+            }
+            _ => Verdict::Send,
+        }
     }
 }
 
@@ -236,22 +315,6 @@ fn slip(outcome: Outcome, question: Option<Question<'_>>, knows_cookies: bool, w
     // As in BIND: what a chain came to is not told.
     let exists = outcome.identity.is_none_or(|identity| identity.kind != Kind::Nxdomain);
     Outcome { rcode: if exists { Rcode::NOERROR } else { Rcode::NXDOMAIN }, ede: None, ..outcome }
-}
-
-fn opt_reply<'s>(
-    server: &'s ServerSettings,
-    view: &ViewSettings,
-    edns: Edns,
-    cookie: Option<Checked>,
-    keepalive: bool,
-) -> OptReply<'s> {
-    let timeout = || u16::try_from(server.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
-    OptReply {
-        udp_size: view.edns_udp_size,
-        nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
-        keepalive: keepalive.then(timeout),
-        cookie: cookie.map(|cookie| cookie.reply),
-    }
 }
 
 /// Marks a finished response as truncated.

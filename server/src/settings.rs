@@ -8,6 +8,7 @@ use zonefmt::{Class, Name, NameRef, Rtype};
 use crate::{
     access::{Acl, Requester},
     cookies::CookieSecrets,
+    dnstap::Taps,
     limit::Limiter,
     listen::{Client, TcpLimits},
     tsig::Keyring,
@@ -54,6 +55,8 @@ pub struct ViewSettings {
     pub nocookie_udp_size: u16,
     /// Whether clients that know cookies get none but BADCOOKIE over UDP until theirs is valid (RFC 7873 5.2.3).
     pub require_server_cookie: bool,
+    /// Which messages are told to dnstap.
+    pub taps: Taps,
     /// Who bounds how often the same is said to the same network; over UDP, to clients without a valid cookie.
     pub limiter: Option<Arc<Limiter>>,
 }
@@ -162,6 +165,7 @@ impl Default for ViewSettings {
             edns_udp_size: 1232,
             nocookie_udp_size: 4096,
             require_server_cookie: false,
+            taps: Taps::default(),
             limiter: None,
         }
     }

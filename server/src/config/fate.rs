@@ -36,7 +36,8 @@ const FATES: &[(Fate, &str)] = &[
     (
         Fate::Obeyed,
         "allow-new-zones new-zones-directory answer-cookie cookie-algorithm cookie-secret nocookie-udp-size rate-limit require-server-cookie \
-         options view zone in-view interface-interval journal match-clients match-destinations match-recursive-only logging acl controls dump-file key \
+         options view zone in-view interface-interval journal match-clients match-destinations match-recursive-only logging acl controls dnstap dnstap-identity dnstap-output dnstap-version \
+         dump-file key \
          allow-query allow-query-on blackhole check-integrity check-names directory \
          edns-udp-size file hostname listen-on listen-on-v6 masterfile-format max-query-restarts max-records \
          max-records-per-type max-types-per-name max-udp-size minimal-any minimal-responses lock-file pid-file port \
@@ -49,7 +50,9 @@ const FATES: &[(Fate, &str)] = &[
         "primaries masters parental-agents tls http \
          auth-nxdomain automatic-interface-scan bindkeys-file check-dup-records check-mx \
          check-mx-cname check-sibling check-spf check-srv-cname check-wildcard coresize \
-         datasize files flush-zones-on-shutdown geoip-directory glue-cache heartbeat-interval \
+         datasize files flush-zones-on-shutdown fstrm-set-buffer-hint fstrm-set-flush-timeout \
+         fstrm-set-input-queue-size fstrm-set-output-notify-threshold fstrm-set-output-queue-model \
+         fstrm-set-output-queue-size fstrm-set-reopen-interval geoip-directory glue-cache heartbeat-interval \
          http-listener-clients http-port http-streams-per-connection https-port \
          keep-response-order key-directory lmdb-mapsize managed-keys-directory match-mapped-addresses \
          max-journal-size max-rsa-exponent-size memstatistics memstatistics-file \
@@ -93,12 +96,6 @@ const FATES: &[(Fate, &str)] = &[
     (Warning("TTLs are served as they are"), "max-zone-ttl"),
     (Warning("names are compressed with their case kept in any case"), "no-case-compress"),
     (Warning("responses are not padded yet"), "response-padding"),
-    (
-        Warning("dnstap is not supported"),
-        "dnstap dnstap-identity dnstap-output dnstap-version fstrm-set-buffer-hint \
-         fstrm-set-flush-timeout fstrm-set-input-queue-size fstrm-set-output-notify-threshold \
-         fstrm-set-output-queue-model fstrm-set-output-queue-size fstrm-set-reopen-interval",
-    ),
     (SIGNING, "auto-dnssec dnssec-policy inline-signing"),
     (UPDATES, "allow-update allow-update-forwarding update-policy"),
     (FILTERING, "dns64 response-policy"),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use zonefmt::conf::{Statement, Statements, values};
+use zonefmt::conf::{Parts, Statement, Statements, values};
 
 use super::scope::path;
 use crate::logs::Severity;
@@ -270,7 +270,7 @@ fn channel(statement: Statement<'_>, directory: &Path) -> Option<Channel> {
         argument.is_some_and(|part| values::yes_no(&part.text()) == Some(true))
     };
     let output = if let Some(file) = block.find("file") {
-        Output::File(log_file(file, directory, switch("buffered"))?)
+        Output::File(log_file(file.arguments(), directory, switch("buffered"))?)
     } else if let Some(syslog) = block.find("syslog") {
         let named = syslog.argument().and_then(|part| Facility::from_name(&part.shown()));
         Output::Syslog(named.unwrap_or(Facility::DAEMON))
@@ -284,8 +284,8 @@ fn channel(statement: Statement<'_>, directory: &Path) -> Option<Channel> {
     Some(Channel { threshold: threshold(&block), form, ..Channel::new(&statement.argument()?.shown(), output) })
 }
 
-fn log_file(file: Statement<'_>, directory: &Path, buffered: bool) -> Option<LogFile> {
-    let mut arguments = file.arguments();
+/// A name of a file, and what becomes of it when it is full.
+pub(super) fn log_file(mut arguments: Parts<'_>, directory: &Path, buffered: bool) -> Option<LogFile> {
     let path = directory.join(path(&arguments.next()?.text()));
     let size = arguments.clone().behind("size").and_then(|size| values::size(&size.text())).filter(|&size| size > 0);
     let suffix = arguments.clone().behind("suffix").filter(|suffix| suffix.is("timestamp"));

@@ -8,7 +8,7 @@
 //!   `zones`: what holds for each of them.
 //! * `acl`, `interfaces`, `keys`: who, where, with which secret; `controls`: where the server is controlled from;
 //!   `run_files`: its process number, lock and session key; `statistics`: where its counters are asked for.
-//! * `floods`: rate limits and cookies.
+//! * `floods`: rate limits and cookies; `dnstap`: which messages are told to whom.
 //! * `fate`: what becomes of the statements that are not obeyed.
 //! * `new_zones`: where zones are kept that come while it runs, and go.
 //! * `load`: zone files into zones; `journal`: what named has not written into them; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping;
@@ -16,6 +16,7 @@
 
 mod acl;
 mod controls;
+mod dnstap;
 mod fate;
 mod floods;
 mod inet;
@@ -112,6 +113,8 @@ pub struct Config {
     pub logging: Logging,
     /// Where counters are told.
     pub statistics: Statistics,
+    /// Where messages go that dnstap is to have.
+    pub dnstap: Option<crate::dnstap::Output>,
     /// What `rndc dumpdb` writes (`dump-file`).
     pub dump_file: PathBuf,
     /// The views, with their zones; one at least.
@@ -197,6 +200,7 @@ impl Config {
             run_files: RunFiles::read(&scope, &directory, reader),
             logging,
             statistics: Statistics::read(conf, &scope, &directory, reader),
+            dnstap: dnstap::output(&scope, &directory),
             dump_file: directory.join(scope.path("dump-file").unwrap_or_else(|| "named_dump.db".into())),
             views: views::read(conf, growing, &scope, &settings, &directory, reader),
             settings: Arc::new(settings),

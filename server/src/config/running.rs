@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     control::{self, Control},
+    dnstap::{Dnstap, OutputError},
     listen::{self, ListenError, Listeners, TcpLimits},
     logs::{Logs, OpenError},
     notice,
@@ -63,6 +64,7 @@ pub struct Running {
     control: Control,
     statistics: Arc<Statistics>,
     channels: Channels,
+    dnstap: Dnstap,
     statistics_file: PathBuf,
     dump_file: PathBuf,
     additions: Option<Additions>,
@@ -126,6 +128,8 @@ pub enum StartError {
     Log(OpenError),
     /// The zones that were added cannot be taken over from named's database.
     Additions(PathBuf, io::Error),
+    /// dnstap's file cannot be opened.
+    Dnstap(OutputError),
     /// The file with the process's number cannot be written.
     PidFile(PathBuf, io::Error),
     /// Another server holds the lock.
@@ -173,9 +177,14 @@ impl Running {
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), views)));
         notice!(target: "general", "all zones loaded");
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
+        let mut dnstap = Dnstap::default();
+        dnstap.change(config.dnstap.as_ref()).map_err(StartError::Dnstap)?;
+        let lanes = dnstap.lanes();
         let (answering, counting, queries) = (Arc::clone(&published), Arc::clone(&statistics), logs.queries());
-        let responder =
-            move || Responder::counting(Arc::clone(&answering), counting.counters()).logging(queries.clone());
+        let responder = move || {
+            let responder = Responder::counting(Arc::clone(&answering), counting.counters());
+            responder.logging(queries.clone()).tapped(lanes.tap())
+        };
         let listeners = listen::start(&listening(&config, options.workers), responder).map_err(StartError::Listen)?;
         for address in listeners.local_addrs() {
             info!(target: "network", "listening on {address}");
@@ -197,6 +206,7 @@ impl Running {
             control,
             statistics,
             channels,
+            dnstap,
             statistics_file,
             dump_file,
             additions,
@@ -235,6 +245,9 @@ impl Running {
         }
         if let Err(cause) = self.logs.change(&config.logging.with_default(&self.options.log)) {
             warn!(target: "general", "{cause}; log lines go where they went");
+        }
+        if let Err(cause) = self.dnstap.change(config.dnstap.as_ref()) {
+            warn!(target: "dnstap", "{cause}; nothing is tapped");
         }
         log_addresses(&before, &self.listeners.local_addrs());
         self.files.change(&config.run_files);
@@ -340,6 +353,11 @@ impl Running {
         &self.logs
     }
 
+    /// Where tapped messages go.
+    pub fn dnstap(&self) -> &Dnstap {
+        &self.dnstap
+    }
+
     /// Appends what was counted to the statistics file.
     pub fn write_statistics(&self) -> io::Result<()> {
         let mut file = File::options().append(true).create(true).open(&self.statistics_file)?;
@@ -381,9 +399,10 @@ impl Running {
     }
 
     /// Stops answering: sockets are closed and threads have ended.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
         info!(target: "general", "shutting down");
         self.listeners.stop();
+        self.dnstap.stop();
         self.control.stop();
         self.channels.stop();
         self.files.remove();
@@ -465,6 +484,7 @@ impl fmt::Display for StartError {
             StartError::Statistics(error) => write!(f, "cannot start the statistics channels: {error}"),
             StartError::Upkeep(error) => write!(f, "cannot start a thread: {error}"),
             StartError::Log(error) => error.fmt(f),
+            StartError::Dnstap(error) => error.fmt(f),
             StartError::Lock(path, error) => {
                 let path = path.display();
                 match error.kind() {

@@ -7,7 +7,7 @@ use zonefmt::{
     conf::{Conf, Part, Parts, Statement, values},
 };
 
-use super::{Reader, ZoneConfig, floods, keys, new_zones::Growing, scope::Scope, zones};
+use super::{Reader, ZoneConfig, dnstap, floods, keys, new_zones::Growing, scope::Scope, zones};
 use crate::{
     access::Acl,
     settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings, ViewSettings},
@@ -119,6 +119,7 @@ pub(super) fn settings<'c>(
         edns_udp_size: size("edns-udp-size", reader).unwrap_or(default.edns_udp_size),
         nocookie_udp_size: size("nocookie-udp-size", reader).unwrap_or(default.nocookie_udp_size),
         require_server_cookie: scope.yes_no("require-server-cookie").unwrap_or(default.require_server_cookie),
+        taps: dnstap::taps(scope, reader),
         limiter: match scope.own("rate-limit") {
             Some(statement) => Some(floods::limiter(statement, reader)),
             None => around.and_then(|around| around.limiter.clone()),

@@ -14,7 +14,10 @@ use tracing::info;
 use zonefmt::Name;
 
 use super::{Failure, Outcome, dump, new_zones, resolver, signing};
-use crate::config::{Running, ServedZone, TCP_TIMEOUTS, ZoneReload};
+use crate::{
+    config::{Running, ServedZone, TCP_TIMEOUTS, ZoneReload},
+    dnstap::{Destination, Roll},
+};
 
 /// What a command led to.
 #[derive(Debug)]
@@ -60,6 +63,7 @@ const COMMANDS: &[Command] = &[
     Command { names: &["notify"], access: Access::Changes, run: notify },
     Command { names: &["tcp-timeouts"], access: Access::Changes, run: tcp_timeouts },
     Command { names: &["dumpdb"], access: Access::Changes, run: dump::dump },
+    Command { names: &["dnstap"], access: Access::Changes, run: dnstap },
     Command { names: &["testgen"], access: Access::Reads, run: test_text },
     Command { names: &["sign", "loadkeys"], access: Access::Changes, run: signing::sign },
     Command { names: &["signing"], access: Access::Changes, run: signing::signing },
@@ -289,6 +293,22 @@ fn tcp_timeouts(server: &mut Running, arguments: &[String]) -> Result<Outcome, O
     let line = |(timeout, (name, _)): (Duration, (&str, _))| format!("{name}={}", timeout.as_millis() / 100);
     let lines: Vec<_> = server.tcp_timeouts().into_iter().zip(TCP_TIMEOUTS).map(line).collect();
     Ok(Outcome::told(lines.join("\n")))
+}
+
+/// `-reopen`: whoever wants the file has moved it away; `-roll [NUMBER]`: it is moved away here, and so many are kept.
+fn dnstap(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let failed = |failure| Outcome::failed(failure, "");
+    let output = server.dnstap().output().ok_or_else(|| failed(Failure::NotFound))?;
+    let roll = match argument(arguments, 0)?.to_ascii_lowercase().as_str() {
+        "-reopen" => Roll::Not,
+        "-roll" | "-rotate" => Roll::Keep(arguments.get(1).map(|kept| number(kept)).transpose()?),
+        _ => return Err(failed(Failure::Syntax)),
+    };
+    if roll != Roll::Not && matches!(output.destination, Destination::Unix(_)) {
+        return Err(failed(Failure::InvalidFile));
+    }
+    let opened = server.dnstap().reopen(roll);
+    opened.map(|()| Outcome::done()).map_err(|error| Outcome::failed(Failure::Failure, error.to_string()))
 }
 
 /// So many characters, that whoever tests the channel may see how long an answer can be.

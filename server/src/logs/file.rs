@@ -78,11 +78,10 @@ impl Appender {
             None => length > 0 && self.wanted.versions != Versions::None,
         };
         if crowded {
-            match self.wanted.versions {
-                Versions::None => return Ok(()),
-                Versions::Number(0) => fs::remove_file(path)?,
-                versions => self.wanted.suffix.make_room(path, versions)?,
+            if self.wanted.versions == Versions::None {
+                return Ok(());
             }
+            self.wanted.make_room(self.wanted.versions)?;
         }
         let file = open()?;
         self.written = if found.is_none_or(|found| found.is_file()) { file.metadata()?.len() } else { 0 };
@@ -98,12 +97,16 @@ impl Drop for Appender {
     }
 }
 
-impl Suffix {
-    /// Moves the file at `path` away, and the oldest of those that were moved before if there would be too many.
-    fn make_room(self, path: &Path, versions: Versions) -> io::Result<()> {
-        match self {
-            Suffix::Increment => increment(path, versions),
-            Suffix::Timestamp => timestamp(path, versions),
+impl LogFile {
+    /// Moves the file away, and the oldest of those that were moved before if there would be too many.
+    pub(crate) fn make_room(&self, versions: Versions) -> io::Result<()> {
+        match versions {
+            Versions::None => Ok(()),
+            Versions::Number(0) => fs::remove_file(&self.path),
+            versions => match self.suffix {
+                Suffix::Increment => increment(&self.path, versions),
+                Suffix::Timestamp => timestamp(&self.path, versions),
+            },
         }
     }
 }

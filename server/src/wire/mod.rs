@@ -43,6 +43,8 @@ pub(crate) const HEADER: usize = 12;
 pub(crate) mod flags {
     pub(crate) const QR: u16 = 1 << 15;
     pub(crate) const OPCODE: u16 = 0xf << 11;
+    /// The opcode of dynamic updates (RFC 2136), in its place.
+    pub(crate) const UPDATE: u16 = 5 << 11;
     pub(crate) const AA: u16 = 1 << 10;
     pub(crate) const TC: u16 = 1 << 9;
     pub(crate) const RD: u16 = 1 << 8;

@@ -57,6 +57,10 @@ impl Header {
         self.flags & flags::OPCODE == 0
     }
 
+    pub(crate) fn is_update(self) -> bool {
+        self.flags & flags::OPCODE == flags::UPDATE
+    }
+
     pub(crate) fn recursion_desired(self) -> bool {
         self.flags & flags::RD != 0
     }

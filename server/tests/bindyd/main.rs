@@ -2,6 +2,7 @@
 
 mod commands;
 mod control;
+mod dnstap;
 mod floods;
 mod interfaces;
 mod journal;

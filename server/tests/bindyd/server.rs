@@ -199,6 +199,14 @@ impl Server {
         panic!("it did not say {text:?}:\n{}", self.said.borrow());
     }
 
+    /// Whether it has not said this yet; waits a moment for it.
+    pub fn goes_on_without(&self, text: &str) -> bool {
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(100)) {
+            self.said.borrow_mut().extend([&line, "\n"]);
+        }
+        !self.said().contains(text)
+    }
+
     /// What it says from now on, to its end.
     fn rest(&self) -> impl Iterator<Item = String> {
         let begin = Instant::now();

@@ -1,0 +1,52 @@
+//! The statements about dnstap: which messages are tapped, and where they go.
+
+use std::path::Path;
+
+use zonefmt::conf::{Part, Statement};
+
+use super::{
+    Reader,
+    logging::log_file,
+    scope::{Scope, hostname, path},
+};
+use crate::dnstap::{Destination, Output, Taps};
+
+/// Where messages go; `None`: nowhere.
+pub(super) fn output(options: &Scope<'_, '_>, directory: &Path) -> Option<Output> {
+    let mut arguments = options.find("dnstap-output")?.arguments();
+    let destination = if arguments.next()?.is("unix") {
+        Destination::Unix(directory.join(path(&arguments.next()?.text())))
+    } else {
+        Destination::File(log_file(arguments, directory, true)?)
+    };
+    let version = concat!("bindyd ", env!("CARGO_PKG_VERSION"));
+    Some(Output {
+        destination,
+        identity: options.text("dnstap-identity", hostname),
+        version: options.text("dnstap-version", || Some(version.into())),
+    })
+}
+
+/// Which messages are tapped: those of an authoritative server, whatever else is asked for.
+pub(super) fn taps<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Taps {
+    let Some(statement) = scope.find("dnstap") else { return Taps::default() };
+    if scope.find("dnstap-output").is_none() {
+        let error = statement.error("`dnstap` says what, and nothing says where");
+        reader.findings.push(error.help("add `dnstap-output` to `options`"));
+    }
+    statement.block().fold(Taps::default(), |taps, entry| {
+        let (queries, responses) = wanted(entry);
+        Taps { queries: taps.queries || queries, responses: taps.responses || responses }
+    })
+}
+
+/// Whether an entry wants queries and responses: `auth`, `all query`, …
+fn wanted(entry: Statement<'_>) -> (bool, bool) {
+    let mut words = entry.arguments();
+    if !words.next().is_some_and(|kind| kind.is("auth") || kind.is("all")) {
+        return (false, false);
+    }
+    let only = words.next().map(Part::shown);
+    let wants = |word: &str| only.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(word));
+    (wants("query"), wants("response"))
+}

@@ -1,0 +1,168 @@
+//! dnstap: `named` beside us, its messages read with dnstap-ldns; and fstrm_capture at the other end of a socket.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use super::{
+    EXAMPLE, ZONE,
+    control::{Controlled, free_port},
+    server::{PATIENCE, Prepared, Server, dig, signal, wait_until},
+};
+
+const OPTIONS: &str = "dnstap { auth; }; dnstap-identity \"me\"; dnstap-version \"of mine\";";
+
+/// Questions without a cookie and with an id of their own, over both transports.
+const QUESTIONS: &[&[&str]] = &[
+    &["+norecurse", "+qid=1", "www.example.com"],
+    &["+recurse", "+qid=2", "example.net", "AAAA"],
+    &["+norecurse", "+qid=3", "+tcp", "nothing.example.com"],
+    &["+norecurse", "+qid=4", "+noedns", "example.com", "SOA"],
+    &["+norecurse", "+qid=5", "example.org"],
+    &["+norecurse", "+qid=6", "CH", "TXT", "id.server"],
+    &["+norecurse", "+qid=8", "-y", "hmac-sha256:nobody:AAAA", "www.example.com"],
+];
+
+/// What dnstap-ldns makes of a file.
+fn read(form: &str, file: &Path) -> String {
+    let output = Command::new("dnstap-ldns").arg(form).arg("-r").arg(file).output();
+    let output = output.expect("dnstap-ldns must be installed: run scripts/install-test-tools");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it writes ASCII")
+}
+
+/// The messages in full, without what no two runs have alike.
+fn messages(text: &str) -> Vec<String> {
+    let varies = |line: &str| {
+        ["query_time:", "response_time:", "query_port:", "response_port:"]
+            .iter()
+            .any(|field| line.trim_start().starts_with(field))
+            // The time that was signed, and the extended error that named has not.
+            || line.contains("TSIG")
+            || line.contains(";; Data: \\# 6 000f")
+    };
+    let message = |message: &str| {
+        let lines = message.lines().filter(|line| !varies(line));
+        // named calls responses a resolver's where recursion was desired, though it answers as an authority.
+        lines.collect::<Vec<_>>().join("\n").replace("CLIENT_RESPONSE", "AUTH_RESPONSE")
+    };
+    text.split("---\n").map(message).collect()
+}
+
+#[test]
+fn messages_are_those_of_named() {
+    let options = format!("{OPTIONS} dnstap-output file \"tap\"; server-id \"one\";").replace("auth;", "all;");
+    let ours = Controlled::with(&options, EXAMPLE);
+    let port = free_port();
+    let named = Controlled::start("named", &format!("port {port} {{ 127.0.0.1; }}"), &options, EXAMPLE);
+    let told = |server: &Controlled, port: u16| {
+        for question in QUESTIONS {
+            dig("127.0.0.1", port, &[&["+nocookie"], *question].concat());
+        }
+        let said: Vec<_> = ["dnstap -roll 3", "dnstap", "dnstap -soon", "dnstap -roll x", "dnstap -reopen"]
+            .iter()
+            .map(|line| server.told(&line.split(' ').collect::<Vec<_>>()))
+            .collect();
+        (said, messages(&read("-y", &server.server.folder().join("tap.0"))))
+    };
+    let ((said, ours), (expected, theirs)) = (told(&ours, ours.server.port()), told(&named, port));
+    assert_eq!(said, expected);
+    assert!(ours.iter().any(|message| message.contains("query_zone: \"example.com.\"")), "{ours:#?}");
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn what_is_tapped_is_what_the_view_says() {
+    let view = |name: &str, client: &str, dnstap: &str| {
+        format!("view {name} {{ match-clients {{ {client}; }}; {dnstap} {EXAMPLE} }};\n")
+    };
+    let conf = [
+        view("queries", "127.0.0.2", "dnstap { auth query; };"),
+        view("responses", "127.0.0.3", "dnstap { auth response; };"),
+        view("neither", "127.0.0.4", "dnstap { resolver; update; };"),
+        view("both", "any", ""),
+    ];
+    let mut server =
+        Prepared::new(&format!("{OPTIONS} dnstap-output file \"tap\";"), &conf.concat(), &[("example.zone", ZONE)])
+            .run();
+    for client in ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] {
+        assert_eq!(server.dig(&["-b", client, "+short", "www.example.com"]), "192.0.2.1\n");
+    }
+    assert!(server.stop().success());
+    let text = read("-q", &server.folder().join("tap"));
+    let told: BTreeSet<_> = text.lines().map(|line| line.split(' ').skip(2).take(2).collect::<Vec<_>>()).collect();
+    let expected = [["AQ", "127.0.0.1"], ["AR", "127.0.0.1"], ["AQ", "127.0.0.2"], ["AR", "127.0.0.3"]];
+    assert_eq!(told, expected.map(Vec::from).into());
+    assert_eq!(text.lines().count(), 4);
+}
+
+#[test]
+fn a_full_file_makes_room() {
+    let options = format!("{OPTIONS} dnstap-output file \"tap\" size 2k versions 2;");
+    let mut server = Prepared::new(&options, EXAMPLE, &[("example.zone", ZONE)]).run();
+    server.write("questions", &"www.example.com A\n".repeat(100));
+    server.dig(&["-f", &server.folder().join("questions").display().to_string()]);
+    assert!(server.stop().success());
+    for (file, at_least) in [("tap", 0), ("tap.0", 10), ("tap.1", 10)] {
+        let messages = read("-q", &server.folder().join(file)).lines().count();
+        assert!(messages >= at_least && messages < 40, "{file}: {messages}");
+    }
+    assert!(!server.folder().join("tap.2").exists());
+}
+
+#[test]
+fn what_cannot_be_written_is_told_and_answers_go_on() {
+    let nowhere = format!("{OPTIONS} dnstap-output file \"no/such/folder\";");
+    let (status, said) = Prepared::new(&nowhere, EXAMPLE, &[("example.zone", ZONE)]).refuses();
+    assert_eq!(status, Some(1));
+    assert!(said.contains("no/such/folder: No such file") && said.contains("another `dnstap-output`"), "{said}");
+    let (status, said) = Prepared::new("dnstap { auth; };", EXAMPLE, &[("example.zone", ZONE)]).refuses();
+    assert_eq!(status, Some(1));
+    assert!(said.contains("add `dnstap-output`"), "{said}");
+}
+
+/// A program that takes what comes over a socket, into a file; killed at the end.
+struct Capture(Child);
+
+impl Capture {
+    fn start(server: &Server) -> Capture {
+        let mut capture = Command::new("fstrm_capture");
+        capture.args(["-t", "protobuf:dnstap.Dnstap", "-u", "socket", "-w", "captured"]).current_dir(server.folder());
+        let child = capture.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Capture(child.expect("fstrm_capture must be installed: run scripts/install-test-tools"))
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_reader_may_come_later_and_gets_what_comes_then() {
+    let options = format!("{OPTIONS} dnstap-output unix \"socket\";");
+    let mut server = Prepared::new(&options, EXAMPLE, &[("example.zone", ZONE)]).run();
+    server.has_said("cannot write dnstap messages to ");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+    let mut capture = Capture::start(&server);
+    wait_until(|| server.folder().join("socket").exists(), "the reader listens");
+    let begin = std::time::Instant::now();
+    // Each question has it look again, once every few seconds.
+    while begin.elapsed() < PATIENCE && server.goes_on_without(" again") {
+        assert_eq!(server.dig(&["+short", "first.example.com"]), "");
+    }
+    assert_eq!(server.dig(&["+short", "+tcp", "www.example.com"]), "192.0.2.1\n");
+    assert!(server.stop().success());
+    // The end of the stream was confirmed before the server ended.
+    signal(capture.0.id(), "INT");
+    capture.0.wait().expect("it was started");
+    let text = read("-q", &server.folder().join("captured"));
+    let of_www =
+        text.lines().filter(|line| line.contains("127.0.0.1 TCP") && line.contains("\"www.example.com.\" IN A"));
+    assert_eq!(of_www.count(), 2, "{text}");
+}
