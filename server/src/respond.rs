@@ -114,7 +114,7 @@ impl Respond for Responder {
         let opt = heard.opt_reply(&snapshot.settings);
         let mut writer = Writer::new(out, unsigned, &mut self.names, heard.question, opt.as_ref());
         let Answered { outcome, zone } = heard.answered(&mut writer, &mut self.scratch);
-        let ending = Ending::of(outcome);
+        let ending = heard.ending(outcome);
         if self.queries.wants(ending) {
             heard.note(ending, &mut self.queries);
         }
@@ -281,13 +281,24 @@ impl<'h> Heard<'h> {
         answer(view, request.header, request.question, self.client, key, writer, scratch)
     }
 
-    /// Tells the query log, if it came to a question.
+    /// What came of it, for the query log.
+    #[inline]
+    fn ending(&self, outcome: Outcome) -> Ending {
+        self.seen.signature.error().map_or_else(|| Ending::of(outcome), Ending::BadSignature)
+    }
+
+    /// Tells the query log, if it came to a question or to a signature that is wrong.
     #[cold]
     fn note(&self, ending: Ending, queries: &mut QueryLog) {
-        if let (Some(_), Ok(request), Ok(view)) = (self.asked, self.request, self.seen.view) {
-            let (client, key, cookie) = (self.client, self.seen.signature.key(), self.cookie.map(|_| self.proven()));
-            queries.note(&Asked { client, view, key, request, cookie, ending });
-        }
+        let (Ok(request), Ok(view)) = (self.request, self.seen.view) else { return };
+        let mut name = [0; MAX_NAME];
+        let key = match (ending, &request.tsig) {
+            (Ending::BadSignature(_), Some(tsig)) => Some(tsig.key(&mut name)),
+            _ if self.asked.is_some() => self.seen.signature.key(),
+            _ => return,
+        };
+        let (client, cookie) = (self.client, self.cookie.map(|_| self.proven()));
+        queries.note(&Asked { client, view, key, request, cookie, ending });
     }
 
     /// Whether it is said too often.

@@ -45,7 +45,7 @@ use zonefmt::conf::LOG_CATEGORIES;
 use crate::config::{Channel, DEFAULT_CATEGORY, Facility, Logging, Output, Threshold};
 use file::Appender;
 use line::Event;
-use queries::{Note, Queries, Query, Wanted};
+use queries::{Note, Queries, Wanted};
 use syslog::Syslog;
 
 /// Where events of category `network` come from.
@@ -232,7 +232,7 @@ impl Shared {
         let (debug_level, querylog) = (self.debug_level.load(Relaxed), self.querylog.load(Relaxed));
         let wanted = |wanted: &Wanted| {
             (querylog || !matches!(wanted, Wanted::Queries))
-                && sinks.take(wanted.category(), Query::SEVERITY, debug_level)
+                && sinks.take(wanted.category(), wanted.severity(), debug_level)
         };
         self.queries.want(Wanted::ALL.into_iter().filter(wanted));
     }

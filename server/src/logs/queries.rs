@@ -23,6 +23,7 @@ use super::{
 use crate::{
     answer::Outcome,
     listen::{Client, Transport},
+    tsig::TsigError,
     wire::{
         Ede, Rcode, flags,
         request::{Edns, Request},
@@ -73,7 +74,7 @@ pub(super) enum Wanted {
 pub(crate) struct Asked<'a> {
     pub(crate) client: &'a Client,
     pub(crate) view: &'a View,
-    /// The key of a valid signature.
+    /// The key of its signature.
     pub(crate) key: Option<NameRef<'a>>,
     pub(crate) request: &'a Request<'a>,
     /// Whether the client's cookie is valid, if it sent one.
@@ -91,6 +92,8 @@ pub(crate) enum Ending {
     Refused,
     /// Its zone cannot be served.
     NotLoaded,
+    /// It is not looked at, as its signature is wrong; the key is the one that it names.
+    BadSignature(TsigError),
 }
 
 /// What a line is made of; its own octets, so that it may wait.
@@ -149,6 +152,7 @@ impl QueryLog {
         let about = match ending {
             Ending::Answered => Wanted::Queries as u8,
             Ending::Denied | Ending::Refused | Ending::NotLoaded => u8::MAX,
+            Ending::BadSignature(_) => Wanted::Security as u8,
         };
         self.shared.wanted.load(Relaxed) & about
     }
@@ -210,6 +214,14 @@ impl Wanted {
             Wanted::Errors => "query-errors",
         }
     }
+
+    /// The most severe of what it hears.
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Wanted::Queries | Wanted::Errors => Severity::Info,
+            Wanted::Security => Severity::Error,
+        }
+    }
 }
 
 impl Ending {
@@ -225,9 +237,6 @@ impl Ending {
 }
 
 impl Query {
-    /// All three are told at this severity.
-    pub(super) const SEVERITY: Severity = Severity::Info;
-
     fn of(asked: &Asked<'_>, number: u64, logged: bool) -> Query {
         let Asked { client, request, .. } = asked;
         let question = &request.question;
@@ -255,18 +264,20 @@ impl Query {
         let (name, class, rtype) = (self.qname.shown(), self.qclass, self.qtype);
         let query = self.logged.then(|| {
             let text = format!("query: {name} {class} {rtype} {} ({})", self.flags(), self.local);
-            self.event(Wanted::Queries, &text)
+            self.event(Wanted::Queries, Severity::Info, &text)
         });
         let denied = (self.ending == Ending::Denied)
-            .then(|| self.event(Wanted::Security, &format!("query '{name}/{rtype}/{class}' denied")));
+            .then(|| self.event(Wanted::Security, Severity::Info, &format!("query '{name}/{rtype}/{class}' denied")));
         let why = match self.ending {
-            Ending::Answered => None,
+            Ending::Answered | Ending::BadSignature(_) => None,
             Ending::Denied | Ending::Refused => Some("REFUSED"),
             Ending::NotLoaded => Some("zone not loaded"),
         };
-        let failed =
-            why.map(|why| self.event(Wanted::Errors, &format!("query failed ({why}) for {name}/{class}/{rtype}")));
-        [query, denied, failed].into_iter().flatten()
+        let failed = why.map(|why| {
+            let text = format!("query failed ({why}) for {name}/{class}/{rtype}");
+            self.event(Wanted::Errors, Severity::Info, &text)
+        });
+        [query, denied, self.unproven(), failed].into_iter().flatten()
     }
 
     /// What named shows of the request, each by a letter.
@@ -286,14 +297,24 @@ impl Query {
         letters.into_iter().filter(|(_, shown)| *shown).map(|(letter, _)| letter).collect()
     }
 
-    fn event(&self, category: Wanted, text: &str) -> Event {
+    /// What is told of a wrong signature. named has not looked at the question by then.
+    fn unproven(&self) -> Option<Event> {
+        let Ending::BadSignature(error) = self.ending else { return None };
+        let key = self.key.as_ref().map_or_else(String::new, Octets::shown);
+        let text = format!("request has invalid signature: TSIG {key}: tsig verify failure ({error})");
+        Some(self.event(Wanted::Security, Severity::Error, &text))
+    }
+
+    fn event(&self, category: Wanted, severity: Severity, text: &str) -> Event {
         let name = self.qname.shown();
         let mut message = format!("client @{:#014x} {}#{}", self.number, self.client.ip(), self.client.port());
         let key = self.key.as_ref().map(Octets::shown);
         let view = Some(&*self.view).filter(|view| ![View::DEFAULT, View::CHAOS].contains(view));
         // Writing to a String cannot fail.
-        let _ = key.iter().try_for_each(|key| write!(message, "/key {key}"));
-        let _ = write!(message, " ({name})");
+        if !matches!(self.ending, Ending::BadSignature(_)) {
+            let _ = key.iter().try_for_each(|key| write!(message, "/key {key}"));
+            let _ = write!(message, " ({name})");
+        }
         let _ = view.iter().try_for_each(|view| write!(message, ": view {view}"));
         let _ = write!(message, ": {text}");
         let text = |text: &dyn fmt::Display| Value::Text(text.to_string());
@@ -309,7 +330,7 @@ impl Query {
         details.extend(key.map(|key| ("key", Value::Text(key))));
         details.extend(view.map(|view| ("view", Value::Text(view.into()))));
         let (time, category) = (self.time, category.category());
-        Event { time, category, severity: Query::SEVERITY, message, fields: Vec::new(), details }
+        Event { time, category, severity, message, fields: Vec::new(), details }
     }
 }
 

@@ -93,7 +93,10 @@ fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rej
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
     let rest = Records { message, at: end };
     let found = rest.find(answers + authorities, additionals);
-    let Found { edns, version, tsig } = found.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
+    let Found { edns, version, faulty, tsig } = found.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
+    if faulty {
+        return Err(reject(Some(question), edns, Rcode::FORMERR));
+    }
     if version > 0 {
         return Err(reject(Some(question), edns, Rcode::BADVERS));
     }
@@ -119,6 +122,8 @@ struct Found<'a> {
     edns: Option<Edns>,
     /// The version of EDNS; 0 without any.
     version: u8,
+    /// Whether an option is not as it has to be: then `edns` has none of them.
+    faulty: bool,
     tsig: Option<Tsig<'a>>,
 }
 
@@ -144,7 +149,9 @@ impl<'a> Records<'a> {
                         return Err(Malformed);
                     }
                     let edns = Edns { udp_size: class, dnssec_ok: high & 0x80 != 0, ..Edns::default() };
-                    (found.edns, found.version) = (Some(edns.with_options(rdata)?), version);
+                    let options = edns.with_options(rdata)?;
+                    (found.edns, found.version) = (options.or(Some(edns)), version);
+                    found.faulty = options.is_none();
                 }
                 Rtype::TSIG => {
                     let is_last = index == last && additionals > 0;
@@ -187,25 +194,52 @@ impl<'a> Records<'a> {
 }
 
 impl Edns {
-    fn with_options(mut self, mut options: &[u8]) -> Result<Edns, Malformed> {
+    /// With what options say; `None` if one of them is not as its RFC has it.
+    fn with_options(mut self, mut options: &[u8]) -> Result<Option<Edns>, Malformed> {
         const NSID: u16 = 3;
+        const SUBNET: u16 = 8;
+        const EXPIRE: u16 = 9;
         const COOKIE: u16 = 10;
         const KEEPALIVE: u16 = 11;
+        const KEY_TAG: u16 = 14;
+        let mut sound = true;
         while !options.is_empty() {
             let (code, length) = (u16_at(options, 0).ok_or(Malformed)?, u16_at(options, 2).ok_or(Malformed)?);
             let end = 4 + usize::from(length);
             let (option, rest) = options.split_at_checked(end).ok_or(Malformed)?;
             options = rest;
+            let data = &option[4..];
             match code {
                 NSID => self.nsid = true,
-                COOKIE => {
-                    let cookie = Cookie::read(&option[4..]).ok_or(Malformed)?;
-                    self.cookie.get_or_insert(cookie);
-                }
+                SUBNET => sound &= is_subnet(data),
+                EXPIRE => sound &= matches!(data.len(), 0 | 4),
+                COOKIE => match Cookie::read(data) {
+                    Some(cookie) => _ = self.cookie.get_or_insert(cookie),
+                    None => sound = false,
+                },
                 KEEPALIVE => self.keepalive = true,
+                KEY_TAG => sound &= !data.is_empty() && data.len().is_multiple_of(2),
                 _ => {}
             }
         }
-        Ok(self)
+        Ok(sound.then_some(self))
     }
+}
+
+/// Whether it is a client subnet: family, prefix length, scope, and the octets of an address that the prefix covers, with
+/// no bit set beyond it (RFC 7871 6).
+fn is_subnet(data: &[u8]) -> bool {
+    let (Some(family), Some(&[_, _, prefix, scope])) = (u16_at(data, 0), data.first_chunk()) else { return false };
+    let longest = match family {
+        0 => 0,
+        1 => 32,
+        2 => 128,
+        _ => return false,
+    };
+    let address = &data[4..];
+    let beyond = match (address.last(), prefix % 8) {
+        (Some(last), bits @ 1..) => last & (0xff >> bits),
+        _ => 0,
+    };
+    prefix <= longest && scope <= longest && address.len() == usize::from(prefix.div_ceil(8)) && beyond == 0
 }

@@ -10,6 +10,7 @@ mod logging;
 mod new_zones;
 mod process;
 mod querylog;
+mod requests;
 mod server;
 mod statistics;
 mod views;
