@@ -56,6 +56,8 @@ use std::{
     time::Duration,
 };
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use zonefmt::{
     conf::{self, Conf, Statement},
     diagnostics::{Diagnostic, Severity, Source},
@@ -121,6 +123,8 @@ pub struct Config {
     pub views: Vec<ViewConfig>,
     /// How zones may be added while it runs, if they may.
     additions: Option<Additions>,
+    /// SHA-256 of named.conf and then of what it includes, in hexadecimal: `sha256sum` says the same of a single file.
+    pub hash: String,
     /// What was found that is no error.
     pub warnings: Vec<Diagnostic>,
 }
@@ -204,11 +208,18 @@ impl Config {
             dump_file: directory.join(scope.path("dump-file").unwrap_or_else(|| "named_dump.db".into())),
             views: views::read(conf, growing, &scope, &settings, &directory, reader),
             settings: Arc::new(settings),
+            hash: hash(conf),
             directory,
             additions: None,
             warnings: Vec::new(),
         }
     }
+}
+
+fn hash(conf: &Conf) -> String {
+    let mut hash = Sha256::new();
+    conf.sources().for_each(|source| hash.update(source.text()));
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// What reading statements needs and yields.

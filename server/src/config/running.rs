@@ -167,6 +167,7 @@ impl Running {
             config.add_key(key);
         }
         let statistics = Statistics::new();
+        statistics.configured(&config.hash);
         let mut channels = Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?;
         // It tells how loading goes on, too.
         channels.listen(config.statistics.channels.clone());
@@ -266,7 +267,7 @@ impl Running {
         open(&mut self.control, config.controls);
         self.channels.listen(config.statistics.channels);
         (self.statistics_file, self.dump_file) = (config.statistics.file, config.dump_file);
-        self.statistics.configured();
+        self.statistics.configured(&config.hash);
         self.directory = config.directory;
         self.configured = Timestamp::now();
         info!(target: "general", "reloading configuration succeeded");

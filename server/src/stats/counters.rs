@@ -19,7 +19,10 @@ use crate::{
     cookies::Standing,
     limit::Verdict,
     listen::{Client, Transport},
-    wire::{HEADER, Rcode, flags, request::Edns},
+    wire::{
+        HEADER, Rcode, flags,
+        request::{Edns, Ignored},
+    },
 };
 
 /// All blocks of a server's counters.
@@ -196,6 +199,16 @@ impl Counters {
         }
         if edns.keepalive {
             self.stat(Stat::KeepAliveOpt);
+        }
+        if edns.ignored != Ignored::default() {
+            let stats = [
+                (Ignored::SUBNET, Stat::ECSOpt),
+                (Ignored::EXPIRE, Stat::ExpireOpt),
+                (Ignored::PADDING, Stat::PadOpt),
+                (Ignored::KEY_TAG, Stat::KeyTagOpt),
+                (Ignored::OTHER, Stat::OtherOpt),
+            ];
+            stats.into_iter().filter(|(option, _)| edns.ignored.has(*option)).for_each(|(_, stat)| self.stat(stat));
         }
     }
 

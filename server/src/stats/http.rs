@@ -221,5 +221,5 @@ fn readiness(report: &Report) -> String {
     if faulty > MAX_NAMED {
         let _ = writeln!(lines, "and {} more", faulty - MAX_NAMED);
     }
-    format!("ready\n{zones} zones, {faulty} of them not served\n{lines}")
+    format!("ready\nconfiguration {}\n{zones} zones, {faulty} of them not served\n{lines}", report.hash)
 }

@@ -26,6 +26,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use crate::{listen::Connections, zones::Published};
@@ -38,6 +39,8 @@ pub struct Statistics {
     started: Timestamp,
     /// When the configuration was last read, in milliseconds since 1970.
     configured: AtomicI64,
+    /// What was read then, as a hash.
+    hash: ArcSwap<String>,
     /// Set once every zone was tried.
     served: OnceLock<Served>,
 }
@@ -53,7 +56,8 @@ impl Statistics {
     pub fn new() -> Arc<Statistics> {
         let started = Timestamp::now();
         let configured = AtomicI64::new(started.as_millisecond());
-        Arc::new(Statistics { blocks: Arc::default(), started, configured, served: OnceLock::new() })
+        let (blocks, hash) = (Arc::default(), ArcSwap::default());
+        Arc::new(Statistics { blocks, started, configured, hash, served: OnceLock::new() })
     }
 
     /// Counters for one more worker.
@@ -61,8 +65,9 @@ impl Statistics {
         self.blocks.take()
     }
 
-    /// The configuration was read just now.
-    pub fn configured(&self) {
+    /// The configuration with this hash was read just now.
+    pub fn configured(&self, hash: &str) {
+        self.hash.store(Arc::new(hash.to_owned()));
         self.configured.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
     }
 

@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct Report {
     pub(super) started: Timestamp,
     pub(super) configured: Timestamp,
+    /// Of the configuration that holds.
+    pub(super) hash: Arc<String>,
     pub(super) now: Timestamp,
     pub(super) sums: Sums,
     pub(super) memory: Memory,
@@ -99,6 +101,7 @@ impl Report {
         Report {
             started: statistics.started,
             configured: Timestamp::from_millisecond(configured).unwrap_or(statistics.started),
+            hash: statistics.hash.load_full(),
             now: Timestamp::now(),
             sums,
             memory: Memory::now(),

@@ -42,7 +42,13 @@ pub(crate) struct Edns {
     pub(crate) keepalive: bool,
     /// The sender takes part in DNS cookies (RFC 7873).
     pub(crate) cookie: Option<Cookie>,
+    /// What else it has.
+    pub(crate) ignored: Ignored,
 }
+
+/// Options that are counted and otherwise ignored, as a set.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ignored(u8);
 
 /// A request that is answered without looking at zones: mostly with an error; the question goes back where it was understood.
 pub(crate) struct Rejected<'a> {
@@ -193,6 +199,22 @@ impl<'a> Records<'a> {
     }
 }
 
+impl Ignored {
+    pub(crate) const SUBNET: Ignored = Ignored(1);
+    pub(crate) const EXPIRE: Ignored = Ignored(2);
+    pub(crate) const PADDING: Ignored = Ignored(4);
+    pub(crate) const KEY_TAG: Ignored = Ignored(8);
+    pub(crate) const OTHER: Ignored = Ignored(16);
+
+    pub(crate) fn has(self, one: Ignored) -> bool {
+        self.0 & one.0 != 0
+    }
+
+    fn add(&mut self, one: Ignored) {
+        self.0 |= one.0;
+    }
+}
+
 impl Edns {
     /// With what options say; `None` if one of them is not as its RFC has it.
     fn with_options(mut self, mut options: &[u8]) -> Result<Option<Edns>, Malformed> {
@@ -201,6 +223,7 @@ impl Edns {
         const EXPIRE: u16 = 9;
         const COOKIE: u16 = 10;
         const KEEPALIVE: u16 = 11;
+        const PADDING: u16 = 12;
         const KEY_TAG: u16 = 14;
         let mut sound = true;
         while !options.is_empty() {
@@ -211,15 +234,25 @@ impl Edns {
             let data = &option[4..];
             match code {
                 NSID => self.nsid = true,
-                SUBNET => sound &= is_subnet(data),
-                EXPIRE => sound &= matches!(data.len(), 0 | 4),
+                SUBNET => {
+                    sound &= is_subnet(data);
+                    self.ignored.add(Ignored::SUBNET);
+                }
+                EXPIRE => {
+                    sound &= matches!(data.len(), 0 | 4);
+                    self.ignored.add(Ignored::EXPIRE);
+                }
                 COOKIE => match Cookie::read(data) {
                     Some(cookie) => _ = self.cookie.get_or_insert(cookie),
                     None => sound = false,
                 },
                 KEEPALIVE => self.keepalive = true,
-                KEY_TAG => sound &= !data.is_empty() && data.len().is_multiple_of(2),
-                _ => {}
+                PADDING => self.ignored.add(Ignored::PADDING),
+                KEY_TAG => {
+                    sound &= !data.is_empty() && data.len().is_multiple_of(2);
+                    self.ignored.add(Ignored::KEY_TAG);
+                }
+                _ => self.ignored.add(Ignored::OTHER),
             }
         }
         Ok(sound.then_some(self))

@@ -294,7 +294,14 @@ fn metrics_health_and_readiness_are_told_in_the_same_place() {
     assert_eq!(ours.fetch("/healthz").2, "ok\n");
     let (status, _, readiness) = ours.fetch("/readyz");
     assert!(status.ends_with("200 OK"), "{status}");
-    assert_eq!(readiness, "ready\n3 zones, 1 of them not served\nzone broken.test/IN: not loaded\n");
+    let sum = |arguments: &[&str]| {
+        let output = Command::new("sha256sum").args(arguments).current_dir(ours.server.folder()).output();
+        String::from_utf8(output.expect("it is everywhere").stdout).expect("it is ASCII")
+    };
+    let hash = sum(&["named.conf"]).split(' ').next().unwrap_or_default().to_owned();
+    let expected =
+        format!("ready\nconfiguration {hash}\n3 zones, 1 of them not served\nzone broken.test/IN: not loaded\n");
+    assert_eq!(readiness, expected);
     assert!(ours.fetch("/nowhere").0.ends_with("404 Not Found"));
     assert!(ours.fetch("/json/v2").0.ends_with("404 Not Found"));
 }
@@ -378,6 +385,23 @@ fn same(ours: &BTreeMap<String, String>, named: &BTreeMap<String, String>, path:
     };
     let (more, less) = (differ(ours, named), differ(named, ours));
     assert!(more.is_empty() && less.is_empty(), "{path}\nonly or otherwise here:\n{more}\nand with named:\n{less}");
+}
+
+#[test]
+fn options_of_edns_are_counted_as_by_named() {
+    const OPTIONS: [&str; 7] = ["3", "8:00011800c00002", "9", "11", "12:0000", "14:4a5c", "100:0102"];
+    let counted = |program: &str| {
+        let watched = Watched::start(program, "");
+        for option in OPTIONS {
+            dig("127.0.0.1", watched.port, &["+nocookie", "+tcp", &format!("+ednsopt={option}"), "www.example.com"]);
+        }
+        let mut counts = watched.json("/json/v1/server");
+        counts.retain(|path, _| path.contains("Opt"));
+        counts
+    };
+    let (ours, named) = (counted(env!("CARGO_BIN_EXE_bindyd")), counted("named"));
+    assert!(named.len() >= OPTIONS.len(), "{named:?}");
+    assert_eq!(ours, named);
 }
 
 #[test]

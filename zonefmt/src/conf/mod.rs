@@ -128,7 +128,12 @@ impl Conf {
 
     /// The names of the files read, the first one first.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
-        self.tree.sources().map(|source| PathBuf::from(source.name()))
+        self.sources().map(|source| PathBuf::from(source.name()))
+    }
+
+    /// The files as they were read, the first one first.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.tree.sources()
     }
 
     fn node(&self, at: u32) -> Node {
