@@ -10,11 +10,12 @@ use bindy_server::zone::{Difference, Node, Rrset, ZoneData};
 use serde::Serialize;
 use zonefmt::{
     Name, Rtype, Serial,
-    diagnostics::Diagnostic,
+    diagnostics::{Diagnostic, Severity},
     rdata::{self, Style},
 };
 
 use crate::{
+    api::{self, FieldError, ResourceId},
     compile::{Change, Compiler, with_serial},
     manifest::{Folder, FolderError},
     report::ZoneChange,
@@ -56,11 +57,13 @@ struct Records {
     rdata: Vec<String>,
 }
 
-/// Compares, prints, and refuses nothing; tells by its exit code: 1 if something could not be read, so that the plan
-/// shows it as if it were not there.
+/// Compares and prints; tells by its exit code: 1 if something could not be read, so that the plan shows it as if it were not
+/// there, or if a cluster would refuse the change.
 pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
     let terminal = Terminal::new();
     let ((old, old_sound), (new, new_sound)) = (read(&options.old, terminal)?, read(&options.new, terminal)?);
+    let refused: Vec<Diagnostic> = new.resources().flat_map(|resource| refused(&old, &new, &resource.id)).collect();
+    terminal.complain(&refused);
     let mut compiler = Compiler::default();
     compiler.apply(old.resources().cloned().map(Change::Put));
     let before: BTreeMap<Name, ZoneData> =
@@ -78,7 +81,7 @@ pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
         Output::Json => json(&plans),
         Output::Text => print(terminal, &plans),
     }
-    Ok(if old_sound && new_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if old_sound && new_sound && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The manifests of a folder, and whether all of them could be read; what cannot be is told, and the rest is planned with.
@@ -91,6 +94,18 @@ fn read(dir: &Path, terminal: Terminal) -> Result<(Folder, bool), FolderError> {
     Ok((folder, sound))
 }
 
+/// Why a cluster would refuse to change a resource so.
+fn refused(old: &Folder, new: &Folder, id: &ResourceId) -> Vec<Diagnostic> {
+    let (Some(old), Some(new)) = (old.manifest(id), new.manifest(id)) else { return Vec::new() };
+    let refusals = api::refusals_of_change(&old.resource, &new.resource).into_iter();
+    refusals
+        .map(|FieldError { path, message, .. }| {
+            let path = if path.is_empty() { "spec".to_owned() } else { format!("spec.{path}") };
+            new.origin.diagnostic(Severity::Error, &path, format!("{id}: {message}"))
+        })
+        .collect()
+}
+
 /// The RRsets that differ, in canonical order; serials are not compared.
 fn rrsets(old: &ZoneData, new: &ZoneData) -> Vec<RrsetPlan> {
     let style = Style::FULL.relative_to(old.origin());
@@ -101,21 +116,32 @@ fn rrsets(old: &ZoneData, new: &ZoneData) -> Vec<RrsetPlan> {
             Difference::Added(node) => (None, Some(node)),
             Difference::Changed { old, new } => (Some(old), Some(new)),
         };
-        let sets = |node: Option<Node<'_>>| -> BTreeMap<Rtype, Records> {
-            node.into_iter().flat_map(Node::rrsets).map(|set| (set.rtype, Records::new(set, &style))).collect()
-        };
-        let (mut before, mut after) = (sets(before), sets(after));
+        let (before, after) = (sets(before), sets(after));
         let types: BTreeSet<Rtype> = before.keys().chain(after.keys()).copied().collect();
         for rtype in types {
-            let (old, new) = (before.remove(&rtype), after.remove(&rtype));
-            if old != new {
+            let (old, new) = (before.get(&rtype).copied(), after.get(&rtype).copied());
+            if old.map(content) != new.map(content) {
                 let mut name = String::new();
                 style.write_name(difference.node().owner().as_ref(), &mut name);
-                plans.push(RrsetPlan { name, r#type: rtype.to_string(), old, new });
+                let records = |set: Option<Rrset<'_>>| set.map(|set| Records::new(set, &style));
+                plans.push(RrsetPlan { name, r#type: rtype.to_string(), old: records(old), new: records(new) });
             }
         }
     }
     plans
+}
+
+fn sets(node: Option<Node<'_>>) -> BTreeMap<Rtype, Rrset<'_>> {
+    node.into_iter().flat_map(Node::rrsets).map(|set| (set.rtype, set)).collect()
+}
+
+/// What two RRsets are compared by: TTL and data, without the serial, which follows from the rest of the zone.
+fn content(set: Rrset<'_>) -> (u32, Vec<Vec<u8>>) {
+    let data = |record: &[u8]| match set.rtype {
+        Rtype::SOA => with_serial(record, Serial(0)).to_vec(),
+        _ => record.to_vec(),
+    };
+    (set.ttl, set.rdatas().map(data).collect())
 }
 
 /// A heading for each zone, and a line for each record that goes or comes.
@@ -154,11 +180,7 @@ impl Records {
     fn new(set: Rrset<'_>, style: &Style<'_>) -> Records {
         let text = |record: &[u8]| {
             let mut text = String::new();
-            match set.rtype {
-                // Its serial follows from the content.
-                Rtype::SOA => rdata::write_text(set.rtype, &with_serial(record, Serial(0)), style, &mut text),
-                _ => rdata::write_text(set.rtype, record, style, &mut text),
-            }
+            rdata::write_text(set.rtype, record, style, &mut text);
             text
         };
         Records { ttl: set.ttl, rdata: set.rdatas().map(text).collect() }

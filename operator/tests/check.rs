@@ -128,11 +128,53 @@ fn a_plan_lists_the_records_that_come_and_go() {
     assert_eq!(apps["old"]["rdata"], serde_json::json!(["192.0.2.80"]));
     assert_eq!(apps["new"]["rdata"], serde_json::json!(["192.0.2.81"]));
 
+    let zone = fs::read_to_string(site.path().join("zone.yaml")).unwrap();
+    fs::write(site.path().join("zone.yaml"), zone.replace("retry: 600", "retry: 601")).unwrap();
+    let plan = text(&bindy(&["plan", &quickstart(), path(&site)]));
+    for line in
+        ["  - @ 3600 SOA ns1 hostmaster 2026112100 3600 600 ", "  + @ 3600 SOA ns1 hostmaster 2026112101 3600 601 "]
+    {
+        assert!(plan.contains(line), "{plan}");
+    }
+
     fs::remove_file(site.path().join("zone.yaml")).unwrap();
     let gone = text(&bindy(&["plan", &quickstart(), path(&site)]));
     assert!(gone.starts_with("example.com. 2026112100 → nothing: +0 −"), "{gone}");
     let back = text(&bindy(&["plan", path(&site), &quickstart()]));
     assert!(back.starts_with("example.com. nothing → 2026112100: +"), "{back}");
+}
+
+#[test]
+fn a_plan_that_a_cluster_would_refuse_fails() {
+    let site = copy_of_quickstart();
+    let zone = fs::read_to_string(site.path().join("zone.yaml")).unwrap();
+    fs::write(site.path().join("zone.yaml"), zone.replace("zoneName: example.com", "zoneName: example.org")).unwrap();
+    let planned = bindy(&["plan", &quickstart(), path(&site)]);
+    assert_eq!(planned.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&planned.stderr);
+    assert!(
+        complaint.contains("zone.yaml:7:1: error: DNSZone dns/example-com: zoneName cannot change: create"),
+        "{complaint}"
+    );
+    assert!(text(&planned).contains("example.org. nothing →"), "{}", text(&planned));
+}
+
+#[test]
+fn what_servers_do_not_do_is_told() {
+    let site = copy_of_quickstart();
+    let cluster = "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {name: ns}\n\
+                   spec:\n  global:\n    recursion: true\n    forwarders: [192.0.2.1]\n";
+    fs::write(site.path().join("ns.yaml"), cluster).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!(checked.status.code(), Some(0));
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    for told in
+        ["ns.yaml:6:5: warning: `global.recursion` has no effect", "ns.yaml:7:5: warning: `global.forwarders` has no"]
+    {
+        assert!(complaint.contains(told), "{complaint}");
+    }
+    fs::write(site.path().join("ns.yaml"), cluster.replace("true", "false").replace("[192.0.2.1]", "[]")).unwrap();
+    assert_eq!(bindy(&["check", "--strict", path(&site)]).status.code(), Some(0));
 }
 
 #[test]

@@ -9,6 +9,8 @@ use super::{
     keys::RndcSecretRef,
 };
 
+const AUTHORITATIVE: &str = "the servers answer for their own zones only, and resolve nobody else's names";
+
 /// Configuration of servers. A field that is absent is inherited: an instance's from its role, a role's from the
 /// cluster, a cluster's from its provider. A list that is there replaces the inherited one as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +18,7 @@ use super::{
 #[schemars(extend("x-type" = "Bind9Config"))]
 pub struct Bind9Config {
     /// Whether the server resolves other people's names. bindyd never does: `true` is reported.
-    #[schemars(extend("x-default" = "false"))]
+    #[schemars(extend("x-default" = "false", "x-no-effect" = AUTHORITATIVE))]
     pub recursion: Option<bool>,
     /// Who may ask: an address match list of addresses, prefixes, names of `acls`, `any`, `none`, `localhost`,
     /// `localnets`, each perhaps after a `!`. The first that matches decides.
@@ -36,7 +38,12 @@ pub struct Bind9Config {
     )]
     pub allow_transfer: Option<Vec<String>>,
     /// Where other people's names are resolved; without `recursion` it has no effect.
-    #[schemars(length(max = 64), inner(length(max = 45)), extend("x-example" = ["192.0.2.1"]))]
+    #[schemars(
+        length(max = 64),
+        inner(length(max = 45)),
+        extend("x-no-effect" = AUTHORITATIVE),
+        extend("x-example" = ["192.0.2.1"])
+    )]
     pub forwarders: Option<Vec<String>>,
     /// The IPv4 addresses that the server answers on, as an address match list.
     #[schemars(length(max = 256), inner(length(max = 253)), extend("x-default" = "[any]"), extend("x-example" = ["any"]))]

@@ -2,9 +2,10 @@
 //!
 //! `zone`, `records`, `cluster` and `instance` hold the `spec` of each kind, field for field, and are the source of
 //! everything else that knows fields: `schema` makes schemas of them, `crd` the CustomResourceDefinitions, `reference`
-//! the documentation. `spelling` knows what people write instead. Every record kind comes down to one [`RecordSet`], so
+//! the documentation, and `admission` refuses what they do not allow. `spelling` knows what people write instead. Every record kind comes down to one [`RecordSet`], so
 //! nothing past this module knows how many kinds there are.
 
+mod admission;
 pub mod cluster;
 pub mod config;
 mod crd;
@@ -21,6 +22,8 @@ pub mod spread;
 pub mod status;
 mod zone;
 
+pub(crate) use admission::remove_nulls;
+pub use admission::{metadata_refusals, refusals, refusals_of_change};
 pub use cluster::ClusterSpec;
 pub use config::Bind9Config;
 pub use crd::{crd, file as crd_file};
@@ -29,7 +32,7 @@ pub use record_set::{Field, FieldError, Rdata, RecordSet, absolute};
 pub use records::{RecordKind, RecordType};
 pub use reference::reference;
 pub(crate) use schema::nearest;
-pub use schema::{bounds, spec as spec_schema, unknown_fields};
+pub use schema::{bounds, ineffective_fields, spec as spec_schema, unknown_fields};
 pub use selector::{LabelSelector, Operator, RecordSource, Requirement};
 pub use spelling::{Moves, Note, modernize};
 pub use zone::{DnsZoneSpec, NameServer, SoaRecord};

@@ -111,7 +111,7 @@ record_kinds! {
     #[x_kube(validation = Rule::new("self.name != '@'")
         .message("a zone's own name has a SOA, beside which no CNAME can stand: write an ARecord"))]
     CNAMERecord(CnameRecordSpec, "cname", [("Target", ".spec.target", "string")]) {
-        /// The canonical name.
+        /// The canonical name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
         pub target: String,
     } => |spec| (Rtype::CNAME, one([Field::target("target", &spec.target)]));
@@ -125,7 +125,7 @@ record_kinds! {
         /// Its preference; lower ones are tried first.
         #[schemars(extend("x-unit" = "rank"), extend("x-example" = 10))]
         pub priority: u16,
-        /// Its name.
+        /// Its name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "mail.example.com."))]
         pub mail_server: String,
     } => |spec| {
@@ -144,8 +144,8 @@ record_kinds! {
     };
 
     /// A name server of the zone, or of a zone that is delegated (RFC 1035 3.3.11).
-    NSRecord(NsRecordSpec, "ns", [("Nameserver", ".spec.nameserver", "string")]) {
-        /// The server's name.
+    NSRecord(NsRecordSpec, "nsr", [("Nameserver", ".spec.nameserver", "string")]) {
+        /// The server's name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "ns.lab.example.com."))]
         pub nameserver: String,
     } => |spec| (Rtype::NS, one([Field::target("nameserver", &spec.nameserver)]));
@@ -161,7 +161,8 @@ record_kinds! {
         /// Its port.
         #[schemars(extend("x-unit" = "port"), extend("x-example" = 5060))]
         pub port: u16,
-        /// The host's name; `.` says that there is no such service.
+        /// The host's name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone; `.` says that
+        /// there is no such service.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "sip.example.com."))]
         pub target: String,
     } => |spec| {
@@ -188,7 +189,7 @@ record_kinds! {
 
     /// The name of an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
     PTRRecord(PtrRecordSpec, "ptr", [("Target", ".spec.target", "string")]) {
-        /// The host's name.
+        /// The host's name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
         pub target: String,
     } => |spec| (Rtype::PTR, one([Field::target("target", &spec.target)]));

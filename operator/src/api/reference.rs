@@ -15,8 +15,12 @@ const HEAD: &str = "\
 
 Generated from the types in `operator/src/api`; do not edit. What a field says is also what `kubectl explain` shows.
 
-A field without a default is *required*, or is nothing if it is absent (—). Bounds hold for manifests in a cluster,
-where the API server checks them; times and sizes have their unit beside their type.
+A field without a default is *required*, or is nothing if it is absent (—). Bounds are checked by the API server in a cluster,
+and by `bindy` where it reads files; times and sizes have their unit beside their type.
+
+`name` of a record is relative to the zone, unless it ends in a dot: `www`, or `www.example.com.`. A name that a record points
+to (`target`, `mailServer`, `nameserver`) is relative only if it has no dot at all: `mail` lies in the zone, `mail.example.net`
+and `mail.example.net.` are the same. In `rdata` of a RecordSet, names are as in a zone file: relative without a final dot.
 ";
 
 const TABLE: &str = "| Field | Type | Default | Bounds | Meaning | Example |\n|---|---|---|---|---|---|\n";

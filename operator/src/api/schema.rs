@@ -1,7 +1,7 @@
 //! The schema of a `spec` or a `status`: structural, as CRDs need it, and annotated for people.
 //!
-//! The Rust types are its source. `x-unit`, `x-default`, `x-example` and `x-type` are for the reference and never reach a
-//! CRD; every string, list and map has a bound, so that the API server can tell what a CEL rule may cost.
+//! The Rust types are its source. `x-unit`, `x-default`, `x-example` and `x-type` are for the reference, `x-no-effect` says why
+//! a field has none, and neither reaches a CRD; every string, list and map has a bound, so that the API server can tell what a CEL rule may cost.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -86,6 +86,30 @@ fn find_unknown(schema: &Value, value: &Value, path: &mut String, unknown: &mut 
     }
 }
 
+/// The fields of `value` that are accepted and have no effect, as paths, each with the reason. What says that it is off
+/// is not among them.
+pub fn ineffective_fields<'s>(schema: &'s Value, value: &Value) -> Vec<(String, &'s str)> {
+    let mut found = Vec::new();
+    find_ineffective(schema, value, &mut String::new(), &mut found);
+    found
+}
+
+fn find_ineffective<'s>(schema: &'s Value, value: &Value, path: &mut String, found: &mut Vec<(String, &'s str)>) {
+    if let Some(why) = schema["x-no-effect"].as_str().filter(|_| *value != Value::Bool(false) && !is_empty(value)) {
+        found.push((path.clone(), why));
+    }
+    let length = path.len();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let Some(schema) = schema["properties"].get(name) else { continue };
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+        find_ineffective(schema, value, path, found);
+        path.truncate(length);
+    }
+}
+
 /// The word that was probably meant.
 pub(crate) fn nearest<'w>(word: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = word.to_ascii_lowercase();
@@ -102,6 +126,10 @@ fn tidy(schema: &mut Value) {
     }
     if node.get("default").is_some_and(is_empty) {
         node.remove("default");
+    }
+    // A field that is null is one that is not there.
+    if let Some(Value::Array(words)) = node.get_mut("enum") {
+        words.retain(|word| !word.is_null());
     }
     if let Some(Value::String(description)) = node.get_mut("description") {
         *description = prose(description);

@@ -88,7 +88,7 @@ pub fn read(source: &Source) -> Reading {
         let origin = Origin { source: source.clone(), document, start, item: None, moves: Moves::default() };
         match serde_saphyr::from_str::<Value>(origin.text()) {
             Ok(mut value) => {
-                remove_nulls(&mut value);
+                api::remove_nulls(&mut value);
                 reading.take(value, &origin);
             }
             Err(error) => {
@@ -136,6 +136,11 @@ impl Reading {
         {
             self.unknown_field(&origin, &format!("spec.{path}"), nearest.as_deref());
         }
+        for (path, why) in api::ineffective_fields(api::spec_schema(kind), &value["spec"]) {
+            let at = origin.locate(&format!("spec.{path}"), Part::Key);
+            let warning = Diagnostic::warning(&origin.source, at, format!("`{path}` has no effect: {why}"));
+            self.diagnostics.push(warning.help("remove it"));
+        }
         for field in value.as_object().into_iter().flatten().map(|(field, _)| field) {
             if !ENVELOPE.contains(&field.as_str()) {
                 self.unknown_field(&origin, field, None);
@@ -157,16 +162,43 @@ impl Reading {
             }
         };
         let resource = Resource { id, labels, annotations, created, spec };
-        let findings = compile::check(&resource);
+        let mut findings = compile::check(&resource);
         for fault in &findings {
             let diagnostic = origin.diagnostic(Severity::Error, &fault.spec_path(), &fault.message);
             self.diagnostics.push(diagnostic);
         }
+        findings.extend(self.admit(&origin, kind, value, &findings));
         if findings.is_empty() {
             self.manifests.push(Manifest { resource, origin });
         } else {
             self.refused.push(Refused { id: resource.id, origin, findings });
         }
+    }
+
+    /// What an API server would refuse beyond what is known; it is noted, too.
+    fn admit(&mut self, origin: &Origin, kind: Kind, value: &Value, known: &[Finding]) -> Vec<Finding> {
+        // What the compiler says of a field says more.
+        let mut told: Vec<String> = known.iter().map(Finding::spec_path).collect();
+        let mut findings = Vec::new();
+        for (part, refusals) in
+            [("metadata", api::metadata_refusals(&value["metadata"])), ("spec", api::refusals(kind, &value["spec"]))]
+        {
+            for FieldError { path, message, help } in refusals {
+                let full = if path.is_empty() { part.to_owned() } else { format!("{part}.{path}") };
+                if told.contains(&full) {
+                    continue;
+                }
+                let diagnostic = origin.diagnostic(Severity::Error, &full, format!("{full}: {message}"));
+                self.diagnostics.push(match help {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                });
+                told.push(full);
+                let path = if part == "spec" { path } else { String::new() };
+                findings.push(Finding { reason: Reason::unreadable(kind), zone: None, path, message });
+            }
+        }
+        findings
     }
 
     /// Brings former spellings up to date and tells them.
@@ -292,18 +324,6 @@ impl Origin {
 
     fn in_file(&self, span: Range<usize>) -> Range<usize> {
         self.document.start + span.start..self.document.start + span.end
-    }
-}
-
-/// A field that is null is a field that is not there, as API servers have it.
-fn remove_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(remove_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
-        _ => {}
     }
 }
 
