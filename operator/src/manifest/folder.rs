@@ -48,6 +48,8 @@ pub struct Update {
     pub unreadable: Vec<FolderError>,
     /// Files that had errors, or could not be read, at the last look and are right now.
     pub mended: Vec<PathBuf>,
+    /// Files that had errors, or could not be read, at the last look and are not there any more.
+    pub gone: Vec<PathBuf>,
 }
 
 /// Why a folder or a file in it cannot be read.
@@ -74,6 +76,10 @@ impl Folder {
         let mut unreadable = Vec::new();
         let news = self.news(&mut update, &mut unreadable)?;
         let before = self.resources_in(&news);
+        let failed = |path: &PathBuf| self.files.get(path).is_some_and(|file| file.failed);
+        update
+            .gone
+            .extend(news.iter().filter(|(path, file)| file.is_none() && failed(path)).map(|(path, _)| path.clone()));
         for (path, file) in news {
             self.replace(path, file);
         }
@@ -96,8 +102,13 @@ impl Folder {
             self.unreadable.insert(error.path.clone(), reason);
             update.unreadable.extend((!told).then_some(error));
         }
-        let readable = known.into_keys().filter(|path| !self.unreadable.contains_key(path));
-        update.mended.extend(readable.filter(|path| path.exists()));
+        for path in known.into_keys().filter(|path| !self.unreadable.contains_key(path)) {
+            let told = if path.exists() { &mut update.mended } else { &mut update.gone };
+            // One that had errors before it could not be read is told once.
+            if !told.contains(&path) {
+                told.push(path);
+            }
+        }
         Ok(update)
     }
 
@@ -379,6 +390,19 @@ mod tests {
         let update = folder.look().unwrap();
         assert_eq!((update.changes.len(), update.mended), (0, vec![root.path().join("a.yaml")]));
         assert!(folder.look().unwrap().mended.is_empty());
+    }
+
+    #[test]
+    fn a_file_with_errors_that_is_deleted_is_told() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        write("a.yaml", "kind: [");
+        write("b.yaml", &text("TXTRecord", &["b"]));
+        assert_eq!(folder.look().unwrap().diagnostics.len(), 1);
+        fs::remove_file(root.path().join("a.yaml")).unwrap();
+        fs::remove_file(root.path().join("b.yaml")).unwrap();
+        assert_eq!(folder.look().unwrap().gone, [root.path().join("a.yaml")]);
+        assert!(folder.look().unwrap().gone.is_empty());
     }
 
     #[test]

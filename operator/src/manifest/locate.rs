@@ -102,11 +102,17 @@ pub(super) fn syntax_error(document: &str, error: &serde_saphyr::Error) -> (Rang
         ("duplicate mapping key", "remove one of the two"),
         ("anchor or alias", "put a value that starts with `*` or `&` in quotes"),
         ("unknown anchor", "put a value that starts with `*` in quotes"),
+        ("recursive references", "write the value out: an alias cannot stand inside what it stands for"),
+        ("alias replay", "write values out instead of `*` and `&`"),
+        ("alias expansion", "write values out instead of `*` and `&`"),
+        ("recursion limit", "close every `[` and `{`, and nest it less deeply"),
+        ("budget breached", "split the document into several, and nest it less deeply"),
         ("unexpected character", "put a value that starts with `@`, `%` or a backtick in quotes"),
         ("bracket", "close every `[` and `{`"),
         ("illegal placement", "close every `[` and `{` above it, or put the value in quotes"),
         ("quoted", "close the quotes"),
     ];
+    const TEMPLATE: &str = "this is a template: render it first, for example with `helm template`";
     let error = error.without_snippet();
     let shown = error.to_string();
     let message = shown.split(" at line ").next().unwrap_or(&shown);
@@ -116,6 +122,7 @@ pub(super) fn syntax_error(document: &str, error: &serde_saphyr::Error) -> (Rang
         .find(|(part, _)| message.contains(part))
         .map_or("compare its indentation and quotes with the lines around it", |(_, help)| help);
     let at = error.location().map_or(0, |location| offset(document, location.line(), location.column()));
+    let help = if line_at(document, at).contains("{{") { TEMPLATE } else { help };
     let width = document[at..].chars().next().map_or(0, char::len_utf8);
     (at..at + width, format!("not YAML: {message}"), help.to_owned())
 }
@@ -211,6 +218,11 @@ fn offset(document: &str, line: u64, column: u64) -> usize {
     before + line.char_indices().nth(column).map_or(line.trim_end().len(), |(at, _)| at)
 }
 
+fn line_at(document: &str, at: usize) -> &str {
+    let start = document[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    document[start..].lines().next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +255,9 @@ mod tests {
         assert_eq!(told("name: *\n").1, "put a value that starts with `*` or `&` in quotes");
         assert_eq!(told("é: @\n").0, 4);
         assert_eq!(told("a:\n\t- x\n").1, "indent with spaces");
+        assert!(told("a: {{ .Values.name }}\n").1.contains("render it first"));
+        assert!(told("a: &a [*a]\n").1.starts_with("write the value out"), "{:?}", told("a: &a [*a]\n"));
+        assert!(told(&"[".repeat(100_000)).1.contains("nest it less deeply"));
         assert!(told("a: [1\n").0 <= 6, "the end is a place, too");
     }
 }

@@ -18,7 +18,7 @@ use zonefmt::{
 
 use super::yaml::{Fields, Value, write_document};
 use crate::{
-    api::{GROUP, VERSION},
+    api::{self, GROUP, VERSION},
     compile,
 };
 
@@ -267,16 +267,26 @@ impl Kind {
     /// The fields of each resource; `None` if the kind cannot say all of it.
     fn say(&self, set: RrSet<'_>) -> Option<Vec<Fields>> {
         let records = set.records().map(|record| data_text(&record));
+        let list = |field: &'static str, items: Vec<String>| {
+            (items.len() <= self.most(field)).then(|| vec![(field, Value::Texts(items))])
+        };
         match self.fields {
-            [Each(field)] => Some(vec![vec![(*field, Value::Texts(records.collect()))]]),
+            [Each(field)] => Some(vec![list(field, records.collect())?]),
             [Strings(field)] => {
                 let strings = |text: String| tokens(&text).into_iter().map(Token::literal).collect::<Option<Vec<_>>>();
-                records.map(|text| Some(vec![(*field, Value::Texts(strings(text)?))])).collect()
+                records.map(|text| list(field, strings(text)?)).collect()
             }
             fields => records
                 .map(|text| fields.iter().zip(tokens(&text)).map(|(field, token)| field.say(token)).collect())
                 .collect(),
         }
+    }
+
+    /// How many items a list may have.
+    fn most(&self, field: &str) -> usize {
+        let kind = api::Kind::from_name(self.name);
+        let most = kind.and_then(|kind| api::spec_schema(kind)["properties"][field]["maxItems"].as_u64());
+        most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 }
 

@@ -131,15 +131,10 @@ struct Serving {
 
 impl Serving {
     fn new(folder: Folder, state: State, compiler: Compiler, scope: Scope) -> Serving {
-        Serving {
-            folder,
-            state,
-            compiler,
-            scope,
-            published: Arc::new(Published::new(Snapshot::default())),
-            pending: Vec::new(),
-            trouble: None,
-        }
+        let published = Arc::new(Published::new(Snapshot::default()));
+        let serving = Serving { folder, state, compiler, scope, published, pending: Vec::new(), trouble: None };
+        serving.rescope();
+        serving
     }
 
     /// Takes over what changed in the folder. Whatever goes wrong, what was served stays served.
@@ -194,7 +189,11 @@ impl Serving {
         // What is not published yet comes with its own step.
         let published = known.filter(|origin| self.pending.iter().all(|step| step.origin != **origin));
         let changes: Vec<ZoneChange> = published.map(|origin| self.zone(origin)).collect();
-        self.published.update(|snapshot| snapshot.change(View::DEFAULT, changes));
+        let settings = self.scope.view_settings();
+        self.published.update(|snapshot| {
+            snapshot.views.iter_mut().for_each(|view| view.settings = Arc::clone(&settings));
+            snapshot.change(View::DEFAULT, changes);
+        });
     }
 
     /// What is to be served of a zone.

@@ -42,6 +42,8 @@ enum Event<'a> {
     Problem(Problem),
     /// A file that had errors is right now.
     Mended { file: String },
+    /// A file that had errors is not there any more.
+    Gone { file: String },
     /// Something went wrong as a whole.
     Failure { message: &'a str },
     /// What went wrong works again.
@@ -68,6 +70,13 @@ impl News {
             match self.output {
                 Output::Text => say(&format!("{file} is right again")),
                 Output::Json => json(&Event::Mended { file }),
+            }
+        }
+        for path in &update.gone {
+            let file = path.display().to_string();
+            match self.output {
+                Output::Text => say(&format!("{file} is gone, and its errors with it")),
+                Output::Json => json(&Event::Gone { file }),
             }
         }
         match self.output {

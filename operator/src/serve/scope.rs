@@ -1,9 +1,19 @@
-//! Which zones this process serves, and to whom: all of them to everybody, or those of one server that the manifests
-//! declare, as that server is configured.
+//! Which zones this process serves, to whom, at which of its addresses and how often: all of them to everybody, or those of
+//! one server that the manifests declare, as that server is configured.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Instant,
+};
 
-use bindy_server::{config::Interfaces, settings::ZoneSettings};
+use bindy_server::{
+    access::{Acl, Match, Prefix, Rule},
+    config::Interfaces,
+    limit::{Limiter, RateLimit},
+    settings::{ViewSettings, ZoneSettings},
+};
 
 use crate::{
     api::{FieldError, Resource, Spec},
@@ -15,7 +25,17 @@ pub(super) enum Scope {
     /// It serves all of them, to everybody.
     All,
     /// It is this server. There is none whose configuration was never understood, as that would serve whom nobody named.
-    Server { id: ServerId, servers: Servers, settings: Arc<ZoneSettings> },
+    Server { id: ServerId, servers: Servers, settings: Settings },
+}
+
+/// How a server is configured, as far as one process can do what it says.
+pub(super) struct Settings {
+    /// Who may ask, and at which addresses of this machine; the same for every zone.
+    zone: Arc<ZoneSettings>,
+    /// Answers a second to one network; `None` for no limit.
+    rate: Option<u32>,
+    /// How answers are given.
+    view: Arc<ViewSettings>,
 }
 
 impl Scope {
@@ -26,20 +46,30 @@ impl Scope {
     ) -> Result<Scope, String> {
         let Some(id) = id else { return Ok(Scope::All) };
         let servers = Servers::of(resources, HOME);
-        let settings = Arc::new(settings(&id, &servers)?);
+        let settings = settings(&id, &servers)?;
         Ok(Scope::Server { id, servers, settings })
     }
 
-    /// Learns which servers the manifests declare now. Gives what is wrong with the one that this is; its lists are then
-    /// as they were.
+    /// Learns which servers the manifests declare now. Gives what is wrong with the one that this is; its configuration is
+    /// then as it was.
     pub(super) fn learn<'r>(&mut self, resources: impl IntoIterator<Item = &'r Resource>) -> Result<(), String> {
         let Scope::Server { id, servers, settings: held } = self else { return Ok(()) };
         *servers = Servers::of(resources, HOME);
-        let now = settings(id, servers)?;
-        if now != **held {
-            *held = Arc::new(now);
+        let mut now = settings(id, servers)?;
+        if now.rate == held.rate {
+            // Who is limited stays limited.
+            now.view = Arc::clone(&held.view);
         }
+        *held = now;
         Ok(())
+    }
+
+    /// How it answers.
+    pub(super) fn view_settings(&self) -> Arc<ViewSettings> {
+        match self {
+            Scope::All => Arc::default(),
+            Scope::Server { settings, .. } => Arc::clone(&settings.view),
+        }
     }
 
     /// How it serves a zone; `None` if other servers do.
@@ -48,7 +78,7 @@ impl Scope {
             (Scope::All, _) => Some(Arc::default()),
             (Scope::Server { id, servers, settings }, Spec::Zone(spec)) => {
                 let mut of_zone = servers.of_zone(&zone.id.namespace, spec);
-                of_zone.any(|server| server.id == *id).then(|| Arc::clone(settings))
+                of_zone.any(|server| server.id == *id).then(|| Arc::clone(&settings.zone))
             }
             (Scope::Server { .. }, _) => None,
         }
@@ -56,7 +86,7 @@ impl Scope {
 }
 
 /// The settings of a server, or why it has none.
-fn settings(id: &ServerId, servers: &Servers) -> Result<ZoneSettings, String> {
+fn settings(id: &ServerId, servers: &Servers) -> Result<Settings, String> {
     let server = servers.server(id).ok_or_else(|| missing(id, servers))?;
     read(server).map_err(|error| {
         let help = error.help.map(|help| format!("; {help}")).unwrap_or_default();
@@ -74,12 +104,60 @@ fn missing(id: &ServerId, servers: &Servers) -> String {
     format!("no manifest declares the server {id}; {known}")
 }
 
-fn read(server: &Server) -> Result<ZoneSettings, FieldError> {
+fn read(server: &Server) -> Result<Settings, FieldError> {
     if let Some(error) = &server.orphaned {
         return Err(error.clone());
     }
     // A machine whose addresses cannot be listed has none that `localhost` could mean.
     let interfaces = Interfaces::now().unwrap_or_default();
     let local = Local { addresses: interfaces.addresses(), networks: interfaces.networks() };
-    Ok(ZoneSettings { allow_query: server.allow_query(&local)?, ..ZoneSettings::default() })
+    let (ipv4, ipv6) = server.listen_on(&local)?;
+    let zone = ZoneSettings {
+        allow_query: server.allow_query(&local)?,
+        allow_query_on: by_family(ipv4, ipv6),
+        ..ZoneSettings::default()
+    };
+    let rate = server.responses_per_second();
+    let view = ViewSettings { limiter: rate.map(|rate| Arc::new(limiter(rate))), ..ViewSettings::default() };
+    Ok(Settings { zone: Arc::new(zone), rate, view: Arc::new(view) })
+}
+
+/// What passes a list for IPv4 addresses, or one for IPv6 addresses.
+fn by_family(ipv4: Acl, ipv6: Acl) -> Acl {
+    let of_family = |list: Acl, other: IpAddr| {
+        let others = Rule { negated: true, matches: Match::Prefix(Prefix::new(other, 0)) };
+        let list = Acl::new(vec![others, Rule { negated: false, matches: Match::List(Arc::new(list)) }]);
+        Rule { negated: false, matches: Match::List(Arc::new(list)) }
+    };
+    Acl::new(vec![of_family(ipv4, Ipv6Addr::UNSPECIFIED.into()), of_family(ipv6, Ipv4Addr::UNSPECIFIED.into())])
+}
+
+/// One rate for answers of each kind, as named takes `responses-per-second`.
+fn limiter(rate: u32) -> Limiter {
+    let of_each_kind = RateLimit {
+        responses: rate,
+        referrals: rate,
+        nodata: rate,
+        nxdomains: rate,
+        errors: rate,
+        ..RateLimit::default()
+    };
+    Limiter::new(of_each_kind, Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_family_has_its_own_list() {
+        let prefix = |text: &str| Match::Prefix(Prefix::new(text.parse().unwrap(), 128));
+        let only = |text| Acl::new(vec![Rule { negated: false, matches: prefix(text) }]);
+        let list = by_family(only("192.0.2.1"), Acl::any());
+        let allows = |text: &str| list.allows(text.parse::<IpAddr>().unwrap());
+        assert!(allows("192.0.2.1") && !allows("192.0.2.2") && allows("2001:db8::1"));
+        let list = by_family(Acl::any(), only("2001:db8::1"));
+        let allows = |text: &str| list.allows(text.parse::<IpAddr>().unwrap());
+        assert!(allows("192.0.2.1") && allows("2001:db8::1") && !allows("2001:db8::2"));
+    }
 }

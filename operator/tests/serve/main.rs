@@ -96,6 +96,19 @@ fn what_a_broken_file_had_stays_served() {
 }
 
 #[test]
+fn what_a_cluster_would_refuse_is_not_served_and_the_rest_is() {
+    let site = Site::quickstart();
+    fs::write(site.path("cname.yaml"), record("apex", "name: '@', target: www").replace("ARecord", "CNAMERecord"))
+        .unwrap();
+    let bindy = site.serve();
+    bindy.await_said("cname.yaml:4:1: error: spec: a zone's own name has a SOA");
+    bindy.expect("example.com", "A", &["3600 192.0.2.10", "3600 192.0.2.11"]);
+    assert!(bindy.dig("example.com", "CNAME", "+notcp").records.is_empty());
+    fs::remove_file(site.path("cname.yaml")).unwrap();
+    bindy.await_said("cname.yaml is gone, and its errors with it");
+}
+
+#[test]
 fn what_is_deleted_is_gone() {
     let site = Site::quickstart();
     let bindy = site.serve();
@@ -272,6 +285,31 @@ fn one_server_serves_its_own_zones_to_whom_it_allows() {
     fs::write(site.path("cluster.yaml"), cluster(0, "any")).unwrap();
     bindy.await_said("no manifest declares the server dns/ns-primary-0");
     bindy.await_status("www.example.com", "REFUSED");
+}
+
+#[test]
+fn one_server_answers_where_it_listens_and_within_its_rate_limit() {
+    let site = Site::quickstart();
+    let cluster = |global: &str| {
+        format!(
+            "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {{name: ns, namespace: dns}}\n\
+             spec: {{primary: {{replicas: 1}}, global: {{{global}}}}}\n"
+        )
+    };
+    site.edit("zone.yaml", "spec:\n", "spec:\n  clusterRef: ns\n");
+    fs::write(site.path("cluster.yaml"), cluster("listenOn: ['!127.0.0.1', any]")).unwrap();
+    let bindy = site.serve_with(&["--instance", "dns/ns-primary-0"]);
+    assert_eq!(bindy.dig("www.example.com", "A", "+notcp").status, "REFUSED");
+    fs::write(
+        site.path("cluster.yaml"),
+        cluster("listenOn: [any], listenOnV6: [none], rateLimit: {responsesPerSecond: 1}"),
+    )
+    .unwrap();
+    // What is asked over TCP is not limited.
+    bindy.until("it answers at all addresses", || bindy.dig("www.example.com", "A", "+tcp").status == "NOERROR");
+    assert!(bindy.truncated(100) > 10, "one is answered, and of the others each second is truncated");
+    fs::write(site.path("cluster.yaml"), cluster("rateLimit: {responsesPerSecond: 0}")).unwrap();
+    bindy.until("there is no limit any more", || bindy.truncated(100) == 0);
 }
 
 #[test]

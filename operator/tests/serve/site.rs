@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -117,6 +117,20 @@ impl Bindy {
             .collect();
         records.sort();
         Answer { status, records, text }
+    }
+
+    /// Asks for www.example.com that often at once, over UDP, and gives how many answers are truncated.
+    pub(crate) fn truncated(&self, times: usize) -> usize {
+        const QUESTION: &[u8] = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03com\0\0\x01\0\x01";
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // By then they are all here, or were dropped.
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        for _ in 0..times {
+            socket.send_to(QUESTION, self.addr).unwrap();
+        }
+        let mut answer = [0; 512];
+        let answers = std::iter::from_fn(|| socket.recv(&mut answer).ok().map(|_| answer[2] & 2 != 0));
+        answers.filter(|truncated| *truncated).count()
     }
 
     pub(crate) fn expect(&self, name: &str, rtype: &str, records: &[&str]) {
