@@ -83,6 +83,11 @@ fn every_record_type_survives() {
     assert_nothing_is_lost(&text);
 }
 
+#[test]
+fn more_strings_than_a_text_record_may_have_survive() {
+    assert_nothing_is_lost(&format!("{TOP}x TXT{}\n", " a".repeat(5_000)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
