@@ -138,7 +138,7 @@ fn sets(node: Option<Node<'_>>) -> BTreeMap<Rtype, Rrset<'_>> {
 /// What two RRsets are compared by: TTL and data, without the serial, which follows from the rest of the zone.
 fn content(set: Rrset<'_>) -> (u32, Vec<Vec<u8>>) {
     let data = |record: &[u8]| match set.rtype {
-        Rtype::SOA => with_serial(record, Serial(0)).to_vec(),
+        Rtype::SOA => with_serial(record, Serial(0)),
         _ => record.to_vec(),
     };
     (set.ttl, set.rdatas().map(data).collect())
