@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -29,7 +31,7 @@ use super::{
 /// what several of them say of a zone is put together as Bindy does when it serves it.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Zone files, or files and folders of manifests; `-` is standard input, for zone files.
+    /// Zone files, or files and folders of manifests; `-` is standard input, for a zone file.
     #[arg(required = true)]
     files: Vec<String>,
     /// The format to write.
@@ -104,17 +106,17 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
 
 impl Arguments {
     fn format_of(&self, file: &str) -> Format {
-        let is_yaml = || {
-            let path = Path::new(file);
-            path.is_dir()
-                || path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
-        };
-        self.from.unwrap_or(if is_yaml() { Format::Manifests } else { Format::Zone })
+        let has_manifests = || Path::new(file).is_dir() || looks_like_manifests(file);
+        self.from.unwrap_or(if has_manifests() { Format::Manifests } else { Format::Zone })
     }
 
     /// Reads a zone file and checks it; shows what is wrong with it.
     fn read_zone_file(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
         let source = output.read(file)?;
+        if file == "-" && begins_as_manifests(source.text()) {
+            say("manifests are read from files and folders, not from standard input: write them into a file first");
+            return None;
+        }
         // With several files, the origin says which zone to write.
         let told = self.zone.origin.as_ref().filter(|_| self.files.len() == 1);
         let name = zone_name(&source, told, output)?.name;
@@ -148,10 +150,34 @@ impl Arguments {
     }
 }
 
-/// Whether manifests say what the zone says; tells where they do not.
+/// Whether a file is called as manifests are, or begins as they do.
+fn looks_like_manifests(file: &str) -> bool {
+    let path = Path::new(file);
+    let named = path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
+    // Only of a regular file is what was read there again.
+    named || path.is_file() && fs::File::open(path).is_ok_and(|file| begins_as_manifests(file.take(HEAD)))
+}
+
+/// How much of a file is looked at, in octets.
+const HEAD: u64 = 4096;
+
+fn begins_as_manifests(head: impl Read) -> bool {
+    let lines = BufReader::new(head).lines().map_while(Result::ok);
+    let mut lines = lines.filter(|line| !line.trim().is_empty() && !line.starts_with('#') && line.trim_end() != "---");
+    lines.next().is_some_and(|line| ["apiVersion:", "kind:", "metadata:", "{"].iter().any(|key| line.starts_with(key)))
+}
+
+/// Whether manifests say what the zone says, and a cluster would take them; tells where not.
 fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
     let mut compiler = Compiler::default();
     let reading = manifest::read(&Source::new("manifests", manifests));
+    let refused: Vec<_> = reading.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).collect();
+    for Diagnostic { message, .. } in refused.iter().take(10) {
+        say(&format!("zone {name}: no cluster would take its manifests, so nothing is written: {message}"));
+    }
+    if !refused.is_empty() {
+        return false;
+    }
     compiler.apply(reading.manifests.into_iter().map(|manifest| Change::Put(manifest.resource)));
     let nothing = || RrSets::collect(Class::IN, []);
     let compiled = compiler.zone(name).map_or_else(nothing, compile::rrsets);

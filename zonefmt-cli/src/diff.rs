@@ -18,8 +18,9 @@ use super::{
 
 /// Lists what differs between two zones, RRset by RRset, however their files are laid out.
 ///
-/// `zonefmt diff OLD NEW`, with the zone's name from --origin or from the files; or `zonefmt diff ORIGIN OLD NEW`. Owners and
-/// data are compared without regard to the case of names, and TTLs count. Lines that begin with `-` are in OLD only, those
+/// `zonefmt diff OLD NEW`, with the zone's name from --origin or from the files; or `zonefmt diff ORIGIN OLD NEW`. The case
+/// of owners does not count, nor that of names in the data of old types; in SVCB, HTTPS and other types that RFC 4034 6.2
+/// does not list it does. TTLs count. Lines that begin with `-` are in OLD only, those
 /// with `+` in NEW only. The exit code is 0 if the zones are the same, 2 if they differ, 1 if something is wrong.
 #[derive(Args)]
 #[command(verbatim_doc_comment, override_usage = "zonefmt diff [OPTIONS] [ORIGIN] OLD NEW")]
