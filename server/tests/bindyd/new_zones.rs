@@ -125,7 +125,10 @@ fn a_zone_that_cannot_be_is_refused_with_the_reason() {
             ["addzone", "bad.test", "{ type primary; file \"f\"; allow-query { nobody; }; };"],
             "there is no acl `nobody`",
         ),
-        (["addzone", "bad.test", "{ type primary; file \"f\"; dnssec-policy default; };"], "`dnssec-policy` cannot be"),
+        (
+            ["addzone", "bad.test", "{ type primary; file \"f\"; dnssec-policy default; inline-signing yes; };"],
+            "`dnssec-policy` cannot be",
+        ),
         (["addzone", "bad..test", NEW], "is no domain name"),
         (["addzone", "bad.test", "{ type primary; file \"broken.zone\"; };"], "dns_zone_loadnew failed: "),
         (
