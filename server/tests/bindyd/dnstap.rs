@@ -120,7 +120,7 @@ fn what_cannot_be_written_is_told_and_answers_go_on() {
     assert!(said.contains("no/such/folder: No such file") && said.contains("another `dnstap-output`"), "{said}");
     let (status, said) = Prepared::new("dnstap { auth; };", EXAMPLE, &[("example.zone", ZONE)]).refuses();
     assert_eq!(status, Some(1));
-    assert!(said.contains("add `dnstap-output`"), "{said}");
+    assert!(said.contains("add `dnstap-output"), "{said}");
 }
 
 /// A program that takes what comes over a socket, into a file; killed at the end.
