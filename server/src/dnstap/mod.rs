@@ -18,7 +18,7 @@ use std::{
     fmt, io,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError, Sender, SyncSender, sync_channel},
     },
@@ -64,7 +64,7 @@ pub struct Lanes(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    lanes: Mutex<Vec<Weak<Lane>>>,
+    lanes: Mutex<Vec<Arc<Lane>>>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -151,20 +151,25 @@ impl Lanes {
     pub fn tap(&self) -> Tap {
         let lane = Arc::new(Lane::default());
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(|lane| lane.strong_count() > 0);
-        lanes.push(Arc::downgrade(&lane));
+        lanes.retain(|lane| Arc::strong_count(lane) > 1 || !lane.is_empty());
+        lanes.push(Arc::clone(&lane));
         lane.reserve();
         Tap::new(lane, Arc::clone(&self.0.dropped))
     }
 
+    /// All buffers, those of workers that have ended for the last time.
     fn all(&self) -> Vec<Arc<Lane>> {
-        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().filter_map(Weak::upgrade).collect()
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lanes.clone();
+        // One is the list's, one the copy's.
+        lanes.retain(|lane| Arc::strong_count(lane) > 2);
+        all
     }
 
     /// Gives every buffer its size.
     fn reserve(&self) {
-        self.all().iter().for_each(|lane| lane.reserve());
+        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().for_each(|lane| lane.reserve());
     }
 }
 

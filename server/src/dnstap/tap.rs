@@ -100,6 +100,10 @@ impl Lane {
         mem::swap(&mut *self.hold(), empty);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.hold().is_empty()
+    }
+
     fn hold(&self) -> MutexGuard<'_, Vec<u8>> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -29,7 +29,7 @@ const QUESTIONS: &[&[&str]] = &[
 fn read(form: &str, file: &Path) -> String {
     let output = Command::new("dnstap-ldns").arg(form).arg("-r").arg(file).output();
     let output = output.expect("dnstap-ldns must be installed: run scripts/install-test-tools");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("it writes ASCII")
 }
 
@@ -48,7 +48,11 @@ fn messages(text: &str) -> Vec<String> {
         // named calls responses a resolver's where recursion was desired, though it answers as an authority.
         lines.collect::<Vec<_>>().join("\n").replace("CLIENT_RESPONSE", "AUTH_RESPONSE")
     };
-    text.split("---\n").map(message).collect()
+    let mut messages: Vec<_> = text.split("---\n").map(message).collect();
+    // Those of one worker come in order, and each query before its response.
+    let id = |message: &str| message.split_once(" id: ").and_then(|(_, rest)| rest.chars().next());
+    messages.sort_by_key(|message| id(message));
+    messages
 }
 
 #[test]
