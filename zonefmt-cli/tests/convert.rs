@@ -298,7 +298,7 @@ fn what_cannot_be_said_is_refused() {
     write("odd.zone", format!("$ORIGIN a\\ b.\n{TOP}"));
     failure(&["--to", "manifests", "odd.zone"], "spec.zoneName: does not match");
     write("looks.txt", "# A zone.\n---\napiVersion: bindy.firestoned.io/v1beta1\n".into());
-    failure(&["--to", "zone", "looks.txt"], "there is no zone to write");
+    failure(&["--to", "zone", "looks.txt"], "not a Kubernetes resource");
     failure(&["--to", "manifests", "-c", "CH", "-o", "x", "a.zone"], "");
     let (code, output, _) = run(folder, &["convert", "--to", "manifests", "a.zone", "b.zone"]);
     assert_eq!((code, output.matches("kind: DNSZone").count()), (Some(0), 2));

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{LogFile, Suffix, Versions};
 
@@ -130,7 +130,7 @@ fn increment(path: &Path, versions: Versions) -> io::Result<()> {
     fs::rename(path, version(0))
 }
 
-/// The full one is named after the time.
+/// The full one is named after the time; the next free millisecond if two are full within one.
 fn timestamp(path: &Path, versions: Versions) -> io::Result<()> {
     if let Versions::Number(kept) = versions {
         let mut old = moved_before(path)?;
@@ -140,7 +140,10 @@ fn timestamp(path: &Path, versions: Versions) -> io::Result<()> {
             fs::remove_file(old)?;
         }
     }
-    fs::rename(path, with_suffix(path, &Timestamp::now().strftime("%Y%m%d%H%M%S%3f").to_string()))
+    let now = Timestamp::now();
+    let at = |later: SignedDuration| with_suffix(path, &(now + later).strftime("%Y%m%d%H%M%S%3f").to_string());
+    let free = (0..1000).map(|later| at(SignedDuration::from_millis(later))).find(|name| !name.exists());
+    fs::rename(path, free.unwrap_or_else(|| at(SignedDuration::ZERO)))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -249,6 +252,18 @@ mod tests {
         assert!(!names.contains(&"log.20190101000000000".into()) && names.contains(&"log.20200101000000000".into()));
         let new = names.iter().find(|name| name.starts_with("log.2") && !name.starts_with("log.2020010")).unwrap();
         assert_eq!((new.len(), folder.text(new)), ("log.".len() + 17, "one\n".into()));
+    }
+
+    #[test]
+    fn files_that_are_full_within_a_millisecond_are_all_kept() {
+        let folder = Folder::new();
+        let mut file = Appender::open(folder.file(Some(1), Versions::Unlimited, Suffix::Timestamp)).unwrap();
+        let lines: Vec<_> = (0..100).map(|number| format!("{number}\n")).collect();
+        write(&mut file, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut names = folder.names();
+        names.retain(|name| name != "log");
+        names.sort_unstable();
+        assert_eq!(names.iter().map(|name| folder.text(name)).collect::<Vec<_>>(), lines[..99]);
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn json_lines_have_every_part_by_name() {
 fn files_make_room_for_new_ones() {
     let logging = "logging { channel a { file \"a.log\" versions 2; }; channel b { file \"b.log\" versions 3 size 100 suffix timestamp; };\n\
                    category default { a; b; }; };\n";
-    let server = Prepared::new("", &format!("{logging}{EXAMPLE}"), &[("example.zone", ZONE)])
+    let mut server = Prepared::new("", &format!("{logging}{EXAMPLE}"), &[("example.zone", ZONE)])
         .with_arguments(&["-f", "-c", "named.conf"])
         .run();
     for times in 0..3 {
@@ -229,6 +229,7 @@ fn files_make_room_for_new_ones() {
         let log = fs::read_to_string(server.folder().join(name)).unwrap_or_default();
         assert!(log.starts_with(begins), "{name}: {log}");
     }
+    assert!(server.stop().success());
     let names = fs::read_dir(server.folder()).expect("it is there").flatten();
     let names: Vec<_> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     assert!(!names.contains(&"a.log.2".to_owned()), "{names:?}");
