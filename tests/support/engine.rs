@@ -9,6 +9,7 @@ use bindy_server::{
     listen::{Client, Now, Respond, Transport},
     respond::{MAX_MESSAGE, Responder},
     settings::ZoneSettings,
+    tsig::{Keyring, TsigKey},
     zone::ZoneData,
     zones::{Published, Snapshot, Zone as Served, ZoneMap, ZoneState},
 };
@@ -40,6 +41,13 @@ impl Engine {
         };
         let zones: ZoneMap = zones.into_iter().map(served).collect();
         self.published.update(|snapshot| *snapshot = Snapshot::from(zones));
+        self.responder.refresh(Now::read());
+    }
+
+    /// Takes the signatures of these keys, until other zones are served.
+    pub fn trust(&mut self, keys: impl IntoIterator<Item = TsigKey>) {
+        let keys = Arc::new(Keyring::new(keys));
+        self.published.update(|snapshot| snapshot.views[0].keys = keys);
         self.responder.refresh(Now::read());
     }
 

@@ -1,0 +1,128 @@
+//! Signed requests, and ones that somebody changed on their way: what the engine makes of them, in random zones.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bindy_server::listen::Transport;
+use bindy_tests::{
+    engine::Engine,
+    generate,
+    message::{Query, Response},
+    name::Name,
+    tsig::Key,
+};
+use fastrand::Rng;
+
+const FORMERR: u16 = 1;
+const NOTIMP: u16 = 4;
+const REFUSED: u16 = 5;
+const NOTAUTH: u16 = 9;
+const BADVERS: u16 = 16;
+const BADSIG: u16 = 16;
+const BADKEY: u16 = 17;
+const BADTIME: u16 = 18;
+const BADTRUNC: u16 = 22;
+/// Octets of a header.
+const HEADER: usize = 12;
+/// Octets of a code of HMAC-SHA256.
+const FULL: usize = 32;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs()
+}
+
+/// A response, its records in an order of their own.
+fn read(response: &[u8]) -> Response {
+    let mut response = Response::read(response).expect("a well-formed response");
+    for section in [&mut response.answer, &mut response.authority, &mut response.additional] {
+        section.sort_unstable();
+    }
+    response
+}
+
+/// An engine with a zone and a key, and questions about the zone.
+fn asked(rng: &mut Rng) -> (Engine, Key, Vec<Query>) {
+    let key = Key::new("key.example.", b"a secret of 32 octets, or so long");
+    let world = generate::world(rng, &Name::of("example."), &Name::of("apart.test."));
+    let questions = generate::queries(rng, &world);
+    let mut engine = Engine::new();
+    engine.serve(&world);
+    engine.trust([key.served()]);
+    (engine, key, questions)
+}
+
+#[test]
+fn a_signed_response_is_the_unsigned_one_with_a_signature() {
+    let mut rng = Rng::with_seed(8945);
+    for _ in 0..20 {
+        let (mut engine, key, questions) = asked(&mut rng);
+        for (id, query) in (0..).zip(questions) {
+            let mut request = query.wire(id, rng.u32(..));
+            let unsigned = engine.ask(&request, Transport::Tcp).expect("it is answered").to_vec();
+            let code = key.sign(&mut request, now(), FULL);
+            let mut response = engine.ask(&request, Transport::Tcp).expect("it is answered").to_vec();
+            let signature = key.take(&mut response, &code).expect("it is signed");
+            assert!(signature.proven && signature.error == 0, "{query:?}: {signature:?}");
+            assert_eq!(read(&response), read(&unsigned), "{query:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_changed_on_its_way_is_not_believed() {
+    let mut rng = Rng::with_seed(8946);
+    for _ in 0..20 {
+        let (mut engine, key, questions) = asked(&mut rng);
+        for (id, query) in (0..).zip(questions) {
+            let mut request = query.wire(id, 0);
+            let signed = request.len();
+            let code = key.sign(&mut request, now(), FULL);
+            // Not the id: the original one is in the record. Not the counts, or there is no signature, or more than that.
+            let changed = if rng.u8(..8) == 0 { rng.usize(2..4) } else { rng.usize(HEADER..signed) };
+            let bit = 1 << rng.u8(..8);
+            request[changed] ^= bit;
+            let Some(response) = engine.ask(&request, Transport::Tcp) else { continue };
+            let mut response = response.to_vec();
+            let rcode = read(&response).rcode();
+            let Some(signature) = key.take(&mut response, &code) else {
+                // What it is, and of which class, is looked at before who says it.
+                assert!(
+                    [FORMERR, NOTIMP, REFUSED, BADVERS].contains(&rcode),
+                    "{query:?}, octet {changed}, bit {bit}: {rcode}"
+                );
+                continue;
+            };
+            // The key's name may have got longer.
+            let bad = [BADSIG, BADKEY].contains(&signature.error);
+            assert!(bad && !signature.signed, "{query:?}, octet {changed}: {signature:?}");
+            assert_eq!(rcode, NOTAUTH);
+        }
+    }
+}
+
+#[test]
+fn a_signature_that_is_not_to_be_taken_is_told_why() {
+    let mut rng = Rng::with_seed(8947);
+    let (mut engine, key, questions) = asked(&mut rng);
+    let other = Key::new("key.example.", b"another secret");
+    let unknown = Key::new("unknown.example.", b"a secret of 32 octets, or so long");
+    let cases = [
+        (&other, 0, FULL, BADSIG, false),
+        (&unknown, 0, FULL, BADKEY, false),
+        (&key, 400, FULL, BADTIME, true),
+        (&key, 0, FULL / 2, BADTRUNC, true),
+        // The code is looked at before the time, the time before the code's length.
+        (&other, 400, FULL, BADSIG, false),
+        (&key, 400, FULL / 2, BADTIME, true),
+    ];
+    for (id, query) in (0..).zip(questions) {
+        for (by, ago, octets, error, signed) in cases {
+            let mut request = query.wire(id, 0);
+            let code = by.sign(&mut request, now() - ago, octets);
+            let mut response = engine.ask(&request, Transport::Udp).expect("it is answered").to_vec();
+            let signature = by.take(&mut response, &code).expect("it says why");
+            assert_eq!((signature.error, signature.signed, signature.proven), (error, signed, signed), "{query:?}");
+            let response = read(&response);
+            assert_eq!((response.rcode(), response.answer.len()), (NOTAUTH, 0), "{query:?}");
+        }
+    }
+}
