@@ -1,7 +1,8 @@
-//! What is wrong in a text, where, and what to write instead: for zone files, named.conf and manifests alike.
+//! Diagnostics: what is wrong in a text, where, and what to write instead. Zone files, named.conf and manifests share
+//! them.
 //!
-//! A [`Diagnostic`] points into a [`Source`] and is shown in one of two forms: [`render`] prints excerpts with the
-//! place underlined, as rustc does, for people at a terminal; `Display` prints one line, `file:line:column: error: …`,
+//! A [`Diagnostic`] points into a [`Source`] and is shown in one of two forms. [`render`] prints excerpts with the
+//! place underlined, as rustc does, for people at a terminal. `Display` prints one line, `file:line:column: error: …`,
 //! for logs, events and editors.
 
 use std::{
@@ -13,59 +14,59 @@ use std::{
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-/// A named text that diagnostics point into; cheap to clone.
+/// A named text that diagnostics point into. Clones share the text.
 #[derive(Clone)]
 pub struct Source(Arc<Text>);
 
 struct Text {
     name: String,
     octets: Vec<u8>,
-    /// How many newlines stand before each block, so that a thousand places of a large text cost no thousand readings.
+    /// The number of newlines before each block, so that finding the lines of many places scans a large text only once.
     newlines: OnceLock<Vec<usize>>,
 }
 
-/// Octets of a block.
+/// The size of a block, in octets.
 const BLOCK: usize = 4096;
 
-/// How bad it is.
+/// How serious a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
     /// The text is not used.
     Error,
-    /// The text is used; something in it is probably not meant.
+    /// The text is used, but something in it is probably not meant.
     Warning,
-    /// For information.
+    /// The finding is for information only.
     Note,
 }
 
-/// One finding.
+/// One finding about a text.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// How serious the finding is.
     pub severity: Severity,
     /// What is wrong, in one line.
     pub message: String,
-    /// Where.
+    /// The place in the text that is at fault.
     pub place: Place,
-    /// What to say beside the underlined place.
+    /// What to print beside the underlined place.
     pub label: Option<String>,
     /// What to write instead.
     pub help: Option<String>,
-    /// Other places that explain it, each with its label: the first definition, the `$INCLUDE`.
+    /// Other places that explain the finding, each with its label: the first definition, the `$INCLUDE`.
     pub related: Vec<(Place, String)>,
 }
 
-/// A stretch of a source.
+/// A range of a source.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// The text.
+    /// The source that holds the range.
     pub source: Source,
-    /// Octets of it; empty at the point where something is missing.
+    /// The range in octets; empty at the point where something is missing.
     pub span: Range<usize>,
 }
 
-/// Line and column, both counted from 1; columns count characters.
+/// A line and a column, both counted from 1. Columns count characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position {
     /// The line.
@@ -83,7 +84,7 @@ pub enum Colour {
     Always,
 }
 
-/// Shows diagnostics as rustc shows its own: message, excerpt with the place underlined, help; with a final newline.
+/// Renders diagnostics as rustc does: message, excerpt with the place underlined, help, and a final newline.
 pub fn render<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour: Colour) -> String {
     let renderer = match colour {
         Colour::Never => Renderer::plain(),
@@ -98,7 +99,7 @@ pub fn render<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour:
     out
 }
 
-/// The known word that was probably meant, whatever the case.
+/// Returns the known word that is closest to `word`, ignoring case; `None` if none is close enough to be meant.
 pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = word.to_ascii_lowercase();
     let most = (word.chars().count() / 3).max(1);
@@ -108,28 +109,28 @@ pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Opti
 }
 
 impl Source {
-    /// A text and the name it is shown under, usually its path.
+    /// Creates a source from a text and the name to show for it, usually its path.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Source {
         Source(Arc::new(Text { name: name.into(), octets: text.into(), newlines: OnceLock::new() }))
     }
 
-    /// Reads a file; its name is the path.
+    /// Reads a file. Its path becomes the source's name.
     pub fn read(path: impl AsRef<Path>) -> io::Result<Source> {
         let path = path.as_ref();
         Ok(Source::new(path.display().to_string(), std::fs::read(path)?))
     }
 
-    /// The name.
+    /// The name of the text, usually its path.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The text.
+    /// The octets of the text.
     pub fn text(&self) -> &[u8] {
         &self.0.octets
     }
 
-    /// Line and column of an octet; what lies beyond the end is the end.
+    /// The line and column of the octet at `at`; an offset beyond the end counts as the end.
     pub fn position(&self, at: usize) -> Position {
         let before = &self.text()[..at.min(self.text().len())];
         let line = 1 + self.newlines_before(before.len());
@@ -137,12 +138,12 @@ impl Source {
         Position { line, column: 1 + lossy(&before[line_start..]).chars().count() }
     }
 
-    /// A stretch of this text.
+    /// The place of a range of this text.
     pub fn place(&self, span: Range<usize>) -> Place {
         Place { source: self.clone(), span }
     }
 
-    /// How many newlines stand before an octet of the text, or before its end.
+    /// The number of newlines before an octet of the text, or before its end.
     fn newlines_before(&self, at: usize) -> usize {
         let count = |octets: &[u8]| memchr::memchr_iter(b'\n', octets).count();
         let blocks = self.0.newlines.get_or_init(|| {
@@ -157,58 +158,58 @@ impl Source {
         blocks[block] + count(&self.text()[block * BLOCK..at])
     }
 
-    /// The start of the line that holds `at`.
+    /// The offset at which the line that holds `at` starts.
     fn line_start(&self, at: usize) -> usize {
         memchr::memrchr(b'\n', &self.text()[..at]).map_or(0, |newline| newline + 1)
     }
 
-    /// The end of the line that holds `at`, before its newline.
+    /// The offset at which the line that holds `at` ends, before its newline.
     fn line_end(&self, at: usize) -> usize {
         memchr::memchr(b'\n', &self.text()[at..]).map_or(self.text().len(), |length| at + length)
     }
 }
 
 impl Diagnostic {
-    /// A finding at `span` of `source`.
+    /// Creates a finding at `span` of `source`.
     pub fn new(severity: Severity, source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         let (message, place) = (message.into(), source.place(span));
         Diagnostic { severity, message, place, label: None, help: None, related: Vec::new() }
     }
 
-    /// An error at `span` of `source`.
+    /// Creates an error at `span` of `source`.
     pub fn error(source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Self::new(Severity::Error, source, span, message)
     }
 
-    /// A warning at `span` of `source`.
+    /// Creates a warning at `span` of `source`.
     pub fn warning(source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Self::new(Severity::Warning, source, span, message)
     }
 
-    /// Says something beside the underlined place.
+    /// Adds a label beside the underlined place.
     pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
         self.label = Some(label.into());
         self
     }
 
-    /// Says what to write instead.
+    /// Adds what to write instead.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());
         self
     }
 
-    /// Points to another place that explains it.
+    /// Adds another place that explains the finding.
     pub fn related(mut self, place: Place, label: impl Into<String>) -> Diagnostic {
         self.related.push((place, label.into()));
         self
     }
 
-    /// Whether it is an error.
+    /// Whether the finding is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// As it is shown, but without its severity: for logs that say the severity themselves.
+    /// The one-line form without the severity, for logs that print the severity themselves.
     pub fn without_severity(&self) -> impl fmt::Display {
         struct Bare<'d>(&'d Diagnostic);
         impl fmt::Display for Bare<'_> {
@@ -231,7 +232,8 @@ impl Diagnostic {
         }
     }
 
-    /// Line and column of its start; `None` if its source is empty, as that of a file that could not be read.
+    /// The line and column at which the place starts; `None` if its source is empty, such as a file that could not be
+    /// read.
     pub fn position(&self) -> Option<Position> {
         let Place { source, span } = &self.place;
         (!source.text().is_empty()).then(|| source.position(span.start))
@@ -256,9 +258,9 @@ impl Diagnostic {
     }
 }
 
-/// Adds the excerpt of a place, or only its name and position where an excerpt says nothing or is too long to read.
+/// Adds the excerpt of a place, or only its name and position if the excerpt would be empty or too long to read.
 fn show<'d>(group: Group<'d>, place: &'d Place, kind: AnnotationKind, label: Option<&'d str>) -> Group<'d> {
-    /// Octets of an excerpt; beyond, a line is no text that a person reads.
+    /// The most octets of an excerpt. A longer line is not text that a person reads.
     const MOST: usize = 16 * 1024;
     let Place { source, span } = place;
     let text = source.text();
@@ -270,7 +272,7 @@ fn show<'d>(group: Group<'d>, place: &'d Place, kind: AnnotationKind, label: Opt
     let mut end = span.end.clamp(start, text.len());
     let mut last = source.line_end(end.max(start + 1).min(text.len()).saturating_sub(1).max(start));
     if last - first > MOST {
-        // A place that long is shown by its first line.
+        // Only the first line of such a long place is shown.
         last = source.line_end(start);
         end = end.min(last);
     }
@@ -291,7 +293,7 @@ fn show<'d>(group: Group<'d>, place: &'d Place, kind: AnnotationKind, label: Opt
     group.element(snippet.annotation(kind.span(span).label(label)))
 }
 
-/// Text that can be shown: what is no UTF-8 becomes U+FFFD, octet by octet so that columns are what editors count.
+/// Text that can be shown. Each octet that is not UTF-8 becomes U+FFFD, so that columns are those that editors count.
 fn lossy(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
@@ -301,7 +303,7 @@ fn lossy(octets: &[u8]) -> String {
     text
 }
 
-/// One line: `file:line:column: error: message (help)`.
+/// The one-line form: `file:line:column: error: message (help)`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, &format!("{}: ", self.severity))

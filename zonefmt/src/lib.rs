@@ -1,8 +1,8 @@
 //! DNS text formats, in both directions: zone files and named.conf.
 //!
-//! [`Name`] and [`Rtype`] are the vocabulary that every other crate shares. The rdata table says what each record
-//! type looks like, in text and on the wire; the zone parser and writer, the checks and the answer path all read
-//! that one table. Nothing here opens a socket or knows of a server.
+//! [`Name`] and [`Rtype`] are the vocabulary that all crates of Bindy share. The rdata table describes the data of each
+//! record type, in text and on the wire; the zone parser and writer, the checks and the answer path all use that one
+//! table. Nothing in this crate opens a socket or depends on the server.
 
 #![forbid(unsafe_code)]
 

@@ -1,15 +1,15 @@
-//! The protocol's numbers as types: record type, class, serial.
+//! Numbers of the protocol as types: record type, class, serial.
 
 use std::cmp::Ordering;
 
-/// A record type (RFC 1035 3.2.2 and the IANA registry); text forms live in the rdata table.
+/// A record type (RFC 1035 3.2.2 and the IANA registry). Its text form is in the rdata table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rtype(pub u16);
 
-/// Constants for the types that code names; every other type lives only in the rdata table.
+/// Constants for the types that code refers to. All other types are only in the rdata table.
 macro_rules! rtypes {
     ($($name:ident = $value:literal),* $(,)?) => {
-        #[allow(missing_docs)] // The names are the registry's.
+        #[allow(missing_docs)] // The names are those of the registry.
         impl Rtype { $(pub const $name: Rtype = Rtype($value);)* }
     };
 }
@@ -22,7 +22,8 @@ rtypes! {
 }
 
 impl Rtype {
-    /// Types that exist only in questions or for one message, never as data in a zone (RFC 6895 3.1: 128 to 255), and OPT.
+    /// Whether the type exists only in questions or for one message, never as data in a zone (RFC 6895 3.1: 128 to 255,
+    /// and OPT).
     pub const fn is_meta(self) -> bool {
         self.0 == 0 || self.0 == Self::OPT.0 || (self.0 >= 128 && self.0 <= 255)
     }
@@ -32,7 +33,7 @@ impl Rtype {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Class(pub u16);
 
-#[allow(missing_docs)] // The names are the registry's.
+#[allow(missing_docs)] // The names are those of the registry.
 impl Class {
     pub const IN: Class = Class(1);
     pub const CH: Class = Class(3);
@@ -41,12 +42,12 @@ impl Class {
     pub const ANY: Class = Class(255);
 }
 
-/// A zone's serial: a point on a circle of 2³², ordered by RFC 1982 (so two that lie 2³¹ apart have no order).
+/// A zone's serial: a point on a circle of 2³², ordered by RFC 1982, so that two serials 2³¹ apart have no order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Serial(pub u32);
 
 impl Serial {
-    /// The next serial; 0 is skipped, as BIND skips it, since some servers read it as "none".
+    /// The next serial. It skips 0, as BIND does, because some servers read 0 as "none".
     #[must_use]
     pub const fn next(self) -> Serial {
         match self.0.wrapping_add(1) {

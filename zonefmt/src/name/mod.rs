@@ -1,7 +1,9 @@
-//! Domain names in wire form (RFC 1035 3.1): length octet, label, …, zero; `text` is their presentation form.
+//! Domain names in wire form (RFC 1035 3.1): labels, each after its length octet, and a final zero. The module `text`
+//! reads and prints their presentation form.
 //!
-//! [`NameRef`] borrows a name, [`Name`] owns one; both are always absolute, uncompressed and valid, so code that holds
-//! one never checks again. Case is kept and never compared (RFC 4343); order is canonical (RFC 4034 6.1).
+//! [`NameRef`] borrows a name and [`Name`] owns one. Both are always absolute, uncompressed and valid, so code that has
+//! one never checks again. The case of letters is kept but ignored in comparisons (RFC 4343), and the order is
+//! canonical (RFC 4034 6.1).
 
 mod text;
 
@@ -17,23 +19,23 @@ use std::{
 #[derive(Clone)]
 pub struct Name(Box<[u8]>);
 
-/// A borrowed absolute name: wire octets, the root's zero included; 1 to 255 octets.
+/// A borrowed absolute name: 1 to 255 octets in wire form, including the root's zero.
 #[derive(Clone, Copy)]
 pub struct NameRef<'a>(&'a [u8]);
 
-/// Why octets or text are no name.
+/// Why octets or text are not a valid name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum NameError {
-    /// A label of more than 63 octets.
+    /// A label has more than 63 octets.
     LabelTooLong,
-    /// More than 255 octets in wire form.
+    /// The name has more than 255 octets in wire form.
     NameTooLong,
-    /// Two dots in a row, or a leading one.
+    /// The text has two dots in a row, or a leading one.
     EmptyLabel,
-    /// `\` at the end, or `\DDD` beyond 255 or with fewer than three digits.
+    /// The text has a `\` at its end, or a `\DDD` beyond 255 or with fewer than three digits.
     BadEscape,
-    /// Wire octets that end inside the name, or hold a compression pointer.
+    /// The wire octets end inside the name, or contain a compression pointer.
     Malformed,
 }
 
@@ -44,34 +46,34 @@ impl Name {
     /// The name in lower case: its canonical form (RFC 4034 6.2).
     #[must_use]
     pub fn to_lowercase(&self) -> Name {
-        // The octets of lengths are below those of letters.
+        // Length octets are at most 63, below all letters, so folding leaves them alone.
         Name(self.0.to_ascii_lowercase().into())
     }
 
-    /// The root.
+    /// The root name.
     pub fn root() -> Name {
         Name(Box::new([0]))
     }
 
-    /// Reads presentation form (RFC 1035 5.1, escapes included); a name without a final dot is taken as absolute.
+    /// Reads presentation form (RFC 1035 5.1, including escapes). A name without a final dot is taken as absolute.
     pub fn from_ascii(text: impl AsRef<[u8]>) -> Result<Name, NameError> {
         Self::parse(text.as_ref(), NameRef::ROOT)
     }
 
-    /// Reads presentation form; a name without a final dot is relative to `origin`, and `@` is `origin` itself.
+    /// Reads presentation form. A name without a final dot is relative to `origin`, and `@` is `origin` itself.
     pub fn parse(text: &[u8], origin: NameRef<'_>) -> Result<Name, NameError> {
         let mut wire = [0; MAX_NAME];
         let len = parse_into(text, origin, &mut wire)?;
         Ok(Name(wire[..len].into()))
     }
 
-    /// Borrows it.
+    /// Borrows the name.
     pub fn as_ref(&self) -> NameRef<'_> {
         NameRef(&self.0)
     }
 }
 
-/// Room for one name, to be written over again and again without allocation.
+/// A buffer for one name, which can be overwritten again and again without allocation.
 #[derive(Clone)]
 pub(crate) struct NameBuf {
     wire: [u8; MAX_NAME],
@@ -85,7 +87,7 @@ impl NameBuf {
         buffer
     }
 
-    /// Writes over it; see [`parse_into`]. On error it is the root.
+    /// Overwrites the buffer with a name; see [`parse_into`]. After an error it holds the root.
     #[inline]
     pub(crate) fn parse(&mut self, text: &[u8], origin: NameRef<'_>) -> Result<(), NameError> {
         match parse_into(text, origin, &mut self.wire) {
@@ -110,10 +112,10 @@ impl NameBuf {
 }
 
 impl<'a> NameRef<'a> {
-    /// The root.
+    /// The root name.
     pub const ROOT: NameRef<'static> = NameRef(&[0]);
 
-    /// Takes exactly one uncompressed name in wire form.
+    /// Reads exactly one uncompressed name in wire form.
     pub fn from_wire(wire: &'a [u8]) -> Result<NameRef<'a>, NameError> {
         match Self::from_prefix(wire)? {
             (name, []) => Ok(name),
@@ -121,7 +123,7 @@ impl<'a> NameRef<'a> {
         }
     }
 
-    /// Takes an uncompressed name from the start of `wire`; returns it and what follows.
+    /// Reads an uncompressed name from the start of `wire`, and returns it with the octets after it.
     pub fn from_prefix(wire: &'a [u8]) -> Result<(NameRef<'a>, &'a [u8]), NameError> {
         let mut at = 0;
         loop {
@@ -139,13 +141,13 @@ impl<'a> NameRef<'a> {
         }
     }
 
-    /// Octets in wire form, 1 to 255.
+    /// The length in wire form, 1 to 255 octets.
     #[allow(clippy::len_without_is_empty)] // A name is never empty.
     pub const fn len(self) -> usize {
         self.0.len()
     }
 
-    /// The wire form.
+    /// The octets in wire form.
     pub const fn as_wire(self) -> &'a [u8] {
         self.0
     }
@@ -165,7 +167,7 @@ impl<'a> NameRef<'a> {
         Labels(self.0)
     }
 
-    /// How many labels it has, the root's not counted; a `*` counts.
+    /// The number of labels without the root's; a `*` counts as one.
     pub fn label_count(self) -> usize {
         self.labels().count()
     }
@@ -175,7 +177,7 @@ impl<'a> NameRef<'a> {
         (!self.is_root()).then(|| NameRef(&self.0[1 + usize::from(self.0[0])..]))
     }
 
-    /// The name cut down to its last `labels` labels; itself if it has no more.
+    /// The last `labels` labels of the name, or the whole name if it has no more.
     #[must_use]
     pub fn suffix(self, labels: usize) -> NameRef<'a> {
         let mut name = self;
@@ -185,8 +187,8 @@ impl<'a> NameRef<'a> {
         name
     }
 
-    /// The name from the label that starts at octet `at` on, or from the next label if none starts there; the root if
-    /// none follows.
+    /// The part of the name from the label that starts at octet `at`, or else from the first label after it; the root
+    /// if there is none.
     #[must_use]
     pub fn suffix_at(self, at: usize) -> NameRef<'a> {
         let mut name = self;
@@ -198,18 +200,18 @@ impl<'a> NameRef<'a> {
         name
     }
 
-    /// Whether it equals `ancestor` or lies below it.
+    /// Whether the name equals `ancestor` or lies below it.
     pub fn is_at_or_below(self, ancestor: NameRef<'_>) -> bool {
         self.strip_suffix(ancestor).is_some()
     }
 
-    /// The octets of the labels before `origin` (no final zero); `None` unless the name is at or below it.
+    /// The octets of the labels before `origin`, without a final zero; `None` unless the name is at or below `origin`.
     pub fn strip_suffix(self, origin: NameRef<'_>) -> Option<&'a [u8]> {
         let split = self.len().checked_sub(origin.len())?;
         if !same_octets(&self.0[split..], origin.0) {
             return None;
         }
-        // The octets agree; the split must also fall between two labels.
+        // The octets agree, but the split must also fall between two labels.
         let mut at = 0;
         while at < split {
             at += 1 + usize::from(self.0[at]);
@@ -222,7 +224,7 @@ impl<'a> NameRef<'a> {
         self.0.starts_with(b"\x01*")
     }
 
-    /// Prepends labels in wire form; fails over 255 octets.
+    /// Prepends labels in wire form. Fails if the result has more than 255 octets.
     pub fn prepend(self, labels: &[u8]) -> Result<Name, NameError> {
         if labels.len() + self.len() > MAX_NAME {
             return Err(NameError::NameTooLong);
@@ -231,12 +233,13 @@ impl<'a> NameRef<'a> {
     }
 }
 
-/// Equality without case; mostly the case agrees as well, and that is found out quickly.
+/// Whether octets are equal apart from case. Mostly the case agrees as well, which the first comparison finds out
+/// quickly.
 fn same_octets(a: &[u8], b: &[u8]) -> bool {
     a == b || a.eq_ignore_ascii_case(b)
 }
 
-/// The labels of a name, leaf first; see [`NameRef::labels`].
+/// An iterator over the labels of a name, leaf first; see [`NameRef::labels`].
 #[derive(Clone)]
 pub struct Labels<'a>(&'a [u8]);
 
@@ -289,7 +292,7 @@ impl Ord for NameRef<'_> {
     }
 }
 
-/// Where each label of a wire name starts, leaf first, the root's not included.
+/// Fills `starts` with the offset of each label of a wire name, leaf first, without the root's.
 fn label_starts<'s>(wire: &[u8], starts: &'s mut [u8; 128]) -> &'s [u8] {
     let (mut at, mut count) = (0, 0);
     while wire[at] != 0 {
@@ -338,7 +341,7 @@ impl PartialOrd for Name {
     }
 }
 
-/// As [`Name::from_ascii`].
+/// Parses as [`Name::from_ascii`] does.
 impl std::str::FromStr for Name {
     type Err = NameError;
 
@@ -418,7 +421,7 @@ mod tests {
 
     #[test]
     fn order_is_canonical() {
-        // RFC 4034 6.1's own example.
+        // The example is from RFC 4034 6.1.
         let sorted = [
             "example",
             "a.example",
@@ -441,7 +444,7 @@ mod tests {
         assert_eq!(name("a.b.c").as_ref().strip_suffix(origin.as_ref()), Some(&b"\x01a"[..]));
         assert_eq!(origin.as_ref().strip_suffix(origin.as_ref()), Some(&b""[..]));
         assert_eq!(name("ab.c").as_ref().strip_suffix(origin.as_ref()), None);
-        // `\001b\001c` inside one label looks like two labels to a careless comparison.
+        // A careless comparison takes `\001b\001c` inside one label for two labels.
         assert_eq!(name("a\\001b\\001c").as_ref().strip_suffix(origin.as_ref()), None);
         assert_eq!(name("a.b.c").as_ref().suffix(2), origin.as_ref());
         assert!(name("a.b").as_ref().is_at_or_below(NameRef::ROOT));
@@ -450,7 +453,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// The short way for names without escapes and the long way agree.
+        /// The fast path for names without escapes agrees with the general one.
         #[test]
         fn escapes_do_not_change_a_name(text in "[a-c.@]{0,30}|[ab.]{240,256}|a{60,66}[.b]{0,3}", relative: bool) {
             let origin = if relative { name("example") } else { Name::root() };

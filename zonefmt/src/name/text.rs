@@ -1,10 +1,10 @@
-//! Names in presentation form (RFC 1035 5.1): read and printed.
+//! Reads and prints names in presentation form (RFC 1035 5.1).
 
 use std::fmt;
 
 use super::{MAX_NAME, NameError, NameRef};
 
-/// Reads presentation form into `out` and returns the length in wire form; see [`super::Name::parse`].
+/// Reads presentation form into `out` and returns its length in wire form; see [`super::Name::parse`].
 pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Result<usize, NameError> {
     match text {
         b"@" => {
@@ -57,7 +57,7 @@ pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) ->
         end += 1;
     }
     if end == start + 1 {
-        // The text ended in a dot: absolute.
+        // The text ends in a dot, so the name is absolute.
         out[start] = 0;
         return Ok(end);
     }
@@ -69,8 +69,8 @@ pub fn parse_into(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) ->
     Ok(end + origin.len())
 }
 
-/// As [`parse_into`] for a name without escapes, whose wire form is its text moved by one; `None` for any other, right or
-/// wrong.
+/// [`parse_into`] for names without escapes, whose wire form is their text moved by one octet. Returns `None` for any
+/// other text, valid or not.
 #[inline]
 fn parse_plain(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Option<usize> {
     out.get_mut(1..=text.len())?.copy_from_slice(text);
@@ -100,7 +100,7 @@ fn parse_plain(text: &[u8], origin: NameRef<'_>, out: &mut [u8; MAX_NAME]) -> Op
     }
 }
 
-/// Reads one escape, `\X` or `\DDD` (RFC 1035 5.1); returns the octet and how many octets of text it took.
+/// Reads one escape, `\X` or `\DDD` (RFC 1035 5.1). Returns the octet and the length of the escape in octets.
 pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
     match text {
         [b'\\', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
@@ -113,7 +113,7 @@ pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
     }
 }
 
-/// Presentation form with a final dot; special characters as `\X`, unprintable ones as `\DDD`, as BIND prints them.
+/// Prints presentation form with a final dot. Special characters become `\X` and unprintable ones `\DDD`, as in BIND.
 impl fmt::Display for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;

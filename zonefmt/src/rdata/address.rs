@@ -1,4 +1,4 @@
-//! Addresses: IPv4 and IPv6, and those of networks that few have seen (NSAP, ATM, EUI, ILNP locators).
+//! Addresses: IPv4 and IPv6, and those of rarely seen networks (NSAP, ATM, EUI, ILNP locators).
 
 use std::{
     fmt::Write,
@@ -21,7 +21,7 @@ pub(super) fn parse_ipv4(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Faul
     Ok(())
 }
 
-/// Four decimal numbers; leading zeros are refused, since some readers take them for octal.
+/// Reads four decimal numbers. Leading zeros are refused, because some programs read such numbers as octal.
 #[inline]
 pub(super) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
     let mut address = [0_u8; 4];
@@ -53,11 +53,11 @@ pub(super) fn parse_ipv6(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Faul
 }
 
 pub(super) fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
-    // Forms with an IPv4 address inside are rare.
+    // Forms that contain an IPv4 address are rare.
     ipv6_groups(text).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
-/// An address of hexadecimal groups only, with at most one `::`.
+/// Reads an address that has only hexadecimal groups, with at most one `::`.
 fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
     let (mut groups, mut count, mut gap) = ([0_u16; 8], 0, None);
     let mut rest = text;
@@ -115,7 +115,7 @@ pub(super) fn print_ipv4(wire: &[u8], out: &mut String) {
 
 pub(super) fn print_ipv6(wire: &[u8], out: &mut String) {
     match wire {
-        // The form of inet_ntop, which `Ipv6Addr` no longer has.
+        // The form of inet_ntop, which `Ipv6Addr` no longer prints.
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, v4 @ ..] if v4.len() == 4 && v4[..2] != [0, 0] => {
             out.push_str("::");
             print_ipv4(v4, out);
@@ -129,7 +129,7 @@ pub(super) fn print_ipv6(wire: &[u8], out: &mut String) {
     }
 }
 
-/// `0x`, then pairs of hexadecimal digits, dots anywhere (RFC 1706 7).
+/// Reads `0x` and pairs of hexadecimal digits, with dots anywhere (RFC 1706 7).
 pub(super) fn parse_nsap(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let hex = match token.text {
         [b'0', b'x' | b'X', hex @ ..] if !token.quoted => dotted_hex(hex),
@@ -141,7 +141,7 @@ pub(super) fn parse_nsap(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Faul
     Ok(())
 }
 
-/// At least one octet in hexadecimal, with dots anywhere but in first place.
+/// Reads at least one octet in hexadecimal, with dots anywhere but at the start.
 fn dotted_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.iter().copied().filter(|&octet| octet != b'.').collect();
     HEXLOWER_PERMISSIVE.decode(&digits).ok().filter(|octets| !octets.is_empty())
@@ -152,7 +152,8 @@ pub(super) fn print_nsap(wire: &[u8], out: &mut String) {
     HEXLOWER.encode_append(wire, out);
 }
 
-/// A format octet, then the address: `+` and digits (E.164) or hexadecimal (AESA), with dots as separators.
+/// Reads an ATM address: `+` and digits (E.164) or hexadecimal (AESA), with dots as separators. Writes a format octet
+/// before it.
 pub(super) fn parse_atm(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let address = match token.text {
         _ if token.quoted => None,
@@ -180,7 +181,7 @@ pub(super) fn check_atm(wire: &[u8]) -> Result<usize, Malformed> {
     }
 }
 
-/// `None` for a format without a text form.
+/// Prints an ATM address; `None` for a format without a text form.
 pub(super) fn print_atm(wire: &[u8], out: &mut String) -> Option<()> {
     match wire {
         [AESA, octets @ ..] => HEXLOWER.encode_append(octets, out),
@@ -193,7 +194,7 @@ pub(super) fn print_atm(wire: &[u8], out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// EUI-48 or EUI-64: `octets` numbers of one or two hexadecimal digits with hyphens between them (RFC 7043).
+/// Reads an EUI-48 or EUI-64: `octets` numbers of one or two hexadecimal digits with hyphens between them (RFC 7043).
 pub(super) fn parse_eui(octets: u8, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let Some(groups) = hex_groups(token, b'-', 2).filter(|groups| groups.len() == usize::from(octets)) else {
         let example = if octets == 6 { "00-00-5e-00-53-2a" } else { "00-00-5e-ef-10-00-00-2a" };
@@ -203,7 +204,7 @@ pub(super) fn parse_eui(octets: u8, token: Token<'_>, out: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Hexadecimal numbers of one to `digits` digits with a separator between them.
+/// Reads hexadecimal numbers of one to `digits` digits with a separator between them.
 fn hex_groups(token: Token<'_>, separator: u8, digits: usize) -> Option<Vec<u16>> {
     let group = |text: &[u8]| {
         let plain = text.len() <= digits && text.iter().all(u8::is_ascii_hexdigit);
@@ -219,7 +220,7 @@ pub(super) fn print_eui(wire: &[u8], out: &mut String) {
     }
 }
 
-/// ILNP's 64-bit numbers (RFC 6742 2.1.1): four groups of up to four hexadecimal digits, none left out.
+/// Reads an ILNP 64-bit number (RFC 6742 2.1.1): four groups of up to four hexadecimal digits, none left out.
 pub(super) fn parse_groups(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let groups = hex_groups(token, b':', 4)
         .filter(|groups| groups.len() == 4)

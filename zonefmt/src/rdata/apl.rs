@@ -11,13 +11,13 @@ const IPV4: u16 = 1;
 const IPV6: u16 = 2;
 const NEGATED: u8 = 0x80;
 
-/// Reads all tokens that are left; there may be none.
+/// Reads all remaining tokens; there may be none.
 pub(super) fn parse(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     while !fields.is_done() {
         let token = fields.take()?;
         let item = if token.quoted { None } else { parse_item(token.text) };
         let (family, prefix, negated, address) = item.ok_or_else(|| fault(token))?;
-        // Zero octets at the end are left out.
+        // Zero octets at the end are not sent.
         let len = address.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
         out.extend_from_slice(&family.to_be_bytes());
         out.extend_from_slice(&[prefix, len as u8 | if negated { NEGATED } else { 0 }]);
@@ -26,7 +26,7 @@ pub(super) fn parse(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fa
     Ok(())
 }
 
-/// `[!]family:address/prefix`.
+/// Reads an item of the form `[!]family:address/prefix`.
 fn parse_item(text: &[u8]) -> Option<(u16, u8, bool, Vec<u8>)> {
     let (negated, text) = text.strip_prefix(b"!").map_or((false, text), |text| (true, text));
     let colon = text.iter().position(|&octet| octet == b':')?;
@@ -48,7 +48,7 @@ fn fault(token: Token<'_>) -> Fault {
         .help("write 1:192.0.2.0/24 for IPv4, 2:2001:db8::/32 for IPv6, `!` before it to negate")
 }
 
-/// Family, prefix length, whether negated, address without the zeros at its end.
+/// An item: family, prefix length, whether it is negated, and the address without the zeros at its end.
 type Item<'a> = (u16, u8, bool, &'a [u8]);
 
 fn items(mut wire: &[u8]) -> impl Iterator<Item = Result<Item<'_>, Malformed>> {
@@ -86,7 +86,7 @@ pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
     Ok(wire.len())
 }
 
-/// `None` if a family has no text form.
+/// Prints the items; `None` if a family has no text form.
 pub(super) fn print(wire: &[u8], out: &mut String) -> Option<()> {
     for (i, item) in items(wire).enumerate() {
         let (family, prefix, negated, address) = item.ok()?;

@@ -1,4 +1,4 @@
-//! Base64, base32hex and hexadecimal; most fields may be spread over any number of tokens.
+//! Base64, base32hex and hexadecimal. Most fields may be spread over any number of tokens.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,16 @@ use super::{
     token::{Fault, Fields, Token, shown},
 };
 
-/// How octets are written.
+/// How octets are encoded as text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Base64,
-    /// RFC 4648 7, without padding.
+    /// Base32hex (RFC 4648 7), without padding.
     Base32,
     Hex,
 }
 
-/// Reads all tokens that are left as one piece of data.
+/// Reads all remaining tokens as one piece of data.
 pub(super) fn parse(encoding: Encoding, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     decode(encoding, &joined(fields)?, out)
 }
@@ -28,7 +28,7 @@ pub(super) fn parse_token(encoding: Encoding, token: Token<'_>, out: &mut Vec<u8
     decode(encoding, unquoted(token)?, out)
 }
 
-/// The text of all tokens that are left, joined; one token is not copied.
+/// The joined text of all remaining tokens. A single token is not copied.
 fn joined<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, [u8]>, Fault> {
     let mut text = Cow::Borrowed(unquoted(fields.take()?)?);
     while !fields.is_done() {
@@ -41,14 +41,14 @@ fn unquoted(token: Token<'_>) -> Result<&[u8], Fault> {
     if token.quoted { Err(Fault::new("data in quotes").help("write it without quotes")) } else { Ok(token.text) }
 }
 
-/// Decodes `text` to the end of `out`.
+/// Decodes `text` and appends the octets to `out`.
 pub(super) fn decode(encoding: Encoding, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     let codec = match encoding {
         Encoding::Base64 => &BASE64,
         Encoding::Base32 => return decode_base32(text, out),
         Encoding::Hex => &HEXUPPER_PERMISSIVE,
     };
-    // Padding ends the data; the decoder would go on behind it.
+    // Padding ends the data, but the decoder would continue after it.
     if text.iter().rev().skip(2).any(|&octet| octet == b'=') {
         return Err(fault(encoding, text));
     }
@@ -61,7 +61,7 @@ pub(super) fn decode(encoding: Encoding, text: &[u8], out: &mut Vec<u8>) -> Resu
     decoded.map(drop).map_err(|_| fault(encoding, text))
 }
 
-/// Base32 in either case.
+/// Decodes base32hex in either case.
 fn decode_base32(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     let decoded = BASE32HEX_NOPAD.decode(&text.to_ascii_uppercase());
     out.extend_from_slice(&decoded.map_err(|_| fault(Encoding::Base32, text))?);

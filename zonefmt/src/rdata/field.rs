@@ -1,7 +1,7 @@
-//! Field kinds: how each reads its text, how far it reaches in wire form, and how it is printed.
+//! Field kinds: how each is read from text, how long it is in wire form, and how it is printed.
 //!
-//! The three belong together, so a kind has one arm in each of [`Field::parse`] (or its slower half), [`Field::end`] and
-//! [`Field::print`]; formats with a grammar of their own have those functions in a module.
+//! These three belong together, so each kind has one arm in [`Field::parse`] (or its slower half), in [`Field::end`]
+//! and in [`Field::print`]. Formats with a grammar of their own have those functions in a module.
 
 use super::{
     Style, address, apl,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{MAX_NAME, NameError, NameRef, parse_into};
 
-/// A field of a row: its kind, and its name in error messages.
+/// A field of a row: its kind, and the name it has in error messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec {
     pub label: &'static str,
@@ -26,7 +26,7 @@ pub(super) struct Spec {
 /// The kinds of field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Field {
-    /// A domain name, never compressed here.
+    /// A domain name. It is never compressed here.
     Name(NameRole),
     /// Unsigned integers in decimal.
     U8,
@@ -54,9 +54,9 @@ pub(super) enum Field {
     Groups,
     /// A length octet and up to 255 octets.
     CharString,
-    /// One or none.
+    /// An optional character-string.
     MaybeCharString,
-    /// One or more of them, to the end.
+    /// One or more character-strings, to the end.
     CharStrings,
     /// Four or more digits as a character-string.
     Digits,
@@ -66,22 +66,22 @@ pub(super) enum Field {
     Tag,
     /// Octets to the end, written as one string.
     Text,
-    /// The same, in quotes only.
+    /// Octets to the end, written as one string that must be quoted.
     QuotedText,
     /// Octets to the end, at least one, in any number of tokens.
     Base64,
     Hex,
-    /// Octets to the end or none.
+    /// Octets to the end; there may be none.
     MaybeBase64,
-    /// Octets to the end; none are written as `-`.
+    /// Octets to the end; no octets are written as `-`.
     Base64OrDash,
-    /// As long as its type, the octet before it, demands.
+    /// A digest, as long as its type, in the octet before it, demands.
     Digest(Digest),
     /// The public key of a KEY; absent if the flags say so.
     KeyData,
     /// A record type by mnemonic, `TYPE123` or number.
     Type,
-    /// The same; types without mnemonic are printed as a number.
+    /// A record type as for `Type`, but one without a mnemonic is printed as a number.
     OldType,
     /// A type bitmap (RFC 4034 4.1.2); `SomeTypes` holds at least one.
     Types,
@@ -104,14 +104,14 @@ pub(super) enum Field {
     SvcParams,
 }
 
-/// What a field needs to know besides its own text.
+/// The context that a field needs besides its own text.
 pub(super) struct Context<'a> {
     pub origin: NameRef<'a>,
-    /// Where this record's rdata starts in the output.
+    /// The offset in the output at which this record's rdata starts.
     pub start: usize,
 }
 
-/// Why wire form is malformed.
+/// Why rdata in wire form is malformed.
 pub(super) type Malformed = &'static str;
 
 pub(super) const CUT_SHORT: Malformed = "is cut short";
@@ -141,7 +141,7 @@ impl Field {
         Ok(())
     }
 
-    /// As [`Self::parse`], for the kinds whose wire form has rules that their text does not show.
+    /// The part of [`Self::parse`] for the kinds whose wire form has rules that their text does not show.
     fn parse_checked(self, fields: &mut Fields<'_>, context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let start = out.len();
         match self {
@@ -184,7 +184,7 @@ impl Field {
         self.end(&out[context.start..], start - context.start).map(drop).map_err(Fault::new)
     }
 
-    /// Where the field that starts at `at` ends; an error if it is malformed.
+    /// Returns where the field that starts at `at` ends, or an error if it is malformed.
     #[inline]
     pub(super) fn end(self, rdata: &[u8], at: usize) -> Result<usize, Malformed> {
         let wire = rdata.get(at..).ok_or(CUT_SHORT)?;
@@ -204,7 +204,7 @@ impl Field {
         if len > wire.len() { Err(CUT_SHORT) } else { Ok(at + len) }
     }
 
-    /// As [`Self::end`], for the kinds that have rules.
+    /// The part of [`Self::end`] for the kinds with rules of their own.
     fn checked_len(self, rdata: &[u8], at: usize, wire: &[u8]) -> Result<usize, Malformed> {
         match self {
             Field::Zero if wire.iter().take(2).any(|&octet| octet != 0) => Err("is not zero"),
@@ -232,12 +232,12 @@ impl Field {
             Field::Apl => apl::check(wire),
             Field::Wks => wks::check(wire),
             Field::SvcParams => svcb::check(wire),
-            // Octets to the end.
+            // The other kinds take all octets to the end.
             _ => Ok(wire.len()),
         }
     }
 
-    /// Prints the field at `wire`, which [`Self::end`] has found well-formed; `None` if it has no text form.
+    /// Prints the field at `wire`, which [`Self::end`] has found well-formed. Returns `None` if it has no text form.
     pub(super) fn print(self, rdata: &[u8], wire: &[u8], style: &Style<'_>, out: &mut String) -> Option<()> {
         match self {
             Field::Name(_) => print_name(wire, style, out),
@@ -287,7 +287,7 @@ impl Field {
             && !matches!(self, Field::Text | Field::QuotedText | Field::Base64OrDash | Field::Gateway | Field::Relay)
     }
 
-    /// From where on the canonical form of a well-formed field is lower case.
+    /// The offset from which the canonical form of a well-formed field is in lower case.
     pub(super) fn folds_from(self, wire: &[u8]) -> Option<usize> {
         match self {
             Field::Name(role) if role.fold => Some(0),
@@ -309,7 +309,7 @@ fn push_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-/// How many octets the name that `wire` starts with takes.
+/// The length in octets of the name that `wire` starts with.
 #[inline]
 pub(super) fn name_len(wire: &[u8]) -> Result<usize, Malformed> {
     let (name, _) = NameRef::from_prefix(wire).map_err(|_| "holds no whole, uncompressed name")?;

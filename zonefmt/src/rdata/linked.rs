@@ -1,4 +1,4 @@
-//! Fields whose form other octets of the same rdata decide: gateways, NSEC3's lengths, HIP, A6.
+//! Fields whose form depends on other octets of the same rdata: gateways, NSEC3's lengths, HIP, A6.
 
 use super::{
     Style, address,
@@ -8,14 +8,14 @@ use super::{
     token::{Fault, Fields, Token, shown},
 };
 
-// IPSECKEY (RFC 4025 2.3, 2.5) and AMTRELAY (RFC 8777 4.2): the second octet says what the gateway is.
+// IPSECKEY (RFC 4025 2.3, 2.5) and AMTRELAY (RFC 8777 4.2): the second octet gives the kind of gateway.
 
 const NO_GATEWAY: u8 = 0;
 const IPV4: u8 = 1;
 const IPV6: u8 = 2;
 const NAME: u8 = 3;
 
-/// What kind of gateway stands in `rdata`; AMTRELAY has its discovery bit in the same octet.
+/// The kind of gateway in `rdata`. AMTRELAY has its discovery bit in the same octet.
 fn gateway_kind(relay: bool, rdata: &[u8]) -> u8 {
     rdata.get(1).map_or(NO_GATEWAY, |octet| if relay { octet & !DISCOVERY } else { *octet })
 }
@@ -39,7 +39,7 @@ pub(super) fn parse_gateway(
     }
 }
 
-/// The octets that the gateway takes; an AMTRELAY may have one of an unknown type, to its end.
+/// The length of the gateway in octets. An AMTRELAY may have one of an unknown type, which reaches to the end.
 pub(super) fn check_gateway(relay: bool, rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
     match gateway_kind(relay, rdata) {
         NO_GATEWAY => Ok(0),
@@ -62,7 +62,7 @@ pub(super) fn print_gateway(relay: bool, rdata: &[u8], wire: &[u8], style: &Styl
     Some(())
 }
 
-/// AMTRELAY's discovery bit and relay type, two numbers in one octet.
+/// Reads AMTRELAY's discovery bit and relay type, two numbers that share an octet.
 pub(super) fn parse_relay_type(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let discovery = number::parse(fields.take()?, 1)?;
     let kind = number::parse(fields.take()?, u64::from(!DISCOVERY))?;
@@ -86,7 +86,7 @@ pub(super) fn parse_hash(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Faul
     with_length(out, |out| encoding::parse_token(Encoding::Base32, token, out))
 }
 
-/// A length octet before what `parse` appends.
+/// Puts a length octet before the octets that `parse` appends.
 fn with_length(out: &mut Vec<u8>, parse: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) -> Result<(), Fault> {
     let start = out.len();
     out.push(0);
@@ -96,7 +96,7 @@ fn with_length(out: &mut Vec<u8>, parse: impl FnOnce(&mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// A hashed name: the length that the hash algorithm, the first octet, demands.
+/// The length of a hashed name, which the hash algorithm in the first octet determines.
 pub(super) fn check_hash(rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
     const SHA1: u8 = 1;
     match text::char_string(wire)?.len() {
@@ -113,7 +113,7 @@ pub(super) fn print_salt(wire: &[u8], out: &mut String) {
     }
 }
 
-// HIP (RFC 8005 5): the lengths of tag and key come first on the wire, not at all in text.
+// HIP (RFC 8005 5): the lengths of tag and key come first on the wire, and do not appear in text.
 
 pub(super) fn parse_hip(fields: &mut Fields<'_>, context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let algorithm = number::parse(fields.take()?, u8::MAX.into())?;
@@ -175,7 +175,8 @@ pub(super) fn print_hip(wire: &[u8], style: &Style<'_>, out: &mut String) -> Opt
     Some(())
 }
 
-// A6 (RFC 2874 3.1): a prefix length, the bits after it, and the name that has the bits before it, if there are any.
+// A6 (RFC 2874 3.1): a prefix length, the bits after the prefix, and the name that has the bits of the prefix, if it
+// has any.
 
 pub(super) fn parse_a6(fields: &mut Fields<'_>, context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let prefix = number::parse(fields.take()?, 128)? as u8;
@@ -193,7 +194,7 @@ pub(super) fn parse_a6(fields: &mut Fields<'_>, context: &Context<'_>, out: &mut
     Ok(())
 }
 
-/// Prefix length, suffix and prefix name, which is empty for none.
+/// Splits A6 rdata into prefix length, suffix and prefix name, which is empty if there is no prefix.
 fn a6(wire: &[u8]) -> Result<(u8, &[u8], &[u8]), Malformed> {
     let (&prefix, rest) = wire.split_first().ok_or(CUT_SHORT)?;
     let suffix = 16_usize.checked_sub(usize::from(prefix / 8)).filter(|_| prefix <= 128);
@@ -204,7 +205,7 @@ fn a6(wire: &[u8]) -> Result<(u8, &[u8], &[u8]), Malformed> {
     }
 }
 
-/// Where the prefix name starts.
+/// The offset at which the prefix name starts.
 pub(super) fn a6_name(wire: &[u8]) -> Option<usize> {
     a6(wire).ok().map(|(_, suffix, _)| 1 + suffix.len())
 }

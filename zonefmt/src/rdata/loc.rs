@@ -8,13 +8,13 @@ use super::{
     token::{Fault, Fields, Token, shown},
 };
 
-/// Latitude and longitude are thousandths of a second of arc, counted from here.
+/// The equator and the prime meridian on the wire. Latitude and longitude are thousandths of a second of arc from here.
 const MERIDIAN: u32 = 1 << 31;
-/// Altitude is counted in centimetres from this far below the reference spheroid.
+/// How far below the reference spheroid altitudes start, in centimetres.
 const BASE_CM: i64 = 10_000_000;
 const LATITUDE: Axis = Axis { name: "latitude", positive: b'N', negative: b'S', most: 90 };
 const LONGITUDE: Axis = Axis { name: "longitude", positive: b'E', negative: b'W', most: 180 };
-/// Size, horizontal and vertical precision where none is written: 1 m, 10 km, 10 m.
+/// The default size, horizontal precision and vertical precision: 1 m, 10 km, 10 m.
 const DEFAULTS: [u8; 3] = [0x12, 0x16, 0x13];
 
 struct Axis {
@@ -43,7 +43,7 @@ pub(super) fn parse(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fa
 }
 
 impl Axis {
-    /// `degrees [minutes [seconds]]` and a letter.
+    /// Reads `degrees [minutes [seconds]]` and a letter.
     fn parse(&self, fields: &mut Fields<'_>) -> Result<u32, Fault> {
         let degrees = number::parse(fields.take()?, self.most.into())? as u32;
         let mut thousandths = degrees * 3_600_000;
@@ -53,7 +53,7 @@ impl Axis {
                 return Ok(value);
             }
             let places = if scale == 1_000 { 3 } else { 0 };
-            // Minutes come as a whole number, seconds as thousandths.
+            // Minutes are read as a whole number, seconds as thousandths.
             let part = decimal(token.text, places).filter(|&part| !token.quoted && part < 60 * 10_u64.pow(places));
             let part = part.ok_or_else(|| self.fault(token))?;
             thousandths += part as u32 * if scale == 1_000 { 1 } else { scale };
@@ -62,7 +62,7 @@ impl Axis {
         self.signed(token, thousandths).ok_or_else(|| self.fault(token))
     }
 
-    /// The number on the wire if `token` is one of the letters and the place is on Earth.
+    /// The number on the wire, if `token` is one of the axis's letters and the place is on Earth.
     fn signed(&self, token: Token<'_>, thousandths: u32) -> Option<u32> {
         let &[letter] = token.text else { return None };
         if token.quoted || thousandths > self.most * 3_600_000 {
@@ -96,7 +96,7 @@ impl Axis {
     }
 }
 
-/// An unsigned decimal number with up to `places` decimals, times 10 to the power of `places`.
+/// Reads an unsigned decimal number with up to `places` decimals, and multiplies it by 10 to the power of `places`.
 fn decimal(text: &[u8], places: u32) -> Option<u64> {
     let dot = text.iter().position(|&octet| octet == b'.').unwrap_or(text.len());
     let (whole, decimals) = (&text[..dot], text.get(dot + 1..).unwrap_or_default());
@@ -113,7 +113,7 @@ fn decimal(text: &[u8], places: u32) -> Option<u64> {
     })
 }
 
-/// Metres with up to two decimals and perhaps an `m`, in centimetres.
+/// Reads metres with up to two decimals and an optional `m`, and returns centimetres.
 fn centimetres(text: &[u8]) -> Option<u64> {
     decimal(text.strip_suffix(b"m").unwrap_or(text), 2)
 }
@@ -130,7 +130,7 @@ fn parse_altitude(token: Token<'_>) -> Result<u32, Fault> {
     })
 }
 
-/// One digit and a power of ten, in centimetres; further digits are lost.
+/// Reads a precision in centimetres as one digit and a power of ten. Further digits are lost.
 fn parse_precision(token: Token<'_>) -> Result<u8, Fault> {
     let cm = centimetres(token.text).filter(|&cm| !token.quoted && cm <= 9_000_000_099);
     let mut mantissa = cm.ok_or_else(|| {
@@ -145,7 +145,7 @@ fn parse_precision(token: Token<'_>) -> Result<u8, Fault> {
     Ok((mantissa as u8) << 4 | exponent)
 }
 
-/// Version 0 has 16 octets in bounds; other versions are left alone.
+/// Checks that version 0 has 16 octets within bounds. Other versions are not looked into.
 pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
     match wire.first().ok_or(CUT_SHORT)? {
         0 => {}
@@ -184,7 +184,7 @@ impl Place {
     }
 }
 
-/// `None` for a version without a text form.
+/// Prints a place; `None` for a version without a text form.
 pub(super) fn print(wire: &[u8], out: &mut String) -> Option<()> {
     let place = Place::read(wire).filter(|_| wire[0] == 0)?;
     LATITUDE.print(place.latitude, out);

@@ -1,12 +1,12 @@
-//! The rdata table: what the data of every record type looks like, in text and on the wire.
+//! The rdata table: the layout of every record type's data, in text and on the wire.
 //!
 //! A record type is a row (`table`): number, mnemonic, list of fields. A field kind (`field`) knows how to read its
-//! text, how far it reaches in wire form and how it is printed; the special formats (SVCB parameters, LOC, APL, …) are
-//! field kinds too. Everything else here walks rows: [`parse`] and [`write_text`] for zone files, [`validate`] for
-//! what comes from the network, [`canonical`] for DNSSEC and ZONEMD, [`names()`] for the answer path. A type without a
-//! row has the form of RFC 3597.
+//! text, how long it is in wire form and how it is printed; the special formats (SVCB parameters, LOC, APL, …) are
+//! field kinds too. Everything else here walks rows: [`parse`] and [`write_text`] for zone files, [`validate`] for data
+//! from the network, [`canonical`] for DNSSEC and ZONEMD, and [`names()`] for the answer path. A type without a row has
+//! the form of RFC 3597.
 //!
-//! What is accepted, and the text printed, is what BIND 9.18's named-checkzone and named-compilezone do.
+//! What is accepted, and the text that is printed, agree with BIND 9.18's named-checkzone and named-compilezone.
 
 mod address;
 mod apl;
@@ -37,23 +37,24 @@ pub use token::{Fields, RdataError, Token};
 
 use crate::{Class, NameRef, Rtype};
 
-/// The most octets that rdata can have.
+/// The largest length of rdata, in octets.
 pub const MAX_RDATA: usize = 65535;
 
 /// How rdata is printed.
 #[derive(Clone, Copy, Debug)]
 pub struct Style<'a> {
-    /// Names at or below it are printed relative to it.
+    /// Names at or below this one are printed relative to it.
     origin: Option<NameRef<'a>>,
-    /// Characters after which base64 and hexadecimal data is broken by a space, a multiple of 4; 0 for never.
+    /// The length of the words into which base64 and hexadecimal data is split, in characters, a multiple of 4; 0 for
+    /// no split.
     word: usize,
     class: Class,
 }
 
 impl Style<'static> {
-    /// As named-compilezone (`-s full`) and dig print: absolute names, long data in words of 56 characters.
+    /// The style of named-compilezone (`-s full`) and dig: absolute names, long data in words of 56 characters.
     pub const FULL: Style<'static> = Style { origin: None, word: 56, class: Class::IN };
-    /// As [`Self::FULL`], long data unbroken.
+    /// As [`Self::FULL`], but with long data unbroken.
     pub const ONE_WORD: Style<'static> = Style { origin: None, word: 0, class: Class::IN };
 }
 
@@ -64,19 +65,20 @@ impl<'a> Style<'a> {
         Style { origin: Some(origin), ..self }
     }
 
-    /// This style for records of another class than IN.
+    /// This style for records of a class other than IN.
     #[must_use]
     pub const fn in_class(self, class: Class) -> Style<'a> {
         Style { class, ..self }
     }
 
-    /// Appends a name as it is printed in this style.
+    /// Appends a name as this style prints it.
     pub fn write_name(&self, name: NameRef<'_>, out: &mut String) {
         use std::fmt::Write;
         let start = out.len();
         // Writing to a String cannot fail.
         let _ = write!(out, "{name}");
-        // As in BIND, what differs in case is no end to leave out: it would come back in the case of the origin.
+        // As in BIND, an end that differs in case is not left out, because it would come back in the case of the
+        // origin.
         let ends_alike =
             |origin: &NameRef<'_>| name.as_wire().ends_with(origin.as_wire()) && name.is_at_or_below(*origin);
         let Some(origin) = self.origin.filter(ends_alike) else { return };
@@ -84,7 +86,7 @@ impl<'a> Style<'a> {
             out.truncate(start);
             out.push('@');
         } else {
-            // Both texts end alike, so the length of the origin's is what goes, with the dot before it.
+            // Both texts end alike, so the text of the origin goes, and the dot before it.
             let tail = if origin.is_root() { 1 } else { origin.to_string().len() + 1 };
             out.truncate(out.len() - tail);
         }
@@ -93,8 +95,8 @@ impl<'a> Style<'a> {
 
 /// Reads the rdata of one record from its tokens and appends its wire form: names absolute, uncompressed, case kept.
 ///
-/// Every type also takes `\# length hex` (RFC 3597 5), which is then checked as [`validate`] does. On error `out` is as
-/// it was. All tokens must be used up.
+/// Every type also accepts `\# length hex` (RFC 3597 5), which is then checked as by [`validate`]. All tokens must be
+/// used up. On error `out` is left unchanged.
 #[inline]
 pub fn parse(rtype: Rtype, fields: &mut Fields<'_>, origin: NameRef<'_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     let context = Context { origin, start: out.len() };
@@ -130,7 +132,7 @@ fn parse_fields(
     Ok(())
 }
 
-/// `\# length hex`.
+/// Reads the generic form, `\# length hex`.
 fn parse_generic(rtype: Rtype, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     if !is_zone_data(rtype) {
         return Err(no_text(rtype));
@@ -141,7 +143,7 @@ fn parse_generic(rtype: Rtype, fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Re
     validate_in(fields.class(), rtype, &out[start..]).map_err(|error| RdataError { at: Some(before), ..error })
 }
 
-/// Whether records of a type stand in zones.
+/// Whether records of a type may be in zones.
 pub(crate) fn is_zone_data(rtype: Rtype) -> bool {
     !rtype.is_meta() && info(rtype).is_none_or(|row| row.usage == Usage::Data)
 }
@@ -161,14 +163,15 @@ fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault>
         .help("write the number of octets, then two hexadecimal digits for each"))
 }
 
-/// Whether `rdata` in wire form is what `rtype` demands: every field whole, nothing left over, names uncompressed.
+/// Checks that `rdata` in wire form has the layout of `rtype`: every field whole, nothing left over, names
+/// uncompressed.
 ///
-/// Any octets up to [`MAX_RDATA`] are right for a type without a row. The class is IN.
+/// A type without a row allows any octets, up to [`MAX_RDATA`]. The class is IN.
 pub fn validate(rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
     validate_in(Class::IN, rtype, rdata)
 }
 
-/// As [`validate`], for records of a class.
+/// As [`validate`], for records of the given class.
 pub(crate) fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<(), RdataError> {
     if rdata.len() > MAX_RDATA {
         return Err(too_long(rtype));
@@ -181,17 +184,18 @@ pub(crate) fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<()
     if at == rdata.len() { Ok(()) } else { Err(malformed(rtype, format_args!("octets follow the last field"))) }
 }
 
-/// The number of a DNSSEC algorithm, by mnemonic in either case or digits.
+/// The number of a DNSSEC algorithm, from its mnemonic in either case or from digits.
 pub(crate) fn algorithm(text: &[u8]) -> Option<u8> {
     u8::try_from(registry::ALGORITHMS.value(text)?).ok()
 }
 
-/// The number of a digest type of DS, by mnemonic in either case or digits.
+/// The number of a digest type of DS, from its mnemonic in either case or from digits.
 pub(crate) fn digest_type(text: &[u8]) -> Option<u8> {
     u8::try_from(registry::DIGEST_TYPES.value(text)?).ok()
 }
 
-/// Appends the text form of `rdata`; what is malformed, or has no other text, is printed as `\# length hex`.
+/// Appends the text form of `rdata`. Malformed rdata, and rdata without another text form, is printed as `\# length
+/// hex`.
 pub fn write_text(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String) {
     let start = out.len();
     if write_fields(rtype, rdata, style, out).is_none() {
@@ -222,9 +226,9 @@ fn write_fields(rtype: Rtype, rdata: &[u8], style: &Style<'_>, out: &mut String)
     (at == rdata.len()).then_some(())
 }
 
-/// Appends the canonical form (RFC 4034 6.2, RFC 6840 5.1): names of the types named there in lower case.
+/// Appends the canonical form (RFC 4034 6.2, RFC 6840 5.1), with the names of the types listed there in lower case.
 ///
-/// Malformed rdata is appended as it is.
+/// Malformed rdata is appended unchanged.
 pub fn canonical(rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(rdata);
@@ -239,15 +243,15 @@ pub fn canonical(rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Adds type, field and token to what is wrong with a field.
+/// Adds the type, the field and the token to a fault of a field.
 #[cold]
 fn locate(rtype: Rtype, label: &str, fault: Fault, before: usize, fields: &Fields<'_>) -> RdataError {
-    // The token at fault is the last one taken; none was if it is the token that is missing.
+    // The token at fault is the last one taken. If none was taken, it is the token that is missing.
     let at = if fields.position() > before { fields.position() - 1 } else { before };
     RdataError { at: Some(at), message: format!("{rtype} {label}: {}", fault.what), help: fault.help }
 }
 
-/// Why `rtype` cannot be read from text, or not from this one.
+/// The error for an `rtype` that has no text form, or only the generic one.
 #[cold]
 fn no_text(rtype: Rtype) -> RdataError {
     let (message, help) = if is_zone_data(rtype) {

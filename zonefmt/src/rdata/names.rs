@@ -1,4 +1,4 @@
-//! The names inside rdata: which may be compressed, which call for additional data, which must be host names.
+//! The names inside rdata: which may be compressed, which need additional data, which must be host names.
 
 use std::{ops::Range, slice};
 
@@ -11,17 +11,17 @@ use crate::{NameRef, Rtype};
 /// A name inside rdata.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbeddedName {
-    /// Where it lies in the rdata, its final zero included.
+    /// The octets of the rdata that hold the name, including its final zero.
     pub range: Range<usize>,
-    /// Whether it may be compressed in a message (RFC 3597 4: only in the types of RFC 1035).
+    /// Whether the name may be compressed in a message, which RFC 3597 4 allows only in the types of RFC 1035.
     pub compress: bool,
-    /// What an answer adds for it.
+    /// The records that an answer adds for the name.
     pub additional: Additional,
-    /// What named-checkzone demands of its letters.
+    /// The letters that named-checkzone allows in the name.
     pub letters: Letters,
 }
 
-/// What belongs into the additional section for a name inside rdata.
+/// The records that belong in the additional section for a name inside rdata.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Additional {
     /// Nothing.
@@ -37,8 +37,8 @@ pub enum Additional {
     },
     /// SRV of the name (NAPTR with flag `S`).
     Srv,
-    /// SVCB or HTTPS in alias mode: the record's own type at the name, or else A and AAAA (RFC 9460 4.1); nothing for the
-    /// root.
+    /// SVCB or HTTPS in alias mode: the record's own type at the name, or else A and AAAA (RFC 9460 4.1). The root gets
+    /// none.
     SvcbAlias,
     /// SVCB or HTTPS in service mode: A and AAAA of the name; a root name stands for the owner (RFC 9460 2.5.2).
     SvcbTarget,
@@ -48,21 +48,21 @@ pub enum Additional {
     Locator,
 }
 
-/// What named-checkzone demands of the letters of a name.
+/// The letters that named-checkzone allows in a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Letters {
-    /// Nothing.
+    /// Any octets.
     Any,
-    /// Letters, digits, hyphens inside (RFC 952, RFC 1123 2.1); or the root.
+    /// Letters and digits, and hyphens inside a label (RFC 952, RFC 1123 2.1); or the root.
     Host,
-    /// As `Host` if the owner lies in `in-addr.arpa`, `ip6.arpa` or `ip6.int`.
+    /// As `Host`, but only if the owner lies in `in-addr.arpa`, `ip6.arpa` or `ip6.int`.
     HostInReverse,
     /// A printable first label, then a host name; or the root.
     Mailbox,
 }
 
 impl Letters {
-    /// Whether `name` has the letters that are demanded; `HostInReverse` demands what `Host` does.
+    /// Whether `name` has only letters that are allowed. `HostInReverse` is tested as `Host`.
     pub fn allow(self, name: NameRef<'_>) -> bool {
         let host = |label: &[u8]| {
             let inside = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
@@ -79,17 +79,17 @@ impl Letters {
     }
 }
 
-/// What a row says about a name.
+/// The properties that a row gives to a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NameRole {
     compress: bool,
-    /// Whether its canonical form is lower case (RFC 4034 6.2 with RFC 6840 5.1).
+    /// Whether the canonical form of the name is lower case (RFC 4034 6.2 with RFC 6840 5.1).
     pub fold: bool,
     additional: Wanted,
     letters: Letters,
 }
 
-/// As [`Additional`], before it is known what the fields before the name say.
+/// What [`Additional`] will be once the fields before the name are known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Wanted {
     Fixed(Additional),
@@ -99,7 +99,7 @@ enum Wanted {
 }
 
 impl NameRole {
-    /// Not compressed, case kept in the canonical form: the types since RFC 3597.
+    /// Not compressed, case kept in the canonical form: types defined since RFC 3597.
     pub(super) const PLAIN: NameRole =
         NameRole { compress: false, fold: false, additional: Wanted::Fixed(Additional::None), letters: Letters::Any };
     /// Not compressed, folded in the canonical form.
@@ -117,14 +117,14 @@ impl NameRole {
     pub(super) const SERVICE: NameRole = NameRole { additional: Wanted::Service, ..Self::FOLDED_HOST };
     pub(super) const NAPTR: NameRole = NameRole { additional: Wanted::Naptr, ..Self::FOLDED };
     pub(super) const PLAIN_HOST: NameRole = NameRole { letters: Letters::Host, ..Self::PLAIN };
-    /// Its letters count in service mode only.
+    /// The letters are checked in service mode only.
     pub(super) const SVCB: NameRole = NameRole { additional: Wanted::Svcb, ..Self::PLAIN_HOST };
     pub(super) const REVERSE: NameRole = NameRole { letters: Letters::HostInReverse, ..Self::COMPRESSED };
     pub(super) const LOCATOR: NameRole = Self::PLAIN.with(Additional::Locator);
     pub(super) const ROUTE: NameRole = Self::FOLDED_HOST.with(Additional::Route);
     pub(super) const EXCHANGER: NameRole = Self::FOLDED.with(Additional::Address);
 
-    /// Whether the zone file may have it in quotes, as BIND takes SVCB's target.
+    /// Whether the zone file may have the name in quotes, as BIND allows for SVCB's target.
     pub(super) const fn may_be_quoted(self) -> bool {
         matches!(self.additional, Wanted::Svcb)
     }
@@ -134,7 +134,7 @@ impl NameRole {
     }
 }
 
-/// The names of one rdata; see [`names`].
+/// An iterator over the names of one rdata; see [`names`].
 #[derive(Clone, Debug)]
 pub struct EmbeddedNames<'a> {
     fields: slice::Iter<'static, Spec>,
@@ -142,10 +142,11 @@ pub struct EmbeddedNames<'a> {
     at: usize,
 }
 
-/// The names in well-formed rdata, in order, without allocation; ends early where rdata is malformed.
+/// Iterates over the names in well-formed rdata, in order, without allocation. The iterator ends early at malformed
+/// rdata.
 ///
-/// Names in formats that are neither compressed nor looked up in answers (the gateways of IPSECKEY and AMTRELAY, HIP's
-/// rendezvous servers, A6's prefix name) are not among them.
+/// It skips names in formats that are neither compressed nor looked up for answers: the gateways of IPSECKEY and
+/// AMTRELAY, HIP's rendezvous servers, and A6's prefix name.
 #[inline]
 pub fn names(rtype: Rtype, rdata: &[u8]) -> EmbeddedNames<'_> {
     let fields = info(rtype).map_or(&[][..], |row| &row.fields[..row.through_names]);
@@ -172,7 +173,7 @@ impl Iterator for EmbeddedNames<'_> {
     }
 }
 
-/// Where the name that starts at `at` ends; checks no more than is needed to stay inside.
+/// The offset at which the name that starts at `at` ends. Checks no more than is needed to stay inside `rdata`.
 #[inline]
 fn name_end(rdata: &[u8], mut at: usize) -> Option<usize> {
     loop {
@@ -197,7 +198,7 @@ impl Wanted {
     }
 }
 
-/// The first flag that names a next lookup decides (RFC 3404 4.3).
+/// The additional data for a NAPTR's flags. The first flag that names a next lookup decides (RFC 3404 4.3).
 fn naptr_wants(flags: &[u8]) -> Additional {
     let flags = flags.split_first().and_then(|(&len, rest)| rest.get(..usize::from(len))).unwrap_or_default();
     let decisive = flags.iter().find_map(|flag| match flag.to_ascii_lowercase() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::token::{Fault, Token, shown};
 
-/// A decimal number up to `most`; leading zeros are allowed and do not mean octal.
+/// Reads a decimal number up to `most`. Leading zeros are allowed and do not mean octal.
 #[inline]
 pub(super) fn parse(token: Token<'_>, most: u64) -> Result<u64, Fault> {
     let value = decimal(token.text).filter(|&value| value <= most && !token.quoted);
@@ -33,7 +33,7 @@ fn fault(token: Token<'_>, most: u64) -> Fault {
     }
 }
 
-/// An octal number of 16 bits.
+/// Reads an octal number of 16 bits.
 pub(super) fn parse_octal(token: Token<'_>) -> Result<u16, Fault> {
     let text = std::str::from_utf8(token.text).ok().filter(|text| !token.quoted && !text.starts_with('+'));
     text.and_then(|text| u16::from_str_radix(text, 8).ok()).ok_or_else(|| {
@@ -41,7 +41,7 @@ pub(super) fn parse_octal(token: Token<'_>) -> Result<u16, Fault> {
     })
 }
 
-/// As [`seconds`], for a field.
+/// Reads a duration from a field's token, as [`seconds`] does.
 #[inline]
 pub(super) fn parse_seconds(token: Token<'_>) -> Result<u32, Fault> {
     seconds(token.text).filter(|_| !token.quoted).ok_or_else(|| {
@@ -50,8 +50,8 @@ pub(super) fn parse_seconds(token: Token<'_>) -> Result<u32, Fault> {
     })
 }
 
-/// A duration as the zone file language writes them: seconds, or numbers each followed by `w`, `d`, `h`, `m` or `s` in
-/// either case; `None` over 2³²−1 seconds.
+/// Reads a duration in the form of zone files: seconds, or numbers each followed by `w`, `d`, `h`, `m` or `s` in either
+/// case. `None` over 2³²−1 seconds.
 pub fn seconds(text: &[u8]) -> Option<u32> {
     if text.iter().all(u8::is_ascii_digit) {
         return decimal(text)?.try_into().ok();
@@ -81,7 +81,7 @@ pub fn seconds(text: &[u8]) -> Option<u32> {
     if value.is_some() { None } else { u32::try_from(total).ok() }
 }
 
-/// YYYYMMDDHHMMSS, or seconds since 1970.
+/// Reads a time as YYYYMMDDHHMMSS or as seconds since 1970.
 pub(super) fn parse_time(token: Token<'_>) -> Result<u32, Fault> {
     if token.text.len() <= 10 {
         return parse(token, u32::MAX.into()).map(|value| value as u32);
@@ -92,7 +92,7 @@ pub(super) fn parse_time(token: Token<'_>) -> Result<u32, Fault> {
     })
 }
 
-/// Seconds since 1970 modulo 2³² (RFC 4034 3.1.5), from YYYYMMDDHHMMSS.
+/// Reads YYYYMMDDHHMMSS and returns the seconds since 1970 modulo 2³² (RFC 4034 3.1.5).
 fn calendar(text: &[u8]) -> Option<u32> {
     if text.len() != 14 || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -115,13 +115,13 @@ fn calendar(text: &[u8]) -> Option<u32> {
     u32::try_from(seconds.rem_euclid(1 << 32)).ok()
 }
 
-/// Days in the Gregorian calendar, counted in years that start in March so that leap days come last.
+/// Days of the Gregorian calendar since 1970. Years start in March here, so that leap days come last.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469
 }
 
-/// YYYYMMDDHHMMSS of a moment between 1970 and 2106.
+/// Prints a time between 1970 and 2106 as YYYYMMDDHHMMSS.
 pub(super) fn print_time(wire: &[u8], out: &mut String) {
     let Ok(time) = wire.try_into().map(u32::from_be_bytes) else { return };
     let (days, clock) = (i64::from(time / 86_400), time % 86_400);
@@ -136,7 +136,7 @@ pub(super) fn print_time(wire: &[u8], out: &mut String) {
     let _ = write!(out, "{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}");
 }
 
-/// A big-endian number of up to eight octets, in decimal.
+/// Prints a big-endian number of up to eight octets in decimal.
 pub(super) fn print(wire: &[u8], out: &mut String) {
     let mut digits = [0_u8; 20];
     let (mut at, mut rest) = (digits.len(), value(wire));
@@ -151,13 +151,13 @@ pub(super) fn print(wire: &[u8], out: &mut String) {
     out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
 }
 
-/// A big-endian number of up to eight octets, in octal.
+/// Prints a big-endian number of up to eight octets in octal.
 pub(super) fn print_octal(wire: &[u8], out: &mut String) {
     // Writing to a String cannot fail.
     let _ = write!(out, "{:o}", value(wire));
 }
 
-/// The number that up to eight octets hold.
+/// The value of a big-endian number of up to eight octets.
 pub(super) fn value(wire: &[u8]) -> u64 {
     wire.iter().fold(0, |value, &octet| value << 8 | u64::from(octet))
 }

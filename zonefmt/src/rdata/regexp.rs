@@ -3,7 +3,7 @@
 
 use super::field::Malformed;
 
-/// Checks a whole substitution expression; an empty one is right.
+/// Checks a whole substitution expression. An empty one is valid.
 pub(super) fn check(substitution: &[u8]) -> Result<(), Malformed> {
     let Some((&delimiter, body)) = substitution.split_first() else { return Ok(()) };
     if matches!(delimiter, b'0'..=b'9' | b'\\' | b'i' | 0) {
@@ -28,7 +28,7 @@ pub(super) fn check(substitution: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// What stands before the next delimiter that no backslash precedes, and what stands after it.
+/// Splits a text at the next delimiter that has no backslash before it, into the text before and after it.
 fn split(text: &[u8], delimiter: u8) -> Result<(&[u8], &[u8]), Malformed> {
     let mut at = 0;
     while let Some(&octet) = text.get(at) {
@@ -47,27 +47,27 @@ fn references(text: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || octets.by_ref().find(|&octet| octet == b'\\').and_then(|_| octets.next()))
 }
 
-/// A reader of extended regular expressions (POSIX 9.4) that only tells right from wrong.
+/// A reader of extended regular expressions (POSIX 9.4) that only checks whether they are valid.
 struct Ere<'a> {
     rest: &'a [u8],
     groups: u8,
 }
 
-/// What stands to the left of the place that is read.
+/// What stands to the left of the current position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     /// The start of the expression, or a `|`.
     Nothing,
-    /// A `(`: the group may stay empty.
+    /// A `(`. The group may stay empty.
     Open,
     /// Something that can be repeated.
     Atom,
-    /// An anchor or a repetition, which cannot.
+    /// An anchor or a repetition, which cannot be repeated.
     Repeated,
 }
 
 impl Ere<'_> {
-    /// Returns how many groups there are, at most 9 of them counted.
+    /// Checks the expression and returns the number of its groups, of which at most 9 are counted.
     fn check(mut self) -> Result<u8, Malformed> {
         let (mut left, mut open) = (Left::Nothing, 0_usize);
         while let Some(octet) = self.next() {
@@ -121,7 +121,7 @@ impl Ere<'_> {
         if left == Left::Atom { Ok(Left::Repeated) } else { Err("has a pattern that repeats nothing") }
     }
 
-    /// `{low}`, `{low,}` or `{low,high}`, after the brace.
+    /// Reads `{low}`, `{low,}` or `{low,high}`, after the brace.
     fn bound(&mut self) -> Result<(), Malformed> {
         const BAD: Malformed = "has a pattern with a bad {bound}";
         let end = memchr::memchr(b'}', self.rest).ok_or(BAD)?;
@@ -136,13 +136,13 @@ impl Ere<'_> {
         }
     }
 
-    /// A bracket expression, after the bracket.
+    /// Reads a bracket expression, after the bracket.
     fn bracket(&mut self) -> Result<(), Malformed> {
         const OPEN: Malformed = "has a pattern with an open bracket";
         if self.rest.first() == Some(&b'^') {
             self.next();
         }
-        // A `]` in first place is an ordinary member.
+        // A `]` in the first place is an ordinary member.
         let (mut first, mut low, mut in_range, mut was_range) = (true, None, false, false);
         loop {
             let member = match self.next().ok_or(OPEN)? {
@@ -163,7 +163,8 @@ impl Ere<'_> {
         }
     }
 
-    /// `[:class:]`, `[=equivalents=]` or `[.element.]`, after the first bracket; an element of one octet is returned.
+    /// Reads `[:class:]`, `[=equivalents=]` or `[.element.]`, after the first bracket, and returns an element of one
+    /// octet.
     fn class(&mut self) -> Result<Option<u8>, Malformed> {
         const CLASSES: [&[u8]; 12] = [
             b"alnum", b"digit", b"punct", b"alpha", b"graph", b"space", b"blank", b"lower", b"upper", b"cntrl",
@@ -189,7 +190,7 @@ const EMPTY: Malformed = "has an empty pattern or alternative";
 mod tests {
     use super::*;
 
-    /// Decided by named-checkzone 9.18.
+    /// The verdicts are those of named-checkzone 9.18.
     #[test]
     fn patterns_are_judged_as_bind_does() {
         for good in [

@@ -6,14 +6,14 @@ use super::{
     token::{Fault, Token, shown},
 };
 
-/// A registry of names for one number field, as BIND knows them. Several names may stand for one number.
+/// A registry of names for one number field, as BIND knows them. A number may have several names.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Registry {
     what: &'static str,
     names: &'static [(&'static str, u16)],
-    /// The field's size on the wire: 1 or 2.
+    /// The size of the field on the wire, in octets: 1 or 2.
     pub octets: usize,
-    /// Whether output has the name.
+    /// Whether the number is printed as its name.
     prints_name: bool,
 }
 
@@ -75,13 +75,13 @@ const ALGORITHM_NAMES: &[(&str, u16)] = &[
 ];
 
 impl Registry {
-    /// The number that a text means, by name or digits.
+    /// The number for a text, which is a name or digits.
     pub(super) fn value(&self, text: &[u8]) -> Option<u16> {
         let known = self.names.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text));
         known.map(|&(_, value)| value).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
     }
 
-    /// Reads a number or a name in either case.
+    /// Reads a number, or a name in either case.
     pub(super) fn parse(&self, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let most = if self.octets == 1 { u8::MAX.into() } else { u16::MAX };
         let value = if token.text.first().is_some_and(u8::is_ascii_digit) {
@@ -111,7 +111,7 @@ fn listed(names: &[(&str, u16)]) -> String {
     names.join(", ")
 }
 
-/// Flags of KEY and DNSKEY (RFC 2535 3.1.2, RFC 4034 2.1.1).
+/// The flags of KEY and DNSKEY (RFC 2535 3.1.2, RFC 4034 2.1.1).
 static KEY_FLAGS: &[(&str, u16)] = &[
     ("NOCONF", 0x4000),
     ("NOAUTH", 0x8000),
@@ -133,7 +133,7 @@ static KEY_FLAGS: &[(&str, u16)] = &[
 
 const NO_KEY: u16 = 0xC000;
 
-/// A number, `0x…`, or flag names (`SIG0` to `SIG15` too) joined by `|`.
+/// Reads key flags: a number, `0x…`, or names joined by `|`, which include `SIG0` to `SIG15`.
 pub(super) fn parse_key_flags(token: Token<'_>) -> Result<u16, Fault> {
     let value = match token.text {
         _ if token.quoted => None,
@@ -163,7 +163,7 @@ pub(super) fn has_no_key(rdata: &[u8]) -> bool {
     rdata.first_chunk().is_some_and(|&flags| u16::from_be_bytes(flags) & NO_KEY == NO_KEY)
 }
 
-/// The length of a KEY's public key.
+/// Returns the length of a KEY's public key.
 pub(super) fn check_key(rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
     match wire.len() {
         _ if has_no_key(rdata) => Ok(0),
@@ -172,7 +172,7 @@ pub(super) fn check_key(rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
     }
 }
 
-/// Whose registry gives digests their length.
+/// The registry that gives digests their length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Digest {
     Ds,
@@ -181,7 +181,7 @@ pub(super) enum Digest {
 }
 
 impl Digest {
-    /// The length of the digest at `at`; its type is the octet before it.
+    /// Returns the length of the digest at `at`. Its type is the octet before it.
     pub(super) fn check(self, rdata: &[u8], at: usize) -> Result<usize, Malformed> {
         let len = rdata.len() - at;
         let kind = at.checked_sub(1).map_or(0, |before| rdata[before]);

@@ -13,11 +13,11 @@ use super::{
 /// How the value of a key is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Keys, ascending; none twice.
+    /// Keys in ascending order, without duplicates.
     Keys,
     /// Strings of 1 to 255 octets, each with a length octet.
     List,
-    /// Nothing.
+    /// No value.
     Empty,
     Port,
     Ipv4,
@@ -25,9 +25,9 @@ enum Kind {
     Base64,
     /// A relative URI template with the variable `dns` (RFC 9461 5).
     Template,
-    /// 16-bit numbers, none twice.
+    /// 16-bit numbers, without duplicates.
     Numbers,
-    /// Octets as one string: the form of every unregistered key.
+    /// Octets as one string. Every unregistered key has this form.
     Octets,
 }
 
@@ -35,7 +35,7 @@ const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
 const NO_DEFAULT_ALPN: u16 = 2;
 
-/// The registered keys, by number.
+/// The registered keys, in order of their numbers.
 static KEYS: &[(&str, Kind)] = &[
     ("mandatory", Kind::Keys),
     ("alpn", Kind::List),
@@ -50,14 +50,15 @@ static KEYS: &[(&str, Kind)] = &[
     ("docpath", Kind::List),
 ];
 
-/// Keys below this print under their names; later ones as `keyN`, which every server that knows SVCB can read.
+/// Keys below this number are printed by name. Later ones are printed as `keyN`, which every server that knows SVCB can
+/// read.
 const NAMED_IN_OUTPUT: u16 = 7;
 
 fn kind(key: u16) -> Kind {
     KEYS.get(usize::from(key)).map_or(Kind::Octets, |&(_, kind)| kind)
 }
 
-/// Reads all tokens that are left.
+/// Reads all remaining tokens.
 pub(super) fn parse(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut params = Vec::new();
     while !fields.is_done() {
@@ -88,7 +89,7 @@ fn parse_param(token: Token<'_>) -> Result<(u16, Vec<u8>), Fault> {
     let (key, value) = split.map_or((token.text, &b""[..]), |at| (&token.text[..at], &token.text[at + 1..]));
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     let (key, kind) = parse_key(key)?;
-    // A known key by its number takes its value in wire form, as unknown ones do.
+    // A registered key that is written as `keyN` has its value in wire form, as unregistered keys do.
     let mut wire = Vec::with_capacity(value.len());
     parse_value(kind, Token { text: value, ..token }, &mut wire)
         .and_then(|()| check_value(self::kind(key), &wire).map_err(Fault::new))
@@ -96,7 +97,7 @@ fn parse_param(token: Token<'_>) -> Result<(u16, Vec<u8>), Fault> {
     Ok((key, wire))
 }
 
-/// A key by name or as `key123`, and how its value is written then.
+/// Reads a key, by name or as `key123`, and returns it with the form that its value then has.
 fn parse_key(text: &[u8]) -> Result<(u16, Kind), Fault> {
     if let Some(key) = KEYS.iter().position(|(name, _)| name.as_bytes() == text) {
         return Ok((key as u16, KEYS[key].1));
@@ -167,7 +168,7 @@ fn addresses<A>(
     Ok(())
 }
 
-/// The items of a comma-separated list in which `\` makes the next octet plain (RFC 9460 A.1).
+/// Splits a comma-separated list, in which `\` makes the next octet an ordinary one (RFC 9460 A.1).
 fn items(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
     let mut items = vec![Vec::new()];
     let mut octets = text.iter().copied();
@@ -180,7 +181,7 @@ fn items(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
             b'\\' => octets.next().ok_or_else(|| Fault::new("ends in a backslash"))?,
             plain => plain,
         };
-        // There is a last item: the list starts with one and only grows.
+        // A last item exists: the list starts with one and only grows.
         items.last_mut().expect("never empty").push(plain);
     }
     if items.iter().any(Vec::is_empty) {
@@ -189,7 +190,7 @@ fn items(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
     Ok(items)
 }
 
-/// Well-formed parameters, ascending, that hold every mandatory key (RFC 9460 8).
+/// Checks that parameters are well-formed, ascend, and include every mandatory key (RFC 9460 8).
 pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
     let (mut last, mut mandatory, mut has_alpn) = (None, &[][..], false);
     for param in params(wire) {
@@ -215,7 +216,7 @@ pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
     if mandatory.is_empty() { Ok(wire.len()) } else { Err("lack a key that `mandatory` names") }
 }
 
-/// Key and value of each parameter.
+/// Iterates over the parameters, as keys and values.
 fn params(mut wire: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Malformed>> {
     std::iter::from_fn(move || {
         if wire.is_empty() {
@@ -254,7 +255,7 @@ fn check_value(kind: Kind, value: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// The items of a list in wire form; `None` for one that is cut short.
+/// Iterates over the items of a list in wire form; `None` for an item that is cut short.
 fn list(mut wire: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {
         let (&len, rest) = wire.split_first()?;
@@ -264,7 +265,7 @@ fn list(mut wire: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     })
 }
 
-/// A path whose template has the variable `dns` (RFC 9461 5).
+/// Whether `value` is a path whose template has the variable `dns` (RFC 9461 5).
 fn is_doh_template(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return false };
     let mut expressions = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
@@ -289,7 +290,7 @@ pub(super) fn print(wire: &[u8], out: &mut String) {
     }
 }
 
-/// A key's name in output.
+/// The name under which a key is printed.
 fn name(key: u16) -> Cow<'static, str> {
     match KEYS.get(usize::from(key)) {
         Some(&(name, _)) if key < NAMED_IN_OUTPUT => name.into(),
@@ -329,7 +330,7 @@ fn print_value(kind: Kind, value: &[u8], out: &mut String) {
     }
 }
 
-/// One octet inside a list inside quotes: escaped for the list first, then for the string.
+/// Prints one octet of a list inside quotes: escaped for the list first, then for the string.
 fn print_list_octet(octet: u8, out: &mut String) {
     match octet {
         b',' => out.push_str("\\\\,"),

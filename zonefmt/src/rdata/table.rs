@@ -1,4 +1,4 @@
-//! The rows: every record type that Bindy knows by name, and the ways from number and mnemonic to its row.
+//! The rows: every record type that Bindy knows by name, and how to find a row by number or mnemonic.
 
 use std::{fmt, str::FromStr};
 
@@ -10,51 +10,53 @@ use super::{
 };
 use crate::{Class, Rtype};
 
-/// One row: a record type's number, mnemonic and layout.
+/// A row of the table: a record type's number, mnemonic and layout.
 #[derive(Clone, Copy, Debug)]
 pub struct TypeInfo {
-    /// The number.
+    /// The number of the type.
     pub rtype: Rtype,
-    /// The mnemonic, as BIND prints it; upper case.
+    /// The mnemonic in upper case, as BIND prints it.
     pub mnemonic: &'static str,
     /// Where the type may appear.
     pub usage: Usage,
-    /// Whether the owner must be a host name, or `*.` and one (named-checkzone's check of A, AAAA, MX and WKS).
+    /// Whether the owner must be a host name, or `*.` and a host name, as named-checkzone demands of A, AAAA, MX and
+    /// WKS.
     pub owner_is_host: bool,
-    /// The rdata, field by field; none if only `\\# …` is defined for it.
+    /// The fields of the rdata; none if only `\\# …` is defined for the type.
     pub(super) fields: &'static [Spec],
-    /// Whether it is defined in class IN only, and in others is an unknown type.
+    /// Whether the type is defined in class IN only, and is an unknown type in other classes.
     only_in_internet: bool,
-    /// How many of `fields` there are up to the last one that is a name.
+    /// The number of `fields` up to the last one that is a name.
     pub(super) through_names: usize,
 }
 
 /// Where a type may appear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Usage {
-    /// In zones.
+    /// The type appears in zones.
     Data,
-    /// In messages only: OPT, TSIG, TKEY, NXNAME.
+    /// The type appears in messages only: OPT, TSIG, TKEY, NXNAME.
     Meta,
-    /// In questions only: ANY, AXFR, IXFR, MAILA, MAILB.
+    /// The type appears in questions only: ANY, AXFR, IXFR, MAILA, MAILB.
     Question,
-    /// No longer in zone files, as BIND sees it (RFC 1035 3.3.4, 3.3.5): MD, MF.
+    /// The type no longer appears in zone files, according to BIND (RFC 1035 3.3.4, 3.3.5): MD, MF.
     Obsolete,
 }
 
 impl TypeInfo {
-    /// Whether there are names in the data, as [`super::names()`] gives them.
+    /// Whether the rdata contains names that [`super::names()`] finds.
     pub const fn has_names(&self) -> bool {
         self.through_names > 0
     }
 
-    /// Whether the rdata holds `key="value"` pairs (SVCB, HTTPS), where a quote after `=` opens a string inside the token.
+    /// Whether the rdata has `key="value"` pairs (SVCB, HTTPS), where a quote after `=` opens a string inside the
+    /// token.
     pub fn has_value_pairs(&self) -> bool {
         self.fields.iter().any(|field| field.kind == F::SvcParams)
     }
 }
 
-/// The row of `rtype`; `None` for a type that has no mnemonic here and is written as RFC 3597 says.
+/// The row of `rtype`; `None` for a type that has no mnemonic here and is written as in RFC 3597.
 #[inline]
 pub fn info(rtype: Rtype) -> Option<&'static TypeInfo> {
     match BY_NUMBER.get(usize::from(rtype.0)) {
@@ -63,8 +65,8 @@ pub fn info(rtype: Rtype) -> Option<&'static TypeInfo> {
     }
 }
 
-/// As [`info`], for records of a class. Some types are those of class IN, and class CH has an A of its own: a host of the
-/// Chaosnet, its address in octal (RFC 1034 3.6).
+/// As [`info`], for records of a class. Some types exist in class IN only, and class CH has its own form of A, with a
+/// host of the Chaosnet and its address in octal (RFC 1034 3.6).
 #[inline]
 pub(crate) fn info_in(class: Class, rtype: Rtype) -> Option<&'static TypeInfo> {
     match (class, rtype) {
@@ -74,7 +76,7 @@ pub(crate) fn info_in(class: Class, rtype: Rtype) -> Option<&'static TypeInfo> {
     }
 }
 
-/// Every row, by ascending number.
+/// All rows, in ascending order of their numbers.
 pub fn all() -> impl Iterator<Item = &'static TypeInfo> {
     ROWS.iter()
 }
@@ -87,7 +89,7 @@ impl Rtype {
     }
 }
 
-/// The mnemonic, or `TYPE123` (RFC 3597 5).
+/// Prints the mnemonic, or `TYPE123` (RFC 3597 5).
 impl fmt::Display for Rtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match info(*self) {
@@ -120,7 +122,7 @@ impl Class {
     }
 }
 
-/// The mnemonic, or `CLASS123` (RFC 3597 5).
+/// Prints the mnemonic, or `CLASS123` (RFC 3597 5).
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match CLASSES.iter().find(|(_, class)| class == self) {
@@ -144,7 +146,7 @@ impl FromStr for Class {
     }
 }
 
-/// The first name of a class is printed.
+/// The first name of each class is the one that is printed.
 static CLASSES: &[(&str, Class)] = &[
     ("IN", Class::IN),
     ("CH", Class::CH),
@@ -155,7 +157,7 @@ static CLASSES: &[(&str, Class)] = &[
     ("HESIOD", Class::HS),
 ];
 
-/// A word that names no record type or class.
+/// The error for a word that is not the name of a record type or class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnknownMnemonic(&'static str, &'static str);
 
@@ -167,7 +169,7 @@ impl fmt::Display for UnknownMnemonic {
 
 impl std::error::Error for UnknownMnemonic {}
 
-/// The number after `prefix`, which is in either case.
+/// The number after `prefix`, which may be in either case.
 fn numbered(text: &[u8], prefix: &[u8]) -> Option<u16> {
     let (head, digits) = text.split_at_checked(prefix.len())?;
     if !head.eq_ignore_ascii_case(prefix) || !digits.iter().all(u8::is_ascii_digit) {
@@ -298,7 +300,7 @@ const AMTRELAY: &[Spec] = &[f("precedence", F::U8), f("discovery and relay type"
 
 static CHAOS_A: TypeInfo = at_host(row(1, "A", &[name("network", R::FOLDED), f("address", F::Octal)]));
 
-/// By ascending number.
+/// The rows in ascending order of their numbers.
 static ROWS: &[TypeInfo] = &[
     internet(at_host(row(1, "A", &[f("address", F::Ipv4)]))),
     row(2, "NS", &[name("server", R::HOST)]),
@@ -404,7 +406,7 @@ static ROWS: &[TypeInfo] = &[
     row(65533, "KEYDATA", OPAQUE),
 ];
 
-/// The place in [`ROWS`] of each low number; out of range for none.
+/// The index in [`ROWS`] of each low number; out of range for numbers without a row.
 static BY_NUMBER: [u8; 320] = {
     let mut places = [u8::MAX; 320];
     let mut row = 0;
@@ -419,7 +421,7 @@ static BY_NUMBER: [u8; 320] = {
     places
 };
 
-/// An open hash of the mnemonics: places in [`ROWS`], out of range for none.
+/// A hash table of the mnemonics with open addressing: indices in [`ROWS`], out of range for empty slots.
 static BY_MNEMONIC: [u8; SLOTS] = {
     let mut slots = [u8::MAX; SLOTS];
     let mut row = 0;
@@ -435,7 +437,7 @@ static BY_MNEMONIC: [u8; SLOTS] = {
 };
 const SLOTS: usize = 512;
 
-/// Where the search for a mnemonic starts; the case of letters does not matter.
+/// The slot at which the search for a mnemonic starts. The case of letters does not matter.
 #[inline]
 const fn slot(text: &[u8]) -> usize {
     let (mut hash, mut at) = (0_u32, 0);

@@ -1,4 +1,4 @@
-//! Strings: character-strings (RFC 1035 3.3), free octets, and how they are quoted.
+//! Strings: character-strings (RFC 1035 3.3), free octets, and how both are quoted.
 
 use super::{
     field::{CUT_SHORT, Malformed},
@@ -12,7 +12,7 @@ pub(super) fn char_string(wire: &[u8]) -> Result<&[u8], Malformed> {
     rest.get(..usize::from(len)).ok_or(CUT_SHORT)
 }
 
-/// How many octets one or more character-strings up to the end take.
+/// The length in octets of one or more character-strings, which reach to the end.
 pub(super) fn check_char_strings(wire: &[u8]) -> Result<usize, Malformed> {
     let mut rest = &wire[1 + char_string(wire)?.len()..];
     while !rest.is_empty() {
@@ -21,7 +21,7 @@ pub(super) fn check_char_strings(wire: &[u8]) -> Result<usize, Malformed> {
     Ok(wire.len())
 }
 
-/// CAA's property name (RFC 8659 4.1).
+/// Returns the length of CAA's property name (RFC 8659 4.1).
 pub(super) fn check_tag(wire: &[u8]) -> Result<usize, Malformed> {
     match char_string(wire)? {
         [] => Err("is empty"),
@@ -42,7 +42,7 @@ pub(super) fn parse_char_string(token: Token<'_>, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// The octets that a token stands for, escapes resolved.
+/// Appends the octets of a token, with its escapes resolved.
 #[inline]
 pub(super) fn parse_octets(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut text = token.text;
@@ -57,7 +57,7 @@ pub(super) fn parse_octets(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fa
     Ok(())
 }
 
-/// The octets of a token that must stand in quotes.
+/// Appends the octets of a token that must be in quotes.
 pub(super) fn parse_quoted(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     if !token.quoted {
         return Err(Fault::new(format_args!("{} is not in quotes", shown(token.text))).help("put it in double quotes"));
@@ -65,7 +65,7 @@ pub(super) fn parse_quoted(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fa
     parse_octets(token, out)
 }
 
-/// A word of letters and digits, as a character-string.
+/// Reads a word of letters and digits as a character-string.
 pub(super) fn parse_tag(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     if token.quoted || !token.text.iter().all(u8::is_ascii_alphanumeric) {
         return Err(Fault::new(format_args!("{} is no tag", shown(token.text)))
@@ -74,7 +74,7 @@ pub(super) fn parse_tag(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault
     parse_char_string(token, out)
 }
 
-/// X25's digits (RFC 1183 3.1).
+/// Reads X25's digits (RFC 1183 3.1).
 pub(super) fn parse_digits(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     if token.text.len() < 4 || !token.text.iter().all(u8::is_ascii_digit) {
         return Err(Fault::new(format_args!("{} is no X.121 address", shown(token.text)))
@@ -101,7 +101,7 @@ pub(super) fn print_char_strings(wire: &[u8], out: &mut String) {
     }
 }
 
-/// Octets in quotes, `"` and `\` escaped, what is not printable as `\DDD`.
+/// Prints octets in quotes. `"` and `\` are escaped, and unprintable octets become `\DDD`.
 pub(super) fn print_quoted(octets: &[u8], out: &mut String) {
     out.push('"');
     for &octet in octets {
@@ -117,7 +117,7 @@ pub(super) fn print_quoted(octets: &[u8], out: &mut String) {
     out.push('"');
 }
 
-/// `\DDD`.
+/// Prints an octet as `\DDD`.
 pub(super) fn print_decimal_escape(octet: u8, out: &mut String) {
     out.push('\\');
     for digit in [octet / 100, octet / 10 % 10, octet % 10] {

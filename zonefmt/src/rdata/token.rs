@@ -1,4 +1,4 @@
-//! The tokens of one record's rdata, the cursor that hands them out, and the error that points back at one.
+//! The tokens of one record's rdata, the cursor that reads them, and the error that points back at one.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use crate::Class;
 /// One token of a zone file line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Token<'a> {
-    /// As written: escapes not processed yet, outer quotes stripped. Quotes inside stay: `alpn="h2,h3"` is one token of
-    /// the types with [value pairs](super::TypeInfo::has_value_pairs).
+    /// The token as written: escapes are not processed yet, and outer quotes are stripped. Quotes inside remain: in
+    /// types with [value pairs](super::TypeInfo::has_value_pairs), `alpn="h2,h3"` is one token.
     pub text: &'a [u8],
-    /// Whether it stood in quotes.
+    /// Whether the token was in quotes.
     pub quoted: bool,
-    /// Octets from the start of the file.
+    /// The offset from the start of the file, in octets.
     pub at: usize,
 }
 
@@ -27,7 +27,7 @@ pub struct Fields<'a> {
 /// Why rdata was refused, and what to write instead.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RdataError {
-    /// The token at fault, counted from 0; the number of tokens if one is missing, `None` for wire form.
+    /// The index of the token at fault, which is the number of tokens if one is missing; `None` for wire form.
     pub at: Option<usize>,
     /// What is wrong, with type and field: `MX preference: 70000 is over 65535`.
     pub message: String,
@@ -36,12 +36,12 @@ pub struct RdataError {
 }
 
 impl<'a> Fields<'a> {
-    /// A cursor before the first of `tokens`, the rdata of a record of class IN.
+    /// Creates a cursor before the first of `tokens`, the rdata of a record of class IN.
     pub const fn new(tokens: &'a [Token<'a>]) -> Self {
         Fields { tokens, next: 0, class: Class::IN }
     }
 
-    /// The same for a record of another class.
+    /// The same cursor for a record of another class.
     #[must_use]
     pub const fn in_class(self, class: Class) -> Self {
         Fields { class, ..self }
@@ -52,29 +52,29 @@ impl<'a> Fields<'a> {
         self.class
     }
 
-    /// The next token, if there is one, without taking it.
+    /// Returns the next token, if there is one, without taking it.
     pub fn peek(&self) -> Option<Token<'a>> {
         self.tokens.get(self.next).copied()
     }
 
-    /// How many tokens were taken: the index of the next one.
+    /// The number of tokens taken so far, which is the index of the next one.
     pub const fn position(&self) -> usize {
         self.next
     }
 
-    /// Whether every token was taken.
+    /// Whether every token has been taken.
     pub const fn is_done(&self) -> bool {
         self.next >= self.tokens.len()
     }
 
-    /// Whether the tokens left are `\# length …` (RFC 3597 5); without a number, `\#` is a string with `#` in it.
+    /// Whether the remaining tokens are `\# length …` (RFC 3597 5). Without a number, `\#` is a string with `#` in it.
     #[inline]
     pub(crate) fn is_generic(&self) -> bool {
         let [mark, len, ..] = &self.tokens[self.next.min(self.tokens.len())..] else { return false };
         mark.text == b"\\#" && !mark.quoted && len.text.first().is_some_and(u8::is_ascii_digit)
     }
 
-    /// The next token, or what is missing.
+    /// Takes the next token; an error if none is left.
     pub(crate) fn take(&mut self) -> Result<Token<'a>, Fault> {
         let token = self.peek().ok_or_else(|| Fault::new("missing"))?;
         self.next += 1;
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What is wrong with a field, before type, field and token are known; [`super::parse`] adds them.
+/// What is wrong with a field, before type, field and token are known. [`super::parse`] adds those.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) what: String,
@@ -103,7 +103,7 @@ impl Fault {
     }
 }
 
-/// A token's text as an error quotes it: printable, and not too long.
+/// A token's text as errors quote it: printable, and not too long.
 pub(crate) fn shown(text: &[u8]) -> String {
     const MOST: usize = 40;
     let cut = text.len() > MOST;

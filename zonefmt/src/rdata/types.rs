@@ -1,4 +1,4 @@
-//! Record types as data: a single one, and the bitmaps of NSEC, NSEC3 and CSYNC (RFC 4034 4.1.2).
+//! Record types as data: a single type, and the bitmaps of NSEC, NSEC3 and CSYNC (RFC 4034 4.1.2).
 
 use super::{
     field::Malformed,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Rtype;
 
-/// A type by mnemonic or as `TYPE123`.
+/// Reads a type, by mnemonic or as `TYPE123`.
 pub(super) fn parse(token: Token<'_>) -> Result<Rtype, Fault> {
     Rtype::from_text(token.text).filter(|_| !token.quoted).ok_or_else(|| {
         Fault::new(format_args!("{} is no record type", shown(token.text)))
@@ -15,7 +15,7 @@ pub(super) fn parse(token: Token<'_>) -> Result<Rtype, Fault> {
     })
 }
 
-/// As [`parse`]; a bare number too.
+/// As [`parse`], but also accepts a bare number.
 pub(super) fn parse_covered(token: Token<'_>) -> Result<Rtype, Fault> {
     let number = std::str::from_utf8(token.text).ok().and_then(|text| text.parse().ok());
     match number {
@@ -24,7 +24,7 @@ pub(super) fn parse_covered(token: Token<'_>) -> Result<Rtype, Fault> {
     }
 }
 
-/// Reads all tokens that are left as types, in any order.
+/// Reads all remaining tokens as types, in any order.
 pub(super) fn parse_bitmap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut types = Vec::new();
     while !fields.is_done() {
@@ -43,7 +43,7 @@ pub(super) fn parse_bitmap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Windows ascend, none is empty or ends in a zero octet.
+/// Checks that windows ascend and that none is empty or ends in a zero octet.
 pub(super) fn check_bitmap(wire: &[u8]) -> Result<usize, Malformed> {
     let (mut rest, mut last) = (wire, None);
     while let [window, len, after @ ..] = rest {
@@ -69,7 +69,7 @@ pub(super) fn print(wire: &[u8], out: &mut String) {
     }
 }
 
-/// Prints one type; one without a mnemonic as a bare number.
+/// Prints one type. A type without a mnemonic is printed as a bare number.
 pub(super) fn print_known(wire: &[u8], out: &mut String) {
     if table::info(Rtype(number::value(wire) as u16)).is_some() {
         print(wire, out);
@@ -103,7 +103,7 @@ pub(super) fn print_window(base: u16, bits: &[u8], out: &mut String) {
     }
 }
 
-/// NXT knows the types below 128 (RFC 2535 5.2).
+/// Reads NXT's bitmap, which has types below 128 only (RFC 2535 5.2).
 pub(super) fn parse_old_bitmap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut bits = [0_u8; 16];
     while !fields.is_done() {
@@ -118,7 +118,7 @@ pub(super) fn parse_old_bitmap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// At most 16 octets, the last not zero; the first bit is for a form that was never defined.
+/// Checks that there are at most 16 octets and the last is not zero. The first bit means a form that was never defined.
 pub(super) fn check_old_bitmap(wire: &[u8]) -> Result<usize, Malformed> {
     match wire {
         [0x80..=0xFF, ..] => Err("holds type 0"),

@@ -6,7 +6,7 @@ use super::{
     token::{Fault, Fields, Token, shown},
 };
 
-/// Protocols by name, as the registry of IANA has them.
+/// Protocols by name, as in IANA's registry.
 static PROTOCOLS: &[(&str, u8)] = &[
     ("icmp", 1),
     ("igmp", 2),
@@ -27,7 +27,7 @@ static PROTOCOLS: &[(&str, u8)] = &[
     ("udplite", 136),
 ];
 
-/// Services by name: those that hosts of the time of WKS offered, and a few that were asked for later.
+/// Services by name: those that hosts offered when WKS was in use, and a few that users asked for later.
 static SERVICES: &[(&str, u16)] = &[
     ("echo", 7),
     ("discard", 9),
@@ -97,7 +97,7 @@ fn named(
     })
 }
 
-/// The protocol and at most 65536 bits, the last octet not zero.
+/// Checks that there are the protocol and at most 65536 bits, of which the last octet is not zero.
 pub(super) fn check(wire: &[u8]) -> Result<usize, Malformed> {
     match wire {
         [] => Err("is cut short"),

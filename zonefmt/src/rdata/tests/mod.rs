@@ -1,4 +1,4 @@
-//! Every type by example: text, the text it is printed as, and what is refused.
+//! Every type by example: its text, the text that is printed, and what is refused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +55,7 @@ fn text(rtype: &str, wire: &[u8]) -> String {
     out
 }
 
-/// A line of the corpus: type, rdata, and whether it is one where we want to differ from BIND.
+/// Lines of the corpus: type, rdata, and whether we differ from BIND on purpose.
 fn corpus() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
     include_str!("corpus.txt").lines().filter(|line| !line.starts_with(';')).map(|line| {
         let differs = line.starts_with("! ");
@@ -65,13 +65,13 @@ fn corpus() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
     })
 }
 
-/// named-compilezone.
+/// Runs named-compilezone, whose verdict counts.
 struct Judge {
     folder: PathBuf,
 }
 
 impl Judge {
-    /// The rdata of the owners `r0`, `r1`, … as named-compilezone prints it, and its complaints.
+    /// The rdata of the owners `r0`, `r1`, … as named-compilezone prints it, and its error messages.
     fn compile(&self, records: &str) -> (BTreeMap<usize, String>, String) {
         const HEAD: &str = "$TTL 3600\n@ SOA ns root 1 3600 3600 3600 3600\n@ NS ns\nns A 127.0.0.1\n";
         let file = self.folder.join("zone");
@@ -124,7 +124,7 @@ fn bind_accepts_and_prints_the_same() {
     }
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
 
-    // Our wire form, in hexadecimal, stands for the same.
+    // Our wire form, in hexadecimal, means the same to named-compilezone.
     let generic = |i: &usize| {
         let (rtype, rdata, _) = corpus().nth(*i).unwrap();
         let octets = wire(rtype, rdata).ok()?;
@@ -138,7 +138,7 @@ fn bind_accepts_and_prints_the_same() {
     std::fs::remove_dir_all(&judge.folder).unwrap();
 }
 
-/// Text with names and times as only the apex may have them.
+/// SOA times accept units, and its names may be relative.
 #[test]
 fn soa_takes_units() {
     let octets = wire("SOA", "ns @ 4294967295 1w 1d2h 3600 0").unwrap();
@@ -197,7 +197,7 @@ fn mnemonics_round_trip() {
     assert_eq!(format!("{:>6}", Rtype::MX), "    MX");
 }
 
-/// Compression is for the types of RFC 1035 only (RFC 3597 4), folding for those that RFC 4034 6.2 lists.
+/// Only the types of RFC 1035 are compressed (RFC 3597 4), and only those listed in RFC 4034 6.2 are folded.
 #[test]
 fn names_have_their_roles() {
     let roles = |rtype: &str, input: &str| {
@@ -282,7 +282,7 @@ fn relative_names_are_cut_between_labels_and_keep_their_case() {
     assert_eq!(print(".", NameRef::ROOT), "x@");
 }
 
-/// Octets to build wire form from; zeros when used up.
+/// Octets to build wire form from. Once they are used up, zeros follow.
 struct Entropy<'a>(&'a [u8]);
 
 impl Entropy<'_> {
@@ -315,12 +315,12 @@ impl Entropy<'_> {
         choices[usize::from(self.octet()) % choices.len()]
     }
 
-    /// A well-formed field after what is in `rdata` already.
+    /// Appends a well-formed field to `rdata`.
     fn field(&mut self, kind: Field, rdata: &mut Vec<u8>) {
         let octets = match kind {
             Field::Name(_) => self.name(),
             Field::U8 => match rdata.len() {
-                // Gateway types, digest types and hash algorithms are those that are known.
+                // Gateway types, digest types and hash algorithms are known ones.
                 1 | 5 => vec![self.octet() % 4],
                 _ => vec![self.octet()],
             },
@@ -405,7 +405,7 @@ proptest::proptest! {
             assert!(!printed.starts_with("\\# "), "{} {printed}", row.mnemonic);
             assert_eq!(wire(row.mnemonic, &printed).as_ref(), Ok(&rdata), "{} {printed}", row.mnemonic);
 
-            // Relative names come back through the origin that they are relative to.
+            // Relative names are read back with the origin that they are relative to.
             let origin = Name::from_ascii("ex.").unwrap();
             let mut relative = String::new();
             write_text(row.rtype, &rdata, &Style::FULL.relative_to(origin.as_ref()), &mut relative);
