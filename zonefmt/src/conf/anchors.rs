@@ -1,4 +1,4 @@
-//! Trust anchors: each is well-formed, and of one name they are either static or initial.
+//! Trust anchors: checks that each is well-formed, and that those of a name are either all static or all initial.
 
 use rustc_hash::FxHashMap;
 
@@ -6,10 +6,10 @@ use super::{Conf, Part, Statement, Statements, values::number};
 use crate::{Name, diagnostics::Diagnostic};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
-/// The statements that hold anchors.
+/// The statements that contain anchors.
 const HOLDERS: [&str; 3] = ["trust-anchors", "managed-keys", "trusted-keys"];
 
-/// Checks the anchors outside of views, and those of each view with them.
+/// Checks the anchors outside of views, and the anchors of each view together with those.
 pub(super) fn check(conf: &Conf, report: &mut impl FnMut(Diagnostic)) {
     let options = conf.statements().find("options").map(Statement::block);
     let mut outside = Anchors { initial: FxHashMap::default(), with_auto: is_auto(options.as_ref()) };
@@ -28,9 +28,9 @@ fn is_auto(block: Option<&Statements<'_>>) -> bool {
 }
 
 struct Anchors<'c> {
-    /// Whether the first anchor of a name is an initial one, and that anchor.
+    /// For each name its first anchor, and whether that is an initial one.
     initial: FxHashMap<Name, (bool, Part<'c>)>,
-    /// Whether validation brings the root's anchor along.
+    /// Whether `dnssec-validation auto` brings the built-in anchor of the root.
     with_auto: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'c> Anchors<'c> {
 
     fn anchor(&mut self, anchor: Statement<'c>, report: &mut impl FnMut(Diagnostic)) {
         let parts: Vec<_> = anchor.arguments().collect();
-        // `trusted-keys` leaves out what kind it is.
+        // `trusted-keys` does not say the kind of its anchors.
         let (name, kind, rest) = match parts[..] {
             [name, kind, ref rest @ ..] if number(&kind.text()).is_none() => {
                 (name, kind.shown().to_ascii_lowercase(), rest)

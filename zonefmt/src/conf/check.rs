@@ -1,5 +1,5 @@
-//! Does every statement stand where it may, and take what it should? Walks the tree along the grammar, notes each
-//! statement's row in its node, and reports what does not fit.
+//! Checks that every statement is in a place where it is allowed and has arguments that its grammar accepts. The check
+//! walks the tree along the grammar, notes the row of each statement in its node, and reports mistakes.
 
 use super::{
     fit::{Match, Misfit},
@@ -13,7 +13,7 @@ use crate::{
     diagnostics::{Diagnostic, Severity, nearest},
 };
 
-/// Checks a whole text, whose statements may stand in this place; gives the names in it that refer to definitions.
+/// Checks a whole text, whose statements must be allowed in `place`. Returns the names in it that refer to definitions.
 pub(super) fn check(tree: &mut Tree, place: Place, diagnostics: &mut Vec<Diagnostic>) -> Vec<Reference> {
     let end = tree.nodes.len() as u32;
     let mut checker = Checker { tree, diagnostics, within: 0, references: Vec::new() };
@@ -24,12 +24,12 @@ pub(super) fn check(tree: &mut Tree, place: Place, diagnostics: &mut Vec<Diagnos
 struct Checker<'c> {
     tree: &'c mut Tree,
     diagnostics: &'c mut Vec<Diagnostic>,
-    /// The statement outside of all blocks that is being looked at.
+    /// The statement outside of all blocks that is being checked.
     within: u32,
     references: Vec<Reference>,
 }
 
-/// Nodes side by side, by index.
+/// Adjacent nodes, by index.
 type Range = std::ops::Range<u32>;
 
 impl Checker<'_> {
@@ -54,7 +54,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Gives the statement's row, if it may stand here.
+    /// Finds the row of a statement, if the statement is allowed here.
     fn statement(&mut self, place: Place, at: u32) -> Option<u16> {
         if place == Place::TOP {
             self.within = at;
@@ -91,7 +91,7 @@ impl Checker<'_> {
         Some(index)
     }
 
-    /// Fits all of a statement's parts to a shape.
+    /// Fits all parts of a statement to a shape.
     fn whole(&mut self, shape: &'static Shape, parts: Range) {
         let found = match self.tree.fit(shape, parts.clone()) {
             Ok(found) => found,
@@ -107,7 +107,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Looks at a text that has a meaning of its own.
+    /// Checks a text that has a meaning of its own.
     fn value(&mut self, kind: ValueKind, part: u32) {
         match kind {
             ValueKind::Name => {
@@ -123,7 +123,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The elements of a list, each by itself.
+    /// Checks the elements of a list one by one.
     fn list(&mut self, element: &'static Shape, many: bool, nodes: Range) {
         let mut at = nodes.start;
         while at < nodes.end && self.diagnostics.len() < MAX_DIAGNOSTICS {
@@ -148,9 +148,9 @@ impl Checker<'_> {
     }
 }
 
-/// What is wrong, in words.
+/// The messages for what is wrong.
 impl Checker<'_> {
-    /// A statement of a name that has no meaning here.
+    /// The error for a statement whose name is not known here.
     fn unknown(&self, place: Place, name: Node) -> Diagnostic {
         let text = self.tree.text(name);
         let shown = show(text);
@@ -189,7 +189,7 @@ impl Checker<'_> {
             .push(error.label("again here").related(self.tree.place(first), "first here").help("remove one of them"));
     }
 
-    /// Parts that do not fit.
+    /// The error for parts that do not fit.
     fn misfit(&self, parts: Range, misfit: &Misfit) -> Diagnostic {
         if let Some((at, error)) = misfit.prefix {
             return self.no_prefix(at, error);
@@ -199,7 +199,7 @@ impl Checker<'_> {
         expected.retain(|description| known.insert(description.clone()));
         let at = misfit.at;
         if at >= parts.end {
-            // A statement has its name at least, and an element of a list has a part.
+            // A statement has at least its name, and an element of a list at least one part.
             let place = self.tree.place_after(self.node(parts.end - 1));
             let message = format!("{} is missing", either(&expected));
             return Diagnostic::error(&place.source, place.span, message);
@@ -227,7 +227,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What looks like a prefix, an address with a slash and a length.
+    /// The error for a part that looks like a prefix, an address with a slash and a length, but is not valid.
     fn no_prefix(&self, at: u32, error: PrefixError) -> Diagnostic {
         if error == PrefixError::Bits {
             let message = "the address has bits set beyond the prefix's length";
@@ -262,12 +262,12 @@ fn describe(shape: &Shape) -> String {
         Shape::Keyword(word) => format!("`{word}`"),
         Shape::Value(kind) => kind.description().to_owned(),
         Shape::List(..) | Shape::Block(_) => "`{`".to_owned(),
-        // Only what consumes something is noted as missing.
+        // Only shapes that consume something are noted as missing.
         _ => String::new(),
     }
 }
 
-/// `a`, `a or b`, `a, b or c`.
+/// Joins choices as `a`, `a or b`, `a, b or c`.
 fn either(choices: &[String]) -> String {
     match choices {
         [] => String::new(),
@@ -276,7 +276,7 @@ fn either(choices: &[String]) -> String {
     }
 }
 
-/// Text as messages show it.
+/// Text as it is shown in messages.
 fn show(text: &[u8]) -> String {
     const LONGEST: usize = 60;
     let text = String::from_utf8_lossy(text);

@@ -1,4 +1,5 @@
-//! Fits the parts of a statement to its shape: the one reading of the grammar, for checking, printing and following names.
+//! Fits the parts of a statement to its shape. Checking, printing and following names all read the grammar through this
+//! module.
 
 use std::ops::Range;
 
@@ -14,18 +15,18 @@ pub(super) struct Match {
     pub(super) parts: Range<u32>,
 }
 
-/// Where parts fit no more, and why.
+/// Where the parts no longer fit, and why.
 pub(super) struct Misfit {
-    /// How far it came, in all alternatives.
+    /// The furthest part that any alternative reached.
     pub(super) at: u32,
-    /// What would have fitted there.
+    /// The shapes that would have fitted there.
     pub(super) expected: Vec<&'static Shape>,
-    /// What looks like a prefix and is none, so that no alternative is tried any more.
+    /// A part that looks like a prefix but is not valid. No further alternative is tried then.
     pub(super) prefix: Option<(u32, PrefixError)>,
 }
 
 impl Tree {
-    /// Fits all of `parts` to a shape. What may stand in any order is given in the shape's.
+    /// Fits all of `parts` to a shape. Matches that may be in any order are returned in the order of the shape.
     pub(super) fn fit(&self, shape: &'static Shape, parts: Range<u32>) -> Result<Vec<Match>, Misfit> {
         let misfit = Misfit { at: parts.start, expected: Vec::new(), prefix: None };
         let mut attempt = Attempt { tree: self, found: Vec::new(), misfit };
@@ -33,12 +34,12 @@ impl Tree {
         if end == Some(parts.end) {
             return Ok(attempt.found);
         }
-        // What did fit may be followed by something that has no place.
+        // The parts that fit may be followed by one that is not allowed.
         attempt.misfit.reach(end.unwrap_or(parts.start), None);
         Err(attempt.misfit)
     }
 
-    /// The statements or elements among `nodes`; included ones stand inside the node of the `include`.
+    /// The statements or elements among `nodes`. Included ones are inside the node of the `include`.
     pub(super) fn elements(&self, nodes: Range<u32>) -> impl Iterator<Item = u32> {
         let mut at = nodes.start;
         std::iter::from_fn(move || {
@@ -62,7 +63,7 @@ struct Attempt<'t> {
 }
 
 impl Attempt<'_> {
-    /// Fits a shape to the first of `parts`; gives where it ends.
+    /// Fits a shape to the first of `parts`, and returns where the shape ends.
     fn fit(&mut self, shape: &'static Shape, parts: Range<u32>) -> Option<u32> {
         let before = self.found.len();
         let end = match shape {
@@ -86,7 +87,7 @@ impl Attempt<'_> {
         if self.misfit.prefix.is_some() { None } else { self.fit(shape, parts) }
     }
 
-    /// Any of the shapes in any order, each once; none is fine too.
+    /// Fits any of the shapes in any order, each once. None at all is fine too.
     fn any_of(&mut self, shapes: &'static [Shape], parts: Range<u32>) -> Option<u32> {
         let before = self.found.len();
         let mut pieces: Vec<(usize, Vec<Match>)> = Vec::new();
@@ -142,17 +143,17 @@ impl Misfit {
         }
     }
 
-    /// Whether what may be left out is left out at `at`, and not only gone wrong.
+    /// Whether an optional shape is absent at `at`, as opposed to present with a mistake.
     fn allows_nothing(&self, at: u32) -> bool {
         self.prefix.is_none() && self.at <= at
     }
 }
 
 impl Tree {
-    /// Where a value ends that `parts`, nodes side by side, begin with.
+    /// Returns where the value ends that is at the start of `parts`, a range of adjacent nodes.
     ///
     /// # Errors
-    /// There is no value of that kind; for what looks like a prefix, with the reason.
+    /// There is no value of that kind. If the text looks like a prefix, the error has the reason.
     fn value_end(&self, kind: ValueKind, parts: Range<u32>) -> Result<u32, Option<PrefixError>> {
         let at = |at: u32| self.nodes[at as usize];
         let first = (parts.start < parts.end).then(|| at(parts.start));
@@ -198,7 +199,7 @@ impl Tree {
         values::prefix(self.text(at(parts.start)), length).map(|_| end).map_err(Some)
     }
 
-    /// Whether a node is this word, in any case and without quotes.
+    /// Whether a node is this keyword, in any case and without quotes.
     fn is_keyword(&self, node: Node, keyword: &str) -> bool {
         match node.kind {
             NodeKind::Word => self.text(node).eq_ignore_ascii_case(keyword.as_bytes()),

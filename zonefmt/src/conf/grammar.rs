@@ -4,90 +4,90 @@ use super::references::Kind;
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
-/// The whole grammar.
+/// The grammar of all statements.
 pub(super) static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| Grammar::read(include_str!("grammar.txt")));
 
-/// Statements and what they take.
+/// The statements and their arguments.
 pub(super) struct Grammar {
     rows: Vec<Row>,
-    /// Names of blocks; a [`Place`] is an index.
+    /// The names of blocks; a [`Place`] is an index here.
     places: Vec<&'static str>,
-    /// Those that are types of zone.
+    /// The blocks that are types of zone.
     zones: Vec<Place>,
-    /// Statements of each block, by name.
+    /// The statements of each block, by name.
     members: Vec<FxHashMap<&'static str, u16>>,
     definitions: Vec<Shape>,
 }
 
-/// A statement.
+/// A statement and its arguments.
 pub(super) struct Row {
-    /// Where it stands among all rows.
+    /// The index of this row among all rows.
     pub(super) index: u16,
     pub(super) name: &'static str,
     pub(super) arguments: Shape,
-    /// In which blocks it may stand.
+    /// The blocks in which the statement is allowed.
     pub(super) places: Vec<Place>,
-    /// Whether it may be repeated.
+    /// Whether the statement may be repeated.
     pub(super) many: bool,
     pub(super) fate: Fate,
 }
 
-/// What becomes of a statement.
+/// How a statement is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fate {
     Current,
-    /// Works still.
+    /// The statement still works.
     Deprecated,
-    /// Has no effect any more.
+    /// The statement no longer has an effect.
     Obsolete,
-    /// Is an error since some version of BIND.
+    /// The statement is an error since some version of BIND.
     Gone,
-    /// Needs a feature that is not there.
+    /// The statement needs a feature that is not available.
     Unbuilt,
-    /// BIND does not know it.
+    /// The statement is Bindy's own; BIND does not know it.
     Ours,
 }
 
-/// A block that statements stand in, or a type of zone.
+/// A block that contains statements, or a type of zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Place(u8);
 
 impl Place {
     /// Outside of all blocks.
     pub(super) const TOP: Place = Place(0);
-    /// A zone, whatever its type.
+    /// A zone of any type.
     pub(super) const ZONE: Place = Place(1);
-    /// Zones that come at run time, outside of all blocks.
+    /// Zones that are added at run time, outside of all blocks.
     pub(super) const NEW_ZONES: Place = Place(2);
 }
 
-/// What may stand at a point.
+/// What is allowed at a point of a statement.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// This word.
+    /// A fixed word.
     Keyword(&'static str),
-    /// A value of a kind.
+    /// A value of some kind.
     Value(ValueKind),
-    /// A definition, by its index.
+    /// A definition of the table, by its index.
     Defined(usize),
     Sequence(Vec<Shape>),
-    /// The first that fits.
+    /// The first shape that fits.
     OneOf(Vec<Shape>),
-    /// Perhaps this.
+    /// The shape or nothing.
     Optional(Box<Shape>),
-    /// Any of them, each once.
+    /// Any of the shapes in any order, each at most once.
     AnyOf(Vec<Shape>),
-    /// `{ …; }`, each element of this shape; and whether there may be any number of them, or one.
+    /// `{ …; }` with elements of this shape. The flag says whether any number of them is allowed, or exactly one.
     List(Box<Shape>, bool),
-    /// `{ …; }`, statements.
+    /// `{ …; }` with statements.
     Block(Place),
 }
 
-/// The kinds of values, each with its name in the grammar and what messages call it.
+/// The kinds of values. Each has a name in the grammar and a description for messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ValueKind {
     String,
-    /// A text that is not for everybody's eyes.
+    /// A text that is secret.
     Secret,
     Quoted,
     /// A text without quotes.
@@ -102,9 +102,9 @@ pub(super) enum ValueKind {
     Ipv4,
     Ipv6,
     Prefix,
-    /// All words that follow.
+    /// All remaining words.
     Words,
-    /// A block of anything.
+    /// A block with any content.
     AnyBlock,
     /// A domain name.
     Name,
@@ -146,14 +146,14 @@ impl ValueKind {
         Self::ALL.iter().find(|(_, written, _)| *written == name).map(|&(kind, ..)| kind)
     }
 
-    /// What messages call it.
+    /// The description of the kind in messages.
     pub(super) fn description(self) -> &'static str {
         Self::ALL.iter().find(|&&(kind, ..)| kind == self).map_or("", |&(.., description)| description)
     }
 }
 
 impl Grammar {
-    /// The row of a statement in a block.
+    /// Finds the row of a statement in a block.
     pub(super) fn find(&self, place: Place, name: &[u8]) -> Option<u16> {
         const LONGEST: usize = 40;
         let mut lower = [0; LONGEST];
@@ -168,7 +168,7 @@ impl Grammar {
         &self.rows[usize::from(row)]
     }
 
-    /// The row that a node has; none if the grammar does not know its statement.
+    /// The row that a node has; `None` if the grammar does not know its statement.
     pub(super) fn known(&self, row: u16) -> Option<&Row> {
         self.rows.get(usize::from(row))
     }
@@ -182,7 +182,7 @@ impl Grammar {
         &self.definitions[index]
     }
 
-    /// The block, or type of zone, of this name.
+    /// The block or type of zone with this name.
     pub(super) fn place(&self, name: &[u8]) -> Option<Place> {
         let at = self.places.iter().position(|place| name.eq_ignore_ascii_case(place.as_bytes()))?;
         Some(Place(at as u8))
@@ -192,23 +192,23 @@ impl Grammar {
         self.places[usize::from(place.0)]
     }
 
-    /// Whether it is a type of zone.
+    /// Whether the place is a type of zone.
     pub(super) fn is_zone(&self, place: Place) -> bool {
         self.zones.contains(&place)
     }
 
-    /// The names of all statements that a block may hold.
+    /// The names of all statements that are allowed in a block.
     pub(super) fn names(&self, place: Place) -> impl Iterator<Item = &'static str> {
         self.members[usize::from(place.0)].keys().copied()
     }
 
-    /// The names of those statements that are no error in themselves.
+    /// The names of the statements of a block that are not errors in themselves.
     pub(super) fn usable(&self, place: Place) -> impl Iterator<Item = &'static str> {
         let rows = self.members[usize::from(place.0)].values().map(|&row| self.row(row));
         rows.filter(|row| !matches!(row.fate, Fate::Gone | Fate::Unbuilt)).map(|row| row.name)
     }
 
-    /// The rows of all statements of this name, in whatever block.
+    /// The rows of all statements with this name, in any block.
     pub(super) fn elsewhere<'g>(&'g self, name: &'g [u8]) -> impl Iterator<Item = &'g Row> {
         self.rows.iter().filter(move |row| name.eq_ignore_ascii_case(row.name.as_bytes()))
     }
@@ -216,7 +216,7 @@ impl Grammar {
     /// Reads the table.
     ///
     /// # Panics
-    /// If the table is not well-formed: it is part of the program, and each test reads it.
+    /// Panics if the table is not well-formed. The table is part of the program, and every test reads it.
     fn read(table: &'static str) -> Grammar {
         let lines = || table.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         let definitions: Vec<_> =

@@ -1,9 +1,9 @@
-//! Tokens of named.conf. Comments may stand anywhere, even against a word: `//` and `#` to the end of the line, and
-//! `/* … */`, which do not nest.
+//! Tokens of named.conf. Comments are allowed anywhere, even directly after a word: `//` and `#` to the end of the
+//! line, and `/* … */`, which does not nest.
 
 use std::ops::Range;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// Characters up to a space or a special one.
@@ -18,21 +18,21 @@ pub(super) enum Kind {
     End,
 }
 
-/// A token and where it stands.
+/// A token and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
     pub(super) span: Range<usize>,
 }
 
-/// What was opened and never closed, and where.
+/// What was opened but not closed, and where.
 #[derive(Debug)]
 pub(super) enum Unclosed {
     Comment(usize),
     Quote(usize),
 }
 
-/// Reads tokens one by one.
+/// A reader of tokens.
 pub(super) struct Lexer<'t> {
     text: &'t [u8],
     at: usize,
@@ -43,7 +43,7 @@ impl<'t> Lexer<'t> {
         Lexer { text, at: 0 }
     }
 
-    /// The next token; at the end, [`Kind::End`] again and again.
+    /// Reads the next token. At the end of the text it returns [`Kind::End`] every time.
     pub(super) fn token(&mut self) -> Result<Token, Unclosed> {
         self.skip_blank()?;
         let start = self.at;

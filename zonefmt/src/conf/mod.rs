@@ -1,14 +1,16 @@
 //! named.conf: a tree of statements, checked against the grammar of BIND 9.18.
 //!
-//! * [`lex`] and [`tree`]: any text that has the form of named.conf, includes followed, as a compact tree.
-//! * [`grammar`], with its table `grammar.txt`: every statement, where it may stand and what it takes; [`check`] walks
-//!   the tree along it, [`fit`] tells which parts are what, [`values`] are the kinds of words.
-//! * [`references`]: names and what they name; [`rules`], [`ranges`], [`zones`], [`policies`], [`anchors`]: what else
-//!   has to hold.
-//! * [`mod@print`]: the way back to text.
+//! * [`lex`] and [`tree`] turn any text that has the form of named.conf, with the files it includes, into a compact
+//!   tree.
+//! * [`grammar`] has every statement, where it is allowed and which arguments it has, from the table `grammar.txt`.
+//!   [`check`] walks the tree along the grammar, [`fit`] assigns parts to arguments, and [`values`] are the kinds of
+//!   words.
+//! * [`references`] finds the definitions that names refer to. [`rules`], [`ranges`], [`zones`], [`policies`] and
+//!   [`anchors`] check everything else that has to hold.
+//! * [`mod@print`] turns the tree back into text.
 //!
-//! What comes out, a [`Conf`], has the form of BIND's grammar throughout, so that readers of single statements need not
-//! check again; what each statement means is for them to know. Verdicts are named-checkconf's.
+//! The result, a [`Conf`], has the form of BIND's grammar throughout, so its users need not check the form of single
+//! statements again; they only need to know what each statement means. Verdicts are those of named-checkconf.
 
 mod anchors;
 mod check;
@@ -46,8 +48,8 @@ use std::{
 };
 use tree::{Includes, NO_ROW, Node, NodeKind, Tree};
 
-/// The names of all statements that a block (`options`, `view`, `zone`, …) may hold, in alphabetical order; `top` is what
-/// stands outside of all blocks. Empty if there is no such block.
+/// The names of all statements that a block (`options`, `view`, `zone`, …) may contain, in alphabetical order. `top`
+/// means the place outside of all blocks. The list is empty if there is no such block.
 pub fn statements_of(block: &str) -> Vec<&'static str> {
     let place = GRAMMAR.place(block.as_bytes());
     let mut names: Vec<_> = place.into_iter().flat_map(|place| GRAMMAR.usable(place)).collect();
@@ -55,15 +57,15 @@ pub fn statements_of(block: &str) -> Vec<&'static str> {
     names
 }
 
-/// A configuration of BIND 9.18's form.
+/// A configuration that has the form of BIND 9.18's grammar.
 #[derive(Debug)]
 pub struct Conf {
     tree: Tree,
     warnings: Vec<Diagnostic>,
 }
 
-/// Reads and checks a file and all that it includes. Names of included files are relative to `options { directory }`
-/// where that comes first, else to the current directory.
+/// Reads and checks a file and all files that it includes. Names of included files are relative to `options { directory
+/// }` if that comes before the `include`, and otherwise to the current directory.
 ///
 /// # Errors
 /// All findings, at least one of them an error.
@@ -75,7 +77,7 @@ pub fn load(path: &Path) -> Result<Conf, Vec<Diagnostic>> {
     read(source, Includes::Follow)
 }
 
-/// Checks a text; `include` is an error in it.
+/// Checks a text. An `include` in it is an error.
 ///
 /// # Errors
 /// All findings, at least one of them an error.
@@ -83,7 +85,7 @@ pub fn parse(source: Source) -> Result<Conf, Vec<Diagnostic>> {
     read(source, Includes::Refuse)
 }
 
-/// Checks `zone` statements that come at run time, as `rndc addzone` sends them: a view may stand behind a zone's class.
+/// Checks `zone` statements that are added at run time, as `rndc addzone` sends them: a view may follow a zone's class.
 ///
 /// # Errors
 /// All findings, at least one of them an error.
@@ -99,8 +101,8 @@ fn read(source: Source, includes: Includes) -> Result<Conf, Vec<Diagnostic>> {
     judged(Conf { tree, warnings: Vec::new() }, Some(&references), diagnostics)
 }
 
-/// A configuration whose every statement has been looked at, if it keeps the rules as well. What it refers to is looked
-/// for if it is a whole one.
+/// Checks the rules for a configuration whose statements have been checked one by one. Definitions are looked for only
+/// if `references` says that the configuration is a complete one.
 fn judged(
     conf: Conf,
     references: Option<&[Reference]>,
@@ -116,22 +118,22 @@ fn judged(
 }
 
 impl Conf {
-    /// The statements outside of all blocks, included ones in their place.
+    /// The statements outside of all blocks. Included ones are in the place of the `include`.
     pub fn statements(&self) -> Statements<'_> {
         Statements { conf: self, at: 0, end: self.tree.nodes.len() as u32 }
     }
 
-    /// What was found that is no error.
+    /// The findings that are not errors.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
-    /// The names of the files read, the first one first.
+    /// The names of the files that were read, the main file first.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
         self.sources().map(|source| PathBuf::from(source.name()))
     }
 
-    /// The files as they were read, the first one first.
+    /// The files as they were read, the main file first.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         self.tree.sources()
     }
@@ -141,7 +143,7 @@ impl Conf {
     }
 }
 
-/// Statements side by side, or the elements of a list.
+/// An iterator over adjacent statements, or over the elements of a list.
 #[derive(Clone, Debug)]
 pub struct Statements<'c> {
     conf: &'c Conf,
@@ -150,12 +152,12 @@ pub struct Statements<'c> {
 }
 
 impl<'c> Statements<'c> {
-    /// The statement of this name; the first, if it may be repeated.
+    /// The first statement with this name.
     pub fn find(&self, name: &str) -> Option<Statement<'c>> {
         self.all(name).next()
     }
 
-    /// All statements of this name.
+    /// All statements with this name.
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = Statement<'c>> + use<'c, 'n> {
         self.clone().filter(move |statement| statement.name() == name)
     }
@@ -172,14 +174,14 @@ impl<'c> Iterator for Statements<'c> {
                 self.at = node.next;
                 return Some(Statement { conf: self.conf, at });
             }
-            // The statements of included files stand inside the node.
+            // The statements of included files are inside the node.
             self.at += 1;
         }
         None
     }
 }
 
-/// A statement with its name, or an element of a list without one.
+/// A statement with its name, or an element of a list, which has no name.
 #[derive(Clone, Copy, Debug)]
 pub struct Statement<'c> {
     conf: &'c Conf,
@@ -187,7 +189,7 @@ pub struct Statement<'c> {
 }
 
 impl<'c> Statement<'c> {
-    /// Its name as the grammar writes it; empty for an element of a list.
+    /// The name of the statement as the grammar writes it; empty for an element of a list.
     pub fn name(self) -> &'static str {
         match self.conf.node(self.at).row {
             NO_ROW => "",
@@ -195,7 +197,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// What stands behind the name.
+    /// The parts after the name.
     pub fn arguments(self) -> Parts<'c> {
         let mut parts = self.parts();
         if self.conf.node(self.at).row != NO_ROW {
@@ -209,24 +211,24 @@ impl<'c> Statement<'c> {
         self.arguments().next()
     }
 
-    /// The statements or elements of its block; none if it has no block.
+    /// The statements or elements of the statement's block; none if it has no block.
     pub fn block(self) -> Statements<'c> {
         let none = Statements { conf: self.conf, at: 0, end: 0 };
         self.arguments().find_map(Part::block).unwrap_or(none)
     }
 
-    /// Where it stands, its name only.
+    /// The place of the statement's name in the source.
     pub fn place(self) -> Place {
         self.conf.tree.place(self.conf.node(self.at + 1))
     }
 
-    /// An error at its name.
+    /// An error at the statement's name.
     pub fn error(self, message: impl Into<String>) -> Diagnostic {
         let place = self.place();
         Diagnostic::error(&place.source, place.span, message)
     }
 
-    /// A warning at its name.
+    /// A warning at the statement's name.
     pub fn warning(self, message: impl Into<String>) -> Diagnostic {
         let place = self.place();
         Diagnostic::warning(&place.source, place.span, message)
@@ -244,7 +246,7 @@ impl<'c> Statement<'c> {
     }
 }
 
-/// The parts of a statement.
+/// An iterator over the parts of a statement.
 #[derive(Clone, Debug)]
 pub struct Parts<'c> {
     conf: &'c Conf,
@@ -253,7 +255,7 @@ pub struct Parts<'c> {
 }
 
 impl<'c> Parts<'c> {
-    /// Takes an address or a prefix off the front: `192.0.2.1`, `10/8`.
+    /// Takes an address or a prefix from the front: `192.0.2.1`, `10/8`.
     pub fn prefix(&mut self) -> Option<(IpAddr, u8)> {
         let mut rest = self.clone();
         let address = rest.next().filter(|part| part.kind() == NodeKind::Word)?;
@@ -264,7 +266,7 @@ impl<'c> Parts<'c> {
         Some(found)
     }
 
-    /// The part behind a keyword, wherever that stands.
+    /// The part after a keyword, wherever the keyword is.
     pub fn behind(&self, keyword: &str) -> Option<Part<'c>> {
         let mut parts = self.clone();
         parts.find(|part| part.is(keyword))?;
@@ -290,46 +292,46 @@ pub struct Part<'c> {
 }
 
 impl<'c> Part<'c> {
-    /// Its text, without quotes.
+    /// The text of the part, without quotes.
     pub fn text(self) -> Cow<'c, [u8]> {
         let text = self.conf.tree.text(self.node());
         if self.is_quoted() { tree::unquoted(text) } else { text.into() }
     }
 
-    /// Its text, as far as it can be shown.
+    /// The text of the part, as far as it can be shown.
     pub fn shown(self) -> String {
         String::from_utf8_lossy(&self.text()).into_owned()
     }
 
-    /// Whether it stands in quotes.
+    /// Whether the part is in quotes.
     pub fn is_quoted(self) -> bool {
         self.kind() == NodeKind::Quoted
     }
 
-    /// Whether it is this word, in any case and without quotes; `!` is a word here.
+    /// Whether the part is this word, in any case and without quotes. `!` counts as a word here.
     pub fn is(self, word: &str) -> bool {
         matches!(self.kind(), NodeKind::Word | NodeKind::Bang)
             && self.conf.tree.text(self.node()).eq_ignore_ascii_case(word.as_bytes())
     }
 
-    /// What is inside, if it is a block.
+    /// The content of the part, if it is a block.
     pub fn block(self) -> Option<Statements<'c>> {
         let block = (self.kind() == NodeKind::Block).then(|| self.node())?;
         Some(Statements { conf: self.conf, at: self.at + 1, end: block.next })
     }
 
-    /// Where it stands.
+    /// The place of the part in the source.
     pub fn place(self) -> Place {
         self.conf.tree.place(self.node())
     }
 
-    /// An error here.
+    /// An error at this part.
     pub fn error(self, message: impl Into<String>) -> Diagnostic {
         let place = self.place();
         Diagnostic::error(&place.source, place.span, message)
     }
 
-    /// A warning here.
+    /// A warning at this part.
     pub fn warning(self, message: impl Into<String>) -> Diagnostic {
         let place = self.place();
         Diagnostic::warning(&place.source, place.span, message)

@@ -1,9 +1,10 @@
-//! DNSSEC: what has to hold of a `dnssec-policy`, and of zones that are signed here.
+//! DNSSEC: checks of each `dnssec-policy`, and of zones that this server signs.
 
 use super::{Part, Statement, Statements, values};
 use crate::{diagnostics::Diagnostic, rdata};
 
-/// Checks a policy: its keys, their lifetimes against what a rollover takes, the times of signatures against each other.
+/// Checks a policy: its keys, their lifetimes against the duration of a rollover, and the times of signatures against
+/// each other.
 pub(super) fn policy(policy: Statement<'_>, report: &mut impl FnMut(Diagnostic)) {
     let block = policy.block();
     let times = Times::of(&block);
@@ -31,7 +32,7 @@ pub(super) fn policy(policy: Statement<'_>, report: &mut impl FnMut(Diagnostic))
     for key in &keys {
         match key.algorithm {
             None => report(key.written.error(format!("there is no algorithm `{}`", key.written.shown()))),
-            // Those before NSEC3 do not know it (RFC 5155 2).
+            // Algorithms that are older than NSEC3 cannot be used with it (RFC 5155 2).
             Some(algorithm) if nsec3.is_some() && matches!(algorithm, 1 | 3 | 5) => {
                 report(key.written.error("the algorithm does not go with `nsec3param`").help("write `ecdsa256`"));
             }
@@ -51,13 +52,13 @@ pub(super) fn policy(policy: Statement<'_>, report: &mut impl FnMut(Diagnostic))
     }
 }
 
-/// What a policy says of times, in seconds; BIND's defaults where it says nothing.
+/// The times of a policy in seconds, with BIND's defaults for those that are not given.
 struct Times {
     refresh: u32,
     validity: u32,
     validity_dnskey: u32,
     jitter: u32,
-    /// What the keys that sign data, and those that sign keys, must live longer than: a rollover of theirs.
+    /// The duration of a rollover of keys that sign data, and of keys that sign keys. The keys must live longer.
     rollover_of_data: u64,
     rollover_of_keys: u64,
 }
@@ -87,11 +88,11 @@ impl Times {
     }
 }
 
-/// A line of `keys`.
+/// A line of `keys` in a policy.
 struct Key<'c> {
     signs_keys: bool,
     signs_data: bool,
-    /// In seconds; `None` for ever.
+    /// The lifetime in seconds; `None` if it is unlimited.
     lifetime: Option<(Part<'c>, u32)>,
     written: Part<'c>,
     algorithm: Option<u8>,
@@ -120,7 +121,7 @@ impl<'c> Key<'c> {
         })
     }
 
-    /// RSA has keys of 1024 to 4096 bits here; other algorithms have one length.
+    /// RSA keys have 1024 to 4096 bits here; the keys of other algorithms have one length.
     fn length(&self) -> Option<Diagnostic> {
         let bits = self.bits.filter(|_| matches!(self.algorithm, Some(5 | 7 | 8 | 10)))?;
         let wrong = values::number(&bits.text()).is_none_or(|bits| !(1024..=4096).contains(&bits));
@@ -136,10 +137,10 @@ impl<'c> Key<'c> {
     }
 }
 
-/// Checks a zone: what signs it can write to it, and is one thing. `outer` are the blocks that it inherits from, the
-/// nearest one first.
+/// Checks that a signed zone can be written by what signs it, and that only one thing signs it. `outer` are the blocks
+/// that the zone inherits from, the nearest one first.
 pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], report: &mut impl FnMut(Diagnostic)) {
-    /// What a policy decides, so that no zone that has one says it.
+    /// Statements for which a policy decides, so that a zone with a policy must not have them.
     const DECIDED: [&str; 6] = [
         "dnskey-sig-validity",
         "dnssec-dnskey-kskonly",
@@ -185,13 +186,13 @@ pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], re
     }
 }
 
-/// Whether a list of who may update a zone lets anybody.
+/// Whether a list of those who may update a zone allows anybody.
 pub(super) fn takes_updates(allow_update: Option<Statement<'_>>) -> bool {
     let Some(list) = allow_update else { return false };
     list.block().find_map(Statement::argument).is_some_and(|first| !first.is("none"))
 }
 
-/// Whether a statement says yes.
+/// Whether the value of a statement is yes.
 pub(super) fn is_on(statement: Option<Statement<'_>>) -> bool {
     let value = statement.and_then(Statement::argument);
     value.is_some_and(|value| values::yes_no(&value.text()) == Some(true))

@@ -1,5 +1,5 @@
-//! A configuration as canonical text: what `named-checkconf -p` prints of it. Statements stand in the order of BIND's
-//! tables, included ones in their place; each value has one spelling; comments are gone.
+//! A configuration as canonical text, as `named-checkconf -p` prints it. Statements are in the order of BIND's tables,
+//! included ones in the place of the `include`. Each value has one spelling, and comments are left out.
 
 use std::ops::Range;
 
@@ -11,18 +11,18 @@ use super::{
     values,
 };
 
-/// What to do with secrets.
+/// How secrets are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Secrets {
-    /// Print them.
+    /// Secrets are printed.
     Show,
-    /// Print a question mark for each of their octets.
+    /// Each octet of a secret is printed as a question mark.
     Hide,
 }
 
 impl Conf {
-    /// The configuration as canonical text, octet for octet as `named-checkconf -p` prints it but for a few places where
-    /// that prints what nobody would write; reading it gives the same configuration.
+    /// Prints the configuration as canonical text. It agrees with `named-checkconf -p` octet for octet, except in a few
+    /// places where that prints something nobody would write. Reading the text gives the same configuration.
     pub fn print(&self, secrets: Secrets) -> Vec<u8> {
         let printer = Printer { conf: self, secrets, layout: Layout::Lines };
         printer.block(Place::TOP, 0..self.tree.nodes.len() as u32, 0)
@@ -30,7 +30,7 @@ impl Conf {
 }
 
 impl Statement<'_> {
-    /// The block of a `zone` as canonical text on one line, as `rndc showzone` shows it.
+    /// Prints the block of a `zone` as canonical text on one line, as `rndc showzone` does.
     pub fn print_zone_block(self, secrets: Secrets) -> Vec<u8> {
         let printer = Printer { conf: self.conf, secrets, layout: Layout::OneLine };
         let block = self.arguments().find(|part| part.block().is_some());
@@ -45,20 +45,20 @@ struct Printer<'c> {
     layout: Layout,
 }
 
-/// Where statements inside of blocks stand.
+/// The layout of statements inside of blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// Each on its line, behind a tab for each block around it.
+    /// Each statement is on its own line, after a tab for each block around it.
     Lines,
-    /// All on one line.
+    /// All statements are on one line.
     OneLine,
 }
 
-/// Blocks whose statements BIND prints in the order of the grammar's rows; in others it is that of the alphabet.
+/// Blocks whose statements BIND prints in the order of the grammar's rows. In other blocks the order is alphabetical.
 const BY_ROW: &[&str] = &["tls", "logging", "channel"];
 
-/// BIND prints the statements of a block table by table: those of the block alone come first, those that it shares with
-/// every zone last.
+/// The order of statements. BIND prints a block table by table: statements of this block alone come first, those that
+/// it shares with every zone last.
 fn order(row: &Row, place: Place) -> (u8, u16, &'static str) {
     let name = GRAMMAR.place_name(place);
     let has = |name: &[u8]| GRAMMAR.place(name).is_some_and(|place| row.places.contains(&place));
@@ -70,33 +70,33 @@ fn order(row: &Row, place: Place) -> (u8, u16, &'static str) {
     };
     let within = match name {
         name if BY_ROW.contains(&name) => row.index,
-        // The type comes first in a zone.
+        // In a zone the type comes first.
         _ => u16::from(row.name != "type"),
     };
     (table, within, row.name)
 }
 
 impl Printer<'_> {
-    /// The statements of a block, each on its line.
+    /// Prints the statements of a block, each on its own line.
     fn block(&self, place: Place, nodes: Range<u32>, depth: usize) -> Vec<u8> {
         let rows = self.conf.tree.elements(nodes).filter_map(|at| Some((GRAMMAR.known(self.node(at).row)?, at)));
         let mut statements: Vec<_> = rows.map(|(row, at)| (order(row, place), row, at)).collect();
-        // Those that may be repeated stay in their order.
+        // The sort keeps repeated statements in their order.
         statements.sort_by_key(|&(order, ..)| order);
         let mut text = Vec::new();
         for (_, row, at) in statements {
             let mut line = row.name.as_bytes().to_vec();
-            // Its name is a part as well.
+            // The name of the statement is a part as well.
             join(&mut line, &self.whole(&row.arguments, at + 2..self.node(at).next, depth));
             self.write_line(&mut text, &line, depth);
         }
         text
     }
 
-    /// All parts of a statement, or of an element of a list.
+    /// Prints all parts of a statement, or of an element of a list.
     fn whole(&self, shape: &'static Shape, parts: Range<u32>, depth: usize) -> Vec<u8> {
         let mut text = Vec::new();
-        // What is here was checked: it fits.
+        // The parts have been checked, so they fit.
         for Match { shape, parts } in self.conf.tree.fit(shape, parts).unwrap_or_default() {
             join(&mut text, &self.leaf(shape, parts, depth));
         }
@@ -113,7 +113,7 @@ impl Printer<'_> {
                 let whole = |at: u32, depth| self.whole(element, at + 1..self.node(at).next, depth);
                 let mut elements = self.conf.tree.elements(inside);
                 if !many {
-                    // A list of one is printed as that one.
+                    // A list of exactly one element is printed as that element.
                     return elements.next().map(|at| whole(at, depth)).unwrap_or_default();
                 }
                 let mut lines = Vec::new();
@@ -122,7 +122,7 @@ impl Printer<'_> {
                 }
                 self.in_braces(&lines, depth)
             }
-            // The others consist of these.
+            // The other shapes consist of these.
             _ => Vec::new(),
         }
     }
@@ -167,7 +167,7 @@ impl Printer<'_> {
 
     fn address(&self, parts: Range<u32>) -> Vec<u8> {
         let text = self.text(parts.start);
-        // A scope is part of an address, and nothing of it is to be changed.
+        // A scope is part of the address, so such an address is printed unchanged.
         match (values::ipv4(text), values::ipv6(text)) {
             (Some(v4), _) => v4.to_string().into_bytes(),
             (_, Some(v6)) if !text.contains(&b'%') => v6.to_string().into_bytes(),
@@ -207,13 +207,14 @@ impl Printer<'_> {
         self.conf.node(at)
     }
 
-    /// The text of a node; between quotes with its escapes, which are right where it is put into quotes again.
+    /// The text of a node. The text of a quoted one keeps its escapes, which are right when it is put into quotes
+    /// again.
     fn text(&self, at: u32) -> &[u8] {
         self.conf.tree.text(self.node(at))
     }
 }
 
-/// A piece of a line behind another: one blank between them, but none behind `!`.
+/// Appends a piece to a line, after a blank unless the line ends in `!`.
 fn join(text: &mut Vec<u8>, piece: &[u8]) {
     if !text.is_empty() && !piece.is_empty() && text != b"!" {
         text.push(b' ');

@@ -1,35 +1,35 @@
-//! What we print against what named-checkconf prints.
+//! Compares what we print with what named-checkconf prints.
 
 use std::process::Command;
 
 use super::{Secrets, tests::ours};
 
-/// Prints a configuration as named-checkconf does; `None` if it is wrong.
+/// Prints a configuration with named-checkconf; `None` if it has an error.
 fn named_checkconf(options: &str, text: &[u8]) -> Option<String> {
     let file = tempfile::NamedTempFile::new().expect("the temporary directory can be written");
     std::fs::write(file.path(), text).expect("the file is there");
     let output = Command::new("named-checkconf").arg(options).arg(file.path()).output();
     let output = output.expect("named-checkconf: install bind9-utils");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Its warnings are on standard output, too.
+    // The warnings of named-checkconf are on standard output, too.
     let file = file.path().display().to_string();
     let lines = text.split_inclusive('\n').filter(|line| !line.starts_with(&file));
     output.status.success().then(|| lines.collect())
 }
 
-/// What named-checkconf prints and we do not: blanks in the place of what is not there, numbers for words.
+/// What named-checkconf prints differently: blanks for absent parts, and numbers for words.
 const PLAINLY: &[(&str, &str)] = &[
     ("  {", " {"),
     (" ;", ";"),
     ("inet 0.0.0.0 ", "inet * "),
-    // It leaves out a port of `*` here.
+    // named-checkconf leaves out a port of `*` here.
     ("inet 127.0.0.1 port * ", "inet 127.0.0.1 "),
     ("transfer-source 0.0.0.0;", "transfer-source *;"),
     ("query-source address 192.0.2.1 port 0;", "query-source 192.0.2.1;"),
     ("query-source-v6 address :: port 0;", "query-source-v6 address *;"),
     ("severity debug 1;", "severity debug;"),
     ("syslog \"daemon\";", "syslog daemon;"),
-    // The number of the interface.
+    // named-checkconf prints the number of the interface.
     ("fe80::1%1/", "fe80::1%lo/"),
 ];
 

@@ -1,9 +1,9 @@
-//! Numbers that BIND takes only within bounds, as values of their statements wherever those stand.
+//! Numbers that BIND accepts only within bounds. They are checked wherever their statements are.
 
 use super::{Statement, Statements, values};
 use crate::diagnostics::Diagnostic;
 
-/// Statement, least and most of its first argument, in its own unit; durations in seconds.
+/// Statement, least and greatest value of its first argument, in the argument's own unit; durations are in seconds.
 const RANGES: &[(&str, u32, u32)] = &[
     ("all-per-second", 0, 1000),
     ("dnskey-sig-validity", 0, 3660),
@@ -42,10 +42,10 @@ const RANGES: &[(&str, u32, u32)] = &[
     ("window", 1, 3600),
 ];
 
-/// Statement, least and most of its size in octets.
+/// Statement, least and greatest value of its size, in octets.
 const SIZES: &[(&str, u64, u64)] = &[("lmdb-mapsize", 1 << 20, 1 << 40)];
 
-/// Statements whose number is a power of 2.
+/// Statements whose number must be a power of 2.
 const POWERS: &[&str] = &["fstrm-set-input-queue-size"];
 
 /// Checks the statements of a block and of the blocks in it.
@@ -76,7 +76,7 @@ fn out_of_range(statement: Statement<'_>) -> Option<Diagnostic> {
             wrong("write a percentage over 0, or `unlimited`".into())
         }
         ("sig-validity-interval", Some(validity)) if (1..=3660).contains(&validity) => {
-            // Days, and hours for short ones.
+            // The unit is days, or hours for short times.
             let most = if validity > 7 { validity } else { validity * 24 };
             let part = statement.arguments().nth(1)?;
             let over = values::number(&part.text())? > most;

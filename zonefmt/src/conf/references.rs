@@ -1,20 +1,20 @@
-//! Names that refer to definitions: each has one. The grammar's table says which values are such names.
+//! Checks that every name that refers to a definition has one. The grammar's table says which values are such names.
 //!
-//! Lists may name lists. What stands in a list matters once something uses it: as for BIND, an `acl` that nobody names
-//! may name whatever it likes.
+//! Lists may refer to other lists. As in BIND, the names in a list matter only once the list is used: an `acl` that
+//! nothing refers to may contain any names.
 
 use rustc_hash::FxHashMap;
 
 use super::{Conf, Part, Statement};
 use crate::diagnostics::Diagnostic;
 
-/// What names refer to.
+/// The kinds of definitions that names refer to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Acl,
     Key,
     Tls,
-    /// One for connections to a server; there is no `none`.
+    /// A `tls` for connections to a server, where `none` is not allowed.
     ServerTls,
     Http,
     Primaries,
@@ -29,21 +29,21 @@ pub(super) struct Reference {
     pub(super) kind: Kind,
     /// The node of the name.
     pub(super) part: u32,
-    /// The node of the statement, outside of all blocks, that it stands in.
+    /// The node of the outermost statement that contains the name.
     pub(super) within: u32,
 }
 
-/// How names of a kind are defined.
+/// How names of one kind are defined.
 struct Definition {
     kind: Kind,
-    /// What messages call it.
+    /// What messages call the definition.
     what: &'static str,
-    /// The statements that define one.
+    /// The statements that define such a name.
     statements: &'static [&'static str],
-    /// The block they stand in, where that is not the whole configuration.
+    /// The block that contains these statements, unless they are outside of all blocks.
     block: Option<&'static str>,
     built_in: &'static [&'static str],
-    /// Whether names that differ in case are the same.
+    /// Whether names that differ only in case are the same.
     any_case: bool,
     help: &'static str,
 }
@@ -132,10 +132,10 @@ const DEFINITIONS: &[Definition] = &[
     },
 ];
 
-/// Looks for the definition of each name that is used.
+/// Looks up the definition of each name that is used.
 pub(super) fn check(conf: &Conf, references: &[Reference], report: &mut impl FnMut(Diagnostic)) {
     let definitions: Vec<_> = DEFINITIONS.iter().map(|of| Definitions::of(conf, of)).collect();
-    // The names in lists that have a name wait until that is used.
+    // The names in a named list wait until that list is used.
     let mut waiting: FxHashMap<u32, Vec<Reference>> = FxHashMap::default();
     let is_list = |at: u32| ["acl", "primaries", "masters", "parental-agents"].contains(&Statement { conf, at }.name());
     let mut used = Vec::new();
@@ -175,10 +175,10 @@ pub(super) fn check(conf: &Conf, references: &[Reference], report: &mut impl FnM
     }
 }
 
-/// The definitions of a kind.
+/// The definitions of one kind.
 struct Definitions {
     of: &'static Definition,
-    /// By name, the node of the statement.
+    /// The nodes of the defining statements, by name.
     named: FxHashMap<Vec<u8>, u32>,
 }
 
@@ -208,7 +208,7 @@ impl Definitions {
         if self.of.kind != Kind::Key {
             return Found::Nowhere;
         }
-        // A view has keys of its own.
+        // A view may also have keys of its own.
         let block = Statement { conf, at: within }.block();
         let mut own = block.filter(|found| self.of.statements.contains(&found.name()));
         let same = |found: &Statement<'_>| found.argument().is_some_and(|own| self.of.fold(&own.text()) == name);
@@ -218,13 +218,13 @@ impl Definitions {
 
 impl Definition {
     fn fold(&self, name: &[u8]) -> Vec<u8> {
-        // The names of keys are those of DNS.
+        // The names of keys are domain names.
         let name = if self.kind == Kind::Key { name.strip_suffix(b".").unwrap_or(name) } else { name };
         if self.any_case { name.to_ascii_lowercase() } else { name.to_vec() }
     }
 }
 
-/// Which lists name which.
+/// Which lists refer to which other lists.
 #[derive(Default)]
 struct Graph {
     edges: Vec<(Reference, u32)>,
@@ -235,7 +235,7 @@ impl Graph {
         self.edges.push((from, to));
     }
 
-    /// A name by which a list contains itself, or is in a list that does.
+    /// Returns a name by which a list contains itself, or by which it is contained in a list that does.
     fn cycle(self) -> Option<Reference> {
         let mut open: FxHashMap<u32, usize> = FxHashMap::default();
         let mut named_by: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
@@ -243,7 +243,7 @@ impl Graph {
             *open.entry(reference.within).or_default() += 1;
             named_by.entry(*to).or_default().push(reference.within);
         }
-        // Lists that name none, then those that name only such ones, and so on, are no part of a cycle.
+        // Lists that refer to no other, then lists that refer only to those, and so on, are not part of a cycle.
         let mut done: Vec<u32> = named_by.keys().copied().filter(|list| !open.contains_key(list)).collect();
         while let Some(list) = done.pop() {
             for from in named_by.remove(&list).unwrap_or_default() {

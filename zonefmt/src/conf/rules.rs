@@ -1,4 +1,4 @@
-//! What has to hold between statements, beyond the form of each.
+//! Rules that hold between statements, beyond the form of each.
 
 use super::{
     Conf, Part, Statement, Statements, anchors, policies, ranges,
@@ -12,7 +12,7 @@ use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
 
-/// What log lines are about.
+/// The categories of log lines.
 pub const LOG_CATEGORIES: &[&str] = &[
     "client",
     "cname",
@@ -48,7 +48,7 @@ pub const LOG_CATEGORIES: &[&str] = &[
     "zoneload",
 ];
 
-/// Definitions whose names differ from each other, and from those that are built in.
+/// Definitions whose names must differ from each other and from the built-in ones.
 const UNIQUE: &[Unique] = &[
     Unique { statements: &["acl"], what: "acl", built_in: &["any", "none", "localhost", "localnets"], any_case: true },
     Unique { statements: &["dnssec-policy"], what: "dnssec-policy", built_in: POLICIES, any_case: false },
@@ -67,8 +67,8 @@ struct Unique {
     any_case: bool,
 }
 
-/// Checks a configuration whose every statement has its form; `references` are the names in it that something
-/// defines, `None` if that may be elsewhere.
+/// Checks a configuration in which every statement has the right form. `references` are the names in it that must be
+/// defined; `None` if the definitions may be elsewhere.
 pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: &mut Vec<Diagnostic>) {
     let mut rules = Rules { diagnostics };
     for unique in UNIQUE {
@@ -131,7 +131,7 @@ struct Rules<'d> {
 }
 
 impl Rules<'_> {
-    /// No two of these statements have the same key.
+    /// Reports statements that have the same key as an earlier one.
     fn unique<'c, K: Eq + Hash>(
         &mut self,
         statements: impl Iterator<Item = Statement<'c>>,
@@ -160,7 +160,8 @@ impl Rules<'_> {
         }
     }
 
-    /// The names of keys are those of DNS; what is defined outside of views is there in all of them.
+    /// Checks that keys are defined once. Their names are domain names, and keys outside of views are visible in every
+    /// view.
     fn keys(&mut self, conf: &Conf) {
         let origin = |key: Statement<'_>| key.argument().and_then(|name| Name::from_ascii(name.text()).ok());
         let outside = || conf.statements().all("key");
@@ -194,13 +195,13 @@ impl Rules<'_> {
             let mut text = part.text().into_owned();
             text.retain(|octet| !octet.is_ascii_whitespace());
             if BASE64.decode(&text).is_err() {
-                // What was written is not shown: it is nearly a secret.
+                // The secret is not shown, because it may be almost right.
                 self.report(secret.error("the secret is no base64").help("`tsig-keygen` makes a key"));
             }
         }
     }
 
-    /// A server of one family has no source of the other.
+    /// Checks that a server of one address family has no source address of the other.
     fn servers(&mut self, block: &Statements<'_>) {
         for server in block.all("server") {
             let Some((address, _)) = server.arguments().prefix() else { continue };
@@ -214,7 +215,7 @@ impl Rules<'_> {
         }
     }
 
-    /// What is recorded goes somewhere, and only a file has sizes and versions.
+    /// Checks that dnstap has an output if anything is recorded, and that only a file has sizes and versions.
     fn dnstap(&mut self, conf: &Conf) {
         let options = conf.statements().find("options").map(Statement::block);
         let output = options.and_then(|options| options.find("dnstap-output"));
@@ -250,7 +251,7 @@ impl Rules<'_> {
         }
     }
 
-    /// The paths of endpoints begin with a slash, and have neither query nor fragment (RFC 3986 3.3).
+    /// Checks that the paths of endpoints begin with a slash, and have neither query nor fragment (RFC 3986 3.3).
     fn http(&mut self, http: Statement<'_>) {
         let in_path = |octet: &u8| octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(octet);
         for path in
@@ -263,7 +264,7 @@ impl Rules<'_> {
         }
     }
 
-    /// The statements of `options` and `view`.
+    /// Checks the statements of `options` and `view`.
     fn settings(&mut self, block: Statement<'_>) {
         self.floods(block);
         let auto = block.block().find("auto-dnssec");
@@ -316,7 +317,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Algorithms and digests that are there, spans that have an end.
+    /// Checks that named algorithms and digests exist, and that ranges do not end before they start.
     fn names_and_numbers(&mut self, block: Statement<'_>) {
         type Reads = fn(&[u8]) -> Option<u8>;
         let lists: [(&str, Reads, &str); 2] = [
@@ -343,7 +344,8 @@ impl Rules<'_> {
         }
     }
 
-    /// The prefix has one of six lengths and zeros in bits 64 to 71; the suffix fills what is left (RFC 6052 2.2).
+    /// Checks that the prefix has one of six lengths and zeros in bits 64 to 71, and that the suffix fills the rest
+    /// (RFC 6052 2.2).
     fn dns64(&mut self, dns64: Statement<'_>) {
         let (Some(part), Some((address, length))) = (dns64.argument(), dns64.arguments().prefix()) else { return };
         let std::net::IpAddr::V6(address) = address else {
@@ -359,7 +361,7 @@ impl Rules<'_> {
         }
         let suffix = dns64.block().find("suffix").and_then(Statement::argument);
         let Some((suffix, value)) = suffix.and_then(|part| Some((part, values::ipv6(&part.text())?))) else { return };
-        // The prefix, the IPv4 address, and the reserved octet where they lie around it.
+        // Octets that are taken: the prefix, the IPv4 address, and the reserved octet if it lies between or after them.
         let taken = usize::from(length / 8) + 4 + usize::from(length <= 64);
         if value.octets()[..taken].iter().any(|&octet| octet != 0) {
             let error = suffix.error(format!("the first {taken} octets of the suffix are not zero"));
@@ -367,12 +369,12 @@ impl Rules<'_> {
         }
     }
 
-    /// The statements of `options` and `view` that tell clients from floods.
+    /// Checks the statements of `options` and `view` that protect against floods.
     fn floods(&mut self, block: Statement<'_>) {
         for secret in block.block().all("cookie-secret") {
             let octets = secret.argument().and_then(|part| HEXLOWER_PERMISSIVE.decode(&part.text()).ok());
             if octets.is_none_or(|octets| octets.len() != 16) {
-                // What was written is not shown: it is nearly a secret.
+                // The secret is not shown, because it may be almost right.
                 let error = secret.error("the secret is not 128 bits in hexadecimal");
                 self.report(error.help("`openssl rand -hex 16` makes one"));
             }
@@ -404,7 +406,7 @@ impl Rules<'_> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        // The form of statements has had its share of findings; the first error here always has its place.
+        // The earlier checks may have used up their number of findings; the first error here is always reported.
         if self.diagnostics.len() < 2 * MAX_DIAGNOSTICS {
             self.diagnostics.push(diagnostic);
         }
@@ -413,13 +415,14 @@ impl Rules<'_> {
 
 const VERSIONS: &str = "write `TLSv1.2`, `TLSv1.3` or both";
 
-/// Something is defined that is there already.
+/// The error for a second definition of the same thing.
 pub(super) fn again(what: &str, name: Part<'_>, first: Part<'_>) -> Diagnostic {
     let error = name.error(format!("{what} `{}` is there already", name.shown())).label("again here");
     error.related(first.place(), "first here").help("remove one of them")
 }
 
-/// `hmac-sha256`, or `hmac-sha256-128`, which is truncated to 128 bits (RFC 8945 5.2.2.1).
+/// Whether a text is an algorithm such as `hmac-sha256`, or `hmac-sha256-128`, which is truncated to 128 bits (RFC 8945
+/// 5.2.2.1).
 fn is_algorithm(text: &str) -> bool {
     const DIGESTS: [(&str, u16); 6] =
         [("md5", 128), ("sha1", 160), ("sha224", 224), ("sha256", 256), ("sha384", 384), ("sha512", 512)];

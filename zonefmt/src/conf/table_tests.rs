@@ -1,4 +1,4 @@
-//! The table of statements against named-checkconf: every form that it allows, and every place.
+//! Compares the table of statements with named-checkconf: every form that the table allows, in every place.
 
 use super::{
     grammar::{Fate, GRAMMAR, Row, Shape, ValueKind},
@@ -6,8 +6,8 @@ use super::{
 };
 use std::collections::BTreeSet;
 
-/// Parts of what named-checkconf says when a text has not the form of named.conf, and not of what it says when a
-/// configuration makes no sense.
+/// Parts of the messages of named-checkconf that are about the form of named.conf, as opposed to what a configuration
+/// means.
 const FORM: [&str; 5] = [" near '", "missing ';'", "unknown option", "unexpected", "redefined"];
 
 fn has_form(text: &str) -> Result<(), String> {
@@ -17,7 +17,7 @@ fn has_form(text: &str) -> Result<(), String> {
     }
 }
 
-/// A configuration whose block `place` holds `content`.
+/// A configuration whose block `place` has the content `content`.
 fn inside(place: &str, content: &str) -> String {
     match place {
         "top" => content.into(),
@@ -35,9 +35,9 @@ fn is_zone(place: &str) -> bool {
     GRAMMAR.place(place.as_bytes()).is_some_and(|place| GRAMMAR.is_zone(place))
 }
 
-/// Texts that have a shape: each alternative, and each optional part absent and present.
+/// Texts that have a shape: each alternative, and each optional part both absent and present.
 pub(super) fn samples(shape: &Shape, depth: usize) -> Vec<String> {
-    /// Lists in lists, and so on, that samples go down to.
+    /// How deep samples nest lists in lists, at most.
     const DEEPEST: usize = 8;
     let of = |shape: &Shape| samples(shape, depth + 1);
     let mut texts: Vec<String> = match shape {
@@ -91,10 +91,10 @@ fn value(kind: ValueKind) -> &'static [&'static str] {
     }
 }
 
-/// Every place of the table that named-checkconf can be shown.
+/// Every place of the table that named-checkconf can check.
 fn places() -> BTreeSet<&'static str> {
     let all = GRAMMAR.rows().iter().flat_map(|row| &row.places).map(|&place| GRAMMAR.place_name(place));
-    // A zone's statements are those of all types together, as far as their form goes.
+    // As far as its form goes, a zone may have the statements of all types.
     all.filter(|&place| !is_zone(place) && place != "new-zones").chain(["primary"]).collect()
 }
 
@@ -119,7 +119,8 @@ fn whatever_the_table_allows_has_the_form_for_named_checkconf() {
             .map(|row| samples(&row.arguments, 0).iter().map(|sample| format!("{} {sample};\n", row.name)).collect())
             .collect();
         for n in 0..samples.iter().map(Vec::len).max().unwrap_or(0) {
-            // One file with the n-th sample of every statement; where it is wrong, one file each.
+            // Check one file with the n-th sample of every statement. If it is wrong, check one file for each
+            // statement.
             let nth: Vec<&str> = samples.iter().filter_map(|samples| samples.get(n).map(String::as_str)).collect();
             if has_form(&inside(place, &nth.concat())).is_ok() {
                 continue;
@@ -136,7 +137,7 @@ fn whatever_the_table_allows_has_the_form_for_named_checkconf() {
 #[test]
 fn a_word_too_many_is_wrong_for_both() {
     let mut differences = Vec::new();
-    // BIND overlooks words behind the name of a log file, and goes to a `directory` before it reads on.
+    // BIND overlooks words after the name of a log file, and changes into a `directory` before it reads on.
     let told = |row: &&Row| is_usable(row) && !["file", "dnstap-output", "directory"].contains(&row.name);
     for row in GRAMMAR.rows().iter().filter(told) {
         let place = GRAMMAR.place_name(row.places[0]);
@@ -161,7 +162,7 @@ fn no_statement_may_stand_where_the_table_has_it_not() {
         let text = inside(place, &strangers.iter().flat_map(|name| [name, ";\n"]).collect::<String>());
         let said = named_checkconf(&text).expect_err("no statement of it belongs there");
         for name in strangers {
-            // It shows that much of a name.
+            // named-checkconf shows only that much of a name.
             if !said.contains(&format!("unknown option '{name:.30}")) {
                 differences.push(format!("{name} in {place}"));
             }

@@ -1,9 +1,9 @@
-//! Verdicts against named-checkconf's, and how findings read.
+//! Compares verdicts with named-checkconf's, and shows how findings read.
 
 use super::*;
 use std::{process::Command, sync::atomic::AtomicUsize};
 
-/// What named-checkconf says of a text; `Ok`: it accepts it.
+/// The verdict of named-checkconf on a text; `Ok` if it is accepted.
 pub(super) fn named_checkconf(text: &str) -> Result<(), String> {
     static FILES: AtomicUsize = AtomicUsize::new(0);
     let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -17,7 +17,7 @@ pub(super) fn named_checkconf(text: &str) -> Result<(), String> {
     Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
-/// What we say of a text.
+/// Our verdict on a text.
 pub(super) fn ours(text: &str) -> Result<Conf, String> {
     let lines = |findings: Vec<Diagnostic>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     parse(Source::new("named.conf", text)).map_err(lines)
@@ -121,7 +121,7 @@ fn nesting_is_bounded() {
 }
 
 proptest::proptest! {
-    /// Any sequence of tokens, right or wrong, has findings or a tree that can be walked.
+    /// Any sequence of tokens, valid or not, results in findings or in a tree that can be walked.
     #[test]
     fn no_text_panics(tokens in proptest::collection::vec(proptest::sample::select(TOKENS), 0..60)) {
         let text = tokens.join(" ");
@@ -134,7 +134,7 @@ proptest::proptest! {
     }
 }
 
-/// What a configuration is made of.
+/// Tokens that configurations are made of.
 const TOKENS: &[&str] = &[
     "options",
     "zone",

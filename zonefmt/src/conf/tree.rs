@@ -1,8 +1,8 @@
-//! The tree of statements, flat: every node is followed by what it contains, and knows where that ends.
+//! The tree of statements, stored flat: every node is followed by its content, and knows where that ends.
 //!
-//! Positions count through all sources as if they stood one behind the other, so that a node is 16 octets and a
-//! hundred thousand zones are a few megabytes. An `include` keeps its node, with what the files hold inside it; walks
-//! that step into it see the included statements in its place.
+//! Positions count through all sources as if these were one long text, so that a node takes 16 octets and a hundred
+//! thousand zones take a few megabytes. The node of an `include` contains the statements of the included files; walks
+//! that step into it see them in its place.
 
 use super::lex::{Kind, Lexer, Token, Unclosed};
 use crate::diagnostics::{Diagnostic, Place, Source};
@@ -14,16 +14,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files that include one another, at most.
+/// The most files that may include one another.
 const MAX_INCLUDES: usize = 16;
 
-/// Blocks in blocks, at most.
+/// The most blocks that may be nested.
 const MAX_NESTING: usize = 64;
 
-/// Octets of all sources, at most: positions are 32 bits.
+/// The most octets of all sources together; positions have 32 bits.
 const MAX_OCTETS: usize = 1 << 30;
 
-/// Findings reported of one configuration, at most.
+/// The most findings that are reported for one configuration.
 pub(super) const MAX_DIAGNOSTICS: usize = 100;
 
 /// The row of statements that the grammar does not know, and of elements of lists.
@@ -34,21 +34,21 @@ pub(super) const NO_ROW: u16 = u16::MAX;
 pub(super) struct Node {
     start: u32,
     end: u32,
-    /// The index of the first node behind it and its content.
+    /// The index of the first node after this one and its content.
     pub(super) next: u32,
-    /// The row of the grammar, if it is a statement that the grammar knows.
+    /// The row of the grammar, for a statement that the grammar knows.
     pub(super) row: u16,
     pub(super) kind: NodeKind,
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NodeKind {
-    /// What ends with a semicolon, that excluded: words, quoted texts, marks and blocks.
+    /// A statement up to its semicolon: words, quoted texts, marks and blocks.
     Statement,
-    /// `{ … }`, holding statements.
+    /// `{ … }`, which contains statements.
     Block,
-    /// `include "…"`, holding the statements of the files.
+    /// `include "…"`, which contains the statements of the files.
     Include,
     Word,
     Quoted,
@@ -56,24 +56,24 @@ pub(super) enum NodeKind {
     Slash,
 }
 
-/// Sources and the nodes made of them.
+/// Sources, and the nodes made from them.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// With the position of the first octet.
+    /// Each source, with the position of its first octet.
     sources: Vec<(u32, Source)>,
     pub(super) nodes: Vec<Node>,
 }
 
-/// What to do with `include`.
+/// What `include` does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Includes {
-    /// Read the files, relative to `directory` as far as it is known, else to the current directory.
+    /// Reads the files, relative to `directory` if that is known by then, and otherwise to the current directory.
     Follow,
-    /// An error: the text stands for itself.
+    /// Is an error.
     Refuse,
 }
 
-/// Builds the tree; what cannot be read is left out and reported.
+/// Builds the tree. Parts that cannot be read are left out and reported.
 pub(super) fn build(source: Source, includes: Includes) -> (Tree, Vec<Diagnostic>) {
     let mut builder = Builder {
         tree: Tree::default(),
@@ -89,32 +89,32 @@ pub(super) fn build(source: Source, includes: Includes) -> (Tree, Vec<Diagnostic
 }
 
 impl Tree {
-    /// The text of a node; of a quoted one what is between the quotes, escapes and all.
+    /// The text of a node. For a quoted one this is the text between the quotes, with its escapes.
     pub(super) fn text(&self, node: Node) -> &[u8] {
         let (base, source) = self.source(node.start);
         let text = &source.text()[(node.start - base) as usize..(node.end - base) as usize];
         if node.kind == NodeKind::Quoted { &text[1..text.len() - 1] } else { text }
     }
 
-    /// Where a node stands.
+    /// The place of a node in its source.
     pub(super) fn place(&self, node: Node) -> Place {
         let (base, source) = self.source(node.start);
         source.place((node.start - base) as usize..(node.end - base) as usize)
     }
 
-    /// The point behind a node.
+    /// The point just after a node.
     pub(super) fn place_after(&self, node: Node) -> Place {
         let Place { source, span } = self.place(node);
         source.place(span.end..span.end)
     }
 
-    /// The texts, the first one first.
+    /// The sources, the main one first.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.sources.iter().map(|(_, source)| source)
     }
 
     fn source(&self, position: u32) -> (u32, &Source) {
-        // A tree that has a node has the source that it stands in, and the first source starts at 0.
+        // A tree with a node has the source that the node is in, and the first source starts at 0.
         let at = self.sources.partition_point(|&(base, _)| base <= position) - 1;
         let (base, source) = &self.sources[at];
         (*base, source)
@@ -125,25 +125,25 @@ struct Builder {
     tree: Tree,
     diagnostics: Vec<Diagnostic>,
     includes: Includes,
-    /// The value of `options { directory }`, once seen.
+    /// The value of `options { directory }`, once that has been read.
     directory: PathBuf,
-    /// Files being read.
+    /// How many files are being read, one inside the other.
     depth: usize,
-    /// Blocks that are open, in all of them.
+    /// How many blocks are open, in all of these files.
     nesting: usize,
-    /// Of all sources.
+    /// The octets of all sources.
     octets: usize,
 }
 
-/// The source being read, and what is open in it.
+/// A source while it is read, and what is open in it.
 struct Reading {
     source: Source,
     base: u32,
     /// The statement that the next token belongs to.
     statement: Option<usize>,
-    /// Open blocks, each with the statement that it is part of.
+    /// The open blocks, each with the statement that contains it.
     blocks: Vec<(usize, usize)>,
-    /// Where the last token ended.
+    /// The end of the last token.
     end: usize,
 }
 
@@ -159,7 +159,7 @@ impl Builder {
         self.tree.sources.push((base, source.clone()));
         let mut reading = Reading { source, base, statement: None, blocks: Vec::new(), end: 0 };
         self.read(&mut reading);
-        // Reading may have stopped anywhere; the tree is whole all the same.
+        // Reading may have stopped anywhere, so close what is open.
         if let Some(statement) = reading.statement {
             self.finish(&reading, statement);
         }
@@ -170,7 +170,7 @@ impl Builder {
         }
     }
 
-    /// Reads to the end, or to where reading on makes no sense.
+    /// Reads to the end, or to a mistake after which reading on makes no sense.
     fn read(&mut self, reading: &mut Reading) {
         let source = reading.source.clone();
         let mut lexer = Lexer::new(source.text());
@@ -248,7 +248,7 @@ impl Builder {
         }
     }
 
-    /// The statement that a token at `start` belongs to, which may begin with it.
+    /// The statement that a token at `start` belongs to. If none is open, one begins with this token.
     fn statement(&mut self, reading: &mut Reading, start: usize) -> usize {
         if let Some(statement) = reading.statement {
             return statement;
@@ -260,13 +260,13 @@ impl Builder {
     }
 
     fn push(&mut self, reading: &Reading, span: Range<usize>, kind: NodeKind) {
-        // An octet of text makes two nodes at most, so that MAX_OCTETS bounds the nodes too.
+        // An octet of text makes two nodes at most, so that MAX_OCTETS also bounds the nodes.
         let next = self.tree.nodes.len() as u32 + 1;
         let (start, end) = (reading.base + span.start as u32, reading.base + span.end as u32);
         self.tree.nodes.push(Node { start, end, next, row: NO_ROW, kind });
     }
 
-    /// Lets a node end here and now.
+    /// Ends a node at the current position.
     fn finish(&mut self, reading: &Reading, node: usize) {
         let next = self.tree.nodes.len() as u32;
         let node = &mut self.tree.nodes[node];
@@ -294,7 +294,7 @@ impl Builder {
         self.tree.text(self.tree.nodes[statement + 1]).eq_ignore_ascii_case(b"options")
     }
 
-    /// Puts the content of files into the place of a statement.
+    /// Puts the content of files in the place of an `include` statement.
     fn include(&mut self, statement: usize, value: Node) {
         let place = self.tree.place(value);
         self.tree.nodes.truncate(statement + 1);
@@ -334,7 +334,7 @@ impl Builder {
     }
 }
 
-/// What is between quotes, without its escapes: `\"` is a quote, any other `\` stands for itself.
+/// Resolves the escapes in a text from between quotes: `\"` is a quote, and any other `\` stands for itself.
 pub(super) fn unquoted(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memmem::find(text, b"\\\"").is_none() {
         return text.into();
@@ -355,7 +355,7 @@ fn path(octets: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(octets))
 }
 
-/// The files that a name means, which may hold `*`, `?` and `[…]`; in alphabetical order.
+/// The files that a name with `*`, `?` and `[…]` means, in alphabetical order.
 fn matching(name: &Path) -> Result<Vec<PathBuf>, String> {
     if !name.as_os_str().as_bytes().iter().any(|octet| b"*?[".contains(octet)) {
         return Ok(vec![name.to_owned()]);

@@ -1,9 +1,9 @@
-//! The values of named.conf: how a word is read as a number, an address, a span of time, … The grammar refers to them by
-//! name, `<number>`; configuration reads them with the same functions.
+//! The values of named.conf: how a word is read as a number, an address, a duration, and so on. The grammar refers to
+//! them by name, such as `<number>`, and users of the configuration read them with the same functions.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// `yes`, `true`, `1`; `no`, `false`, `0`; in any case.
+/// Reads `yes`, `true`, `1` or `no`, `false`, `0`, in any case.
 pub fn yes_no(text: &[u8]) -> Option<bool> {
     let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
     if is(b"yes") || is(b"true") || is(b"1") {
@@ -15,7 +15,7 @@ pub fn yes_no(text: &[u8]) -> Option<bool> {
     }
 }
 
-/// A number below 2³²: decimal, hexadecimal after `0x`, octal after `0`.
+/// Reads a number below 2³²: decimal, hexadecimal after `0x`, or octal after `0`.
 pub fn number(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok().filter(|text| text.starts_with(|c: char| c.is_ascii_digit()))?;
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -26,7 +26,7 @@ pub fn number(text: &[u8]) -> Option<u32> {
     }
 }
 
-/// A number of octets: decimal digits, then perhaps `K`, `M` or `G` (of 1024) in either case.
+/// Reads a number of octets: decimal digits and an optional `K`, `M` or `G` (powers of 1024) in either case.
 pub fn size(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
     let shift = match &text[digits..] {
@@ -40,14 +40,14 @@ pub fn size(text: &[u8]) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// Hundredths: decimal digits and `%`.
+/// Reads a percentage: decimal digits and `%`.
 pub fn percent(text: &[u8]) -> Option<u32> {
     let digits = text.strip_suffix(b"%").filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Seconds: a number, a number of `w`, `d`, `h`, `m` and `s` in a row, or ISO 8601 (`P3DT12H`; a month has 31 days and a
-/// year 365, as BIND has it).
+/// Reads a duration in seconds: a number, a sequence of numbers with `w`, `d`, `h`, `m` and `s`, or ISO 8601
+/// (`P3DT12H`; a month has 31 days and a year 365, as in BIND).
 pub fn duration(text: &[u8]) -> Option<u32> {
     const DATE: &[(u8, u32)] = &[(b'Y', 365 * 86400), (b'M', 31 * 86400), (b'W', 7 * 86400), (b'D', 86400)];
     const TIME: &[(u8, u32)] = &[(b'H', 3600), (b'M', 60), (b'S', 1)];
@@ -63,7 +63,7 @@ pub fn duration(text: &[u8]) -> Option<u32> {
     designated(date, DATE)?.checked_add(time.map_or(Some(0), |time| designated(time, TIME))?)
 }
 
-/// A sum of numbers with their units, largest unit first, each at most once.
+/// The sum of numbers with units, which must be in the given order, largest first, each at most once.
 fn designated(mut text: &[u8], mut units: &[(u8, u32)]) -> Option<u32> {
     let mut sum = 0u32;
     while !text.is_empty() {
@@ -78,7 +78,7 @@ fn designated(mut text: &[u8], mut units: &[(u8, u32)]) -> Option<u32> {
     Some(sum)
 }
 
-/// Hundredths: up to five digits, then perhaps a point and up to two, as `0.7`.
+/// Reads a number such as `0.7`, with up to five digits and up to two decimals, and returns it in hundredths.
 pub(super) fn fixed_point(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok().filter(|text| text.bytes().any(|octet| octet.is_ascii_digit()))?;
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -89,29 +89,29 @@ pub(super) fn fixed_point(text: &[u8]) -> Option<u32> {
     Some(format!("0{whole}").parse::<u32>().ok()? * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
 }
 
-/// An IPv4 address: four numbers.
+/// Reads an IPv4 address of four numbers.
 pub fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// An IPv6 address; a scope (`%eth0`) is allowed and left out.
+/// Reads an IPv6 address. A scope (`%eth0`) is allowed and ignored.
 pub fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     let end = text.iter().position(|&octet| octet == b'%').unwrap_or(text.len());
     std::str::from_utf8(&text[..end]).ok()?.parse().ok()
 }
 
-/// Why a word and what follows it is no prefix.
+/// Why a word and the word after it are not a valid prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PrefixError {
-    /// It does not look like an address: perhaps it is a name.
+    /// The text does not look like an address, so it may be a name.
     NotAnAddress,
-    /// Longer than the address.
+    /// The length is greater than that of the address.
     Length,
-    /// Bits are set beyond the length.
+    /// Bits beyond the length are set.
     Bits,
 }
 
-/// An address, or a prefix `address/length`. An IPv4 prefix may leave out final zeros: `10/8`, `192.168/16`.
+/// Reads an address, or a prefix `address/length`. An IPv4 prefix may leave out final zeros: `10/8`, `192.168/16`.
 pub(super) fn prefix(address: &[u8], length: Option<&[u8]>) -> Result<(IpAddr, u8), PrefixError> {
     let (address, full): (IpAddr, u8) = match ipv6(address) {
         Some(v6) => (v6.into(), 128),
@@ -131,7 +131,7 @@ pub(super) fn prefix(address: &[u8], length: Option<&[u8]>) -> Result<(IpAddr, u
     if host_bits { Err(PrefixError::Bits) } else { Ok((address, length)) }
 }
 
-/// Four numbers; fewer where a length follows.
+/// Reads four numbers, or fewer if a length follows.
 fn short_ipv4(text: &[u8], prefix: bool) -> Option<Ipv4Addr> {
     if let Some(full) = ipv4(text) {
         return Some(full);

@@ -1,5 +1,5 @@
-//! A large corpus of configurations, right and wrong, made from the table of statements: our verdict on each is
-//! named-checkconf's.
+//! A large corpus of configurations, valid and not, made from the table of statements. Our verdict on each must be that
+//! of named-checkconf.
 
 use std::{collections::BTreeSet, thread};
 
@@ -9,7 +9,7 @@ use super::{
     tests::{named_checkconf, ours},
 };
 
-/// What samples refer to: every name that they write is `s`.
+/// The definitions that samples refer to. Every name in a sample is `s`.
 const NAMES: &[(&str, &str)] = &[
     ("acl", "acl s { any; };\n"),
     ("dnssec-policy", "dnssec-policy s { };\n"),
@@ -20,7 +20,7 @@ const NAMES: &[(&str, &str)] = &[
     ("tls", "tls s { cert-file \"c\"; key-file \"k\"; };\n"),
 ];
 
-/// What a zone of a type needs beside a statement: type, name, other statements.
+/// What a zone of each type needs besides the tested statement: type, name, other statements.
 const ZONES: &[(&str, &str, Needs)] = &[
     ("primary", "z", &[("file", "\"z.db\"")]),
     ("secondary", "z", &[("primaries", "{ 192.0.2.1; }")]),
@@ -33,10 +33,10 @@ const ZONES: &[(&str, &str, Needs)] = &[
     ("delegation-only", "z", &[]),
 ];
 
-/// Statements with what they take.
+/// Statements with their arguments.
 type Needs = &'static [(&'static str, &'static str)];
 
-/// A configuration whose block `place` holds a statement, and with it all that it needs.
+/// A configuration whose block `place` contains a statement, with everything that the statement needs.
 fn context(place: &str, name: &str, statement: &str) -> String {
     let names = NAMES
         .iter()
@@ -71,10 +71,10 @@ fn context(place: &str, name: &str, statement: &str) -> String {
     names + &block
 }
 
-/// Uses of one statement that are made from its form.
+/// The most uses of a statement that are made from its form.
 const MOST_SAMPLES: usize = 12;
 
-/// Right and wrong uses of a statement.
+/// Valid and invalid uses of a statement.
 fn uses(row: &Row) -> BTreeSet<String> {
     let name = row.name;
     let mut uses = BTreeSet::new();
@@ -98,8 +98,8 @@ fn uses(row: &Row) -> BTreeSet<String> {
     uses
 }
 
-/// Where the verdicts differ: a part of what named-checkconf says, or of what we say where it says nothing, and why. A
-/// row that no configuration of the corpus needs is an error.
+/// Where the verdicts differ and why: each row has a part of a message of named-checkconf, or of ours if
+/// named-checkconf has none. A row that no configuration of the corpus needs is an error.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("unavailable in GeoIP2", GEOIP),
     ("is expected, not `nosuch` (write", RESOLVER),
@@ -141,7 +141,7 @@ fn verdicts_on_the_corpus_are_those_of_named_checkconf() {
     assert!(unneeded.is_empty() && unlisted.is_empty(), "{unneeded:#?}\n{}: {unlisted:#?}", unlisted.len());
 }
 
-/// Every statement in every type of zone and in its first block, in right and wrong uses.
+/// Every statement in every type of zone and in its first block, in valid and invalid uses.
 fn corpus() -> Vec<String> {
     let mut texts = Vec::new();
     for row in GRAMMAR.rows().iter().filter(|row| row.fate != Fate::Ours) {
@@ -155,7 +155,7 @@ fn corpus() -> Vec<String> {
     texts
 }
 
-/// The texts on which the verdicts differ, each with what was said against it.
+/// The texts on which the verdicts differ, each with the error message of the side that refuses it.
 fn differences(texts: &[String]) -> Vec<(&str, String)> {
     let judged = texts.iter().map(|text| (text, named_checkconf(text), ours(text)));
     judged

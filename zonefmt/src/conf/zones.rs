@@ -1,4 +1,4 @@
-//! What has to hold of zones: each once, with what its type needs and nothing that it has no use for.
+//! Rules for zones: each is defined once, with what its type needs and without statements that it has no use for.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
 
-/// Checks all zones; those of a text that is no `whole` configuration may be of views elsewhere.
+/// Checks all zones. If the text is not a `whole` configuration, its zones may belong to views that are defined
+/// elsewhere.
 pub(super) fn check(conf: &Conf, whole: bool, report: &mut impl FnMut(Diagnostic)) {
     let lists = conf.statements().filter(|found| LISTS.contains(&found.name()));
     let lists = lists.filter_map(|list| Some((ListName::of(list.name(), list.argument()?), list.block()))).collect();
@@ -36,13 +37,13 @@ pub(super) fn check(conf: &Conf, whole: bool, report: &mut impl FnMut(Diagnostic
     }
 }
 
-/// The class of a view, which comes behind its name; IN if it has none, or one that is none.
+/// The class of a view, which follows its name; IN if there is none, or an unknown one.
 pub(super) fn class_of(view: Statement<'_>) -> Class {
     let class = view.arguments().nth(1).filter(|part| part.block().is_none());
     class.and_then(|class| class.shown().parse().ok()).unwrap_or(Class::IN)
 }
 
-/// `forward` needs somewhere to forward to, in the same block.
+/// The error for a `forward` without servers to forward to in the same block.
 pub(super) fn forwards_nowhere(block: Statement<'_>) -> Option<Diagnostic> {
     let forward = block.block().find("forward")?;
     let nowhere = block.block().find("forwarders").is_none();
@@ -50,10 +51,10 @@ pub(super) fn forwards_nowhere(block: Statement<'_>) -> Option<Diagnostic> {
         .then(|| forward.error("`forward` without `forwarders`").help("add `forwarders { ADDRESS; };`, or remove it"))
 }
 
-/// The statements that hold lists of servers.
+/// The statements that contain lists of servers.
 const LISTS: [&str; 3] = ["primaries", "masters", "parental-agents"];
 
-/// The name of a list of servers: those of primaries and of parental agents are two kinds.
+/// The name of a list of servers. Lists of primaries and of parental agents are different kinds.
 #[derive(PartialEq, Eq, Hash)]
 struct ListName {
     of_agents: bool,
@@ -71,16 +72,16 @@ struct Zones<'c, R> {
     lists: FxHashMap<ListName, Statements<'c>>,
     /// The blocks that the zones inherit from, the nearest one first.
     outer: Vec<Statements<'c>>,
-    /// The zones of each view that were defined there, with the view's class.
+    /// The zones that are defined in each view itself, with the view's class.
     views: FxHashMap<Vec<u8>, (Class, FxHashSet<Name>)>,
-    /// The files of zones; whether one of them writes to it.
+    /// The files of zones, and whether a zone writes to them.
     files: FxHashMap<Vec<u8>, (bool, Part<'c>)>,
     found: usize,
     report: &'c mut R,
 }
 
 impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
-    /// The zones of a view, or those outside of views; `settings` are what is said for all of them.
+    /// Checks the zones of a view, or those outside of views. `settings` are the statements that apply to all of them.
     fn block(&mut self, statements: &Statements<'c>, view: Option<Part<'c>>, class: Class, settings: &Statements<'c>) {
         let zones = statements.all("zone").count();
         let mut seen = FxHashMap::with_capacity_and_hasher(zones, rustc_hash::FxBuildHasher);
@@ -92,7 +93,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             let Some(name) = zone.argument() else { continue };
             match Name::from_ascii(name.text()) {
                 Ok(origin) => {
-                    // Hints are no zone of their own.
+                    // Hints are not a zone of their own.
                     let is_hint =
                         zone.block().find("type").and_then(Statement::argument).is_some_and(|kind| kind.is("hint"));
                     if let Some(first) = seen.insert((is_hint, origin.clone()), name) {
@@ -114,7 +115,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// Gives the type of a zone that is defined here, and not in another view.
+    /// Checks a zone and returns its type, unless the zone is defined in another view.
     fn zone(&mut self, zone: Statement<'c>, name: Part<'c>, origin: &Name, class: Class) -> Option<&'static str> {
         if let Some(written) = zone.arguments().nth(1).filter(|part| part.block().is_none()) {
             match written.shown().parse::<Class>() {
@@ -138,7 +139,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             text if text.eq_ignore_ascii_case(b"slave") => GRAMMAR.place(b"secondary"),
             text => GRAMMAR.place(text),
         };
-        // The grammar's types of zone are places of its table.
+        // The types of zone are places in the grammar's table.
         let place = kind?;
         let kind = GRAMMAR.place_name(place);
         for statement in zone.block() {
@@ -165,7 +166,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         Some(kind)
     }
 
-    /// Zones with policies or catalogs in them are held here; a catalog is named once.
+    /// Checks that policy zones and catalog zones are defined here, and that a catalog is named only once.
     fn zones_of_policies_and_catalogs(&mut self, settings: &Statements<'c>, held: &FxHashSet<Name>) {
         let mut catalogs = FxHashMap::default();
         for (statement, once) in [("response-policy", false), ("catalog-zones", true)] {
@@ -188,7 +189,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// What a zone of a type needs.
+    /// Checks that a zone has what its type needs.
     fn needs(&mut self, zone: Statement<'c>, kind: &str, name: Part<'c>, origin: &Name) {
         let is_root = origin.as_ref().is_root();
         let missing: &[&str] = match kind {
@@ -206,7 +207,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// The lists of servers that a zone names have servers in them.
+    /// Checks that the lists of servers that a zone refers to contain servers.
     fn servers(&mut self, zone: Statement<'c>) {
         let primaries: Vec<_> = zone.block().filter(|found| ["primaries", "masters"].contains(&found.name())).collect();
         if let [first, second, ..] = primaries[..]
@@ -222,7 +223,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// Whether a list has an address in it, or a list that it names has.
+    /// Whether a list, or a list that it refers to, contains an address.
     fn has_servers(&self, list: Statement<'c>) -> bool {
         let (mut lists, mut named) = (vec![list.block()], FxHashSet::default());
         while let Some(servers) = lists.pop() {
@@ -234,7 +235,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
                 match self.lists.get(&name) {
                     Some(servers) if named.insert(name) => lists.push(servers.clone()),
                     Some(_) => {}
-                    // One that is not there is told as such.
+                    // A list that is not defined is reported elsewhere.
                     None => return true,
                 }
             }
@@ -242,7 +243,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         false
     }
 
-    /// Statements of a zone that do not go with each other.
+    /// Checks that the statements of a zone go together.
     fn agrees(&mut self, zone: Statement<'c>, kind: &str) {
         let block = zone.block();
         let notify = block.find("notify").and_then(Statement::argument);
@@ -269,7 +270,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// The servers of a static-stub zone are found without asking them.
+    /// Checks that the servers of a static-stub zone can be found without asking those servers.
     fn static_stub(&mut self, zone: Statement<'c>, origin: &Name) {
         let list =
             |name| zone.block().find(name).into_iter().flat_map(Statement::block).filter_map(Statement::argument);
@@ -284,7 +285,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// A file that one zone writes to is no other's.
+    /// Checks that no other zone uses a file that one zone writes to.
     fn file(&mut self, zone: Statement<'c>, kind: &str) {
         let block = zone.block();
         let Some(file) = block.find("file").and_then(Statement::argument) else { return };
@@ -308,7 +309,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         }
     }
 
-    /// The zone is that of a view before this one.
+    /// Checks that `in-view` refers to a zone of an earlier view.
     fn in_view(&mut self, zone: Statement<'c>, view: Statement<'c>, origin: &Name, class: Class) {
         for other in zone.block().filter(|found| !["in-view", "forward", "forwarders"].contains(&found.name())) {
             let error = other.error(format!("`{}` beside `in-view`", other.name()));
@@ -328,7 +329,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
     }
 }
 
-/// What is wrong with a rule of `update-policy`, whose names are names.
+/// The error in a rule of `update-policy`, whose names must be valid names and whose types must be known.
 fn update_rule(rule: Statement<'_>) -> Option<Diagnostic> {
     let mut parts = rule.arguments().skip(1);
     let (identity, matching) = (parts.next()?, parts.next()?);
@@ -351,7 +352,7 @@ fn update_rule(rule: Statement<'_>) -> Option<Diagnostic> {
         }
         parts.collect()
     };
-    // `A(5)` limits how many there may be.
+    // `A(5)` limits how many of them there may be.
     let mnemonic = |part: &Part<'_>| part.shown().split('(').next().unwrap_or_default().to_owned();
     let unknown = types.into_iter().find(|part| mnemonic(part).parse::<Rtype>().is_err())?;
     Some(unknown.error(format!("`{}` is no record type", unknown.shown())))
