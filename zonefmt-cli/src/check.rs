@@ -1,4 +1,4 @@
-//! `zonefmt check`: what is wrong with zone files.
+//! `zonefmt check`: reports mistakes in zone files.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,11 @@ use super::{
     zone_file::{ZoneName, ZoneOptions, leading_origin, zone_name},
 };
 
-/// Checks zone files: syntax, and the rules of a whole zone as named-checkzone has them.
+/// Checks zone files: their syntax, and the rules for a whole zone that named-checkzone has.
 ///
-/// `zonefmt check FILE…`, with each zone's name from --origin, from the file ($ORIGIN and SOA), or from the file's name;
-/// or, as with named-checkzone, `zonefmt check ORIGIN FILE`. Relative paths in $INCLUDE start at the working directory.
+/// Use `zonefmt check FILE…`, with each zone's name from --origin, from the file ($ORIGIN and SOA) or from the file's
+/// name; or `zonefmt check ORIGIN FILE`, as with named-checkzone. Relative paths in $INCLUDE start at the working
+/// directory.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Arguments {
@@ -26,7 +27,7 @@ pub(super) struct Arguments {
     files: Vec<String>,
     #[command(flatten)]
     zone: ZoneOptions,
-    /// What to do with names that are no host names where one belongs; named fails on them in primary zones.
+    /// What to do with names that are not host names where one is required; named refuses them in primary zones.
     #[arg(long, short = 'k', default_value = "warn")]
     check_names: Names,
     /// Show errors only.
@@ -48,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
         return check(file, Some(&name), arguments, output);
     }
     let sound = |file: &&String| check(file, arguments.zone.origin.as_ref(), arguments, output);
-    // Every file is checked, whatever the others are like.
+    // Every file is checked, whatever the results for the others.
     arguments.files.iter().filter(sound).count() == arguments.files.len()
 }
 

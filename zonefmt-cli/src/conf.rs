@@ -1,4 +1,4 @@
-//! `zonefmt conf`: named.conf, checked and printed.
+//! `zonefmt conf`: checks and prints named.conf.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use zonefmt::{
 
 use super::{Output, print};
 
-/// Checks and prints the configuration of BIND 9.18, `named.conf`, and all that it includes.
+/// Checks and prints the configuration of BIND 9.18, `named.conf`, with all files that it includes.
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says what named-checkconf would: nothing and exit code 0 if all is well.
+    /// Reports what named-checkconf does. If all is well, it prints nothing and the exit code is 0.
     Check {
         #[command(flatten)]
         file: File,
@@ -27,11 +27,11 @@ enum Command {
         #[arg(long, short)]
         quiet: bool,
     },
-    /// Prints the configuration as `named-checkconf -p` does: includes in their place, one order, one spelling.
+    /// Prints the configuration as `named-checkconf -p` does: included files in place, in one order and one spelling.
     Print {
         #[command(flatten)]
         file: File,
-        /// Print question marks in the place of secrets.
+        /// Print question marks in place of secrets.
         #[arg(long, short = 'x')]
         hide_secrets: bool,
     },
@@ -39,7 +39,7 @@ enum Command {
 
 #[derive(Args)]
 struct File {
-    /// The configuration; `-` is standard input, which can include nothing.
+    /// The configuration; `-` is standard input, where `include` is not possible.
     file: String,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
 }
 
 impl File {
-    /// Reads and checks it; shows what was found.
+    /// Reads and checks the configuration, and shows the findings.
     fn read(&self, output: Output, quiet: bool) -> Option<Conf> {
         let read = match &*self.file {
             "-" => conf::parse(output.read("-")?),

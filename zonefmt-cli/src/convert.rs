@@ -1,4 +1,4 @@
-//! `zonefmt convert`: zones from one format to another.
+//! `zonefmt convert`: converts zones from one format to another.
 
 use std::{
     collections::BTreeMap,
@@ -25,10 +25,10 @@ use super::{
     zone_file::{ZoneOptions, zone_name},
 };
 
-/// Converts zones between zone files, raw ones included, and manifests, without loss.
+/// Converts zones between zone files (text or raw) and manifests, without loss.
 ///
-/// Zone files are checked first. Manifests are read from files and folders; they are `bindy.firestoned.io/v1beta1`, and
-/// what several of them say of a zone is put together as Bindy does when it serves it.
+/// Zone files are checked first. Manifests are read from files and folders. They are `bindy.firestoned.io/v1beta1`
+/// resources, and all resources for a zone are put together as Bindy does when it serves it.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Zone files, or files and folders of manifests; `-` is standard input, for a zone file.
@@ -37,21 +37,21 @@ pub(super) struct Arguments {
     /// The format to write.
     #[arg(long, short)]
     to: Format,
-    /// The format of the files; found out if it is not told.
+    /// The format of the files; detected from the files by default.
     #[arg(long, short)]
     from: Option<Format>,
     #[command(flatten)]
     zone: ZoneOptions,
-    /// The namespace to write into manifests; none if it is not told, so that `kubectl` decides.
+    /// The namespace to write into manifests; none by default, so that `kubectl` decides.
     #[arg(long, short)]
     namespace: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A tidy zone file with relative names.
+    /// A zone file in canonical layout, with relative names.
     Zone,
-    /// One record a line, absolute names, sorted: octet for octet what named-compilezone writes.
+    /// One record a line with absolute names, sorted: octet for octet what named-compilezone writes.
     Text,
     /// RRsets in wire form, BIND's `masterfile-format raw`.
     Raw,
@@ -110,14 +110,14 @@ impl Arguments {
         self.from.unwrap_or(if has_manifests() { Format::Manifests } else { Format::Zone })
     }
 
-    /// Reads a zone file and checks it; shows what is wrong with it.
+    /// Reads a zone file, checks it, and shows the errors.
     fn read_zone_file(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
         let source = output.read(file)?;
         if file == "-" && begins_as_manifests(source.text()) {
             say("manifests are read from files and folders, not from standard input: write them into a file first");
             return None;
         }
-        // With several files, the origin says which zone to write.
+        // With several files, --origin says which of their zones to write.
         let told = self.zone.origin.as_ref().filter(|_| self.files.len() == 1);
         let name = zone_name(&source, told, output)?.name;
         let format = match self.from {
@@ -150,15 +150,15 @@ impl Arguments {
     }
 }
 
-/// Whether a file is called as manifests are, or begins as they do.
+/// Whether a file's name is that of manifests, or its content begins like manifests.
 fn looks_like_manifests(file: &str) -> bool {
     let path = Path::new(file);
     let named = path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
-    // Only of a regular file is what was read there again.
+    // Only a regular file can be read a second time.
     named || path.is_file() && fs::File::open(path).is_ok_and(|file| begins_as_manifests(file.take(HEAD)))
 }
 
-/// How much of a file is looked at, in octets.
+/// The number of octets to read from the beginning of a file.
 const HEAD: u64 = 4096;
 
 fn begins_as_manifests(head: impl Read) -> bool {
@@ -167,7 +167,8 @@ fn begins_as_manifests(head: impl Read) -> bool {
     lines.next().is_some_and(|line| ["apiVersion:", "kind:", "metadata:", "{"].iter().any(|key| line.starts_with(key)))
 }
 
-/// Whether manifests say what the zone says, and a cluster would take them; tells where not.
+/// Whether manifests have the same content as the zone, and a cluster would accept them. Reports what is wrong
+/// otherwise.
 fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
     let mut compiler = Compiler::default();
     let reading = manifest::read(&Source::new("manifests", manifests));
@@ -196,7 +197,7 @@ fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
     lost.is_empty()
 }
 
-/// Reads manifests and compiles them; shows what is wrong with them.
+/// Reads and compiles manifests, and shows the errors.
 fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
     let mut compiler = Compiler::default();
     let mut folders = Vec::new();
@@ -233,7 +234,7 @@ fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
     Some(compiler.zones().map(|(name, data)| (name.clone(), compile::rrsets(data))).collect())
 }
 
-/// Prints the one zone there is.
+/// Prints the only zone; an error if there are more.
 fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
     let mut names = zones.iter();
     match (names.next(), names.next()) {
@@ -246,7 +247,7 @@ fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
     }
 }
 
-/// Seconds since 1970, as raw files have them.
+/// The current time in seconds since 1970, as raw files have it.
 fn now() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! `zonefmt diff`: what differs between two zones.
+//! `zonefmt diff`: shows the differences between two zones.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -16,12 +16,12 @@ use super::{
     zone_file::{ZoneOptions, leading_origin},
 };
 
-/// Lists what differs between two zones, RRset by RRset, however their files are laid out.
+/// Lists the differences between two zones, RRset by RRset, regardless of how their files are laid out.
 ///
-/// `zonefmt diff OLD NEW`, with the zone's name from --origin or from the files; or `zonefmt diff ORIGIN OLD NEW`. The case
-/// of owners does not count, nor that of names in the data of old types; in SVCB, HTTPS and other types that RFC 4034 6.2
-/// does not list it does. TTLs count. Lines that begin with `-` are in OLD only, those
-/// with `+` in NEW only. The exit code is 0 if the zones are the same, 2 if they differ, 1 if something is wrong.
+/// Use `zonefmt diff OLD NEW`, with the zone's name from --origin or from the files, or `zonefmt diff ORIGIN OLD NEW`.
+/// TTLs are compared. The case of owners is not, nor that of names in the data of the types that RFC 4034 6.2 lists; in
+/// SVCB, HTTPS and other newer types it is. Lines that begin with `-` are only in OLD, and those with `+` only in NEW.
+/// The exit code is 0 if the zones are the same, 2 if they differ, and 1 for errors.
 #[derive(Args)]
 #[command(verbatim_doc_comment, override_usage = "zonefmt diff [OPTIONS] [ORIGIN] OLD NEW")]
 pub(super) struct Arguments {
@@ -30,10 +30,10 @@ pub(super) struct Arguments {
     files: Vec<String>,
     #[command(flatten)]
     zone: ZoneOptions,
-    /// Two SOA records that differ in their serials only are the same.
+    /// Treat two SOA records that differ only in their serials as the same.
     #[arg(long)]
     ignore_serial: bool,
-    /// Print nothing; the exit code tells.
+    /// Print nothing; only the exit code shows the result.
     #[arg(long, short)]
     quiet: bool,
 }
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
     let (old, new) = thread::scope(|scope| {
         let old = scope.spawn(|| zone.read(old, output));
         let new = zone.read(new, output);
-        // Whatever panicked there goes on here.
+        // A panic of the other thread continues here.
         (old.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
     });
     let (Some((old_name, old)), Some((name, new))) = (old, new) else { return Outcome::Failure };
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
     list(&name, &old, &new, serials)
 }
 
-/// Prints the differences and their numbers.
+/// Prints the differences and how many there are.
 fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
     let mut listing =
         Listing { out: BufWriter::new(io::stdout().lock()), colours: Colours::new(), line: String::new() };
@@ -100,13 +100,13 @@ fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
     written.map_or_else(|error| cut_off(&error, outcome), |()| outcome)
 }
 
-/// Where nobody reads on, the exit code tells all the same.
+/// If nobody reads the rest of the output, the exit code still shows the result.
 fn cut_off(error: &io::Error, outcome: Outcome) -> Outcome {
     unwritten(error);
     if error.kind() == io::ErrorKind::BrokenPipe { outcome } else { Outcome::Failure }
 }
 
-/// What switches colours on and off again; nothing if there are none.
+/// The escape sequences that switch colours on and off; empty without colours.
 struct Colours {
     removed: &'static str,
     added: &'static str,
@@ -130,7 +130,7 @@ struct Listing<W> {
 }
 
 impl<W: Write> Listing<W> {
-    /// Gives how many records are gone, and how many are new.
+    /// Prints a difference, and returns how many records were removed and added.
     fn difference(&mut self, difference: &Difference<'_>) -> io::Result<(usize, usize)> {
         let (removed, added) = (difference.removed(), difference.added());
         for record in &removed {

@@ -1,4 +1,4 @@
-//! `zonefmt fmt`: zone files in tidy columns.
+//! `zonefmt fmt`: rewrites zone files in the canonical layout.
 
 use std::{
     fs::{self, File},
@@ -14,21 +14,21 @@ use zonefmt::{
 
 use super::{Output, print, say};
 
-/// Puts zone files into tidy columns, in place.
+/// Rewrites zone files in the canonical layout, in place.
 ///
-/// Records, comments and their order stay as they are; a file with errors is not touched.
+/// Records, comments and their order stay the same. A file with errors is left unchanged.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The zone files; `-` reads standard input and writes standard output.
     #[arg(required = true)]
     files: Vec<String>,
-    /// Write nothing; name the files that are not tidy, and fail if there are any.
+    /// Write nothing; list the files whose layout would change, and fail if there are any.
     #[arg(long)]
     check: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
-    // Every file gets its turn, whatever the others are like.
+    // Every file is formatted, whatever the results for the others.
     arguments.files.iter().filter(|file| format(file, arguments.check, output)).count() == arguments.files.len()
 }
 
@@ -62,7 +62,7 @@ fn format(file: &str, check: bool, output: Output) -> bool {
         .is_ok()
 }
 
-/// Puts `text` in the file's place, in one step, with the file's permissions; a symbolic link stays one.
+/// Replaces the file's content by `text` in one step, with the file's permissions. A symbolic link stays a link.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -76,7 +76,7 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         fs::rename(&temporary, &path)
     })();
     if written.is_err() {
-        // What could not be put in place is of no use; the first error is the one to tell.
+        // The temporary file is of no use now. If it cannot be removed, the first error is still the one to report.
         let _ = fs::remove_file(&temporary);
     }
     written

@@ -1,4 +1,5 @@
-//! `zonefmt`: zone files from the command line. One file a command; what each does is in the libraries.
+//! `zonefmt`: DNS text formats from the command line. Each command has its own file here; the work is done in the
+//! libraries.
 
 #![forbid(unsafe_code)]
 
@@ -37,14 +38,14 @@ enum Command {
     Fmt(fmt::Arguments),
 }
 
-/// What the exit code says.
+/// The result of a command, which decides the exit code.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// 0.
+    /// Exit code 0.
     Success,
-    /// 1: findings that matter, or a wrong command line.
+    /// Exit code 1: there were errors, or the command line was wrong.
     Failure,
-    /// 2: two zones are not the same.
+    /// Exit code 2: two zones differ.
     Different,
 }
 
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     let Arguments { command, brief } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // If nobody reads it, there is nobody left to tell.
+            // If the message cannot be written, there is nowhere to report that.
             let _ = error.print();
             return if error.use_stderr() { Outcome::Failure } else { Outcome::Success }.into();
         }
@@ -106,11 +107,11 @@ impl Output {
                 text.push('\n');
             }
         }
-        // If nobody reads standard error, there is nobody left to tell.
+        // If standard error cannot be written, there is nowhere to report that.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// Reads a file, or standard input for `-`; shows why if that fails.
+    /// Reads a file, or standard input for `-`. Shows the error if that fails.
     fn read(self, file: &str) -> Option<Source> {
         let source = if file == "-" {
             let mut text = Vec::new();
@@ -127,28 +128,28 @@ impl Output {
     }
 }
 
-/// Whether a stream is for a person who wants colours.
+/// Whether a stream is a terminal whose user wants colours.
 fn is_coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// `1 record`, `2 records`.
+/// A number with its noun: `1 record`, `2 records`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Says something on standard error.
+/// Prints a line on standard error.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Writes to standard output; false if that fails.
+/// Writes to standard output. Returns false if that fails.
 fn print(text: &[u8]) -> bool {
     let mut out = io::stdout().lock();
     out.write_all(text).and_then(|()| out.flush()).map_err(|error| unwritten(&error)).is_ok()
 }
 
-/// Tells that standard output takes nothing, unless that is so as nobody reads on.
+/// Reports that standard output cannot be written, unless its reader has gone away.
 fn unwritten(error: &io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
         say(&format!("cannot write to standard output: {error}"));

@@ -1,4 +1,4 @@
-//! Zone files as arguments: how each is read, and what zone it is.
+//! Zone files as arguments: how each is read, and which zone it is for.
 
 use std::path::{Path, PathBuf};
 
@@ -25,12 +25,12 @@ pub(super) struct ZoneOptions {
 /// A zone's name, and how it was found.
 pub(super) struct ZoneName {
     pub name: Name,
-    /// For people, in parentheses after the name; empty if it was told.
+    /// The text that follows the name in messages, in parentheses; empty if the name was given.
     pub hint: &'static str,
 }
 
 impl ZoneOptions {
-    /// Reads a zone file into memory, without the rules of a whole zone; shows what is wrong with it.
+    /// Reads a zone file into memory without checking the rules of a whole zone, and shows the errors.
     pub(super) fn read(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
         let source = output.read(file)?;
         let ZoneName { name, .. } = zone_name(&source, self.origin.as_ref(), output)?;
@@ -47,7 +47,7 @@ impl ZoneOptions {
         Some((name, sets))
     }
 
-    /// Reads a zone file with the rules of a whole zone.
+    /// Reads a zone file and checks the rules of a whole zone.
     pub(super) fn check(&self, source: &Source, name: &Name, format: FileFormat) -> (RrSets, Report) {
         self.with_options(name, format, |options| RrSets::check(source, options))
     }
@@ -59,7 +59,8 @@ impl ZoneOptions {
     }
 }
 
-/// What zone a file holds: as told, else from its text, else from its name; shows what to do if nothing tells.
+/// The name of the zone in a file: the given one, or else the one in its text, or else the one in the file's name. If
+/// there is none, shows an error that says what to do.
 pub(super) fn zone_name(source: &Source, told: Option<&Name>, output: Output) -> Option<ZoneName> {
     let told = told.map(|name| ZoneName { name: name.clone(), hint: "" });
     told.or_else(|| guess(source)).or_else(|| {
@@ -70,7 +71,7 @@ pub(super) fn zone_name(source: &Source, told: Option<&Name>, output: Output) ->
     })
 }
 
-/// A zone's name in the place of the first file, as named-checkzone takes it.
+/// The zone's name in place of the first file, as named-checkzone accepts it.
 pub(super) fn leading_origin(text: &str) -> Option<Name> {
     if Path::new(text).exists() { None } else { Name::from_ascii(text).ok() }
 }

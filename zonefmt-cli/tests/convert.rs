@@ -1,4 +1,4 @@
-//! `zonefmt convert`: nothing is lost on the way to manifests and back, and people can read both.
+//! `zonefmt convert` loses nothing on the way to manifests and back, and people can read both.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command, sync::LazyLock};
 
@@ -15,7 +15,7 @@ use zonefmt::{
 
 const TOP: &str = "$TTL 300\n@ SOA ns hm 7 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
 
-/// Data of every type, right and wrong; what makes no whole zone, or only signing makes, stays out.
+/// Data of every type, valid and not, without types that cannot be added to any zone or that only signing makes.
 const CORPUS: &str = include_str!("../../zonefmt/src/rdata/tests/corpus.txt");
 const NOT_BY_HAND: &[&str] = &["SOA", "CNAME", "DNAME", "NS", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "DS"];
 
@@ -23,21 +23,21 @@ fn origin() -> Name {
     "example.com".parse().unwrap()
 }
 
-/// A zone that is right in all.
+/// Reads a zone; `None` if it has errors.
 fn check(text: &str) -> Option<RrSets> {
     let origin = origin();
     let (zone, report) = RrSets::check(&Source::new("z", text), &Options::new(origin.as_ref()));
     (!report.has_errors()).then_some(zone)
 }
 
-/// The lines of the corpus that are right.
+/// The valid lines of the corpus.
 fn pool() -> Vec<&'static str> {
     let lines = CORPUS.lines().filter(|line| !line.starts_with([';', '!']));
     let by_hand = lines.filter(|line| !NOT_BY_HAND.contains(&line.split(' ').next().unwrap()));
     by_hand.filter(|line| check(&format!("{TOP}x {line}\n")).is_some()).collect()
 }
 
-/// What manifests say of the zone, and what there is to say against them.
+/// The zone that manifests declare, and the errors in them.
 fn compiled(manifests: &str) -> (Option<RrSets>, String) {
     let reading = manifest::read(&Source::new("manifests", manifests));
     let mut told = reading.diagnostics.iter().fold(String::new(), |told, diagnostic| told + &format!("{diagnostic}\n"));
@@ -49,7 +49,8 @@ fn compiled(manifests: &str) -> (Option<RrSets>, String) {
     (compiler.zone(&origin()).map(compile::rrsets), told)
 }
 
-/// To manifests and back: equal, and every resource is one that a cluster would take.
+/// Converts a zone to manifests and back, and asserts that it is the same and that a cluster would accept every
+/// resource.
 fn assert_nothing_is_lost(text: &str) {
     let zone = check(text).expect("a right zone");
     let manifests = manifest::write(&origin(), &zone, None).expect("it can be said");
@@ -61,7 +62,7 @@ fn assert_nothing_is_lost(text: &str) {
     let again = check(std::str::from_utf8(&written).expect("ASCII")).expect("a right zone");
     assert_eq!(zone::diff(&zone, &again, Serials::Compare).count(), 0);
     for name in manifests.lines().filter_map(|line| line.strip_prefix("  name: ")) {
-        // Those of `spec` are names of DNS; those of `metadata` have a type or the zone in them.
+        // The names in `spec` are domain names; those in `metadata` contain a type or the zone's name.
         if name.starts_with("example.com") {
             let fine = |part: &str| {
                 let inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
@@ -114,13 +115,14 @@ proptest! {
 }
 
 fn pool_once() -> &'static [&'static str] {
-    // SIG, obsolete since 2004, has a TTL of its own for each type that it covers; compiled zones know one a type.
+    // SIG, obsolete since 2004, has a separate TTL for each type that it covers, but compiled zones have one TTL for
+    // each type.
     static POOL: LazyLock<Vec<&str>> =
         LazyLock::new(|| pool().into_iter().filter(|line| !line.starts_with("SIG ")).collect());
     &POOL
 }
 
-/// Runs zonefmt in `folder`: exit code, standard output, standard error.
+/// Runs zonefmt in `folder`, and returns exit code, standard output and standard error.
 fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_zonefmt")).args(arguments).current_dir(folder).output().unwrap();
     let text = |octets| String::from_utf8(octets).unwrap();
@@ -222,7 +224,7 @@ fn the_examples_survive() {
         let path = example.to_str().unwrap();
         let (code, manifests, errors) = run(folder, &["convert", "--to", "manifests", path]);
         if code != Some(0) {
-            // Examples of conflicts are not served in full.
+            // The examples of conflicts are not served in full.
             assert!(errors.contains("not all of the manifests would be served"), "{path}: {errors}");
             continue;
         }

@@ -1,4 +1,4 @@
-//! `zonefmt conf`, as a person meets it.
+//! `zonefmt conf` as its users see it.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! The command line, as a person meets it.
+//! The commands for zone files as their users see them.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 const TOP: &str = "$TTL 300\n@ SOA ns hm 7 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
 
-/// Runs zonefmt in `folder`: whether it succeeded, standard output, standard error.
+/// Runs zonefmt in `folder`, and returns exit code, standard output and standard error.
 fn run(folder: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_zonefmt"))
         .args(arguments)
@@ -20,7 +20,7 @@ fn run(folder: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // One that reads nothing may have ended by now.
+    // A command that reads no input may have ended by now.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |octets| String::from_utf8(octets).unwrap();

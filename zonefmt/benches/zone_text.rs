@@ -1,6 +1,6 @@
-//! How fast zone text becomes records, on one core: `cargo bench -p zonefmt`.
+//! Measures how fast zone text is read into records, on one core: `cargo bench -p zonefmt`.
 //!
-//! The zone has the shape that the servers are compared with: hosts with one or two addresses, aliases, mail
+//! The zone has the same shape as the one used to compare servers: hosts with one or two addresses, aliases, mail
 //! exchangers and delegations with glue, in plain `owner class type data` lines.
 
 use std::{fmt::Write as _, hint::black_box};
@@ -40,8 +40,8 @@ fn zone_text(hosts: u32) -> String {
     text
 }
 
-/// A sink that reads what it is given.
-#[allow(clippy::unnecessary_wraps)] // As every sink must.
+/// A sink that reads the record it is given.
+#[allow(clippy::unnecessary_wraps)] // Every sink returns a result.
 fn count(record: Record<'_>) -> Result<(), Refusal> {
     black_box(record.owner.len() + record.rdata.len());
     Ok(())

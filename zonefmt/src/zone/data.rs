@@ -1,4 +1,4 @@
-//! The data of one record alone, as it stands in a zone file after the type: what manifests and command lines have.
+//! The data of a single record, as it follows the type in a zone file. Manifests and command lines contain such data.
 
 use super::{lexer::Lexer, parser::join_pairs};
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     rdata::{self, Fields, RdataError, TypeInfo},
 };
 
-/// Reads `text`, the data of one record of `rtype`, and appends its wire form; relative names get `origin` appended.
+/// Reads `text`, the data of one record of `rtype`, and appends its wire form. Relative names are relative to `origin`.
 ///
-/// Quotes, escapes and parentheses work as in a zone file. A comment is an error outside parentheses: where there is no
-/// line to annotate, `v=DKIM1; p=…` without quotes loses data that was meant. On error `out` is as it was.
+/// Quotes, escapes and parentheses work as in a zone file. A comment outside parentheses is an error, because in
+/// `v=DKIM1; p=…` without quotes it would drop data that was meant. On error `out` is left unchanged.
 pub fn parse_rdata(rtype: Rtype, text: &str, origin: NameRef<'_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     let mut tokens = Vec::new();
     let entry = Lexer::new(text.as_bytes()).entry(&mut tokens).map_err(|fault| refusal(fault.message, fault.help))?;
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::{Name, rdata::Style};
 
-    /// The data read and printed again, or what is wrong with it.
+    /// Reads data and prints it again, or returns the error.
     fn read(rtype: Rtype, text: &str) -> Result<String, String> {
         let (mut wire, mut printed) = (Vec::new(), String::new());
         let origin = Name::from_ascii("example.com").map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What differs between two zones, RRset by RRset.
+//! Compares two zones, RRset by RRset.
 
 use std::{cmp::Ordering, iter::Peekable};
 
@@ -16,29 +16,29 @@ pub struct Difference<'z> {
     pub new: Option<RrSet<'z>>,
 }
 
-/// Whether two SOA records that differ in their serials only are the same.
+/// Whether the serials of SOA records are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Serials {
-    /// They are not.
+    /// SOA records with different serials are different.
     Compare,
-    /// They are.
+    /// SOA records that differ only in their serials are the same.
     Ignore,
 }
 
-/// The differences in the order of [`RrSets`]. Owners and data are compared in canonical form (RFC 4034 6), so without
-/// regard to the case of names; the TTLs of RRsets count.
+/// Returns the differences in the order of [`RrSets`]. Owners and data are compared in canonical form (RFC 4034 6),
+/// which ignores the case of names; TTLs are compared too.
 pub fn diff<'z>(old: &'z RrSets, new: &'z RrSets, serials: Serials) -> impl Iterator<Item = Difference<'z>> {
     let pairs = Pairs { old: old.iter().peekable(), new: new.iter().peekable() };
     pairs.filter(move |pair| !pair.is_same(serials))
 }
 
 impl<'z> Difference<'z> {
-    /// The records that only the first zone has; all of them if the TTL is another one.
+    /// The records that only the first zone has, or all of its records if the TTLs differ.
     pub fn removed(&self) -> Vec<Record<'z>> {
         only(self.old, self.new)
     }
 
-    /// The records that only the second zone has; all of them if the TTL is another one.
+    /// The records that only the second zone has, or all of its records if the TTLs differ.
     pub fn added(&self) -> Vec<Record<'z>> {
         only(self.new, self.old)
     }
@@ -61,7 +61,7 @@ fn only<'z>(set: Option<RrSet<'z>>, other: Option<RrSet<'z>>) -> Vec<Record<'z>>
 
 fn same_but_serial(old: RrSet<'_>, new: RrSet<'_>, serials: Serials) -> bool {
     let without_serial = |mut soa: Vec<u8>| {
-        // Behind two names stand five numbers of four octets (RFC 1035 3.3.13), the first of them the serial.
+        // After two names there are five numbers of four octets (RFC 1035 3.3.13), of which the serial is the first.
         let serial = soa.len() - 20..soa.len() - 16;
         soa[serial].fill(0);
         soa
@@ -120,7 +120,7 @@ c 60 TXT x
         sets
     }
 
-    /// Each difference as its lines, with blanks instead of columns.
+    /// Formats each difference as its lines, with blanks instead of columns.
     fn listed(old: &str, new: &str, serials: Serials) -> Vec<String> {
         let (old, new) = (sets(old), sets(new));
         let mut lines = Vec::new();

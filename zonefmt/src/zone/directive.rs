@@ -1,4 +1,4 @@
-//! The lines that begin with `$`.
+//! Directives: the lines that begin with `$`.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl<S: Sink> Parser<'_, S> {
-    /// Does what a directive says.
+    /// Obeys a directive.
     pub fn directive<'a>(&mut self, file: &mut File<'a>, entry: &Entry, tokens: &[Token<'a>]) -> Result<()> {
         let (name, arguments) = (tokens[0], &tokens[1..]);
         let is = |directive: &str| name.text.eq_ignore_ascii_case(directive.as_bytes());
@@ -91,7 +91,7 @@ impl<S: Sink> Parser<'_, S> {
             let message = format!("the errors in `{}` come from here", included.name());
             self.report.push(Diagnostic::new(Severity::Note, file.source, token_span(path), message));
         }
-        // The owner is as before, but its run of records was interrupted.
+        // The owner stays the same, but its run of records was interrupted.
         self.ttls.end_run();
         file.owner_is_old = false;
         Ok(())
@@ -106,7 +106,7 @@ fn name_of(token: Token<'_>, file: &File<'_>) -> Result<NameBuf> {
     Ok(name)
 }
 
-/// The arguments of a directive that takes `N` of them.
+/// The arguments of a directive that has exactly `N` of them.
 fn exactly<'a, const N: usize>(
     tokens: &[Token<'a>],
     entry: &Entry,

@@ -1,4 +1,4 @@
-//! An error on the way to a record, and the places of tokens.
+//! Errors found while a record is read, and the places of tokens.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::{
     rdata::{RdataError, Token},
 };
 
-/// A finding on the way to a record, to be reported at its place.
+/// An error with its place, to be reported there.
 pub(super) struct Fault {
     pub span: Range<usize>,
     pub message: String,
@@ -26,7 +26,7 @@ impl Fault {
         Fault { span: entry.start..entry.end, message: message.into(), help: Some(help.into()) }
     }
 
-    /// An error in rdata that was read from these tokens.
+    /// Creates an error for rdata that was read from these tokens.
     #[cold]
     pub fn rdata(error: RdataError, tokens: &[Token<'_>], entry: &Entry) -> Fault {
         let span = match (error.at.map(|at| tokens.get(at)), tokens) {
@@ -38,13 +38,13 @@ impl Fault {
     }
 }
 
-/// The place of a token, its quotes included.
+/// The place of a token, including its quotes.
 pub(super) fn token_span(token: Token<'_>) -> Range<usize> {
     let quote = usize::from(token.quoted);
     token.at - quote..token.at + token.text.len() + quote
 }
 
-/// The token at `index`, or the error that it is missing.
+/// Returns the token at `index`, or the error that it is missing.
 #[inline]
 pub(super) fn take<'a>(
     tokens: &[Token<'a>],

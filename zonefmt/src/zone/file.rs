@@ -1,4 +1,4 @@
-//! A zone to a zone file, as a person writes one.
+//! Writes a zone as a zone file, in the way that people do.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -9,7 +9,7 @@ use crate::{
     rdata::{self, Style},
 };
 
-/// Writes a zone file: names relative to `origin`, owners and TTLs only where they change, in tidy columns.
+/// Writes a zone file with names relative to `origin`, with owners and TTLs only where they change, in columns.
 pub fn write_file(origin: NameRef<'_>, zone: &RrSets) -> Vec<u8> {
     let style = Style::FULL.relative_to(origin);
     let ttl = usual_ttl(zone);
@@ -18,7 +18,7 @@ pub fn write_file(origin: NameRef<'_>, zone: &RrSets) -> Vec<u8> {
     let _ = write!(text, "$ORIGIN {origin}\n$TTL {ttl}\n");
     let mut owner = None;
     for record in zone.records() {
-        // RRsets of one name may write it in different cases.
+        // RRsets at one name may write it in different cases.
         if owner != Some(record.owner.as_wire()) {
             style.write_name(record.owner, &mut text);
         }
@@ -33,11 +33,11 @@ pub fn write_file(origin: NameRef<'_>, zone: &RrSets) -> Vec<u8> {
         rdata::write_text(record.rtype, record.rdata, &style, &mut text);
         text.push('\n');
     }
-    // What was just written is right; if it were not, it would be no worse without columns.
+    // The text was just written, so it has no errors. If it had, it would only stay without columns.
     format(&Source::new("zone", text.as_str())).unwrap_or_else(|_| text.into_bytes())
 }
 
-/// The TTL that most records have; of several the shortest.
+/// The TTL that most records have. If there are several such TTLs, it is the shortest.
 fn usual_ttl(zone: &RrSets) -> u32 {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for record in zone.records() {

@@ -1,4 +1,4 @@
-//! What a fuzzer runs: everything that takes a zone file from somebody else.
+//! The entry points of the fuzzer: everything that handles zone files from others.
 
 use super::{FileFormat, NoIncludes, Options, Record, Refusal, RrSets, check, format, origin, write_raw, write_record};
 use crate::{
@@ -6,14 +6,14 @@ use crate::{
     diagnostics::{Colour, Source, render},
 };
 
-/// Records after which there is nothing new to see.
+/// The number of records after which a file is not read further.
 const ENOUGH: usize = 1000;
 
 /// Reads, checks, shows, writes and formats any octets as a zone file.
 ///
 /// # Panics
 ///
-/// If what was written is read differently, or formatting changes its own result.
+/// Panics if the written text reads differently, or if formatting changes its own result.
 pub fn fuzz(octets: &[u8]) {
     let source = Source::new("fuzz", octets);
     let mut written = String::new();
@@ -21,7 +21,7 @@ pub fn fuzz(octets: &[u8]) {
     let mut sink = |record: Record<'_>| -> Result<(), Refusal> {
         write_record(&record, &mut written);
         records += 1;
-        // `$GENERATE` makes more than anybody can wait for.
+        // `$GENERATE` may make too many records to wait for.
         if records < ENOUGH { Ok(()) } else { Err("enough".into()) }
     };
     let name = origin(&source);
@@ -52,7 +52,7 @@ pub fn fuzz(octets: &[u8]) {
 ///
 /// # Panics
 ///
-/// If what was written is read differently.
+/// Panics if the written file reads differently.
 pub fn fuzz_raw(octets: &[u8]) {
     let source = Source::new("fuzz", octets);
     let name = origin(&source);

@@ -1,7 +1,8 @@
-//! `$GENERATE range owner [TTL] [class] type data`: one line that stands for many records, a BIND extension.
+//! `$GENERATE range owner [TTL] [class] type data`: one line that stands for many records, an extension of BIND.
 //!
-//! In owner and data, `$` is the number of the record; `${offset,width,base}` adds to it, pads it and chooses the base:
-//! `d`, `o`, `x`, `X`, or `n` and `N` for hexadecimal digits in reverse with dots between, as `ip6.arpa` has them.
+//! In owner and data, `$` is the number of the record. `${offset,width,base}` adds an offset, pads the number, and
+//! chooses its base: `d`, `o`, `x`, `X`, or `n` and `N` for hexadecimal digits in reverse with dots between them, as in
+//! `ip6.arpa`.
 
 use super::{
     MAX_GENERATED, Sink,
@@ -14,7 +15,7 @@ use crate::{
     rdata::{self, Fields, Token},
 };
 
-/// The longest text that a template grows to, and the widest number.
+/// The longest text that a template may expand to, and the largest width of a number.
 const MAX_TEXT: usize = 2047;
 const MAX_WIDTH: u32 = 126;
 
@@ -70,7 +71,7 @@ pub(super) fn generate<S: Sink>(
     Ok(())
 }
 
-/// The tokens of the data of one record.
+/// Splits the data of one record into tokens.
 fn lex<'t>(data: Token<'_>, number: u32, text: &'t [u8]) -> Result<Vec<Token<'t>>> {
     let mut lexer = Lexer::new(text);
     let (mut tokens, mut more) = (Vec::new(), Vec::new());
@@ -81,7 +82,7 @@ fn lex<'t>(data: Token<'_>, number: u32, text: &'t [u8]) -> Result<Vec<Token<'t>
     }
 }
 
-/// `start-stop`, or `start-stop/step`.
+/// A range, `start-stop` or `start-stop/step`.
 struct Range {
     start: u32,
     stop: u32,
@@ -117,7 +118,7 @@ impl Range {
     }
 }
 
-/// Takes a decimal number with an optional sign from the front, within 32 bits.
+/// Reads a decimal number with an optional sign from the front. The number must fit into 32 bits.
 fn integer(text: &mut &[u8]) -> Option<i32> {
     let trimmed = text.trim_ascii_start();
     let (negative, digits) = match trimmed {
@@ -131,14 +132,14 @@ fn integer(text: &mut &[u8]) -> Option<i32> {
     i32::try_from(if negative { -number } else { number }).ok()
 }
 
-/// Writes a template with its `$`s replaced over `out`.
+/// Replaces the `$`s of a template, and overwrites `out` with the result.
 fn expand(template: Token<'_>, number: u32, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
     let mut text = template.text;
     while let Some((&octet, rest)) = text.split_first() {
         text = rest;
         match (octet, rest) {
-            // In quotes `\"` is a quote, and opens a string when the data is read.
+            // In quotes, `\"` is a quote. It opens a string when the data is read.
             (b'\\', [b'"', after @ ..]) if template.quoted => {
                 out.push(b'"');
                 text = after;
@@ -179,12 +180,12 @@ struct Modifier {
 }
 
 impl Modifier {
-    /// Takes what follows `${`, the closing brace included.
+    /// Reads what follows `${`, up to and including the closing brace.
     fn parse(text: &mut &[u8]) -> Option<Modifier> {
         let mut modifier = Modifier { offset: integer(text)?, width: 0, base: b'd' };
         if let Some(rest) = text.strip_prefix(b",") {
             *text = rest;
-            // A negative width is out of range, not bad syntax; either way it is refused.
+            // A negative width is out of range rather than a syntax error, but it is refused either way.
             modifier.width = u32::try_from(integer(text)?).ok()?;
             if let [b',', base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N'), rest @ ..] = *text {
                 (modifier.base, *text) = (*base, rest);
@@ -194,7 +195,7 @@ impl Modifier {
         Some(modifier)
     }
 
-    /// Appends `number` as the modifier says.
+    /// Appends `number` in the form that the modifier asks for.
     fn print(&self, number: u32, out: &mut Vec<u8>) -> Option<()> {
         let value = i32::try_from(number).ok()?.checked_add(self.offset)?;
         let width = self.width as usize;
@@ -213,12 +214,12 @@ impl Modifier {
     }
 }
 
-/// Hexadecimal digits, the lowest first, with dots between; `width` counts digits and dots.
+/// Hexadecimal digits, lowest first, with dots between them. `width` counts digits and dots.
 fn nibbles(value: i32, mut width: usize, upper: bool) -> String {
     let mut value = value.cast_unsigned();
     let mut text = String::new();
     loop {
-        // Four bits are a hexadecimal digit.
+        // Four bits make a hexadecimal digit.
         let digit = char::from_digit(value & 15, 16).unwrap_or('0');
         text.push(if upper { digit.to_ascii_uppercase() } else { digit });
         value >>= 4;

@@ -1,4 +1,4 @@
-//! What stands between owner and data: TTL, class and type.
+//! The fields between owner and data: TTL, class and type.
 
 use super::{
     Sink,
@@ -12,18 +12,18 @@ use crate::{
     rdata::{self, Token, TypeInfo, Usage},
 };
 
-/// What stands between owner and rdata.
+/// The fields between owner and rdata.
 pub(super) struct Head {
     pub ttl: Option<u32>,
     pub rtype: Rtype,
     /// The row of the type; `None` for a type without a mnemonic.
     pub info: Option<&'static TypeInfo>,
-    /// How many tokens it took.
+    /// The number of tokens that the fields take.
     pub len: usize,
 }
 
 impl<S: Sink> Parser<'_, S> {
-    /// Reads TTL, class and type, from token `skip` on.
+    /// Reads TTL, class and type, starting at token `skip`.
     #[inline]
     pub fn head(&mut self, file: &File<'_>, entry: &Entry, tokens: &[Token<'_>], skip: usize) -> Result<Head> {
         let mut next = skip;
@@ -38,9 +38,9 @@ impl<S: Sink> Parser<'_, S> {
                 class = Some((Class::IN, token));
                 continue;
             }
-            // The lexer makes no empty token without quotes.
+            // The lexer makes no empty tokens without quotes.
             if token.text[0].is_ascii_digit() {
-                // A number too large is a TTL gone wrong; anything else stands where the type belongs.
+                // A number that is too large is a wrong TTL; anything else is in the place of the type.
                 let is_number = token.text.iter().all(u8::is_ascii_digit);
                 let seconds = match rdata::seconds(token.text) {
                     Some(seconds) if ttl.is_none() => seconds,
@@ -50,7 +50,7 @@ impl<S: Sink> Parser<'_, S> {
                 ttl = Some(self.limited(file.source, token, seconds));
                 continue;
             }
-            // ANY is a class as well, and counts as one.
+            // ANY is also a class, and is read as one.
             match Rtype::from_text(token.text) {
                 Some(rtype) if rtype != Rtype::ANY || class.is_some() => {
                     self.check_class(class)?;
@@ -83,7 +83,7 @@ impl<S: Sink> Parser<'_, S> {
 
 const HEAD: &str = "write: owner, TTL and class (both optional), type, data";
 
-/// Why a type is refused.
+/// The error for a type that is not allowed in zones.
 #[cold]
 fn not_for_zones(rtype: Rtype, token: Token<'_>) -> Fault {
     if rtype == MD || rtype == MF {

@@ -1,4 +1,4 @@
-//! Where `$INCLUDE` finds its files: behind a trait, so that parsing needs no disk.
+//! Where `$INCLUDE` finds its files. This is a trait, so that parsing does not need a disk.
 
 use std::{
     io,
@@ -7,12 +7,12 @@ use std::{
 
 use crate::diagnostics::Source;
 
-/// Fetches the files that `$INCLUDE` names.
+/// Opens the files that `$INCLUDE` names.
 ///
-/// A closure is one, too.
+/// Closures implement this too.
 pub trait Includes {
-    /// Reads the file at `path`, as written in `$INCLUDE`. The name of the source it returns tells files apart, so that
-    /// a file that includes itself is noticed.
+    /// Reads the file at `path`, which is as written in `$INCLUDE`. The name of the returned source identifies the
+    /// file, so that a file that includes itself is noticed.
     fn open(&self, path: &Path) -> io::Result<Source>;
 }
 
@@ -20,7 +20,8 @@ pub trait Includes {
 #[derive(Clone, Copy, Debug)]
 pub struct NoIncludes;
 
-/// Reads from disk; relative paths start at this directory (named's `directory`, the working directory in tools).
+/// Reads files from disk. Relative paths start at this directory: `directory` for named, the working directory for
+/// tools.
 #[derive(Clone, Debug)]
 pub struct Directory(pub PathBuf);
 

@@ -1,9 +1,10 @@
-//! Zone files in tidy columns: same records, same comments, same order.
+//! The canonical layout of zone files, with the same records and comments in the same order.
 //!
-//! Within a block, the lines between blank lines or directives, owners, TTLs, classes, types and data stand in columns,
-//! and so do the comments behind them. Types and classes are in upper case, the TTL comes before the class. What the
-//! author left out stays left out, data on several lines stays on as many, numbers and names stay as they were written.
-//! `$INCLUDE` and `$GENERATE` are left as they are; several blank lines become one.
+//! A block is a group of lines between blank lines or directives. In a block, owners, TTLs, classes, types and data are
+//! in columns, and so are the comments after them. Types and classes are in upper case, and the TTL is before the
+//! class. Fields that the author left out stay left out, data on several lines stays on the same number of lines, and
+//! numbers and names stay as they were written. `$INCLUDE` and `$GENERATE` are not changed. Several blank lines become
+//! one.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -19,9 +20,9 @@ use crate::{
     rdata::Token,
 };
 
-/// The file in tidy columns; a file with errors is not touched, and they are returned.
+/// Returns the file in canonical layout, or its errors if it has any.
 ///
-/// Included files are not read; those that others include can be formatted as well.
+/// Included files are not read, and a file that others include can be formatted as well.
 pub fn format(source: &Source) -> Result<Vec<u8>, Report> {
     let (mut report, records) = read(source);
     if report.has_errors() {
@@ -37,7 +38,7 @@ pub fn format(source: &Source) -> Result<Vec<u8>, Report> {
     Ok(text)
 }
 
-/// Reads a file, which may be one that others include; returns a hash of its records.
+/// Reads a file, which may be one that others include, and returns its report and a hash of its records.
 fn read(source: &Source) -> (Report, u64) {
     let nothing = |_: &Path| -> io::Result<Source> { Ok(Source::new("", "")) };
     let options = Options {
@@ -57,7 +58,7 @@ fn read(source: &Source) -> (Report, u64) {
     (report, hasher.finish())
 }
 
-/// The first class that a record names.
+/// The class of the first record that has one.
 fn class(text: &[u8]) -> Class {
     let mut lexer = Lexer::new(text);
     let mut tokens = Vec::new();
@@ -74,7 +75,7 @@ fn class(text: &[u8]) -> Class {
     Class::IN
 }
 
-/// How many tokens from `skip` on are TTL, class and type.
+/// The number of tokens, from `skip` on, that are TTL, class and type.
 fn head_len(tokens: &[Token<'_>], skip: usize) -> usize {
     let before = tokens.iter().skip(skip).take(2).take_while(|token| is_ttl(token) || is_class(token)).count();
     before + 1
@@ -92,14 +93,14 @@ enum Item<'a> {
     Blank,
     /// A comment on a line of its own.
     Comment(&'a [u8]),
-    /// A directive, with the comment behind it.
+    /// A directive, with the comment after it.
     Directive(Vec<u8>),
     Record(Row<'a>),
 }
 
 /// A record.
 struct Row<'a> {
-    /// Owner, TTL, class and type; empty where left out.
+    /// Owner, TTL, class and type; empty if left out.
     head: [Vec<u8>; 4],
     /// The data and comments, line by line.
     lines: Vec<Line<'a>>,
@@ -138,24 +139,24 @@ fn lay_out(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The start of the next line, for an entry that ends here: the lexer takes CR for a newline of its own, as BIND does.
+/// The start of the line after an entry that ends at `end`. The lexer takes CR for a newline of its own, as BIND does.
 fn after_newline(text: &[u8], end: usize) -> usize {
     end + usize::from(text[..end].ends_with(b"\r") && text[end..].starts_with(b"\n"))
 }
 
-/// The lines without tokens between two entries.
+/// Adds the lines without tokens between two entries.
 fn between<'a>(text: &'a [u8], items: &mut Vec<Item<'a>>) {
     for line in text.split_inclusive(|&octet| octet == b'\n') {
         match memchr::memchr(b';', line) {
             Some(start) => items.push(Item::Comment(line[start..].trim_ascii_end())),
-            // Neither at the top of the file, nor twice.
+            // No blank line at the top of the file, and no second one in a row.
             None if matches!(items.last(), None | Some(Item::Blank)) => {}
             None => items.push(Item::Blank),
         }
     }
 }
 
-/// A directive; those that make or fetch records are left as they are.
+/// Formats a directive. Directives that make or fetch records are not changed.
 fn directive(line: &[u8], tokens: &[Token<'_>], grouped: bool) -> Vec<u8> {
     let keyword = tokens[0].text.to_ascii_uppercase();
     if grouped || tokens[0].quoted || matches!(&keyword[..], b"$INCLUDE" | b"$GENERATE") {
@@ -166,7 +167,7 @@ fn directive(line: &[u8], tokens: &[Token<'_>], grouped: bool) -> Vec<u8> {
         out.push(b' ');
         out.extend_from_slice(token.text);
     }
-    // Its arguments are names and numbers without quotes, where a semicolon is escaped.
+    // The arguments are names and numbers without quotes, where a semicolon must be escaped.
     let end = tokens.last().map_or(0, |last| last.at + last.text.len() - tokens[0].at);
     if let Some(start) = memchr::memchr(b';', &line[end..]) {
         out.push(b' ');
@@ -208,7 +209,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The comments and line ends between two tokens.
+/// Adds the comments and line ends between two tokens.
 fn gap<'a>(mut text: &'a [u8], lines: &mut Vec<Line<'a>>) {
     while let Some(at) = memchr::memchr3(b';', b'\n', b'\r', text) {
         if text[at] == b';' {
@@ -262,14 +263,15 @@ fn write_block(text: &[u8], block: &[Item<'_>], out: &mut Vec<u8>) {
     }
 }
 
-/// Where the data of a block stands: a blank behind each column, and one for owners that are all left out.
+/// The column where the data of a block starts: one blank after each column, and one in place of owners that are all
+/// left out.
 fn data_column(widths: &[usize; 4]) -> usize {
     let fields = widths.iter().filter(|&&width| width > 0).map(|width| width + 1);
     usize::from(widths[0] == 0) + fields.sum::<usize>()
 }
 
 impl Row<'_> {
-    /// Head and first line of data, up to the opening parenthesis.
+    /// Formats the head and the first line of data, up to the opening parenthesis.
     fn first_line(&self, text: &[u8], widths: &[usize; 4]) -> Vec<u8> {
         let mut line = Vec::new();
         let mut end = 0;
@@ -294,7 +296,7 @@ impl Row<'_> {
         line
     }
 
-    /// The lines inside the parentheses.
+    /// Writes the lines inside the parentheses.
     fn write_more_lines(&self, text: &[u8], indent: usize, out: &mut Vec<u8>) {
         let mut codes: Vec<Vec<u8>> = self.lines[1..].iter().map(|line| line.code(text)).collect();
         let mut closed = self.lines.len() == 1;
@@ -308,7 +310,7 @@ impl Row<'_> {
         let commented = self.lines[1..].iter().zip(&codes).filter(|(line, _)| line.comment.is_some());
         let column = commented.map(|(_, code)| code.len()).filter(|&width| width <= MAX_CODE).max().unwrap_or(0);
         for (line, code) in self.lines[1..].iter().zip(&codes) {
-            // A comment alone stands where the data stands.
+            // A comment without data is in the column of the data.
             let (code, column) = if line.tokens.is_empty() { (&code[1..], 0) } else { (&code[..], column) };
             write_line(code, column, line.comment, out);
         }
@@ -325,7 +327,7 @@ impl Line<'_> {
         let mut end = None;
         for &token in &self.tokens {
             let span = token_span(token);
-            // In `key="value"` the two stay together.
+            // The two parts of `key="value"` stay together.
             if end.is_some_and(|end| end < span.start) {
                 code.push(b' ');
             }
@@ -336,7 +338,7 @@ impl Line<'_> {
     }
 }
 
-/// Writes a line, its comment at `column` or one blank behind it.
+/// Writes a line, with its comment at `column` or after one blank.
 fn write_line(code: &[u8], column: usize, comment: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(code);
     if let Some(comment) = comment {

@@ -1,17 +1,17 @@
-//! Host names (RFC 952, RFC 1123 2.1) and mailboxes: what `check-names` looks at.
+//! Host names (RFC 952, RFC 1123 2.1) and mailboxes, as `check-names` defines them.
 
 use crate::{
     NameRef, Rtype,
     rdata::{self, Letters},
 };
 
-/// Whether a record whose owner must be a host may have this owner.
+/// Whether a record whose owner must be a host name may have this owner.
 #[inline]
 pub(super) fn owner_is_fine(owner: NameRef<'_>) -> bool {
     is_host(owner) || is_odd_but_fine(owner)
 }
 
-/// A wildcard's parent counts, and Windows domains look their catalog servers up at `gc._msdcs`.
+/// Of a wildcard, only the parent must be a host name. Windows domains look up their catalog servers at `gc._msdcs`.
 #[cold]
 fn is_odd_but_fine(owner: NameRef<'_>) -> bool {
     if owner.is_wildcard() {
@@ -29,7 +29,7 @@ pub(super) fn is_hash(owner: NameRef<'_>) -> bool {
     label.is_some_and(|label| data_encoding::BASE32HEX_NOPAD.decode(&label).is_ok())
 }
 
-/// The first name in the data whose letters are not what the type demands.
+/// The first name in the data that has letters which the type does not allow.
 pub(super) fn odd_name<'r>(owner: NameRef<'_>, rtype: Rtype, data: &'r [u8]) -> Option<NameRef<'r>> {
     rdata::names(rtype, data).find_map(|name| {
         let found = NameRef::from_wire(data.get(name.range)?).ok()?;
@@ -43,7 +43,7 @@ pub(super) fn odd_name<'r>(owner: NameRef<'_>, rtype: Rtype, data: &'r [u8]) -> 
     })
 }
 
-/// Letters, digits, and hyphens inside; the root, too.
+/// Whether each label has only letters and digits, and hyphens inside. The root is a host name too.
 #[inline]
 fn is_host(name: NameRef<'_>) -> bool {
     let wire = name.as_wire();
@@ -69,13 +69,13 @@ const HOST: [bool; 256] = {
     host
 };
 
-/// A first label without blanks and control characters, and a host.
+/// Whether the first label has no blanks or control characters, and the rest is a host name.
 fn is_mailbox(name: NameRef<'_>) -> bool {
     let Some(host) = name.parent() else { return true };
     name.labels().next().is_some_and(|label| label.iter().all(u8::is_ascii_graphic)) && is_host(host)
 }
 
-/// Whether the name lies in the trees that map addresses to names.
+/// Whether the name is in one of the trees that map addresses to names.
 fn is_reverse(name: NameRef<'_>) -> bool {
     const TREES: [&[u8]; 3] = [b"\x07in-addr\x04arpa\0", b"\x03ip6\x04arpa\0", b"\x03ip6\x03int\0"];
     TREES.iter().any(|tree| NameRef::from_wire(tree).is_ok_and(|tree| name.is_at_or_below(tree)))

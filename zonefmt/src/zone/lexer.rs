@@ -1,40 +1,40 @@
-//! Octets to entries: one directive or record at a time, as its tokens (RFC 1035 5.1).
+//! Splits octets into entries: one directive or record at a time, as its tokens (RFC 1035 5.1).
 //!
-//! The lexer knows quotes, escapes, comments and parentheses, not what a token means. What it accepts is what BIND 9.18
-//! accepts: a carriage return ends a line like a newline does, a quoted string ends on its line unless the newline is
-//! escaped, an adjacent quote or parenthesis ends a token.
+//! The lexer knows quotes, escapes, comments and parentheses, but not what a token means. It accepts what BIND 9.18
+//! accepts: a carriage return ends a line as a newline does, a quoted string ends on its line unless the newline is
+//! escaped, and an adjacent quote or parenthesis ends a token.
 
 use std::ops::Range;
 
 use crate::rdata::Token;
 
-/// Hands out the entries of one text.
+/// A reader of the entries of a text.
 pub(super) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
 }
 
-/// Where an entry lies, and what it is like.
+/// The place of an entry, and facts about its form.
 #[allow(clippy::struct_excessive_bools)] // Four independent facts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
-    /// The first octet of the line it starts on.
+    /// The first octet of the line on which the entry starts.
     pub line: usize,
     /// The first octet of its first token.
     pub start: usize,
-    /// After its last token, comment or closing parenthesis: where a missing token would stand.
+    /// The octet after its last token, comment or closing parenthesis, where a missing token would be.
     pub end: usize,
-    /// Whether the line starts with a blank: the owner is the last one.
+    /// Whether the line starts with a blank, so that the owner is that of the last entry.
     pub blank: bool,
-    /// Whether it has parentheses.
+    /// Whether the entry has parentheses.
     pub grouped: bool,
     /// Whether a token is quoted.
     pub quoted: bool,
-    /// Whether a newline ends it, not the end of the file.
+    /// Whether the entry ends with a newline rather than with the file.
     pub terminated: bool,
 }
 
-/// Text that is no entry. The lexer goes on after it.
+/// Text that is not an entry. The lexer continues after it.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Fault {
     pub span: Range<usize>,
@@ -42,11 +42,11 @@ pub(super) struct Fault {
     pub help: &'static str,
 }
 
-/// The most octets of one entry, comments and blanks inside included. The longest rdata, every octet as `\DDD`, takes
-/// a quarter of it.
+/// The most octets of one entry, including comments and blanks inside. The longest rdata, with every octet as `\DDD`,
+/// takes a quarter of that.
 pub(super) const MAX_ENTRY: usize = 1 << 20;
 
-/// What an octet means outside quotes and comments.
+/// What an octet means outside of quotes and comments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
@@ -77,17 +77,17 @@ const KINDS: [Kind; 256] = {
 
 impl<'a> Lexer<'a> {
     pub fn new(text: &'a [u8]) -> Lexer<'a> {
-        // A byte order mark is reported once, not as part of the first owner.
+        // A byte order mark is reported once, and not as part of the first owner.
         let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         Lexer { text, at }
     }
 
-    /// How far it has read: after the newline of the last entry.
+    /// The position reached: after the newline of the last entry.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Reads the next entry that has tokens, into `tokens`; `None` at the end of the text.
+    /// Reads the tokens of the next entry that has any into `tokens`; `None` at the end of the text.
     #[inline]
     pub fn entry(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<Option<Entry>, Fault> {
         let text = self.text;
@@ -107,7 +107,7 @@ impl<'a> Lexer<'a> {
                 return Ok(entry.of(text, tokens));
             };
             let mut kind = KINDS[usize::from(octet)];
-            // Most of a file is words with single blanks between.
+            // Most of a file is words with single blanks between them.
             while let Kind::Plain | Kind::Escape = kind {
                 let stop = token_end(text, at);
                 tokens.push(Token { text: &text[at..stop], quoted: false, at });
@@ -163,13 +163,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes on after the line that holds `at`.
+    /// Continues after the line that holds `at`.
     fn skip_line(&mut self, at: usize) {
         self.at = memchr::memchr(b'\n', &self.text[at..]).map_or(self.text.len(), |length| at + length + 1);
     }
 
-    /// Goes on at the next line after `at` that looks like the start of an entry with an owner, so that what was meant
-    /// to be inside the parentheses is not reported line by line.
+    /// Continues at the next line after `at` that looks like the start of an entry with an owner, so that lines which
+    /// were meant to be inside the parentheses are not reported one by one.
     fn skip_group(&mut self, at: usize) {
         self.skip_line(at);
         while let Some(b' ' | b'\t' | b'\n' | b'\r' | b')' | b';') = self.text.get(self.at) {
@@ -230,7 +230,7 @@ impl Entry {
         Entry { line, start: line, end: line, blank: false, grouped: false, quoted: false, terminated: false }
     }
 
-    /// The entry with these tokens; none if there are none.
+    /// The entry with these tokens; `None` without tokens.
     #[inline]
     fn of(mut self, text: &[u8], tokens: &[Token<'_>]) -> Option<Entry> {
         let first = tokens.first()?;
@@ -240,24 +240,24 @@ impl Entry {
     }
 }
 
-/// Where the unquoted token that starts at `at` ends.
+/// The end of the unquoted token that starts at `at`.
 #[inline]
 fn token_end(text: &[u8], mut at: usize) -> usize {
     loop {
         at = plain_end(text, at);
         match text.get(at..) {
             Some([b'\\', escaped, ..]) if !matches!(escaped, b'\n' | b'\r') => at += 2,
-            // An escape needs something to escape; whoever reads the token says so.
+            // An escape needs an octet to escape; the reader of the token reports that.
             Some([b'\\', ..]) => return at + 1,
             _ => return at,
         }
     }
 }
 
-/// Where the plain characters from `at` on end.
+/// The end of the plain characters that start at `at`.
 #[inline]
 fn plain_end(text: &[u8], mut at: usize) -> usize {
-    // Eight octets at a time, as most tokens are shorter: all that is special lies below `*`, but for two.
+    // Eight octets at a time, because most tokens are shorter. All special octets but two are below `*`.
     while let Some(octets) = text.get(at..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*octets);
         let special = below(word, b'*') | equal(word, b';') | equal(word, b'\\');
@@ -275,19 +275,19 @@ fn plain_end(text: &[u8], mut at: usize) -> usize {
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// The high bit of the first octet of `word` that is below `bound` (up to 0x80), and perhaps of later ones.
+/// The high bit of the first octet of `word` that is below `bound` (up to 0x80). Later octets may be marked wrongly.
 #[inline]
 fn below(word: u64, bound: u8) -> u64 {
     word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGHS
 }
 
-/// The high bit of the first octet of `word` that is `octet`, and perhaps of later ones.
+/// The high bit of the first octet of `word` that equals `octet`. Later octets may be marked wrongly.
 #[inline]
 fn equal(word: u64, octet: u8) -> u64 {
     below(word ^ (ONES * u64::from(octet)), 1)
 }
 
-/// Where the closing quote of the string is whose text starts at `at`.
+/// The closing quote of the string whose text starts at `at`.
 fn quote_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += memchr::memchr3(b'"', b'\\', b'\n', text.get(at..)?)?;
@@ -303,7 +303,7 @@ fn quote_end(text: &[u8], mut at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// The tokens of each entry, quoted ones in quotes; `_` in front if the line starts with a blank.
+    /// Formats the tokens of each entry, with quoted ones in quotes, after `_` if the line starts with a blank.
     fn lex(text: &str) -> Vec<String> {
         let mut lexer = Lexer::new(text.as_bytes());
         let (mut tokens, mut entries) = (Vec::new(), Vec::new());
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(lex("a \"b\nc"), ["this quoted string does not end on its line at 2", "c"]);
         assert_eq!(lex("a b\0c d\ne"), ["a NUL octet outside quotes at 3", "e"]);
         assert_eq!(lex("a \"b\0c\" ; \0\n"), ["a \"b\0c\""]);
-        // What belonged into the parentheses is skipped with them.
+        // The lines that were meant to be inside the parentheses are skipped too.
         assert_eq!(lex("a (\n  1\n  2\nb c\n"), ["this parenthesis is never closed at 2", "b c"]);
     }
 

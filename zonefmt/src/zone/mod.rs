@@ -1,19 +1,20 @@
 //! Zone files (RFC 1035 5, RFC 2308 4, `$GENERATE`), read as BIND 9.18 reads them.
 //!
-//! [`parse`] takes a text and hands each record to a [`Sink`], borrowed, so that a large zone goes straight into
-//! whatever is built from it. `lexer` cuts the text into entries, `parser` reads them: `directive` those that begin with
-//! `$`, `head` and `ttl` what stands between owner and data, [`crate::rdata`] the data. What is wrong is collected, many
-//! errors in one go, each with its place. [`check()`] adds the rules of a whole zone, [`write_record`] and [`format()`] go
-//! the other way. [`RrSets`] are a zone in memory, sorted, which [`diff()`] compares and [`write_file`]
-//! writes.
+//! [`parse`] reads a text and passes each record to a [`Sink`]. Records are borrowed, so that a large zone goes
+//! straight into whatever is built from it. `lexer` splits the text into entries and `parser` reads them: `directive`
+//! those that begin with `$`, `head` and `ttl` the fields between owner and data, and [`crate::rdata`] the data. One
+//! run reports many errors, each with its place. [`check()`] adds the rules for a whole zone. [`write_record`] and
+//! [`format()`] turn records and files back into text. [`RrSets`] is a whole zone in memory, sorted; [`diff()`]
+//! compares two of them and [`write_file`] writes one.
 //!
-//! How BIND decides, where the RFCs leave it open:
-//! - The order before the type is class and TTL, each at most once, in either order.
-//! - No TTL on a record: `$TTL`, else the last TTL that was written out (with a warning), else the SOA's minimum (with
-//!   a warning, for the SOA and what follows it), else an error. A TTL over 2³¹−1 counts as 0 (RFC 2181 8).
-//! - Records of one type that follow each other under one owner take the first one's TTL. If the owner comes again
-//!   later in the file, the RRset takes the TTL it has there: a sink lets the last record's TTL stand for the RRset.
-//! - `$INCLUDE` restores origin and owner afterwards, but keeps the TTLs.
+//! Where the RFCs leave a choice, BIND's is followed:
+//! - Class and TTL come before the type, in either order and each at most once.
+//! - A record without a TTL has that of `$TTL`; or else the last TTL that was written (with a warning); or else, from
+//!   the SOA on, the SOA's minimum (with a warning); otherwise it is an error. A TTL over 2³¹−1 counts as 0 (RFC 2181
+//!   8).
+//! - Consecutive records of one type and owner have the TTL of the first. If the owner appears again later in the file,
+//!   the RRset has the TTL given there: for a sink, the TTL of the last record is that of the RRset.
+//! - After `$INCLUDE`, origin and owner are what they were before, but the TTLs are those of the included file.
 //! - Records outside the zone are ignored with a warning.
 
 mod check;
@@ -59,22 +60,22 @@ use crate::{Class, NameRef, Rtype, diagnostics::Source};
 /// A record, borrowed from the parser.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// The owner, as written the first time in a run of records of one owner.
+    /// The owner, as it was written first in a run of records of one owner.
     pub owner: NameRef<'a>,
-    /// Seconds, up to 2³¹−1.
+    /// The TTL in seconds, up to 2³¹−1.
     pub ttl: u32,
-    /// The class, always the zone's.
+    /// The class, which is always the zone's.
     pub class: Class,
-    /// The type; never one that exists in messages only.
+    /// The type, which is never one that exists in messages only.
     pub rtype: Rtype,
     /// The data in wire form: valid for its type, names uncompressed, at most 65535 octets.
     pub rdata: &'a [u8],
-    /// Where its entry starts.
+    /// The place where the record's entry starts.
     pub at: Location,
 }
 
 impl Record<'_> {
-    /// For signatures the type they cover, which is part of what tells RRsets apart; 0 for other types.
+    /// The type that a signature covers, because it distinguishes RRsets; 0 for other types.
     #[inline]
     pub fn covers(&self) -> u16 {
         covers(self.rtype, self.rdata)
@@ -89,15 +90,15 @@ fn covers(rtype: Rtype, rdata: &[u8]) -> u16 {
     }
 }
 
-/// What takes the records.
+/// A receiver of records.
 ///
-/// A closure is one, too.
+/// Closures implement this too.
 pub trait Sink {
-    /// Takes one record; a refusal becomes an error at its place, and parsing goes on.
+    /// Receives one record. A refusal becomes an error at the record's place, and parsing continues.
     fn record(&mut self, record: Record<'_>) -> Result<(), Refusal>;
 }
 
-/// Why a sink does not take a record.
+/// Why a sink refuses a record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     /// What is wrong.
@@ -106,49 +107,49 @@ pub struct Refusal {
     pub help: Option<String>,
 }
 
-/// What to do with names that are no host names where one is expected (RFC 952, RFC 1123 2.1), as `check-names` says.
+/// What to do with names that are not host names where one is expected (RFC 952, RFC 1123 2.1), as in `check-names`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckNames {
-    /// An error: named's default for primary zones.
+    /// They are errors: named's default for primary zones.
     Fail,
-    /// A warning: named-checkzone's default.
+    /// They are warnings: named-checkzone's default.
     Warn,
-    /// Nothing.
+    /// They are allowed.
     Ignore,
 }
 
-/// How the octets of a zone file are to be understood: `masterfile-format`.
+/// The format of a zone file: `masterfile-format`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileFormat {
-    /// Lines for people (RFC 1035 5).
+    /// Text (RFC 1035 5).
     Text,
-    /// BIND's RRsets in wire form, of version 0 or 1.
+    /// BIND's RRsets in wire form, version 0 or 1.
     Raw,
 }
 
 /// How to read a zone file.
 #[derive(Clone, Copy)]
 pub struct Options<'o> {
-    /// Text, unless it is told: a file does not decide by itself how it is read.
+    /// The format, which is text by default. It is never guessed from the file's content.
     pub format: FileFormat,
-    /// The origin until the file sets another: the zone's name.
+    /// The origin until the file sets another, normally the zone's name.
     pub origin: NameRef<'o>,
-    /// The zone that records must belong to, normally that of `origin`; `None` takes records of any, as formatting does.
+    /// The zone that records must belong to, normally `origin`; `None` accepts records of any zone, as formatting does.
     pub apex: Option<NameRef<'o>>,
-    /// The zone's class; records of another are errors.
+    /// The zone's class. Records of another class are errors.
     pub class: Class,
-    /// The TTL of records without one until the file says otherwise; normally none.
+    /// The TTL of records without one, until the file sets another; normally none.
     pub default_ttl: Option<u32>,
-    /// What to do with odd host names in texts.
+    /// What to do in text files with names that are not host names.
     pub check_names: CheckNames,
     /// Where `$INCLUDE` finds its files.
     pub includes: &'o dyn Includes,
-    /// Errors after which parsing stops; also the most warnings that are kept.
+    /// The number of errors after which parsing stops, and the most warnings that are kept.
     pub max_errors: usize,
 }
 
 impl<'o> Options<'o> {
-    /// As named-checkzone reads a zone of class IN, with no access to other files.
+    /// The options by which named-checkzone reads a zone of class IN, without access to other files.
     pub fn new(origin: NameRef<'o>) -> Options<'o> {
         let (class, check_names) = (Class::IN, CheckNames::Warn);
         Options {
@@ -164,11 +165,11 @@ impl<'o> Options<'o> {
     }
 }
 
-/// Reads `source`, in the format that the options tell, and hands its records to `sink`, in order.
+/// Reads `source` in the format given by the options, and passes its records to `sink` in order.
 ///
-/// Time is linear in the text and what it includes and generates; memory beyond the text is bounded by the longest
+/// Time is linear in the text and in what it includes and generates. Memory beyond the text is bounded by the longest
 /// record and `options.max_errors`. `$INCLUDE` nests to a depth of [`MAX_DEPTH`], one `$GENERATE` makes up to
-/// [`MAX_GENERATED`] records, one record takes up to 1 MiB of text.
+/// [`MAX_GENERATED`] records, and one record takes up to 1 MiB of text.
 pub fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Report {
     match (options.format, FileFormat::of(source.text())) {
         (FileFormat::Text, FileFormat::Text) => parser::parse(source, options, sink),
@@ -177,13 +178,13 @@ pub fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Re
     }
 }
 
-/// How deep `$INCLUDE` nests.
+/// The greatest depth to which `$INCLUDE` nests.
 pub const MAX_DEPTH: usize = 32;
 
 /// The most files that one zone includes, nested or not.
 pub const MAX_FILES: usize = 10_000;
 
-/// The most records of one `$GENERATE`: the addresses of a /8.
+/// The most records that one `$GENERATE` makes: the addresses of a /8.
 pub const MAX_GENERATED: u32 = 1 << 24;
 
 impl<F: FnMut(Record<'_>) -> Result<(), Refusal>> Sink for F {

@@ -1,13 +1,13 @@
-//! The zone's name, from its file alone: for tools that are given no name.
+//! Finds the zone's name from its file alone, for tools that are not given a name.
 
 use super::{FileFormat, lexer::Lexer, raw};
 use crate::{Name, Rtype, diagnostics::Source};
 
-/// How many entries to look at for the SOA.
+/// The number of entries among which the SOA is looked for.
 const MOST: usize = 100;
 
-/// The owner of the SOA, if it is absolute or follows from an absolute `$ORIGIN`. The file is a text, or raw if it begins as
-/// raw files do.
+/// The owner of the SOA, if it is absolute or follows from an absolute `$ORIGIN`. The file is read as raw if it begins
+/// as raw files do, and otherwise as text.
 pub fn origin(source: &Source) -> Option<Name> {
     match FileFormat::of(source.text()) {
         FileFormat::Text => of_text(source.text()),
@@ -25,7 +25,7 @@ fn of_text(text: &[u8]) -> Option<Name> {
         let entry = found?;
         let absolute = |text: &[u8]| match &origin {
             Some(origin) => Name::parse(text, origin.as_ref()).ok(),
-            // Absolute names are the same whatever the origin is.
+            // Absolute names do not depend on the origin.
             None => text.ends_with(b".").then(|| Name::from_ascii(text).ok()).flatten(),
         };
         if tokens[0].text.eq_ignore_ascii_case(b"$ORIGIN") && !entry.blank {
@@ -35,7 +35,7 @@ fn of_text(text: &[u8]) -> Option<Name> {
         if !entry.blank {
             owner = absolute(tokens[0].text);
         }
-        // The type is the first token after the owner that is one; TTL and class may come before it.
+        // The type is the first token after the owner that is a type. TTL and class may come before it.
         let mut head = tokens.iter().skip(usize::from(!entry.blank)).take(3);
         if head.find_map(|token| Rtype::from_text(token.text)) == Some(Rtype::SOA) {
             return owner;

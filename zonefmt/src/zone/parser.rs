@@ -1,4 +1,4 @@
-//! Entries to records: directives, and owner, TTL, class and type of each record.
+//! Turns entries into records: directives, and owner, TTL, class and type of each record.
 
 use super::{
     CheckNames, FileId, Location, Options, Record, Refusal, Remark, Report, Sink,
@@ -32,7 +32,7 @@ pub(super) fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink
     parser.report
 }
 
-/// What goes on across `$INCLUDE`.
+/// The state that continues across `$INCLUDE`.
 pub(super) struct Parser<'o, S> {
     pub options: &'o Options<'o>,
     pub report: Report,
@@ -44,8 +44,8 @@ pub(super) struct Parser<'o, S> {
     sink: &'o mut S,
 }
 
-/// What belongs to one file.
-#[allow(clippy::struct_excessive_bools)] // Each tells one thing about the owner or the origin.
+/// The state of one file.
+#[allow(clippy::struct_excessive_bools)] // Each states one thing about the owner or the origin.
 pub(super) struct File<'a> {
     pub source: &'a Source,
     pub id: FileId,
@@ -53,10 +53,11 @@ pub(super) struct File<'a> {
     pub origin_in_zone: bool,
     /// The owner of the last record.
     pub owner: Option<NameBuf>,
-    /// The text that `owner` was read from, to know it again without reading it; empty if the origin has changed.
+    /// The text that `owner` was read from, so that the same text need not be read again; empty if the origin has
+    /// changed.
     pub owner_text: &'a [u8],
     pub owner_in_zone: bool,
-    /// Whether the last owner was no name: it was reported, and so were the records that inherit it.
+    /// Whether the last owner was not a valid name. That was reported, and so were the records that inherit it.
     pub owner_is_bad: bool,
     /// Whether the origin has changed since `owner` was read.
     pub owner_is_old: bool,
@@ -108,7 +109,7 @@ impl<S: Sink> Parser<'_, S> {
         self.record(file, entry, tokens, 1)
     }
 
-    /// Reads an owner that differs in text from the last one.
+    /// Reads an owner whose text differs from the last one's.
     #[inline]
     fn owner<'a>(&mut self, file: &mut File<'a>, owner: Token<'a>) -> Result<()> {
         let name = file.owner.get_or_insert_with(|| NameBuf::new(NameRef::ROOT));
@@ -141,7 +142,7 @@ impl<S: Sink> Parser<'_, S> {
         self.record(file, entry, tokens, 0)
     }
 
-    /// Reads a record whose owner is known; `skip` tokens stand before TTL, class and type.
+    /// Reads a record whose owner is known. `skip` tokens come before TTL, class and type.
     #[inline]
     fn record<'a>(&mut self, file: &File<'a>, entry: &Entry, tokens: &mut Vec<Token<'a>>, skip: usize) -> Result<()> {
         let Some(owner) = &file.owner else { return Ok(()) };
@@ -172,12 +173,12 @@ impl<S: Sink> Parser<'_, S> {
         self.emit(file, entry, owner, ttl, head.rtype)
     }
 
-    /// Whether the zone has a place for records of this owner.
+    /// Whether records with this owner belong to the zone.
     pub fn in_zone(&self, name: NameRef<'_>) -> bool {
         self.options.apex.is_none_or(|apex| name.is_at_or_below(apex))
     }
 
-    /// Hands the record to the sink, whose data is in `self.rdata`.
+    /// Passes the record to the sink. Its data is in `self.rdata`.
     #[inline]
     pub fn emit(&mut self, file: &File<'_>, entry: &Entry, owner: NameRef<'_>, ttl: u32, rtype: Rtype) -> Result<()> {
         if rtype == Rtype::SOA && self.options.apex.is_some_and(|apex| owner != apex) {
@@ -209,9 +210,9 @@ impl<S: Sink> Parser<'_, S> {
     }
 }
 
-/// Joins what the lexer took apart: in `key="value"` the quote opens a string inside the token (RFC 9460 2.1).
+/// Joins tokens that the lexer split: in `key="value"` the quote opens a string inside the token (RFC 9460 2.1).
 ///
-/// `start` is the first token that may be a pair, at least 1.
+/// `start` is the index of the first token that may be a pair; it is at least 1.
 pub(super) fn join_pairs<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>, start: usize) {
     let mut kept = start;
     for index in start..tokens.len() {

@@ -1,6 +1,6 @@
-//! Raw zone files: RRsets in wire form, as BIND's `masterfile-format raw` has them, its default for secondary zones.
+//! Raw zone files: RRsets in wire form, in BIND's `masterfile-format raw`, which is its default for secondary zones.
 //!
-//! All numbers are in network byte order, 4 octets or, marked `:16`, 2. Names are not compressed.
+//! All numbers are in network byte order and take 4 octets, or 2 if marked `:16`. Names are not compressed.
 //!
 //! ```text
 //! file:   format (2), version (0 or 1), time of writing; of version 1 also: flags, source serial, last transfer; RRset…
@@ -8,8 +8,8 @@
 //!         length:16 and owner; for each record length:16 and data
 //! ```
 //!
-//! A file is read as BIND reads it: names that are no host names are taken, and it ends with its first malformed RRset.
-//! What the source serial and the time of the last transfer are good for, a server knows that writes them for itself.
+//! Files are read as BIND reads them: names need not be host names, and the file ends at the first malformed RRset. The
+//! source serial and the time of the last transfer matter only to the server that wrote them.
 
 use super::{
     FileFormat, Location, Options, Record, RrSets, Sink, covers,
@@ -24,17 +24,18 @@ use crate::{
     rdata,
 };
 
-/// What a raw file begins with.
+/// The number with which a raw file begins.
 const RAW: u32 = 2;
-/// What a file of `masterfile-format map` begins with.
+/// The number with which a file of `masterfile-format map` begins.
 const MAP: u32 = 3;
 /// The version that is written.
 const VERSION: u32 = 1;
-/// Octets between the version and the first RRset.
+/// The number of octets between the version and the first RRset, by version.
 const AFTER_VERSION: [usize; 2] = [4, 16];
 
 impl FileFormat {
-    /// The format of a file, by its first octets. A map file counts as raw, and reading it says what to do.
+    /// The format of a file, from its first octets. A map file counts as raw; reading it gives an error that says what
+    /// to do.
     pub fn of(octets: &[u8]) -> FileFormat {
         match octets.first_chunk() {
             Some(&first) if matches!(u32::from_be_bytes(first), RAW | MAP) => FileFormat::Raw,
@@ -43,9 +44,9 @@ impl FileFormat {
     }
 }
 
-/// Writes a raw file of version 1, as named-compilezone does; `written` is the time, in seconds since 1970.
+/// Writes a raw file of version 1, as named-compilezone does. `written` is the time in seconds since 1970.
 pub fn write_raw(zone: &RrSets, written: u32) -> Vec<u8> {
-    /// Records that stand together: BIND takes up to 65535, and their octets stay far below 2³².
+    /// The most records written together. BIND accepts up to 65535, and their octets stay far below 2³².
     const TOGETHER: usize = 1 << 15;
     let mut out = Vec::new();
     for number in [RAW, VERSION, written, 0, 0, 0] {
@@ -81,7 +82,8 @@ fn write_set(owner: NameRef<'_>, records: &[Record<'_>], out: &mut Vec<u8>) {
     out[start..start + 4].copy_from_slice(&octets.to_be_bytes());
 }
 
-/// As [`super::parse`]; findings name the RRset, or the octet where it should be, as there are no lines.
+/// Reads a raw file as [`super::parse`] does. There are no lines, so findings name the RRset, or the octet where it
+/// should be.
 pub(super) fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Report {
     let name = Source::new(source.name(), "");
     let report = Report::new(&name, options.max_errors.max(1));
@@ -90,7 +92,7 @@ pub(super) fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink
     reader.report
 }
 
-/// Refuses a raw file that is to be read as a text.
+/// The error for a raw file that is to be read as text.
 pub(super) fn is_no_text(source: &Source) -> Report {
     let name = Source::new(source.name(), "");
     let mut report = Report::new(&name, 1);
@@ -99,16 +101,16 @@ pub(super) fn is_no_text(source: &Source) -> Report {
     report
 }
 
-/// The owner of the SOA, if one of the first RRsets is it.
+/// The owner of the SOA, if that is one of the first RRsets.
 pub(super) fn origin(octets: &[u8]) -> Option<Name> {
-    /// How many RRsets to look at.
+    /// The number of RRsets among which the SOA is looked for.
     const MOST: usize = 100;
     let mut sets = Sets::new(octets).ok()?.take(MOST).map_while(Result::ok);
     sets.find(|set| set.rtype == Rtype::SOA).map(|set| set.owner.to_owned())
 }
 
 struct Reader<'o, S> {
-    /// The file without its octets, which nobody could read.
+    /// The file's name without its octets, which cannot be shown.
     name: Source,
     report: Report,
     options: &'o Options<'o>,
@@ -162,7 +164,7 @@ impl<S: Sink> Reader<'_, S> {
         }
     }
 
-    /// Whether the zone may have such an RRset: if not, what is wrong and what to do.
+    /// Checks whether the zone may have such an RRset. The error says what is wrong and what to do.
     fn look_at(&self, set: &Set<'_>) -> Result<(), (String, &'static str)> {
         let Set { owner, rtype, class, .. } = *set;
         if class != self.options.class {
@@ -198,9 +200,9 @@ impl<S: Sink> Reader<'_, S> {
 
 const DAMAGED: &str = "the file is damaged: write it again, or transfer the zone again";
 
-/// An RRset as the file has it; its framing is whole, its data not looked at.
+/// An RRset in the file. Its framing is valid, but its data is not checked yet.
 struct Set<'a> {
-    /// Where it starts in the file.
+    /// The octet of the file where the RRset starts.
     at: usize,
     class: Class,
     rtype: Rtype,
@@ -214,7 +216,7 @@ impl<'a> Set<'a> {
     /// Takes an RRset from the start of `rest`, or says how it is malformed.
     fn take(rest: &mut &'a [u8], at: usize) -> Result<Set<'a>, &'static str> {
         const CUT_SHORT: &str = "is cut short";
-        /// The most records of one RRset that BIND takes.
+        /// The most records of one RRset that BIND accepts.
         const MOST: u32 = u16::MAX as u32;
         const TOO_SHORT: &str = "has fewer octets than it needs";
         let octets = u32::from_be_bytes(take(rest).ok_or(CUT_SHORT)?) as usize;
@@ -243,7 +245,7 @@ impl<'a> Set<'a> {
     }
 }
 
-/// The RRsets of a file; none follows one that is malformed.
+/// An iterator over the RRsets of a file, which ends after a malformed one.
 struct Sets<'a> {
     rest: &'a [u8],
     octets: usize,
@@ -306,7 +308,7 @@ fn take_slice<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     Some(first)
 }
 
-/// Octets behind their number.
+/// Reads octets after a 16-bit number that gives their length.
 fn take_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = take_u16(rest)?;
     take_slice(rest, len.into())
@@ -317,15 +319,16 @@ mod tests {
     use super::*;
     use crate::zone::{Refusal, Serials, diff};
 
-    /// What named-compilezone of BIND 9.18 writes of `$TTL 300`, `@ SOA ns hm 1 2 3 4 5` in the zone `a`, in version 0.
+    /// The output of named-compilezone of BIND 9.18 for `$TTL 300`, `@ SOA ns hm 1 2 3 4 5` in the zone `a`, in version
+    /// 0.
     const COMPILED: &[u8] = b"\0\0\0\x02\0\0\0\0\x6b\x01\x8e\xbd\
         \0\0\0\x39\0\x01\0\x06\0\0\0\0\x01\x2c\0\0\0\x01\0\x03\x01a\0\
         \0\x20\x02ns\x01a\0\x02hm\x01a\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0\x05";
 
-    /// Octets before the first RRset of version 0.
+    /// The octets before the first RRset in version 0.
     const HEADER: usize = 12;
 
-    /// Each record as `owner ttl type`, then what is wrong.
+    /// Reads a file, and lists each record as `owner ttl type`, then the findings.
     fn read(octets: &[u8]) -> Vec<String> {
         let apex = Name::from_ascii("a").unwrap();
         let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! What a record is told about by itself, whatever else its zone has: one list for those who check a zone file, line by
-//! line, and for those who make a zone of something else.
+//! Warnings about a single record, whatever else its zone has. The list is shared by the check of zone files and by
+//! programs that build zones from other sources.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use crate::{
     rdata::{self, TypeInfo},
 };
 
-/// Something that is probably not meant; shown, it says what.
+/// A record that is probably not meant as written. `Display` gives the warning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Remark<'a> {
-    /// The owner of this type is a host's name, and this is none (RFC 952, RFC 1123 2.1).
+    /// An owner of this type must be a host name, and this one is not (RFC 952, RFC 1123 2.1).
     OddOwner(Rtype, NameRef<'a>),
-    /// The same of a name in the data.
+    /// A name in the data must be a host name, and this one is not.
     OddName(Rtype, NameRef<'a>),
-    /// A `*` stands behind another label.
+    /// A `*` is not the first label.
     InnerWildcard(NameRef<'a>),
-    /// The zone's name stands in the name twice.
+    /// The name contains the zone's name twice.
     HoldsZoneTwice(NameRef<'a>),
-    /// An address stands where a host's name belongs.
+    /// An address is in place of a host name.
     Address(Rtype, NameRef<'a>),
 }
 
 impl<'a> Remark<'a> {
-    /// What `check-names` finds in the letters of a record.
+    /// The remark that `check-names` has on a record.
     #[inline]
     pub fn of_letters(owner: NameRef<'a>, info: &TypeInfo, data: &'a [u8]) -> Option<Remark<'a>> {
         let rtype = info.rtype;
@@ -36,13 +36,13 @@ impl<'a> Remark<'a> {
         name.map(|name| Remark::OddName(rtype, name))
     }
 
-    /// What is odd about an owner in a zone of that name.
+    /// The remarks on an owner in the given zone.
     pub fn of_owner(owner: NameRef<'a>, zone: NameRef<'_>) -> impl Iterator<Item = Remark<'a>> {
         let wildcard = has_inner_wildcard(owner).then_some(Remark::InnerWildcard(owner));
         wildcard.into_iter().chain(holds_twice(owner, zone).then_some(Remark::HoldsZoneTwice(owner)))
     }
 
-    /// What is odd about a host that NS, MX or SRV name in a zone of that name.
+    /// The remark on a host that NS, MX or SRV name in the given zone.
     pub fn of_target(rtype: Rtype, target: NameRef<'a>, zone: NameRef<'_>) -> Option<Remark<'a>> {
         if is_address(target, zone) && rtype != Rtype::SRV {
             return Some(Remark::Address(rtype, target));
@@ -50,7 +50,7 @@ impl<'a> Remark<'a> {
         holds_twice(target, zone).then_some(Remark::HoldsZoneTwice(target))
     }
 
-    /// What to do.
+    /// What to write instead.
     pub fn help(&self) -> &'static str {
         match self {
             Remark::OddOwner(..) | Remark::OddName(..) => "use letters, digits and hyphens only (RFC 1123 2.1)",
@@ -73,20 +73,20 @@ impl fmt::Display for Remark<'_> {
     }
 }
 
-/// The name of a host in the data of NS, MX or SRV, which should lead to addresses; none if it is the root, which means "no
-/// such service".
+/// The host name in the data of NS, MX or SRV, which should lead to addresses; `None` if it is the root, which means
+/// "no such service".
 pub fn target(rtype: Rtype, data: &[u8]) -> Option<NameRef<'_>> {
     let checked = matches!(rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
     let name = rdata::names(rtype, data).next().filter(|_| checked)?;
     NameRef::from_wire(data.get(name.range)?).ok().filter(|name| !name.is_root())
 }
 
-/// The first label that is `*` but not the leftmost.
+/// Whether a label other than the first is `*`.
 fn has_inner_wildcard(name: NameRef<'_>) -> bool {
     memchr::memchr(b'*', name.as_wire()).is_some() && name.labels().skip(1).any(|label| label == b"*")
 }
 
-/// Whether the labels of `zone` stand in the name once more: the final dot was forgotten.
+/// Whether the labels of `zone` are in the name twice, because a final dot was forgotten.
 fn holds_twice(name: NameRef<'_>, zone: NameRef<'_>) -> bool {
     let Some(inner) = name.strip_suffix(zone) else { return false };
     let labels = &zone.as_wire()[..zone.len() - 1];
@@ -106,7 +106,7 @@ fn ends_label(labels: Labels<'_>, split: usize) -> bool {
         .any(|end| end == split)
 }
 
-/// Whether what was written was probably an address: four numbers, relative to the zone or absolute, or colons.
+/// Whether an address was probably meant: four numbers, relative to the zone or absolute, or colons.
 fn is_address(name: NameRef<'_>, zone: NameRef<'_>) -> bool {
     let count = name.label_count() - if name.is_at_or_below(zone) { zone.label_count() } else { 0 };
     let number = |label: &[u8]| std::str::from_utf8(label).is_ok_and(|label| label.parse::<u8>().is_ok());

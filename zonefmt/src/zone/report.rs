@@ -1,15 +1,16 @@
-//! What parsing found.
+//! The result of parsing.
 
 use std::ops::Range;
 
 use super::fault::Fault;
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 
-/// One of the files of a zone: the zone file is the first, others are numbered as they are included.
+/// One of the files of a zone. The zone file is the first; the others are numbered in the order in which they are
+/// included.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct FileId(pub(super) u32);
 
-/// Where an entry starts.
+/// The place where an entry starts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct Location {
     /// The file.
@@ -18,14 +19,14 @@ pub struct Location {
     pub offset: usize,
 }
 
-/// What parsing found.
+/// The findings of parsing.
 #[derive(Debug)]
 pub struct Report {
-    /// Errors and warnings, in the order they were found.
+    /// Errors and warnings, in the order in which they were found.
     pub diagnostics: Vec<Diagnostic>,
-    /// Records handed to the sink.
+    /// The number of records passed to the sink.
     pub records: u64,
-    /// Errors, those beyond the bound on diagnostics included.
+    /// The number of errors, including those over the limit on diagnostics.
     pub errors: usize,
     files: Vec<Source>,
     max: usize,
@@ -38,17 +39,17 @@ impl Report {
         Report { diagnostics: Vec::new(), records: 0, errors: 0, files, max, warnings: 0 }
     }
 
-    /// Whether there were errors: the zone is not to be used.
+    /// Whether there were errors, so that the zone must not be used.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
     }
 
-    /// Warnings, those beyond the bound on diagnostics included.
+    /// The number of warnings, including those over the limit on diagnostics.
     pub fn warnings(&self) -> usize {
         self.warnings
     }
 
-    /// The entry at a location, from its owner to its last token.
+    /// The place of the entry at a location, from its owner to its last token.
     pub fn entry(&self, location: Location) -> Place {
         let source = self.file(location.file);
         let mut tokens = Vec::new();
@@ -63,13 +64,13 @@ impl Report {
         source.place(span)
     }
 
-    /// A file.
+    /// The source of a file.
     pub fn file(&self, id: FileId) -> &Source {
         // A FileId is made by `add_file` of the same report.
         self.files.get(id.0 as usize).unwrap_or(&self.files[0])
     }
 
-    /// Takes note of a finding, within the bound.
+    /// Adds a finding, up to the limit.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let count = match diagnostic.severity {
             Severity::Error => &mut self.errors,
@@ -82,7 +83,7 @@ impl Report {
         }
     }
 
-    /// Puts the findings in the order of the files and places they are about.
+    /// Sorts the findings by the files and places that they are about.
     pub(super) fn sort(&mut self) {
         let files = &self.files;
         let file_of = |place: &Place| files.iter().position(|file| file.name() == place.source.name());
@@ -102,7 +103,7 @@ impl Report {
         FileId((self.files.len() - 1) as u32)
     }
 
-    /// Takes note of an error on the way to a record, and of the end if it is one too many.
+    /// Adds an error in a record, and notes that parsing ends if there are too many.
     #[cold]
     pub(super) fn error(&mut self, source: &Source, fault: Fault) {
         let mut diagnostic = Diagnostic::error(source, fault.span, fault.message);

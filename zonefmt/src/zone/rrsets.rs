@@ -1,15 +1,16 @@
-//! A zone as a whole: its RRsets, each record once, sorted. What comparing zones, and writing one canonically, start
-//! from.
+//! A whole zone: its RRsets, sorted, with each record once. Comparing zones and writing them canonically start from
+//! this.
 
 use std::{cmp::Ordering, fmt};
 
 use super::{Location, Options, Record, Refusal, Report};
 use crate::{Class, NameRef, Rtype, diagnostics::Source, rdata};
 
-/// The RRsets of a zone in the order in which named-compilezone writes them: owners in canonical order (RFC 4034 6.1);
-/// at each SOA, NS, then the other types by number, signatures behind what they cover; all NSEC3 at the end.
+/// The RRsets of a zone in the order of named-compilezone. Owners are in canonical order (RFC 4034 6.1). At each owner
+/// SOA and NS come first and then the other types by number, with signatures after the type they cover. All NSEC3 are
+/// at the end.
 ///
-/// Takes about 24 octets a record, and those of its owner and data.
+/// Each record takes about 24 octets, plus its owner and data.
 #[derive(Clone, Debug)]
 pub struct RrSets {
     class: Class,
@@ -24,7 +25,7 @@ pub struct RrSet<'z> {
     rows: &'z [Row],
 }
 
-/// A record: its owner and data stand one behind the other.
+/// A record. Its owner and data are adjacent.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     start: usize,
@@ -33,12 +34,12 @@ struct Row {
     covers: u16,
     rdata_len: u16,
     owner_len: u8,
-    /// Counts the runs of records under one owner, written in one way.
+    /// The number of its run: a sequence of records under one owner, written in the same way.
     run: u32,
 }
 
 impl RrSets {
-    /// Reads a zone file as [`super::parse`] does; the report is its.
+    /// Reads a zone file as [`super::parse`] does, and returns its report.
     pub fn parse(source: &Source, options: &Options<'_>) -> (RrSets, Report) {
         let mut sets = RrSets::new(options.class);
         let report = super::parse(source, options, &mut |record: Record<'_>| sets.push(&record));
@@ -46,7 +47,8 @@ impl RrSets {
         (sets, report)
     }
 
-    /// Reads a zone file as [`super::check()`] does, so that it is a whole zone if the report has no errors.
+    /// Reads and checks a zone file as [`super::check()`] does. If the report has no errors, the result is a whole
+    /// zone.
     pub fn check(source: &Source, options: &Options<'_>) -> (RrSets, Report) {
         let mut sets = RrSets::new(options.class);
         let (report, _) = super::check(source, options, &mut |record: Record<'_>| sets.push(&record));
@@ -54,10 +56,10 @@ impl RrSets {
         (sets, report)
     }
 
-    /// Collects records of one class in any order; the last TTL of an RRset stands for all of it.
+    /// Collects records of one class in any order. The TTL of an RRset is that of its last record.
     pub fn collect<'r>(class: Class, records: impl IntoIterator<Item = Record<'r>>) -> RrSets {
         let mut sets = RrSets::new(class);
-        // Nothing is refused.
+        // No record is refused.
         records.into_iter().for_each(|record| drop(sets.push(&record)));
         sets.sort();
         sets
@@ -77,8 +79,8 @@ impl RrSets {
         RrSets { class, octets: Vec::new(), rows: Vec::new() }
     }
 
-    /// A sink; the rows are out of order until they are sorted.
-    #[allow(clippy::unnecessary_wraps)] // As every sink must.
+    /// Adds a record, as a sink. The rows are unsorted until `sort`.
+    #[allow(clippy::unnecessary_wraps)] // Every sink returns a result.
     fn push(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let start = self.octets.len();
         self.octets.extend_from_slice(record.owner.as_wire());
@@ -101,7 +103,7 @@ impl RrSets {
 
     fn sort(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        // Stable, so that the last of each RRset is the last of the file.
+        // The sort is stable, so that the last row of each RRset is the last one in the file.
         rows.sort_by(|a, b| self.order(a, b));
         let mut kept = Vec::with_capacity(rows.len());
         let mut set: Vec<(Vec<u8>, Row)> = Vec::new();
@@ -111,13 +113,13 @@ impl RrSets {
                 kept.extend_from_slice(group);
                 continue;
             };
-            // As in BIND, the first owner of an RRset is that of all.
+            // As in BIND, all records of an RRset have the first one's spelling of the owner.
             let written = |row: &&Row| self.owner(row).as_wire() != self.owner(first).as_wire();
             respelt.extend(group.iter().filter(written).map(|row| (row.start, self.owner(first).to_owned())));
             set.clear();
             set.extend(group.iter().map(|row| (self.record(row).canonical(), Row { ttl: last.ttl, ..*row })));
             set.sort_by(|(a, _), (b, _)| a.cmp(b));
-            // Of records that differ in the case of names only, BIND keeps the last of the first run.
+            // Of records that differ only in the case of names, BIND keeps the last of the first run.
             set.dedup_by(|(a, later), (b, kept)| {
                 let same = a == b;
                 if same && later.run == kept.run {
@@ -133,7 +135,7 @@ impl RrSets {
         }
     }
 
-    /// Orders RRsets; records of one are equal.
+    /// The order of RRsets. Records of one RRset are equal.
     fn order(&self, a: &Row, b: &Row) -> Ordering {
         let owners = || self.owner(a).cmp(&self.owner(b));
         is_nsec3(a).cmp(&is_nsec3(b)).then_with(owners).then_with(|| rank(a).cmp(&rank(b)))
@@ -152,12 +154,12 @@ impl RrSets {
     }
 }
 
-/// BIND keeps these in a tree of their own.
+/// BIND keeps NSEC3 and their signatures in a separate tree.
 fn is_nsec3(row: &Row) -> bool {
     row.rtype == Rtype::NSEC3 || row.covers == Rtype::NSEC3.0
 }
 
-/// Orders the RRsets of an owner.
+/// The rank of an RRset at its owner.
 fn rank(row: &Row) -> (u32, bool, u16) {
     let is_signature = row.rtype == Rtype::RRSIG;
     let about = match if is_signature { Rtype(row.covers) } else { row.rtype } {
@@ -169,7 +171,7 @@ fn rank(row: &Row) -> (u32, bool, u16) {
 }
 
 impl Record<'_> {
-    /// Its data in canonical form.
+    /// The data in canonical form.
     fn canonical(&self) -> Vec<u8> {
         let mut octets = Vec::with_capacity(self.rdata.len());
         rdata::canonical(self.rtype, self.rdata, &mut octets);
@@ -184,12 +186,12 @@ impl fmt::Debug for RrSet<'_> {
 }
 
 impl<'z> RrSet<'z> {
-    /// The owner.
+    /// The owner of the RRset.
     pub fn owner(self) -> NameRef<'z> {
         self.zone.owner(self.first())
     }
 
-    /// The type.
+    /// The type of the RRset.
     pub fn rtype(self) -> Rtype {
         self.first().rtype
     }
@@ -199,17 +201,17 @@ impl<'z> RrSet<'z> {
         self.first().ttl
     }
 
-    /// The records; at least one.
+    /// The records, of which there is at least one.
     pub fn records(self) -> impl Iterator<Item = Record<'z>> {
         self.rows.iter().map(|row| self.zone.record(row))
     }
 
-    /// The data of each record in canonical form, in its order.
+    /// The data of each record in canonical form, in canonical order.
     pub(super) fn canonical(self) -> impl Iterator<Item = Vec<u8>> {
         self.records().map(|record| record.canonical())
     }
 
-    /// How it is ordered among those of another zone.
+    /// Compares the place of this RRset with that of an RRset of another zone.
     pub(super) fn order(self, other: RrSet<'_>) -> Ordering {
         let (a, b) = (self.first(), other.first());
         let owners = || self.owner().cmp(&other.owner());
@@ -217,7 +219,7 @@ impl<'z> RrSet<'z> {
     }
 
     fn first(self) -> &'z Row {
-        // What makes them splits a slice into runs, of which none is empty.
+        // RRsets are made by splitting a slice into runs, none of which is empty.
         &self.rows[0]
     }
 }

@@ -1,60 +1,60 @@
-//! The rules of a whole zone whose breach makes named refuse it, each with its words: one list for those who check a zone
-//! file, line by line, and for a server, which looks at the data that it is about to serve.
+//! The rules for a whole zone that named enforces when it loads one, with their messages. The list is shared by the
+//! check of zone files and by the server, which looks at the data that it is about to serve.
 
 use std::fmt;
 
 use crate::{NameRef, Rtype};
 
-/// A rule, and what breaks it; shown, it says what is wrong.
+/// A rule, with what breaks it. `Display` gives the error.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule<'a> {
-    /// A zone has a SOA.
+    /// A zone must have an SOA.
     Soa(NameRef<'a>),
-    /// A zone has NS at its top.
+    /// A zone must have NS records at its apex.
     Ns(NameRef<'a>),
-    /// An owner has one record of this type: SOA, CNAME, DNAME.
+    /// An owner may have only one record of this type: SOA, CNAME, DNAME.
     Single(Rtype, NameRef<'a>),
-    /// A CNAME stands alone; see [`may_stand_beside_cname`].
+    /// A CNAME must be alone; see [`may_stand_beside_cname`].
     CnameAlone(NameRef<'a>),
-    /// A wildcard does not delegate.
+    /// A wildcard must not have NS records.
     NoWildcardNs(NameRef<'a>),
-    /// DS belongs to the parent.
+    /// DS belongs to the parent zone, not to the apex.
     NoDsAtApex(NameRef<'a>),
-    /// An RRset fits a message: [`MAX_RRSET`].
+    /// An RRset must fit into a message: [`MAX_RRSET`].
     RrsetSize(Rtype, NameRef<'a>),
-    /// Of the NSEC3PARAM records one has a known hash algorithm; this one has not.
+    /// At least one NSEC3PARAM record must have a known hash algorithm; this is the number of an unknown one.
     Nsec3Hash(u8),
-    /// CDS and CDNSKEY ask the parent for keys that the zone has, or to delete all.
+    /// CDS and CDNSKEY must ask the parent for keys that the zone has, or for none.
     ChildKey(Rtype),
-    /// The name in NS, MX or SRV is of use. Only of NS at the zone's top it is an error that it is not.
+    /// The name in NS, MX or SRV must be usable. This is an error only for NS at the apex, and otherwise a warning.
     Target {
         /// The type.
         rtype: Rtype,
-        /// The name in its data.
+        /// The name in the record's data.
         target: NameRef<'a>,
         /// The owner.
         owner: NameRef<'a>,
-        /// What is wrong with the name.
+        /// Why the name is not usable.
         problem: TargetProblem,
     },
 }
 
-/// What is wrong with a name in NS, MX or SRV.
+/// Why a name in NS, MX or SRV is not usable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TargetProblem {
-    /// It has no A and no AAAA.
+    /// The name has neither A nor AAAA.
     NoAddress,
-    /// It is a CNAME.
+    /// The name is a CNAME.
     Cname,
-    /// It lies below a DNAME.
+    /// The name is below a DNAME.
     Dname,
-    /// It lies below the very cut that needs it, without addresses there.
+    /// The name is below the delegation that needs it, without addresses there.
     NoGlue,
-    /// It lies below another cut, without addresses there.
+    /// The name is below another delegation, without addresses there.
     NoSiblingGlue,
 }
 
-/// The largest sum of an RRset's data, two octets for the length of each record included, that BIND takes.
+/// The largest RRset that BIND accepts: the sum of its data, plus two octets for the length of each record.
 pub const MAX_RRSET: u32 = 65_512;
 
 /// Whether records of a type may have a CNAME beside them (RFC 2181 10.1, RFC 4035 2.5).
@@ -69,7 +69,7 @@ pub const fn deletes_keys(data: &[u8]) -> bool {
 }
 
 impl Rule<'_> {
-    /// What to do.
+    /// What to write instead.
     pub fn help(&self) -> String {
         match *self {
             Rule::Soa(_) => "add one: @ SOA ns.example. hostmaster.example. 1 3600 900 1209600 300".into(),

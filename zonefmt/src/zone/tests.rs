@@ -1,4 +1,4 @@
-//! The language, feature by feature; that BIND reads it so is what `tests/peers` proves.
+//! The zone file language, feature by feature. `tests/peers` shows that BIND reads it in the same way.
 
 use std::{io, path::Path};
 
@@ -29,7 +29,7 @@ fn read(text: impl AsRef<[u8]>) -> Vec<String> {
     read_with(text.as_ref(), |_| ())
 }
 
-/// With `$TTL 300`; the positions count from the line after it.
+/// Reads a text after `$TTL 300`. Positions count from the line after that.
 fn read_ttl(text: &str) -> Vec<String> {
     read(format!("$TTL 300\n{text}"))
 }
@@ -280,7 +280,7 @@ fn generate_counts() {
             "b. 300 TXT \"o\"",
         ]
     );
-    // Base, width and the sign, as printf has them; nibbles as ip6.arpa has them.
+    // Base, width and sign are those of printf; nibbles are those of ip6.arpa.
     for (modifier, expected) in [
         ("${0,4,x}", "a00ab"),
         ("${0,4,X}", "a00AB"),

@@ -1,4 +1,4 @@
-//! Which TTL a record has; the rules are in the documentation of [`super`].
+//! The TTL of a record. The documentation of [`super`] has the rules.
 
 use super::{
     Sink, covers,
@@ -13,14 +13,14 @@ use crate::{
     rdata::{self, Token},
 };
 
-/// Where TTLs come from.
+/// The sources of TTLs.
 #[derive(Default)]
 pub(super) struct Ttls {
-    /// `$TTL`, or the SOA's minimum where that has stood in for it.
+    /// `$TTL`, or the SOA's minimum once that has been used instead.
     pub default: Option<u32>,
-    /// The last one that was written out.
+    /// The last TTL that was written in the file.
     pub last: Option<u32>,
-    /// Whether it was said that `last` is used.
+    /// Whether the warning that `last` is used has been given.
     warned: bool,
     /// The TTL of each type in the current run of records of one owner.
     run: Vec<(Rtype, u16, u32)>,
@@ -31,7 +31,7 @@ impl Ttls {
         Ttls { default, ..Ttls::default() }
     }
 
-    /// Another owner follows.
+    /// Notes that another owner follows.
     pub fn end_run(&mut self) {
         self.run.clear();
     }
@@ -40,7 +40,7 @@ impl Ttls {
 /// The largest TTL (RFC 2181 8).
 pub(super) const MAX_TTL: u32 = i32::MAX as u32;
 
-/// How many types of one owner are remembered with their TTL.
+/// The number of types of one owner whose TTLs are remembered.
 const MAX_RUN: usize = 64;
 
 impl<S: Sink> Parser<'_, S> {
@@ -111,7 +111,7 @@ impl<S: Sink> Parser<'_, S> {
     }
 }
 
-/// What to say of a TTL over [`MAX_TTL`].
+/// The warning for a TTL over [`MAX_TTL`].
 pub(super) fn over_limit(ttl: u32) -> String {
     format!("a TTL of {ttl} is over {MAX_TTL} and counts as 0 (RFC 2181 8)")
 }

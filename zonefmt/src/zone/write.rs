@@ -1,4 +1,4 @@
-//! Records to text: one a line, absolute names, octet for octet as named-compilezone writes them by default.
+//! Writes records as text: one a line, with absolute names, octet for octet as named-compilezone does by default.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ pub fn write_record(record: &Record<'_>, out: &mut String) {
         column += out.len() - before;
         column = indent(out, column, TTL_COLUMN);
     }
-    // The blank after the type is part of the way to the data.
+    // The blank after the type is part of the space before the data.
     out.truncate(out.trim_end_matches([' ', '\t']).len());
     indent(out, column - 1, DATA_COLUMN);
     rdata::write_text(record.rtype, record.rdata, &Style::FULL.in_class(record.class), out);
@@ -28,7 +28,7 @@ const TTL_COLUMN: usize = 46;
 const DATA_COLUMN: usize = 64;
 const TAB: usize = 8;
 
-/// Moves from column `from` to column `to`, at least one on, by tabs and blanks; returns the column reached.
+/// Moves from column `from` to column `to`, or at least by one, with tabs and blanks. Returns the column reached.
 fn indent(out: &mut String, from: usize, to: usize) -> usize {
     let to = to.max(from + 1);
     let tabs = to / TAB - from / TAB;
@@ -47,7 +47,7 @@ mod tests {
         zone::{self, Options, Refusal},
     };
 
-    /// Written by `named-compilezone -o - example.com` of BIND 9.18.49.
+    /// The output of `named-compilezone -o - example.com` of BIND 9.18.49.
     const COMPILED: &str = "\
 example.com.\t\t\t\t      300 IN SOA\tns.example.org. hm.example.com. 1 2 3 4 5
 example.com.\t\t\t\t      300 IN NS\t\tns.example.com.

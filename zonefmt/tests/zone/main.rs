@@ -1,4 +1,4 @@
-//! Zone files against real peers and random input.
+//! Tests zone files against real peers and random input.
 
 mod peers;
 mod random;

@@ -1,8 +1,9 @@
-//! The same zone files for named-compilezone (Debian package bind9-utils) and for us: same verdict, same records.
+//! Gives the same zone files to named-compilezone (Debian package bind9-utils) and to us: verdicts and records must
+//! agree.
 //!
-//! A case of the corpus begins with `=== name`; `| class`, `| origin` and `| differs` may follow, the last with the
-//! reason why we accept what BIND refuses, or the other way round. `TOP` stands for the head of a sound zone, `⟨0d⟩` for
-//! an octet, `⟨end⟩` for no final newline; `--- name` begins a file to include.
+//! A case of the corpus begins with `=== name`. `| class`, `| origin` and `| differs` may follow, the last with the
+//! reason why we accept what BIND refuses, or the other way round. `TOP` stands for the head of a valid zone, `⟨0d⟩`
+//! for an octet, and `⟨end⟩` for the absence of the final newline. `--- name` begins a file to include.
 
 use std::{fs, path::Path, process::Command};
 
@@ -71,7 +72,7 @@ fn octets(text: &str) -> Vec<u8> {
     out
 }
 
-/// Compiles a zone with named-checkzone's defaults, without looking names outside the zone up; `None` if refused.
+/// Compiles a zone with named-checkzone's defaults, without looking up names outside the zone; `None` if refused.
 fn compile(case: &Case, folder: &Path) -> Option<Vec<u8>> {
     let run = Command::new("named-compilezone")
         .args(["-k", "warn", "-n", "warn", "-m", "warn", "-r", "warn", "-i", "local", "-o", "-"])
@@ -82,7 +83,7 @@ fn compile(case: &Case, folder: &Path) -> Option<Vec<u8>> {
     run.status.success().then_some(run.stdout)
 }
 
-/// The zone as one sorted record a line.
+/// The zone as sorted records, one a line.
 fn canonical_text(case: &Case, folder: &Path) -> String {
     let includes = Directory(folder.to_owned());
     let options = Options {
@@ -115,7 +116,7 @@ fn compare(corpus_name: &str) {
         }
         let Some(theirs) = theirs.filter(|_| !report.has_errors()) else { continue };
         let text = canonical_text(&case, folder.path());
-        // What it knows of signing again is in comments.
+        // named-compilezone writes what it knows of re-signing in comments.
         let theirs_text = String::from_utf8_lossy(&theirs);
         let theirs_text: String = theirs_text.split_inclusive('\n').filter(|line| !line.starts_with("; ")).collect();
         if text != theirs_text {
@@ -126,7 +127,7 @@ fn compare(corpus_name: &str) {
         if report.has_errors() || sets != ours {
             wrong.push(format!("{}: theirs {sets:#?} ours {ours:#?}", case.name));
         }
-        // Their lines are ours; a repeated record and a replaced TTL leave lines of ours over.
+        // Each of their lines is one of ours. We have more lines if a record is repeated or a TTL replaced.
         let lower = |line: &str| line.trim_end().to_ascii_lowercase();
         let lines: Vec<_> = lines.iter().map(|line| lower(line)).collect();
         for line in String::from_utf8_lossy(&theirs).lines().filter(|line| !line.starts_with("; ")) {
@@ -146,7 +147,7 @@ proptest! {
         let mut text = TOP.to_owned();
         for (line, at, piece) in lines {
             let at = usize::from(at) % (2 * line.len());
-            // Half of the lines stay whole.
+            // Half of the lines stay unchanged.
             let (before, after) = line.split_at(at.min(line.len()));
             text.push_str(before);
             text.push_str(if after.is_empty() { "" } else { piece });
@@ -173,7 +174,7 @@ proptest! {
     }
 }
 
-/// Lines to be spoilt, all without their newline.
+/// Lines to be damaged, without their newlines.
 const LINES: &[&str] = &[
     "a A 192.0.2.1",
     "a CNAME b",
@@ -195,7 +196,7 @@ const LINES: &[&str] = &[
     "s HTTPS 1 . alpn=\"h2,h3\"",
 ];
 
-/// What to put into them.
+/// Pieces to insert into these lines.
 const PIECES: &[&str] = &[
     "",
     " ",
@@ -250,7 +251,7 @@ fn the_rules_of_a_zone() {
     compare("rules.txt");
 }
 
-/// Knot (Debian package knot-dnssecutils) takes what we write.
+/// Knot (Debian package knot-dnssecutils) accepts what we write.
 #[test]
 fn knot_reads_what_we_write() {
     let text = format!(

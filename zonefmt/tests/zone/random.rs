@@ -32,7 +32,7 @@ fn record() -> impl Strategy<Value = Plain> {
     (owner, 0..=i32::MAX as u32, data).prop_map(|(owner, ttl, (rtype, data))| (owner, ttl, rtype, data))
 }
 
-/// Up to 255 octets as a quoted string with every escape in it.
+/// Writes up to 255 octets as a quoted string in which escapes of every form occur.
 fn escaped(text: &[u8]) -> String {
     let mut out = String::from("\"");
     for &octet in &text[..text.len().min(255)] {
@@ -45,7 +45,7 @@ fn escaped(text: &[u8]) -> String {
     out + "\""
 }
 
-/// How one record is laid out.
+/// The layout of one record.
 #[allow(clippy::struct_excessive_bools)] // Each is a choice of its own.
 #[derive(Clone, Debug)]
 struct Layout {
@@ -84,13 +84,13 @@ fn ttl(ttl: u32, units: bool) -> String {
     }
 }
 
-/// The records one a line, nothing left out.
+/// Writes the records one a line, with nothing left out.
 fn plainly(records: &[Plain]) -> String {
     let line = |(owner, ttl, rtype, data): &Plain| format!("{owner} {ttl} IN {rtype} {}\n", data.join(" "));
     records.iter().map(line).collect()
 }
 
-/// The same records, each in its layout; parentheses open and close where the gaps say so.
+/// Writes the same records, each in its layout. Parentheses open and close where the gaps say so.
 fn laid_out(records: &[(Plain, Layout)]) -> String {
     let mut text = String::new();
     let mut last = None;

@@ -11,7 +11,7 @@ use zonefmt::{
 
 const TOP: &str = "$TTL 300\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
 
-/// Data of every type, right and wrong.
+/// Data of every type, valid and not.
 const RDATA: &str = include_str!("../../src/rdata/tests/corpus.txt");
 
 fn origin() -> Name {
@@ -39,7 +39,7 @@ fn compile(folder: &Path, class: Class, formats: &[&str]) -> Option<Vec<u8>> {
     run.status.success().then(|| fs::read(folder.join("out")).unwrap())
 }
 
-/// The same zone from every format, ours and theirs.
+/// Asserts that the zone is the same when read from every format, written by us and by named-compilezone.
 fn assert_equal(text: &str, class: Class) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -65,7 +65,7 @@ fn written(zone: &RrSets) -> String {
     text
 }
 
-/// What named-compilezone wrote, without comments: they tell what it knows of signing again.
+/// The output of named-compilezone without comments, which contain what it knows of re-signing.
 fn text_of(compiled: Vec<u8>) -> String {
     let text = String::from_utf8(compiled).unwrap();
     text.split_inclusive('\n').filter(|line| !line.starts_with("; ")).collect()
@@ -81,7 +81,7 @@ fn assert_same(ours: &str, theirs: &str) {
 #[test]
 fn every_record_type_is_read_and_written_as_by_bind() {
     let mut text = TOP.to_owned();
-    // KEYDATA is what named keeps for itself, and shows in one form or another.
+    // named uses KEYDATA internally, and prints it in different forms.
     let lines = RDATA.lines().filter(|line| !line.starts_with([';', '!']) && !line.starts_with("KEYDATA"));
     for (number, line) in lines.enumerate() {
         let record = format!("r{number} {line}\n");
@@ -103,7 +103,7 @@ fn large_rrsets_long_names_and_other_classes_too() {
     assert_equal("$TTL 300\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A ns.example.net. 1234\n", Class::CH);
 }
 
-/// What we refuse and BIND takes, and why.
+/// What we refuse although BIND accepts it, and why.
 const STRICTER: &[(&str, &str)] = &[
     ("covers another type", "BIND keeps the RRset where no question finds it"),
     ("exists in messages only", "BIND takes types that it would not take from a text"),

@@ -1,4 +1,4 @@
-//! What the tests share: the records of a zone as a set that can be compared.
+//! Shared by the tests: the records of a zone as a set that can be compared.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,13 +12,13 @@ use zonefmt::{
 /// RRsets by owner in lower case, type and covered type: TTL, and the data in canonical form.
 pub type RrSets = BTreeMap<(String, Rtype, u16), (u32, Vec<Vec<u8>>)>;
 
-/// Adds a record as a server does: each once, the last TTL for all.
+/// Adds a record as a server does: each record once, and the last TTL for the whole RRset.
 pub fn add(sets: &mut RrSets, record: &Record<'_>) {
     let owner = record.owner.to_string().to_ascii_lowercase();
     let set = sets.entry((owner, record.rtype, record.covers())).or_default();
     let mut data = Vec::new();
     rdata::canonical(record.rtype, record.rdata, &mut data);
-    // BIND tells names apart without regard to case in every type; canonical form folds the older types only.
+    // BIND ignores the case of names in every type, but canonical form folds only the older types.
     data.make_ascii_lowercase();
     set.0 = record.ttl;
     if let Err(at) = set.1.binary_search(&data) {
@@ -26,7 +26,7 @@ pub fn add(sets: &mut RrSets, record: &Record<'_>) {
     }
 }
 
-/// Reads a zone file with its checks; the includes are in `folder`.
+/// Reads and checks a zone file whose includes are in `folder`.
 pub fn check(text: &[u8], origin: &Name, class: Class, folder: &Path) -> (Report, RrSets, Vec<String>) {
     let mut sets = RrSets::new();
     let mut lines = Vec::new();
@@ -44,7 +44,7 @@ pub fn check(text: &[u8], origin: &Name, class: Class, folder: &Path) -> (Report
     (report, sets, lines)
 }
 
-/// Reads a zone file without its checks.
+/// Reads a zone file without checking it.
 pub fn parse(text: &[u8], origin: &Name, class: Class) -> (Report, RrSets) {
     let mut sets = RrSets::new();
     let mut sink = |record: Record<'_>| -> Result<(), Refusal> {

@@ -1,4 +1,4 @@
-//! The rules that need the complete zone.
+//! Rules that can be checked only once the zone is complete.
 
 use super::{CDNSKEY, CDS, Facts, Findings, Kept, SPF, Zone, names};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
     let mut findings = Findings::new(options);
     apex(zone, &mut findings);
-    // In other classes addresses are no A and AAAA.
+    // In other classes, A and AAAA are not addresses.
     if options.class == Class::IN {
         targets(zone, &mut findings);
     }
@@ -21,7 +21,7 @@ pub(super) fn check(zone: &mut Zone, options: &Options<'_>) -> Findings {
     findings
 }
 
-/// SOA and NS.
+/// Checks that the apex has SOA and NS.
 fn apex(zone: &Zone, findings: &mut Findings) {
     let name = zone.name(zone.apex);
     if zone.soa.is_none() {
@@ -32,17 +32,17 @@ fn apex(zone: &Zone, findings: &mut Findings) {
     }
 }
 
-/// Where a name leads to.
+/// What a name leads to.
 #[derive(PartialEq)]
 enum Found {
     Addresses,
     NoAddresses,
-    /// No owner of that name, but perhaps a wildcard.
+    /// The name is not an owner, but a wildcard may match it.
     Missing,
     Cname,
-    /// Below the DNAME of an owner.
+    /// The name is below the DNAME of an owner.
     Dname,
-    /// At or below a delegation, given by its label count; with glue or without.
+    /// The name is at or below a delegation, whose label count is `cut`. `glue` says whether it has addresses there.
     Delegated {
         cut: usize,
         glue: bool,
@@ -50,7 +50,7 @@ enum Found {
     OutOfZone,
 }
 
-/// The host names in NS, MX and SRV.
+/// Checks the host names in NS, MX and SRV.
 fn targets(zone: &mut Zone, findings: &mut Findings) {
     let mut missing = Vec::new();
     for (index, kept) in zone.kept.iter().enumerate() {
@@ -83,7 +83,7 @@ fn judge(zone: &Zone, kept: &Kept, target: NameRef<'_>, found: &Found, findings:
         Found::NoAddresses | Found::Missing => TargetProblem::NoAddress,
         Found::Cname => TargetProblem::Cname,
         Found::Dname => TargetProblem::Dname,
-        // Only a delegation needs glue; what else lies below one is looked up there.
+        // Only a delegation needs glue. Other names below a delegation are looked up there.
         Found::Delegated { glue, cut } => {
             if glue || kept.rtype != Rtype::NS || at_apex {
                 return;
@@ -99,7 +99,7 @@ fn judge(zone: &Zone, kept: &Kept, target: NameRef<'_>, found: &Found, findings:
     findings.add(severity, Some(kept.at), rule.to_string(), &rule.help());
 }
 
-/// The SPF type needs its twin in TXT, which is what is looked up.
+/// Checks that each SPF record has a TXT record with it, because only TXT is looked up.
 fn spf(zone: &Zone, findings: &mut Findings) {
     for node in zone.names.nodes().filter(|node| node.facts.has(Facts::SPF) && !node.facts.has(Facts::SPF_IN_TXT)) {
         let message = format!("{} has a record of type {SPF} but none of type TXT with it", zone.names.name_of(node));
@@ -107,14 +107,14 @@ fn spf(zone: &Zone, findings: &mut Findings) {
     }
 }
 
-/// Data that nobody ever sees, below a delegation or a DNAME.
+/// Finds data that is never served, because it is below a delegation or a DNAME.
 fn occlusion(zone: &Zone, findings: &mut Findings) {
     let apex = zone.name(zone.apex);
     let cuts = |kept: &Kept| kept.rtype == Rtype::DNAME || kept.rtype == Rtype::NS && kept.owner != zone.apex;
     if !zone.kept.iter().any(cuts) {
         return;
     }
-    // Neighbours in a file mostly have one parent.
+    // Neighbours in a file mostly have the same parent.
     let mut last: Option<(NameRef<'_>, bool)> = None;
     for node in zone.names.nodes().filter(|node| node.facts.has(Facts::OTHER | Facts::CNAME)) {
         let name = zone.names.name_of(node);
@@ -131,7 +131,7 @@ fn occlusion(zone: &Zone, findings: &mut Findings) {
     }
 }
 
-/// NSEC3PARAM with a hash algorithm that is not known (RFC 5155 4.1.1).
+/// Checks that NSEC3PARAM records do not all have unknown hash algorithms (RFC 5155 4.1.1).
 fn nsec3(zone: &Zone, findings: &mut Findings) {
     let mut unknown: Vec<(Location, u8)> = Vec::new();
     for kept in zone.at_apex(Rtype::NSEC3PARAM) {
@@ -146,7 +146,7 @@ fn nsec3(zone: &Zone, findings: &mut Findings) {
     }
 }
 
-/// CDS and CDNSKEY ask the parent for keys that the zone has, or for none (RFC 7344 4.1, RFC 8078 4).
+/// Checks that CDS and CDNSKEY ask the parent for keys that the zone has, or for none (RFC 7344 4.1, RFC 8078 4).
 fn cds(zone: &Zone, findings: &mut Findings) {
     let keys = || zone.at_apex(Rtype::DNSKEY).map(|key| zone.data(key));
     for kept in zone.at_apex(CDS).chain(zone.at_apex(CDNSKEY)) {
@@ -171,7 +171,7 @@ impl Zone {
         self.kept.iter().filter(move |kept| kept.owner == self.apex && kept.rtype == rtype)
     }
 
-    /// Where a name leads to, wildcards left aside.
+    /// What a name leads to, without regard to wildcards.
     fn find(&self, name: NameRef<'_>) -> Found {
         let apex = self.name(self.apex);
         if !name.is_at_or_below(apex) {
@@ -198,7 +198,7 @@ impl Zone {
         }
     }
 
-    /// What a wildcard gives for a name that does not exist (RFC 4592); every empty non-terminal is among the names.
+    /// What a name that does not exist gets from a wildcard (RFC 4592). The names include every empty non-terminal.
     fn find_wildcard(&self, name: NameRef<'_>) -> Found {
         if self.names.find(name).is_some() {
             return Found::NoAddresses;
@@ -215,7 +215,7 @@ impl Zone {
         Found::NoAddresses
     }
 
-    /// Whether names below this one are hidden by a delegation or a DNAME.
+    /// Whether a delegation or a DNAME hides the names below this one.
     fn is_occluding(&self, name: NameRef<'_>) -> bool {
         let apex = self.name(self.apex);
         let mut at = Some(name);

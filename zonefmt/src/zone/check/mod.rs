@@ -1,23 +1,32 @@
-//! The rules of a whole zone: what named-checkzone refuses, and what it warns of.
+//! The rules for a whole zone: what named-checkzone refuses, and what it warns of.
 //!
-//! Errors, as in named-checkzone and in named when it loads a primary zone:
-//! - while records come in: SOA below the apex; a CNAME and other data (only NSEC, RRSIG, SIG and KEY may stand beside it, RFC 2181 10.1,
-//!   RFC 4035 2.5); two different CNAMEs, DNAMEs or SOAs of one owner; NS with a wildcard owner; DS at the apex; an
-//!   RRset too large for a message;
-//! - of the complete zone: no SOA; no NS at the apex; a name server of the apex that the zone should have addresses of
-//!   and has not, or that is a CNAME or lies below a DNAME; NSEC3PARAM with unknown hash algorithms only; CDS or CDNSKEY
-//!   that fit no DNSKEY.
+//! Errors are those of named-checkzone, and of named when it loads a primary zone.
 //!
-//! Warnings: the same for the name servers of delegations, for MX and SRV; missing glue, of siblings too; `*` inside a
-//! name; addresses written where a name belongs; SPF records without their TXT twin. Names outside the zone are never
-//! looked up. Beyond named-checkzone: names that hold the zone's name twice, data below a delegation or a DNAME,
-//! repeated records.
+//! While records are read:
+//! - SOA below the apex
+//! - a CNAME and other data (only NSEC, RRSIG, SIG and KEY may be beside it, RFC 2181 10.1, RFC 4035 2.5)
+//! - two different CNAMEs, DNAMEs or SOAs at one owner
+//! - NS with a wildcard owner
+//! - DS at the apex
+//! - an RRset too large for a message
 //!
-//! named differs from named-checkzone in two points: `check-names` is [`super::CheckNames::Fail`] for primary zones, and
-//! an RRset may have 100 records, an owner 100 types (`max-records-per-type`, `max-types-per-name`); these bounds are
-//! the server's.
+//! In the complete zone:
+//! - no SOA, or no NS at the apex
+//! - a name server of the apex that is in the zone but has no address, is a CNAME or lies below a DNAME
+//! - only NSEC3PARAM records with unknown hash algorithms
+//! - CDS or CDNSKEY that match no DNSKEY
 //!
-//! Everything is one table of owners over one block of octets: about 60 octets an owner, nothing a record.
+//! Warnings are for the same faults in the name servers of delegations, in MX and in SRV; for missing glue, including
+//! that of siblings; for `*` inside a name; for addresses in place of names; and for SPF records without their TXT
+//! twin. Names outside the zone are never looked up. In addition to named-checkzone's, there are warnings for names
+//! that contain the zone's name twice, data below a delegation or a DNAME, and repeated records.
+//!
+//! named differs from named-checkzone in two points: it uses [`super::CheckNames::Fail`] for primary zones, and it
+//! limits an RRset to 100 records and an owner to 100 types (`max-records-per-type`, `max-types-per-name`). The server
+//! checks these limits.
+//!
+//! The checks keep one table of owners over one block of octets, which takes about 60 octets for each owner and nothing
+//! for each record.
 
 mod integrity;
 mod names;
@@ -34,9 +43,10 @@ use crate::{
     diagnostics::{Diagnostic, Severity, Source},
 };
 
-/// Reads `source` as [`super::parse`] does, checks the rules of a whole zone, and hands what passes to `sink`.
+/// Reads `source` as [`super::parse`] does, checks the rules for a whole zone, and passes the records that keep them to
+/// `sink`.
 ///
-/// Findings are in the order of the files and lines they are about; the serial is the SOA's.
+/// Findings are in the order of the files and lines that they are about. The serial is that of the SOA.
 pub fn check(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> (Report, Option<Serial>) {
     let mut checker = Checker::new(source, options, sink);
     let mut report = super::parse(source, options, &mut checker);
@@ -46,7 +56,7 @@ pub fn check(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> (R
         sizes::check(source, options, &zone).push_to(&mut report);
     }
     let serial = zone.serial();
-    // What is missing because its line is in error is no further error.
+    // A record that is missing because its line has an error is not another error.
     if !report.has_errors() {
         integrity::check(&mut zone, options).push_to(&mut report);
     }
@@ -54,10 +64,10 @@ pub fn check(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> (R
     (report, serial)
 }
 
-/// How much text an owner takes, at a guess; a wrong one costs time or memory.
+/// A guess at how much text an owner takes, in octets. A wrong guess costs only time or memory.
 const OCTETS_PER_OWNER: usize = 48;
 
-/// How many records of one owner are remembered to find repeated ones.
+/// The number of records of one owner that are remembered to find repeated ones.
 const MAX_RUN: usize = 16;
 
 /// A sink that checks each record before it passes it on.
@@ -67,23 +77,23 @@ struct Checker<'s, S> {
     /// The owner of the last record, and its name as written.
     current: Option<Id>,
     current_name: Vec<u8>,
-    /// Types and data of the first records of that owner, one behind the other.
+    /// The types and data of the first records of that owner, joined together.
     run: Vec<(Rtype, Range<usize>)>,
     run_data: Vec<u8>,
     findings: Findings,
 }
 
-/// What the checks remember of a zone.
+/// The facts about a zone that the checks remember.
 struct Zone {
     names: Names,
     apex: Id,
     soa: Option<u32>,
-    /// The records that later checks look into.
+    /// The records that later checks need.
     kept: Vec<Kept>,
     /// The data of `kept`.
     data: Vec<u8>,
     has_wildcards: bool,
-    /// Whether some owner has more data than one RRset may.
+    /// Whether an owner has more data than one RRset may have.
     large: bool,
 }
 
@@ -94,7 +104,7 @@ struct Kept {
     at: Location,
 }
 
-/// What checks found, until there is a report to put it in.
+/// The findings of checks, until there is a report to put them in.
 struct Findings {
     found: Vec<Finding>,
     max: usize,
@@ -125,7 +135,7 @@ impl<'s, S: Sink> Checker<'s, S> {
         }
     }
 
-    /// The owner of a record that differs from the last one's.
+    /// The owner of a record, if it differs from that of the last record.
     fn owner(&mut self, record: &Record<'_>) -> Id {
         let (id, new) = self.zone.names.add(record.owner, record.at);
         self.current = Some(id);
@@ -190,7 +200,7 @@ impl Zone {
         Some(Serial(u32::from_be_bytes([a, b, c, d])))
     }
 
-    /// Takes note of a record, or refuses it.
+    /// Notes a record, or refuses it.
     #[inline]
     fn take(&mut self, owner: Id, record: &Record<'_>) -> Result<(), Refusal> {
         let node = self.names.node(owner);
@@ -210,11 +220,11 @@ impl Zone {
         }
     }
 
-    /// Remembers a record whose data later checks need.
+    /// Keeps a record whose data later checks need.
     fn keep(&mut self, owner: Id, record: &Record<'_>) -> Result<(), Refusal> {
         let rtype = record.rtype;
         if matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::SOA) {
-            // A CNAME and a DNAME never stand side by side.
+            // A CNAME and a DNAME are never at the same owner.
             let single = if rtype == Rtype::SOA { &mut self.soa } else { &mut self.names.node(owner).single };
             if let Some(first) = single.and_then(|first| self.kept.get(first as usize)) {
                 let same = self.data[first.data.clone()].eq_ignore_ascii_case(record.rdata);
@@ -266,7 +276,7 @@ impl Findings {
 
     fn add(&mut self, severity: Severity, at: Option<Location>, message: String, help: &str) {
         let alike = self.found.iter().filter(|finding| finding.severity == severity);
-        // Counting stops at the bound, so that it stays cheap.
+        // Counting stops at the limit, so that it stays cheap.
         if alike.take(self.max).count() < self.max {
             self.found.push(Finding { severity, at, message, help: help.into() });
         }

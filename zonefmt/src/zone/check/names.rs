@@ -1,4 +1,4 @@
-//! The owners of a zone: one hash table over one block of octets.
+//! The owners of a zone, in one hash table over one block of octets.
 
 use std::{hash::BuildHasher, ops::BitOr};
 
@@ -6,29 +6,29 @@ use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use crate::{NameRef, zone::Location};
 
-/// An owner.
+/// The index of an owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Id(u32);
 
-/// What is known of one.
+/// The facts about an owner.
 pub(super) struct Node {
     hash: u64,
     start: usize,
     len: u8,
     pub facts: Facts,
-    /// Octets of all its data, two for the length of each record included.
+    /// The octets of all its data, including two for the length of each record.
     pub size: u32,
-    /// Its CNAME or DNAME among the records that are kept.
+    /// The index of its CNAME or DNAME among the records that are kept.
     pub single: Option<u32>,
-    /// Its first record.
+    /// The place of its first record.
     pub at: Location,
 }
 
-/// Which kinds of data an owner has.
+/// The kinds of data that an owner has.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Facts(u8);
 
-/// All owners; names are in lower case.
+/// All owners. Their names are in lower case.
 pub(super) struct Names {
     octets: Vec<u8>,
     nodes: Vec<Node>,
@@ -37,7 +37,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// A table with room for about that many names before it grows.
+    /// Creates a table with room for about that many names before it grows.
     pub fn with_capacity(names: usize) -> Names {
         Names {
             octets: Vec::with_capacity(names * 16),
@@ -47,7 +47,7 @@ impl Names {
         }
     }
 
-    /// The owner of that name, and whether it is new.
+    /// Finds or adds the owner of that name. The flag says whether it is new.
     pub fn add(&mut self, name: NameRef<'_>, at: Location) -> (Id, bool) {
         let start = self.octets.len();
         self.octets.extend_from_slice(name.as_wire());
@@ -90,7 +90,7 @@ impl Names {
     }
 
     pub fn name_of(&self, node: &Node) -> NameRef<'_> {
-        // What was added was a name, and lower case keeps it one.
+        // The octets were added as a name, and lower case does not change that.
         NameRef::from_wire(&self.octets[node.start..][..usize::from(node.len)]).unwrap_or(NameRef::ROOT)
     }
 
@@ -122,7 +122,7 @@ fn octets<'n>(all: &'n [u8], nodes: &[Node], Id(id): Id) -> &'n [u8] {
 impl Facts {
     pub const CNAME: Facts = Facts(1);
     pub const ADDRESS: Facts = Facts(2);
-    /// A type that cannot stand beside a CNAME, other than an address.
+    /// A type, other than an address, that may not be beside a CNAME.
     pub const OTHER: Facts = Facts(4);
     pub const NS: Facts = Facts(8);
     pub const DNAME: Facts = Facts(16);

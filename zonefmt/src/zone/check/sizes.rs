@@ -1,4 +1,4 @@
-//! RRsets that are too large: found by reading a zone again that has an owner with enough data for one.
+//! Finds RRsets that are too large. If an owner has enough data for one, the zone is read a second time.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ pub(super) fn check(source: &Source, options: &Options<'_>, zone: &Zone) -> Find
         }
         Ok(())
     };
-    // What is wrong with the text was reported when it was read first.
+    // Errors in the text were reported when it was read the first time.
     let _ = parse(source, options, &mut add);
     findings
 }

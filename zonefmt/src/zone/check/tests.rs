@@ -1,4 +1,4 @@
-//! The rules one by one; `tests/peers` compares the verdicts with named-checkzone's.
+//! The rules one by one; `tests/peers` compares the verdicts with those of named-checkzone.
 
 use super::*;
 use crate::Name;
@@ -17,7 +17,7 @@ fn findings(text: &str) -> Vec<String> {
     report.diagnostics.iter().map(show).collect()
 }
 
-/// The findings of a sound zone with `text` added, whose first line is line 5.
+/// The findings of a valid zone to which `text` is added; its first line is line 5.
 fn with(text: &str) -> Vec<String> {
     findings(&format!("{TOP}{text}"))
 }
