@@ -1,4 +1,4 @@
-//! `bindy check`: what would become of a folder of manifests, for people and for CI.
+//! `bindy check`: reports what would be served from a folder of manifests, for people and for CI.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -12,15 +12,15 @@ use crate::{
     terminal::{Output, Terminal, count, json, say},
 };
 
-/// What `bindy check` is told.
+/// The arguments of `bindy check`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The folder with the manifests, or one manifest.
+    /// The folder with the manifests, or a single manifest file.
     dir: PathBuf,
     /// How to print the result.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// List every resource, not only those with something to tell.
+    /// List every resource, not only those with findings.
     #[arg(long)]
     all: bool,
     /// Fail on warnings too.
@@ -28,8 +28,8 @@ pub struct Options {
     strict: bool,
 }
 
-/// Checks, and tells by its exit code: 0 if everything is served, 1 if something is not, 2 if there is nothing
-/// to check.
+/// Checks the manifests and returns the exit code: 0 if everything is served, 1 if something is not, 2 if there is
+/// nothing to check.
 pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
     let terminal = Terminal::new();
     let mut folder = Folder::new(options.dir.clone());

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `bindy`.
 
 mod crds;
 
@@ -18,20 +18,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the manifests of a folder, and every change of them at once.
+    /// Serve the manifests in a folder, and follow their changes.
     Serve(serve::Options),
-    /// Tell what would become of the manifests of a folder; exit code 1 if something would not be served.
+    /// Report what would be served from a folder of manifests; exit code 1 if something would not be.
     Check(check::Options),
-    /// Tell what a change of manifests would do to the zones.
+    /// Show what a change of manifests would do to the zones.
     Plan(plan::Options),
-    /// Print the CustomResourceDefinitions, or write them into a folder, a file each.
+    /// Print the CustomResourceDefinitions, or write them into a folder, one file each.
     Crds(crds::Options),
     /// Print the version.
     Version,
 }
 
-/// Does what the arguments of this process say. Exit code 0: it is done, and all is well; 1: something is not; 2: it
-/// could not be done.
+/// Runs the command on the command line of this process. The exit code is 0 if all is well, 1 if the command found
+/// something wrong, and 2 if it could not be carried out.
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(options) => done(serve::run(&options)),
@@ -49,7 +49,7 @@ fn done<E: Error>(result: Result<(), E>) -> ExitCode {
     result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-/// A result that could not be written is none.
+/// The exit code of a command, or 2 if its result could not be written.
 fn said(code: ExitCode) -> ExitCode {
     let Some(error) = terminal::unsaid() else { return code };
     let _ = writeln!(std::io::stderr(), "bindy: cannot write to standard output: {error}");
@@ -57,7 +57,7 @@ fn said(code: ExitCode) -> ExitCode {
 }
 
 fn failed(error: &impl Error) -> ExitCode {
-    // Without a place to say it the exit code still does.
+    // If standard error cannot be written, the exit code still shows the failure.
     let _ = writeln!(std::io::stderr(), "bindy: {error}");
     ExitCode::from(2)
 }

@@ -1,9 +1,10 @@
 //! Bindy: DNS as Kubernetes resources.
 //!
-//! A pure core and thin edges: [`api`] is what people write, [`compile`] turns it into zones and [`servers`] into the
-//! servers that serve them, [`manifest`] reads it from files, [`state`] keeps serials across restarts, and [`serve`] puts
-//! them together with the engine in one process.
-//! [`check`] and [`plan`] tell beforehand what would be served; [`report`] is what they and `serve` tell.
+//! The crate has a pure core and thin edges. [`api`] has the types of the resources that users write. [`compile`] turns
+//! them into zones, and [`servers`] into the servers that serve the zones. [`manifest`] reads resources from files,
+//! [`state`] keeps serials across restarts, and [`serve`] puts all of this together with the server's engine in one
+//! process. [`check`] and [`plan`] show in advance what would be served; [`report`] is the output that they share with
+//! `serve`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! `bindy`: see [`bindy::cli`].
+//! The `bindy` program; see [`bindy::cli`].
 
 use std::process::ExitCode;
 

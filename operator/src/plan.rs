@@ -1,4 +1,4 @@
-//! `bindy plan`: what a change of manifests would do to the zones, RRset by RRset.
+//! `bindy plan`: shows what a change of manifests would do to the zones, RRset by RRset.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,19 +22,19 @@ use crate::{
     terminal::{Output, Terminal, count, json, say},
 };
 
-/// What `bindy plan` is told.
+/// The arguments of `bindy plan`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The manifests as they are: a folder, or one manifest.
+    /// The manifests before the change: a folder, or a single file.
     old: PathBuf,
-    /// The manifests as they shall be.
+    /// The manifests after the change.
     new: PathBuf,
     /// How to print the result.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
-/// How a zone would change.
+/// The change of a zone.
 #[derive(Debug, Serialize)]
 struct ZonePlan {
     #[serde(flatten)]
@@ -42,7 +42,7 @@ struct ZonePlan {
     rrsets: Vec<RrsetPlan>,
 }
 
-/// How an RRset would change: its records before and after, in presentation form.
+/// The change of an RRset: its records before and after, in presentation form.
 #[derive(Debug, Serialize)]
 struct RrsetPlan {
     name: String,
@@ -57,8 +57,8 @@ struct Records {
     rdata: Vec<String>,
 }
 
-/// Compares and prints; tells by its exit code: 1 if something could not be read, so that the plan shows it as if it were not
-/// there, or if a cluster would refuse the change.
+/// Compares the manifests and prints the plan. The exit code is 1 if a cluster would refuse the change, or if something
+/// could not be read, so that the plan shows it as absent.
 pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
     let terminal = Terminal::new();
     let ((old, old_sound), (new, new_sound)) = (read(&options.old, terminal)?, read(&options.new, terminal)?);
@@ -84,7 +84,8 @@ pub fn run(options: &Options) -> Result<ExitCode, FolderError> {
     Ok(if old_sound && new_sound && refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The manifests of a folder, and whether all of them could be read; what cannot be is told, and the rest is planned with.
+/// Reads the manifests of a folder, and returns whether all could be read. Those that cannot be read are reported and
+/// left out of the plan.
 fn read(dir: &Path, terminal: Terminal) -> Result<(Folder, bool), FolderError> {
     let mut folder = Folder::new(dir.to_owned());
     let update = folder.look()?;
@@ -94,7 +95,7 @@ fn read(dir: &Path, terminal: Terminal) -> Result<(Folder, bool), FolderError> {
     Ok((folder, sound))
 }
 
-/// Why a cluster would refuse to change a resource so.
+/// Why a cluster would refuse such a change of a resource.
 fn refused(old: &Folder, new: &Folder, id: &ResourceId) -> Vec<Diagnostic> {
     let (Some(old), Some(new)) = (old.manifest(id), new.manifest(id)) else { return Vec::new() };
     let refusals = api::refusals_of_change(&old.resource, &new.resource).into_iter();
@@ -106,7 +107,7 @@ fn refused(old: &Folder, new: &Folder, id: &ResourceId) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// The RRsets that differ, in canonical order; serials are not compared.
+/// The RRsets that differ, in canonical order, without regard to serials.
 fn rrsets(old: &ZoneData, new: &ZoneData) -> Vec<RrsetPlan> {
     let style = Style::FULL.relative_to(old.origin());
     let mut plans = Vec::new();
@@ -135,7 +136,8 @@ fn sets(node: Option<Node<'_>>) -> BTreeMap<Rtype, Rrset<'_>> {
     node.into_iter().flat_map(Node::rrsets).map(|set| (set.rtype, set)).collect()
 }
 
-/// What two RRsets are compared by: TTL and data, without the serial, which follows from the rest of the zone.
+/// The TTL and data by which two RRsets are compared. The serial is left out, because it follows from the rest of the
+/// zone.
 fn content(set: Rrset<'_>) -> (u32, Vec<Vec<u8>>) {
     let data = |record: &[u8]| match set.rtype {
         Rtype::SOA => with_serial(record, Serial(0)),
@@ -144,7 +146,7 @@ fn content(set: Rrset<'_>) -> (u32, Vec<Vec<u8>>) {
     (set.ttl, set.rdatas().map(data).collect())
 }
 
-/// A heading for each zone, and a line for each record that goes or comes.
+/// Prints a heading for each zone, and a line for each record that is removed or added.
 fn print(terminal: Terminal, plans: &[ZonePlan]) {
     for ZonePlan { change, rrsets } in plans {
         let ZoneChange { zone, before, after, added, removed, changed } = change;

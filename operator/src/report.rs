@@ -1,6 +1,6 @@
-//! What became of every resource and zone, as a table for people and as JSON for programs.
+//! Reports the outcome for every resource and zone, as a table for people and as JSON for programs.
 //!
-//! The JSON is an interface: fields are added to it, never taken away or given another meaning.
+//! The JSON is an interface: fields may be added, but are never removed or given another meaning.
 
 use serde::Serialize;
 use zonefmt::{
@@ -15,7 +15,7 @@ use crate::{
     terminal::Terminal,
 };
 
-/// Everything there is to tell of a folder of manifests.
+/// The report on a folder of manifests.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -23,7 +23,7 @@ pub struct Report {
     pub zones: Vec<ZoneRow>,
     /// The resources, by namespace, name and kind.
     pub resources: Vec<ResourceRow>,
-    /// What is wrong in the files' text.
+    /// The errors and warnings about the text of the files.
     pub problems: Vec<Problem>,
 }
 
@@ -31,37 +31,37 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ZoneRow {
-    /// Its name, with the final dot.
+    /// The name, with the final dot.
     pub zone: String,
-    /// Its serial.
+    /// The serial.
     pub serial: Option<u32>,
-    /// How many names have data.
+    /// The number of names that have data.
     pub names: usize,
-    /// How many records there are.
+    /// The number of records.
     pub records: usize,
-    /// The file that has its resource.
+    /// The file that declares the zone.
     pub file: String,
 }
 
-/// A resource, and what became of it.
+/// A resource and its outcome.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRow {
-    /// Its kind.
+    /// The kind.
     pub kind: &'static str,
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The file that has it.
+    /// The file that declares the resource.
     pub file: String,
-    /// The line where it starts there, from 1.
+    /// The line where it starts in that file, from 1.
     pub line: usize,
-    /// Whether it is served.
+    /// Whether the resource is served.
     pub outcome: Outcome,
-    /// The zones that serve it.
+    /// The zones that serve the resource.
     pub zones: Vec<String>,
-    /// What is wrong with it, or worth knowing.
+    /// The errors in the resource, and warnings about it.
     pub findings: Vec<FindingRow>,
 }
 
@@ -69,42 +69,42 @@ pub struct ResourceRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// By every zone that it is for.
+    /// Every zone that selects the resource serves it.
     Served,
-    /// By some of the zones that it is for.
+    /// Some of the zones that select the resource serve it.
     Partly,
-    /// By none.
+    /// No zone serves the resource.
     Lost,
-    /// It is no data: it says which servers there are.
+    /// The resource is not data; it declares servers.
     Used,
 }
 
-/// One finding; see `docs/reasons.md`.
+/// A finding; see `docs/reasons.md`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FindingRow {
-    /// The reason.
+    /// The name of the reason.
     pub reason: &'static str,
-    /// The zone in which it is so, if it is not so everywhere.
+    /// The zone that the finding is about, unless it is about all zones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// The field at fault.
     pub field: String,
-    /// The file that has it.
+    /// The file that contains the field.
     pub file: String,
-    /// The line where it stands there, from 1; that of the resource if it is not written.
+    /// The line of the field, from 1. If the field is absent, this is the line of the resource.
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// What it is and what to do.
+    /// What is wrong and what to do.
     pub message: String,
 }
 
-/// Something wrong in the text of a file.
+/// An error or a warning about the text of a file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// `error`: the resource is not used; `warning`: it is.
+    /// `error` if the resource is not used; `warning` if it is.
     pub severity: &'static str,
     /// The file.
     pub file: String,
@@ -120,7 +120,7 @@ pub struct Problem {
 }
 
 impl Report {
-    /// The zones that are served `here`, all resources, and these problems.
+    /// Creates a report on the zones that are served `here`, on all resources, and on these problems.
     pub fn new(
         folder: &Folder,
         compiler: &Compiler,
@@ -154,27 +154,27 @@ impl Report {
         Report { zones, resources, problems }
     }
 
-    /// How many resources there are that can be served.
+    /// The number of resources that are data, and so could be served.
     pub fn data(&self) -> usize {
         self.resources.len() - self.count(Outcome::Used)
     }
 
-    /// How many resources came to this.
+    /// The number of resources with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.resources.iter().filter(|row| row.outcome == outcome).count()
     }
 
-    /// Whether all that the files say is served.
+    /// Whether everything in the files is served.
     pub fn is_served(&self) -> bool {
         self.count(Outcome::Served) == self.data() && self.problems.iter().all(|p| p.severity != "error")
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there are neither problems nor findings.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty() && self.resources.iter().all(|row| row.findings.is_empty())
     }
 
-    /// A line a resource.
+    /// Prints a table with one line for each resource.
     pub(crate) fn table(&self, terminal: Terminal, wanted: impl Fn(&ResourceRow) -> bool) {
         let heading = ["kind", "resource", "outcome", "zone", "why"].map(str::to_owned);
         let rows = self.resources.iter().filter(|row| wanted(row)).map(|row| {
@@ -186,7 +186,7 @@ impl Report {
     }
 }
 
-/// What is wrong with a resource, or worth knowing, at its place in the manifests.
+/// The findings about a resource, at their places in the manifests.
 pub fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagnostic> {
     let lines = folder.manifest(id).into_iter().flat_map(|manifest| {
         verdict.findings.iter().map(|finding| {
@@ -203,7 +203,7 @@ pub fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagn
 }
 
 impl ResourceRow {
-    /// What became of one resource, and where it was read.
+    /// Creates the row of a resource, from its verdict and the place where it was read.
     pub fn new(id: &ResourceId, origin: Option<&Origin>, verdict: &Verdict) -> ResourceRow {
         ResourceRow {
             kind: id.kind.name(),
@@ -219,7 +219,7 @@ impl ResourceRow {
 }
 
 impl Outcome {
-    /// What a verdict comes to.
+    /// The outcome that follows from a verdict.
     pub fn of(id: &ResourceId, verdict: &Verdict) -> Outcome {
         match (verdict.is_loss(), verdict.served.is_empty()) {
             (false, _) if matches!(id.kind, Kind::Infrastructure(_)) => Outcome::Used,
@@ -229,7 +229,7 @@ impl Outcome {
         }
     }
 
-    /// In one word.
+    /// The outcome in one word.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Served => "served",
@@ -257,7 +257,7 @@ impl FindingRow {
 }
 
 impl Problem {
-    /// `None` for a note, which is no problem.
+    /// Creates a problem; `None` for a note, which is not a problem.
     pub(crate) fn new(diagnostic: &Diagnostic) -> Option<Problem> {
         let severity = match diagnostic.severity {
             Severity::Error => "error",
@@ -276,26 +276,26 @@ impl Problem {
     }
 }
 
-/// How a zone changed, as JSON.
+/// The change of a zone, as JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ZoneChange {
-    /// Its name, with the final dot.
+    /// The name of the zone, with the final dot.
     pub zone: String,
-    /// The serial before, unless it was not served.
+    /// The serial before the change, unless the zone was not served.
     pub before: Option<u32>,
-    /// The serial now, unless it is not served any more.
+    /// The serial after the change, unless the zone is no longer served.
     pub after: Option<u32>,
-    /// RRsets that are new.
+    /// The number of RRsets that were added.
     pub added: usize,
-    /// RRsets that are gone.
+    /// The number of RRsets that were removed.
     pub removed: usize,
-    /// RRsets with other records or another TTL.
+    /// The number of RRsets whose records or TTL changed.
     pub changed: usize,
 }
 
 impl ZoneChange {
-    /// What a step did to a zone.
+    /// Creates the JSON form of a zone's change.
     pub fn new(step: &ZoneStep) -> ZoneChange {
         let ZoneStep { origin, before, after, added, removed, changed } = step;
         ZoneChange {

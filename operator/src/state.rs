@@ -1,8 +1,8 @@
-//! What must outlive the process: the serial and the content of every zone that was ever published, so that a restart
-//! neither goes back nor gives one serial to two contents.
+//! The state that must outlive the process: the serial and content hash of every zone that was ever published, so that
+//! a restart neither lowers a serial nor uses one serial for two contents.
 //!
-//! One small file, replaced whole: written beside, synced, renamed, and the folder synced. A lock keeps a second process
-//! out of it.
+//! The state is one small file, which is replaced as a whole: written beside the old one, synced, and renamed, and then
+//! the folder is synced. A lock keeps other processes out.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use zonefmt::{Name, Serial};
 
 use crate::compile::Published;
 
-/// A folder that holds the state; locked while this lives.
+/// A folder with the state. It stays locked while this value lives.
 pub struct State {
     folder: PathBuf,
     _lock: File,
@@ -27,18 +27,18 @@ pub struct State {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StateError {
-    /// Another process has it.
+    /// Another process uses the folder.
     InUse(PathBuf),
-    /// The file is none that this program wrote.
+    /// This program did not write the file.
     Malformed(PathBuf, String),
-    /// The disk refused.
+    /// The disk reported an error.
     Io(PathBuf, io::Error),
 }
 
 const FILE: &str = "serials";
 const VERSION: u32 = 1;
 
-/// The file: a version, and what is known of each zone by its name.
+/// The content of the file: a version, and the state of each zone by name.
 #[derive(Serialize, Deserialize)]
 struct Serials {
     version: u32,
@@ -52,7 +52,7 @@ struct ZoneState {
 }
 
 impl State {
-    /// Opens a folder, which is made if it is not there, and gives what it knows.
+    /// Opens a folder, which is created if necessary, and returns the state in it.
     pub fn open(folder: &Path) -> Result<(State, BTreeMap<Name, Published>), StateError> {
         let failed = |error| StateError::Io(folder.to_owned(), error);
         fs::create_dir_all(folder).map_err(failed)?;
@@ -70,7 +70,7 @@ impl State {
         Ok((State { folder: folder.to_owned(), _lock: lock }, published))
     }
 
-    /// Makes `published` durable: it survives a crash of the machine once this returns, and on failure the former state
+    /// Makes `published` durable. Once this returns, it survives a crash of the machine. If it fails, the former state
     /// does.
     pub fn save(&self, published: &BTreeMap<Name, Published>) -> Result<(), StateError> {
         self.replace(&render(published)).map_err(|error| StateError::Io(self.folder.join(FILE), error))

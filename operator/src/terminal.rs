@@ -1,5 +1,5 @@
-//! How the commands speak to people: results on standard output, complaints on standard error; with colours and excerpts
-//! on a terminal, a line each otherwise.
+//! The output of the commands for people: results on standard output, and errors on standard error; with colours and
+//! excerpts on a terminal, and one line each otherwise.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,14 +8,14 @@ use std::{
 
 use zonefmt::diagnostics::{self, Colour, Diagnostic, Severity};
 
-/// The two streams.
+/// The two output streams.
 #[derive(Clone, Copy)]
 pub(crate) struct Terminal {
     out: Style,
     err: Style,
 }
 
-/// What a command prints.
+/// The format in which a command prints its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Output {
     /// Text for people.
@@ -25,7 +25,7 @@ pub(crate) enum Output {
     Json,
 }
 
-/// How one of the streams is written to.
+/// The style of one of the streams.
 #[derive(Clone, Copy)]
 struct Style {
     terminal: bool,
@@ -34,7 +34,7 @@ struct Style {
 
 static UNSAID: OnceLock<io::Error> = OnceLock::new();
 
-/// Complaints are told up to this number at a time; whoever has more of them starts with these.
+/// The most diagnostics that are printed at a time.
 const MOST: usize = 40;
 
 impl Terminal {
@@ -42,22 +42,22 @@ impl Terminal {
         Terminal { out: Style::of(&io::stdout()), err: Style::of(&io::stderr()) }
     }
 
-    /// What stands out in a result.
+    /// Highlights a part of a result.
     pub(crate) fn bold(self, text: &str) -> String {
         self.out.paint("1", text)
     }
 
-    /// What is new in a result.
+    /// Marks a part of a result as new.
     pub(crate) fn green(self, text: &str) -> String {
         self.out.paint("32", text)
     }
 
-    /// What is gone in a result.
+    /// Marks a part of a result as removed.
     pub(crate) fn red(self, text: &str) -> String {
         self.out.paint("31", text)
     }
 
-    /// Columns as wide as they need to be, numbers to the right; the first row is the heading.
+    /// Prints a table with columns as wide as necessary and numbers to the right. The first row is the heading.
     pub(crate) fn table<const N: usize>(self, rows: &[[String; N]]) {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: [usize; N] = std::array::from_fn(width);
@@ -73,19 +73,20 @@ impl Terminal {
         }
     }
 
-    /// Something that went wrong as a whole, and what that means.
+    /// Reports that something failed as a whole, and what that means.
     pub(crate) fn failure(self, what: &str) {
         complain(&format!("{} {what}", self.err.paint("1;31", "error:")));
     }
 
-    /// What is wrong in files, or worth knowing; notes are results, as what has no meaning here is no trouble.
+    /// Reports errors and warnings in files. Notes are printed as results, because a resource that is not used here is
+    /// not an error.
     pub(crate) fn diagnose(self, diagnostics: &[Diagnostic]) {
         let notes = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Note);
         notes.take(MOST).for_each(|note| say(&note.to_string()));
         self.complain(diagnostics);
     }
 
-    /// What is wrong in files.
+    /// Reports errors and warnings in files.
     pub(crate) fn complain(self, diagnostics: &[Diagnostic]) {
         let troubles = diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Note);
         let more = troubles.clone().skip(MOST).count();
@@ -102,28 +103,28 @@ impl Terminal {
     }
 }
 
-/// A line of a result.
+/// Prints a line of a result.
 pub(crate) fn say(line: &str) {
-    // A reader that went away is no reason to stop.
+    // A reader that went away is not a reason to stop.
     if let Err(error) = writeln!(io::stdout(), "{line}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        // The first one is the one to tell.
+        // The first error is the one to report.
         let _ = UNSAID.set(error);
     }
 }
 
-/// Why not all was [said](say), other than that nobody read on.
+/// Why a result could not be [written](say), unless its reader went away.
 pub(crate) fn unsaid() -> Option<&'static io::Error> {
     UNSAID.get()
 }
 
-/// A result for programs: one line of JSON.
+/// Prints a result for programs: one line of JSON.
 pub(crate) fn json(value: &impl serde::Serialize) {
     say(&serde_json::to_string(value).unwrap_or_else(|_| unreachable!("strings and numbers are JSON")));
 }
 
-/// A number of things, in words.
+/// A number with its noun, such as `2 zones`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

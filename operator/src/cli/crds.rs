@@ -1,4 +1,4 @@
-//! `bindy crds`: the CustomResourceDefinitions, as deploy/crds has them.
+//! `bindy crds`: prints or writes the CustomResourceDefinitions in `deploy/crds`.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
 
 use crate::api::{self, Kind};
 
-/// What `bindy crds` is told.
+/// The arguments of `bindy crds`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Options {
-    /// Write a file for each kind into this folder, in place of printing all
+    /// Write one file for each kind into this folder, instead of printing them
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! What a `DNSZone` itself puts into its zone: the SOA, the apex's NS, and the addresses of name servers inside it.
+//! The data that a `DNSZone` itself puts into its zone: the SOA, the apex's NS, and the addresses of name servers in
+//! the zone.
 
 use std::{
     collections::BTreeMap,
@@ -9,23 +10,23 @@ use zonefmt::{Name, Rtype, Serial};
 
 use crate::api::{DEFAULT_TTL, DnsZoneSpec, FieldError, MAX_TTL, NameServer, SoaRecord, absolute};
 
-/// A `DNSZone` that was understood.
+/// A `DNSZone` whose fields are valid.
 #[derive(Clone, Debug)]
 pub(super) struct Apex {
     pub(super) origin: Name,
-    /// Of the records here, and of those that name none.
+    /// The TTL in seconds of the records here, and of records that give none.
     pub(super) ttl: u32,
-    /// The one that the manifest declares; the one in `generated` is 0.
+    /// The serial that the manifest declares. The serial in `generated` is 0.
     pub(super) serial: Serial,
-    /// RDATA in wire form, by owner and type.
+    /// The RDATA in wire form, by owner and type.
     pub(super) generated: BTreeMap<Name, BTreeMap<Rtype, Vec<Vec<u8>>>>,
 }
 
-/// Where the serial stands in a SOA's RDATA, counted from its end: five numbers of four octets, the serial first.
+/// The position of the serial in an SOA's RDATA, from its end: it is the first of five numbers of four octets.
 const SERIAL_FROM_END: usize = 20;
 
 impl Apex {
-    /// Reads the zone's own fields; on failure everything that is wrong with them.
+    /// Reads the fields of a zone. If it fails, it returns everything that is wrong with them.
     pub(super) fn read(spec: &DnsZoneSpec) -> Result<Apex, Vec<FieldError>> {
         let mut errors = Errors::default();
         let origin = errors.keep(
@@ -55,13 +56,13 @@ impl Apex {
         if errors.0.is_empty() { Ok(apex) } else { Err(errors.0) }
     }
 
-    /// The RDATA of its NS records.
+    /// The RDATA of the NS records.
     pub(super) fn servers(&self) -> impl Iterator<Item = &[u8]> {
         let ns = self.generated.get(&self.origin).and_then(|sets| sets.get(&Rtype::NS));
         ns.into_iter().flatten().map(Vec::as_slice)
     }
 
-    /// The wire form of the primary name server's NS and of the SOA with serial 0.
+    /// The wire form of the primary name server's NS, and of the SOA with serial 0.
     fn soa(&self, soa: &SoaRecord, errors: &mut Errors) -> Option<(Vec<u8>, Vec<u8>)> {
         let primary = errors.name("soaRecord.primaryNs", &soa.primary_ns, &self.origin);
         let mailbox = if soa.admin_email.contains('@') {
@@ -111,7 +112,7 @@ impl Apex {
     }
 }
 
-/// A SOA's RDATA with another serial.
+/// Returns an SOA's RDATA with another serial.
 pub fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
     let mut rdata = soa.to_vec();
     let at = rdata.len().saturating_sub(SERIAL_FROM_END);
@@ -121,7 +122,7 @@ pub fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
     rdata
 }
 
-/// The name servers of the one field that counts, each with its path.
+/// The name servers, each with its path, from the one field that is used.
 fn name_servers(spec: &DnsZoneSpec) -> Vec<(String, NameServer)> {
     if spec.name_servers.is_empty() {
         let old = spec.name_server_ips.iter().map(|(hostname, address)| {
@@ -134,7 +135,7 @@ fn name_servers(spec: &DnsZoneSpec) -> Vec<(String, NameServer)> {
     spec.name_servers.iter().enumerate().map(|(i, server)| (format!("nameServers[{i}]"), server.clone())).collect()
 }
 
-/// What is wrong with the fields so far.
+/// The errors in the fields so far.
 #[derive(Default)]
 struct Errors(Vec<FieldError>);
 
@@ -143,7 +144,7 @@ impl Errors {
         self.0.push(FieldError { path: path.into(), message, help: Some(help.into()) });
     }
 
-    /// Keeps the error, what is wrong and what to write instead, and passes the value on.
+    /// Returns the value of `result`, or notes its error: what is wrong, and what to write instead.
     fn keep<T>(&mut self, path: &str, result: Result<T, (String, String)>) -> Option<T> {
         result.map_err(|(message, help)| self.push(path, message, help)).ok()
     }

@@ -1,14 +1,14 @@
-//! Which names of a zone are name servers, so that their addresses go out as glue wherever they stand.
+//! The names of a zone that are name servers, whose addresses are served as glue wherever they are.
 //!
-//! Whether an address may stay below a delegation depends on the NS records of the zone, and whether an NS record is
-//! served depends on what lies below it. So a zone is merged twice: with the servers of all NS records that are said, and
-//! then with those of the NS records that won. An NS record that is not served is thus no reason for glue.
+//! Whether an address may stay below a delegation depends on the zone's NS records, and whether an NS record is served
+//! depends on the data below it. So a zone is merged twice: first with the servers of all NS records that are declared,
+//! and then with those of the NS records that won. An NS record that is not served therefore makes no glue.
 
 use std::collections::BTreeMap;
 
 use zonefmt::Name;
 
-/// The names inside a zone that NS records point to, with how many do.
+/// The names inside a zone that NS records point to, and the number of records that point to each.
 #[derive(Default)]
 pub(super) struct Servers(BTreeMap<Name, usize>);
 
@@ -20,14 +20,14 @@ pub(super) struct Standing {
 }
 
 impl Servers {
-    /// Counts a name in; whether it is new.
+    /// Adds a reference to a name. Returns whether it is the first.
     pub(super) fn add(&mut self, name: &Name) -> bool {
         let count = self.0.entry(name.clone()).or_default();
         *count += 1;
         *count == 1
     }
 
-    /// Counts a name out; whether it was the last time.
+    /// Removes a reference to a name. Returns whether it was the last.
     pub(super) fn remove(&mut self, name: &Name) -> bool {
         let Some(count) = self.0.get_mut(name) else { return false };
         *count -= 1;
@@ -44,8 +44,8 @@ impl Servers {
 }
 
 impl Standing {
-    /// Notes which servers the NS RRset of a name has now, of no RRset none. Gives the names that became servers thereby,
-    /// or are none any more.
+    /// Sets the servers of the NS RRset at a name; none if there is no such RRset. Returns the names that became
+    /// servers, or are no longer servers.
     pub(super) fn put(&mut self, owner: &Name, servers: Vec<Name>) -> Vec<Name> {
         let new: Vec<Name> = servers.iter().filter(|server| self.servers.add(server)).cloned().collect();
         let former =
@@ -56,7 +56,7 @@ impl Standing {
         changed
     }
 
-    /// All of them.
+    /// The servers of all these RRsets.
     pub(super) fn servers(&self) -> &Servers {
         &self.servers
     }

@@ -1,5 +1,5 @@
-//! The resources there are: which of them claim which zone, which zones may select which records, and what servers are
-//! declared.
+//! An index of the resources: which of them claim which zone, which zones may select which records, and the declared
+//! servers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,26 +9,27 @@ use zonefmt::Name;
 use super::apex::Apex;
 use crate::api::{DnsZoneSpec, FieldError, Kind, RecordSet, RecordSource, Resource, ResourceId, Spec};
 
-/// All resources, by identity; of zones, which are fewer, namespaces are contiguous.
+/// All resources by identity. The map of zones is ordered, so that those of a namespace are together; there are fewer
+/// zones than records.
 #[derive(Default)]
 pub(super) struct Index {
     zones: BTreeMap<ResourceId, ZoneEntry>,
     records: HashMap<ResourceId, RecordEntry>,
     infrastructure: BTreeMap<ResourceId, Resource>,
-    /// Who wants to be the zone of that name, the oldest first.
+    /// The resources that claim to be the zone of a name, oldest first.
     claims: BTreeMap<Name, BTreeSet<Rank>>,
     /// The records that have a label.
     labelled: HashMap<Handle, HashSet<ResourceId>>,
-    /// The zones with a selector that takes nothing without that label, or that may take anything.
+    /// The zones with a selector that requires the label, or that requires no label at all.
     selecting: BTreeMap<Handle, BTreeSet<ResourceId>>,
 }
 
-/// A namespace, and one label in it by which records are found for zones, and zones for records; `None` for all that
-/// there is.
+/// A namespace and a label in it, by which records are found for zones and zones for records. Without a label it stands
+/// for all records of the namespace.
 type Handle = (String, Option<(String, String)>);
 
 pub(super) struct ZoneEntry {
-    /// Under which `selecting` has it.
+    /// The handles under which `selecting` has the zone.
     handles: BTreeSet<Handle>,
     pub(super) rank: Rank,
     pub(super) spec: Box<DnsZoneSpec>,
@@ -41,7 +42,7 @@ pub(super) struct RecordEntry {
     pub(super) set: RecordSet,
 }
 
-/// Decides between resources: the lesser one is served.
+/// The order of resources that conflict: the lesser one is served.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     age: Age,
@@ -49,7 +50,7 @@ pub(super) struct Rank {
 }
 
 impl Rank {
-    /// Why it goes before another, for people; what a zone says itself counts as oldest.
+    /// Why this resource comes before another, for messages. Data of the zone itself counts as oldest.
     pub(super) fn advantage(&self, other: &Rank) -> &'static str {
         let alike = (self.id.kind == Kind::Zone) == (other.id.kind == Kind::Zone);
         if alike && self.age == other.age { "which comes first by name" } else { "which is older" }
@@ -59,26 +60,26 @@ impl Rank {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Age {
     Since(Timestamp),
-    /// Never was in a cluster.
+    /// The resource was never in a cluster.
     New,
 }
 
-/// What changes of resources may have changed.
+/// What a change of resources may have affected.
 #[derive(Default)]
 pub(super) struct Touched {
-    /// Zones whose claims changed.
+    /// The names of zones whose claims changed.
     pub(super) origins: BTreeSet<Name>,
     pub(super) zones: BTreeSet<ResourceId>,
     pub(super) records: HashSet<ResourceId>,
     pub(super) infrastructure: BTreeSet<ResourceId>,
-    /// Namespaces whose zones changed, which changes what to tell of records that none serves.
+    /// Namespaces whose zones changed, which affects the findings about records that no zone serves.
     pub(super) namespaces: BTreeSet<String>,
 }
 
 impl Index {
     pub(super) fn put(&mut self, resource: Resource, touched: &mut Touched) {
         let Resource { id, labels, annotations, created, spec } = resource;
-        // An object made anew may have changed its kind of spec, never its identity.
+        // A resource that is created again may have another spec, but it has the same identity.
         self.remove(&id, touched);
         let rank = Rank { age: created.map_or(Age::New, Age::Since), id: id.clone() };
         match spec {
@@ -145,7 +146,7 @@ impl Index {
         for RecordSource { selector } in &zone.spec.records_from {
             let labels = selector.match_labels.iter();
             let labelled = labels.map(|label| self.labelled.get(&handle(namespace, Some(label))));
-            // The shortest list has all that can match, and no list is shorter than one that is not there.
+            // The smallest set contains every match; a label that no record has counts as an empty set.
             match labelled.min_by_key(|records| records.map_or(0, HashSet::len)) {
                 Some(candidates) => selected.extend(
                     candidates
@@ -161,14 +162,14 @@ impl Index {
         selected
     }
 
-    /// The zones that may select a record, and all that do.
+    /// The zones that may select a record. These include all that do.
     pub(super) fn may_select(&self, record: &RecordEntry) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
         let handles = handles(&record.rank.id, &record.labels);
         let zones: BTreeSet<&ResourceId> = handles.filter_map(|handle| self.selecting.get(&handle)).flatten().collect();
         zones.into_iter().filter_map(|id| self.zones.get_key_value(id))
     }
 
-    /// For each selector one label that it cannot do without: of several the one that fewest zones ask for.
+    /// One label that each selector requires. If it requires several, this is the one that the fewest zones use.
     fn handles_of_zone(&self, namespace: &str, spec: &DnsZoneSpec) -> BTreeSet<Handle> {
         let rarest = |RecordSource { selector }: &RecordSource| {
             let handles = selector.match_labels.iter().map(|label| handle(namespace, Some(label)));
@@ -178,7 +179,7 @@ impl Index {
         spec.records_from.iter().map(rarest).collect()
     }
 
-    /// The resources that want to be the zone of that name, the oldest first.
+    /// The resources that claim to be the zone of that name, oldest first.
     pub(super) fn claims(&self, origin: &Name) -> impl Iterator<Item = &Rank> {
         self.claims.get(origin).into_iter().flatten()
     }
@@ -191,12 +192,12 @@ impl Index {
         self.records.get(id)
     }
 
-    /// What says which servers there are.
+    /// The resources that declare servers.
     pub(super) fn infrastructure(&self) -> &BTreeMap<ResourceId, Resource> {
         &self.infrastructure
     }
 
-    /// All that there is, in order.
+    /// The identities of all resources, in order.
     pub(super) fn ids(&self) -> impl Iterator<Item = &ResourceId> {
         let mut records: Vec<&ResourceId> = self.records.keys().collect();
         records.sort_unstable();
@@ -219,7 +220,7 @@ impl Index {
 }
 
 impl ZoneEntry {
-    /// The zone that it claims, if it could be read.
+    /// The name of the zone that the resource claims, if it could be read.
     pub(super) fn origin(&self) -> Option<&Name> {
         self.apex.as_ref().ok().map(|apex| &apex.origin)
     }
@@ -233,12 +234,12 @@ fn handle(namespace: &str, label: Option<(&String, &String)>) -> Handle {
     (namespace.to_owned(), label.map(|(key, value)| (key.clone(), value.clone())))
 }
 
-/// Under which a record is found.
+/// The handles under which a record is found.
 fn handles(id: &ResourceId, labels: &BTreeMap<String, String>) -> impl Iterator<Item = Handle> {
     labels.iter().map(Some).chain([None]).map(|label| handle(&id.namespace, label))
 }
 
-/// Takes one out of the set of `key`, and an empty set out of the map.
+/// Removes one entry from the set of `key`, and the set from the map if it is empty.
 fn forget<K: Ord, T: Ord>(sets: &mut BTreeMap<K, BTreeSet<T>>, key: &K, one: &T) {
     if let Some(set) = sets.get_mut(key) {
         set.remove(one);

@@ -1,17 +1,19 @@
-//! From resources to zones: the semantics of the API, and nothing else.
+//! Compiles resources into zones. This module has the semantics of the API, and nothing else.
 //!
-//! [`Compiler::apply`] takes changes of resources and brings the zones up to date, each at the cost of the names that
-//! the changes touch. It is a function of what it was given and of what was published before: no clock, no disk, and
-//! any order of the same changes ends in the same zones.
+//! [`Compiler::apply`] takes changes of resources and brings the zones up to date, at the cost of the names that the
+//! changes touch. The result depends only on the resources and on what was published before: there is no clock and no
+//! disk, and the same changes in any order result in the same zones.
 //!
 //! The rules:
-//! * A zone takes the records of its own namespace that `recordsFrom` selects.
-//! * The TTL is the record's, else the zone's, else 300 seconds; in an RRset the oldest resource's holds.
-//! * Records of several resources with one name and type form one RRset; duplicates are dropped.
-//! * Where two resources cannot both be served, the older one is: by `creationTimestamp`, where a resource that has
-//!   none counts as newest, then by namespace, name and kind. The zone's own records are older than any.
-//! * A delegation or DNAME and data that it would hide are such a conflict; addresses of name servers below a cut are glue.
-//! * What cannot be served gets a [`Finding`]; everything else is served.
+//! * A zone contains the records of its own namespace that `recordsFrom` selects.
+//! * The TTL of a record is its own, or else the zone's, or else 300 seconds. An RRset has the TTL of its oldest
+//!   resource.
+//! * Records of several resources with the same name and type form one RRset; duplicates are dropped.
+//! * If two resources cannot both be served, the older one is, by `creationTimestamp`, and then by namespace, name and
+//!   kind. A resource without a timestamp counts as newest. The zone's own records count as older than all others.
+//! * A delegation or DNAME conflicts in this way with data that it would hide. Addresses of name servers below a
+//!   delegation are glue, and do not conflict.
+//! * A resource that cannot be served gets a [`Finding`]; everything else is served.
 
 mod apex;
 mod glue;
@@ -46,30 +48,30 @@ use index::{Index, RecordEntry, ZoneEntry};
 use record::{owner, wire};
 use zone::Zone;
 
-/// Keeps zones in step with resources.
+/// Compiles zones, and keeps them up to date with the resources.
 #[derive(Default)]
 pub struct Compiler {
     index: Index,
     zones: BTreeMap<Name, Zone>,
-    /// The zones that select a record.
+    /// The zones that select each record.
     homes: HashMap<ResourceId, BTreeSet<Name>>,
-    /// Every zone that ever was published, so that one that returns goes on from its serial.
+    /// Every zone that was ever published, so that one that returns continues from its serial.
     published: BTreeMap<Name, Published>,
-    /// The servers that are declared, which zones may name.
+    /// The declared servers, to which zones may refer.
     servers: Servers,
 }
 
-/// A change of the resources.
+/// A change of a resource.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// The resource is new, or is now this.
+    /// The resource is new or has changed.
     Put(Resource),
     /// The resource is gone.
     Remove(ResourceId),
 }
 
 impl Change {
-    /// The resource.
+    /// The identity of the resource.
     pub fn id(&self) -> &ResourceId {
         match self {
             Change::Put(resource) => &resource.id,
@@ -78,33 +80,33 @@ impl Change {
     }
 }
 
-/// What [`Compiler::apply`] changed.
+/// The effects of [`Compiler::apply`].
 #[derive(Debug, Default)]
 pub struct Step {
-    /// The zones, by name.
+    /// The zones that changed, by name.
     pub zones: Vec<ZoneStep>,
-    /// The resources whose verdict may be another one now; some may be gone.
+    /// The resources whose verdict may have changed; some of them may be gone.
     pub judged: BTreeSet<ResourceId>,
 }
 
-/// What became of one zone, in RRsets.
+/// The change of one zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneStep {
-    /// The zone.
+    /// The name of the zone.
     pub origin: Name,
-    /// The serial before; `None` if it was not served.
+    /// The serial before the change; `None` if the zone was not served.
     pub before: Option<Serial>,
-    /// The serial now; `None` if it is not served any more.
+    /// The serial after the change; `None` if the zone is no longer served.
     pub after: Option<Serial>,
-    /// RRsets that are new.
+    /// The number of RRsets that were added.
     pub added: usize,
-    /// RRsets that are gone.
+    /// The number of RRsets that were removed.
     pub removed: usize,
-    /// RRsets with other records or another TTL, the SOA's serial aside.
+    /// The number of RRsets whose records or TTL changed, not counting a change of only the SOA's serial.
     pub changed: usize,
 }
 
-/// What is wrong with a resource whatever others there are: a cluster would not admit it.
+/// Finds what is wrong with a resource regardless of others, so that a cluster would not admit it.
 pub fn check(resource: &Resource) -> Vec<Finding> {
     match &resource.spec {
         Spec::Zone(spec) => Apex::read(spec).err().into_iter().flatten().map(invalid_zone).collect(),
@@ -120,12 +122,12 @@ pub fn check(resource: &Resource) -> Vec<Finding> {
 }
 
 impl Compiler {
-    /// Starts without resources, from what was published before.
+    /// Creates a compiler without resources, from what was published before.
     pub fn new(published: BTreeMap<Name, Published>) -> Compiler {
         Compiler { published, ..Compiler::default() }
     }
 
-    /// Takes changes and brings the zones up to date. Many changes in one step cost one serial a zone.
+    /// Applies changes and brings the zones up to date. All changes of one step together cost a zone one new serial.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Step {
         let mut touched = index::Touched::default();
         for change in changes {
@@ -139,7 +141,7 @@ impl Compiler {
             zones.extend(self.elect(origin, &mut judged));
         }
         let mut stale = touched.origins.clone();
-        // From nothing every zone has looked at every record by now.
+        // If every zone is new, each has already looked at every record.
         if self.zones.keys().any(|origin| !touched.origins.contains(origin)) {
             for id in &touched.records {
                 self.place(id, &touched.origins, &mut stale);
@@ -175,27 +177,28 @@ impl Compiler {
         self.zones.iter().map(|(origin, zone)| (origin, &zone.data))
     }
 
-    /// The data of a zone that is served.
+    /// The data of a zone, if it is served.
     pub fn zone(&self, origin: &Name) -> Option<&ZoneData> {
         self.zones.get(origin).map(|zone| &zone.data)
     }
 
-    /// The resource that a zone which is served comes from.
+    /// The resource from which a served zone was made.
     pub fn zone_resource(&self, origin: &Name) -> Option<&ResourceId> {
         self.zones.get(origin).map(|zone| &zone.id)
     }
 
-    /// Serial and content of every zone that ever was published: what must be durable before the zones are shown.
+    /// The serial and content hash of every zone that was ever published. They must be durable before the zones are
+    /// served.
     pub fn published(&self) -> &BTreeMap<Name, Published> {
         &self.published
     }
 
-    /// The resources there are.
+    /// The identities of all resources.
     pub fn resources(&self) -> impl Iterator<Item = &ResourceId> {
         self.index.ids()
     }
 
-    /// What became of a resource; `None` if there is no such resource.
+    /// The verdict on a resource; `None` if there is no such resource.
     pub fn verdict(&self, id: &ResourceId) -> Option<Verdict> {
         match id.kind {
             Kind::Zone => self.index.zone(id).map(|entry| self.zone_verdict(id, entry)),
@@ -204,8 +207,8 @@ impl Compiler {
         }
     }
 
-    /// Puts a record that changed, or is gone, where it belongs now: into every zone that selects it, and out of all
-    /// others. The zones in `elected` have looked at every record already.
+    /// Puts a record that changed or is gone into every zone that selects it now, and takes it out of all others. The
+    /// zones in `elected` have already looked at every record.
     fn place(&mut self, id: &ResourceId, elected: &BTreeSet<Name>, stale: &mut BTreeSet<Name>) {
         let mut origins = self.homes.remove(id).unwrap_or_default();
         for (zone, entry) in self.index.record(id).into_iter().flat_map(|record| self.index.may_select(record)) {
@@ -223,7 +226,8 @@ impl Compiler {
         }
     }
 
-    /// Makes the oldest of the resources that claim `origin` its zone; gives what became of a zone that nobody claims.
+    /// Makes the zone `origin` from the oldest resource that claims it. If none does, returns the change of the removed
+    /// zone.
     fn elect(&mut self, origin: &Name, judged: &mut Judged) -> Option<ZoneStep> {
         judged.extend(self.index.claims(origin).map(|rank| &rank.id));
         let former = self.zones.get(origin);
@@ -248,7 +252,7 @@ impl Compiler {
         Some(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 })
     }
 
-    /// Whether the zone of that name comes from this resource.
+    /// Whether the zone of that name is made from this resource.
     fn serves(&self, id: &ResourceId, origin: &Name) -> bool {
         self.zones.get(origin).is_some_and(|zone| zone.id == *id)
     }
@@ -297,7 +301,7 @@ impl Compiler {
         verdict
     }
 
-    /// What says which servers there are is no data that could be served.
+    /// The verdict on a resource that declares servers. It is not data, so it cannot be served itself.
     fn server_verdict(&self, id: &ResourceId) -> Verdict {
         let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
         let is_instance = id.kind == Kind::Infrastructure(InfrastructureKind::Instance);
@@ -329,7 +333,7 @@ impl Compiler {
     }
 }
 
-/// Resources whose verdict may be another one now; most come up several times.
+/// Resources whose verdict may have changed. Most are added several times.
 #[derive(Default)]
 struct Judged(HashSet<ResourceId>);
 
@@ -343,7 +347,7 @@ impl<'a> Extend<&'a ResourceId> for Judged {
     }
 }
 
-/// Notes that a record is no member of `origin` any more.
+/// Notes that a record is no longer a member of `origin`.
 fn move_out(homes: &mut HashMap<ResourceId, BTreeSet<Name>>, member: &ResourceId, origin: &Name) {
     if let Some(origins) = homes.get_mut(member) {
         origins.remove(origin);
@@ -353,7 +357,7 @@ fn move_out(homes: &mut HashMap<ResourceId, BTreeSet<Name>>, member: &ResourceId
     }
 }
 
-/// A zone's data as zonefmt's RRsets, for text formats.
+/// Converts a zone's data to zonefmt's RRsets, for text formats.
 pub fn rrsets(data: &ZoneData) -> RrSets {
     let owners: Vec<Name> = data.iter().map(Node::owner).collect();
     let records = data.iter().zip(&owners).flat_map(|(node, owner)| {

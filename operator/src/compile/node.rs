@@ -1,4 +1,4 @@
-//! One name of a zone: what its resources say, merged by rule into the RRsets that are served.
+//! One name of a zone: merges what its resources declare into the RRsets that are served.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use zonefmt::{Name, NameRef, Rtype, rdata};
 use super::{Finding, Reason, index::Rank};
 use crate::api::ResourceId;
 
-/// What one resource says of a name.
+/// What one resource declares for a name.
 pub(super) struct Contribution<'a> {
     pub(super) rank: &'a Rank,
     pub(super) rtype: Rtype,
     pub(super) ttl: u32,
-    /// RDATA in wire form.
+    /// The RDATA in wire form.
     pub(super) records: Vec<Vec<u8>>,
 }
 
-/// What is served at a name, and which resources had to yield.
+/// What is served at a name, and the findings about resources that had to yield.
 #[derive(Default)]
 pub(super) struct Resolved<'a> {
     pub(super) rrsets: BTreeMap<Rtype, Rrset<'a>>,
@@ -25,28 +25,28 @@ pub(super) struct Resolved<'a> {
 
 pub(super) struct Rrset<'a> {
     pub(super) ttl: u32,
-    /// By canonical form (RFC 4034 6.2), which finds duplicates and fixes the order.
+    /// The records by canonical form (RFC 4034 6.2), which finds duplicates and defines the order.
     records: BTreeMap<Vec<u8>, Vec<u8>>,
     octets: usize,
-    /// The resource that was here first.
+    /// The resource that came first.
     pub(super) first: &'a Rank,
 }
 
-/// What an RRset may take in a message of 65,535 octets, its header, question and OPT aside.
+/// The octets that an RRset may take in a message of 65,535 octets, with room for its header, question and OPT.
 const MAX_RRSET: usize = 65_000;
 
-/// Types of which a name has one record at most (RFC 2181 10.1, RFC 6672 2.4).
+/// Types of which a name may have only one record (RFC 2181 10.1, RFC 6672 2.4).
 const ALONE: [(Rtype, Reason); 2] = [(Rtype::CNAME, Reason::CnameConflict), (Rtype::DNAME, Reason::DnameConflict)];
 
 impl Rrset<'_> {
-    /// RDATA in canonical order.
+    /// The RDATA in canonical order.
     pub(super) fn rdatas(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.records.values().map(Vec::as_slice)
     }
 }
 
 impl<'a> Resolved<'a> {
-    /// Takes one more resource, the oldest first: what stands already is never moved by what comes later.
+    /// Adds a resource. Resources must come oldest first: what was added is never displaced by a later one.
     pub(super) fn take(&mut self, origin: &Name, owner: NameRef<'_>, said: Contribution<'a>) {
         let Contribution { rank, rtype, ttl, records } = said;
         let mut finding = |reason, message| {
@@ -79,7 +79,7 @@ impl<'a> Resolved<'a> {
             );
             return finding(*reason, message);
         }
-        // Owner as a pointer, type, class, TTL, RDLENGTH.
+        // Each record has its owner as a pointer, type, class, TTL and RDLENGTH.
         let octets: usize = new.values().map(|record| 12 + record.len()).sum();
         if set.octets + octets > MAX_RRSET {
             let message = format!(
@@ -110,7 +110,7 @@ impl<'a> Rrset<'a> {
     }
 }
 
-/// The RRset beside which `rtype` cannot stand, if there is one (RFC 1034 3.6.2).
+/// An RRset that cannot be beside `rtype` at the same name (RFC 1034 3.6.2).
 fn conflicting<'s, 'a>(rrsets: &'s BTreeMap<Rtype, Rrset<'a>>, rtype: Rtype) -> Option<(Rtype, &'s Rrset<'a>)> {
     let mut others = rrsets.iter().filter(|(other, _)| **other != rtype);
     others.find(|(other, _)| rtype == Rtype::CNAME || **other == Rtype::CNAME).map(|(other, set)| (*other, set))

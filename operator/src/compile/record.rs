@@ -1,10 +1,10 @@
-//! What a resource of records says, read in the light of its zone.
+//! Reads a resource of records in the context of its zone.
 
 use zonefmt::{Name, NameRef, Rtype};
 
 use crate::api::{FieldError, MAX_TTL, RecordSet};
 
-/// The owner that a record names; an empty name is the zone's own, as `@` is.
+/// The owner of the records. An empty name is that of the zone, as `@` is.
 pub(super) fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldError> {
     let text = if set.name.is_empty() { "@" } else { &set.name };
     Name::parse(text.as_bytes(), origin).map_err(|error| FieldError {
@@ -14,7 +14,7 @@ pub(super) fn owner(set: &RecordSet, origin: NameRef<'_>) -> Result<Name, FieldE
     })
 }
 
-/// The records that it names, in wire form.
+/// The RDATA of the records in wire form.
 pub(super) fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
     if let Some((message, help)) = reserved(set.rtype) {
         return Err(FieldError {
@@ -30,7 +30,7 @@ pub(super) fn wire(set: &RecordSet, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>,
     set.wire(origin)
 }
 
-/// Types that no resource of records may have: why, and what to do.
+/// Why no resource may have records of a type, and what to do instead; `None` for all other types.
 pub(crate) fn reserved(rtype: Rtype) -> Option<(&'static str, &'static str)> {
     match rtype {
         Rtype::SOA => Some(("is the zone's own", "write it as `soaRecord` of the DNSZone")),

@@ -1,8 +1,8 @@
-//! Names that are merged together: one alone, or all at and below a delegation or DNAME, where data and what hides it
-//! compete.
+//! Merges names that depend on each other: a single name, or all names at and below a delegation or DNAME, where data
+//! competes with the records that would hide it.
 //!
-//! Whatever lies below a zone cut or a DNAME is never answered (RFC 1034 4.2.1, RFC 6672 2.3), except that the addresses
-//! of name servers go out as glue. So a delegation and data below it cannot both be served, and as everywhere the older
+//! Data below a zone cut or a DNAME is never answered (RFC 1034 4.2.1, RFC 6672 2.3), except that the addresses of name
+//! servers are served as glue. So a delegation and data below it cannot both be served. As everywhere, the older
 //! resource is.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::api::ResourceId;
 
-/// Merges what resources say of the names of a region.
+/// A region of names, while the resources for it are merged.
 pub(super) struct Region<'z, 'i> {
     origin: &'z Name,
     /// The name servers whose addresses are glue.
@@ -30,7 +30,7 @@ impl<'z, 'i> Region<'z, 'i> {
         Region { origin, servers, names }
     }
 
-    /// Takes one more resource, the oldest first: what stands already is never moved by what comes later.
+    /// Adds a resource. Resources must come oldest first: what was added is never displaced by a later one.
     pub(super) fn take(&mut self, owner: &Name, said: Contribution<'i>) {
         let conflict = self.hidden(owner, &said).or_else(|| self.hiding(owner, &said));
         match conflict {
@@ -46,17 +46,17 @@ impl<'z, 'i> Region<'z, 'i> {
         }
     }
 
-    /// Notes why a resource has no part in this.
+    /// Notes why a resource is not part of the result.
     pub(super) fn refuse(&mut self, owner: &Name, resource: &'i ResourceId, finding: Finding) {
         self.names.entry(owner.clone()).or_default().findings.push((resource, finding));
     }
 
-    /// The names, merged.
+    /// The merged names.
     pub(super) fn into_names(self) -> BTreeMap<Name, Resolved<'i>> {
         self.names
     }
 
-    /// Why data of this type would never be answered at `owner`.
+    /// Why data of this type would be hidden at `owner`.
     fn hidden(&self, owner: &Name, said: &Contribution<'_>) -> Option<String> {
         let rtype = said.rtype;
         let at_and_above = std::iter::successors(Some(owner.as_ref()), |name| name.parent());
@@ -76,7 +76,7 @@ impl<'z, 'i> Region<'z, 'i> {
         None
     }
 
-    /// Why data of this type at `owner` would keep older data from being answered.
+    /// Why data of this type at `owner` would hide older data.
     fn hiding(&self, owner: &Name, said: &Contribution<'_>) -> Option<String> {
         let rtype = said.rtype;
         if !is_cover(rtype) {
@@ -93,10 +93,10 @@ impl<'z, 'i> Region<'z, 'i> {
         })
     }
 
-    /// Whether data of one type at `cover` keeps data of another at `name`, there or below, from being answered.
+    /// Whether data of type `by` at `cover` hides data of type `rtype` at `name`, which is at or below `cover`.
     fn hides(&self, cover: &Name, by: Rtype, name: &Name, rtype: Rtype) -> bool {
         let is_glue = || matches!(rtype, Rtype::A | Rtype::AAAA) && self.servers.has(name);
-        // A CNAME beside a delegation is a conflict of its own.
+        // A CNAME beside a delegation is a different conflict.
         let stands_at_cut = || name == cover && matches!(rtype, Rtype::NS | Rtype::DS | Rtype::CNAME);
         match by {
             Rtype::NS => cover != self.origin && !stands_at_cut() && !is_glue(),
@@ -106,7 +106,7 @@ impl<'z, 'i> Region<'z, 'i> {
     }
 }
 
-/// Whether data of this type may hide what lies below it.
+/// Whether data of this type may hide data below it.
 pub(super) fn is_cover(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::NS | Rtype::DNAME)
 }

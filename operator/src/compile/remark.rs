@@ -1,4 +1,4 @@
-//! What is served and probably not meant: what `zonefmt check` warns of in zone files, told of resources.
+//! Warnings about data that is served but probably not meant: those of `zonefmt check`, given for resources.
 
 use std::fmt::Display;
 
@@ -11,11 +11,11 @@ use zonefmt::{
 use super::{Finding, Reason, record::wire};
 use crate::api::RecordSet;
 
-/// What to tell about records that are served at `owner`.
+/// The warnings about records that are served at `owner`.
 pub(super) fn of_records(data: &ZoneData, owner: NameRef<'_>, set: &RecordSet) -> Vec<Finding> {
     let origin = data.origin();
     let mut findings = Vec::new();
-    // A zone's name that is repeated is told with the name that was meant.
+    // A repeated zone name has its own finding, which shows the name that was meant.
     let owners = Remark::of_owner(owner, origin).filter(|remark| !matches!(remark, Remark::HoldsZoneTwice(_)));
     findings.extend(owners.map(|remark| of_remark(origin, "name", &remark)));
     let reads_data = rdata::info(set.rtype).is_some_and(|info| info.owner_is_host || info.has_names());
@@ -28,7 +28,7 @@ pub(super) fn of_records(data: &ZoneData, owner: NameRef<'_>, set: &RecordSet) -
     findings
 }
 
-/// What to tell about one record; `path` is the field that has its name.
+/// The warning about one record. `path` is the field that contains the record's name.
 pub(super) fn of_rdata(
     data: &ZoneData,
     owner: NameRef<'_>,

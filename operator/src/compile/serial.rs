@@ -1,27 +1,28 @@
-//! When a zone gets a new serial, and which.
+//! Decides when a zone gets a new serial, and which.
 
 use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 use zonefmt::{NameRef, Rtype, Serial};
 
-/// What is known of a zone's last published version, and all that must outlive a restart.
+/// The last published version of a zone. It must survive a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Its serial.
+    /// The serial of the zone.
     pub serial: Serial,
-    /// Its content, the serial apart.
+    /// The hash of the zone's content without the serial.
     pub hash: ContentHash,
 }
 
-/// A hash of a zone's content that a change updates at the cost of that change: the sum of its RRsets' SHA-256 hashes,
-/// lane by lane, so that order has no part in it.
+/// A hash of a zone's content, updated at the cost of the change. It is the sum of the SHA-256 hashes of the RRsets,
+/// lane by lane, so that it does not depend on their order.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContentHash([u64; 4]);
 
 impl Published {
-    /// The version that follows `last`: same content keeps its serial, other content gets the next one. Either way the
-    /// serial of the manifest is taken up if it is ahead (RFC 1982), and it is the first one to be published.
+    /// Returns the version that follows `last`. The same content keeps its serial and other content gets the next one,
+    /// but if the serial of the manifest is ahead (RFC 1982), that one is used. The serial of the manifest is also the
+    /// first one to be published.
     pub fn following(last: Option<Published>, hash: ContentHash, declared: Serial) -> Published {
         let serial = match last {
             None => declared,
@@ -34,13 +35,13 @@ impl Published {
 }
 
 impl ContentHash {
-    /// Adds an RRset; its records must come in an order that depends on them alone.
+    /// Adds an RRset. Its records must be in an order that depends on them alone.
     pub fn add<'r>(&mut self, owner: NameRef<'_>, rtype: Rtype, ttl: u32, rdatas: impl Iterator<Item = &'r [u8]>) {
         let set = Self::of_rrset(owner, rtype, ttl, rdatas);
         self.0.iter_mut().zip(set).for_each(|(sum, lane)| *sum = sum.wrapping_add(lane));
     }
 
-    /// Takes out an RRset that was added.
+    /// Removes an RRset that was added before.
     pub fn remove<'r>(&mut self, owner: NameRef<'_>, rtype: Rtype, ttl: u32, rdatas: impl Iterator<Item = &'r [u8]>) {
         let set = Self::of_rrset(owner, rtype, ttl, rdatas);
         self.0.iter_mut().zip(set).for_each(|(sum, lane)| *sum = sum.wrapping_sub(lane));

@@ -1,4 +1,4 @@
-//! Manifests in, zone text and verdicts out; and: order has no part in it.
+//! Compiles manifests, and compares zone text and verdicts. The order of changes must not matter.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ spec:
   recordsFrom: [{selector: {matchLabels: {zone: example}}}]
 ";
 
-/// What every such zone has, below the SOA.
+/// The records that every such zone has besides the SOA.
 const APEX: &str = "@ 3600 NS ns1\nns1 3600 A 192.0.2.1\n";
 
 /// A record that the zone selects.
@@ -40,7 +40,7 @@ fn compiled(resources: impl IntoIterator<Item = Resource>) -> Compiler {
     compiler
 }
 
-/// All zones as text, relative to their origins, in canonical order.
+/// The text of all zones, relative to their origins, in canonical order.
 fn zone_text(compiler: &Compiler) -> String {
     let mut text = String::new();
     for (origin, data) in compiler.zones() {
@@ -60,13 +60,13 @@ fn zone_text(compiler: &Compiler) -> String {
     text
 }
 
-/// The zone's text without its SOA and without what every zone here has.
+/// The text of the zone without its SOA and the records of `APEX`.
 fn records(compiler: &Compiler) -> String {
     let text = zone_text(compiler);
     text.split_inclusive('\n').filter(|line| !line.contains(" SOA ") && !APEX.contains(line)).collect()
 }
 
-/// What is not served or worth knowing, as `resource: reason: message`.
+/// All findings, as `resource: reason: message`.
 fn findings(compiler: &Compiler) -> Vec<String> {
     let ids = compiler.resources().collect::<Vec<_>>();
     let lines = ids.into_iter().flat_map(|id| {
@@ -78,7 +78,7 @@ fn findings(compiler: &Compiler) -> Vec<String> {
     lines.collect()
 }
 
-/// Asserts what is served beside the apex, and which resources have something wrong.
+/// Asserts what is served besides the apex, and which resources have findings.
 fn expect(records_yaml: &[String], served: &str, wrong: &[&str]) {
     let compiler = compiled(resources(&format!("{ZONE}{}", records_yaml.concat())));
     assert_eq!(records(&compiler), served);
@@ -220,7 +220,7 @@ fn glue_is_not_hidden() {
         "sub 3600 NS ns.sub\nns.sub 3600 A 192.0.2.8\n",
         &["TXTRecord default/t: DelegationConflict"],
     );
-    // An address is glue as long as a name server has it, of whatever delegation.
+    // An address is glue if any name server has it, of whichever delegation.
     let sibling = record("NSRecord", "s", "name: other, nameserver: x.sub.example.com.");
     let address = record("ARecord", "x", "name: x.sub, ipv4Addresses: [192.0.2.9]");
     let mut compiler = compiled(resources(&format!("{ZONE}{}", [cut, glue, sibling.clone(), address].concat())));
@@ -508,7 +508,7 @@ fn a_restart_goes_on_from_what_was_published() {
     assert_eq!(serial(&ZONE.replace("ttl: 3600", "ttl: 60")), Some(Serial(8)));
 }
 
-/// Resources that meet each other in every way there is a rule for.
+/// Resources that conflict in every way for which there is a rule.
 fn meeting() -> impl Strategy<Value = Vec<Resource>> {
     let owner = prop::sample::select(vec!["example.com.", "www", "'*'", "sub", "a.sub", "ns1", "www.example.com."]);
     let data = prop::sample::select(vec![

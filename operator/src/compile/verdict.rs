@@ -1,4 +1,4 @@
-//! What became of a resource, in words that say what to do.
+//! The verdict on a resource, in words that say what to do.
 
 use std::fmt;
 
@@ -6,55 +6,56 @@ use zonefmt::Name;
 
 use crate::api::Kind;
 
-/// What became of one resource.
+/// The verdict on one resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// The zones that serve it; for a zone, itself.
+    /// The zones that serve the resource. For a DNSZone this is the zone itself.
     pub served: Vec<Name>,
-    /// What is wrong with it, or worth knowing.
+    /// Errors in the resource, and warnings about it.
     pub findings: Vec<Finding>,
 }
 
-/// One thing that is wrong with a resource, or worth knowing.
+/// An error in a resource, or a warning about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is, for programs.
+    /// The reason, for programs.
     pub reason: Reason,
-    /// The zone in which it is so; `None` if it is so everywhere.
+    /// The zone that the finding is about; `None` if it is about all zones.
     pub zone: Option<Name>,
-    /// The field at fault, as a path below `spec`; empty if it is no single one.
+    /// The field at fault, as a path below `spec`; empty if it is not a single field.
     pub path: String,
-    /// What it is and what to do, for people: a sentence without its full stop.
+    /// What is wrong and what to do, for people: a sentence without its full stop.
     pub message: String,
 }
 
-/// Declares the reasons: name, whether it keeps something from being served, what it means, what to do.
+/// Declares the reasons: name, whether the resource is served, meaning, remedy.
 macro_rules! reasons {
     ($($reason:ident, $effect:ident: $meaning:literal, $remedy:literal;)*) => {
-        /// The list of reasons. A resource with a [loss](Reason::is_loss) is not served, or not by the zone that is named.
+        /// The reasons. A resource with a [loss](Reason::is_loss) is not served, or not by the zone that the finding
+        /// names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $(#[doc = $meaning] $reason,)* }
 
         impl Reason {
-            /// All of them.
+            /// All reasons.
             pub const ALL: &[Reason] = &[$(Reason::$reason,)*];
 
-            /// Its name in conditions, events and reports.
+            /// The name of the reason in conditions, events and reports.
             pub fn name(self) -> &'static str {
                 match self { $(Reason::$reason => stringify!($reason),)* }
             }
 
-            /// Whether it keeps the resource, or what it says for a zone, from being served.
+            /// Whether the resource, or its data in a zone, is not served.
             pub fn is_loss(self) -> bool {
                 match self { $(Reason::$reason => reasons!(@ $effect),)* }
             }
 
-            /// What it means.
+            /// What the reason means.
             pub fn meaning(self) -> &'static str {
                 match self { $(Reason::$reason => $meaning,)* }
             }
 
-            /// What to do.
+            /// What to do about it.
             pub fn remedy(self) -> &'static str {
                 match self { $(Reason::$reason => $remedy,)* }
             }
@@ -106,7 +107,7 @@ reasons! {
 }
 
 impl Reason {
-    /// That a field of a resource of this kind cannot be read.
+    /// The reason for a resource of this kind with a field that cannot be read.
     pub fn unreadable(kind: Kind) -> Reason {
         match kind {
             Kind::Zone => Reason::InvalidZone,
@@ -117,14 +118,14 @@ impl Reason {
 }
 
 impl Finding {
-    /// The field at fault, as a path from the resource's top.
+    /// The field at fault, as a path from the top of the resource.
     pub fn spec_path(&self) -> String {
         if self.path.is_empty() { "spec".into() } else { format!("spec.{}", self.path) }
     }
 }
 
 impl Verdict {
-    /// Whether something of the resource is not served.
+    /// Whether any part of the resource is not served.
     pub fn is_loss(&self) -> bool {
         self.findings.iter().any(|finding| finding.reason.is_loss())
     }

@@ -1,4 +1,4 @@
-//! One zone under compilation: which records are its members, what stands at each name, and the data that is served.
+//! One zone: which records are its members, which of them are at each name, and the data that is served.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,50 +19,50 @@ use crate::api::ResourceId;
 
 /// A zone that is served.
 pub(super) struct Zone {
-    /// The resource that it comes from.
+    /// The resource from which the zone is made.
     pub(super) id: ResourceId,
     pub(super) data: ZoneData,
     apex: Apex,
-    /// Of `data`.
+    /// The hash of `data`.
     hash: ContentHash,
     members: BTreeMap<ResourceId, Member>,
     nodes: BTreeMap<Name, Node>,
-    /// How many records may hide what lies below them.
+    /// The number of records that may hide data below them.
     covers: usize,
-    /// The name servers of all that is said, whether it is served or not.
+    /// The name servers of all declared NS records, whether those are served or not.
     claimed: Servers,
-    /// Those of the NS RRsets that win with these.
+    /// The name servers of the NS RRsets that win when addresses of `claimed` count as glue.
     standing: Standing,
     /// Names whose resources changed since the last [`Zone::refresh`].
     dirty: BTreeSet<Name>,
 }
 
-/// Where a selected record stands, or why it does not.
+/// The place of a selected record, or why it has none.
 enum Member {
     At(Place),
     Lost(Finding),
 }
 
-/// Where a record stands, and what it means for other names.
+/// The place of a record, and its effect on other names.
 struct Place {
     owner: Name,
-    /// It may hide what lies below its owner.
+    /// Whether the record may hide data below its owner.
     covers: bool,
     /// The names inside the zone that its NS records point to.
     servers: Vec<Name>,
 }
 
-/// Who contributes to a name, the oldest first, and what came of it.
+/// The resources that contribute to a name, oldest first, and the findings about them.
 #[derive(Default)]
 struct Node {
     contributors: BTreeSet<Rank>,
-    /// How many of them may hide what lies below.
+    /// The number of contributors that may hide data below the name.
     covers: usize,
     findings: Vec<(ResourceId, Finding)>,
 }
 
 impl Zone {
-    /// A zone without data; its resource has to [take over](Zone::take_over) first.
+    /// Creates a zone without data. Its resource must [take over](Zone::take_over) first.
     pub(super) fn new(id: ResourceId, apex: Apex) -> Zone {
         Zone {
             id,
@@ -78,7 +78,7 @@ impl Zone {
         }
     }
 
-    /// Makes `entry` the zone's resource, as it now is, and selects the records afresh.
+    /// Makes `entry` the resource of the zone, and selects all records anew.
     pub(super) fn take_over(&mut self, index: &Index, entry: &ZoneEntry, apex: &Apex) {
         self.dirty.extend(self.apex.generated.keys().cloned());
         self.dirty.extend(apex.generated.keys().cloned());
@@ -96,7 +96,7 @@ impl Zone {
         }
     }
 
-    /// Takes a record in, lets it go, or moves it, as its labels and its owner now say; gives whether it is or was a
+    /// Adds, removes or moves a record according to its labels and owner. Returns whether the record is or was a
     /// member.
     pub(super) fn place(&mut self, index: &Index, id: &ResourceId) -> bool {
         let former = self.members.remove(id);
@@ -119,7 +119,7 @@ impl Zone {
         true
     }
 
-    /// Where a record belongs.
+    /// The place of a record in the zone.
     fn placed(&self, record: &RecordEntry) -> Result<Place, Finding> {
         let (origin, set) = (&self.apex.origin, &record.set);
         let zone = Some(origin.clone());
@@ -134,7 +134,7 @@ impl Zone {
             return Err(Finding { reason: Reason::WildcardDelegation, zone, path: "name".into(), message });
         }
         let servers = match set.rtype {
-            // What cannot be read is told when its name is merged.
+            // Data that cannot be read is reported when its name is merged.
             Rtype::NS => servers_in(wire(set, origin.as_ref()).unwrap_or_default().iter().map(Vec::as_slice), origin),
             _ => Vec::new(),
         };
@@ -171,17 +171,17 @@ impl Zone {
         self.dirty.extend(gone.cloned());
     }
 
-    /// The records that it selects.
+    /// The records that the zone selects.
     pub(super) fn members(&self) -> impl Iterator<Item = &ResourceId> {
         self.members.keys()
     }
 
-    /// Whether it selects a record.
+    /// Whether the zone selects a record.
     pub(super) fn has_member(&self, id: &ResourceId) -> bool {
         self.members.contains_key(id)
     }
 
-    /// What is wrong with a record that it selects, or worth knowing.
+    /// The findings about a record that the zone selects.
     pub(super) fn findings_of_member(&self, id: &ResourceId, record: &RecordEntry) -> Vec<Finding> {
         match self.members.get(id) {
             None => Vec::new(),
@@ -198,15 +198,15 @@ impl Zone {
         }
     }
 
-    /// What is wrong with the zone itself.
+    /// The findings about the zone itself.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let own = self.apex.generated.keys().filter_map(|owner| self.nodes.get(owner)).flat_map(|node| &node.findings);
         let own = own.filter(|(of, _)| *of == self.id).map(|(_, finding)| finding.clone());
         own.chain(self.findings_of_servers()).collect()
     }
 
-    /// Brings the data up to date, under a serial that follows `last`. Gives what that changed, if it changed anything,
-    /// and adds the resources whose findings may have changed.
+    /// Brings the data up to date, with a serial that follows `last`. Returns the change, if there is one, and adds the
+    /// resources whose findings may have changed to `judged`.
     pub(super) fn refresh(
         &mut self,
         index: &Index,
@@ -217,8 +217,8 @@ impl Zone {
         let before = self.data.serial();
         let mut step = ZoneStep { origin, before, after: None, added: 0, removed: 0, changed: 0 };
         let mut edit = self.data.edit();
-        // With the name servers of all that is said it is found which NS RRsets win; glue matters below covers only, so
-        // that everything else is settled thereby.
+        // First find out which NS RRsets win, with the name servers of all declared NS records. Glue matters only below
+        // covering records, so all other names are final after this.
         let mut below_covers = BTreeSet::new();
         while let Some(owner) = self.dirty.first().cloned() {
             let region = self.region(&owner, &self.dirty);
@@ -236,7 +236,7 @@ impl Zone {
             }
             below_covers.extend(names.into_iter().filter(|_| covered));
         }
-        // What covers compete with is merged once more, with the name servers of those that won.
+        // Merge the names in covered regions again, now with the name servers of the NS RRsets that won.
         while let Some(owner) = below_covers.first().cloned() {
             let names = self.region(&owner, &below_covers).unwrap_or_default();
             below_covers.remove(&owner);
@@ -257,8 +257,8 @@ impl Zone {
         Some((step, published))
     }
 
-    /// The names that must be merged together with this one: those at and below the uppermost name on its way that may
-    /// hide what lies below. `None` if there is no such name, so that this one is merged alone.
+    /// The names that must be merged together with `name`: all names at and below its uppermost ancestor, or `name`
+    /// itself, that may hide data below it. `None` if there is none, so that `name` is merged alone.
     fn region(&self, name: &Name, dirty: &BTreeSet<Name>) -> Option<BTreeSet<Name>> {
         if self.covers == 0 {
             return None;
@@ -272,7 +272,7 @@ impl Zone {
         Some(region)
     }
 
-    /// The names at and below one of which something is said.
+    /// The names at and below `top` for which anything is declared.
     fn at_and_below(&self, top: &Name) -> BTreeSet<Name> {
         let nodes = self.nodes.range(top..).map(|(name, _)| name);
         let generated = self.apex.generated.range(top..).map(|(name, _)| name);
@@ -280,7 +280,7 @@ impl Zone {
         nodes.take_while(within).chain(generated.take_while(within)).cloned().collect()
     }
 
-    /// Merges what the zone itself and its records say of the names of a region, the oldest first.
+    /// Merges what the zone itself and its records declare for the names of a region, oldest first.
     fn resolve<'i>(&self, index: &'i Index, names: &BTreeSet<Name>, servers: &Servers) -> BTreeMap<Name, Resolved<'i>> {
         let origin = &self.apex.origin;
         let mut ranked: Vec<(&Rank, &Name)> = names
@@ -316,7 +316,7 @@ impl Zone {
         region.into_names()
     }
 
-    /// Takes over what was resolved for a name: its data and its findings.
+    /// Stores the result for a name: its data and its findings.
     fn settle<'i>(
         &mut self,
         index: &'i Index,
@@ -341,7 +341,7 @@ impl Zone {
         }
     }
 
-    /// Makes the data at `owner` what was resolved, as a difference.
+    /// Changes the data at `owner` to the result. RRsets that stay the same are not written.
     fn write(
         &mut self,
         edit: &mut Edit,
@@ -379,12 +379,14 @@ impl Zone {
         let soa = self.apex.generated.get(&self.apex.origin).and_then(|node| node.get(&Rtype::SOA));
         if let Some(soa) = soa.and_then(|records| records.first()) {
             let soa = apex::with_serial(soa, serial);
-            // It takes the place of one that was just written; a full zone keeps what it had, which is as consistent.
+            // This replaces the SOA that was just written. If the zone is full, it keeps the former one, which is
+            // consistent too.
             let _ = edit.replace(origin, Rtype::SOA, self.apex.ttl, [&soa[..]]);
         }
     }
 
-    /// `www.example.com` without its final dot is a relative name as any other.
+    /// The finding that a name repeats the zone's name: without its final dot, `www.example.com` is relative like any
+    /// other.
     fn repeated_zone_name(&self, owner: &Name) -> Option<Finding> {
         let origin = self.apex.origin.as_ref();
         let meant = NameRef::ROOT.prepend(owner.as_ref().strip_suffix(origin)?).ok()?;
@@ -398,7 +400,7 @@ impl Zone {
         })
     }
 
-    /// What is wrong with the name servers that the zone names itself.
+    /// The findings about the name servers in the zone's own fields.
     fn findings_of_servers(&self) -> impl Iterator<Item = Finding> {
         let origin = self.apex.origin.as_ref();
         let mut seen = BTreeSet::new();
@@ -422,7 +424,7 @@ fn servers_in<'r>(rdatas: impl IntoIterator<Item = &'r [u8]>, origin: &Name) -> 
     names.filter(|name| name.is_at_or_below(origin.as_ref())).map(NameRef::to_owned).collect()
 }
 
-/// An RRset of the data as it was resolved.
+/// An RRset of the data, as it was before the serial was set.
 struct Content {
     ttl: u32,
     records: Vec<Vec<u8>>,
@@ -434,7 +436,7 @@ impl Content {
     }
 }
 
-/// The RRsets at a name as they were resolved, which is before the SOA got its serial.
+/// The RRsets at a name, as they were before the SOA got its serial.
 fn content(data: &ZoneData, owner: NameRef<'_>) -> BTreeMap<Rtype, Content> {
     let sets = data.node(owner).into_iter().flat_map(zone::Node::rrsets);
     let resolved = sets.map(|set| {

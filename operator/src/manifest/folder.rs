@@ -1,4 +1,4 @@
-//! A folder of manifests, as it was last seen.
+//! A folder of manifests, as it was when it was last read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,39 +16,39 @@ use crate::{
     compile::Change,
 };
 
-/// Keeps the manifests of a folder and the folders in it, or of one file. Names that start with a dot are passed over.
+/// Keeps the manifests of a folder with its subfolders, or of a single file. Names that start with a dot are skipped.
 ///
-/// A resource stays as it was while the file that has it cannot be read in full: only a file without errors lets go of
-/// what it no longer has. Of two files with one resource, the first by path counts.
+/// While a file has errors, its resources that cannot be read stay as they were: only a file without errors removes
+/// resources. If two files declare the same resource, the first one by path is used.
 pub struct Folder {
     root: PathBuf,
     files: BTreeMap<PathBuf, File>,
-    /// The files that have a resource.
+    /// The files that declare each resource.
     places: BTreeMap<ResourceId, BTreeSet<PathBuf>>,
-    /// What could not be read at the last look, and why, so that it is told once.
+    /// The files that could not be read when the folder was last read, and why, so that each is reported once.
     unreadable: BTreeMap<PathBuf, String>,
 }
 
 struct File {
     source: Source,
-    /// Its text has errors.
+    /// Whether its text has errors.
     failed: bool,
     manifests: BTreeMap<ResourceId, Manifest>,
     refused: Vec<Refused>,
 }
 
-/// What a look at the folder brought.
+/// What changed in the folder.
 #[derive(Debug, Default)]
 pub struct Update {
-    /// How the resources changed since the last look.
+    /// The resources that changed since the folder was last read.
     pub changes: Vec<Change>,
-    /// What there is to say about files that changed.
+    /// The diagnostics for files that changed.
     pub diagnostics: Vec<Diagnostic>,
-    /// What newly could not be read at all.
+    /// The files and folders that cannot be read at all, unless that was reported before.
     pub unreadable: Vec<FolderError>,
-    /// Files that had errors, or could not be read, at the last look and are right now.
+    /// Files that had errors, or could not be read, but are all right now.
     pub mended: Vec<PathBuf>,
-    /// Files that had errors, or could not be read, at the last look and are not there any more.
+    /// Files that had errors, or could not be read, and are gone now.
     pub gone: Vec<PathBuf>,
 }
 
@@ -59,18 +59,18 @@ pub struct FolderError {
     error: io::Error,
 }
 
-/// A file may have this many octets; whoever has more to say says it in several.
+/// The most octets of a file. Longer manifests must be split into several files.
 const MAX_FILE: u64 = 64 << 20;
-/// Folders may be nested this deep.
+/// The most levels of nested folders.
 const MAX_DEPTH: usize = 16;
 
 impl Folder {
-    /// Keeps what `root` has, a folder or a file; nothing is read before the first [`Folder::look`].
+    /// Creates a folder for `root`, which is a folder or a file. Nothing is read before the first [`Folder::look`].
     pub fn new(root: PathBuf) -> Folder {
         Folder { root, files: BTreeMap::new(), places: BTreeMap::new(), unreadable: BTreeMap::new() }
     }
 
-    /// Reads what changed since the last look. Fails if the folder itself cannot be read; then nothing changes.
+    /// Reads what changed since the last call. Fails if the folder itself cannot be read, and then nothing changes.
     pub fn look(&mut self) -> Result<Update, FolderError> {
         let mut update = Update::default();
         let mut unreadable = Vec::new();
@@ -104,7 +104,7 @@ impl Folder {
         }
         for path in known.into_keys().filter(|path| !self.unreadable.contains_key(path)) {
             let told = if path.exists() { &mut update.mended } else { &mut update.gone };
-            // One that had errors before it could not be read is told once.
+            // A file that had errors before it could not be read is reported once.
             if !told.contains(&path) {
                 told.push(path);
             }
@@ -112,7 +112,7 @@ impl Folder {
         Ok(update)
     }
 
-    /// The manifest that a resource comes from.
+    /// The manifest that declares a resource.
     pub fn manifest(&self, id: &ResourceId) -> Option<&Manifest> {
         self.files.get(self.places.get(id)?.first()?)?.manifests.get(id)
     }
@@ -122,19 +122,19 @@ impl Folder {
         self.places.keys().filter_map(|id| self.manifest(id)).map(|manifest| &manifest.resource)
     }
 
-    /// The resources that could not be read, and are not what they were before either, by namespace, name and kind.
+    /// The resources that cannot be read, and of which no earlier version is kept either, by namespace, name and kind.
     pub fn refused(&self) -> impl Iterator<Item = &Refused> {
         let refused = self.files.values().rev().flat_map(|file| file.refused.iter().rev());
         let first: BTreeMap<&ResourceId, &Refused> = refused.map(|refused| (&refused.id, refused)).collect();
         first.into_values().filter(|refused| self.manifest(&refused.id).is_none())
     }
 
-    /// How many files there are.
+    /// The number of files.
     pub fn files(&self) -> usize {
         self.files.len()
     }
 
-    /// The files that changed, as they are now; `None` for one that is gone.
+    /// The files that changed, with their new content; `None` for a file that is gone.
     fn news(
         &self,
         update: &mut Update,
@@ -157,7 +157,7 @@ impl Folder {
                     let file = File::read(&path, text, known, update);
                     news.insert(path, Some(file));
                 }
-                // Removed a moment ago.
+                // The file was removed a moment ago.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     news.insert(path, None);
                 }
@@ -167,7 +167,7 @@ impl Folder {
         Ok(news)
     }
 
-    /// The resources that changes of files may change, as they are before those changes.
+    /// The resources that the changed files may affect, as they are before the change.
     fn resources_in(&self, news: &BTreeMap<PathBuf, Option<File>>) -> BTreeMap<ResourceId, Option<Resource>> {
         let old = news.keys().filter_map(|path| self.files.get(path));
         let files = old.chain(news.values().flatten());
@@ -194,7 +194,7 @@ impl Folder {
 }
 
 impl File {
-    /// Reads a file's text; what it cannot say anew stays as `known` has it.
+    /// Reads the text of a file. Resources that it fails to declare because of errors stay as they are in `known`.
     fn read(path: &Path, text: Vec<u8>, known: Option<&File>, update: &mut Update) -> File {
         let source = Source::new(path.display().to_string(), text);
         let reading = read(&source);
@@ -225,8 +225,8 @@ fn duplicate(manifest: &Manifest, first: &Manifest) -> Diagnostic {
     diagnostic.help("remove one of them, or give it another `metadata.name`")
 }
 
-/// Finds the manifests in a folder, and in those below it. `above`: the folders that it is in, by device and inode; a
-/// link to one of them leads nowhere new.
+/// Finds the manifests in a folder and its subfolders. `above` are the folders that contain it, by device and inode,
+/// because a link to one of them leads nowhere new.
 fn collect(
     folder: &Path,
     above: &mut Vec<(u64, u64)>,
@@ -268,7 +268,7 @@ fn collect_entries(
 }
 
 fn read_octets(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would keep its reader waiting for whoever writes to it.
+    // Reading a pipe would wait until somebody writes to it.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
@@ -313,7 +313,7 @@ mod tests {
         names.iter().map(document).collect::<Vec<_>>().join("---\n")
     }
 
-    /// The changes of a look as `+name` and `-name`, sorted, and how many diagnostics there were.
+    /// Reads the folder. Returns the changes as sorted `+name` and `-name`, and the number of diagnostics.
     fn look(folder: &mut Folder) -> (Vec<String>, usize) {
         let update = folder.look().unwrap();
         let mut changes: Vec<String> = update

@@ -1,5 +1,5 @@
-//! From a field's path, or a parser's complaint, to octets of the text. Only errors and warnings come here, so the
-//! document is simply read again.
+//! Finds the octets of the text for a field's path or a parser's error. This happens only for errors and warnings, so
+//! the document is simply parsed again.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
-/// Where the documents of a YAML stream stand (YAML 1.2 9.1.2): a line `---` starts one, a line `...` ends one.
+/// The ranges of the documents in a YAML stream (YAML 1.2 9.1.2): a line `---` starts one, a line `...` ends one.
 pub(super) fn document_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -29,22 +29,22 @@ pub(super) fn document_ranges(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// What to point at.
+/// The part of a field to point at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The field's name.
+    /// The name of the field.
     Key,
-    /// Its value if that is a scalar, otherwise its name.
+    /// The value of the field if that is a scalar, and otherwise its name.
     Value,
 }
 
-/// Where a field stands, given its path: `spec.nameServers[1].hostname`; for a path that leads nowhere, the last field on
-/// the way that exists.
+/// The range of a field with a path such as `spec.nameServers[1].hostname`. If there is no such field, it is the range
+/// of the last field on the path that exists.
 pub(super) fn locate(document: &str, path: &str, part: Part) -> Range<usize> {
     let start = start(document);
     let Ok(mut node) = serde_saphyr::from_str::<Spanned<Shape>>(document) else { return start..start };
     let mut span = span_of(&node.referenced, document);
-    // `?` stands for "if present" in paths of fields that nothing asked for.
+    // In the paths of optional fields, `?` means "if present".
     for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty() && *step != "?") {
         let (key, value) = match node.value {
             Shape::Mapping(entries) => match entries.into_iter().find(|(key, _)| key.value == step) {
@@ -65,7 +65,7 @@ pub(super) fn locate(document: &str, path: &str, part: Part) -> Range<usize> {
     span
 }
 
-/// Where a document starts to say something.
+/// The offset at which the content of a document starts.
 pub(super) fn start(document: &str) -> usize {
     let mut at = 0;
     for line in document.split_inclusive('\n') {
@@ -78,7 +78,7 @@ pub(super) fn start(document: &str) -> usize {
     0
 }
 
-/// Where each of the `items` of a list starts.
+/// The offsets at which the `items` of a list start.
 pub(super) fn starts_of_items(document: &str) -> Vec<usize> {
     let Ok(Spanned { value: Shape::Mapping(entries), .. }) = serde_saphyr::from_str::<Spanned<Shape>>(document) else {
         return Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn starts_of_items(document: &str) -> Vec<usize> {
     }
 }
 
-/// Where a document is no YAML, why, and what to do.
+/// The place of a syntax error in a document, the error, and what to do.
 pub(super) fn syntax_error(document: &str, error: &serde_saphyr::Error) -> (Range<usize>, String, String) {
     const HELP: &[(&str, &str)] = &[
         (
@@ -127,7 +127,7 @@ pub(super) fn syntax_error(document: &str, error: &serde_saphyr::Error) -> (Rang
     (at..at + width, format!("not YAML: {message}"), help.to_owned())
 }
 
-/// What a document looks like, its values aside.
+/// The structure of a document without its values.
 enum Shape {
     Scalar,
     Sequence(Vec<Spanned<Shape>>),
@@ -188,7 +188,7 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
-/// Whether a line is the marker, alone or with something after it.
+/// Whether a line is the marker, alone or with text after it.
 fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
@@ -209,7 +209,8 @@ fn span_of(location: &Location, document: &str) -> Range<usize> {
     if document.get(at..end).is_some() { at..end } else { 0..0 }
 }
 
-/// The octet at a line and column, both counted from 1, the column in characters; the end if there is none.
+/// The offset of a line and column, both counted from 1, the column in characters. If there is no such place, it is the
+/// end.
 fn offset(document: &str, line: u64, column: u64) -> usize {
     let mut lines = document.split_inclusive('\n');
     let before: usize = lines.by_ref().take(usize::try_from(line).unwrap_or(0).saturating_sub(1)).map(str::len).sum();

@@ -1,8 +1,8 @@
-//! Manifests as text: YAML or JSON documents, one or more a file, to [`Resource`]s, each with its origin in the text.
+//! Reads manifests: YAML or JSON documents, one or more in a file, become [`Resource`]s with their origin in the text.
 //!
-//! Every document stands by itself, as with `kubectl apply`: one that cannot be read is reported with file, line and
-//! column, and the others count. [`Folder`] keeps a whole folder's worth and says what changed. [`write()`] goes the other
-//! way, from a zone to manifests.
+//! Documents are independent of each other, as with `kubectl apply`: one that cannot be read is reported with file,
+//! line and column, and the others are used. [`Folder`] keeps the manifests of a whole folder and says what changed.
+//! [`write()`] turns a zone into manifests.
 
 mod folder;
 mod locate;
@@ -24,47 +24,47 @@ use crate::{
 };
 use locate::{Part, document_ranges, locate, starts_of_items, syntax_error};
 
-/// A resource and where it was read.
+/// A resource, and where it was read.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// What was read.
+    /// The resource that was read.
     pub resource: Resource,
-    /// Where.
+    /// The place where it was read.
     pub origin: Origin,
 }
 
-/// A resource that is not used, as something in it cannot be read.
+/// A resource that is not used, because a part of it cannot be read.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// Which one.
+    /// The identity of the resource.
     pub id: ResourceId,
-    /// Where it stands.
+    /// The place where it was read.
     pub origin: Origin,
-    /// What is wrong; each is among the file's diagnostics, too.
+    /// The errors in it. Each is among the diagnostics of the file, too.
     pub findings: Vec<Finding>,
 }
 
-/// Where a resource stands in a file.
+/// The place of a resource in a file.
 #[derive(Clone, Debug)]
 pub struct Origin {
     source: Source,
     document: Range<usize>,
-    /// Where it starts to say something.
+    /// The offset in the document at which the content starts.
     start: usize,
-    /// Its number in a `List`.
+    /// The index of the resource in a `List`.
     item: Option<usize>,
-    /// Where fields stand that are written in a former spelling.
+    /// The places of fields that are written in a former spelling.
     moves: Moves,
 }
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default)]
 pub struct Reading {
-    /// What could be read, in the order of the text.
+    /// The resources that could be read, in the order of the text.
     pub manifests: Vec<Manifest>,
-    /// What could not, as far as it is known which resources it should be.
+    /// The resources that could not be read, as far as their identity is known.
     pub refused: Vec<Refused>,
-    /// Errors and warnings about the rest; a note for each resource that has no meaning here.
+    /// Errors and warnings, and a note for each resource of a kind that is not used here.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -102,12 +102,12 @@ pub fn read(source: &Source) -> Reading {
 }
 
 impl Reading {
-    /// Whether some of the file could not be read.
+    /// Whether a part of the file could not be read.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Takes what a document holds: one object, or a list of them as `kubectl get -o yaml` prints it.
+    /// Reads the content of a document: one object, or a list of objects as `kubectl get -o yaml` prints it.
     fn take(&mut self, mut value: Value, origin: &Origin) {
         if value.is_null() {
             return;
@@ -175,9 +175,9 @@ impl Reading {
         }
     }
 
-    /// What an API server would refuse beyond what is known; it is noted, too.
+    /// Finds what an API server would refuse, except for what is `known`, and adds it to the diagnostics.
     fn admit(&mut self, origin: &Origin, kind: Kind, value: &Value, known: &[Finding]) -> Vec<Finding> {
-        // What the compiler says of a field says more.
+        // The compiler's message about a field says more.
         let mut told: Vec<String> = known.iter().map(Finding::spec_path).collect();
         let mut findings = Vec::new();
         for (part, refusals) in
@@ -201,7 +201,7 @@ impl Reading {
         findings
     }
 
-    /// Brings former spellings up to date and tells them.
+    /// Replaces former spellings by current ones, and warns of them.
     fn modernize(&mut self, origin: &Origin, kind: Kind, spec: &mut Value) -> Moves {
         let (notes, moves) = api::modernize(kind, spec);
         for note in notes {
@@ -211,7 +211,7 @@ impl Reading {
         moves
     }
 
-    /// The object's kind, if it is one of ours; otherwise what to know about it is noted.
+    /// The kind of an object, if it is one of ours. Otherwise a diagnostic says why it is not used.
     fn kind(&mut self, value: &Value, origin: &Origin) -> Option<Kind> {
         let (Some(api_version), Some(kind)) = (value["apiVersion"].as_str(), value["kind"].as_str()) else {
             let help = format!("start it with `apiVersion: {GROUP}/{VERSION}` and `kind: …`");
@@ -239,7 +239,7 @@ impl Reading {
         None
     }
 
-    /// Reads one part of an object, and notes what is wrong in it; that is given, too, by its path in the object.
+    /// Reads one part of an object. Errors are added to the diagnostics, and returned with their path in the object.
     fn typed<'v, S: DeserializeSeed<'v>>(
         &mut self,
         origin: &Origin,
@@ -292,12 +292,13 @@ impl Origin {
         self.source.position(self.start).line
     }
 
-    /// Line and column of a field of the resource; see [`Origin::diagnostic`].
+    /// The line and column of a field of the resource; see [`Origin::diagnostic`].
     pub fn position(&self, path: &str) -> Position {
         self.source.position(self.locate(path, Part::Value).start)
     }
 
-    /// A diagnostic that points to a field of the resource, `spec.name` for example; empty for all of it.
+    /// A diagnostic that points to a field of the resource, such as `spec.name`; an empty path means the whole
+    /// resource.
     pub fn diagnostic(&self, severity: Severity, path: &str, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(severity, &self.source, self.locate(path, Part::Value), message)
     }
@@ -313,7 +314,7 @@ impl Origin {
         })
     }
 
-    /// The document's text; a file that is not UTF-8 has no documents.
+    /// The text of the document. A file that is not UTF-8 has no documents.
     fn text(&self) -> &str {
         self.source
             .text()
@@ -327,12 +328,12 @@ impl Origin {
     }
 }
 
-/// The kinds, for people.
+/// The names of all kinds, for messages.
 fn kinds() -> String {
     Kind::all().map(Kind::name).collect::<Vec<_>>().join(", ")
 }
 
-/// Serde's words, in the words of manifests.
+/// Translates an error of Serde into the terms of manifests.
 fn explain(kind: Kind, path: &str, error: &str) -> (String, Option<String>) {
     const WORDS: &[(&str, &str)] = &[
         ("expected a sequence", "expected a list"),
@@ -367,7 +368,7 @@ mod tests {
         read(&Source::new("t.yaml", text))
     }
 
-    /// Every diagnostic as `line:column: severity: message`.
+    /// The diagnostics of a text, as `line:column: severity: message`.
     fn told(text: &str) -> Vec<String> {
         let lines = read_text(text).diagnostics.into_iter().map(|diagnostic| {
             let line = Diagnostic { help: None, ..diagnostic }.to_string();

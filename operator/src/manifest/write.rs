@@ -1,7 +1,8 @@
-//! A zone as manifests: the other direction of [`super::read`].
+//! Writes a zone as manifests, which [`super::read`] reads back.
 //!
-//! One `DNSZone` has the SOA, the name servers and a selector; every other RRset becomes one resource of the kind for
-//! its type, or one a record where the kind holds one. What no kind says word for word becomes a `RecordSet`.
+//! One `DNSZone` has the SOA, the name servers and a selector. Every other RRset becomes a resource of the kind for its
+//! type, or one resource for each record if the kind holds only one. Data that no kind can express word for word
+//! becomes a `RecordSet`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,14 +23,14 @@ use crate::{
     compile,
 };
 
-/// A zone that cannot be said in manifests, and why.
+/// Why a zone cannot be written as manifests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unsayable(pub String);
 
-/// Writes the documents of a zone, as a person would.
+/// Writes the documents of a zone, in the form in which people write them.
 ///
 /// # Errors
-/// The zone has no SOA, or records of a type that manifests may not have.
+/// The zone has no SOA, or it has records of a type that manifests may not have.
 pub fn write(origin: &Name, zone: &RrSets, namespace: Option<&str>) -> Result<String, Unsayable> {
     let apex = Apex::find(origin, zone)?;
     let mut writer = Writer {
@@ -47,11 +48,11 @@ pub fn write(origin: &Name, zone: &RrSets, namespace: Option<&str>) -> Result<St
     Ok(writer.out)
 }
 
-/// The kind for a type: which fields the data of one record fills.
+/// The kind for a record type, and the fields that the data of one record fills.
 struct Kind {
     rtype: Rtype,
     name: &'static str,
-    /// Fields of `spec` in the order of the data.
+    /// The fields of `spec`, in the order of the data.
     fields: &'static [Field],
 }
 
@@ -61,9 +62,9 @@ enum Field {
     Number(&'static str),
     /// The text between quotes.
     Quoted(&'static str),
-    /// A list with an item for each record, so that one resource has all of them.
+    /// A list with one item for each record, so that one resource holds all records.
     Each(&'static str),
-    /// A list with an item for each string of the record.
+    /// A list with one item for each string of the record.
     Strings(&'static str),
 }
 
@@ -85,21 +86,21 @@ const KINDS: &[Kind] = &[
     Kind { rtype: Rtype::PTR, name: "PTRRecord", fields: &[Text("target")] },
 ];
 
-/// What the `DNSZone` says.
+/// The part of the zone that the `DNSZone` itself declares.
 struct Apex<'z> {
     origin: NameRef<'z>,
     soa: Record<'z>,
-    /// The RRset of name servers, if the `DNSZone` says it.
+    /// The RRset of name servers, if the `DNSZone` declares it.
     servers: Option<RrSet<'z>>,
     /// Single addresses of name servers in the zone, by name and type.
     addresses: BTreeMap<(NameRef<'z>, Rtype), RrSet<'z>>,
 }
 
-/// The SOA's fields (RFC 1035 3.3.13).
+/// The fields of the SOA (RFC 1035 3.3.13).
 struct Soa<'z> {
     primary: NameRef<'z>,
     mailbox: NameRef<'z>,
-    /// Serial, refresh, retry, expire, minimum.
+    /// The serial, refresh, retry, expire and minimum.
     numbers: [u32; 5],
 }
 
@@ -109,7 +110,7 @@ impl<'z> Apex<'z> {
         let at_apex = |rtype| move |set: &RrSet<'_>| set.owner() == origin && set.rtype() == rtype;
         let soa = zone.iter().find(at_apex(Rtype::SOA)).and_then(|set| set.records().next());
         let soa = soa.ok_or_else(|| Unsayable(format!("{origin} has no SOA")))?;
-        // The zone's own records share one TTL.
+        // The zone's own records all have the same TTL.
         let shares_ttl = |set: &RrSet<'_>| set.ttl() == soa.ttl;
         let servers = zone.iter().find(at_apex(Rtype::NS)).filter(shares_ttl);
         let mut apex = Apex { origin, soa, servers, addresses: BTreeMap::new() };
@@ -126,7 +127,7 @@ impl<'z> Apex<'z> {
         records.filter_map(|record| NameRef::from_wire(record.rdata).ok())
     }
 
-    /// Whether the `DNSZone` says an RRset.
+    /// Whether the `DNSZone` declares an RRset.
     fn says(&self, set: RrSet<'_>) -> bool {
         let is_own = set.owner() == self.origin
             && (set.rtype() == Rtype::SOA || set.rtype() == Rtype::NS && self.servers.is_some());
@@ -146,12 +147,12 @@ impl<'z> Soa<'z> {
 
 struct Writer<'w> {
     origin: NameRef<'w>,
-    /// The zone's TTL in seconds.
+    /// The TTL of the zone in seconds.
     ttl: u32,
-    /// The label that the zone's records have.
+    /// The label of the zone's records.
     label: String,
     namespace: Option<&'w str>,
-    /// Kinds and names that are taken.
+    /// The kinds and names that are already used.
     names: BTreeSet<(&'static str, String)>,
     out: String,
 }
@@ -162,7 +163,7 @@ impl Writer<'_> {
         let [serial, refresh, retry, expire, minimum] = soa.numbers.map(|number| Value::Number(number.into()));
         let record: Fields = vec![
             ("primaryNs", Value::Text(soa.primary.to_string())),
-            // An `@` would look like the one of a mail address.
+            // An `@` would look like that of a mail address.
             ("adminEmail", Value::Text(soa.mailbox.to_string().replace("\\@", "\\064"))),
             ("serial", serial),
             ("refresh", refresh),
@@ -239,7 +240,8 @@ impl Writer<'_> {
         write_document(&document, &mut self.out);
     }
 
-    /// Zone, owner and type: `example.com-www-a`, `example.com-mx`. With the zone in it, as glue is in two zones.
+    /// The name of a resource, from zone, owner and type: `example.com-www-a`, `example.com-mx`. The zone is part of it
+    /// because glue may be in two zones.
     fn resource_name(&self, set: RrSet<'_>) -> String {
         const MOST: usize = 240;
         let mut name = self.label.clone();
@@ -252,11 +254,11 @@ impl Writer<'_> {
         format!("{}-{}", name.trim_end_matches(['-', '.']), set.rtype().to_string().to_ascii_lowercase())
     }
 
-    /// The name, with a number behind it if a resource of the kind has it already.
+    /// The name, with a number appended if a resource of the kind already has it.
     fn unique(&mut self, kind: &'static str, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
-        // The numbers do not end before the zone does.
+        // There are more numbers than records in a zone.
         let name = names.find(|name| !self.names.contains(&(kind, name.clone()))).unwrap_or_default();
         self.names.insert((kind, name.clone()));
         name
@@ -264,7 +266,7 @@ impl Writer<'_> {
 }
 
 impl Kind {
-    /// The fields of each resource; `None` if the kind cannot say all of it.
+    /// The fields of each resource; `None` if the kind cannot express all of the RRset.
     fn say(&self, set: RrSet<'_>) -> Option<Vec<Fields>> {
         let records = set.records().map(|record| data_text(&record));
         let list = |field: &'static str, items: Vec<String>| {
@@ -282,7 +284,7 @@ impl Kind {
         }
     }
 
-    /// How many items a list may have.
+    /// The most items that a list may have.
     fn most(&self, field: &str) -> usize {
         let kind = api::Kind::from_name(self.name);
         let most = kind.and_then(|kind| api::spec_schema(kind)["properties"][field]["maxItems"].as_u64());
@@ -296,13 +298,13 @@ impl Field {
             Text(field) => Some((field, Value::Text(token.text.into()))),
             Number(field) => Some((field, Value::Number(token.text.parse().ok()?))),
             Quoted(field) => Some((field, Value::Text(token.literal()?))),
-            // Kinds with these have no other fields.
+            // Kinds with these fields have no others.
             Each(_) | Strings(_) => None,
         }
     }
 }
 
-/// `rdata` of a `RecordSet`.
+/// The `rdata` field of a `RecordSet`.
 fn generic(set: RrSet<'_>) -> Fields {
     vec![("rdata", Value::Texts(set.records().map(|record| data_text(&record)).collect()))]
 }
@@ -313,13 +315,13 @@ fn data_text(record: &Record<'_>) -> String {
     text
 }
 
-/// A field of data in presentation form.
+/// One field of data in presentation form.
 struct Token<'t> {
     text: &'t str,
     quoted: bool,
 }
 
-/// The fields of data that was just printed, so that quotes are closed and blanks stand between.
+/// Splits data that was just printed into fields. Its quotes are closed, and blanks separate the fields.
 fn tokens(mut text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     while !text.is_empty() {
@@ -340,7 +342,7 @@ fn tokens(mut text: &str) -> Vec<Token<'_>> {
 }
 
 impl Token<'_> {
-    /// The text between the quotes, if it is text that a person can read.
+    /// The text between the quotes, if people can read it.
     fn literal(self) -> Option<String> {
         let mut octets = Vec::with_capacity(self.text.len());
         let mut rest = self.text.as_bytes();
@@ -362,21 +364,21 @@ fn without_final_dot(name: NameRef<'_>) -> String {
     text
 }
 
-/// What a zone is called as a label and as a resource: its name, as far as Kubernetes can say it.
+/// The name of a zone as a label and as the name of a resource, as far as Kubernetes allows it.
 fn zone_label(origin: NameRef<'_>) -> String {
     const MOST: usize = 63;
     let label = speakable(origin.labels());
     if label == without_final_dot(origin).to_ascii_lowercase() && label.len() <= MOST {
         return label;
     }
-    // Zones whose names differ in what is left out are told apart by a hash.
+    // A hash distinguishes zones whose names differ only in parts that are left out.
     let digest = Sha256::digest(origin.as_wire().to_ascii_lowercase());
     let hash = format!("{:08x}", digest.iter().take(4).fold(0, |hash: u32, octet| hash << 8 | u32::from(*octet)));
     let kept = label.get(..MOST - hash.len() - 1).unwrap_or(&label).trim_end_matches(['-', '.']);
     format!("{kept}-{hash}")
 }
 
-/// Labels of a name as parts of an RFC 1123 subdomain.
+/// The labels of a name as parts of an RFC 1123 subdomain.
 fn speakable<'l>(labels: impl Iterator<Item = &'l [u8]>) -> String {
     let labels = labels.map(|label| {
         let mut text = String::new();

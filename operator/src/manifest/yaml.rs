@@ -1,11 +1,11 @@
-//! YAML as a person writes it: blocks, short lists on one line, quotes only where they are needed.
+//! Writes YAML as people write it: in blocks, with short lists on one line, and quotes only where they are needed.
 
 use std::{fmt::Write, net::Ipv4Addr};
 
 /// A mapping, in order.
 pub(super) type Fields = Vec<(&'static str, Value)>;
 
-/// A value, of the kinds that manifests have.
+/// A value of a kind that manifests have.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
@@ -21,10 +21,10 @@ pub(super) fn write_document(fields: &[(&'static str, Value)], out: &mut String)
     write_fields(fields, 0, out);
 }
 
-/// Lists of texts that take more columns than this are written one item a line.
+/// Lists of texts that need more columns than this are written with one item a line.
 const WIDE: usize = 100;
 
-/// Appends fields; the first one goes on where `out` ends.
+/// Appends fields. The first one continues on the line where `out` ends.
 fn write_fields(fields: &[(&'static str, Value)], indent: usize, out: &mut String) {
     for (number, (key, value)) in fields.iter().enumerate() {
         if number > 0 {
@@ -36,7 +36,7 @@ fn write_fields(fields: &[(&'static str, Value)], indent: usize, out: &mut Strin
     }
 }
 
-/// Appends what stands behind a colon, and the end of the line.
+/// Appends the value after a colon, and the end of the line.
 fn write_value(value: &Value, indent: usize, out: &mut String) {
     match value {
         Value::Text(text) => line(&scalar(text), out),
@@ -81,9 +81,9 @@ fn line(text: &str, out: &mut String) {
     out.push('\n');
 }
 
-/// A text, in quotes unless every reader of YAML takes it for a text without.
+/// A text, without quotes if every YAML parser reads it as a string.
 fn scalar(text: &str) -> String {
-    /// YAML 1.1 and 1.2 know some of these as something else.
+    /// Words that YAML 1.1 or 1.2 reads as something other than a string.
     const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._/-".contains(&octet);
     let is_word =

@@ -1,8 +1,8 @@
-//! `bindy serve`: manifests from a folder, answers on a port, in one process.
+//! `bindy serve`: serves manifests from a folder over UDP and TCP, in one process.
 //!
-//! One thread does everything but answering: it waits for files to change or for a signal (`watch`), compiles, picks
-//! the zones that are for it (`scope`), makes
-//! the serials durable, publishes, and says what it did (`news`). The engine's threads answer meanwhile.
+//! One thread does everything but answering queries: it waits for changes of files or a signal (`watch`), compiles,
+//! selects the zones that this server serves (`scope`), makes the serials durable, publishes the zones, and reports
+//! what it did (`news`). Meanwhile the threads of the engine answer queries.
 
 mod news;
 mod scope;
@@ -38,22 +38,22 @@ use news::{News, Place};
 use scope::Scope;
 use watch::{Event, Watch};
 
-/// What `bindy serve` is told.
+/// The arguments of `bindy serve`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The folder with the manifests (*.yaml, *.yml, *.json, those in folders below it included), or one such file.
+    /// The folder with the manifests (*.yaml, *.yml, *.json, including those in subfolders), or a single manifest file.
     dir: PathBuf,
-    /// Where to answer, over UDP and TCP; may be given several times. Port 0 takes a free one.
+    /// Address to serve on, over UDP and TCP; may be given several times. Port 0 takes a free port.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5300", value_parser = address)]
     listen: Vec<SocketAddr>,
-    /// Where the serials are kept across restarts [default: a folder of its own for each DIR, below $XDG_STATE_HOME]
+    /// Folder that keeps the serials across restarts [default: one for each DIR, below $XDG_STATE_HOME]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// How to say what happens; as JSON it is an event a line.
+    /// How to report events; as JSON, each line is an event.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Serve only the zones of this server, and to whom its configuration allows: a Bind9Instance, or CLUSTER-ROLE-NUMBER
-    /// for one that a Bind9Cluster makes [default: all zones, to everybody]
+    /// Serve only the zones of this server, to the clients that its configuration allows: a Bind9Instance, or
+    /// CLUSTER-ROLE-NUMBER for one that a Bind9Cluster makes [default: all zones, to everybody]
     #[arg(long, value_name = "NAMESPACE/NAME")]
     instance: Option<ServerId>,
 }
@@ -64,11 +64,11 @@ pub struct Options {
 pub enum ServeError {
     /// The manifests cannot be read.
     Folder(FolderError),
-    /// The server that this shall be is not declared, or not so that it can be understood.
+    /// The server given by `--instance` is not declared, or its declaration has errors.
     Instance(String),
     /// The serials cannot be kept.
     State(StateError),
-    /// There is no place for the serials.
+    /// There is no default place for the serials.
     NoHome,
     /// An address cannot be listened on.
     Listen(ListenError),
@@ -80,7 +80,7 @@ pub enum ServeError {
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &Options) -> Result<(), ServeError> {
-    // Watched first and read then, so that no change falls between.
+    // Watching starts before reading, so that no change is missed in between.
     let mut watch = Watch::start(&options.dir)?;
     let state_folder = options.state.clone().or_else(|| default_state(&options.dir)).ok_or(ServeError::NoHome)?;
     let (state, published) = State::open(&state_folder).map_err(ServeError::State)?;
@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     let mut folder = Folder::new(options.dir.clone());
     let mut first = folder.look().map_err(ServeError::Folder)?;
     let scope = Scope::of(options.instance.clone(), folder.resources()).map_err(|error| {
-        // The cause may be a file that has errors.
+        // The cause may be a file with errors.
         news.files(&first);
         ServeError::Instance(error)
     })?;
@@ -116,16 +116,16 @@ pub fn run(options: &Options) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// All that changes while serving.
+/// The state that changes while serving.
 struct Serving {
     folder: Folder,
     state: State,
     compiler: Compiler,
     scope: Scope,
     published: Arc<Published>,
-    /// What is compiled and not published yet, as its serials could not be made durable.
+    /// The changes of zones that are compiled but not published yet, because their serials could not be made durable.
     pending: Vec<ZoneStep>,
-    /// What went wrong at the last look, so that it is told once.
+    /// The failure at the last look, so that it is reported once.
     trouble: Option<String>,
 }
 
@@ -137,7 +137,7 @@ impl Serving {
         serving
     }
 
-    /// Takes over what changed in the folder. Whatever goes wrong, what was served stays served.
+    /// Takes over what changed in the folder. If something goes wrong, what was served stays served.
     fn look(&mut self, watch: &mut Watch, news: &mut News) {
         let result = self.folder.look().map_err(|error| format!("{error}; what was served stays served"));
         let result = result.and_then(|update| {
@@ -155,7 +155,7 @@ impl Serving {
         match result {
             Ok(published) => {
                 if self.trouble.take().is_some() {
-                    // The folder may be another one of the same name.
+                    // The folder may have been replaced by another one of the same name.
                     watch.again();
                     news.recovered();
                 }
@@ -169,7 +169,7 @@ impl Serving {
         }
     }
 
-    /// Shows changed zones to the world once their serials are durable, and gives those that it showed.
+    /// Publishes changed zones once their serials are durable, and returns those that were published.
     fn publish(&mut self, zones: Vec<ZoneStep>) -> Result<Vec<ZoneStep>, StateError> {
         self.pending.extend(zones);
         if self.pending.is_empty() {
@@ -183,10 +183,10 @@ impl Serving {
         Ok(shown)
     }
 
-    /// Serves every zone as the servers that are declared now say.
+    /// Serves every zone according to the servers that are declared now.
     fn rescope(&self) {
         let known = self.compiler.zones().map(|(origin, _)| origin);
-        // What is not published yet comes with its own step.
+        // Zones that are not published yet are left to their own step.
         let published = known.filter(|origin| self.pending.iter().all(|step| step.origin != **origin));
         let changes: Vec<ZoneChange> = published.map(|origin| self.zone(origin)).collect();
         let settings = self.scope.view_settings();
@@ -196,7 +196,7 @@ impl Serving {
         });
     }
 
-    /// What is to be served of a zone.
+    /// What to serve of a zone.
     fn zone(&self, origin: &Name) -> ZoneChange {
         match (self.compiler.zone(origin), self.settings_of(origin)) {
             (Some(data), Some(settings)) => {
@@ -207,20 +207,20 @@ impl Serving {
         }
     }
 
-    /// How a zone is served here; `None` if it is not.
+    /// The settings with which a zone is served here; `None` if it is not.
     fn settings_of(&self, origin: &Name) -> Option<Arc<ZoneSettings>> {
         let id = self.compiler.zone_resource(origin)?;
         self.scope.settings_of(&self.folder.manifest(id)?.resource)
     }
 }
 
-/// What `--listen` names.
+/// Parses an argument of `--listen`.
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an IP address and a port, as 127.0.0.1:5300 or [::1]:5300")
 }
 
-/// The folder for the state of a folder of manifests (XDG Base Directory Specification); its name can be recognised and
-/// is its own.
+/// The folder for the state of a folder of manifests (XDG Base Directory Specification). Its name is recognisable and
+/// unique.
 fn default_state(dir: &Path) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;

@@ -1,5 +1,5 @@
-//! What `bindy serve` says: what is served, then every change and every complaint, once; or the same as JSON, an event
-//! a line.
+//! The output of `bindy serve`: first what is served, then every change and every error once; or the same as JSON, one
+//! event a line.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::{
     terminal::{Output, Terminal, count, json, say},
 };
 
-/// Says things, and remembers which verdicts it has told.
+/// Prints events, and remembers which verdicts it has reported.
 pub(super) struct News {
     terminal: Terminal,
     output: Output,
@@ -32,27 +32,27 @@ pub(super) struct News {
 enum Event<'a> {
     /// Serving began.
     Serving { addresses: Vec<String>, report: &'a Report },
-    /// A resource has another verdict now, or is new.
+    /// A resource is new, or has another verdict now.
     Resource(ResourceRow),
     /// A resource is gone.
     Removed { kind: &'a str, namespace: &'a str, name: &'a str },
-    /// A zone is served in another version now.
+    /// A new version of a zone is served.
     Zone(ZoneChange),
-    /// Something is wrong in a file.
+    /// A file has an error or a warning.
     Problem(Problem),
-    /// A file that had errors is right now.
+    /// A file that had errors has none now.
     Mended { file: String },
-    /// A file that had errors is not there any more.
+    /// A file that had errors is gone.
     Gone { file: String },
-    /// Something went wrong as a whole.
+    /// Something failed as a whole.
     Failure { message: &'a str },
-    /// What went wrong works again.
+    /// What had failed works again.
     Recovered,
     /// Serving ended.
     Stopped,
 }
 
-/// At the start every resource is listed if there are this many at most, otherwise those with something to tell.
+/// The most resources that are all listed at the start. If there are more, only those with findings are listed.
 const FEW: usize = 40;
 
 impl News {
@@ -60,7 +60,7 @@ impl News {
         News { terminal: Terminal::new(), output, told: BTreeMap::new() }
     }
 
-    /// What is wrong with files that changed.
+    /// Reports errors in files that changed.
     pub(super) fn files(&self, update: &Update) {
         for error in &update.unreadable {
             self.failure(&format!("{error}; what it had stays served"));
@@ -88,7 +88,7 @@ impl News {
         }
     }
 
-    /// What became of resources, if that is news.
+    /// Reports the verdicts on resources, if they changed.
     pub(super) fn verdicts(&mut self, folder: &Folder, compiler: &Compiler, judged: &BTreeSet<ResourceId>) {
         let mut complaints = Vec::new();
         for id in judged {
@@ -121,7 +121,7 @@ impl News {
         self.terminal.diagnose(&complaints);
     }
 
-    /// Serving began: all that the first look brought.
+    /// Reports the start: everything that was found when the folder was first read.
     pub(super) fn serving(&mut self, folder: &Folder, compiler: &Compiler, first: &Update, at: &Place<'_>) {
         let report = Report::new(folder, compiler, &first.diagnostics, at.serves);
         let addresses: Vec<String> = at.addresses.iter().map(SocketAddr::to_string).collect();
@@ -138,7 +138,7 @@ impl News {
         }
     }
 
-    /// Everything that is served, where, and what to try.
+    /// Prints what is served, where, and a query to try.
     fn overview(&self, folder: &Folder, compiler: &Compiler, report: &Report, first: &Update, at: &Place<'_>) {
         let terminal = self.terminal;
         let addresses: Vec<String> = at.addresses.iter().map(SocketAddr::to_string).collect();
@@ -187,7 +187,7 @@ impl News {
         say(&format!("Serials are kept in {}. Ctrl-C stops.", at.state.display()));
     }
 
-    /// How zones changed.
+    /// Reports how zones changed.
     pub(super) fn zones(&self, steps: &[ZoneStep], compiler: &Compiler) {
         for step in steps {
             if self.output == Output::Json {
@@ -207,7 +207,7 @@ impl News {
         }
     }
 
-    /// Something that went wrong as a whole, and what that means.
+    /// Reports that something failed as a whole, and what that means.
     pub(super) fn failure(&self, what: &str) {
         match self.output {
             Output::Text => self.terminal.failure(what),
@@ -215,7 +215,7 @@ impl News {
         }
     }
 
-    /// What went wrong works again.
+    /// Reports that what had failed works again.
     pub(super) fn recovered(&self) {
         match self.output {
             Output::Text => say("That works again."),
@@ -223,7 +223,7 @@ impl News {
         }
     }
 
-    /// The end.
+    /// Reports the end.
     pub(super) fn stopped(&self) {
         match self.output {
             Output::Text => say("Stopped."),
@@ -232,7 +232,7 @@ impl News {
     }
 }
 
-/// Where serving takes place.
+/// Where zones are served.
 pub(super) struct Place<'a> {
     pub(super) dir: &'a Path,
     pub(super) state: &'a Path,
@@ -241,7 +241,8 @@ pub(super) struct Place<'a> {
     pub(super) serves: &'a dyn Fn(&Name) -> bool,
 }
 
-/// A question that this zone answers with data: an address if it has one, best the one of `www`, otherwise its SOA.
+/// A question that the zone answers with data: an address if it has one, preferably that of `www`, and otherwise its
+/// SOA.
 fn something_to_ask(data: &ZoneData) -> Option<(Name, Rtype)> {
     let origin = data.origin();
     let is_delegated = |name: NameRef<'_>| {

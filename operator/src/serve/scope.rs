@@ -1,5 +1,5 @@
-//! Which zones this process serves, to whom, at which of its addresses and how often: all of them to everybody, or those of
-//! one server that the manifests declare, as that server is configured.
+//! The scope of this process: which zones it serves, to which clients, at which of its addresses, and at which rate. It
+//! serves either all zones to everybody, or those of one declared server, according to that server's configuration.
 
 use std::{
     collections::BTreeSet,
@@ -20,26 +20,28 @@ use crate::{
     servers::{HOME, Local, Server, ServerId, Servers},
 };
 
-/// What this process is to the zones.
+/// The scope of this process.
 pub(super) enum Scope {
-    /// It serves all of them, to everybody.
+    /// The process serves all zones, to everybody.
     All,
-    /// It is this server. There is none whose configuration was never understood, as that would serve whom nobody named.
+    /// The process serves as this server. Its configuration has been understood at least once, because a server without
+    /// one might answer clients that are not allowed.
     Server { id: ServerId, servers: Servers, settings: Settings },
 }
 
-/// How a server is configured, as far as one process can do what it says.
+/// The configuration of a server, as far as a single process can obey it.
 pub(super) struct Settings {
-    /// Who may ask, and at which addresses of this machine; the same for every zone.
+    /// The clients that may ask, and at which addresses of this machine; the same for every zone.
     zone: Arc<ZoneSettings>,
-    /// Answers a second to one network; `None` for no limit.
+    /// The responses a second to one network; `None` for no limit.
     rate: Option<u32>,
-    /// How answers are given.
+    /// The settings for answers.
     view: Arc<ViewSettings>,
 }
 
 impl Scope {
-    /// Serves as this server, if the manifests declare it and its configuration can be understood, or as all.
+    /// Creates the scope of the server `id`, or of all zones without one. Fails if the manifests do not declare the
+    /// server, or if its configuration has errors.
     pub(super) fn of<'r>(
         id: Option<ServerId>,
         resources: impl IntoIterator<Item = &'r Resource>,
@@ -50,21 +52,21 @@ impl Scope {
         Ok(Scope::Server { id, servers, settings })
     }
 
-    /// Learns which servers the manifests declare now. Gives what is wrong with the one that this is; its configuration is
-    /// then as it was.
+    /// Takes over the servers that the manifests declare now. On an error, which is returned, the configuration of this
+    /// server stays as it was.
     pub(super) fn learn<'r>(&mut self, resources: impl IntoIterator<Item = &'r Resource>) -> Result<(), String> {
         let Scope::Server { id, servers, settings: held } = self else { return Ok(()) };
         *servers = Servers::of(resources, HOME);
         let mut now = settings(id, servers)?;
         if now.rate == held.rate {
-            // Who is limited stays limited.
+            // With the same rate, keep the limiter and what it has counted.
             now.view = Arc::clone(&held.view);
         }
         *held = now;
         Ok(())
     }
 
-    /// How it answers.
+    /// The settings for answers.
     pub(super) fn view_settings(&self) -> Arc<ViewSettings> {
         match self {
             Scope::All => Arc::default(),
@@ -72,7 +74,7 @@ impl Scope {
         }
     }
 
-    /// How it serves a zone; `None` if other servers do.
+    /// The settings with which a zone is served; `None` if only other servers serve it.
     pub(super) fn settings_of(&self, zone: &Resource) -> Option<Arc<ZoneSettings>> {
         match (self, &zone.spec) {
             (Scope::All, _) => Some(Arc::default()),
@@ -108,7 +110,7 @@ fn read(server: &Server) -> Result<Settings, FieldError> {
     if let Some(error) = &server.orphaned {
         return Err(error.clone());
     }
-    // A machine whose addresses cannot be listed has none that `localhost` could mean.
+    // If the machine's addresses cannot be listed, `localhost` matches none.
     let interfaces = Interfaces::now().unwrap_or_default();
     let local = Local { addresses: interfaces.addresses(), networks: interfaces.networks() };
     let (ipv4, ipv6) = server.listen_on(&local)?;
@@ -122,7 +124,7 @@ fn read(server: &Server) -> Result<Settings, FieldError> {
     Ok(Settings { zone: Arc::new(zone), rate, view: Arc::new(view) })
 }
 
-/// What passes a list for IPv4 addresses, or one for IPv6 addresses.
+/// The addresses that match a list for IPv4 addresses or one for IPv6 addresses.
 fn by_family(ipv4: Acl, ipv6: Acl) -> Acl {
     let of_family = |list: Acl, other: IpAddr| {
         let others = Rule { negated: true, matches: Match::Prefix(Prefix::new(other, 0)) };
@@ -132,7 +134,7 @@ fn by_family(ipv4: Acl, ipv6: Acl) -> Acl {
     Acl::new(vec![of_family(ipv4, Ipv6Addr::UNSPECIFIED.into()), of_family(ipv6, Ipv4Addr::UNSPECIFIED.into())])
 }
 
-/// One rate for answers of each kind, as named takes `responses-per-second`.
+/// A limiter with the same rate for each kind of response, as in named's `responses-per-second`.
 fn limiter(rate: u32) -> Limiter {
     let of_each_kind = RateLimit {
         responses: rate,

@@ -1,4 +1,4 @@
-//! What `bindy serve` waits for: files that change, and signals.
+//! The events that `bindy serve` waits for: changes of files, and signals.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,16 +18,16 @@ use signal_hook::{
 
 use super::ServeError;
 
-/// Something to do.
+/// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Look at the folder: something in it changed, or somebody asked (SIGHUP).
+    /// Look at the folder, because something in it changed or SIGHUP asked for it.
     Look,
-    /// Stop (SIGINT, SIGTERM).
+    /// Stop, because of SIGINT or SIGTERM.
     Stop,
 }
 
-/// Waits for events.
+/// A source of events.
 pub(super) struct Watch {
     events: Receiver<Event>,
     watcher: RecommendedWatcher,
@@ -35,26 +35,27 @@ pub(super) struct Watch {
     mode: RecursiveMode,
 }
 
-/// Editors and `git` change several files, or one in several steps: a look waits until it has been quiet for this long,
+/// How long it must be quiet before the folder is read, because editors and `git` change several files, or one in
+/// several steps.
 const QUIET: Duration = Duration::from_millis(10);
-/// and not longer than this in all.
+/// The longest time to wait for that.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// How soon something that failed is tried again.
+/// The time after which something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Watch {
-    /// Starts to watch a folder and all below it, or one file.
+    /// Starts to watch a folder with its subfolders, or one file.
     pub(super) fn start(path: &Path) -> Result<Watch, ServeError> {
         let (sender, events) = mpsc::channel();
         wait_for_signals(sender.clone()).map_err(ServeError::Signals)?;
         let failed = |error| ServeError::Watch(path.to_owned(), error);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // What went wrong with watching is answered by looking. Nobody listens any more once serving stops.
+            // Look at the folder after an error, too. Sending fails only once serving has stopped.
             if event.map_or(true, |event| is_change(event.kind)) {
                 let _ = sender.send(Event::Look);
             }
         });
-        // A file that is replaced is another file, so its folder is watched.
+        // A file may be replaced by another of the same name, so its folder is watched.
         let (folder, mode) = match path.parent() {
             Some(parent) if path.is_file() => (parent.to_owned(), RecursiveMode::NonRecursive),
             _ => (path.to_owned(), RecursiveMode::Recursive),
@@ -65,7 +66,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Waits for the next event; at most for a second if something is to be tried again.
+    /// Waits for the next event. If something is to be tried again, waits at most a second.
     pub(super) fn next(&mut self, retry: bool) -> Event {
         let first = if retry {
             self.events.recv_timeout(RETRY)
@@ -75,14 +76,14 @@ impl Watch {
         match first {
             Ok(Event::Look) => self.settle(),
             Err(RecvTimeoutError::Timeout) => Event::Look,
-            // Without its senders nothing would ever happen again.
+            // Without its senders there would never be another event.
             Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => Event::Stop,
         }
     }
 
-    /// Watches afresh, after the folder was away.
+    /// Watches the folder again after it was replaced.
     pub(super) fn again(&mut self) {
-        // If that fails it is away again, which the next look finds.
+        // If this fails, the folder is gone again, which the next look finds.
         let _ = self.watcher.unwatch(&self.folder);
         let _ = self.watcher.watch(&self.folder, self.mode);
     }
@@ -100,7 +101,7 @@ impl Watch {
     }
 }
 
-/// Whether an event may mean that a file now says something else; reading one, as a look does, does not.
+/// Whether an event may mean that the content of a file changed. Reading a file, as a look does, is not such an event.
 fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),

@@ -1,4 +1,4 @@
-//! Address match lists as manifests write them: one element a string, in named.conf's words.
+//! Address match lists in manifests: each string is one element, in the syntax of named.conf.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -6,21 +6,22 @@ use bindy_server::access::{Acl, Match, Prefix, Rule};
 
 use crate::api::FieldError;
 
-/// The addresses of this machine, for the words that mean them.
+/// The addresses that `localhost` and `localnets` stand for.
 #[derive(Clone, Debug)]
 pub struct Local {
-    /// What `localhost` means: the machine's own addresses.
+    /// The addresses of this machine, for `localhost`.
     pub addresses: Acl,
-    /// What `localnets` means: the networks that it is in.
+    /// The networks that this machine is in, for `localnets`.
     pub networks: Acl,
 }
 
-/// Lists that name lists, at most.
+/// The most levels of lists that refer to other lists.
 const MAX_DEPTH: usize = 16;
-/// Elements of a list and of those it names, at most: each question may have to look at all.
+/// The most elements of a list, including those of lists it refers to, because a query may be compared with all of
+/// them.
 const MAX_WEIGHT: usize = 10_000;
 
-/// An element, its `!` apart.
+/// An element without its `!`.
 enum Element<'e> {
     Any,
     None,
@@ -30,7 +31,7 @@ enum Element<'e> {
     Named(&'e str),
 }
 
-/// Reads a list; `path` is where it stands below `spec`.
+/// Reads a list. `path` is its field below `spec`.
 pub(super) fn list(
     path: &str,
     elements: &[String],
@@ -40,7 +41,7 @@ pub(super) fn list(
     read(path, elements, named, local, MAX_DEPTH)
 }
 
-/// What is wrong with a list by itself; whether the lists that it names exist is another question.
+/// The errors in a list by itself. Whether the lists it refers to exist is checked elsewhere.
 pub fn check_list(path: &str, elements: &[String]) -> Vec<FieldError> {
     let errors = elements.iter().enumerate().filter_map(|(i, text)| {
         let (_, text) = negation(text);

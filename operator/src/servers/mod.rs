@@ -1,8 +1,9 @@
-//! Which servers there are, how each is configured, and which zones it serves: pure functions of the resources.
+//! The servers: which there are, how each is configured, and which zones it serves. All are pure functions of the
+//! resources.
 //!
-//! A `ClusterBind9Provider` stands for a `Bind9Cluster` of its name in one namespace, a cluster for as many instances as
-//! its roles have replicas, and a `Bind9Instance` for one server. A zone selects servers by `clusterRef`, by
-//! `clusterProviderRef` and by `bind9InstancesFrom`; what any of them selects serves it.
+//! A `ClusterBind9Provider` stands for a `Bind9Cluster` of its name in one namespace, a cluster for as many instances
+//! as its roles have replicas, and a `Bind9Instance` for one server. A zone selects servers by `clusterRef`, by
+//! `clusterProviderRef` and by `bind9InstancesFrom`; every server that one of these selects serves the zone.
 
 mod acl;
 
@@ -21,55 +22,57 @@ use crate::api::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Servers {
     servers: BTreeMap<ServerId, Server>,
-    /// The clusters and providers there are, with servers or without.
+    /// All clusters and providers, with or without servers.
     clusters: Vec<ClusterId>,
 }
 
-/// What a server is known by.
+/// The identity of a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId {
-    /// The namespace in which it runs.
+    /// The namespace in which the server runs.
     pub namespace: String,
     /// The name of its `Bind9Instance`.
     pub name: String,
 }
 
-/// One server.
+/// A server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
-    /// Which one it is.
+    /// The identity of the server.
     pub id: ServerId,
-    /// What zones select it by.
+    /// The labels by which zones select the server.
     pub labels: BTreeMap<String, String>,
-    /// What it is to its zones.
+    /// Whether the server is a primary or a secondary.
     pub role: Role,
-    /// What it belongs to; `None` for one that stands alone.
+    /// The cluster to which the server belongs; `None` for a server on its own.
     pub cluster: Option<ClusterId>,
-    /// Why what it inherits is not known: it names a cluster that there is not.
+    /// The error that the server refers to a cluster which does not exist, so that its inherited configuration is not
+    /// known.
     pub orphaned: Option<FieldError>,
-    /// Its configuration, with what it inherits.
+    /// The configuration, including what it inherits.
     pub config: Bind9Config,
-    /// The address match lists that its configuration may name.
+    /// The address match lists that the configuration may refer to.
     pub acls: BTreeMap<String, Vec<String>>,
-    /// The namespaces whose zones may select it by label, beside its own.
+    /// The other namespaces whose zones may select the server by label.
     open_to: Vec<String>,
 }
 
-/// A cluster, or a provider.
+/// The identity of a cluster or provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId {
     /// The namespace in which its servers run.
     pub namespace: String,
-    /// Its name.
+    /// The name of the resource.
     pub name: String,
-    /// Whether it is a provider's, so that zones of every namespace may name it.
+    /// Whether it is that of a provider, to which zones of every namespace may refer.
     pub provider: bool,
 }
 
-/// The annotation of an instance that lists the namespaces, with commas, whose zones may select it; `*` for all.
+/// The annotation of an instance that lists the namespaces whose zones may select it, separated by commas; `*` means
+/// all.
 pub const ALLOW_ZONE_NAMESPACES: &str = "bindy.firestoned.io/allow-zone-namespaces";
 
-/// The namespace in which the servers of a provider run that names none, where no operator's own is known.
+/// The namespace of the servers of a provider that gives none, if there is no operator whose namespace could be used.
 pub const HOME: &str = "default";
 
 const LABEL_MANAGED_BY: &str = "bindy.firestoned.io/managed-by";
@@ -77,8 +80,8 @@ const LABEL_CLUSTER: &str = "bindy.firestoned.io/cluster";
 const LABEL_ROLE: &str = "bindy.firestoned.io/role";
 
 impl Servers {
-    /// The servers that resources declare; those of a provider that names no namespace run in `home`. Of two servers
-    /// with one name, one that is declared itself counts before one that a cluster makes.
+    /// Finds the servers that resources declare. Those of a provider without a namespace run in `home`. A server that
+    /// is declared itself takes precedence over one of the same name that a cluster makes.
     pub fn of<'r>(resources: impl IntoIterator<Item = &'r Resource>, home: &str) -> Servers {
         let mut all = Servers::default();
         let mut clusters: BTreeMap<ClusterId, &ClusterSpec> = BTreeMap::new();
@@ -101,7 +104,7 @@ impl Servers {
             }
         }
         for (id, spec) in &clusters {
-            // In a cluster of Kubernetes a provider's cluster is a resource, too.
+            // In a Kubernetes cluster, the cluster of a provider is a resource, too.
             let twin = ClusterId { provider: true, ..id.clone() };
             let id = if clusters.contains_key(&twin) { &twin } else { id };
             for server in made_by(id, spec) {
@@ -118,12 +121,12 @@ impl Servers {
         all
     }
 
-    /// All of them, by namespace and name.
+    /// All servers, by namespace and name.
     pub fn iter(&self) -> impl Iterator<Item = &Server> {
         self.servers.values()
     }
 
-    /// The server of that name.
+    /// The server with that identity.
     pub fn server(&self, id: &ServerId) -> Option<&Server> {
         self.servers.get(id)
     }
@@ -140,7 +143,7 @@ impl Servers {
         })
     }
 
-    /// The references of a zone that lead to no cluster, or to no server.
+    /// The references of a zone to clusters or servers that do not exist.
     pub fn dangling(&self, namespace: &str, zone: &DnsZoneSpec) -> Vec<FieldError> {
         let cluster = zone.cluster_ref.as_ref().filter(|name| self.cluster(namespace, name).is_none());
         let cluster = cluster.map(|name| no_cluster(namespace, name));
@@ -164,10 +167,10 @@ impl Servers {
         cluster.into_iter().chain(provider).chain(instances).collect()
     }
 
-    /// The cluster that `name` means in a namespace: one of that namespace, or else a provider.
+    /// The cluster that `name` refers to in a namespace: one of that namespace, or else a provider.
     fn cluster(&self, namespace: &str, name: &str) -> Option<&ClusterId> {
         let mut here = self.clusters.iter().filter(|id| id.name == name && id.namespace == namespace);
-        // A provider's own cluster is the provider.
+        // The cluster of a provider is the provider.
         here.find(|id| id.provider)
             .or_else(|| self.clusters.iter().find(|id| id.name == name && id.namespace == namespace))
             .or_else(|| self.provider(name))
@@ -198,31 +201,31 @@ impl fmt::Display for ServerId {
 }
 
 impl Server {
-    /// Who may ask; without `allowQuery`, anybody.
+    /// The clients that may ask; everybody without `allowQuery`.
     pub fn allow_query(&self, local: &Local) -> Result<Acl, FieldError> {
         self.list("allowQuery", self.config.allow_query.as_deref(), local).unwrap_or_else(|| Ok(Acl::any()))
     }
 
-    /// Who may transfer zones, by address; without `allowTransfer`, nobody.
+    /// The clients that may transfer zones, by address; nobody without `allowTransfer`.
     pub fn allow_transfer(&self, local: &Local) -> Result<Acl, FieldError> {
         self.list("allowTransfer", self.config.allow_transfer.as_deref(), local).unwrap_or_else(|| Ok(Acl::none()))
     }
 
-    /// The addresses that it answers on, IPv4 and IPv6; without `listenOn` and `listenOnV6`, all.
+    /// The addresses on which the server answers, IPv4 and IPv6; all without `listenOn` and `listenOnV6`.
     pub fn listen_on(&self, local: &Local) -> Result<(Acl, Acl), FieldError> {
         let ipv4 = self.list("listenOn", self.config.listen_on.as_deref(), local);
         let ipv6 = self.list("listenOnV6", self.config.listen_on_v6.as_deref(), local);
         Ok((ipv4.unwrap_or_else(|| Ok(Acl::any()))?, ipv6.unwrap_or_else(|| Ok(Acl::any()))?))
     }
 
-    /// Answers a second to one network, `None` for no limit.
+    /// The responses a second to one network; `None` for no limit.
     pub fn responses_per_second(&self) -> Option<u32> {
         const DEFAULT: u32 = 15;
         let said = self.config.rate_limit.as_ref().and_then(|limit| limit.responses_per_second);
         Some(said.unwrap_or(DEFAULT)).filter(|limit| *limit > 0)
     }
 
-    /// Whether zones of that namespace may select it by its labels.
+    /// Whether zones of that namespace may select the server by its labels.
     fn is_open_to(&self, namespace: &str) -> bool {
         self.id.namespace == namespace || self.open_to.iter().any(|open| open == "*" || open == namespace)
     }
@@ -289,7 +292,8 @@ fn declared_as(resource: &Resource, spec: &InstanceSpec, cluster: Option<(Cluste
     }
 }
 
-/// What an instance says, above its role, above its cluster.
+/// The configuration of an instance. Its own fields take precedence over those of its role, and these over those of its
+/// cluster.
 fn inherited(own: Bind9Config, role: Role, cluster: &ClusterSpec) -> Bind9Config {
     let of_role = match role {
         Role::Primary => cluster.primary.as_ref(),
@@ -304,7 +308,7 @@ fn config_of(role: &RoleSpec) -> Bind9Config {
     role.config.clone().unwrap_or_default().or(&shorthand)
 }
 
-/// What is wrong with a resource that says which servers there are, whatever others there are.
+/// The errors in a resource that declares servers, regardless of other resources.
 pub fn check(infrastructure: &Infrastructure) -> Vec<FieldError> {
     match infrastructure {
         Infrastructure::Provider(spec) | Infrastructure::Cluster(spec) => {

@@ -1,4 +1,4 @@
-//! Manifests in, servers and what they serve out.
+//! Reads manifests, and compares servers and the zones that they serve.
 
 use std::net::IpAddr;
 
