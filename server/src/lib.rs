@@ -1,18 +1,21 @@
 //! An authoritative DNS engine; `bindyd` is the server made of it.
 //!
-//! A packet's way: [`listen`] receives, [`respond`] has `wire` parse it and picks the class, `answer` finds the zone and
-//! answers from its data, `wire` writes, [`listen`] sends. [`zone`] is the data of one zone, [`zones`] what is served as a
-//! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
-//! snapshot, a client and the time; there are no sockets, clocks or locks in it.
+//! A request's way: [`listen`] receives it, [`respond`] has `wire` parse it and picks the view, `answer` finds the zone and
+//! answers from its data, `wire` writes the response, [`listen`] sends it. [`zone`] is the data of one zone, [`zones`] all
+//! that is served, `chaos` the zones in which the server describes itself. On that way everything above [`listen`] is
+//! synchronous and takes octets, a snapshot, a client and the time; there are no sockets, clocks or locks in it.
 //!
-//! [`cookies`] tell clients from those who only claim to be at their address, and [`limit`] bounds what those can do.
+//! [`cookies`] tell clients from those who only claim to be at their address, and [`limit`] bounds what the latter can do.
+//! [`tsig`] has the keys of signed requests, [`keys`] the secrets themselves. [`stats`] counts requests and responses and
+//! reports the counters; [`dnstap`] hands over the messages themselves; [`logs`] writes what happened.
 //!
-//! [`control`] is what `rndc` speaks to, [`keys`] the secrets by which it is known; [`tsig`] has those of signed requests.
+//! Who may use whom:
 //!
-//! [`stats`] counts what was asked and answered, and tells it to whoever watches; [`dnstap`] hands over the messages
-//! themselves.
-//!
-//! [`config`] makes [`settings`], [`access`] lists, zones and [`logs`] of named.conf.
+//! * Each of these modules says in types of its own what can be configured of it: [`settings`], [`access`] lists, the
+//!   channels of [`logs`], the output of [`dnstap`], and so on. None of them knows named.conf.
+//! * [`config`] reads named.conf into those types, and runs nothing.
+//! * [`serve`] makes a running server of a configuration, and reloads it. Only [`control`], whose commands `rndc` sends,
+//!   and `bindyd` use it.
 
 pub mod access;
 mod answer;
@@ -26,6 +29,7 @@ pub mod limit;
 pub mod listen;
 pub mod logs;
 pub mod respond;
+pub mod serve;
 pub mod settings;
 pub mod stats;
 pub mod tsig;

@@ -12,9 +12,8 @@ use std::{
 };
 
 use bindy_server::{
-    config::{LogFile, Logging, Output, Suffix, Versions},
     listen::{Client, Now, Respond, Transport},
-    logs::Logs,
+    logs::{LogFile, Logging, Logs, Output, Suffix, Versions},
     respond::Responder,
     zone::ZoneData,
     zones::{Published, Snapshot, View, Zone, ZoneChange, ZoneMap, ZoneState},

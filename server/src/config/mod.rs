@@ -1,18 +1,15 @@
-//! named.conf → what the server does.
+//! named.conf → settings.
 //!
 //! [`Config::load`] reads and judges named.conf ([`zonefmt::conf`] has checked its form), and gives settings for the
-//! engine, addresses to listen on, zones to load and places to log to. [`Running`] makes a server of it, and another
-//! one out of that when named.conf or zone files change.
+//! engine, addresses to listen on, zones to load and places to log to. [`serve`](crate::serve) makes a server of it.
 //!
-//! * `scope`: a statement's place, `options` around `view`; `options`, `listen`: what holds for the whole server; `views`,
-//!   `zones`: what holds for each of them.
-//! * `acl`, `interfaces`, `keys`: who, where, with which secret; `controls`: where the server is controlled from;
-//!   `run_files`: its process number, lock and session key; `statistics`: where its counters are asked for.
-//! * `floods`: rate limits and cookies; `dnstap`: which messages are told to whom.
+//! * `scope`: where a statement is looked for, `options` around `view`; `options`, `listen`: statements about the whole
+//!   server; `views`, `zones`: about each view and zone.
+//! * `acl`, `interfaces`, `keys`: address match lists, the addresses of this machine, secrets; `inet`: the addresses of
+//!   `controls` and `statistics` channels; `run_files`: the process number's file, the lock and the session key.
+//! * `floods`: rate limits and cookies; `logging`, `dnstap`: what is logged and tapped, and where to.
+//! * `new_zones`: the zones that `rndc addzone` added before.
 //! * `fate`: what becomes of the statements that are not obeyed.
-//! * `new_zones`: where zones are kept that come while it runs, and go.
-//! * `load`: zone files into zones; `journal`: what named has not written into them; `sources`: which of them have to be loaded; `running`: starting, reloading, stopping;
-//!   `upkeep`: what it does meanwhile.
 
 mod acl;
 mod controls;
@@ -21,30 +18,22 @@ mod fate;
 mod floods;
 mod inet;
 mod interfaces;
-mod journal;
 mod keys;
 mod listen;
-mod load;
 mod logging;
 mod new_zones;
 mod options;
 mod run_files;
-mod running;
 mod scope;
-mod sources;
 mod statistics;
-mod upkeep;
 mod views;
-mod zones;
+pub(crate) mod zones;
 
 pub use interfaces::Interfaces;
-pub use logging::{
-    Channel, DEFAULT_CATEGORY, DefaultLog, Facility, Form, LogFile, Logging, Output, Suffix, Threshold, Times, Versions,
-};
+pub(crate) use new_zones::{NewZones, whole};
 pub use options::TCP_TIMEOUTS;
 pub use run_files::RunFiles;
-pub use running::{Modified, Options, Running, ServedZone, StartError, State, ZoneRefusal, ZoneReload};
-pub use sources::ZoneSource;
+pub(crate) use run_files::{RunFile, SessionKey};
 pub use statistics::Statistics;
 pub use views::{SharedZone, ViewConfig};
 pub use zones::{Limits, Reading, ZoneConfig};
@@ -66,12 +55,13 @@ use zonefmt::{
 use crate::{
     control::Listener,
     listen::TcpLimits,
+    logs::Logging,
     settings::ServerSettings,
     tsig::{Keyring, TsigKey},
 };
 use acl::Acls;
 use fate::Judge;
-use new_zones::{Growing, NewZones};
+use new_zones::Growing;
 use scope::Scope;
 
 /// What the command line says, which comes before what named.conf says.
@@ -122,7 +112,7 @@ pub struct Config {
     /// The views, with their zones; one at least.
     pub views: Vec<ViewConfig>,
     /// How zones may be added while it runs, if they may.
-    additions: Option<Additions>,
+    pub(crate) additions: Option<Additions>,
     /// SHA-256 of named.conf and then of what it includes, in hexadecimal: `sha256sum` says the same of a single file.
     pub hash: String,
     /// What was found that is no error.
@@ -131,10 +121,10 @@ pub struct Config {
 
 /// What zones that are added while the server runs are read against, and where they are kept.
 #[derive(Debug)]
-struct Additions {
-    conf: Conf,
+pub(crate) struct Additions {
+    pub(crate) conf: Conf,
     /// By view.
-    files: Vec<NewZones>,
+    pub(crate) files: Vec<NewZones>,
 }
 
 impl Config {
@@ -169,7 +159,7 @@ impl Config {
     }
 
     /// Lets requests in every view be signed with one more key.
-    fn add_key(&mut self, key: &TsigKey) {
+    pub(crate) fn add_key(&mut self, key: &TsigKey) {
         let with = |ring: &Keyring| Arc::new(Keyring::new(ring.iter().cloned().chain([key.clone()])));
         let (before, after) = (Arc::clone(&self.settings.keys), with(&self.settings.keys));
         for view in &mut self.views {
@@ -194,7 +184,7 @@ impl Config {
         let timeouts = options::tcp_timeouts(&scope, reader);
         let settings = options::settings(&scope, keys::ring(&known, None), timeouts[3], reader);
         let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
-        let logging = Logging::read(conf.statements().find("logging"), options, &directory);
+        let logging = logging::read(conf.statements().find("logging"), options, &directory);
         Config {
             listen: listen::addresses(&scope, port, overrides.only, reader),
             interfaces: reader.acls.interfaces().clone(),

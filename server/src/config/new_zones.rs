@@ -1,13 +1,11 @@
-//! Where a view keeps the zones that are added while the server runs (`rndc addzone`): a file of `zone` statements beside
-//! named.conf's own, with the name that named gives it, so that either server serves what the other was told.
+//! The zones that were added to a view while the server ran (`rndc addzone`): where they are kept, and reading them back.
 //!
-//! A zone more is a line appended; a zone less, or another statement for one, is the file written anew beside it and
-//! renamed. Either way it is on the disk before anybody is told. named with LMDB keeps the same in a database (`.nzd`), and
-//! makes one of the file when it starts; the way back goes through its own `named-nzd2nzf`, and leaves the file only.
+//! They are kept in a file of `zone` statements beside named.conf's own, under the name that named gives it, so that either
+//! server serves the zones that the other was given. named with LMDB keeps them in a database (`.nzd`), which it makes from
+//! the file when it starts; the way back goes through its own `named-nzd2nzf`.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -33,17 +31,15 @@ pub(super) struct Growing {
 
 /// The file of a view's added zones.
 #[derive(Clone, Debug)]
-pub(super) struct NewZones {
-    view: Arc<str>,
-    file: PathBuf,
+pub(crate) struct NewZones {
+    pub(crate) view: Arc<str>,
+    pub(crate) file: PathBuf,
     /// named's database of the same zones.
-    database: PathBuf,
+    pub(crate) database: PathBuf,
 }
 
 /// What names of views must not have in them to be names of files, for named.
 const NOT_IN_FILES: &str = "\\/ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-/// Octets at the end of a file that its last line lies in: several times the longest message of rndc.
-const LONGEST: u64 = 1 << 18;
 /// Turns named's database into text.
 const CONVERTER: &str = "named-nzd2nzf";
 
@@ -94,15 +90,6 @@ impl NewZones {
         NewZones { view: view.into(), file: path("nzf"), database: path("nzd") }
     }
 
-    pub(super) fn view(&self) -> &Arc<str> {
-        &self.view
-    }
-
-    /// named's database.
-    pub(super) fn database(&self) -> &Path {
-        &self.database
-    }
-
     /// The zones that were added: those in named's database, which does not look into the file once it has one; without it
     /// those in the file.
     fn read(&self) -> Result<Option<Conf>, Vec<Diagnostic>> {
@@ -134,75 +121,6 @@ impl NewZones {
         }
         Ok(Source::new(self.database.display().to_string(), output.stdout))
     }
-
-    /// Puts these zones, which are all that were read, into the file, and the database aside.
-    ///
-    /// # Errors
-    /// A folder that cannot be written to; the database is as it was then.
-    pub(super) fn settle<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
-        if !self.database.exists() {
-            return Ok(());
-        }
-        self.replace(statements)?;
-        let mut old = self.database.clone().into_os_string();
-        old.push("~");
-        fs::rename(&self.database, old)?;
-        self.sync_folder()
-    }
-
-    /// Adds a zone: its statement, on one line and without its semicolon.
-    ///
-    /// # Errors
-    /// What the system says; the file holds what it held then.
-    pub(super) fn append(&self, statement: &str) -> io::Result<()> {
-        let mut file = match OpenOptions::new().read(true).write(true).open(&self.file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.replace([statement].into_iter()),
-            opened => opened?,
-        };
-        // The last line is all that can be broken.
-        let length = file.metadata()?.len();
-        let start = length.saturating_sub(LONGEST);
-        let mut end = Vec::new();
-        file.seek(SeekFrom::Start(start))?;
-        file.read_to_end(&mut end)?;
-        let length = start + whole(&end) as u64;
-        let line = if end.last().is_none_or(|&last| last == b'\n') { "" } else { "\n" };
-        file.set_len(length)?;
-        file.seek(SeekFrom::Start(length))?;
-        // At once: a process that ends amid it leaves all of it or nothing.
-        let written = file.write_all(format!("{line}{statement};\n").as_bytes()).and_then(|()| file.sync_data());
-        if written.is_err() {
-            // Should this fail too, the broken line is seen for what it is.
-            let _ = file.set_len(length);
-        }
-        written
-    }
-
-    /// Writes the file with these zones and no others.
-    ///
-    /// # Errors
-    /// What the system says; the file is as it was then.
-    pub(super) fn replace<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
-        let mut new = self.file.clone().into_os_string();
-        new.push(".new");
-        let mut file = io::BufWriter::new(File::create(&new)?);
-        writeln!(
-            file,
-            "# Zones of the view {} that came by `rndc addzone`, one a line; the server writes it.",
-            self.view
-        )?;
-        for statement in statements {
-            writeln!(file, "{statement};")?;
-        }
-        file.into_inner()?.sync_all()?;
-        fs::rename(&new, &self.file)?;
-        self.sync_folder()
-    }
-
-    fn sync_folder(&self) -> io::Result<()> {
-        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
-    }
 }
 
 /// What named calls a view's file: a name that older versions gave it, if there is such a file, else the view's name, else,
@@ -219,7 +137,7 @@ fn file_name(folder: &Path, view: &str, extension: &str) -> String {
 }
 
 /// How much of a file is whole: nobody was told of a zone whose line was not written to its end.
-fn whole(text: &[u8]) -> usize {
+pub(crate) fn whole(text: &[u8]) -> usize {
     let last = text.iter().rposition(|&octet| octet == b'\n').map_or(0, |newline| newline + 1);
     if text.trim_ascii_end().ends_with(b"};") { text.len() } else { last }
 }

@@ -1,53 +1,32 @@
-//! What a running server shows of itself in the file system: its process number, a lock, and the key of `nsupdate -l`.
+//! The files in which a running server shows itself: its process number, a lock, and the key of `nsupdate -l`.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64;
-use rustix::fs::{FlockOperation, fcntl_lock};
-use tracing::{info, warn};
-use zeroize::Zeroizing;
 use zonefmt::{Name, conf::Statement};
 
-use super::{Reader, running::StartError, scope::Scope};
-use crate::{
-    keys::{Algorithm, Key, Mac},
-    tsig::TsigKey,
-};
+use super::{Reader, scope::Scope};
+use crate::keys::Algorithm;
 
 /// Which files there are to be, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunFiles {
-    pid: Option<RunFile>,
-    lock: Option<PathBuf>,
-    session_key: Option<SessionKey>,
+    pub(crate) pid: Option<RunFile>,
+    pub(crate) lock: Option<PathBuf>,
+    pub(crate) session_key: Option<SessionKey>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct RunFile {
-    path: PathBuf,
+pub(crate) struct RunFile {
+    pub(crate) path: PathBuf,
     /// Whether named.conf says where: a default that cannot be written harms nobody.
-    written: bool,
+    pub(crate) written: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct SessionKey {
-    file: RunFile,
-    name: Name,
-    algorithm: Algorithm,
-}
-
-/// The files of a server that runs.
-#[derive(Debug)]
-pub(super) struct HeldFiles {
-    pid: Option<RunFile>,
-    session_key: Option<(SessionKey, TsigKey)>,
-    /// Closing it gives the lock back.
-    _lock: Option<File>,
+pub(crate) struct SessionKey {
+    pub(crate) file: RunFile,
+    pub(crate) name: Name,
+    pub(crate) algorithm: Algorithm,
 }
 
 impl RunFiles {
@@ -77,99 +56,6 @@ impl RunFiles {
     pub fn locked_by(&mut self, path: PathBuf) {
         self.lock = Some(path).filter(|path| path != Path::new("none"));
     }
-
-    /// Makes the folders of the files that go away with the server, for their owner. What fails is told when the file is
-    /// written.
-    pub fn make_folders(&self, owner: Option<(u32, u32)>) {
-        let session_key = self.session_key.as_ref().map(|key| &key.file);
-        for folder in [self.pid.as_ref(), session_key].into_iter().flatten().filter_map(|file| file.path.parent()) {
-            make_folder(folder, owner);
-        }
-    }
-
-    /// Takes the lock and writes the key. The process number is for [`HeldFiles::announce`].
-    pub(super) fn hold(&self) -> Result<HeldFiles, StartError> {
-        let lock = self.lock.as_deref().map(lock).transpose()?;
-        let mut held = HeldFiles { pid: None, session_key: None, _lock: lock };
-        held.change_session_key(self.session_key.as_ref());
-        Ok(held)
-    }
-}
-
-impl HeldFiles {
-    /// Writes the process number, now that queries are answered.
-    pub(super) fn announce(&mut self, files: &RunFiles) -> Result<(), StartError> {
-        self.write_pid(files.pid.as_ref()).map_err(|(path, error)| StartError::PidFile(path, error))
-    }
-
-    /// Goes where they are to be now; the lock stays what it was.
-    pub(super) fn change(&mut self, files: &RunFiles) {
-        if self.pid != files.pid {
-            if let Some(old) = self.pid.take() {
-                remove(&old.path);
-            }
-            if let Err((path, error)) = self.write_pid(files.pid.as_ref()) {
-                warn!(target: "general", "cannot write the pid-file {}: {error}", path.display());
-            }
-        }
-        if self.session_key.as_ref().map(|(key, _)| key) != files.session_key.as_ref() {
-            if let Some((old, _)) = self.session_key.take() {
-                remove(&old.file.path);
-            }
-            self.change_session_key(files.session_key.as_ref());
-        }
-    }
-
-    /// The key that whoever may read its file signs with.
-    pub(super) fn session_key(&self) -> Option<&TsigKey> {
-        self.session_key.as_ref().map(|(_, key)| key)
-    }
-
-    /// Leaves nothing behind but the lock's empty file, as named does.
-    pub(super) fn remove(self) {
-        for file in self.pid.iter().chain(self.session_key.as_ref().map(|(key, _)| &key.file)) {
-            remove(&file.path);
-        }
-    }
-
-    fn write_pid(&mut self, pid: Option<&RunFile>) -> Result<(), (PathBuf, io::Error)> {
-        let Some(file) = pid else { return Ok(()) };
-        match write(&file.path, format!("{}\n", std::process::id()).as_bytes(), 0o644) {
-            Ok(()) => self.pid = Some(file.clone()),
-            Err(error) if file.written => return Err((file.path.clone(), error)),
-            Err(error) => info!(target: "general", "no pid-file {}: {error}", file.path.display()),
-        }
-        Ok(())
-    }
-
-    fn change_session_key(&mut self, key: Option<&SessionKey>) {
-        let Some(key) = key else { return };
-        info!(target: "general", "generating session key for dynamic DNS");
-        match key.write() {
-            Ok(secret) => self.session_key = Some((key.clone(), secret)),
-            Err(error) if key.file.written => {
-                warn!(target: "general", "cannot write the session-keyfile {}: {error}", key.file.path.display());
-            }
-            Err(error) => info!(target: "general", "no session key {}: {error}", key.file.path.display()),
-        }
-    }
-}
-
-impl SessionKey {
-    /// Writes a new secret, as long as the algorithm's codes, for the owner's eyes only.
-    fn write(&self) -> io::Result<TsigKey> {
-        let mut secret = Zeroizing::new([0; Mac::MAX]);
-        let secret = &mut secret[..self.algorithm.octets()];
-        getrandom::fill(secret).map_err(io::Error::other)?;
-        let (name, algorithm, secret) = (&self.name, self.algorithm.name(), Zeroizing::new(BASE64.encode(secret)));
-        let shown = name.to_string();
-        let shown = shown.strip_suffix('.').filter(|shown| !shown.is_empty()).unwrap_or(&shown);
-        let text = format!("key \"{shown}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
-        write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)?;
-        let key =
-            Key::new(name.to_string(), self.algorithm, &secret).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(TsigKey::new(name, key, None))
-    }
 }
 
 fn session_name(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Name {
@@ -190,47 +76,4 @@ fn session_algorithm(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Op
         reader.findings.push(error.help(format!("the algorithms are {names}")));
     }
     algorithm
-}
-
-fn make_folder(folder: &Path, owner: Option<(u32, u32)>) {
-    if folder.as_os_str().is_empty() || folder.exists() {
-        return;
-    }
-    if let Some(above) = folder.parent() {
-        make_folder(above, owner);
-    }
-    // Whoever writes the file learns what is wrong.
-    if fs::DirBuilder::new().mode(0o755).create(folder).is_ok()
-        && let Some((user, group)) = owner
-    {
-        let _ = chown(folder, Some(user), Some(group));
-    }
-}
-
-/// A lock as named takes it, so that the two exclude each other.
-fn lock(path: &Path) -> Result<File, StartError> {
-    let open = || OpenOptions::new().create(true).append(true).open(path);
-    let take = |file: File| {
-        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(file)
-    };
-    open().and_then(take).map_err(|error| StartError::Lock(path.to_owned(), error))
-}
-
-/// Writes a new file, so that nobody reads half of it and no link leads elsewhere.
-fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(content)
-}
-
-fn remove(path: &Path) {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        warn!(target: "general", "cannot remove {}: {error}", path.display());
-    }
 }

@@ -53,7 +53,7 @@ pub(super) fn read<'c>(
     directory: &Path,
     reader: &mut Reader<'c, '_>,
 ) -> Vec<ViewConfig> {
-    let added = |view: &str| growing.iter().find(|growing| **growing.file.view() == *view)?.zones.as_ref();
+    let added = |view: &str| growing.iter().find(|growing| *growing.file.view == *view)?.zones.as_ref();
     if conf.statements().find("view").is_none() {
         let (zones, shared) = zones::read(&conf.statements(), added(View::DEFAULT), options, directory, reader);
         let (name, keys, settings) = (View::DEFAULT.into(), Arc::clone(&server.keys), Arc::clone(&server.outside));

@@ -16,7 +16,6 @@ use zonefmt::{
 use super::{
     ForEverybody, Reader, SharedZone,
     fate::Judge,
-    journal,
     scope::{Scope, path},
 };
 use crate::settings::{ZoneSettings, ZoneStatistics};
@@ -36,13 +35,6 @@ pub struct ZoneConfig {
     pub reading: Reading,
     /// Its statement on one line, if it was added while the server ran.
     pub added: Option<Arc<str>>,
-}
-
-impl ZoneConfig {
-    /// Where named has its journal.
-    pub(super) fn journal_path(&self) -> PathBuf {
-        self.journal.clone().unwrap_or_else(|| journal::path(&self.file))
-    }
 }
 
 /// How a zone file is read.
@@ -121,7 +113,7 @@ pub(super) fn read<'c>(
 
 /// A zone that is to come, as its statement says it, to a view of this configuration; `None` if there is an error among the
 /// findings.
-pub(super) fn read_one<'c>(
+pub(crate) fn read_one<'c>(
     conf: &'c Conf,
     view: &str,
     zone: Statement<'c>,
@@ -143,7 +135,7 @@ pub(super) fn read_one<'c>(
 }
 
 /// A zone's statement on one line, without its semicolon, as named keeps and shows it.
-pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
+pub(crate) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
     let name = origin.to_lowercase().to_string();
     let name = name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&name);
     format!("zone \"{name}\" {}", String::from_utf8_lossy(&zone.print_zone_block(Secrets::Show))).into()
@@ -277,7 +269,7 @@ fn one<'c>(
 }
 
 /// The name of a zone; one that is none did not pass the checks of the configuration's form.
-pub(super) fn origin(zone: Statement<'_>) -> Option<Name> {
+pub(crate) fn origin(zone: Statement<'_>) -> Option<Name> {
     Name::from_ascii(zone.argument()?.text()).ok()
 }
 
@@ -285,7 +277,7 @@ pub(super) fn origin(zone: Statement<'_>) -> Option<Name> {
 const RESOLVING: [&str; 6] = ["hint", "forward", "stub", "static-stub", "redirect", "delegation-only"];
 
 /// What a zone is, if nothing can be served of it; a part of another view is nothing by itself either.
-pub(super) fn unservable(zone: Statement<'_>) -> Option<String> {
+pub(crate) fn unservable(zone: Statement<'_>) -> Option<String> {
     match zone.block().find("type").and_then(Statement::argument) {
         Some(kind) => RESOLVING.iter().any(|resolving| kind.is(resolving)).then(|| kind.shown()),
         None => Some("in-view".into()),

@@ -15,8 +15,9 @@ use zonefmt::Name;
 
 use super::{Failure, Outcome, dump, new_zones, resolver, signing};
 use crate::{
-    config::{Running, ServedZone, TCP_TIMEOUTS, ZoneReload},
+    config::TCP_TIMEOUTS,
     dnstap::{Destination, Roll},
+    serve::{Running, ServedZone, ZoneReload},
 };
 
 /// What a command led to.

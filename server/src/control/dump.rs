@@ -13,7 +13,7 @@ use zonefmt::{
 
 use super::{Failure, Outcome};
 use crate::{
-    config::Running,
+    serve::Running,
     zone::Node,
     zones::{View, Zone},
 };

@@ -3,7 +3,7 @@
 use zonefmt::diagnostics::{Diagnostic, Severity};
 
 use super::{Failure, Outcome, command::zone};
-use crate::config::{Modified, Running, ZoneRefusal};
+use crate::serve::{Modified, Running, ZoneRefusal};
 
 type Answer = Result<Outcome, Outcome>;
 

@@ -9,7 +9,7 @@ use super::{
     Failure, Outcome,
     command::{argument, is_word},
 };
-use crate::{config::Running, zones::View};
+use crate::{serve::Running, zones::View};
 
 /// `flush [VIEW]`
 pub(super) fn flush(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {

@@ -8,7 +8,7 @@ use super::{
     Failure, Outcome,
     command::{argument, number, zone},
 };
-use crate::config::Running;
+use crate::serve::Running;
 
 /// The most iterations of a hash that named takes (RFC 9276 3.1 recommends none).
 const MAX_ITERATIONS: u32 = 150;

@@ -15,7 +15,7 @@ use super::{
     Output, Roll,
     tap::{number, octets},
 };
-use crate::config::{LogFile, Versions};
+use crate::logs::{LogFile, Versions};
 
 /// A file or socket.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -9,7 +9,42 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::{LogFile, Suffix, Versions};
+/// A file that lines are appended to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogFile {
+    /// Its name.
+    pub path: PathBuf,
+    /// Octets at which it is full.
+    pub size: Option<u64>,
+    /// What becomes of it when it is full or, without a size, when it is opened.
+    pub versions: Versions,
+    /// What it is called then.
+    pub suffix: Suffix,
+    /// Whether lines may wait for more of them.
+    pub buffered: bool,
+    /// Whether it is there only once it has a line.
+    pub later: bool,
+}
+
+/// How many old files of a log are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Versions {
+    /// A full file takes no more lines.
+    None,
+    /// So many; 0: a full file is begun anew.
+    Number(u32),
+    /// All.
+    Unlimited,
+}
+
+/// How old files of a log are called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Suffix {
+    /// `.0` is the newest, then `.1`, …
+    Increment,
+    /// After the time: `.20261121080500123`.
+    Timestamp,
+}
 
 /// A file that is written to.
 #[derive(Debug)]
@@ -98,6 +133,10 @@ impl Drop for Appender {
 }
 
 impl LogFile {
+    pub(crate) fn plain(path: PathBuf) -> LogFile {
+        LogFile { path, size: None, versions: Versions::None, suffix: Suffix::Increment, buffered: false, later: false }
+    }
+
     /// Moves the file away, and the oldest of those that were moved before if there would be too many.
     pub(crate) fn make_room(&self, versions: Versions) -> io::Result<()> {
         match versions {

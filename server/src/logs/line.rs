@@ -5,8 +5,7 @@ use std::fmt::{self, Write};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use tracing::field::{Field, Visit};
 
-use super::Severity;
-use crate::config::{Channel, Form, Times};
+use super::{Channel, Form, Severity, Times};
 
 /// What there is to tell.
 #[derive(Debug)]
@@ -127,7 +126,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Logging, Output};
+    use crate::logs::{Logging, Output};
 
     fn channel(form: Form) -> Channel {
         Channel { form, ..Logging::to(Output::Stderr).channels.remove(0) }

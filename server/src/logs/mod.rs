@@ -9,12 +9,15 @@
 
 mod file;
 mod line;
+mod logging;
 mod queries;
 pub mod severity;
 mod syslog;
 
 pub(crate) use queries::{Asked, Ending};
 
+pub use file::{LogFile, Suffix, Versions};
+pub use logging::{Channel, DEFAULT_CATEGORY, DefaultLog, Facility, Form, Logging, Output, Threshold, Times};
 pub use queries::QueryLog;
 pub use severity::Severity;
 pub use tracing;
@@ -42,7 +45,6 @@ use tracing_subscriber::{
 };
 use zonefmt::conf::LOG_CATEGORIES;
 
-use crate::config::{Channel, DEFAULT_CATEGORY, Facility, Logging, Output, Threshold};
 use file::Appender;
 use line::Event;
 use queries::{Note, Queries, Wanted};

@@ -10,8 +10,7 @@ use std::{
 
 use jiff::Zoned;
 
-use super::Severity;
-use crate::config::Facility;
+use super::{Facility, Severity};
 
 /// Where the system's log is, and as whom it is told.
 pub(super) struct Syslog {

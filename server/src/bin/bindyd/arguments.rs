@@ -2,7 +2,11 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, thread};
 
-use bindy_server::config::{DefaultLog, Family, Options, Overrides};
+use bindy_server::{
+    config::{Family, Overrides},
+    logs::DefaultLog,
+    serve::Options,
+};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 pub const USAGE: &str = "\

@@ -25,10 +25,11 @@ use std::{
 };
 
 use bindy_server::{
-    config::{Config, Options, Running, StartError},
+    config::Config,
     control::{self, Done, Job},
     logs::Logs,
     notice,
+    serve::{Options, Running, StartError},
 };
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},

@@ -18,8 +18,9 @@ use zonefmt::{
     zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, deletes_keys, may_stand_beside_cname},
 };
 
-use super::{Limits, Reading, ZoneConfig, journal};
+use super::journal;
 use crate::{
+    config::{Limits, Reading, ZoneConfig},
     zone::{Added, Node, Rrset, ZoneData},
     zones::Zone,
 };
@@ -122,8 +123,9 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     };
     let included = Included { directory, files: RefCell::default() };
     let (mut data, mut findings) = parse(job, source, &included);
+    let journal = job.zone.journal.clone().unwrap_or_else(|| journal::path(path));
     if let Some(serial) = data.as_ref().and_then(ZoneData::serial)
-        && let Some(finding) = journal::look_at(&job.zone.journal_path(), &job.zone.origin, path, serial)
+        && let Some(finding) = journal::look_at(&journal, &job.zone.origin, path, serial)
     {
         data = data.filter(|_| finding.severity != Severity::Error);
         findings.push(finding);

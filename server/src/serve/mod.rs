@@ -1,4 +1,20 @@
-//! A server made of a configuration: started, reloaded by difference, stopped.
+//! A running server: made of a configuration, reloaded by difference, stopped.
+//!
+//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `journal`: changes
+//!   that named has not written into them.
+//! * `additions`: zones that are added, changed and taken away while the server runs; `new_zones`: where they are kept.
+//! * `run_files`: its process number, lock and session key; `upkeep`: what has to be done once a second.
+
+mod additions;
+mod journal;
+mod load;
+mod new_zones;
+mod run_files;
+mod sources;
+mod upkeep;
+
+pub use additions::{Modified, ZoneRefusal};
+pub use sources::ZoneSource;
 
 use std::{
     fmt,
@@ -18,27 +34,21 @@ use zonefmt::{
     diagnostics::{Diagnostic, Severity},
 };
 
-mod additions;
-
-pub use additions::{Modified, ZoneRefusal};
-
-use super::{
-    Additions, Config, DefaultLog, Interfaces, Overrides, ZoneSource,
-    run_files::HeldFiles,
-    sources::{Sources, log},
-    upkeep::Upkeep,
-};
 use crate::{
+    config::{Additions, Config, Interfaces, Overrides},
     control::{self, Control},
     dnstap::{Dnstap, OutputError},
     listen::{self, ListenError, Listeners, TcpLimits},
-    logs::{Logs, OpenError},
+    logs::{DefaultLog, Logs, OpenError},
     notice,
     respond::Responder,
     settings::ServerSettings,
     stats::{Channels, Statistics},
     zones::{Published, Snapshot, View, Zone},
 };
+use run_files::HeldFiles;
+use sources::{Sources, log};
+use upkeep::Upkeep;
 
 /// How to run, apart from what the configuration says.
 #[derive(Clone, Debug)]
@@ -370,7 +380,7 @@ impl Running {
         &self.dump_file
     }
 
-    /// The time-outs of TCP clients, as [`TCP_TIMEOUTS`](super::TCP_TIMEOUTS) lists them.
+    /// The time-outs of TCP clients, as [`TCP_TIMEOUTS`](crate::config::TCP_TIMEOUTS) lists them.
     pub fn tcp_timeouts(&self) -> [Duration; 4] {
         let limits = self.listeners.tcp_limits();
         let advertised = self.published.load().settings.tcp_advertised_timeout;
@@ -426,8 +436,8 @@ fn next_scan(interval: Option<Duration>) -> Option<(Duration, Instant)> {
 fn settle(additions: Option<&Additions>, sources: &Sources) -> Result<(), StartError> {
     let mut files = additions.into_iter().flat_map(|additions| &additions.files);
     files.try_for_each(|file| {
-        let settled = file.settle(sources.added(file.view()).into_values());
-        settled.map_err(|error| StartError::Additions(file.database().to_owned(), error))
+        let settled = file.settle(sources.added(&file.view).into_values());
+        settled.map_err(|error| StartError::Additions(file.database.clone(), error))
     })
 }
 

@@ -16,12 +16,9 @@ use zonefmt::{
     diagnostics::{Diagnostic, Severity},
 };
 
-use super::{
-    Config, ViewConfig, ZoneConfig,
-    load::{self, Files, Job, Loaded},
-    zones::Reading,
-};
+use super::load::{self, Files, Job, Loaded};
 use crate::{
+    config::{Config, Reading, ViewConfig, ZoneConfig},
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -300,7 +297,7 @@ pub(super) fn log(findings: &[Diagnostic], target: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Overrides};
+    use crate::config::Overrides;
     use std::{io::Write, net::IpAddr};
     use zonefmt::{Rtype, diagnostics::Source};
 

@@ -9,12 +9,13 @@ use zonefmt::{
     diagnostics::{Diagnostic, Source},
 };
 
-use super::{Running, ServedZone};
+use super::{
+    Running, ServedZone, journal,
+    sources::{Ready, log},
+};
 use crate::{
     config::{
-        Additions, ZoneConfig, journal,
-        new_zones::NewZones,
-        sources::{Ready, log},
+        Additions, NewZones, ZoneConfig,
         zones::{self, origin},
     },
     zones::{View, Zone, ZoneChange},
@@ -194,7 +195,7 @@ impl Running {
 impl Additions {
     /// Where a view keeps the zones that are added to it, if it takes any.
     fn file(&self, view: &str) -> Option<&NewZones> {
-        self.files.iter().find(|file| **file.view() == *view)
+        self.files.iter().find(|file| *file.view == *view)
     }
 }
 

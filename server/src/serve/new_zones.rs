@@ -1,0 +1,86 @@
+//! Keeping the zones that are added while the server runs.
+//!
+//! Adding a zone appends a line to the view's file. Removing or changing one rewrites the file and renames it into place.
+//! Either way the change is on disk before the command is answered.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use crate::config::{NewZones, whole};
+
+/// Octets at the end of a file that its last line lies in: several times the longest message of rndc.
+const LONGEST: u64 = 1 << 18;
+
+impl NewZones {
+    /// Puts these zones, which are all that were read, into the file, and the database aside.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to; the database is as it was then.
+    pub(super) fn settle<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
+        if !self.database.exists() {
+            return Ok(());
+        }
+        self.replace(statements)?;
+        let mut old = self.database.clone().into_os_string();
+        old.push("~");
+        fs::rename(&self.database, old)?;
+        self.sync_folder()
+    }
+
+    /// Adds a zone: its statement, on one line and without its semicolon.
+    ///
+    /// # Errors
+    /// What the system says; the file holds what it held then.
+    pub(super) fn append(&self, statement: &str) -> io::Result<()> {
+        let mut file = match OpenOptions::new().read(true).write(true).open(&self.file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.replace([statement].into_iter()),
+            opened => opened?,
+        };
+        // The last line is all that can be broken.
+        let length = file.metadata()?.len();
+        let start = length.saturating_sub(LONGEST);
+        let mut end = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        file.read_to_end(&mut end)?;
+        let length = start + whole(&end) as u64;
+        let line = if end.last().is_none_or(|&last| last == b'\n') { "" } else { "\n" };
+        file.set_len(length)?;
+        file.seek(SeekFrom::Start(length))?;
+        // At once: a process that ends amid it leaves all of it or nothing.
+        let written = file.write_all(format!("{line}{statement};\n").as_bytes()).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Should this fail too, the broken line is seen for what it is.
+            let _ = file.set_len(length);
+        }
+        written
+    }
+
+    /// Writes the file with these zones and no others.
+    ///
+    /// # Errors
+    /// What the system says; the file is as it was then.
+    pub(super) fn replace<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
+        let mut new = self.file.clone().into_os_string();
+        new.push(".new");
+        let mut file = io::BufWriter::new(File::create(&new)?);
+        writeln!(
+            file,
+            "# Zones of the view {} that came by `rndc addzone`, one a line; the server writes it.",
+            self.view
+        )?;
+        for statement in statements {
+            writeln!(file, "{statement};")?;
+        }
+        file.into_inner()?.sync_all()?;
+        fs::rename(&new, &self.file)?;
+        self.sync_folder()
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    }
+}
