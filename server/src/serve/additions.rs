@@ -98,7 +98,7 @@ impl Running {
     pub fn delete_zone(&mut self, served: &ServedZone, clean: bool) -> io::Result<bool> {
         let ServedZone { owner: view, zone, .. } = served;
         let added = self.source(served).is_some_and(|source| source.added().is_some());
-        let file = self.additions.as_ref().and_then(|additions| additions.file(view));
+        let file = self.config.additions.as_ref().and_then(|additions| additions.file(view));
         if let Some(file) = file.filter(|_| added) {
             let mut statements = self.sources.added(view);
             statements.remove(&zone.origin);
@@ -118,7 +118,7 @@ impl Running {
 
     /// A zone's statement, on one line; `None` unless zones may be added to its view.
     pub fn zone_statement(&self, served: &ServedZone) -> Option<String> {
-        let additions = self.additions.as_ref()?;
+        let additions = self.config.additions.as_ref()?;
         additions.file(&served.owner)?;
         if let Some(line) = self.source(served).and_then(|source| source.added()) {
             return Some(line.to_owned());
@@ -150,7 +150,8 @@ impl Running {
         let name = view_of(zone);
         let snapshot = self.published.load();
         let view = snapshot.view(&name).ok_or(ZoneRefusal::NoView(name))?;
-        let additions = self.additions.as_ref().and_then(|additions| Some((additions, additions.file(&view.name)?)));
+        let additions =
+            self.config.additions.as_ref().and_then(|additions| Some((additions, additions.file(&view.name)?)));
         let (additions, file) = additions.ok_or_else(|| ZoneRefusal::NotAllowed(Arc::clone(&view.name)))?;
         let current = origin(zone).and_then(|origin| view.zones.get(origin.as_ref()).cloned());
         let owned = |zone: &Arc<Zone>| self.sources.get(&view.name, &zone.origin).is_some();
@@ -160,14 +161,14 @@ impl Running {
             None if !known => {}
             _ => return Err(ZoneRefusal::NotFound),
         }
-        let (zone, findings) = zones::read_one(&additions.conf, &view.name, zone, &self.directory);
+        let (zone, findings) = zones::read_one(&additions.conf, &view.name, zone, &self.config.directory);
         log(&findings, "config");
         let zone = zone.ok_or(ZoneRefusal::Statement(findings))?;
         Ok(Wanted { view: Arc::clone(&view.name), file: file.clone(), zone, current })
     }
 
     fn prepare(&self, view: &str, zone: &ZoneConfig, current: Option<&Zone>) -> Result<Ready, ZoneRefusal> {
-        let ready = self.sources.prepare(view, zone, current, &self.directory);
+        let ready = self.sources.prepare(view, zone, current, &self.config.directory);
         ready
             .map_err(|findings| if zone.file.exists() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
     }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use data_encoding::BASE64;
@@ -37,43 +37,47 @@ impl RunFiles {
             make_folder(folder, owner);
         }
     }
-
-    /// Takes the lock and writes the key. The process number is for [`HeldFiles::announce`].
-    pub(super) fn hold(&self) -> Result<HeldFiles, StartError> {
-        let lock = self.lock.as_deref().map(lock).transpose()?;
-        let mut held = HeldFiles { pid: None, session_key: None, _lock: lock };
-        held.change_session_key(self.session_key.as_ref());
-        Ok(held)
-    }
 }
 
 impl HeldFiles {
-    /// Writes the process number, now that queries are answered.
-    pub(super) fn announce(&mut self, files: &RunFiles) -> Result<(), StartError> {
-        self.write_pid(files.pid.as_ref()).map_err(|(path, error)| StartError::PidFile(path, error))
+    /// Takes the lock, which is held until the server ends, whatever is configured meanwhile.
+    ///
+    /// # Errors
+    /// Another server holds the lock, or its file cannot be opened.
+    pub(super) fn lock(files: &RunFiles) -> Result<HeldFiles, StartError> {
+        let lock = files.lock.as_deref().map(lock).transpose()?;
+        Ok(HeldFiles { pid: None, session_key: None, _lock: lock })
     }
 
-    /// Goes where they are to be now; the lock stays what it was.
-    pub(super) fn change(&mut self, files: &RunFiles) {
-        if self.pid != files.pid {
-            if let Some(old) = self.pid.take() {
-                remove(&old.path);
-            }
-            if let Err((path, error)) = self.write_pid(files.pid.as_ref()) {
-                warn!(target: "general", "cannot write the pid-file {}: {error}", path.display());
-            }
-        }
+    /// The session key: a new one, if another one was configured than there is. Whoever may read its file signs with it.
+    pub(super) fn session_key(&mut self, files: &RunFiles) -> Option<&TsigKey> {
         if self.session_key.as_ref().map(|(key, _)| key) != files.session_key.as_ref() {
             if let Some((old, _)) = self.session_key.take() {
                 remove(&old.file.path);
             }
-            self.change_session_key(files.session_key.as_ref());
+            self.session_key = files.session_key.as_ref().and_then(generate);
         }
+        self.session_key.as_ref().map(|(_, key)| key)
     }
 
-    /// The key that whoever may read its file signs with.
-    pub(super) fn session_key(&self) -> Option<&TsigKey> {
-        self.session_key.as_ref().map(|(_, key)| key)
+    /// Writes the process number, if that is not where it was configured to be. It says that queries are answered.
+    ///
+    /// # Errors
+    /// The file that named.conf names cannot be written.
+    pub(super) fn announce(&mut self, files: &RunFiles) -> Result<(), StartError> {
+        if self.pid == files.pid {
+            return Ok(());
+        }
+        if let Some(old) = self.pid.take() {
+            remove(&old.path);
+        }
+        let Some(file) = &files.pid else { return Ok(()) };
+        match write(&file.path, format!("{}\n", std::process::id()).as_bytes(), 0o644) {
+            Ok(()) => self.pid = Some(file.clone()),
+            Err(error) if file.written => return Err(StartError::PidFile(file.path.clone(), error)),
+            Err(error) => info!(target: "general", "no pid-file {}: {error}", file.path.display()),
+        }
+        Ok(())
     }
 
     /// Leaves nothing behind but the lock's empty file, as named does.
@@ -82,28 +86,19 @@ impl HeldFiles {
             remove(&file.path);
         }
     }
+}
 
-    fn write_pid(&mut self, pid: Option<&RunFile>) -> Result<(), (PathBuf, io::Error)> {
-        let Some(file) = pid else { return Ok(()) };
-        match write(&file.path, format!("{}\n", std::process::id()).as_bytes(), 0o644) {
-            Ok(()) => self.pid = Some(file.clone()),
-            Err(error) if file.written => return Err((file.path.clone(), error)),
-            Err(error) => info!(target: "general", "no pid-file {}: {error}", file.path.display()),
+/// A new session key, if its file can be written.
+fn generate(key: &SessionKey) -> Option<(SessionKey, TsigKey)> {
+    info!(target: "general", "generating session key for dynamic DNS");
+    match key.write() {
+        Ok(secret) => return Some((key.clone(), secret)),
+        Err(error) if key.file.written => {
+            warn!(target: "general", "cannot write the session-keyfile {}: {error}", key.file.path.display());
         }
-        Ok(())
+        Err(error) => info!(target: "general", "no session key {}: {error}", key.file.path.display()),
     }
-
-    fn change_session_key(&mut self, key: Option<&SessionKey>) {
-        let Some(key) = key else { return };
-        info!(target: "general", "generating session key for dynamic DNS");
-        match key.write() {
-            Ok(secret) => self.session_key = Some((key.clone(), secret)),
-            Err(error) if key.file.written => {
-                warn!(target: "general", "cannot write the session-keyfile {}: {error}", key.file.path.display());
-            }
-            Err(error) => info!(target: "general", "no session key {}: {error}", key.file.path.display()),
-        }
-    }
+    None
 }
 
 impl SessionKey {

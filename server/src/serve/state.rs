@@ -1,0 +1,173 @@
+//! What the commands of the control channel ask of a running server, and the little things that they change.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use zonefmt::Name;
+
+use super::{Running, ZoneSource};
+use crate::{
+    dnstap::Dnstap,
+    listen::TcpLimits,
+    logs::Logs,
+    settings::ServerSettings,
+    zones::{Published, View, Zone},
+};
+
+/// A zone, and the view that it is served in.
+#[derive(Clone, Debug)]
+pub struct ServedZone {
+    /// The name of the view.
+    pub view: Arc<str>,
+    /// The view that the zone is declared in: another one, if this one has it by `in-view`.
+    pub owner: Arc<str>,
+    /// The zone as it is served.
+    pub zone: Arc<Zone>,
+}
+
+/// The figures that `rndc status` shows.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// When the server started.
+    pub started: Timestamp,
+    /// When the server last read its configuration.
+    pub configured: Timestamp,
+    /// The path of named.conf.
+    pub file: &'a Path,
+    /// Threads that answer, for each address.
+    pub workers: NonZeroUsize,
+    /// Zones in all views together.
+    pub zones: usize,
+}
+
+/// What became of reading a zone again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneReload {
+    /// Its files had changed and are served now.
+    Loaded,
+    /// Its files are those that are served.
+    UpToDate,
+    /// Its files cannot be used; what was served stays served.
+    Failed,
+}
+
+impl Running {
+    /// The figures that `rndc status` shows.
+    pub fn state(&self) -> State<'_> {
+        State {
+            started: self.started,
+            configured: self.configured,
+            file: &self.options.config,
+            workers: self.options.workers,
+            zones: self.published.load().views.iter().map(|view| view.zones.len()).sum(),
+        }
+    }
+
+    /// What is served now.
+    pub fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// The names of the views.
+    pub fn views(&self) -> Vec<Arc<str>> {
+        self.published.load().views.iter().map(|view| Arc::clone(&view.name)).collect()
+    }
+
+    /// The zones of that name, in all views that serve one.
+    pub fn zones(&self, origin: &Name) -> Vec<ServedZone> {
+        let snapshot = self.published.load();
+        let mut zones: Vec<ServedZone> = Vec::new();
+        for View { name, zones: served, .. } in &snapshot.views {
+            let Some(zone) = served.get(origin.as_ref()) else { continue };
+            // Views share with those before them only.
+            let shared = zones.iter().find(|earlier| Arc::ptr_eq(&earlier.zone, zone));
+            let owner = shared.map_or(name, |earlier| &earlier.owner);
+            zones.push(ServedZone { view: Arc::clone(name), owner: Arc::clone(owner), zone: Arc::clone(zone) });
+        }
+        zones
+    }
+
+    /// What a zone's data was made of.
+    pub fn source(&self, ServedZone { owner, zone, .. }: &ServedZone) -> Option<&ZoneSource> {
+        self.sources.get(owner, &zone.origin)
+    }
+
+    /// Reads the files of one zone again, if they changed.
+    pub fn reload_zone(&mut self, ServedZone { owner, zone, .. }: &ServedZone) -> ZoneReload {
+        let changes = self.sources.reload(owner, zone, &self.config.directory);
+        let Some(changes) = changes else { return ZoneReload::UpToDate };
+        self.published.update(|snapshot| {
+            for view in &mut snapshot.views {
+                // Views may share a zone.
+                if view.zones.get(zone.origin.as_ref()).is_some_and(|shared| Arc::ptr_eq(shared, zone)) {
+                    view.zones.update(changes.iter().cloned());
+                }
+            }
+        });
+        match self.sources.get(owner, &zone.origin) {
+            Some(source) if source.is_sound() => ZoneReload::Loaded,
+            _ => ZoneReload::Failed,
+        }
+    }
+
+    /// The keys that requests may be signed with: the view and the name of each.
+    pub fn tsig_keys(&self) -> Vec<(Arc<str>, Name)> {
+        let snapshot = self.published.load();
+        let views = snapshot.views.iter().chain([&snapshot.chaos]);
+        views.flat_map(|view| view.keys.iter().map(|key| (Arc::clone(&view.name), key.name().clone()))).collect()
+    }
+
+    /// The time-outs of TCP clients, as [`TCP_TIMEOUTS`](crate::config::TCP_TIMEOUTS) lists them.
+    pub fn tcp_timeouts(&self) -> [Duration; 4] {
+        let limits = self.listeners.tcp_limits();
+        let advertised = self.published.load().settings.tcp_advertised_timeout;
+        [limits.initial_timeout, limits.idle_timeout, limits.keepalive_timeout, advertised]
+    }
+
+    /// Sets them for connections to come, until the configuration is read again.
+    pub fn set_tcp_timeouts(&self, timeouts: [Duration; 4]) {
+        let [initial_timeout, idle_timeout, keepalive_timeout, tcp_advertised_timeout] = timeouts;
+        let limits = self.listeners.tcp_limits();
+        self.listeners.set_tcp_limits(TcpLimits { initial_timeout, idle_timeout, keepalive_timeout, ..limits });
+        self.published.update(|snapshot| {
+            let settings = ServerSettings::clone(&snapshot.settings);
+            snapshot.settings = Arc::new(ServerSettings { tcp_advertised_timeout, ..settings });
+        });
+    }
+
+    /// Appends the counters to the statistics file (`statistics-file`).
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_statistics(&self) -> io::Result<()> {
+        let mut file = File::options().append(true).create(true).open(&self.config.statistics.file)?;
+        file.write_all(self.statistics.dump().as_bytes())
+    }
+
+    /// The logs: where lines go, and how many there are.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// The output of tapped messages.
+    pub fn dnstap(&self) -> &Dnstap {
+        &self.dnstap
+    }
+
+    /// The file that `rndc dumpdb` writes (`dump-file`).
+    pub fn dump_file(&self) -> &Path {
+        &self.config.dump_file
+    }
+
+    /// The folder that the names of files are relative to (`directory`).
+    pub fn directory(&self) -> &Path {
+        &self.config.directory
+    }
+}
