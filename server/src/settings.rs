@@ -10,7 +10,7 @@ use crate::{
     cookies::CookieSecrets,
     dnstap::Taps,
     limit::Limiter,
-    listen::{Client, TcpLimits},
+    listen::{Client, TcpTimeouts},
     tsig::Keyring,
 };
 
@@ -146,7 +146,7 @@ impl Default for ServerSettings {
             version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
             hostname: None,
             blackhole: Acl::none(),
-            tcp_advertised_timeout: TcpLimits::TIMEOUT,
+            tcp_advertised_timeout: TcpTimeouts::default().advertised,
             cookies: None,
             keys: Arc::default(),
             outside: Arc::default(),

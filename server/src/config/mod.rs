@@ -31,7 +31,6 @@ pub(crate) mod zones;
 
 pub use interfaces::Interfaces;
 pub(crate) use new_zones::{NewZones, whole};
-pub use options::TCP_TIMEOUTS;
 pub use run_files::RunFiles;
 pub(crate) use run_files::{RunFile, SessionKey};
 pub use statistics::Statistics;
@@ -181,15 +180,15 @@ impl Config {
         let scope = Scope::new(options.into_iter().flat_map(Statement::block), None);
         let directory = options::directory(&scope, reader);
         let known = keys::read(&conf.statements(), reader.findings);
-        let timeouts = options::tcp_timeouts(&scope, reader);
-        let settings = options::settings(&scope, keys::ring(&known, None), timeouts[3], reader);
+        let tcp = options::tcp(&scope, reader);
+        let settings = options::settings(&scope, keys::ring(&known, None), tcp.timeouts.advertised, reader);
         let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
         let logging = logging::read(conf.statements().find("logging"), options, &directory);
         Config {
             listen: listen::addresses(&scope, port, overrides.only, reader),
             interfaces: reader.acls.interfaces().clone(),
             interface_interval: Interfaces::interval(&scope),
-            tcp: options::tcp(&scope, &timeouts, reader),
+            tcp,
             controls: controls::listeners(conf, &known, reader),
             run_files: RunFiles::read(&scope, &directory, reader),
             logging,

@@ -1,6 +1,6 @@
 //! What holds for the whole server: the statements of `options` that have no counterpart in a view.
 
-use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use zonefmt::conf::Statement;
 
@@ -9,7 +9,12 @@ use super::{
     scope::{Scope, hostname, path},
     views,
 };
-use crate::{listen::TcpLimits, respond::MAX_NSID, settings::ServerSettings, tsig::Keyring};
+use crate::{
+    listen::{TcpLimits, TcpTimeouts},
+    respond::MAX_NSID,
+    settings::ServerSettings,
+    tsig::Keyring,
+};
 
 /// What names of files are relative to.
 pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> PathBuf {
@@ -43,33 +48,22 @@ pub(super) fn settings<'c>(
     }
 }
 
-/// The time-outs of TCP clients, and what each may be, in tenths of a second.
-pub const TCP_TIMEOUTS: [(&str, RangeInclusive<u32>); 4] = [
-    ("tcp-initial-timeout", 25..=1200),
-    ("tcp-idle-timeout", 1..=1200),
-    ("tcp-keepalive-timeout", 1..=65535),
-    ("tcp-advertised-timeout", 0..=65535),
-];
-
 /// Bounds on TCP clients.
-pub(super) fn tcp<'c>(options: &Scope<'c, '_>, timeouts: &[Duration; 4], reader: &mut Reader<'c, '_>) -> TcpLimits {
-    let default = options.number("tcp-clients").map_or_else(TcpLimits::default, |n| TcpLimits::of(n as usize));
-    let per_address = options.bounded("tcp-clients-per-address", 1..=u32::MAX, "connections", reader);
-    let &[initial_timeout, idle_timeout, keepalive_timeout, _] = timeouts;
-    TcpLimits {
-        clients_per_address: per_address.map_or(default.clients_per_address, |n| n as usize),
-        // As in BIND: fewer than 10 would not be enough for anyone.
-        listen_queue: options.number("tcp-listen-queue").map_or(default.listen_queue, |length| length.max(10)),
-        initial_timeout,
-        idle_timeout,
-        keepalive_timeout,
-        ..default
+pub(super) fn tcp<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> TcpLimits {
+    let mut limits = options.number("tcp-clients").map_or_else(TcpLimits::default, |n| TcpLimits::of(n as usize));
+    if let Some(clients) = options.bounded("tcp-clients-per-address", 1..=u32::MAX, "connections", reader) {
+        limits.clients_per_address = clients as usize;
     }
-}
-
-/// The [`TCP_TIMEOUTS`].
-pub(super) fn tcp_timeouts<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> [Duration; 4] {
-    TCP_TIMEOUTS.map(|(name, bounds)| options.timeout(name, bounds, reader).unwrap_or(TcpLimits::TIMEOUT))
+    if let Some(length) = options.number("tcp-listen-queue") {
+        // As in BIND: fewer than 10 would not be enough for anyone.
+        limits.listen_queue = length.max(10);
+    }
+    for timeout in TcpTimeouts::ALL {
+        if let Some(tenths) = options.bounded(timeout.name, timeout.bounds.clone(), "tenths of a second", reader) {
+            timeout.set(&mut limits.timeouts, tenths);
+        }
+    }
+    limits
 }
 
 /// named takes any length, and gives TXT 255 octets of it.
@@ -120,7 +114,7 @@ mod tests {
             Overrides::default(),
         );
         assert_eq!((config.settings.outside.max_udp_size, config.settings.outside.edns_udp_size), (512, 4096));
-        assert_eq!((config.tcp.idle_timeout, config.tcp.clients), (Duration::from_millis(100), 1));
+        assert_eq!((config.tcp.timeouts.idle, config.tcp.clients), (Duration::from_millis(100), 1));
         assert_eq!(config.settings.outside.max_chain, 16);
         assert_eq!(config.warnings.len(), 4);
     }

@@ -1,8 +1,6 @@
 //! Where a statement is looked for: in a block, and where it is not there, in the block around it.
 
-use std::{
-    collections::HashMap, ffi::OsStr, ops::RangeInclusive, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration,
-};
+use std::{collections::HashMap, ffi::OsStr, ops::RangeInclusive, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use zonefmt::conf::{Statement, values};
 
@@ -78,17 +76,6 @@ impl<'c, 'o> Scope<'c, 'o> {
             Some(_) => None,
             None => default(),
         }
-    }
-
-    /// A time-out, written in tenths of a second.
-    pub(super) fn timeout(
-        &self,
-        name: &str,
-        bounds: RangeInclusive<u32>,
-        reader: &mut Reader<'c, '_>,
-    ) -> Option<Duration> {
-        let tenths = self.bounded(name, bounds, "tenths of a second", reader)?;
-        Some(Duration::from_millis(u64::from(tenths) * 100))
     }
 
     /// A number; beyond the bounds the nearer one holds, as in BIND, but with a warning.

@@ -6,7 +6,6 @@ use std::{
     fmt::Write,
     path::{self, Path},
     thread,
-    time::Duration,
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -15,8 +14,8 @@ use zonefmt::Name;
 
 use super::{Failure, Outcome, dump, new_zones, resolver, signing};
 use crate::{
-    config::TCP_TIMEOUTS,
     dnstap::{Destination, Roll},
+    listen::TcpTimeouts,
     serve::{Running, ServedZone, ZoneReload},
 };
 
@@ -280,19 +279,18 @@ fn notify(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome
 
 /// All four of them, in tenths of a second; without an argument they stay as they are.
 fn tcp_timeouts(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+    let mut timeouts = server.tcp_timeouts();
     if !arguments.is_empty() {
-        let mut timeouts = [Duration::ZERO; TCP_TIMEOUTS.len()];
-        for (index, (timeout, (_, bounds))) in timeouts.iter_mut().zip(TCP_TIMEOUTS).enumerate() {
+        for (index, timeout) in TcpTimeouts::ALL.iter().enumerate() {
             let tenths = number(argument(arguments, index)?)?;
-            if !bounds.contains(&tenths) {
+            if !timeout.bounds.contains(&tenths) {
                 return Err(Outcome::failed(Failure::OutOfRange, ""));
             }
-            *timeout = Duration::from_millis(u64::from(tenths) * 100);
+            timeout.set(&mut timeouts, tenths);
         }
         server.set_tcp_timeouts(timeouts);
     }
-    let line = |(timeout, (name, _)): (Duration, (&str, _))| format!("{name}={}", timeout.as_millis() / 100);
-    let lines: Vec<_> = server.tcp_timeouts().into_iter().zip(TCP_TIMEOUTS).map(line).collect();
+    let lines = TcpTimeouts::ALL.map(|timeout| format!("{}={}", timeout.name, timeout.tenths(timeouts)));
     Ok(Outcome::told(lines.join("\n")))
 }
 

@@ -5,6 +5,7 @@
 //! (`tcp`). [`start`] binds everything before it returns, [`Listeners::reconfigure`] changes the addresses of a running
 //! server without touching those that stay.
 
+mod limits;
 mod now;
 mod socket;
 mod tcp;
@@ -16,9 +17,9 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
-    time::Duration,
 };
 
+pub use self::limits::{TcpLimits, TcpTimeout, TcpTimeouts};
 pub use self::now::Now;
 use self::socket::Sockets;
 pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
@@ -76,55 +77,6 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Bounds on TCP connections.
     pub tcp: TcpLimits,
-}
-
-/// Bounds on what TCP clients may take.
-#[derive(Clone, Debug)]
-pub struct TcpLimits {
-    /// Connections at a time (`tcp-clients`). At the limit, the connection that has gone longest without a request
-    /// makes room, unless all have had one within the last second; then the new one is closed.
-    pub clients: usize,
-    /// Connections at a time of one IPv4 address or IPv6 /64. The client's own connections make room, as above.
-    pub clients_per_address: usize,
-    /// Connections that the kernel may hold before they are accepted (`tcp-listen-queue`).
-    pub listen_queue: u32,
-    /// From the connection to the first octet of a request (`tcp-initial-timeout`).
-    pub initial_timeout: Duration,
-    /// From a reply to the first octet of the next request (`tcp-idle-timeout`).
-    pub idle_timeout: Duration,
-    /// The same for clients that sent edns-tcp-keepalive (`tcp-keepalive-timeout`).
-    pub keepalive_timeout: Duration,
-    /// From the first octet of a request to its last.
-    pub message_timeout: Duration,
-    /// From a reply that the client's window had no room for, to its last octet taken.
-    pub write_timeout: Duration,
-}
-
-impl TcpLimits {
-    /// `named`'s default for each of its TCP time-outs, `tcp-advertised-timeout` included.
-    pub const TIMEOUT: Duration = Duration::from_secs(30);
-
-    /// The default limits for so many connections in total, one at least: a client may have a quarter of them.
-    pub fn of(clients: usize) -> TcpLimits {
-        let clients = clients.max(1);
-        TcpLimits {
-            clients,
-            clients_per_address: (clients / 4).max(1),
-            listen_queue: 256,
-            initial_timeout: TcpLimits::TIMEOUT,
-            idle_timeout: TcpLimits::TIMEOUT,
-            keepalive_timeout: TcpLimits::TIMEOUT,
-            message_timeout: Duration::from_secs(10),
-            write_timeout: TcpLimits::TIMEOUT,
-        }
-    }
-}
-
-impl Default for TcpLimits {
-    /// `named`'s, where it has such a limit; but a listen queue of 256, as 10 loses connections in any burst.
-    fn default() -> TcpLimits {
-        TcpLimits::of(150)
-    }
 }
 
 /// Binds all addresses of `config`, then starts to answer on them with what `responder` makes.

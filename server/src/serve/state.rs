@@ -6,7 +6,6 @@ use std::{
     num::NonZeroUsize,
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -15,7 +14,7 @@ use zonefmt::Name;
 use super::{Running, ZoneSource};
 use crate::{
     dnstap::Dnstap,
-    listen::TcpLimits,
+    listen::{TcpLimits, TcpTimeouts},
     logs::Logs,
     settings::ServerSettings,
     zones::{Published, View, Zone},
@@ -124,21 +123,17 @@ impl Running {
         views.flat_map(|view| view.keys.iter().map(|key| (Arc::clone(&view.name), key.name().clone()))).collect()
     }
 
-    /// The time-outs of TCP clients, as [`TCP_TIMEOUTS`](crate::config::TCP_TIMEOUTS) lists them.
-    pub fn tcp_timeouts(&self) -> [Duration; 4] {
-        let limits = self.listeners.tcp_limits();
-        let advertised = self.published.load().settings.tcp_advertised_timeout;
-        [limits.initial_timeout, limits.idle_timeout, limits.keepalive_timeout, advertised]
+    /// The time-outs of TCP connections to come.
+    pub fn tcp_timeouts(&self) -> TcpTimeouts {
+        self.listeners.tcp_limits().timeouts
     }
 
-    /// Sets them for connections to come, until the configuration is read again.
-    pub fn set_tcp_timeouts(&self, timeouts: [Duration; 4]) {
-        let [initial_timeout, idle_timeout, keepalive_timeout, tcp_advertised_timeout] = timeouts;
-        let limits = self.listeners.tcp_limits();
-        self.listeners.set_tcp_limits(TcpLimits { initial_timeout, idle_timeout, keepalive_timeout, ..limits });
+    /// Sets the time-outs of TCP connections to come, until the configuration is read again.
+    pub fn set_tcp_timeouts(&self, timeouts: TcpTimeouts) {
+        self.listeners.set_tcp_limits(TcpLimits { timeouts, ..self.listeners.tcp_limits() });
         self.published.update(|snapshot| {
             let settings = ServerSettings::clone(&snapshot.settings);
-            snapshot.settings = Arc::new(ServerSettings { tcp_advertised_timeout, ..settings });
+            snapshot.settings = Arc::new(ServerSettings { tcp_advertised_timeout: timeouts.advertised, ..settings });
         });
     }
 

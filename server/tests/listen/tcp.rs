@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bindy_server::listen::TcpLimits;
+use bindy_server::listen::{TcpLimits, TcpTimeouts};
 use proptest::{collection::vec, prelude::*};
 use socket2::{Domain, Socket, Type};
 
@@ -22,12 +22,17 @@ const SOON: Duration = Duration::from_millis(200);
 /// A time-out that never comes.
 const NEVER: Duration = Duration::from_secs(3600);
 
+/// Limits under which nothing but this times out.
+fn timing_out(field: fn(&mut TcpTimeouts) -> &mut Duration) -> TcpLimits {
+    let mut limits = patient();
+    *field(&mut limits.timeouts) = SOON;
+    limits
+}
+
 /// Limits under which nothing ever times out.
 fn patient() -> TcpLimits {
     TcpLimits {
-        initial_timeout: NEVER,
-        idle_timeout: NEVER,
-        keepalive_timeout: NEVER,
+        timeouts: TcpTimeouts { initial: NEVER, idle: NEVER, keepalive: NEVER, advertised: NEVER },
         message_timeout: NEVER,
         write_timeout: NEVER,
         ..TcpLimits::default()
@@ -230,13 +235,13 @@ fn a_request_cut_off_by_the_client_is_not_answered() {
 
 #[test]
 fn silent_clients_are_closed() {
-    let listeners = listen(&["127.0.0.1:0"], TcpLimits { initial_timeout: SOON, ..patient() });
+    let listeners = listen(&["127.0.0.1:0"], timing_out(|timeouts| &mut timeouts.initial));
     assert!(until_closed(&mut connect(only(&listeners))).is_empty());
 }
 
 #[test]
 fn idle_clients_are_closed_unless_they_asked_for_keepalive() {
-    let listeners = listen(&["127.0.0.1:0"], TcpLimits { idle_timeout: SOON, ..patient() });
+    let listeners = listen(&["127.0.0.1:0"], timing_out(|timeouts| &mut timeouts.idle));
     let addr = only(&listeners);
     let mut kept = connect(addr);
     kept.write_all(&framed(&request(1, ask::KEEPALIVE))).expect("sends");

@@ -75,7 +75,7 @@ pub(super) enum End {
 
 impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     pub(super) fn new(stream: S, client: Client, seat: Seat, pool: Arc<Pool<R>>) -> Connection<S, R> {
-        let deadline = Instant::now() + seat.limits().initial_timeout;
+        let deadline = Instant::now() + seat.limits().timeouts.initial;
         let waiting_for = Wait::FirstRequest;
         let (held, unsent) = (Vec::new(), Vec::new());
         Connection { stream, client, seat, pool, held, unsent, keepalive: false, deadline, waiting_for }
@@ -214,9 +214,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         } else if !self.held.is_empty() {
             (Wait::RestOfRequest, limits.message_timeout)
         } else if self.keepalive {
-            (Wait::NextRequest, limits.keepalive_timeout)
+            (Wait::NextRequest, limits.timeouts.keepalive)
         } else {
-            (Wait::NextRequest, limits.idle_timeout)
+            (Wait::NextRequest, limits.timeouts.idle)
         };
         if progress || state != self.waiting_for {
             self.deadline = now + timeout;
