@@ -9,12 +9,11 @@
 //!   `controls` and `statistics` channels; `run_files`: the process number's file, the lock and the session key.
 //! * `floods`: rate limits and cookies; `logging`, `dnstap`: what is logged and tapped, and where to.
 //! * `new_zones`: the zones that `rndc addzone` added before.
-//! * `fate`: what becomes of the statements that are not obeyed.
+//! * `support`: what is said of the statements that are not obeyed.
 
 mod acl;
 mod controls;
 mod dnstap;
-mod fate;
 mod floods;
 mod inet;
 mod interfaces;
@@ -26,6 +25,7 @@ mod options;
 mod run_files;
 mod scope;
 mod statistics;
+mod support;
 mod views;
 pub(crate) mod zones;
 
@@ -59,9 +59,9 @@ use crate::{
     tsig::{Keyring, TsigKey},
 };
 use acl::Acls;
-use fate::Judge;
 use new_zones::Growing;
 use scope::Scope;
+use support::Judge;
 
 /// What the command line says, which comes before what named.conf says.
 #[derive(Clone, Copy, Default, Debug)]

@@ -15,8 +15,8 @@ use zonefmt::{
 
 use super::{
     ForEverybody, Reader, SharedZone,
-    fate::Judge,
     scope::{Scope, path},
+    support::Judge,
 };
 use crate::settings::{ZoneSettings, ZoneStatistics};
 

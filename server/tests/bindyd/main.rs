@@ -328,7 +328,7 @@ fn a_statement_without_effect_gets_one_warning_however_many_zones_have_it() {
     let conf = ["a.test", "b.test", "c.test"].map(zone).concat();
     let server = Prepared::new("allow-transfer { any; }; notify no;", &conf, &[("example.zone", ZONE)]).run();
     server.has_said("named.conf:1:");
-    server.has_said("`allow-transfer` has no effect: zone transfers are refused for now; nor has it in 3 more places");
+    server.has_said("`allow-transfer` has no effect: zone transfers are refused for now (and in 3 more places)");
     assert_eq!(server.said().matches("config: warning").count(), 1, "{}", server.said());
 }
 
