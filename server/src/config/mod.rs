@@ -1,15 +1,14 @@
-//! named.conf → settings.
+//! Reads named.conf into settings.
 //!
-//! [`Config::load`] reads and judges named.conf ([`zonefmt::conf`] has checked its form), and gives settings for the
-//! engine, addresses to listen on, zones to load and places to log to. [`serve`](crate::serve) makes a server of it.
+//! [`zonefmt::conf`] parses named.conf and checks its form. [`Config::load`] takes it from there: it reports statements
+//! that cannot be obeyed, and yields settings for the engine, addresses to listen on, zones to load and channels to log
+//! to. Nothing runs here; [`serve`](crate::serve) makes a server of a [`Config`].
 //!
-//! * `scope`: where a statement is looked for, `options` around `view`; `options`, `listen`: statements about the whole
-//!   server; `views`, `zones`: about each view and zone.
-//! * `acl`, `interfaces`, `keys`: address match lists, the addresses of this machine, secrets; `inet`: the addresses of
-//!   `controls` and `statistics` channels; `run_files`: the process number's file, the lock and the session key.
-//! * `floods`: rate limits and cookies; `logging`, `dnstap`: what is logged and tapped, and where to.
-//! * `new_zones`: the zones that `rndc addzone` added before.
-//! * `support`: what is said of the statements that are not obeyed.
+//! * The whole server: `options`, `listen`, `controls`, `statistics`, `logging`, `dnstap`, `run_files`.
+//! * Its parts: `views`, `zones`, and `new_zones` for those that `rndc addzone` added.
+//! * What statements of several kinds are made of: `acl` for address match lists, `interfaces` for the addresses of
+//!   this machine, `keys` for secrets, `inet` for the addresses of channels, `floods` for rate limits and cookies.
+//! * `scope`: in which block a statement is looked for; `support`: what is reported of statements that are not obeyed.
 
 mod acl;
 mod controls;
@@ -27,15 +26,15 @@ mod scope;
 mod statistics;
 mod support;
 mod views;
-pub(crate) mod zones;
+mod zones;
 
 pub use interfaces::Interfaces;
-pub(crate) use new_zones::{NewZones, whole};
+pub(crate) use new_zones::{Additions, NewZones, whole};
 pub use run_files::RunFiles;
 pub(crate) use run_files::{RunFile, SessionKey};
-pub use statistics::Statistics;
 pub use views::{SharedZone, ViewConfig};
 pub use zones::{Limits, Reading, ZoneConfig};
+pub(crate) use zones::{origin, unservable};
 
 use std::{
     net::SocketAddr,
@@ -52,10 +51,11 @@ use zonefmt::{
 };
 
 use crate::{
-    control::Listener,
+    control,
     listen::TcpLimits,
     logs::Logging,
     settings::ServerSettings,
+    stats,
     tsig::{Keyring, TsigKey},
 };
 use acl::Acls;
@@ -63,16 +63,16 @@ use new_zones::Growing;
 use scope::Scope;
 use support::Judge;
 
-/// What the command line says, which comes before what named.conf says.
+/// What the command line sets. It takes precedence over named.conf.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Overrides {
-    /// The port for addresses without one.
+    /// The port of addresses that are written without one (`-p`).
     pub port: Option<u16>,
-    /// Listen on IPv4 addresses only, or on IPv6 addresses only.
+    /// The one family of addresses to listen on (`-4`, `-6`).
     pub only: Option<Family>,
 }
 
-/// A family of addresses.
+/// A family of IP addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
     /// IPv4.
@@ -81,61 +81,56 @@ pub enum Family {
     V6,
 }
 
-/// All that a configuration says.
+/// A configuration: everything that named.conf and the command line say.
 #[derive(Debug)]
 pub struct Config {
-    /// For the whole server.
+    /// The settings of the whole server.
     pub settings: Arc<ServerSettings>,
-    /// Where to listen.
+    /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// The addresses of this machine that lists of `localhost` and `localnets` hold.
+    /// The addresses of this machine as they were when lists with `localhost` and `localnets` were read.
     pub interfaces: Interfaces,
-    /// How often to look for other addresses.
+    /// How often to look whether those addresses changed; `None`: never.
     pub interface_interval: Option<Duration>,
     /// Bounds on TCP clients.
     pub tcp: TcpLimits,
-    /// Where to be controlled from.
-    pub controls: Vec<Listener>,
-    /// What names of files are relative to.
+    /// The addresses of the control channel.
+    pub controls: Vec<control::Listener>,
+    /// The folder that names of files are relative to.
     pub directory: PathBuf,
-    /// Where to write the process's number and the like.
+    /// The files of the process number, the lock and the session key.
     pub run_files: RunFiles,
-    /// Where log lines go, as far as named.conf says it.
+    /// Where log lines go, as far as named.conf says.
     pub logging: Logging,
-    /// Where counters are told.
-    pub statistics: Statistics,
-    /// Where messages go that dnstap is to have.
+    /// The addresses at which statistics are served (`statistics-channels`).
+    pub statistics_channels: Vec<stats::Listener>,
+    /// The file that `rndc stats` appends to (`statistics-file`).
+    pub statistics_file: PathBuf,
+    /// Where dnstap messages go; `None`: nowhere.
     pub dnstap: Option<crate::dnstap::Output>,
-    /// What `rndc dumpdb` writes (`dump-file`).
+    /// The file that `rndc dumpdb` writes (`dump-file`).
     pub dump_file: PathBuf,
-    /// The views, with their zones; one at least.
+    /// The views, at least one, with their zones.
     pub views: Vec<ViewConfig>,
-    /// How zones may be added while it runs, if they may.
+    /// The views to which zones may be added while the server runs; `None` if there are none.
     pub(crate) additions: Option<Additions>,
-    /// SHA-256 of named.conf and then of what it includes, in hexadecimal: `sha256sum` says the same of a single file.
+    /// The SHA-256 of named.conf and then of the files that it includes, in hexadecimal. Without includes it is what
+    /// `sha256sum` says of the file.
     pub hash: String,
-    /// What was found that is no error.
+    /// The warnings about named.conf.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// What zones that are added while the server runs are read against, and where they are kept.
-#[derive(Debug)]
-pub(crate) struct Additions {
-    pub(crate) conf: Conf,
-    /// By view.
-    pub(crate) files: Vec<NewZones>,
 }
 
 impl Config {
     /// Reads named.conf at `path`, and what it includes.
     ///
     /// # Errors
-    /// All that is wrong, or cannot be obeyed; and warnings.
+    /// Everything that is wrong or cannot be obeyed, with the warnings.
     pub fn load(path: &Path, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
         Config::read(conf::load(path)?, overrides)
     }
 
-    /// As [`Config::load`], from a text that includes nothing.
+    /// Reads a text that includes nothing, as [`Config::load`] reads a file.
     pub fn parse(source: Source, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
         Config::read(conf::parse(source)?, overrides)
     }
@@ -153,11 +148,11 @@ impl Config {
             return Err(findings);
         }
         let files: Vec<_> = growing.into_iter().map(|view| view.file).collect();
-        let additions = (!files.is_empty()).then_some(Additions { conf, files });
+        let additions = (!files.is_empty()).then(|| Additions::new(conf, files));
         Ok(Config { warnings: findings, additions, ..config })
     }
 
-    /// Lets requests in every view be signed with one more key.
+    /// Adds a key that requests in every view may be signed with.
     pub(crate) fn add_key(&mut self, key: &TsigKey) {
         let with = |ring: &Keyring| Arc::new(Keyring::new(ring.iter().cloned().chain([key.clone()])));
         let (before, after) = (Arc::clone(&self.settings.keys), with(&self.settings.keys));
@@ -192,7 +187,8 @@ impl Config {
             controls: controls::listeners(conf, &known, reader),
             run_files: RunFiles::read(&scope, &directory, reader),
             logging,
-            statistics: Statistics::read(conf, &scope, &directory, reader),
+            statistics_channels: statistics::channels(conf, reader),
+            statistics_file: statistics::file(&scope, &directory),
             dnstap: dnstap::output(&scope, &directory),
             dump_file: directory.join(scope.path("dump-file").unwrap_or_else(|| "named_dump.db".into())),
             views: views::read(conf, growing, &scope, &settings, &directory, reader),
@@ -211,20 +207,21 @@ fn hash(conf: &Conf) -> String {
     HEXLOWER.encode(&hash.finalize())
 }
 
-/// What reading statements needs and yields.
+/// What every function that reads statements needs, and where it reports.
 struct Reader<'c, 'f> {
     acls: Acls<'c>,
     findings: &'f mut Vec<Diagnostic>,
     for_everybody: Option<ForEverybody<'c>>,
 }
 
-/// Zones that nobody said who may transfer: the first, and how many there are beside it.
+/// The zones without an `allow-transfer`: the first, and the number of the others.
 struct ForEverybody<'c> {
     first: Statement<'c>,
     more: usize,
 }
 
 impl<'c> ForEverybody<'c> {
+    /// Takes note of such a zone.
     fn note(noted: &mut Option<ForEverybody<'c>>, zone: Statement<'c>) {
         match noted {
             Some(noted) => noted.more += 1,
@@ -255,7 +252,7 @@ impl<'c, 'f> Reader<'c, 'f> {
     }
 }
 
-/// Reports on all statements that are not obeyed, those of zones that were added included.
+/// Reports all statements that are not obeyed, those of added zones included.
 fn judge<'c>(conf: &'c Conf, added: impl Iterator<Item = &'c Conf>) -> Vec<Diagnostic> {
     let mut judge = Judge::default();
     for statement in conf.statements().chain(added.flat_map(Conf::statements)) {

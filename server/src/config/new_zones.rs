@@ -1,8 +1,8 @@
-//! The zones that were added to a view while the server ran (`rndc addzone`): where they are kept, and reading them back.
+//! The zones that `rndc addzone` adds to a view: the files that keep them, and reading those back.
 //!
-//! They are kept in a file of `zone` statements beside named.conf's own, under the name that named gives it, so that either
-//! server serves the zones that the other was given. named with LMDB keeps them in a database (`.nzd`), which it makes from
-//! the file when it starts; the way back goes through its own `named-nzd2nzf`.
+//! A view's added zones are kept as `zone` statements in a file of their own, under the name that named gives it, so
+//! that either server serves the zones that the other added. named with LMDB keeps them in a database (`.nzd`), which
+//! it makes of the file when it starts; its own tool `named-nzd2nzf` turns that into text again.
 
 use std::{
     fs, io,
@@ -14,36 +14,49 @@ use std::{
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use zonefmt::{
+    Name,
     conf::{self, Conf, Statement},
     diagnostics::{Diagnostic, Source},
 };
 
-use super::scope::Scope;
+use super::{
+    ZoneConfig,
+    scope::Scope,
+    zones::{self, origin},
+};
 use crate::zones::View;
 
-/// A view to which zones may be added.
+/// The views of a configuration to which zones may be added while the server runs.
+#[derive(Debug)]
+pub(crate) struct Additions {
+    /// The configuration that a zone's statement is read against.
+    conf: Conf,
+    files: Vec<NewZones>,
+}
+
+/// A view to which zones may be added, as it was when named.conf was read.
 #[derive(Debug)]
 pub(super) struct Growing {
     pub(super) file: NewZones,
-    /// What was added so far.
+    /// The statements of the zones that were added so far; `None` if there is no file of them.
     pub(super) zones: Option<Conf>,
 }
 
-/// The file of a view's added zones.
+/// The files that keep the zones added to a view.
 #[derive(Clone, Debug)]
 pub(crate) struct NewZones {
     pub(crate) view: Arc<str>,
     pub(crate) file: PathBuf,
-    /// named's database of the same zones.
+    /// The database in which named keeps the same zones.
     pub(crate) database: PathBuf,
 }
 
-/// What names of views must not have in them to be names of files, for named.
+/// The characters that keep named from naming a file after a view.
 const NOT_IN_FILES: &str = "\\/ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-/// Turns named's database into text.
+/// The tool that turns named's database into text.
 const CONVERTER: &str = "named-nzd2nzf";
 
-/// The views of a configuration that zones may be added to (`allow-new-zones`), with the zones that were.
+/// The views of a configuration to which zones may be added (`allow-new-zones`), with those that were.
 pub(super) fn of_views(conf: &Conf, findings: &mut Vec<Diagnostic>) -> Vec<Growing> {
     let options = Scope::new(conf.statements().find("options").into_iter().flat_map(Statement::block), None);
     let mut growing = Vec::new();
@@ -77,21 +90,56 @@ pub(super) fn of_views(conf: &Conf, findings: &mut Vec<Diagnostic>) -> Vec<Growi
     growing
 }
 
+impl Additions {
+    pub(super) fn new(conf: Conf, files: Vec<NewZones>) -> Additions {
+        Additions { conf, files }
+    }
+
+    /// The files of all these views.
+    pub(crate) fn files(&self) -> &[NewZones] {
+        &self.files
+    }
+
+    /// The file of a view; `None` if no zones may be added to it.
+    pub(crate) fn file(&self, view: &str) -> Option<&NewZones> {
+        self.files.iter().find(|file| *file.view == *view)
+    }
+
+    /// Reads the statement of a zone that is to be added to a view; `None` if there is an error among the findings.
+    pub(crate) fn read(
+        &self,
+        view: &str,
+        zone: Statement<'_>,
+        directory: &Path,
+    ) -> (Option<ZoneConfig>, Vec<Diagnostic>) {
+        zones::read_one(&self.conf, view, zone, directory)
+    }
+
+    /// The statement of a zone in named.conf, on one line.
+    pub(crate) fn written(&self, view: &str, wanted: &Name) -> Option<Arc<str>> {
+        let statements = self.conf.statements();
+        let view = statements.all("view").find(|known| known.argument().is_some_and(|name| name.shown() == view));
+        let statements = view.map_or(statements, Statement::block);
+        let zone = statements.all("zone").find(|zone| origin(*zone).is_some_and(|origin| origin == *wanted))?;
+        Some(zones::line(wanted, zone))
+    }
+}
+
 impl NewZones {
-    /// The files of a view, below `directory`; `folder` is `new-zones-directory`.
+    /// The files of a view; `folder` is its `new-zones-directory`.
     fn of(view: &str, directory: &Path, folder: Option<&Path>) -> NewZones {
         let path = |extension| {
             let below =
                 |folder: &Path| directory.join(folder).join(file_name(&directory.join(folder), view, extension));
             let (wanted, without) = (below(folder.unwrap_or(Path::new(""))), below(Path::new("")));
-            // Where it was kept before there was a folder for it, it stays.
+            // A file that was kept before there was a folder for it stays where it is.
             if !wanted.exists() && without.exists() { without } else { wanted }
         };
         NewZones { view: view.into(), file: path("nzf"), database: path("nzd") }
     }
 
-    /// The zones that were added: those in named's database, which does not look into the file once it has one; without it
-    /// those in the file.
+    /// The zones that were added. If there is a database, they are read from it, as named no longer writes the file
+    /// then.
     fn read(&self) -> Result<Option<Conf>, Vec<Diagnostic>> {
         let source = if self.database.exists() {
             self.read_database()?
@@ -123,8 +171,8 @@ impl NewZones {
     }
 }
 
-/// What named calls a view's file: a name that older versions gave it, if there is such a file, else the view's name, else,
-/// where that is none for a file, the beginning of its hash.
+/// The name that named gives a view's file: one that older versions used, if there is such a file; else the view's
+/// name; or, if that does not suit a file, the beginning of its hash.
 fn file_name(folder: &Path, view: &str, extension: &str) -> String {
     let hash = HEXLOWER.encode(&Sha256::digest(view));
     let [long, short, plain] = [&*hash, &hash[..16], view].map(|stem| format!("{stem}.{extension}"));
@@ -136,7 +184,7 @@ fn file_name(folder: &Path, view: &str, extension: &str) -> String {
     }
 }
 
-/// How much of a file is whole: nobody was told of a zone whose line was not written to its end.
+/// The octets of a file up to an unfinished last line. The command whose zone that was did not succeed.
 pub(crate) fn whole(text: &[u8]) -> usize {
     let last = text.iter().rposition(|&octet| octet == b'\n').map_or(0, |newline| newline + 1);
     if text.trim_ascii_end().ends_with(b"};") { text.len() } else { last }

@@ -20,20 +20,20 @@ use super::{
 };
 use crate::settings::{ZoneSettings, ZoneStatistics};
 
-/// What is said of a zone.
+/// The configuration of a zone.
 #[derive(Clone, Debug)]
 pub struct ZoneConfig {
     /// Its name.
     pub origin: Name,
-    /// Its file.
+    /// Its zone file.
     pub file: PathBuf,
-    /// Its journal, if that is not beside the file.
+    /// Its journal, unless that is in the usual place beside the file.
     pub journal: Option<PathBuf>,
-    /// How it is served; shared by the zones that are served alike.
+    /// How it is served. Zones that are served alike share their settings.
     pub settings: Arc<ZoneSettings>,
-    /// How its file is read.
+    /// How its zone file is read.
     pub reading: Reading,
-    /// Its statement on one line, if it was added while the server ran.
+    /// Its statement on one line, if `rndc addzone` added it.
     pub added: Option<Arc<str>>,
 }
 
@@ -42,7 +42,7 @@ pub struct ZoneConfig {
 pub struct Reading {
     /// `masterfile-format`.
     pub format: FileFormat,
-    /// How much it may hold.
+    /// How much the zone may hold.
     pub limits: Limits,
     /// `check-names`.
     pub check_names: CheckNames,
@@ -50,7 +50,7 @@ pub struct Reading {
     pub check_integrity: bool,
 }
 
-/// How much a zone may hold; 0 is as much as there is.
+/// How much a zone may hold; 0 means no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Records (`max-records`).
@@ -62,7 +62,7 @@ pub struct Limits {
 }
 
 impl Default for Reading {
-    /// As `named -C` says.
+    /// The defaults of `named -C`.
     fn default() -> Reading {
         Reading {
             format: FileFormat::Text,
@@ -74,14 +74,14 @@ impl Default for Reading {
 }
 
 impl Default for Limits {
-    /// As `named -C` says.
+    /// The defaults of `named -C`.
     fn default() -> Limits {
         Limits { records: 0, records_per_type: 100, types_per_name: 100 }
     }
 }
 
-/// The zones among these statements, those that were added, and those that are another view's. What is wrong with one is
-/// reported, and the zone left out.
+/// The zones of a view: those among its statements and those that were added; and the zones that it shares with other
+/// views. A zone with an error is reported and left out.
 pub(super) fn read<'c>(
     statements: &Statements<'c>,
     added: Option<&'c Conf>,
@@ -111,9 +111,9 @@ pub(super) fn read<'c>(
     (zones, shared)
 }
 
-/// A zone that is to come, as its statement says it, to a view of this configuration; `None` if there is an error among the
-/// findings.
-pub(crate) fn read_one<'c>(
+/// Reads the statement of a zone that is to be added to a view of this configuration; `None` if there is an error among
+/// the findings.
+pub(super) fn read_one<'c>(
     conf: &'c Conf,
     view: &str,
     zone: Statement<'c>,
@@ -135,16 +135,16 @@ pub(crate) fn read_one<'c>(
 }
 
 /// A zone's statement on one line, without its semicolon, as named keeps and shows it.
-pub(crate) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
+pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
     let name = origin.to_lowercase().to_string();
     let name = name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&name);
     format!("zone \"{name}\" {}", String::from_utf8_lossy(&zone.print_zone_block(Secrets::Show))).into()
 }
 
-/// Settings by what they say, so that zones that are served alike share them.
+/// The settings of all zones, so that zones that are served alike share them.
 type Alike = FxHashMap<ZoneSettings, Arc<ZoneSettings>>;
 
-/// What a zone takes over from the blocks around it.
+/// The statements that a zone inherits from the blocks around it.
 const INHERITED: [&str; 8] = [
     "allow-query",
     "allow-query-on",
@@ -156,12 +156,12 @@ const INHERITED: [&str; 8] = [
     "zone-statistics",
 ];
 
-/// What holds for a zone that says nothing.
+/// The configuration of a zone without statements of its own.
 #[derive(Clone)]
 struct Inherited {
     settings: ZoneSettings,
     reading: Reading,
-    /// Whether it is said who may have whole zones.
+    /// Whether there is an `allow-transfer`.
     allow_transfer: bool,
 }
 
@@ -256,8 +256,8 @@ fn one<'c>(
             settings
         }
     };
-    // A primary zone without a file did not pass the checks of the configuration's form; what else a zone's data may come
-    // from is an error of its own.
+    // The grammar's checks let no primary zone without a file pass, and other sources of its data are errors of their
+    // own.
     Some(ZoneConfig {
         origin: origin(zone)?,
         file: directory.join(path(&file?.text())),
@@ -268,15 +268,15 @@ fn one<'c>(
     })
 }
 
-/// The name of a zone; one that is none did not pass the checks of the configuration's form.
+/// The name of a zone. The grammar's checks let only domain names pass.
 pub(crate) fn origin(zone: Statement<'_>) -> Option<Name> {
     Name::from_ascii(zone.argument()?.text()).ok()
 }
 
-/// Types of zones that serve recursion only.
+/// The types of zone that only matter to recursion.
 const RESOLVING: [&str; 6] = ["hint", "forward", "stub", "static-stub", "redirect", "delegation-only"];
 
-/// What a zone is, if nothing can be served of it; a part of another view is nothing by itself either.
+/// The type of a zone that cannot be served; `in-view` for one that is declared in another view.
 pub(crate) fn unservable(zone: Statement<'_>) -> Option<String> {
     match zone.block().find("type").and_then(Statement::argument) {
         Some(kind) => RESOLVING.iter().any(|resolving| kind.is(resolving)).then(|| kind.shown()),
@@ -284,7 +284,7 @@ pub(crate) fn unservable(zone: Statement<'_>) -> Option<String> {
     }
 }
 
-/// Whether zones of this type are served here.
+/// Whether zones of this type can be served; if not, that is reported.
 fn is_served(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> bool {
     if kind.is("primary") || kind.is("master") {
         return true;

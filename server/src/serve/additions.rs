@@ -1,5 +1,5 @@
-//! Zones that are added, changed and taken away while the server runs. What cannot be done changes nothing; what is done is
-//! on the disk before it is served.
+//! Adds, changes and deletes zones while the server runs. What fails changes nothing; what succeeds is on disk before
+//! it is served.
 
 use std::{fs, io, path::Path, sync::Arc};
 
@@ -14,56 +14,56 @@ use super::{
     sources::{Ready, log},
 };
 use crate::{
-    config::{
-        Additions, NewZones, ZoneConfig,
-        zones::{self, origin},
-    },
+    config::{NewZones, ZoneConfig, origin, unservable},
     zones::{View, Zone, ZoneChange},
 };
 
 /// Why a zone was not added or changed.
 #[derive(Debug)]
 pub enum ZoneRefusal {
-    /// The statement has not the form of one, or says what cannot be obeyed.
+    /// The statement is malformed, or cannot be obeyed.
     Statement(Vec<Diagnostic>),
-    /// There is no such view.
+    /// There is no view of this name.
     NoView(String),
-    /// The view takes no zones (`allow-new-zones`).
+    /// No zones may be added to the view (`allow-new-zones`).
     NotAllowed(Arc<str>),
-    /// Zones of this type are not added.
+    /// Zones of this type cannot be added.
     Kind(String),
-    /// There is such a zone already.
+    /// The view has a zone of this name already.
     Exists,
-    /// There is no such zone.
+    /// The view has no zone of this name.
     NotFound,
-    /// Its file is not there.
+    /// The zone file does not exist.
     NoFile,
-    /// Its file cannot be used.
+    /// The zone file cannot be used.
     NotLoaded(Vec<Diagnostic>),
-    /// It cannot be kept in the file of added zones.
+    /// The file of added zones cannot be written.
     NotKept(io::Error),
 }
 
-/// What became of a zone whose statement was changed.
+/// How long a changed statement holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Modified {
-    /// It is kept.
+    /// For good: the statement is kept in the file of added zones.
     Kept,
-    /// named.conf says otherwise, and has its way when it is read again.
+    /// Until named.conf, which declares the zone, is read again.
     UntilReconfigured,
 }
 
-/// A zone's statement that came, and where it belongs.
+/// A zone that is to be added or changed, and where it belongs.
 struct Wanted {
     view: Arc<str>,
     file: NewZones,
     zone: ZoneConfig,
-    /// What is served under that name.
+    /// The zone that is served under its name.
     current: Option<Arc<Zone>>,
 }
 
 impl Running {
-    /// Adds a zone, as a statement says it: `zone NAME [CLASS [VIEW]] { … };`.
+    /// Adds the zone of a statement `zone NAME [CLASS [VIEW]] { … };`.
+    ///
+    /// # Errors
+    /// See [`ZoneRefusal`]; nothing has changed then.
     pub fn add_zone(&mut self, statement: &str) -> Result<(), ZoneRefusal> {
         let Wanted { view, file, zone, current } = self.wanted(statement, false)?;
         let ready = self.prepare(&view, &zone, current.as_deref())?;
@@ -73,7 +73,10 @@ impl Running {
         Ok(())
     }
 
-    /// Gives a zone another statement, of the same form.
+    /// Replaces the statement of a zone, which has the same form as for [`add_zone`](Running::add_zone).
+    ///
+    /// # Errors
+    /// See [`ZoneRefusal`]; nothing has changed then.
     pub fn modify_zone(&mut self, statement: &str) -> Result<Modified, ZoneRefusal> {
         let Wanted { view, file, mut zone, current } = self.wanted(statement, true)?;
         let kept = self.sources.get(&view, &zone.origin).is_some_and(|source| source.added().is_some());
@@ -90,8 +93,8 @@ impl Running {
         Ok(if kept { Modified::Kept } else { Modified::UntilReconfigured })
     }
 
-    /// Takes a zone away, wherever it came from; one of named.conf comes back when that is read again. `clean`: the file of
-    /// a zone that was added goes, too. Whether it was added.
+    /// Deletes a zone, and returns whether it had been added. One that named.conf declares comes back when that is read
+    /// again. With `clean`, the zone file and journal of an added zone are removed, too.
     ///
     /// # Errors
     /// The file of added zones cannot be written; the zone is served as before then.
@@ -116,22 +119,18 @@ impl Running {
         Ok(added)
     }
 
-    /// A zone's statement, on one line; `None` unless zones may be added to its view.
+    /// The statement of a zone, on one line; `None` unless zones may be added to its view.
     pub fn zone_statement(&self, served: &ServedZone) -> Option<String> {
         let additions = self.config.additions.as_ref()?;
         additions.file(&served.owner)?;
         if let Some(line) = self.source(served).and_then(|source| source.added()) {
             return Some(line.to_owned());
         }
-        let statements = additions.conf.statements();
-        let view =
-            statements.all("view").find(|view| view.argument().is_some_and(|name| name.shown() == *served.owner));
-        let statements = view.map_or(statements, Statement::block);
-        let zone =
-            statements.all("zone").find(|zone| origin(*zone).is_some_and(|origin| origin == served.zone.origin))?;
-        Some(zones::line(&served.zone.origin, zone).to_string())
+        additions.written(&served.owner, &served.zone.origin).map(|line| line.to_string())
     }
 
+    /// Reads the statement of a zone that has to be there already (`known`), or must not be.
+    /// Reads the statement of a zone that has to be there already (`known`), or must not be.
     fn wanted(&self, statement: &str, known: bool) -> Result<Wanted, ZoneRefusal> {
         let conf = conf::parse_zones(Source::new("rndc", statement)).map_err(|findings| {
             log(&findings, "config");
@@ -144,7 +143,7 @@ impl Running {
                 second.error("there is more than one zone").help("one at a time"),
             ]));
         }
-        if let Some(kind) = zones::unservable(zone) {
+        if let Some(kind) = unservable(zone) {
             return Err(ZoneRefusal::Kind(kind));
         }
         let name = view_of(zone);
@@ -161,25 +160,27 @@ impl Running {
             None if !known => {}
             _ => return Err(ZoneRefusal::NotFound),
         }
-        let (zone, findings) = zones::read_one(&additions.conf, &view.name, zone, &self.config.directory);
+        let (zone, findings) = additions.read(&view.name, zone, &self.config.directory);
         log(&findings, "config");
         let zone = zone.ok_or(ZoneRefusal::Statement(findings))?;
         Ok(Wanted { view: Arc::clone(&view.name), file: file.clone(), zone, current })
     }
 
+    /// Loads the zone, if that is needed.
+    /// Loads the zone, if that is needed.
     fn prepare(&self, view: &str, zone: &ZoneConfig, current: Option<&Zone>) -> Result<Ready, ZoneRefusal> {
         let ready = self.sources.prepare(view, zone, current, &self.config.directory);
         ready
             .map_err(|findings| if zone.file.exists() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
     }
 
-    /// Serves a zone, in place of the one that was.
+    /// Serves a zone in place of `before`.
     fn serve(&mut self, view: &Arc<str>, ready: Ready, before: Option<&Arc<Zone>>) {
         let zone = self.sources.take(view, ready);
         self.publish(view, before, &ZoneChange::Put(zone));
     }
 
-    /// Changes a view, and those that share the zone with it.
+    /// Changes a view, and those that share the zone `before` with it.
     fn publish(&self, view: &str, before: Option<&Arc<Zone>>, change: &ZoneChange) {
         let shares = |zone: &Arc<Zone>| before.is_some_and(|before| Arc::ptr_eq(before, zone));
         self.published.update(|snapshot| {
@@ -193,20 +194,13 @@ impl Running {
     }
 }
 
-impl Additions {
-    /// Where a view keeps the zones that are added to it, if it takes any.
-    fn file(&self, view: &str) -> Option<&NewZones> {
-        self.files.iter().find(|file| *file.view == *view)
-    }
-}
-
-/// The view that a zone is to come to: what stands behind its class.
+/// The view that a zone belongs to, which is named behind its class.
 fn view_of(zone: Statement<'_>) -> String {
     let view = zone.arguments().take_while(|part| part.block().is_none()).nth(2);
     view.map_or_else(|| View::DEFAULT.to_owned(), Part::shown)
 }
 
-/// What is not there need not be removed.
+/// Removes a file, if it exists.
 fn remove(file: &Path) {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,10 +1,12 @@
 //! The running server: started from a configuration, reloaded by difference, stopped.
 //!
-//! [`Running`] owns everything that runs. Here it is started and reloaded; `state` is what commands ask of it and change.
+//! [`Running`] owns everything that runs. Here it is started and reloaded; `state` is what commands ask of it and
+//! change.
 //!
-//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `journal`: whether
-//!   named's journal has changes that a zone file lacks.
-//! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep them.
+//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `journal`:
+//!   whether named's journal has changes that a zone file lacks.
+//! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep
+//!   them.
 //! * `run_files`: the process number, the lock and the session key; `upkeep`: what has to be done once a second.
 //! * `start_error`: why a server does not start.
 
@@ -91,9 +93,9 @@ impl Running {
     /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::control::perform).
     ///
     /// # Errors
-    /// What the server cannot do without: an address that cannot be listened on, a lock that another server holds, a log
-    /// file that cannot be opened. A zone that does not load is not among it: queries for it are answered with SERVFAIL.
-    /// Neither is a control channel that cannot be opened.
+    /// What the server cannot do without: an address that cannot be listened on, a lock that another server holds, a
+    /// log file that cannot be opened. A zone that does not load is not among it: queries for it are answered with
+    /// SERVFAIL. Neither is a control channel that cannot be opened.
     pub fn start(
         options: Options,
         mut config: Config,
@@ -113,8 +115,9 @@ impl Running {
         Ok(server)
     }
 
-    /// Reads the configuration again, and the zone files that changed, and serves the difference, all at once. What cannot
-    /// be used is logged, and what was served in its place stays served. Returns whether the configuration could be used.
+    /// Reads the configuration again, and the zone files that changed, and serves the difference, all at once. What
+    /// cannot be used is logged, and what was served in its place stays served. Returns whether the configuration could
+    /// be used.
     pub fn reload(&mut self) -> bool {
         let began = Instant::now();
         info!(target: "general", "loading configuration from '{}'", self.options.config.display());
@@ -172,7 +175,7 @@ impl Running {
         notice!(target: "general", "exiting");
     }
 
-    /// A server that holds its lock and has its threads, but neither zones nor sockets.
+    /// A server that has its lock and threads, but neither zones nor sockets.
     fn idle(options: Options, config: Config, logs: Logs, jobs: Sender<control::Job>) -> Result<Running, StartError> {
         let files = HeldFiles::lock(&config.run_files)?;
         let (dnstap, statistics) = (Dnstap::default(), Statistics::new());
@@ -206,22 +209,22 @@ impl Running {
         })
     }
 
-    /// Makes the server what its configuration says, all but the addresses that it answers on: those come after the zones
-    /// at the start, and before anything is changed on a reload. What cannot be had is given to `on_failure`, which goes on
-    /// without it or gives up.
+    /// Puts the configuration into effect, except for the addresses that are listened on: at the start those come after
+    /// the zones, and on a reload before anything is changed. `on_failure` gets what fails, and decides whether to go
+    /// on.
     fn apply<E>(&mut self, on_failure: impl Fn(StartError) -> Result<(), E>) -> Result<(), E> {
         let config = &mut self.config;
         let logging = config.logging.with_default(&self.options.log);
         self.logs.change(&logging).or_else(|error| on_failure(StartError::Log(error)))?;
         self.dnstap.change(config.dnstap.as_ref()).or_else(|error| on_failure(StartError::Dnstap(error)))?;
         // Before the zones: the channels show how loading goes on, too.
-        self.channels.listen(config.statistics.channels.clone());
+        self.channels.listen(config.statistics_channels.clone());
         if let Some(key) = self.files.session_key(&config.run_files) {
             config.add_key(key);
         }
         // Only this thread changes what is served.
         let views = self.sources.views(config, &self.published.load().views);
-        // They weigh what the zones' statements weigh, and are not needed any more.
+        // Not needed any more, and as large as all zones' statements.
         config.views = Vec::new();
         let settings = Arc::clone(&config.settings);
         self.published.update(|snapshot| *snapshot = Snapshot::new(settings, views));
@@ -235,7 +238,7 @@ impl Running {
         Ok(())
     }
 
-    /// Writes the process number, and logs that the server answers, and with how much.
+    /// Writes the process number, and logs that the server answers and how much it serves.
     fn announce<E>(&mut self, began: Instant, on_failure: impl Fn(StartError) -> Result<(), E>) -> Result<(), E> {
         notice!(target: "general", "all zones loaded");
         let totals = Totals::of(&self.published.load().views);
@@ -275,9 +278,9 @@ fn log_failure(failure: &StartError) {
     }
 }
 
-/// Leaves the zones that were added in one place only.
+/// Takes over zones that are still in named's database, so that added zones are kept in one place only.
 fn settle(additions: Option<&Additions>, sources: &Sources) -> Result<(), StartError> {
-    let mut files = additions.into_iter().flat_map(|additions| &additions.files);
+    let mut files = additions.into_iter().flat_map(Additions::files);
     files.try_for_each(|file| {
         let settled = file.settle(sources.added(&file.view).into_values());
         settled.map_err(|error| StartError::Additions(file.database.clone(), error))

@@ -142,7 +142,7 @@ impl Running {
     /// # Errors
     /// The file cannot be written.
     pub fn write_statistics(&self) -> io::Result<()> {
-        let mut file = File::options().append(true).create(true).open(&self.config.statistics.file)?;
+        let mut file = File::options().append(true).create(true).open(&self.config.statistics_file)?;
         file.write_all(self.statistics.dump().as_bytes())
     }
 
