@@ -1,4 +1,4 @@
-//! Address match lists of named.conf, as [`Acl`]s.
+//! Reads address match lists into [`Acl`]s.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,21 +11,22 @@ use zonefmt::{
 use super::interfaces::Interfaces;
 use crate::access::{Acl, Match, Prefix, Rule};
 
-/// Lists that name lists, at most.
+/// How deep lists may name other lists.
 const MAX_DEPTH: usize = 64;
 
-/// Elements of a list and of those it names, at most: each question may have to look at all.
+/// The most elements of a list, those of the lists that it names included: each request may have to be compared with
+/// all.
 const MAX_WEIGHT: usize = 10_000;
 
-/// The named lists of a configuration.
+/// The `acl` statements of a configuration.
 pub(super) struct Acls<'c> {
-    /// By name in lower case; read when first asked for, as they may stand in any order.
+    /// By name in lower case. Each is read when it is first needed, as they may stand in any order.
     named: HashMap<Vec<u8>, Named<'c>>,
     interfaces: Interfaces,
     depth: usize,
 }
 
-/// What is wrong with a list.
+/// An error in a list.
 type Wrong = Box<Diagnostic>;
 
 enum Named<'c> {
@@ -35,17 +36,18 @@ enum Named<'c> {
 }
 
 impl<'c> Acls<'c> {
-    /// The lists that `acl` statements define.
+    /// The `acl` statements of this configuration, none of them read yet.
     pub(super) fn new(conf: &'c Conf, interfaces: Interfaces) -> Acls<'c> {
         let name = |acl: Statement<'c>| Some((acl.argument()?.text().to_ascii_lowercase(), Named::Written(acl)));
         Acls { named: conf.statements().all("acl").filter_map(name).collect(), interfaces, depth: 0 }
     }
 
+    /// The addresses of this machine.
     pub(super) fn interfaces(&self) -> &Interfaces {
         &self.interfaces
     }
 
-    /// Reads a list.
+    /// Reads a list, and those that it names.
     pub(super) fn read(&mut self, elements: Statements<'c>) -> Result<Acl, Wrong> {
         let mut rules = Vec::new();
         let mut weight = 0;
@@ -62,7 +64,7 @@ impl<'c> Acls<'c> {
         Ok(Acl::new(rules))
     }
 
-    /// Reads every list that is defined, used or not.
+    /// Reads every `acl` statement, so that an unused one is checked, too.
     pub(super) fn read_all(&mut self, conf: &'c Conf) -> Result<(), Wrong> {
         conf.statements().all("acl").filter_map(Statement::argument).try_for_each(|name| self.named(name).map(|_| ()))
     }

@@ -1,4 +1,4 @@
-//! The statement `controls`: where the server is controlled from, and with which keys.
+//! The statement `controls`: the addresses of the control channel, and the keys of each.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -16,12 +16,13 @@ use super::{
 };
 use crate::{access::Acl, control::Listener, keys::Key};
 
-/// Where rndc looks for a server.
+/// The port that rndc uses.
 const PORT: u16 = 953;
-/// The key that rndc uses if nobody tells it another; `rndc-confgen -a` writes it.
+/// The file of the key that rndc uses by default; `rndc-confgen -a` writes it.
 const DEFAULT_KEY: &str = "/etc/bind/rndc.key";
 
-/// Where the server is controlled from: as `controls` says; without one on the loopback addresses, if there is rndc's key.
+/// The addresses of the control channel: those of `controls`, or else the loopback addresses if rndc's default key
+/// exists.
 pub(super) fn listeners<'c>(conf: &'c Conf, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Vec<Listener> {
     let written: Vec<Statement<'_>> = conf.statements().all("controls").collect();
     if written.is_empty() {
@@ -40,7 +41,7 @@ pub(super) fn listeners<'c>(conf: &'c Conf, known: &[NamedKey], reader: &mut Rea
     listeners
 }
 
-/// `inet ADDRESS [port PORT] allow { … } [keys { … }] [read-only …]`.
+/// Reads `inet ADDRESS [port PORT] allow { … } [keys { … }] [read-only …]`.
 fn listener<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Option<Listener> {
     let (address, allow) = inet::read(statement, PORT, reader)?;
     let arguments = statement.arguments();
@@ -74,7 +75,7 @@ fn default_listeners(reader: &mut Reader<'_, '_>) -> Vec<Listener> {
     loopback.map(listener).into()
 }
 
-/// The key of rndc's own file, if there is such a file that can be read.
+/// The key in rndc's default file; `None` if the file is missing or cannot be read.
 fn default_key(reader: &mut Reader<'_, '_>) -> Option<Key> {
     let source = Source::read(Path::new(DEFAULT_KEY)).ok()?;
     match conf::parse(source) {

@@ -1,4 +1,4 @@
-//! The statements about dnstap: which messages are tapped, and where they go.
+//! The statements about dnstap: which messages are tapped, and where they are written.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::dnstap::{Destination, Output, Taps};
 
-/// Where messages go; `None`: nowhere.
+/// Where messages are written; `None`: nowhere.
 pub(super) fn output(options: &Scope<'_, '_>, directory: &Path) -> Option<Output> {
     let mut arguments = options.find("dnstap-output")?.arguments();
     let destination = if arguments.next()?.is("unix") {
@@ -27,7 +27,7 @@ pub(super) fn output(options: &Scope<'_, '_>, directory: &Path) -> Option<Output
     })
 }
 
-/// Which messages are tapped: those of an authoritative server, whatever else is asked for.
+/// The messages that are tapped. Only those of an authoritative server can be, whatever else is wanted.
 pub(super) fn taps<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Taps {
     let Some(statement) = scope.find("dnstap") else { return Taps::default() };
     if scope.find("dnstap-output").is_none() {
@@ -40,7 +40,7 @@ pub(super) fn taps<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Ta
     })
 }
 
-/// Whether an entry wants queries and responses: `auth`, `all query`, …
+/// Whether an entry such as `auth` or `all query` wants queries, and whether it wants responses.
 fn wanted(entry: Statement<'_>) -> (bool, bool) {
     let mut words = entry.arguments();
     if !words.next().is_some_and(|kind| kind.is("auth") || kind.is("all")) {

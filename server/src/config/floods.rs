@@ -1,4 +1,4 @@
-//! The statements that tell clients from floods: `rate-limit`, and those about cookies.
+//! The statements against floods: `rate-limit`, and those about cookies.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -15,10 +15,10 @@ use crate::{
     limit::{Limiter, NetworkRate, RateLimit},
 };
 
-/// The largest rate for networks of one size: those may be large.
+/// The largest rate in `ipv4-network-rates` and `ipv6-network-rates`, whose networks may be large.
 const MAX_NETWORK_RATE: u32 = 1_000_000;
 
-/// What a `rate-limit` statement says. The grammar has seen to most bounds.
+/// The limiter that a `rate-limit` statement describes. The grammar has checked most bounds.
 pub(super) fn limiter<'c>(statement: Statement<'c>, reader: &mut Reader<'c, '_>) -> Arc<Limiter> {
     let (block, default) = (statement.block(), RateLimit::default());
     let number = |name: &str| values::number(&block.find(name)?.argument()?.text());
@@ -51,7 +51,7 @@ pub(super) fn limiter<'c>(statement: Statement<'c>, reader: &mut Reader<'c, '_>)
     Arc::new(Limiter::new(settings, Instant::now()))
 }
 
-/// `{ LENGTH RATE; … }`, each length once.
+/// Reads `{ LENGTH RATE; … }`, with each length once.
 fn network_rates(elements: Statements<'_>, ipv6: bool, reader: &mut Reader<'_, '_>) -> Vec<NetworkRate> {
     let (shortest, longest) = if ipv6 { (16, 128) } else { (8, 32) };
     let mut rates: Vec<NetworkRate> = Vec::new();
@@ -79,7 +79,7 @@ fn network_rates(elements: Statements<'_>, ipv6: bool, reader: &mut Reader<'_, '
     rates
 }
 
-/// What cookies are made with; `None` if clients' are ignored.
+/// The secrets that cookies are made with; `None` if the cookies of clients are ignored.
 pub(super) fn cookies<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Option<Arc<CookieSecrets>> {
     if let Some(algorithm) = options.find("cookie-algorithm").and_then(Statement::argument)
         && algorithm.is("aes")
@@ -101,7 +101,8 @@ pub(super) fn cookies<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) 
     }
 }
 
-/// The secret of a server that shares none. It outlasts a reload, so that clients' cookies do, too.
+/// The secret of a server that shares none with others. It survives a reload, so that the cookies of clients stay
+/// valid.
 fn own_secret() -> Option<Arc<CookieSecrets>> {
     static SECRET: OnceLock<Arc<CookieSecrets>> = OnceLock::new();
     if SECRET.get().is_none() {

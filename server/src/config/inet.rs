@@ -1,4 +1,4 @@
-//! `inet ADDRESS [port PORT] [allow { … }]`: where something other than DNS is served, and to whom.
+//! `inet ADDRESS [port PORT] [allow { … }]`: an address of the control channel or of statistics, and who may connect.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,8 +7,8 @@ use zonefmt::conf::{Part, Statement, values};
 use super::Reader;
 use crate::access::Acl;
 
-/// The address, with this port if no other is written, and the list if there is one. `None`: there is something wrong with
-/// it, which was reported.
+/// The address, with `port` unless another one is written, and the list if there is one. `None` after an error, which
+/// was reported.
 pub(super) fn read<'c>(
     inet: Statement<'c>,
     port: u16,

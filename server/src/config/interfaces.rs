@@ -12,10 +12,10 @@ use crate::access::{Acl, Match, Prefix, Rule};
 pub struct Interfaces(Vec<(IpAddr, u8)>);
 
 impl Interfaces {
-    /// Those there are now.
+    /// The addresses that this machine has now.
     ///
     /// # Errors
-    /// If the system does not tell.
+    /// The system does not list them.
     pub fn now() -> io::Result<Interfaces> {
         let address = |interface: if_addrs::Interface| match interface.addr {
             if_addrs::IfAddr::V4(v4) => (v4.ip.into(), v4.prefixlen),
@@ -26,7 +26,7 @@ impl Interfaces {
         Ok(Interfaces(addresses))
     }
 
-    /// How often to look whether they changed (`interface-interval`, an hour unless it is written); `None`: never.
+    /// How often to look whether they changed (`interface-interval`, by default an hour); `None`: never.
     pub(super) fn interval(options: &Scope<'_, '_>) -> Option<Duration> {
         const DEFAULT: u32 = 3600;
         let written = options.find("interface-interval").and_then(Statement::argument);
@@ -34,17 +34,17 @@ impl Interfaces {
         (seconds != 0).then(|| Duration::from_secs(seconds.into()))
     }
 
-    /// The addresses.
+    /// The addresses, without their networks.
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
         self.0.iter().map(|&(address, _)| address)
     }
 
-    /// `localhost`.
+    /// The list `localhost`: these addresses.
     pub fn addresses(&self) -> Acl {
         list(self.iter().map(|address| Prefix::new(address, u8::MAX)))
     }
 
-    /// `localnets`.
+    /// The list `localnets`: the networks of these addresses.
     pub fn networks(&self) -> Acl {
         list(self.0.iter().map(|&(address, length)| Prefix::new(address, length)))
     }

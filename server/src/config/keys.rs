@@ -1,4 +1,4 @@
-//! The statements `key`: secrets, by name.
+//! The statements `key`: secrets of the control channel and of TSIG, by name.
 
 use zonefmt::{
     Name,
@@ -11,24 +11,24 @@ use crate::{
     tsig::{Keyring, TsigKey},
 };
 
-/// A key as it is configured.
+/// A `key` statement.
 pub(super) struct NamedKey {
     pub(super) key: Key,
-    /// A secret that is taken beside the key's own (`old-secret`), while clients change over.
+    /// A second secret that is accepted while clients change over (`old-secret`).
     old: Option<Key>,
-    /// The shortest code that is taken, in octets, if truncated ones are: `hmac-sha256-128`.
+    /// The shortest MAC that is accepted, in octets, if truncated ones are: 16 of `hmac-sha256-128`.
     shortest: Option<usize>,
 }
 
-/// The keys among these statements; one that cannot be used is reported and left out.
+/// The keys among these statements. One that cannot be used is reported and left out.
 pub(super) fn read(statements: &Statements<'_>, findings: &mut Vec<Diagnostic>) -> Vec<NamedKey> {
     statements.all("key").filter_map(|statement| key(statement, findings)).collect()
 }
 
-/// What messages may be signed with: these keys, and those of a ring around.
+/// The keys that requests may be signed with: these, and those of the ring around.
 pub(super) fn ring(keys: &[NamedKey], around: Option<&Keyring>) -> Keyring {
     let own = keys.iter().flat_map(|NamedKey { key, old, shortest }| {
-        // The grammar's checks let names of DNS pass, no others.
+        // The grammar's checks let only domain names pass.
         let name = Name::from_ascii(key.name()).ok();
         let secrets = [Some(key), old.as_ref()].into_iter().flatten();
         secrets.filter_map(move |secret| Some(TsigKey::new(name.as_ref()?, secret.clone(), *shortest)))
@@ -54,7 +54,7 @@ fn key(statement: Statement<'_>, findings: &mut Vec<Diagnostic>) -> Option<Named
     Some(NamedKey { key: secret("secret")?, old: secret("old-secret"), shortest })
 }
 
-/// An algorithm, and how many octets of its codes are enough: `hmac-sha256-128` has 16.
+/// An algorithm, and how many octets of its MACs are enough: 16 for `hmac-sha256-128`.
 fn algorithm(text: &str) -> Option<(Algorithm, Option<usize>)> {
     if let Some(algorithm) = Algorithm::from_name(text) {
         return Some((algorithm, None));

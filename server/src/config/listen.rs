@@ -9,12 +9,12 @@ use crate::access::{Acl, Match};
 
 const DEFAULT_PORT: u16 = 53;
 
-/// The port of addresses without one.
+/// The port of addresses that are written without one.
 pub(super) fn port(options: &Scope<'_, '_>) -> u16 {
     options.number("port").and_then(|port| port.try_into().ok()).unwrap_or(DEFAULT_PORT)
 }
 
-/// Where to listen. `any` is a wildcard address, so that addresses may come and go.
+/// The addresses to listen on. `any` becomes the wildcard address, so that addresses may come and go.
 pub(super) fn addresses<'c>(
     options: &Scope<'c, '_>,
     port: u16,
@@ -58,7 +58,7 @@ fn listener<'c>(statement: Statement<'c>, family: Family, port: u16, reader: &mu
     }
     let present: Vec<_> = reader.acls.interfaces().iter().collect();
     let of_family = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
-    // Every address of 127.0.0.0/8 is there, without an interface saying so.
+    // Every address of 127.0.0.0/8 can be listened on, although no interface lists it.
     let written = acl.rules().iter().filter_map(|rule| match rule.matches {
         Match::Prefix(prefix) => prefix.address().filter(IpAddr::is_loopback),
         _ => None,
@@ -79,7 +79,7 @@ fn listener<'c>(statement: Statement<'c>, family: Family, port: u16, reader: &mu
     addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()
 }
 
-/// Whether the kernel knows the family: what nobody wrote is not to fail.
+/// Whether the kernel supports the family: a default must not fail.
 fn is_available(family: Family) -> bool {
     UdpSocket::bind((wildcard(family), 0)).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The `logging` statement: channels, and which categories go to them.
+//! The `logging` statement: channels, and the categories that are written to each.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use zonefmt::conf::{Parts, Statement, Statements, values};
 use super::scope::path;
 use crate::logs::{Channel, Facility, Form, LogFile, Logging, Output, Severity, Suffix, Threshold, Times, Versions};
 
-/// What is written, with the channels that need no definition.
+/// The logging that named.conf describes, with the channels that need no definition.
 pub(super) fn read(logging: Option<Statement<'_>>, options: Option<Statement<'_>>, directory: &Path) -> Logging {
     let option = |name| options?.block().find(name)?.argument();
     let sample = option("querylog-sample").and_then(|part| values::number(&part.text()));
@@ -20,7 +20,7 @@ pub(super) fn read(logging: Option<Statement<'_>>, options: Option<Statement<'_>
         let to = category.block().filter_map(|part| read.channel(&known(&part)?)).collect::<Vec<_>>();
         read.categories.entry(name.shown().to_ascii_lowercase()).or_default().extend(to);
     }
-    // Unless it is written, their category decides.
+    // Without the statement, queries are logged if their category has a channel.
     let written = option("querylog").and_then(|part| values::yes_no(&part.text()));
     read.querylog = written.unwrap_or_else(|| read.categories.contains_key("queries"));
     read
@@ -47,7 +47,7 @@ fn channel(statement: Statement<'_>, directory: &Path) -> Option<Channel> {
     Some(Channel { threshold: threshold(&block), form, ..Channel::new(&statement.argument()?.shown(), output) })
 }
 
-/// A name of a file, and what becomes of it when it is full.
+/// Reads `NAME [versions …] [size …] [suffix …]`, the arguments of `file`.
 pub(super) fn log_file(mut arguments: Parts<'_>, directory: &Path, buffered: bool) -> Option<LogFile> {
     let path = directory.join(path(&arguments.next()?.text()));
     let size = arguments.clone().behind("size").and_then(|size| values::size(&size.text())).filter(|&size| size > 0);

@@ -138,8 +138,8 @@ impl NewZones {
         NewZones { view: view.into(), file: path("nzf"), database: path("nzd") }
     }
 
-    /// The zones that were added. If there is a database, they are read from it, as named no longer writes the file
-    /// then.
+    /// The zones that were added. If there is a database, they are read from it, as named does not look into the
+    /// file then.
     fn read(&self) -> Result<Option<Conf>, Vec<Diagnostic>> {
         let source = if self.database.exists() {
             self.read_database()?

@@ -1,4 +1,4 @@
-//! What holds for the whole server: the statements of `options` that have no counterpart in a view.
+//! The statements of `options` that hold for the whole server and have no counterpart in a view.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     tsig::Keyring,
 };
 
-/// What names of files are relative to.
+/// The folder that names of files are relative to (`directory`).
 pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> PathBuf {
     let Some(part) = options.find("directory").and_then(Statement::argument) else { return PathBuf::new() };
     let directory = path(&part.text());
@@ -27,7 +27,7 @@ pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>
     directory
 }
 
-/// The server's settings, with the keys that are known in all views.
+/// The settings of the server; `keys` are those known in all views.
 pub(super) fn settings<'c>(
     options: &Scope<'c, '_>,
     keys: Keyring,
@@ -55,7 +55,7 @@ pub(super) fn tcp<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> T
         limits.clients_per_address = clients as usize;
     }
     if let Some(length) = options.number("tcp-listen-queue") {
-        // As in BIND: fewer than 10 would not be enough for anyone.
+        // As in BIND, fewer than 10 are not enough for anyone.
         limits.listen_queue = length.max(10);
     }
     for timeout in TcpTimeouts::ALL {
@@ -66,7 +66,7 @@ pub(super) fn tcp<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> T
     limits
 }
 
-/// named takes any length, and gives TXT 255 octets of it.
+/// Warns of a `server-id` that NSID cuts. named takes any length, and puts 255 octets of it into TXT.
 fn look_at_server_id<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) {
     let Some(part) = options.find("server-id").and_then(Statement::argument) else { return };
     let octets = part.text().len();

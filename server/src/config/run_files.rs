@@ -1,4 +1,4 @@
-//! The files in which a running server shows itself: its process number, a lock, and the key of `nsupdate -l`.
+//! The statements about the files of a running server: its process number, its lock, and the key of `nsupdate -l`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use zonefmt::{Name, conf::Statement};
 use super::{Reader, scope::Scope};
 use crate::keys::Algorithm;
 
-/// Which files there are to be, and where.
+/// The files that a running server writes, as named.conf wants them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunFiles {
     pub(crate) pid: Option<RunFile>,
@@ -18,7 +18,7 @@ pub struct RunFiles {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct RunFile {
     pub(crate) path: PathBuf,
-    /// Whether named.conf says where: a default that cannot be written harms nobody.
+    /// Whether named.conf names it. A default that cannot be written is not an error.
     pub(crate) written: bool,
 }
 
@@ -30,9 +30,9 @@ pub(crate) struct SessionKey {
 }
 
 impl RunFiles {
-    /// Where the process number is unless named.conf says it.
+    /// The file of the process number unless named.conf names another one.
     pub const PID: &str = "/run/named/named.pid";
-    /// Where `nsupdate -l` looks for its key unless named.conf says it.
+    /// The file in which `nsupdate -l` looks for its key unless named.conf names another one.
     pub const SESSION_KEY: &str = "/run/named/session.key";
 
     pub(super) fn read(options: &Scope<'_, '_>, directory: &Path, reader: &mut Reader<'_, '_>) -> RunFiles {
@@ -52,7 +52,7 @@ impl RunFiles {
         }
     }
 
-    /// With another lock; `none` is no lock.
+    /// Replaces the lock (`-X`); `none` stands for no lock.
     pub fn locked_by(&mut self, path: PathBuf) {
         self.lock = Some(path).filter(|path| path != Path::new("none"));
     }

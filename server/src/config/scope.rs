@@ -1,4 +1,4 @@
-//! Where a statement is looked for: in a block, and where it is not there, in the block around it.
+//! Looks a statement up in a block and then, if it is not there, in the block around.
 
 use std::{collections::HashMap, ffi::OsStr, ops::RangeInclusive, os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -7,20 +7,20 @@ use zonefmt::conf::{Statement, values};
 use super::Reader;
 use crate::access::Acl;
 
-/// The statements of `options` or of a `view`, by name; what is not there is looked for in the scope around. The grammar
-/// has seen to it that each has its form; what is read here and does not read is taken as not written.
+/// The statements of `options` or of a `view`, by name, with the scope around. The grammar has checked the form of
+/// each; a value that cannot be read all the same counts as not written.
 pub(super) struct Scope<'c, 'o> {
     statements: HashMap<&'static str, Statement<'c>>,
-    /// Those that may be repeated, as `check-names`.
+    /// The statements that may be repeated, such as `check-names`.
     repeated: Vec<Statement<'c>>,
     outer: Option<&'o Scope<'c, 'o>>,
 }
 
-/// Statements that add up, or speak of something different each time.
+/// Statements that may be repeated: they add up, or each is about something different.
 const REPEATED: [&str; 4] = ["listen-on", "listen-on-v6", "check-names", "cookie-secret"];
 
 impl<'c, 'o> Scope<'c, 'o> {
-    /// The scope of these statements.
+    /// The scope of a block inside of `outer`.
     pub(super) fn new(block: impl Iterator<Item = Statement<'c>>, outer: Option<&'o Scope<'c, 'o>>) -> Scope<'c, 'o> {
         let mut scope = Scope { statements: HashMap::new(), repeated: Vec::new(), outer };
         for statement in block {
@@ -33,23 +33,24 @@ impl<'c, 'o> Scope<'c, 'o> {
         scope
     }
 
+    /// A statement of this block, or else of those around.
     pub(super) fn find(&self, name: &str) -> Option<Statement<'c>> {
         self.own(name).or_else(|| self.outer?.find(name))
     }
 
-    /// A statement of this block itself.
+    /// A statement of this block only.
     pub(super) fn own(&self, name: &str) -> Option<Statement<'c>> {
         self.statements.get(name).copied()
     }
 
-    /// All statements of a name that may be repeated, those of the scope around first.
+    /// All statements of a name that may be repeated, those of the blocks around first.
     pub(super) fn all(&self, name: &str) -> Vec<Statement<'c>> {
         let mut all = self.outer.map_or(Vec::new(), |outer| outer.all(name));
         all.extend(self.repeated.iter().filter(|statement| statement.name() == name));
         all
     }
 
-    /// A name of a file; `None` also if it is `none`.
+    /// The name of a file; `None` also for `none`.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         let part = self.find(name)?.argument().filter(|part| part.is_quoted())?;
         Some(path(&part.text()))
@@ -68,7 +69,7 @@ impl<'c, 'o> Scope<'c, 'o> {
         read.map_err(|error| reader.findings.push(*error)).ok()
     }
 
-    /// A text, `none` or `hostname`.
+    /// A text; `None` for `none`, this machine's name for `hostname`.
     pub(super) fn text(&self, name: &str, default: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
         match self.find(name).and_then(Statement::argument) {
             Some(part) if part.is_quoted() => Some(part.text().into_owned()),
@@ -78,7 +79,7 @@ impl<'c, 'o> Scope<'c, 'o> {
         }
     }
 
-    /// A number; beyond the bounds the nearer one holds, as in BIND, but with a warning.
+    /// A number. Outside of the bounds the nearer one is taken, as by BIND, but with a warning.
     pub(super) fn bounded(
         &self,
         name: &str,
@@ -89,7 +90,7 @@ impl<'c, 'o> Scope<'c, 'o> {
         let part = self.find(name)?.argument()?;
         let written = values::number(&part.text())?;
         let obeyed = written.clamp(*bounds.start(), *bounds.end());
-        // What the scope around says, that has reported.
+        // The block that has the statement reports it.
         if obeyed != written && self.statements.contains_key(name) {
             let (least, most) = bounds.into_inner();
             let warning = part.warning(format!("`{name}` is {least} to {most} {unit}; {obeyed} is taken"));
@@ -99,7 +100,7 @@ impl<'c, 'o> Scope<'c, 'o> {
     }
 }
 
-/// A name of a file.
+/// The name of a file.
 pub(super) fn path(octets: &[u8]) -> PathBuf {
     OsStr::from_bytes(octets).into()
 }

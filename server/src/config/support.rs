@@ -1,9 +1,9 @@
 //! What the server does about each statement of named.conf: obeys it, passes over it, warns of it, or refuses the
 //! configuration. The table `support.txt` says it for every statement.
 //!
-//! A statement without effect is an error where somebody would rely on it, a warning where something is missed and nothing
-//! goes wrong, and passed over where nothing is missed. A statement that asks for nothing (`no`, `none`, `{ }`, …) is
-//! always fine.
+//! A statement without effect is an error where somebody would rely on it, a warning where something is missed and
+//! nothing goes wrong, and passed over where nothing is missed. A statement that asks for nothing (`no`, `none`, `{ }`,
+//! …) is always fine.
 
 use std::{collections::hash_map::Entry, sync::LazyLock};
 

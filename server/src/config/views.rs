@@ -1,4 +1,4 @@
-//! Views, and what is configured for each of them: who sees it, how it answers, its keys and zones.
+//! The `view` statements: who sees a view, how it answers, its keys and zones.
 
 use std::{ops::RangeInclusive, path::Path, sync::Arc};
 
@@ -15,36 +15,36 @@ use crate::{
     zones::{Membership, View},
 };
 
-/// What is said of a view.
+/// The configuration of a view.
 #[derive(Debug)]
 pub struct ViewConfig {
     /// Its name; [`View::DEFAULT`] if no view is configured.
     pub name: Arc<str>,
-    /// Which requests belong to it.
+    /// The requests that belong to it.
     pub membership: Arc<Membership>,
-    /// The keys that requests may be signed with, those outside of all views included.
+    /// The keys that its requests may be signed with, those outside of all views included.
     pub keys: Arc<Keyring>,
-    /// How it answers.
+    /// How its requests are answered.
     pub settings: Arc<ViewSettings>,
-    /// Its zones, each origin once.
+    /// The zones declared in it, each origin once.
     pub zones: Vec<ZoneConfig>,
-    /// Zones of views before it that are served here, too (`in-view`).
+    /// The zones of earlier views that it serves, too (`in-view`).
     pub shared: Vec<SharedZone>,
 }
 
-/// A zone that another view has.
+/// A zone that is declared in another view.
 #[derive(Debug)]
 pub struct SharedZone {
-    /// Its name.
+    /// The zone's name.
     pub origin: Name,
-    /// The view.
+    /// The view that it is declared in.
     pub view: Arc<str>,
 }
 
-/// What UDP sizes may be, in octets.
+/// The octets that UDP sizes may be.
 const UDP_SIZES: RangeInclusive<u32> = 512..=4096;
 
-/// The views; without one, a view of all zones for everybody.
+/// The views of a configuration. Without `view` statements it is one that has all zones and is for everybody.
 pub(super) fn read<'c>(
     conf: &'c Conf,
     growing: &'c [Growing],
@@ -100,7 +100,8 @@ fn one<'c>(
     })
 }
 
-/// How a view answers, or what belongs to none. What limits `around` limits those without limits of their own, together.
+/// The settings of a view, or of requests that belong to none. Views without a `rate-limit` of their own share the
+/// limiter of `around`.
 pub(super) fn settings<'c>(
     scope: &Scope<'c, '_>,
     around: Option<&ViewSettings>,
@@ -144,7 +145,7 @@ fn order_rule(parts: &Parts<'_>) -> OrderRule {
     let text = |keyword| parts.behind(keyword).map(Part::shown);
     let order = match text("order") {
         Some(order) if order.eq_ignore_ascii_case("cyclic") => Order::Cyclic,
-        // BIND's `none` is as stored, and here records are stored as they were loaded.
+        // BIND's `none` is the order of storage, which here is that of loading.
         Some(order) if order.eq_ignore_ascii_case("fixed") || order.eq_ignore_ascii_case("none") => Order::Fixed,
         _ => Order::Random,
     };

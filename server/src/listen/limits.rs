@@ -29,7 +29,8 @@ pub struct TcpTimeouts {
     pub idle: Duration,
     /// The same for clients that sent edns-tcp-keepalive (`tcp-keepalive-timeout`).
     pub keepalive: Duration,
-    /// The time that responses promise to those clients (`tcp-advertised-timeout`, RFC 7828). No connection is closed by it.
+    /// The time that responses promise to those clients (`tcp-advertised-timeout`, RFC 7828). No connection is closed
+    /// by it.
     pub advertised: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What may be said of logging: channels, and which categories go to them. `config` makes this of named.conf.
+//! What can be configured of logging: channels, and the categories that are written to each.
 
 use std::{
     collections::HashMap,
@@ -10,38 +10,38 @@ use super::{LogFile, Severity};
 /// Where log lines go.
 #[derive(Clone, Debug)]
 pub struct Logging {
-    /// Each with its name.
+    /// All channels, used or not.
     pub channels: Vec<Channel>,
-    /// For each category that is written, indices of channels. Others go where `default` goes.
+    /// The channels of each category, as indices. A category that is not listed goes where [`DEFAULT_CATEGORY`] goes.
     pub categories: HashMap<String, Vec<usize>>,
     /// Whether queries are logged from the start.
     pub querylog: bool,
-    /// One in so many of them is.
+    /// Of how many queries one is logged; 1: all are.
     pub sample: u32,
 }
 
-/// Where log lines go if named.conf does not say it.
+/// Where log lines go unless named.conf says otherwise.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DefaultLog {
     /// To syslog.
     Syslog,
     /// To this file (`-L`).
     File(PathBuf),
-    /// To standard error, whatever named.conf says (`-g`).
+    /// To standard error, even if named.conf says otherwise (`-g`).
     Stderr,
 }
 
-/// The category of what has none of its own.
+/// The category that stands for those that are not listed.
 pub const DEFAULT_CATEGORY: &str = "default";
 
-/// One way out for log lines.
+/// A channel: one output for log lines.
 #[derive(Clone, Debug)]
 pub struct Channel {
     /// Its name.
     pub name: String,
     /// Where its lines go.
     pub output: Output,
-    /// What it leaves out.
+    /// Which lines it leaves out.
     pub threshold: Threshold,
     /// Whether it is silent while the debug level is 0.
     pub debug_only: bool,
@@ -52,7 +52,7 @@ pub struct Channel {
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
-    /// As BIND writes them.
+    /// The text that BIND writes.
     Text {
         /// How a line shows its time.
         times: Times,
@@ -61,16 +61,16 @@ pub enum Form {
         /// Whether a line shows its severity.
         severity: bool,
     },
-    /// An object of JSON, which shows everything.
+    /// An object of JSON, with everything that is known.
     Json,
 }
 
-/// The least severe that a channel tells.
+/// The lowest severity that a channel writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Threshold {
     /// Always the same.
     Fixed(Severity),
-    /// What the debug level says.
+    /// The debug level.
     Dynamic,
 }
 
@@ -81,20 +81,20 @@ pub enum Output {
     Null,
     /// Standard error.
     Stderr,
-    /// The system's log; where there is none, standard error.
+    /// The system's log or, where there is none, standard error.
     Syslog(Facility),
     /// A file that is appended to.
     File(LogFile),
 }
 
-/// A part of the system that the system's log tells apart (RFC 3164 4.1.1).
+/// A facility of the system's log (RFC 3164 4.1.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Facility(u8);
 
 /// How a line shows its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Times {
-    /// Not at all.
+    /// The time is left out.
     Hidden,
     /// `21-Nov-2026 09:05:00.123`, local time.
     Local,
@@ -105,7 +105,7 @@ pub enum Times {
 }
 
 impl Logging {
-    /// Everything that the debug level allows, to one channel.
+    /// One channel for everything that the debug level allows.
     pub fn to(output: Output) -> Logging {
         let channel = Channel {
             threshold: Threshold::Dynamic,
@@ -116,7 +116,7 @@ impl Logging {
         Logging { channels: vec![channel], categories, querylog: false, sample: 1 }
     }
 
-    /// The channels that need no definition, below `directory`; no category goes to them yet.
+    /// The channels that need no definition, with their files in `directory`. No category goes to them yet.
     pub(crate) fn built_in(directory: &Path) -> Logging {
         let run = LogFile { later: true, ..LogFile::plain(directory.join("named.run")) };
         let channels = vec![
@@ -133,7 +133,7 @@ impl Logging {
         Logging { channels, categories: HashMap::new(), querylog: false, sample: 1 }
     }
 
-    /// What holds with this default: it is for all categories that are not written, unless `default` is.
+    /// With this default for all categories that are not listed, unless `default` is listed itself.
     #[must_use]
     pub fn with_default(&self, default: &DefaultLog) -> Logging {
         let mut logging = self.clone();
@@ -156,7 +156,7 @@ impl Logging {
         logging
     }
 
-    /// The last channel of a name holds; those that are not there did not pass the configuration's checks.
+    /// The index of a channel. If there are several of a name, the last one holds, as it may redefine a built-in one.
     pub(crate) fn channel(&self, name: &str) -> Option<usize> {
         self.channels.iter().rposition(|channel| channel.name == name)
     }
@@ -180,16 +180,16 @@ impl Facility {
         "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
     ];
 
-    /// What servers are.
+    /// The facility of servers.
     pub(crate) const DAEMON: Facility = Facility(3);
 
-    /// The facility of that name, in any case.
+    /// The facility of this name, in upper or lower case.
     pub fn from_name(name: &str) -> Option<Facility> {
         let known = Facility::NAMES.iter().position(|known| !known.is_empty() && known.eq_ignore_ascii_case(name))?;
         u8::try_from(known).ok().map(Facility)
     }
 
-    /// Its number.
+    /// The facility's number.
     pub fn number(self) -> u8 {
         self.0
     }

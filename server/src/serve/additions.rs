@@ -130,7 +130,6 @@ impl Running {
     }
 
     /// Reads the statement of a zone that has to be there already (`known`), or must not be.
-    /// Reads the statement of a zone that has to be there already (`known`), or must not be.
     fn wanted(&self, statement: &str, known: bool) -> Result<Wanted, ZoneRefusal> {
         let conf = conf::parse_zones(Source::new("rndc", statement)).map_err(|findings| {
             log(&findings, "config");
@@ -166,7 +165,6 @@ impl Running {
         Ok(Wanted { view: Arc::clone(&view.name), file: file.clone(), zone, current })
     }
 
-    /// Loads the zone, if that is needed.
     /// Loads the zone, if that is needed.
     fn prepare(&self, view: &str, zone: &ZoneConfig, current: Option<&Zone>) -> Result<Ready, ZoneRefusal> {
         let ready = self.sources.prepare(view, zone, current, &self.config.directory);

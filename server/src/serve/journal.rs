@@ -1,5 +1,7 @@
-//! named's journal of a zone (`.jnl`): whether it holds changes that the zone's file has not. named applies those when it
-//! loads the zone; here they are not, so that the zone would be served as it was, which must not go unseen.
+//! Looks into named's journal of a zone (`.jnl`) for changes that the zone file lacks.
+//!
+//! named applies such changes when it loads the zone. They are not applied here, and serving the zone without them
+//! would silently serve old data. Therefore they are an error.
 
 use std::{
     cmp::Ordering,
@@ -16,17 +18,17 @@ use zonefmt::{
 
 /// Octets before the first change.
 const HEADER: usize = 64;
-/// What a journal begins with, by version.
+/// The octets that a journal begins with, in either version.
 const MARKS: [&[u8]; 2] = [b";BIND LOG V9\n\0\0\0", b";BIND LOG V9.2\n\0"];
 
-/// Where a zone's journal is unless named.conf says it.
+/// The journal of a zone file, unless named.conf names another one.
 pub(super) fn path(zone_file: &Path) -> PathBuf {
     let mut path = OsString::from(zone_file);
     path.push(".jnl");
     path.into()
 }
 
-/// What is to be said about a journal beside a zone file of this serial: an error if the file lacks changes.
+/// What there is to report about the journal of a zone file with this serial: an error if the file lacks changes.
 pub(super) fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Option<Diagnostic> {
     let source = Source::new(path.display().to_string(), "");
     let error = |message: String| Diagnostic::error(&source, 0..0, message);
@@ -55,7 +57,7 @@ pub(super) fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Seri
     }
 }
 
-/// The serial that a journal leads to; `None` if there is no journal, or nothing in it.
+/// The serial that a journal leads to; `None` if there is no journal, or no change in it.
 fn end(path: &Path) -> io::Result<Option<Serial>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

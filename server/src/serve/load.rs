@@ -1,4 +1,4 @@
-//! Zone files into zone data.
+//! Loads zone files into zone data, and refuses what named refuses.
 
 use std::{
     cell::RefCell,
@@ -25,24 +25,24 @@ use crate::{
     zones::Zone,
 };
 
-/// What came of a zone's file.
+/// The result of loading a zone.
 pub(super) struct Loaded {
-    /// The data; `None` if there is something wrong with it.
+    /// The data; `None` after an error.
     pub(super) data: Option<ZoneData>,
-    /// The files read, so that a change of them is noticed.
+    /// The files that were read, so that a change of them is noticed.
     pub(super) files: Files,
-    /// What was found.
+    /// Errors and warnings.
     pub(super) findings: Vec<Diagnostic>,
 }
 
-/// The files that a zone was read from, as they were then.
+/// The files that a zone was read from, and their state at that time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Files {
     file: Stamp,
     includes: Box<[(PathBuf, Stamp)]>,
 }
 
-/// What tells one state of a file from another; all zero if there is no file.
+/// The state of a file: two stamps differ if the file was changed in between. It is all zeros if there is no file.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Stamp {
     seconds: i64,
@@ -51,16 +51,16 @@ struct Stamp {
     inode: u64,
 }
 
-/// Findings reported of one zone, at most.
+/// The most findings that are reported of one zone.
 const MAX_FINDINGS: usize = 20;
 
 impl Files {
-    /// The files that the zone's file includes.
+    /// The files that the zone file includes.
     pub(super) fn includes(&self) -> impl Iterator<Item = &Path> {
         self.includes.iter().map(|(path, _)| path.as_path())
     }
 
-    /// Whether the files are as they were when the zone was read from `file`.
+    /// Whether the files are what they were when the zone was read from `file`.
     pub(super) fn are_unchanged(&self, file: &Path) -> bool {
         Stamp::of(file) == self.file && self.includes.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)
     }
@@ -82,11 +82,11 @@ impl From<&fs::Metadata> for Stamp {
 #[derive(Clone, Copy)]
 pub(super) struct Job<'j> {
     pub(super) zone: &'j ZoneConfig,
-    /// What is served in its place: the new data shares what did not change with it.
+    /// The zone as it is served now. The new data shares with it what did not change.
     pub(super) current: Option<&'j Zone>,
 }
 
-/// Loads zones, as many at a time as there are processors, and hands over each as it comes.
+/// Loads zones, as many at a time as there are processors, and gives each to `take` as soon as it is loaded.
 pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(Job<'_>, Loaded) + Send) {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(jobs.len());
     if threads < 2 {
@@ -109,7 +109,7 @@ pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(
     });
 }
 
-/// Loads a zone.
+/// Loads one zone.
 pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     let path = &job.zone.file;
     let (source, file) = match read(path) {
@@ -133,15 +133,15 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     Loaded { data, files: Files { file, includes: included.files.into_inner().into() }, findings }
 }
 
-/// Reads a file, with as few system calls as a hundred thousand zones deserve.
+/// Reads a file with few system calls, as there may be a hundred thousand zones.
 fn read(path: &Path) -> io::Result<(Source, Stamp)> {
-    // Opening a pipe must not wait for whoever writes to it.
+    // Opening a pipe must not wait for its writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    // What is appended meanwhile changes the stamp: the next reload sees it.
+    // Whatever is appended meanwhile changes the stamp, so that the next reload sees it.
     let octets = usize::try_from(metadata.size()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut text = Vec::new();
     text.try_reserve_exact(capacity(octets)).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -149,15 +149,15 @@ fn read(path: &Path) -> io::Result<(Source, Stamp)> {
     Ok((Source::new(path.display().to_string(), text), Stamp::from(&metadata)))
 }
 
-/// How much to reserve for a text. The allocator gives what is over its largest threshold back to the system as soon as it
-/// is free, and keeps what is below; a reserve that is not written to costs nothing.
+/// The octets to reserve for a text. The allocator returns memory above its largest threshold to the system as soon as
+/// it is free, and keeps smaller pieces; a reserve that is never written to costs nothing.
 fn capacity(octets: usize) -> usize {
     const SMALL: usize = 1 << 20;
     const THRESHOLD: usize = 32 << 20;
     if octets < SMALL { octets } else { octets.max(THRESHOLD + SMALL) }
 }
 
-/// Reads the files that `$INCLUDE` names, and notes their state.
+/// Reads the files that `$INCLUDE` names, and takes note of their state.
 struct Included<'d> {
     directory: &'d Path,
     files: RefCell<Vec<(PathBuf, Stamp)>>,
@@ -221,8 +221,8 @@ fn parse(
     (sound.then_some(data), findings)
 }
 
-/// What is wrong with a zone as a whole: what named refuses to load. `zonefmt check` says more and knows the lines; here the
-/// data that is to be served is looked at, which costs next to nothing.
+/// The faults of a zone as a whole for which named refuses to load it. `zonefmt check` finds more and knows the lines;
+/// here only the data that is to be served is looked at, which costs next to nothing.
 fn faults(data: &ZoneData, reading: Reading, file: &Source) -> Vec<Diagnostic> {
     let mut found = Faults { file, findings: Vec::new() };
     apex_faults(data, reading.check_integrity, &mut found);
@@ -290,7 +290,7 @@ fn apex_faults(data: &ZoneData, check_integrity: bool, found: &mut Faults<'_>) {
     }
 }
 
-/// What is wrong at one name.
+/// The faults at one name.
 fn node_faults(node: Node<'_>, limits: Limits, found: &mut Faults<'_>) {
     let over = |count: usize, limit: u32| limit != 0 && count > limit as usize;
     let (mut types, mut beside_cname) = (0, 0);

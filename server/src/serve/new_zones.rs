@@ -1,7 +1,7 @@
-//! Keeping the zones that are added while the server runs.
+//! Keeps the zones that are added while the server runs.
 //!
-//! Adding a zone appends a line to the view's file. Removing or changing one rewrites the file and renames it into place.
-//! Either way the change is on disk before the command is answered.
+//! Adding a zone appends a line to the view's file. Removing or changing one rewrites the file and renames it into
+//! place. Either way the change is on disk before the command is answered.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,14 +11,15 @@ use std::{
 
 use crate::config::{NewZones, whole};
 
-/// Octets at the end of a file that its last line lies in: several times the longest message of rndc.
+/// The octets at the end of a file that hold its last line: several times the longest message of rndc.
 const LONGEST: u64 = 1 << 18;
 
 impl NewZones {
-    /// Puts these zones, which are all that were read, into the file, and the database aside.
+    /// Takes over the zones of named's database, if there is one: writes `statements`, which were read from it, to the
+    /// file, and renames the database.
     ///
     /// # Errors
-    /// A folder that cannot be written to; the database is as it was then.
+    /// The folder cannot be written to; the database is as it was then.
     pub(super) fn settle<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
         if !self.database.exists() {
             return Ok(());
@@ -30,16 +31,16 @@ impl NewZones {
         self.sync_folder()
     }
 
-    /// Adds a zone: its statement, on one line and without its semicolon.
+    /// Appends the statement of a zone, which is on one line and has no semicolon.
     ///
     /// # Errors
-    /// What the system says; the file holds what it held then.
+    /// The file cannot be written; it holds what it held before then.
     pub(super) fn append(&self, statement: &str) -> io::Result<()> {
         let mut file = match OpenOptions::new().read(true).write(true).open(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.replace([statement].into_iter()),
             opened => opened?,
         };
-        // The last line is all that can be broken.
+        // Only the last line can be unfinished.
         let length = file.metadata()?.len();
         let start = length.saturating_sub(LONGEST);
         let mut end = Vec::new();
@@ -49,19 +50,19 @@ impl NewZones {
         let line = if end.last().is_none_or(|&last| last == b'\n') { "" } else { "\n" };
         file.set_len(length)?;
         file.seek(SeekFrom::Start(length))?;
-        // At once: a process that ends amid it leaves all of it or nothing.
+        // In one write: a process that ends amid it leaves all of it or nothing.
         let written = file.write_all(format!("{line}{statement};\n").as_bytes()).and_then(|()| file.sync_data());
         if written.is_err() {
-            // Should this fail too, the broken line is seen for what it is.
+            // Should this fail, too, the unfinished line is recognised as such.
             let _ = file.set_len(length);
         }
         written
     }
 
-    /// Writes the file with these zones and no others.
+    /// Replaces the file by one with these statements only.
     ///
     /// # Errors
-    /// What the system says; the file is as it was then.
+    /// The file cannot be written; it holds what it held before then.
     pub(super) fn replace<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
         let mut new = self.file.clone().into_os_string();
         new.push(".new");

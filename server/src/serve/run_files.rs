@@ -1,4 +1,4 @@
-//! What a running server shows of itself in the file system: its process number, a lock, and the key of `nsupdate -l`.
+//! The files of a running server: its process number, its lock, and the key of `nsupdate -l`.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,17 +19,17 @@ use crate::{
     tsig::TsigKey,
 };
 
-/// The files of a server that runs.
+/// The files that this server has written, and its lock.
 #[derive(Debug)]
 pub(super) struct HeldFiles {
     pid: Option<RunFile>,
     session_key: Option<(SessionKey, TsigKey)>,
-    /// Closing it gives the lock back.
+    /// Closing the file releases the lock.
     _lock: Option<File>,
 }
 
 impl RunFiles {
-    /// Makes the folders of the files that go away with the server, for their owner. What fails is told when the file is
+    /// Makes the folders of the process number and the session key, for their owner. A failure shows when the file is
     /// written.
     pub fn make_folders(&self, owner: Option<(u32, u32)>) {
         let session_key = self.session_key.as_ref().map(|key| &key.file);
@@ -49,7 +49,8 @@ impl HeldFiles {
         Ok(HeldFiles { pid: None, session_key: None, _lock: lock })
     }
 
-    /// The session key: a new one, if another one was configured than there is. Whoever may read its file signs with it.
+    /// The session key: a new one, if another one was configured than there is. Whoever may read its file signs with
+    /// it.
     pub(super) fn session_key(&mut self, files: &RunFiles) -> Option<&TsigKey> {
         if self.session_key.as_ref().map(|(key, _)| key) != files.session_key.as_ref() {
             if let Some((old, _)) = self.session_key.take() {
@@ -80,7 +81,7 @@ impl HeldFiles {
         Ok(())
     }
 
-    /// Leaves nothing behind but the lock's empty file, as named does.
+    /// Removes all files but that of the lock, as named does.
     pub(super) fn remove(self) {
         for file in self.pid.iter().chain(self.session_key.as_ref().map(|(key, _)| &key.file)) {
             remove(&file.path);
@@ -102,7 +103,7 @@ fn generate(key: &SessionKey) -> Option<(SessionKey, TsigKey)> {
 }
 
 impl SessionKey {
-    /// Writes a new secret, as long as the algorithm's codes, for the owner's eyes only.
+    /// Makes a secret as long as the algorithm's MACs, and writes it to a file that only the owner can read.
     fn write(&self) -> io::Result<TsigKey> {
         let mut secret = Zeroizing::new([0; Mac::MAX]);
         let secret = &mut secret[..self.algorithm.octets()];
@@ -125,7 +126,7 @@ fn make_folder(folder: &Path, owner: Option<(u32, u32)>) {
     if let Some(above) = folder.parent() {
         make_folder(above, owner);
     }
-    // Whoever writes the file learns what is wrong.
+    // A failure shows when the file is written.
     if fs::DirBuilder::new().mode(0o755).create(folder).is_ok()
         && let Some((user, group)) = owner
     {
@@ -133,7 +134,7 @@ fn make_folder(folder: &Path, owner: Option<(u32, u32)>) {
     }
 }
 
-/// A lock as named takes it, so that the two exclude each other.
+/// Takes the lock in the same way as named, so that the two exclude each other.
 fn lock(path: &Path) -> Result<File, StartError> {
     let open = || OpenOptions::new().create(true).append(true).open(path);
     let take = |file: File| {
@@ -143,7 +144,7 @@ fn lock(path: &Path) -> Result<File, StartError> {
     open().and_then(take).map_err(|error| StartError::Lock(path.to_owned(), error))
 }
 
-/// Writes a new file, so that nobody reads half of it and no link leads elsewhere.
+/// Writes a file anew: no old reader sees half of it, and no link leads elsewhere.
 fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

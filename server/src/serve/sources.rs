@@ -1,4 +1,4 @@
-//! What the data of each zone was made of, and so which zones have to be loaded for a configuration: by difference.
+//! Remembers the files that each zone's data was made of, and so finds the zones that a new configuration has to load.
 
 use std::{
     cmp::Ordering,
@@ -23,45 +23,45 @@ use crate::{
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 
-/// What the zones of all views were made of.
+/// The sources of all views.
 #[derive(Default)]
 pub(super) struct Sources(FxHashMap<Arc<str>, ViewSources>);
 
-/// What the zones of a view were made of, by origin.
+/// The sources of the zones of a view, by origin.
 #[derive(Default)]
 struct ViewSources(FxHashMap<Name, ZoneSource>);
 
-/// What a zone's data was made of.
+/// The files that a zone's data was made of.
 #[derive(Debug)]
 pub struct ZoneSource {
     file: PathBuf,
     journal: Option<PathBuf>,
     reading: Reading,
     files: Files,
-    /// Whether the data is what the files say.
+    /// Whether the data is that of the files; `false` after an error, when older data may still be served.
     sound: bool,
     loaded: Timestamp,
-    /// The zone's statement, if it was added while the server ran.
+    /// The zone's statement, if `rndc addzone` added it.
     added: Option<Arc<str>>,
 }
 
-/// A zone that is to be added or changed, ready to be served.
+/// A zone that was added or changed and can be served.
 pub(super) struct Ready {
     pub(super) zone: Arc<Zone>,
     source: ZoneSource,
 }
 
-/// Zones logged one by one when they are loaded; of more, the number is.
+/// The most zones that are logged one by one when they are loaded. Of more only the total is logged.
 const LOGGED_ZONES: usize = 100;
 
 impl Sources {
-    /// What a zone's data was made of.
+    /// The source of a zone.
     pub(super) fn get(&self, view: &str, origin: &Name) -> Option<&ZoneSource> {
         self.0.get(view)?.0.get(origin)
     }
 
-    /// The views of a configuration, made of those that are served: zones that have not changed stay, the others are
-    /// loaded. A zone that does not load keeps the data it had.
+    /// The views of a configuration, made from those that are served: zones that have not changed stay, the others are
+    /// loaded. A zone that does not load keeps the data that it had.
     pub(super) fn views(&mut self, config: &Config, served: &[View]) -> Vec<View> {
         self.0.retain(|name, _| config.views.iter().any(|view| view.name == *name));
         let mut views: Vec<View> = Vec::with_capacity(config.views.len());
@@ -82,7 +82,8 @@ impl Sources {
         views
     }
 
-    /// What must change for the files of one zone that is served; `None` if they are as they were, or are not known.
+    /// Loads a served zone again, if its files changed, and returns how to serve it; `None` if they did not, or are
+    /// unknown.
     pub(super) fn reload(&mut self, view: &str, zone: &Zone, directory: &Path) -> Option<Vec<ZoneChange>> {
         let sources = self.0.get_mut(view)?;
         let source = sources.0.get(&zone.origin)?;
@@ -99,10 +100,10 @@ impl Sources {
         (!source.is_current(&config)).then(|| sources.load(view, &stale, directory))
     }
 
-    /// Loads one zone that is to be added or changed, if that is needed. Nothing is changed yet.
+    /// Loads a zone that is to be added or changed, if that is needed. It is not served yet.
     ///
     /// # Errors
-    /// What is wrong with its file, which is logged, too.
+    /// The errors in its file, which are logged, too.
     pub(super) fn prepare(
         &self,
         view: &str,
@@ -146,7 +147,7 @@ impl Sources {
 }
 
 impl ViewSources {
-    /// What must change in a view.
+    /// Loads what is needed, and returns how the view has to change.
     fn update(&mut self, config: &ViewConfig, served: &ZoneMap, directory: &Path) -> Vec<ZoneChange> {
         let mut changes = Vec::new();
         let own = config.zones.iter().map(|zone| &zone.origin);
@@ -175,7 +176,7 @@ impl ViewSources {
         changes
     }
 
-    /// Loads zones. One that does not load keeps the data it had.
+    /// Loads zones. One that does not load keeps the data that it had.
     fn load(&mut self, view: &str, stale: &[Job<'_>], directory: &Path) -> Vec<ZoneChange> {
         let mut changes = Vec::with_capacity(stale.len());
         let each = stale.len() <= LOGGED_ZONES;
@@ -213,26 +214,27 @@ impl ZoneSource {
         ZoneSource { file, journal, reading: zone.reading, files, sound, loaded, added }
     }
 
-    /// Its file, then those that it includes.
+    /// The zone file, then those that it includes.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(&*self.file).chain(self.files.includes())
     }
 
-    /// When its files were last read.
+    /// When the files were last read.
     pub fn loaded(&self) -> Timestamp {
         self.loaded
     }
 
-    /// Its statement, if it was added while the server ran.
+    /// The zone's statement, if `rndc addzone` added it.
     pub fn added(&self) -> Option<&str> {
         self.added.as_deref()
     }
 
-    /// Whether the data is what the files say.
+    /// Whether the data is that of the files.
     pub(super) fn is_sound(&self) -> bool {
         self.sound
     }
 
+    /// Whether the zone, as it is configured now, would be read from the same files in the same way.
     fn is_current(&self, zone: &ZoneConfig) -> bool {
         self.sound
             && self.file == zone.file
@@ -246,7 +248,8 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
     Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state)
 }
 
-/// `each`: few enough are loaded to tell of each one that is new; `mended`: there was something wrong with its files.
+/// Logs that a zone was loaded. `each`: so few zones are loaded that new ones are logged one by one; `mended`: its
+/// files had an error before.
 fn log_loaded(zone: Shown<'_>, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
     let serial = new.serial().unwrap_or(Serial(0));
     match old {
@@ -264,7 +267,7 @@ fn log_loaded(zone: Shown<'_>, old: Option<&ZoneData>, new: &ZoneData, each: boo
     }
 }
 
-/// A zone as named shows it: without the final dot, with its class, and with its view if that has a name.
+/// A zone as named shows it: without the final dot, with its class, and with its view unless that is the default one.
 #[derive(Clone, Copy)]
 struct Shown<'n> {
     origin: &'n Name,
@@ -280,6 +283,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Logs findings in the category `config` or `zoneload`.
 pub(super) fn log(findings: &[Diagnostic], target: &str) {
     for finding in findings {
         let (severity, finding) = (finding.severity, finding.without_severity());

@@ -1,4 +1,4 @@
-//! Why a server does not start, with what to do about it.
+//! Why a server did not start, and what to do about it.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -9,27 +9,27 @@ use crate::{dnstap::OutputError, listen::ListenError, logs::OpenError};
 /// Why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The configuration cannot be used: all findings.
+    /// The configuration cannot be used; these are all findings.
     Config(Vec<Diagnostic>),
-    /// It names no address to listen on.
+    /// The configuration leaves no address to listen on.
     NoAddress,
     /// An address cannot be listened on.
     Listen(ListenError),
     /// A log file cannot be opened.
     Log(OpenError),
-    /// The zones that were added cannot be taken over from named's database.
+    /// The added zones cannot be taken over from named's database.
     Additions(PathBuf, io::Error),
-    /// dnstap's file cannot be opened.
+    /// The file of dnstap cannot be opened.
     Dnstap(OutputError),
-    /// The file with the process's number cannot be written.
+    /// The file of the process number cannot be written.
     PidFile(PathBuf, io::Error),
-    /// Another server holds the lock.
+    /// The lock cannot be taken, most likely because another server holds it.
     Lock(PathBuf, io::Error),
-    /// There is no thread for the control channel.
+    /// The thread of the control channel cannot be started.
     Control(io::Error),
-    /// There is no thread for the statistics channels.
+    /// The thread of the statistics channels cannot be started.
     Statistics(io::Error),
-    /// There is no thread for what has to be done regularly.
+    /// The thread for regular work cannot be started.
     Upkeep(io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! What needs a look once a second, as long as a server runs: limiters write to the log what they limit.
+//! Work that has to be done once a second as long as a server runs: limiters log what they limit.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::zones::Published;
 
-/// A thread of its own; dropped, it ends.
+/// The thread that does it. Dropping this ends the thread.
 pub(super) struct Upkeep {
     _ends: Sender<()>,
 }
@@ -20,10 +20,10 @@ pub(super) struct Upkeep {
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Upkeep {
-    /// Begins.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// If no thread can be started.
+    /// The thread cannot be started.
     pub(super) fn start(published: Arc<Published>) -> io::Result<Upkeep> {
         let (ends, end) = channel::<()>();
         thread::Builder::new().name("upkeep".into()).spawn(move || {
