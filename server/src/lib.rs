@@ -1,21 +1,24 @@
-//! An authoritative DNS engine; `bindyd` is the server made of it.
+//! An authoritative DNS engine. `bindyd` is the server built from it.
 //!
-//! A request's way: [`listen`] receives it, [`respond`] has `wire` parse it and picks the view, `answer` finds the zone and
-//! answers from its data, `wire` writes the response, [`listen`] sends it. [`zone`] is the data of one zone, [`zones`] all
-//! that is served, `chaos` the zones in which the server describes itself. On that way everything above [`listen`] is
-//! synchronous and takes octets, a snapshot, a client and the time; there are no sockets, clocks or locks in it.
+//! A packet travels from [`listen`], which receives it, to [`respond`], which has `wire` parse it and finds the view
+//! that the client sees. `answer` finds the zone and answers from its data, `wire` writes the response, and [`listen`]
+//! sends it. [`zone`] holds the data of one zone, [`zones`] everything that is served, and `chaos` the zones in which the
+//! server describes itself. On this path everything above [`listen`] is synchronous and never waits: it takes octets, a
+//! snapshot, a client and the time, uses no sockets or blocking locks, and reads a clock only for dnstap and the query
+//! log.
 //!
-//! [`cookies`] tell clients from those who only claim to be at their address, and [`limit`] bounds what the latter can do.
-//! [`tsig`] has the keys of signed requests, [`keys`] the secrets themselves. [`stats`] counts requests and responses and
-//! reports the counters; [`dnstap`] hands over the messages themselves; [`logs`] writes what happened.
+//! [`cookies`] separate clients that really are at their address from those that may be forging it, and [`limit`]
+//! bounds what the latter can do. [`tsig`] holds the keys of signed requests, [`keys`] the secrets themselves. [`stats`]
+//! counts requests and responses and reports the counters; [`dnstap`] exports the messages themselves; [`logs`] writes
+//! the log.
 //!
-//! Who may use whom:
+//! Dependencies between modules:
 //!
-//! * Each of these modules says in types of its own what can be configured of it: [`settings`], [`access`] lists, the
-//!   channels of [`logs`], the output of [`dnstap`], and so on. None of them knows named.conf.
+//! * Each of these modules has types of its own for its configuration: [`settings`], [`access`] lists, the channels of
+//!   [`logs`], the output of [`dnstap`], and so on. None of them knows named.conf.
 //! * [`config`] reads named.conf into those types, and runs nothing.
-//! * [`serve`] makes a running server of a configuration, and reloads it. Only [`control`], whose commands `rndc` sends,
-//!   and `bindyd` use it.
+//! * [`serve`] makes a running server from a configuration, and reloads it. Only [`control`], which handles the commands
+//!   of `rndc`, and `bindyd` use it.
 
 pub mod access;
 mod answer;

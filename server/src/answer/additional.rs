@@ -1,4 +1,5 @@
-//! The additional section: what belongs beside the names that the records given speak of, and a referral's glue.
+//! The additional section: the addresses and other records of names that the response's records mention, and the glue
+//! of a referral.
 
 use zonefmt::{
     MAX_NAME, NameRef, Rtype,
@@ -12,10 +13,10 @@ use crate::{
     zones::Zone,
 };
 
-/// RRsets whose names get additional records, at most.
+/// The most RRsets of a response whose names get additional records.
 pub(super) const MAX_SOURCES: usize = 8;
 
-/// An RRset that names more than this gets no additional records (CVE-2024-11187).
+/// An RRset that mentions more names than this gets no additional records (CVE-2024-11187).
 const MAX_ADDITIONAL_NAMES: usize = 13;
 
 /// An RRset whose names may get additional records.
@@ -23,9 +24,9 @@ const MAX_ADDITIONAL_NAMES: usize = 13;
 pub(super) struct Source<'s> {
     pub(super) rrset: Rrset<'s>,
     pub(super) zone: &'s Zone,
-    /// Where its first record stands in the response.
+    /// The position of its first record in the response.
     pub(super) at: usize,
-    /// The cut that it delegates from, if it is a referral's: then the addresses of its servers are wanted from this side.
+    /// In a referral, the zone cut of this RRset: its servers' addresses are taken from the parent's side.
     pub(super) cut: Option<Node<'s>>,
 }
 
@@ -42,7 +43,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
     }
 
-    /// What belongs beside the names that the records given speak of.
+    /// Adds the additional records for all remembered RRsets.
     pub(super) fn add_additional(&mut self) {
         for index in 0..MAX_SOURCES {
             let Some(source) = self.sources[index] else { return };
@@ -59,12 +60,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
     }
 
-    /// What belongs beside one name.
+    /// Adds the additional records for one name.
     fn add_for(&mut self, source: Source<'s>, name: NameRef<'_>, additional: Additional) {
         const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
         match additional {
             Additional::None => {}
-            // The root stands for "not available" in alias form, for the owner in service form (RFC 9460 2.5).
+            // The root as target means "not available" in alias form and the owner itself in service form (RFC 9460
+            // 2.5).
             Additional::SvcbAlias if name.is_root() => {}
             Additional::SvcbTarget if name.is_root() => {
                 let mut wire = [0; MAX_NAME];
@@ -84,7 +86,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
     }
 
-    /// The addresses of a server, and its certificate's fingerprint at `_port._tcp` (RFC 7672 2.2).
+    /// Adds a server's addresses, and its TLSA records at `_port._tcp` (RFC 7672 2.2).
     fn add_service(&mut self, source: Source<'s>, name: NameRef<'_>, port: u16) {
         self.add_types(source, name, &[Rtype::A, Rtype::AAAA]);
         let mut digits = [0; 5];
@@ -111,7 +113,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
     }
 
-    /// RRsets of one name, from the zone that knows it.
+    /// Adds RRsets of one name from the zone that contains it.
     fn add_types(&mut self, source: Source<'s>, name: NameRef<'_>, rtypes: &[Rtype]) {
         let zones = self.zones;
         let scratch = &mut *self.scratch;
@@ -132,12 +134,12 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let (Some(data), Some(labels)) = (zone.data(), name.strip_suffix(zone.origin.as_ref())) else { return };
         scratch.additional_key.set(labels);
         let target = Target { labels, key: scratch.additional_key.view() };
-        // Without the addresses of servers below the cut, nobody gets there (RFC 9471).
+        // Servers below the cut cannot be reached without these addresses, so they must fit (RFC 9471).
         let in_domain = glue && source.cut.is_some_and(|cut| cut.is_above(labels));
         let node = if in_domain {
             data.at(target)
         } else {
-            // What stands at or below another cut is glue, too: a referral's to give, and no wildcard's.
+            // Data at or below another cut is glue as well: only a referral may include it, and wildcards do not apply.
             match data.find(target, &mut scratch.spare) {
                 Found::Exact(node) if glue || !node.is_cut() => Some(node),
                 Found::Wildcard(node) => Some(node),

@@ -1,9 +1,9 @@
-//! The path of an answer: RFC 1034 4.3.2, a step a section.
+//! The answer path: the algorithm of RFC 1034 4.3.2, one function per step.
 //!
-//! Following the chain of CNAMEs and DNAMEs from the question's name, each hop finds its zone, asks the zone's data what
-//! it says of the name, and writes the answer section; the last hop decides the response code and what stands in the
-//! authority section. Additional records come last. A chain, or a look for additional records, never enters a zone that
-//! refuses this client. Nothing here allocates, locks or waits.
+//! A loop follows the chain of CNAMEs and DNAMEs from the question's name. Each hop finds its zone, looks the name up
+//! in the zone's data and writes to the answer section; the last hop decides the response code and the authority
+//! section. Additional records come last. Neither a chain nor an additional lookup ever enters a zone that refuses this
+//! client. Nothing here allocates, locks or waits.
 
 mod additional;
 
@@ -23,15 +23,15 @@ use crate::{
 };
 use additional::{MAX_SOURCES, Source};
 
-/// RRsets remembered so that none is given twice.
+/// How many RRsets of a response are remembered, so that none is added twice.
 const MAX_GIVEN: usize = 32;
 
-/// Working memory of a worker, kept from question to question.
+/// A worker's working memory, reused for every question.
 pub(crate) struct Scratch {
     key: Key,
     additional_key: Key,
     spare: Spare,
-    /// Steps on with each response, for the order of records.
+    /// Advances with each response; determines the order of records.
     turn: u64,
 }
 
@@ -41,13 +41,13 @@ impl Scratch {
     }
 }
 
-/// How a question came out.
+/// The result of answering a question.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) rcode: Rcode,
     pub(crate) authoritative: bool,
     pub(crate) ede: Option<Ede>,
-    /// What it is to response rate limiting; `None`: it is not counted.
+    /// The response's identity for response rate limiting; `None` exempts it.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -56,16 +56,16 @@ impl Outcome {
         Outcome { rcode, authoritative: false, ede, identity: Some(Identity::ERROR) }
     }
 
-    /// Nothing but a code, of a response that may be given as often as it is asked for.
+    /// A bare response code that is exempt from response rate limiting.
     pub(crate) fn uncounted(rcode: Rcode) -> Outcome {
         Outcome { identity: None, ..Outcome::error(rcode, None) }
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 pub(crate) struct Answered<'s> {
     pub(crate) outcome: Outcome,
-    /// The zone that the name asked for is in, if that could be asked.
+    /// The zone that contains the queried name, if the client may query it and it is loaded.
     pub(crate) zone: Option<&'s Zone>,
 }
 
@@ -77,7 +77,7 @@ impl From<Outcome> for Answered<'_> {
 
 const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: None };
 
-/// Answers a question from the zones of a view, to a client who has proved itself with this key.
+/// Answers a question from the zones of a view. `key` is the TSIG key that the client has proved itself with.
 pub(crate) fn answer<'s>(
     view: &'s View,
     header: Header,
@@ -97,7 +97,8 @@ pub(crate) fn answer<'s>(
         MinimalResponses::NoAuthRecursive => (!header.recursion_desired(), true),
         MinimalResponses::Yes => (false, false),
     };
-    // As BIND has it: keys alone are wanted with keys, addresses always with servers, and ANY is long enough as it is.
+    // As in BIND: a question for keys gets only keys, one for NS always gets the servers' addresses, and an ANY
+    // response is long enough without additional records.
     let (authority, additional) = match question.qtype {
         Rtype::DS | Rtype::CDS | Rtype::KEY | Rtype::DNSKEY | Rtype::CDNSKEY => (false, false),
         Rtype::NS => (true, true),
@@ -126,8 +127,8 @@ pub(crate) fn answer<'s>(
     Answered { outcome, zone: answering.zone }
 }
 
-/// What finding a name means to response rate limiting, as BIND has it: there are ever so many names below a cut, a
-/// DNAME, a wildcard or where there is nothing, so that these count together. Whether an owner has the type is seen later.
+/// The identity of a lookup's result for response rate limiting, chosen as BIND does: the names below a cut, a DNAME or
+/// a wildcard, and those that do not exist, are countless, so they are counted together. NODATA is found out later.
 fn identity(found: &Found<'_>, name: NameRef<'_>, origin: NameRef<'_>, for_ds: bool) -> Identity {
     let (kind, octets, wildcard) = match found {
         Found::Exact(node) if node.is_cut() && !for_ds => (Kind::Referral, node.owner_len(), false),
@@ -138,11 +139,11 @@ fn identity(found: &Found<'_>, name: NameRef<'_>, origin: NameRef<'_>, for_ds: b
         Found::Ent => (Kind::Nodata, name.len(), false),
         Found::NoName => (Kind::Nxdomain, origin.len(), false),
     };
-    // Names have 255 octets at most.
+    // A name has at most 255 octets.
     Identity { kind, octets: octets as u8, wildcard }
 }
 
-/// Types that no zone has records of, with BIND's answers to them; transfers have their own way.
+/// The response code for types that no zone has records of, as BIND answers them. Transfers are not answered here.
 fn unanswerable(qtype: Rtype) -> Option<Rcode> {
     match qtype {
         Rtype::ANY => None,
@@ -163,35 +164,35 @@ struct Answering<'s, 'q, 'w, 'b> {
     key: Option<NameRef<'q>>,
     writer: &'w mut Writer<'b>,
     scratch: &'w mut Scratch,
-    /// Whether NS records go beside an answer.
+    /// Whether NS records are added to an answer.
     authority: bool,
-    /// Whether additional records go beside an answer; a referral has its glue in any case.
+    /// Whether additional records are added to an answer; a referral always has its glue.
     additional: bool,
-    /// What the question's own name came to.
+    /// The rate-limiting identity of the question's own name.
     identity: Identity,
-    /// The zone of the name asked for.
+    /// The zone that contains the queried name.
     zone: Option<&'s Zone>,
     sources: [Option<Source<'s>>; MAX_SOURCES],
     given: [Option<Given<'s>>; MAX_GIVEN],
 }
 
-/// An RRset in the response: its data, and where its first record stands.
+/// An RRset that is in the response: its data, and the position of its first record.
 #[derive(Clone, Copy)]
 struct Given<'s> {
     records: &'s [u8],
     at: usize,
 }
 
-/// A name that the chain has come to.
+/// A name that the chain has reached.
 #[derive(Clone, Copy)]
 struct Hop<'h> {
     name: NameRef<'h>,
-    /// It is the question's own.
+    /// Whether this is the question's own name.
     asked: bool,
 }
 
 impl<'h> Hop<'h> {
-    /// Its last octets, from a label's start on, as an owner.
+    /// The last `octets` octets of the name, which start at a label, as an owner.
     fn owner(self, octets: usize) -> Owner<'h> {
         let start = self.name.len() - octets;
         if self.asked && octets > 1 {
@@ -200,19 +201,20 @@ impl<'h> Hop<'h> {
         Owner::Named(self.name.suffix_at(start))
     }
 
-    /// No zone to answer from. What a chain gave already stands; a client asks elsewhere for the rest.
+    /// There is no zone to answer from. What the chain has collected stays in the response; the client asks elsewhere
+    /// for the rest.
     fn refused<'s>(self, ede: Ede) -> Step<'s> {
         Step::Done(if self.asked { Outcome::error(Rcode::REFUSED, Some(ede)) } else { AUTHORITATIVE })
     }
 }
 
-/// What one hop came to.
+/// The result of one hop.
 #[allow(clippy::large_enum_variant)] // It lives on the stack, for a moment.
 enum Step<'s> {
     Done(Outcome),
-    /// A CNAME leads on to this name.
+    /// A CNAME leads to this name.
     Follow(&'s [u8]),
-    /// A DNAME leads on to this name, so long.
+    /// A DNAME leads to this name, of this length.
     FollowMade([u8; MAX_NAME], usize),
 }
 
@@ -224,7 +226,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         for _ in 0..=self.settings.max_chain {
             let next = match self.step(hop) {
                 Step::Done(last) => {
-                    // AA speaks of the first name only (RFC 1034 6.2.7), and an error of none.
+                    // AA refers to the first name of the chain (RFC 1034 6.2.7); an error is never authoritative.
                     let chain = !hop.asked && last.rcode != Rcode::SERVFAIL;
                     outcome = Outcome { authoritative: last.authoritative || chain, ..last };
                     break;
@@ -241,21 +243,21 @@ impl<'s> Answering<'s, '_, '_, '_> {
             self.add_additional();
         }
         if self.writer.is_truncated() && self.client.transport != Transport::Udp {
-            // No message can hold it.
+            // The response does not fit any message.
             self.writer.clear(self.question);
             return Outcome::error(Rcode::SERVFAIL, Some(Ede::Other));
         }
         Outcome { identity: outcome.identity.or(Some(self.identity)), ..outcome }
     }
 
-    /// One name of the chain.
+    /// Handles one name of the chain.
     fn step(&mut self, hop: Hop<'_>) -> Step<'s> {
         let zones = self.zones;
         let (name, for_ds) = (hop.name, self.question.qtype == Rtype::DS);
         let scratch = &mut *self.scratch;
         scratch.key.set(name.as_wire());
         let key = scratch.key.view();
-        // The parent's side answers for DS if it is served here.
+        // DS belongs to the parent's side of a cut, so the parent zone answers if it is served here.
         let parent = if for_ds { zones.enclosing(name, key, true) } else { None };
         let enclosing = parent.or_else(|| zones.enclosing(name, key, false));
         let Some(enclosing) = enclosing else {
@@ -288,8 +290,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
     }
 
-    /// The zone should be here and is not. A resolver goes on from the chain so far, as others may have the rest; who
-    /// desires recursion cannot, and is to ask another server: named's way.
+    /// The zone is configured but not loaded. A resolver can continue from the chain so far, since other servers may
+    /// have the rest. A client that desires recursion cannot, so it gets SERVFAIL and asks another server, as with
+    /// named.
     fn not_ready(&mut self, hop: Hop<'_>) -> Step<'s> {
         let ede = Some(Ede::NotReady);
         if hop.asked || self.recursion_desired {
@@ -311,7 +314,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
                 }
             }
         } else if let Some(rrset) = node.rrset(qtype) {
-            // A question for DNAME may come to one that led it here.
+            // A chain may lead a DNAME question to a DNAME that is already in the response.
             if (hop.asked || !self.is_given(rrset, hop.name))
                 && let Some(at) = self.add(Section::Answer, owner, rrset, rrset.ttl, Need::Must)
             {
@@ -328,24 +331,24 @@ impl<'s> Answering<'s, '_, '_, '_> {
 
     fn cname(&mut self, hop: Hop<'_>, cname: Rrset<'s>) -> Step<'s> {
         if self.is_given(cname, hop.name) {
-            // The chain has come round.
+            // The chain loops.
             return Step::Done(AUTHORITATIVE);
         }
         self.add(Section::Answer, hop.owner(hop.name.len()), cname, cname.ttl, Need::Must);
         match cname.rdatas().next() {
-            // A truncated chain is followed, too: its code is that of its end.
+            // A truncated chain is followed, too, because the response code is that of its end.
             Some(target) => Step::Follow(target),
             None => Step::Done(AUTHORITATIVE),
         }
     }
 
-    /// The name lies below a DNAME: the target replaces the DNAME's owner in it (RFC 6672 3).
+    /// The name lies below a DNAME, whose owner in the name is replaced by the target (RFC 6672 3).
     fn dname(&mut self, hop: Hop<'_>, zone: &'s Zone, data: &'s ZoneData, node: Node<'s>) -> Step<'s> {
         let Some((dname, target)) = node.rrset(Rtype::DNAME).and_then(|set| Some((set, set.rdatas().next()?))) else {
             return Step::Done(Outcome::error(Rcode::SERVFAIL, Some(Ede::Other)));
         };
         if self.is_given(dname, hop.name) {
-            // The chain has come round: this name's CNAME was made from this DNAME before.
+            // The chain loops: this name's CNAME was synthesized from this DNAME before.
             return Step::Done(AUTHORITATIVE);
         }
         let (wire, owner) = (hop.name.as_wire(), node.owner_len());
@@ -371,7 +374,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Step::FollowMade(made, len)
     }
 
-    /// The name is another zone's: its NS records, with glue (RFC 1034 4.2.1).
+    /// The name is delegated to another zone: adds that zone's NS records, with glue (RFC 1034 4.2.1).
     fn referral(&mut self, zone: &'s Zone, cut: Node<'s>) -> Step<'s> {
         if let Some(ns) = cut.rrset(Rtype::NS)
             && let Some(at) = self.add_owned(Section::Authority, cut, ns, ns.ttl, Need::Must)
@@ -381,7 +384,8 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Step::Done(Outcome { authoritative: false, ..AUTHORITATIVE })
     }
 
-    /// The name, or the type there, does not exist: the SOA says for how long (RFC 2308 3).
+    /// The name, or the type at the name, does not exist: adds the SOA, which says how long that may be cached (RFC
+    /// 2308 3).
     fn negative(&mut self, hop: Hop<'_>, data: &'s ZoneData, rcode: Rcode) -> Step<'s> {
         if hop.asked && self.identity.kind == Kind::Answer {
             self.identity.kind = Kind::Nodata;
@@ -390,7 +394,8 @@ impl<'s> Answering<'s, '_, '_, '_> {
             && let Some(minimum) = soa.rdatas().next().and_then(|rdata| rdata.last_chunk::<4>())
         {
             let owner = hop.owner(data.origin().len());
-            // BIND's zero-no-soa-ttl: who looks for a zone's apex must not remember for long that it is not here.
+            // As BIND's zero-no-soa-ttl: a client that looks for a zone's apex must not cache for long that it is not
+            // here.
             let zero = rcode == Rcode::NXDOMAIN && self.question.qtype == Rtype::SOA;
             let ttl = if zero { 0 } else { soa.ttl.min(u32::from_be_bytes(*minimum)) };
             self.add(Section::Authority, owner, soa, ttl, Need::Must);
@@ -398,7 +403,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Step::Done(Outcome { rcode, ..AUTHORITATIVE })
     }
 
-    /// The zone's NS records beside an answer.
+    /// Adds the zone's NS records to an answer.
     fn add_authority(&mut self, hop: Hop<'_>, zone: &'s Zone, data: &'s ZoneData) {
         if !self.authority {
             return;
@@ -413,14 +418,14 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
     }
 
-    /// Adds an RRset under its own name; see [`Answering::add`].
+    /// Adds an RRset under its own owner; see [`Answering::add`].
     fn add_owned(&mut self, section: Section, node: Node<'s>, rrset: Rrset<'s>, ttl: u32, need: Need) -> Option<usize> {
         let mut wire = [0; MAX_NAME];
         let owner = node.owner_into(&mut wire);
         self.add(section, Owner::Named(owner), rrset, ttl, need)
     }
 
-    /// Adds an RRset; gives where it starts, if it went in.
+    /// Adds an RRset and returns the position of its first record, or `None` if it did not fit.
     fn add(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'s>, ttl: u32, need: Need) -> Option<usize> {
         let at = self.writer.position();
         let entry = Entry { owner, class: self.class, rrset, ttl, first: self.first_record(owner, rrset) };
@@ -431,21 +436,21 @@ impl<'s> Answering<'s, '_, '_, '_> {
         added.then_some(at)
     }
 
-    /// Remembers what stands in the response, and where.
+    /// Remembers an RRset in the response and its position.
     fn remember(&mut self, rrset: Rrset<'s>, at: usize) {
         if let Some(free) = self.given.iter_mut().find(|given| given.is_none()) {
             *free = Some(Given { records: rrset.records(), at });
         }
     }
 
-    /// Whether an RRset is in the response already under this name.
+    /// Whether the response already contains an RRset under this name.
     fn is_given(&self, rrset: Rrset<'_>, name: NameRef<'_>) -> bool {
         let same =
             |given: &Given<'_>| std::ptr::eq(given.records, rrset.records()) && self.writer.owner_is(given.at, name);
         self.given.iter().map_while(|given| given.as_ref()).any(same)
     }
 
-    /// Which record of an RRset goes first.
+    /// Which record of an RRset comes first.
     fn first_record(&self, owner: Owner<'_>, rrset: Rrset<'_>) -> usize {
         if rrset.len() == 1 {
             return 0;
@@ -458,7 +463,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
             Order::Fixed => 0,
             Order::Cyclic => (self.scratch.turn % rrset.len() as u64) as usize,
             Order::Random => {
-                // A Weyl sequence, mixed (splitmix64): not to be unpredictable, only to spread load.
+                // A Weyl sequence, mixed as in splitmix64: it has to spread load, not to be unpredictable.
                 let mut z = self.scratch.turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 ((z ^ z >> 27) % rrset.len() as u64) as usize

@@ -1,9 +1,9 @@
-//! Response rate limiting: who gets one and the same answer too often gets fewer, as the address may be forged and whoever
-//! lives there be flooded. What is counted, and how, is BIND's `rate-limit`.
+//! Response rate limiting: a network that gets the same answer too often gets fewer, because its address may be forged
+//! and its owner the victim of a flood. What is counted, and how, follows BIND's `rate-limit`.
 //!
-//! A [`Limiter`] is shared by all workers. Its `table` holds a balance for each kind of answer to each network, and
-//! takes the memory it starts with, whatever comes; `report` tells when limiting starts and stops. Nothing here waits or
-//! reads a clock.
+//! All workers share a [`Limiter`]. Its `table` holds a balance for each kind of answer to each network, in an amount
+//! of memory that is fixed at the start; `report` logs when limiting starts and stops. Nothing here waits or reads a
+//! clock.
 
 mod report;
 mod table;
@@ -28,91 +28,92 @@ use crate::{
 use report::Report;
 use table::{Debit, Key, SECOND, Table, Terms, Ticks};
 
-/// `rate-limit`. Rates are responses a second over UDP, at most 1000; 0 is no limit.
+/// The settings of `rate-limit`. Rates are in responses a second over UDP, at most 1000; 0 means no limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RateLimit {
-    /// Of one name and type to one network.
+    /// The rate of answers for one name and type to one network.
     pub responses: u32,
-    /// To names below one cut, to one network.
+    /// The rate of referrals for names below one cut to one network.
     pub referrals: u32,
-    /// For types that one name does not have, to one network.
+    /// The rate of NODATA responses for one name to one network.
     pub nodata: u32,
-    /// For names that one zone does not have, to one network.
+    /// The rate of NXDOMAIN responses from one zone to one network.
     pub nxdomains: u32,
-    /// Errors other than NXDOMAIN, to one network.
+    /// The rate of errors other than NXDOMAIN to one network.
     pub errors: u32,
-    /// Of all kinds together, to one network; what it limits is always dropped.
+    /// The rate of all responses together to one network; those above it are always dropped.
     pub all: u32,
-    /// Of all kinds together to each network of these sizes; an extension of ours.
+    /// The rates of all responses together to each network of these sizes; an extension of ours.
     pub networks: Vec<NetworkRate>,
-    /// Each so many-th limited answer is sent truncated, so that a client that is there asks again over TCP; from the first
-    /// on. 0: none is; at most 10.
+    /// One in this many limited responses is sent truncated, starting with the first, so that a genuine client asks
+    /// again over TCP; 0 means none; at most 10.
     pub slip: u8,
-    /// For how many seconds a client stays limited that does not stop to ask; 1 to 3600.
+    /// How long a client can stay limited after it stops asking, in seconds; 1 to 3600.
     pub window: u16,
-    /// The length of an IPv4 network's prefix.
+    /// The prefix length of an IPv4 network, in bits.
     pub ipv4_prefix: u8,
-    /// The length of an IPv6 network's prefix.
+    /// The prefix length of an IPv6 network, in bits.
     pub ipv6_prefix: u8,
-    /// Who is never limited.
+    /// The clients that are never limited.
     pub exempt: Acl,
-    /// Only tell what would be limited.
+    /// Only logs what would be limited.
     pub log_only: bool,
-    /// Above so many queries a second, rates shrink in proportion, but for networks that use TCP; 0: they do not.
+    /// Above this many queries a second, rates shrink in proportion, except for networks that use TCP; 0 means that
+    /// they do not shrink.
     pub qps_scale: u32,
-    /// For how many balances there is room.
+    /// The number of balances that the table has room for.
     pub table_size: usize,
 }
 
 /// A rate for networks of one size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NetworkRate {
-    /// Whether they are IPv6 networks.
+    /// Whether this rate is for IPv6 networks.
     pub ipv6: bool,
-    /// The length of their prefix, in bits.
+    /// The networks' prefix length, in bits.
     pub prefix: u8,
-    /// Responses a second.
+    /// The rate in responses a second.
     pub rate: u32,
 }
 
-/// What makes two responses one and the same.
+/// The part of a response by which rate limiting decides whether two responses are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
-    /// What they say.
+    /// What the responses say.
     pub kind: Kind,
-    /// How many octets at the end of the question's name they have in common.
+    /// How many octets at the end of the question's name the responses have in common.
     pub octets: u8,
-    /// They come from wildcards: those of a zone count together.
+    /// Whether the responses come from wildcards; those of one zone count together.
     pub wildcard: bool,
 }
 
-/// What a response says; of a chain, what its first name came to.
+/// What a response says. For a chain, this is the result of its first name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Records that were asked for, or an alias: the same for one owner and type.
+    /// The requested records, or an alias; the same for one owner and type.
     Answer,
-    /// Who knows: the same for one cut.
+    /// A referral; the same for one cut.
     Referral,
-    /// The name has no such records: the same for one owner.
+    /// The name has no records of the type; the same for one owner.
     Nodata,
-    /// There is no such name: the same for one zone.
+    /// The name does not exist; the same for one zone.
     Nxdomain,
     /// Anything else.
     Error,
 }
 
-/// What is to be done with a response.
+/// What to do with a response.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
-    /// It is sent.
+    /// Send the response.
     Send,
-    /// It is sent without records, truncated.
+    /// Send the response truncated, without records.
     Slip,
-    /// It is not sent.
+    /// Do not send the response.
     Drop,
 }
 
-/// Limits responses; see the module.
+/// Limits responses; see the module's documentation.
 pub struct Limiter {
     settings: RateLimit,
     table: Table,
@@ -123,7 +124,7 @@ pub struct Limiter {
 }
 
 impl RateLimit {
-    /// The most that a rate may be, in responses a second.
+    /// The highest rate that can be configured, in responses a second.
     pub const MAX_RATE: u32 = 1000;
 
     fn rate(&self, kind: Kind) -> u32 {
@@ -138,7 +139,7 @@ impl RateLimit {
 }
 
 impl Default for RateLimit {
-    /// `named`'s, which limits nothing.
+    /// The defaults of `named`, which limit nothing.
     fn default() -> RateLimit {
         RateLimit {
             responses: 0,
@@ -167,7 +168,7 @@ impl fmt::Debug for Limiter {
 }
 
 impl Limiter {
-    /// A limiter that has seen nothing yet. It takes 8 octets a balance.
+    /// Makes a limiter that has not counted anything yet. It takes 8 octets per balance.
     pub fn new(settings: RateLimit, now: Instant) -> Limiter {
         let random = || RandomState::new().build_hasher().finish();
         Limiter {
@@ -180,12 +181,12 @@ impl Limiter {
         }
     }
 
-    /// What it was made of.
+    /// The settings that the limiter was made with.
     pub fn settings(&self) -> &RateLimit {
         &self.settings
     }
 
-    /// Counts a response to a question for this name and type, and says what is to be done with it.
+    /// Counts a response to a question for this name and type, and decides whether to send it.
     #[inline]
     pub fn judge(
         &self,
@@ -218,7 +219,8 @@ impl Limiter {
         if self.settings.log_only { Verdict::Send } else { verdict }
     }
 
-    /// Writes to the log what has started and stopped to be limited, and keeps the table in order; to be called every second.
+    /// Logs which responses started and stopped being limited, and keeps the table in order. Must be called every
+    /// second.
     pub fn tend(&self, now: Instant) {
         self.report.write(&self.settings, &self.table, self.ticks(now));
     }
@@ -229,7 +231,7 @@ impl Limiter {
             return Verdict::Send;
         }
         let RateLimit { slip, window, .. } = self.settings;
-        // A client could make nothing of a truncated error.
+        // A truncated error would be of no use to the client.
         let may_slip = account != Account::All && subject.identity.kind != Kind::Error;
         let slip = if may_slip { scale.map_or(slip, |scale| scale.slip(slip)) } else { 0 };
         let terms = Terms { rate: scale.map_or(rate, |scale| scale.rate(rate)), window, slip };
@@ -245,7 +247,8 @@ impl Limiter {
         }
     }
 
-    /// What a balance is known by: the network, and what of a response is the same in all that share it.
+    /// The key of a balance: the network, and the parts of a response that are the same for all responses that share
+    /// it.
     #[inline]
     fn key(&self, subject: &Subject<'_>, account: Account) -> Key {
         const FIXED: usize = 16 + 4;
@@ -270,7 +273,7 @@ impl Limiter {
         Key(self.hasher.hash(&octets[..end]))
     }
 
-    /// The network that an address is counted with.
+    /// The network that an address is counted under.
     fn network(&self, addr: IpAddr, account: Account) -> Prefix {
         let length = match account {
             Account::Network(length) => length,
@@ -285,7 +288,7 @@ impl Limiter {
     }
 }
 
-/// A response on its way.
+/// A response to be judged.
 #[derive(Clone, Copy)]
 struct Subject<'n> {
     addr: IpAddr,
@@ -294,34 +297,34 @@ struct Subject<'n> {
     identity: Identity,
 }
 
-/// What a balance is for, within a network.
+/// What a balance within a network is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Account {
-    /// Responses that are the same.
+    /// Responses with the same [`Identity`].
     Kind,
     /// All responses.
     All,
-    /// All responses, to a network with a prefix of this length.
+    /// All responses to a network with a prefix of this length.
     Network(u8),
-    /// No balance: the network uses TCP.
+    /// Not a balance but a mark: the network uses TCP.
     TcpClient,
 }
 
 impl<'n> Subject<'n> {
-    /// The name that it has in common with the same responses.
+    /// The part of the name that the same responses have in common.
     fn name(&self) -> NameRef<'n> {
         self.qname.suffix_at(self.qname.len().saturating_sub(self.identity.octets.into()))
     }
 }
 
 impl Identity {
-    /// What is the same for one name.
+    /// The identity of responses that are the same for one name.
     pub fn of(kind: Kind, name: NameRef<'_>) -> Identity {
-        // A name has 255 octets at most.
+        // A name has at most 255 octets.
         Identity { kind, octets: name.len() as u8, wildcard: false }
     }
 
-    /// An error.
+    /// The identity of errors.
     pub const ERROR: Identity = Identity { kind: Kind::Error, octets: 1, wildcard: false };
 }
 
@@ -329,16 +332,16 @@ fn is_ipv6(addr: IpAddr) -> bool {
     addr.to_canonical().is_ipv6()
 }
 
-/// How many responses there are a second, for `qps-scale`.
+/// Measures the number of responses a second, for `qps-scale`.
 #[derive(Default)]
 struct Load {
     counted_since: AtomicU64,
     responses: AtomicU64,
-    /// In the last window.
+    /// The rate in the last window.
     per_second: AtomicU32,
 }
 
-/// By how much rates shrink.
+/// The ratio by which rates shrink.
 #[derive(Clone, Copy)]
 struct Scale {
     most: u32,
@@ -346,7 +349,7 @@ struct Scale {
 }
 
 impl Load {
-    /// Counts a response; gives a scale if there are too many.
+    /// Counts a response; returns a scale if there are too many.
     fn scale(&self, settings: &RateLimit, now: Ticks) -> Option<Scale> {
         let most = settings.qps_scale;
         if most == 0 {
@@ -375,7 +378,7 @@ impl Scale {
         self.of(rate).max(1)
     }
 
-    /// More of what is limited slips.
+    /// With a smaller number, more of the limited responses slip.
     fn slip(self, slip: u8) -> u8 {
         if slip > 2 { self.of(slip.into()).max(2) as u8 } else { slip }
     }

@@ -1,5 +1,5 @@
-//! What the log is told of limiting: when it starts for a balance, and when it has stopped. Workers leave a note in a
-//! queue of fixed size and go on; the lines are written by [`Limiter::tend`](super::Limiter::tend), some a second at most.
+//! The log of rate limiting: when it starts for a balance, and when it has stopped. Workers leave a note in a queue of
+//! fixed size and go on; [`Limiter::tend`](super::Limiter::tend) writes the lines, a bounded number per call.
 
 use std::{
     fmt,
@@ -20,7 +20,7 @@ use crate::access::Prefix;
 
 pub(super) struct Report {
     notes: SyncSender<Note>,
-    /// Notes that the queue had no room for.
+    /// The number of notes that the queue had no room for.
     lost: AtomicU64,
     book: Mutex<Book>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Report {
 pub(super) struct Note {
     key: Key,
     network: Prefix,
-    /// `None`: all kinds.
+    /// `None` means all kinds.
     kind: Option<Kind>,
     rtype: Rtype,
     wildcard: bool,
@@ -37,18 +37,18 @@ pub(super) struct Note {
     name_len: u8,
 }
 
-/// What is being limited, as far as the log was told.
+/// What is being limited, as far as it has been logged.
 struct Book {
     notes: Receiver<Note>,
     limited: Vec<(Key, String)>,
     swept: usize,
 }
 
-/// Lines a call, and notes that may wait for it.
+/// The most notes that are logged in one call and that wait in the queue.
 const MOST_NOTES: usize = 64;
-/// Balances of which the log is told that they are no longer limited.
+/// The most balances that are watched to log the end of their limiting.
 const MOST_LIMITED: usize = 1024;
-/// Calls for one sweep of the table.
+/// The number of calls in which the whole table is swept.
 const PARTS: usize = 256;
 
 impl Report {
@@ -58,18 +58,18 @@ impl Report {
         Report { notes, lost: AtomicU64::new(0), book: Mutex::new(book) }
     }
 
-    /// Takes note that a balance is limited from now on.
+    /// Notes that a balance is limited from now on.
     #[cold]
     pub(super) fn note(&self, key: Key, network: Prefix, account: Account, subject: &Subject<'_>) {
-        // Nobody waits at the queue's other end, so that this neither blocks nor wakes anyone.
+        // The receiver only polls the queue, so sending neither blocks nor wakes anyone.
         if self.notes.try_send(Note::new(key, network, account, subject)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Writes what there is to say.
+    /// Writes the lines that are due.
     pub(super) fn write(&self, settings: &RateLimit, table: &Table, now: Ticks) {
-        // A call that panicked leaves at worst a line unsaid.
+        // A call that panicked leaves at worst a line unwritten.
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let Book { notes, limited, swept } = &mut *book;
         let would = if settings.log_only { "would " } else { "" };
@@ -81,7 +81,7 @@ impl Report {
             !stopped
         });
         for note in notes.try_iter().take(MOST_NOTES) {
-            // One that gave way to others, and came back.
+            // The balance was evicted, came back, and is already in the log.
             if limited.iter().any(|(key, _)| *key == note.key) {
                 continue;
             }
@@ -100,7 +100,7 @@ impl Report {
     }
 }
 
-/// Nobody is limited by a limiter that is no more.
+/// A limiter that is dropped limits nobody any more, and the log says so.
 impl Drop for Report {
     fn drop(&mut self) {
         let book = self.book.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +121,7 @@ impl Note {
     }
 }
 
-/// As `named` says it: `NXDOMAIN responses to 192.0.2.0/24 for example.org.`.
+/// Uses the words of `named`: `NXDOMAIN responses to 192.0.2.0/24 for example.org.`.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {

@@ -1,11 +1,11 @@
-//! Balances by key, in a table that never grows and has no locks.
+//! Balances by key, in a table of fixed size without locks.
 //!
-//! The arithmetic is that of `governor`, the generic cell rate algorithm: of each balance only the moment is kept at
-//! which it will be whole again, a rate's interval later with each debit. What differs is a debit of an empty balance,
-//! which counts here, too: who goes on asking stays limited. A balance that is whole is as good as none, so that any
-//! entry may make room for another once its moment has come, and one word holds all there is to an entry. A key has its
-//! eight places in one cache line; if all are taken, the balance that is nearest to being whole gives way. A flood of
-//! keys thus takes turns in the places of other keys seen once, and those that are limited stay.
+//! The arithmetic is that of `governor`, the generic cell rate algorithm: a balance is stored as the time at which it
+//! will be whole again, and each debit moves that time later by the rate's interval. Unlike there, debits of an empty
+//! balance count as well, so a client that keeps asking stays limited. A balance that is whole is equivalent to none,
+//! so its entry may be reused once its time has come. An entry fits one word. A key has eight places in one cache line;
+//! if all are taken, the balance that is nearest to being whole is evicted. A flood of keys that are seen once each
+//! therefore evicts mostly its own entries, while the balances that are limited stay.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -17,32 +17,33 @@ pub(super) struct Table {
     lines: Box<[Line]>,
 }
 
-/// What a balance belongs to: a keyed hash, so that nobody can aim at a place.
+/// The key of a balance: a keyed hash, so that nobody can aim at a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Key(pub(super) u64);
 
-/// A moment or a length of time, in 2⁻²⁰ seconds.
+/// A time or a duration, in 2⁻²⁰ seconds.
 pub(super) type Ticks = u64;
 
 pub(super) const SECOND: Ticks = 1 << 20;
 
-/// How a balance is debited.
+/// The terms on which a balance is debited.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
-    /// Responses a second, one at least; as many may come at once.
+    /// Responses a second, at least one; this many may also come at once.
     pub(super) rate: u32,
-    /// How far below nothing a balance may go, in seconds' worth of responses; 1 to [`MAX_WINDOW`].
+    /// How far a balance may fall below zero, in seconds' worth of responses; 1 to [`MAX_WINDOW`].
     pub(super) window: u16,
-    /// Each so many-th limited response slips, from the first on; 0: none does. [`MAX_SLIP`] at most.
+    /// One in this many limited responses slips, starting with the first; 0 means none; at most [`MAX_SLIP`].
     pub(super) slip: u8,
 }
 
-/// What a debit came to.
+/// The result of a debit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Debit {
-    /// The balance was good for it.
+    /// The balance covered it.
     Covered,
-    /// It was not; `slips` is one in [`Terms::slip`], `first` holds until [`Table::settle`] was true.
+    /// The balance did not cover it. `slips` is true for one in [`Terms::slip`] refusals, `first` for the first one
+    /// since [`Table::settle`] returned true.
     Refused { slips: bool, first: bool },
 }
 
@@ -50,7 +51,7 @@ pub(super) const MAX_WINDOW: u16 = 3600;
 pub(super) const MAX_SLIP: u8 = 10;
 
 const WAYS: usize = 8;
-/// Entries there may be: 128 MiB.
+/// The most entries of a table: 128 MiB.
 const MOST: usize = 1 << 24;
 
 /// The places of a key.
@@ -58,14 +59,14 @@ const MOST: usize = 1 << 24;
 #[repr(align(64))]
 struct Line([AtomicU64; WAYS]);
 
-/// A place, unpacked. One whose moment has come says nothing, whatever its tag; so is an empty place, which is zero.
+/// A place, unpacked. An entry whose time has come is equivalent to none, whatever its tag; an empty place is zero.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// What tells a key from others with the same places.
+    /// Distinguishes a key from others with the same places.
     tag: u32,
-    /// Whether a refusal was told of by `first`.
+    /// Whether `first` has reported a refusal.
     noted: bool,
-    /// How many refusals lie behind the last one that slipped.
+    /// How many refusals came after the last one that slipped.
     slipped: u8,
     /// When the balance will be whole.
     whole: Ticks,
@@ -73,20 +74,20 @@ struct Entry {
 
 const TAG_BITS: u32 = 23;
 const SLIP_BITS: u32 = 4;
-/// They come round after 18 hours: [`Table::sweep`] is there before.
+/// The clock wraps after 18 hours; [`Table::sweep`] clears old entries before that.
 const TICK_BITS: u32 = 36;
 
-/// A balance is whole after so long; a moment further ahead is one long past.
+/// The longest that a balance takes to be whole. A time further ahead than this is really in the past.
 const HORIZON: Ticks = (MAX_WINDOW as Ticks + 2) * SECOND;
 
 impl Table {
-    /// A table of this many entries, rounded up to a power of two, and all the memory it will ever take.
+    /// Makes a table of this many entries, rounded up to a power of two, with all the memory it will ever need.
     pub(super) fn new(entries: usize) -> Table {
         let lines = entries.clamp(WAYS, MOST).next_power_of_two() / WAYS;
         Table { lines: (0..lines).map(|_| Line::default()).collect() }
     }
 
-    /// Takes one from a balance.
+    /// Takes one response from a balance.
     #[inline]
     pub(super) fn debit(&self, key: Key, now: Ticks, terms: Terms) -> Debit {
         let interval = SECOND / Ticks::from(terms.rate.max(1));
@@ -108,7 +109,7 @@ impl Table {
         debit
     }
 
-    /// Sets a mark that [`Table::is_marked`] sees for `seconds`.
+    /// Sets a mark that [`Table::is_marked`] reports for `seconds`.
     pub(super) fn mark(&self, key: Key, now: Ticks, seconds: u16) {
         let whole = now + Ticks::from(seconds.min(MAX_WINDOW)) * SECOND;
         self.change(key, now, |entry| Entry { whole, ..entry });
@@ -118,7 +119,7 @@ impl Table {
         self.line(key).find(key.tag()).is_some_and(|(_, word)| Entry::unpack(word).ahead(now) > 0)
     }
 
-    /// Whether a balance is whole, or gave way to others. If so, the next refusal will be a first one.
+    /// Whether a balance is whole or was evicted. If so, its next refusal counts as the first again.
     pub(super) fn settle(&self, key: Key, now: Ticks) -> bool {
         let Some((place, word)) = self.line(key).find(key.tag()) else { return true };
         let entry = Entry::unpack(word);
@@ -126,15 +127,15 @@ impl Table {
         entry.ahead(now) == 0 && place.compare_exchange(word, settled, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Empties the places in one of `parts` parts of the table whose moment has come. Each part needs it within 16 hours:
-    /// later, a moment long past could be taken for one to come.
+    /// Clears the entries whose time has come in one of `parts` parts of the table. Each part must be swept within 16
+    /// hours; after that, a past time could be mistaken for a future one.
     pub(super) fn sweep(&self, part: usize, parts: usize, now: Ticks) {
         let lines = self.lines.len().div_ceil(parts.max(1));
         for place in self.lines.chunks(lines).nth(part).into_iter().flatten().flat_map(|line| &line.0) {
             let word = place.load(Ordering::Relaxed);
             if Entry::unpack(word).ahead(now) == 0 {
                 let empty = Entry { tag: 0, noted: false, slipped: 0, whole: now }.pack();
-                // One that was taken meanwhile is in use.
+                // If the exchange fails, the place was taken in the meantime and is in use.
                 let _ = place.compare_exchange(word, empty, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
@@ -142,7 +143,7 @@ impl Table {
 
     fn change(&self, key: Key, now: Ticks, mut change: impl FnMut(Entry) -> Entry) {
         let line = self.line(key);
-        // Who goes round again does so because someone else got on.
+        // Each retry means that another thread made progress.
         loop {
             let (place, word) = line.find(key.tag()).unwrap_or_else(|| line.nearest_to_whole(now));
             let found = Entry::unpack(word);
@@ -161,7 +162,7 @@ impl Table {
 }
 
 impl Line {
-    /// A key's place, and the word that it held.
+    /// The place of a key, and the word that was read from it.
     fn find(&self, tag: u32) -> Option<(&AtomicU64, u64)> {
         let words = self.0.iter().map(|place| (place, place.load(Ordering::Relaxed)));
         words.into_iter().find(|&(_, word)| Entry::unpack(word).tag == tag)
@@ -181,7 +182,7 @@ impl Key {
 }
 
 impl Entry {
-    /// How long it takes for the balance to be whole.
+    /// How long until the balance is whole.
     fn ahead(self, now: Ticks) -> Ticks {
         let ahead = self.whole.wrapping_sub(now) & ((1 << TICK_BITS) - 1);
         if ahead > HORIZON { 0 } else { ahead }
@@ -204,7 +205,7 @@ impl Entry {
     }
 }
 
-/// So long after the start.
+/// The ticks since the start.
 pub(super) fn ticks(since_start: Duration) -> Ticks {
     // 2⁶⁴ ticks are half a million years.
     since_start.as_secs() * SECOND + u64::from(since_start.subsec_nanos()) * SECOND / 1_000_000_000

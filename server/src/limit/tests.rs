@@ -1,4 +1,4 @@
-//! Limits against a naive model, against `governor`, and against floods.
+//! Compares the limits with a naive model and with `governor`, and tests them under floods.
 
 use std::{collections::HashMap, net::SocketAddr, num::NonZeroU32, thread, time::Duration};
 
@@ -16,14 +16,14 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-/// A token bucket as one would draw it. Tokens are counted in 1/[`MOMENTS`].
+/// A textbook token bucket. Tokens are counted in 1/[`MOMENTS`].
 struct Bucket {
     tokens: i64,
     slipped: u8,
     at: i64,
 }
 
-/// Moments a second.
+/// Moments per second.
 const MOMENTS: i64 = 512;
 
 impl Bucket {
@@ -121,14 +121,14 @@ proptest! {
             let debit = ours.debit(Key(1), table::ticks(now), Terms { rate, window: 1, slip: 0 });
             prop_assert_eq!(debit == Debit::Covered, theirs.check().is_ok());
             if debit != Debit::Covered {
-                // From here on ours counts what theirs does not.
+                // From here on ours counts debits that `governor` does not.
                 break;
             }
         }
     }
 }
 
-/// Who asks for what, and what comes of it.
+/// A question by a client, and the identity of its response.
 type Asked<'a> = (&'a str, &'a Name, Rtype, Identity);
 
 #[test]
@@ -142,7 +142,7 @@ fn responses_are_the_same_by_network_kind_and_name() {
     };
     let whole = |kind| Identity::of(kind, www.as_ref());
     let below_zone = |kind| Identity::of(kind, zone.as_ref());
-    // The second of each pair is limited by the first, or is not.
+    // The second of each pair is limited because of the first, or is not.
     let upper = name("WWW.Zone.example");
     let other = name("other.zone.example");
     let first: Asked<'_> = ("192.0.2.1", &www, Rtype::A, whole(Kind::Answer));
@@ -223,7 +223,7 @@ fn rates_shrink_with_the_load_but_not_for_those_on_tcp() {
     let qname = name("example");
     let identity = Identity::of(Kind::Answer, qname.as_ref());
     let judge = |addr, transport, now| limiter.judge(&client(addr, transport), qname.as_ref(), Rtype::A, identity, now);
-    // 1000 a second, ten times what rates are made for.
+    // 1000 a second: ten times the configured scale.
     for i in 0..2000_u32 {
         judge([10, (i >> 8) as u8, i as u8, 1], Transport::Udp, start + Duration::from_millis(i.into()));
     }
@@ -267,7 +267,7 @@ fn a_moment_long_past_does_not_come_again() {
     let (table, terms) = (Table::new(8), Terms { rate: 1, window: 10, slip: 0 });
     let debit = |now| table.debit(Key(7), now, terms);
     (0..10).for_each(|_| _ = debit(0));
-    // A turn of the clock in the table, in 64 steps.
+    // One full turn of the table's clock, in 64 steps.
     for step in 1..=64 {
         table.sweep(0, 1, step << 30);
     }

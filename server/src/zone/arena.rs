@@ -1,42 +1,43 @@
-//! Persistent storage for runs of small items: what was committed never moves or changes, so any number of versions of a
-//! zone share it; what an edit adds lives in chunks of its own until it is committed.
+//! Persistent storage for runs of small items. Committed runs never move or change, so any number of versions of a zone
+//! can share them. An edit adds to chunks of its own until it is committed.
 //!
-//! A [`Ref`] names a run by chunk and offset in 32 bits. Committed chunks sit behind `Arc`s in a two-level directory, so
-//! a commit copies one directory page and the short last chunk, however large the whole is. Runs that a newer version no
-//! longer uses are only counted; the owner copies what lives into a fresh arena when too much is dead. Runs that an edit
-//! stored and gave back leave holes, for what it stores next.
+//! A [`Ref`] names a run by chunk and offset in 32 bits. Committed chunks sit behind `Arc`s in a two-level directory,
+//! so a commit copies one directory page and the short last chunk, however large the whole is. Runs that a newer
+//! version no longer uses are only counted; the owner copies the live ones into a fresh arena when too many are dead.
+//! Runs that an edit stored and freed again leave holes, which its next runs can fill.
 
 use std::sync::Arc;
 
 use super::holes::Holes;
 
-/// Where a run starts: chunk number and offset within it, packed.
+/// The start of a run: chunk number and offset within the chunk, packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ref(pub(super) u32);
 
-/// How an item is stored: the split of a [`Ref`]'s bits, and the unit that offsets count in.
+/// An item that can be stored, with the split of a [`Ref`]'s bits and the unit of its offsets.
 pub(super) trait Item: Copy {
-    /// Bits of a [`Ref`] that hold the offset; the others hold the chunk.
+    /// The bits of a [`Ref`] that hold the offset; the others hold the chunk.
     const OFFSET_BITS: u32;
-    /// Items an offset step stands for; runs start at multiples of it.
+    /// The number of items per offset step; runs start at multiples of it.
     const ALIGN: usize;
     /// Fills the gap before an aligned run.
     const FILLER: Self;
 }
 
-/// Items in a chunk of a bulk load, at most; a longer run gets a chunk of its own.
+/// The most items in a chunk of a bulk load; a longer run gets a chunk of its own.
 const fn chunk_items<T: Item>() -> usize {
     (1 << T::OFFSET_BITS) * T::ALIGN
 }
 
-/// A last chunk below this size in octets is copied and continued by the next edit, so small edits do not leave a chunk each.
+/// If the last chunk is smaller than this, in octets, the next edit copies and continues it, so that small edits do not
+/// each leave a chunk behind.
 const TAIL_OCTETS: usize = 8 * 1024;
 
-/// Octets that a new chunk has room for: as much as a small zone needs, so that loading many of them does not go into
-/// growing. A commit keeps no more than is used.
+/// The initial capacity of a new chunk, in octets: enough for a small zone, so that loading many of them spends no time
+/// on growing buffers. A commit keeps no more than is used.
 const SMALL_CHUNK: usize = 512;
 
-/// Chunks in a directory page.
+/// The number of chunks in a directory page.
 const PAGE: usize = 64;
 
 type Chunk<T> = Arc<[T]>;
@@ -63,7 +64,7 @@ impl<T: Item> Arena<T> {
         Arena { pages: Arc::new([]), chunks: 0, used: 0, dead: 0 }
     }
 
-    /// From the start of a run to the end of its chunk.
+    /// The items from the start of a run to the end of its chunk.
     #[inline]
     pub(super) fn tail(&self, at: Ref) -> &[T] {
         let chunk = chunk_of::<T>(at);
@@ -76,7 +77,7 @@ impl<T: Item> Arena<T> {
         &self.tail(at)[..len]
     }
 
-    /// Opens it for additions; this version stays as it is.
+    /// Opens the arena for additions. This version stays as it is.
     pub(super) fn edit(&self) -> ArenaEdit<T> {
         ArenaEdit {
             base: self.clone(),
@@ -93,7 +94,7 @@ impl<T: Item> Arena<T> {
         &self.pages[index / PAGE][index % PAGE]
     }
 
-    /// Octets held, dead ones included; the directory is not counted.
+    /// Octets stored, dead ones included; the directory is not counted.
     pub(super) fn octets(&self) -> usize {
         self.used * size_of::<T>()
     }
@@ -107,22 +108,22 @@ fn offset<T: Item>(at: Ref) -> usize {
     (at.0 & ((1 << T::OFFSET_BITS) - 1)) as usize * T::ALIGN
 }
 
-/// An arena under change: the committed chunks of its base, and chunks of its own that may be written.
+/// An arena under change: the committed chunks of its base, and its own chunks, which may be written.
 pub(super) struct ArenaEdit<T> {
     base: Arena<T>,
-    /// How many of the base's chunks stand; the last one may have been taken over into `added`.
+    /// How many of the base's chunks are used as they are; the last one may have been taken over into `added`.
     committed: usize,
-    /// Items that the first added chunk has from the base.
+    /// How many items of the first added chunk came from the base.
     taken_over: usize,
     added: Vec<Vec<T>>,
     used: usize,
     dead: usize,
-    /// Where runs of its own were given back.
+    /// Places where the edit's own runs were freed.
     holes: Holes,
 }
 
 impl<T: Item> ArenaEdit<T> {
-    /// From the start of a run to the end of its chunk.
+    /// The items from the start of a run to the end of its chunk.
     #[inline]
     pub(super) fn tail(&self, at: Ref) -> &[T] {
         let chunk = chunk_of::<T>(at);
@@ -138,7 +139,7 @@ impl<T: Item> ArenaEdit<T> {
         &self.tail(at)[..len]
     }
 
-    /// The run itself, if this edit owns it and so may change it in place.
+    /// The run itself, if it lies in one of this edit's chunks and so may be changed in place.
     #[inline]
     pub(super) fn owned(&mut self, at: Ref, len: usize) -> Option<&mut [T]> {
         let chunk = chunk_of::<T>(at);
@@ -147,7 +148,8 @@ impl<T: Item> ArenaEdit<T> {
         Some(&mut self.added[added][start..start + len])
     }
 
-    /// Stores a run. The owner keeps the whole below half of what 32 bits can name (see [`ArenaEdit::wants_compaction`]).
+    /// Stores a run. The caller keeps the arena below half of what 32 bits can name (see
+    /// [`ArenaEdit::wants_compaction`]).
     pub(super) fn store(&mut self, run: &[T]) -> Ref {
         if let Some(at) = self.fill(run) {
             return at;
@@ -160,7 +162,7 @@ impl<T: Item> ArenaEdit<T> {
             self.added.push(Vec::with_capacity(SMALL_CHUNK / size_of::<T>()));
         }
         let index = self.committed + self.added.len() - 1;
-        // Compaction keeps the chunks of a version below half of this, the bound on a zone those of an edit.
+        // Compaction keeps a committed version below half of this bound, and the bound on a zone's size covers an edit.
         assert!(index >> (32 - T::OFFSET_BITS) == 0, "an arena has room for every chunk");
         let chunk = &mut self.added[index - self.committed];
         let before = chunk.len();
@@ -171,12 +173,12 @@ impl<T: Item> ArenaEdit<T> {
         Ref((index as u32) << T::OFFSET_BITS | (start / T::ALIGN) as u32)
     }
 
-    /// Octets in runs that were not freed.
+    /// Octets in runs that have not been freed.
     pub(super) fn living_octets(&self) -> usize {
         self.used.saturating_sub(self.dead) * size_of::<T>()
     }
 
-    /// Whether one more run can be named for certain.
+    /// Whether one more run can certainly be stored.
     pub(super) fn has_room(&self) -> bool {
         (self.committed + self.added.len()) >> (32 - T::OFFSET_BITS) == 0
     }
@@ -189,7 +191,7 @@ impl<T: Item> ArenaEdit<T> {
         }
     }
 
-    /// Frees a run; if it is this edit's own, others may take its place.
+    /// Frees a run; if this edit stored it, its place may be reused.
     pub(super) fn give_back(&mut self, at: Ref, len: usize) {
         self.free(len);
         if self.is_own(at) {
@@ -197,13 +199,13 @@ impl<T: Item> ArenaEdit<T> {
         }
     }
 
-    /// Stores a run in a hole.
+    /// Stores a run in a hole, if one is large enough.
     fn fill(&mut self, run: &[T]) -> Option<Ref> {
         let at = Ref(self.holes.take(run.len().div_ceil(T::ALIGN) as u32)?);
         let chunk = &mut self.added[chunk_of::<T>(at) - self.committed];
         let place = offset::<T>(at)..offset::<T>(at) + run.len();
         if chunk.len() < place.end {
-            // The last run of a chunk ends where it ends, the hole with its last place.
+            // The last run of a chunk ends at its last item, but its hole extends to the end of that item's place.
             self.used += place.end - chunk.len();
             chunk.resize(place.end, T::FILLER);
         }
@@ -217,13 +219,13 @@ impl<T: Item> ArenaEdit<T> {
         self.dead += len.next_multiple_of(T::ALIGN);
     }
 
-    /// Counts a run that was freed as alive again: its owner wrote another one over it.
+    /// Counts a freed run as live again, because its owner wrote another one over it.
     pub(super) fn reuse(&mut self, len: usize) {
         self.dead -= len.next_multiple_of(T::ALIGN);
     }
 
-    /// Whether copying the living is worth it: much is dead, little room for chunks is left, or most was just loaded and
-    /// lies in the order of its coming.
+    /// Whether compaction is worth its cost: much is dead, little room for chunks is left, or most was just loaded and
+    /// lies in the order of its arrival.
     pub(super) fn wants_compaction(&self) -> bool {
         let many_chunks = (self.committed + self.added.len()) >> (32 - T::OFFSET_BITS - 1) != 0;
         let added: usize = self.added.iter().map(Vec::len).sum();
@@ -231,7 +233,7 @@ impl<T: Item> ArenaEdit<T> {
         many_chunks || (worth && self.used * size_of::<T>() > TAIL_OCTETS)
     }
 
-    /// Freezes the additions and gives the new version.
+    /// Freezes the additions and returns the new version.
     pub(super) fn commit(self) -> Arena<T> {
         if self.added.is_empty() {
             return Arena { used: self.used, dead: self.dead, ..self.base };

@@ -1,27 +1,28 @@
-//! What differs between two versions of a zone, or two zones of one name: both are read in canonical order, side by side.
+//! The differences between two versions of a zone, or two zones of the same name, found by reading both side by side in
+//! canonical order.
 
 use std::{cmp::Ordering, iter::Peekable};
 
 use super::{Node, ZoneData};
 
-/// One name's difference; see [`ZoneData::differences`].
+/// The difference at one name; see [`ZoneData::differences`].
 #[derive(Clone, Copy)]
 pub enum Difference<'a> {
     /// The name has data only in the old version.
     Removed(Node<'a>),
     /// The name has data only in the new version.
     Added(Node<'a>),
-    /// The name has other data.
+    /// The name's data differs.
     Changed {
-        /// In the old version.
+        /// The name in the old version.
         old: Node<'a>,
-        /// In the new version.
+        /// The name in the new version.
         new: Node<'a>,
     },
 }
 
 impl<'a> Difference<'a> {
-    /// The name, as the newer version that has it writes it.
+    /// The node in the newest version that has the name.
     pub fn node(self) -> Node<'a> {
         match self {
             Difference::Removed(node) | Difference::Added(node) | Difference::Changed { new: node, .. } => node,

@@ -1,4 +1,4 @@
-//! Changes to a zone's data, from one record to a whole load: collected name by name, then committed as a new version.
+//! Changes to a zone's data, from one record to a whole load, collected name by name and committed as a new version.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
     trie::{Descent, Leaf},
 };
 
-/// A zone under change. Nothing is visible before [`Edit::commit`]; dropping it undoes everything.
+/// A zone under change. Nothing is visible before [`Edit::commit`]; dropping the edit discards it.
 pub struct Edit {
     base: ZoneData,
     origin: Name,
@@ -20,21 +20,21 @@ pub struct Edit {
     entries: ArenaEdit<u8>,
     names: usize,
     records: usize,
-    /// The name that is being changed, written back when another one's turn comes.
+    /// The name being changed; written back when another name is turned to.
     draft: Draft,
     open: Option<Open>,
     scratch: Box<Scratch>,
-    /// Whether anything is other than in the base.
+    /// Whether anything differs from the base.
     changed: bool,
-    /// In a rewrite, the names that have come up.
+    /// In a rewrite, the names seen so far.
     pub(super) rewritten: Option<Met>,
 }
 
-/// Where the draft's name stands in the trie, its key being in `Scratch::key`.
+/// The position of the draft's name in the trie; its key is in `Scratch::key`.
 struct Open {
-    /// The leaf nearest to the name, or its own.
+    /// The leaf nearest to the name, or the name's own.
     nearest: Option<Leaf>,
-    /// What the name had before: octets and records.
+    /// The size of the name's previous entry: octets and records.
     had: Option<(usize, usize)>,
 }
 
@@ -44,7 +44,7 @@ struct Scratch {
     entry: Vec<u8>,
 }
 
-/// Why a record was not taken.
+/// Why a record was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum EditError {
@@ -60,7 +60,8 @@ pub enum EditError {
     ZoneFull,
 }
 
-/// Half of what references into the entries can name, so that a commit always has room to copy.
+/// The bound on a zone's entries, in octets: half of what references can address, so that a commit always has room to
+/// copy.
 const MAX_OCTETS: usize = 8 << 30;
 
 impl Edit {
@@ -81,7 +82,8 @@ impl Edit {
         }
     }
 
-    /// Adds one record. RDATA is in wire form, names uncompressed. The RRset takes its TTL, as in BIND.
+    /// Adds one record. RDATA is in wire form with uncompressed names. The whole RRset takes the TTL of the record
+    /// added last, as in BIND.
     pub fn add(&mut self, owner: NameRef<'_>, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Result<Added, EditError> {
         if rtype.is_meta() {
             return Err(EditError::MetaType);
@@ -93,7 +95,7 @@ impl Edit {
         self.draft.add(rtype, ttl, rdata).ok_or(EditError::RrsetFull)
     }
 
-    /// Replaces an RRset by these records; without any it is removed.
+    /// Replaces an RRset with these records; without any, the RRset is removed.
     pub fn replace<'r>(
         &mut self,
         owner: NameRef<'_>,
@@ -108,13 +110,13 @@ impl Edit {
         Ok(())
     }
 
-    /// Removes an RRset; gives how many records it had.
+    /// Removes an RRset and returns how many records it had.
     pub fn remove(&mut self, owner: NameRef<'_>, rtype: Rtype) -> Result<usize, EditError> {
         self.turn_to(owner)?;
         Ok(self.draft.remove(rtype))
     }
 
-    /// Makes the new version; without a change it is the old one.
+    /// Makes the new version; if nothing changed, returns the old one.
     pub fn commit(mut self) -> ZoneData {
         self.settle();
         if let Some(met) = self.rewritten.take() {
@@ -176,7 +178,7 @@ impl Edit {
         self.open = Some(Open { nearest, had: own.map(|node| (node.octets(), node.records())) });
     }
 
-    /// Writes the draft back.
+    /// Writes the draft back into the zone.
     fn settle(&mut self) {
         let Some(Open { nearest, had }) = self.open.take() else { return };
         let key = self.scratch.key.view();
@@ -186,7 +188,7 @@ impl Edit {
             (Some(own), Some((octets, _))) if *self.entries.run(Ref(own.to), octets) == *self.scratch.entry => return,
             (Some(own), Some((octets, records))) => {
                 match &mut self.rewritten {
-                    // More may be added to the name, so that it is as it was in the end.
+                    // More may be added to the name, so whether it has changed is decided at the end.
                     Some(met) if !self.entries.is_own(Ref(own.to)) => met.replaced.push(own),
                     Some(_) => {}
                     None => self.changed = true,
@@ -218,7 +220,7 @@ impl Edit {
         }
     }
 
-    /// Gives the base's entries back to names that are as they were, out of all entries that were replaced.
+    /// Restores the base's entries for names that turn out unchanged, given all entries that were replaced.
     fn restore(&mut self, replaced: &[Leaf]) {
         for &leaf in replaced {
             let node = Node::read(self.origin.as_ref(), self.entries.tail(Ref(leaf.to)), leaf);
@@ -226,10 +228,10 @@ impl Edit {
             self.scratch.key.set(node.labels());
             let key = self.scratch.key.view();
             let entry = self.entries.run(Ref(leaf.to), octets);
-            // An entry tells its own length, so that none is the start of another.
+            // An entry's octets determine its length, so no entry is a prefix of another.
             let is_now = |now: &Descent| self.entries.tail(Ref(now.leaf.to)).starts_with(entry);
             if self.trie.descend(key).as_ref().is_some_and(is_now) {
-                // The one dies, the other lives again: what is dead stays as much.
+                // One entry dies and the other lives again; the number of dead octets stays the same.
                 self.trie.replace(key, leaf);
             } else {
                 self.changed = true;
@@ -237,7 +239,7 @@ impl Edit {
         }
     }
 
-    /// Removes the base's names that have not come up.
+    /// Removes the base's names that the rewrite has not seen.
     fn remove_all_but(&mut self, met: &Met) {
         let base = self.base.clone();
         for leaf in base.0.trie.iter().filter(|leaf| !met.has(Ref(leaf.to))) {
@@ -251,7 +253,7 @@ impl Edit {
         }
     }
 
-    /// Copies what lives, in canonical order, into storage of its own.
+    /// Copies all live entries, in canonical order, into fresh storage.
     fn compact(&mut self) {
         let mut entries = Arena::new().edit();
         let old = &self.entries;

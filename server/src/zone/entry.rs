@@ -1,12 +1,12 @@
-//! What a zone holds for one name, as one run of octets: the owner's labels below the origin, then its RRsets.
+//! The entry that a zone stores for a name, one run of octets: the owner's labels below the origin, then its RRsets.
 //!
 //! ```text
 //! owner length (1) | owner labels | number of RRsets (2) | RRset …
 //! RRset: type (2) | records (2) | TTL (4) | octets that follow (4) | record …
 //! record: RDLENGTH (2, network order) | RDATA, names uncompressed
 //! ```
-//! Numbers are little-endian but for RDLENGTH, which goes into messages as it stands. Records keep the order in which
-//! they were added.
+//! Numbers are little-endian except RDLENGTH, which is copied into messages as it stands. Records keep the order in
+//! which they were added.
 
 use std::{cmp::Ordering, collections::HashSet, mem};
 
@@ -14,11 +14,11 @@ use zonefmt::{MAX_NAME, Name, NameRef, Rtype};
 
 use super::{Key, Leaf};
 
-/// Bits of a leaf's word: what lookups must know of a name before they look at its data.
+/// Bits of a leaf's word: what a lookup must know of a name without reading its entry.
 pub(super) mod flag {
-    /// NS records below the apex: a zone cut.
+    /// The name has NS records and is not the apex: a zone cut.
     pub(in crate::zone) const CUT: u32 = 1;
-    /// A DNAME record: everything below is elsewhere.
+    /// The name has a DNAME record: everything below it is elsewhere.
     pub(in crate::zone) const DNAME: u32 = 2;
 }
 
@@ -31,12 +31,12 @@ pub struct Node<'z> {
     flags: u32,
 }
 
-/// Records of one owner and type.
+/// The records of one owner and type.
 #[derive(Clone, Copy)]
 pub struct Rrset<'z> {
     /// The type.
     pub rtype: Rtype,
-    /// Seconds, 0 to 2³¹−1 (RFC 2181 8).
+    /// The TTL in seconds, 0 to 2³¹−1 (RFC 2181 8).
     pub ttl: u32,
     count: u16,
     records: &'z [u8],
@@ -57,7 +57,7 @@ impl<'z> Node<'z> {
         self.labels
     }
 
-    /// The owner.
+    /// The owner's full name.
     pub fn owner(self) -> Name {
         self.owner_into(&mut [0; MAX_NAME]).to_owned()
     }
@@ -67,12 +67,12 @@ impl<'z> Node<'z> {
         self.labels.len() + self.origin.len()
     }
 
-    /// The owner, written into a buffer.
+    /// Writes the owner's full name into a buffer.
     pub(crate) fn owner_into(self, wire: &mut [u8; MAX_NAME]) -> NameRef<'_> {
         let (labels, len) = (self.labels.len(), self.owner_len());
         wire[..labels].copy_from_slice(self.labels);
         wire[labels..len].copy_from_slice(self.origin.as_wire());
-        // Labels below an origin, and the origin: a whole name.
+        // Labels below an origin, followed by that origin, are a valid name.
         NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
     }
 
@@ -97,13 +97,13 @@ impl<'z> Node<'z> {
         self.flags & flag::CUT != 0
     }
 
-    /// Whether these are its labels, case aside.
+    /// Whether the name has these labels, ignoring case.
     #[inline]
     pub(super) fn is_named(self, labels: &[u8]) -> bool {
         self.labels == labels || self.labels.eq_ignore_ascii_case(labels)
     }
 
-    /// Whether labels below the same origin are at or below this name.
+    /// Whether a name with these labels below the same origin is at or below this one.
     pub(crate) fn is_above(self, labels: &[u8]) -> bool {
         let mut at = 0;
         while at < labels.len() && labels.len() - at > self.labels.len() {
@@ -112,17 +112,17 @@ impl<'z> Node<'z> {
         labels.get(at..).is_some_and(|labels| self.is_named(labels))
     }
 
-    /// The order of the two owners in one zone (RFC 4034 6.1).
+    /// Compares the owners of two nodes of one zone in canonical order (RFC 4034 6.1).
     pub(super) fn canonical_cmp(self, other: Node<'_>) -> Ordering {
         Key::of(self.labels).view().order(Key::of(other.labels).view())
     }
 
-    /// How many records it has.
+    /// The number of records in all RRsets.
     pub(super) fn records(self) -> usize {
         self.rrsets().map(Rrset::len).sum()
     }
 
-    /// Octets of the whole entry.
+    /// The length of the whole entry in octets.
     pub(super) fn octets(self) -> usize {
         let sets: usize = self.rrsets().map(|set| SET_HEADER + set.records.len()).sum();
         1 + self.labels.len() + 2 + sets
@@ -130,7 +130,8 @@ impl<'z> Node<'z> {
 }
 
 impl PartialEq for Node<'_> {
-    /// Same owner, same RRsets in the same order; names inside RDATA compared with case.
+    /// Nodes are equal if they have the same owner and the same RRsets in the same order; names inside RDATA are
+    /// compared with case.
     fn eq(&self, other: &Node<'_>) -> bool {
         let (mine, theirs) = (self.octets(), other.octets());
         self.is_named(other.labels)
@@ -148,7 +149,7 @@ impl<'z> Rrset<'z> {
         (set, rest)
     }
 
-    /// How many records, at least one.
+    /// The number of records, at least one.
     #[allow(clippy::len_without_is_empty)] // An RRset is never empty.
     pub fn len(self) -> usize {
         usize::from(self.count)
@@ -197,21 +198,21 @@ struct SetDraft {
     ttl: u32,
     count: u16,
     records: Vec<u8>,
-    /// The canonical RDATA of a large set, so that a duplicate is found without comparing with each.
+    /// The canonical RDATA of a large set, so that a duplicate is found without comparing it with every record.
     seen: HashSet<Box<[u8]>>,
 }
 
-/// Sets up to this size are compared record by record.
+/// Sets up to this size are searched record by record.
 const SMALL_SET: u16 = 32;
 
-/// What became of a record that was added.
+/// The result of adding a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Added {
-    /// It is new.
+    /// The record is new.
     New,
-    /// It is new, and its RRset had another TTL before (RFC 2181 5.2).
+    /// The record is new, and its RRset had this other TTL before (RFC 2181 5.2).
     OtherTtl(u32),
-    /// The RRset has it already.
+    /// The RRset already has the record.
     Duplicate,
 }
 
@@ -222,7 +223,7 @@ impl Draft {
         self.live = 0;
     }
 
-    /// Starts from an entry that exists.
+    /// Starts from an existing entry.
     pub(super) fn load(&mut self, node: Node<'_>) {
         self.start(node.labels);
         for set in node.rrsets() {
@@ -235,7 +236,7 @@ impl Draft {
         }
     }
 
-    /// Adds a record; `None` if the RRset has 65,535, the most there can be.
+    /// Adds a record; `None` if the RRset already has 65,535, the maximum.
     pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Option<Added> {
         let set = match self.position(rtype) {
             Some(index) => &mut self.sets[index],
@@ -254,7 +255,7 @@ impl Draft {
         })
     }
 
-    /// Removes an RRset; gives how many records it had.
+    /// Removes an RRset and returns how many records it had.
     pub(super) fn remove(&mut self, rtype: Rtype) -> usize {
         let Some(index) = self.position(rtype) else { return 0 };
         self.live -= 1;
@@ -270,14 +271,14 @@ impl Draft {
         self.sets[..self.live].iter().map(|set| usize::from(set.count)).sum()
     }
 
-    /// The word of the entry's leaf.
+    /// The flags of the entry's leaf.
     pub(super) fn flags(&self) -> u32 {
         let cut = !self.labels.is_empty() && self.position(Rtype::NS).is_some();
         let dname = self.position(Rtype::DNAME).is_some();
         u32::from(cut) * flag::CUT | u32::from(dname) * flag::DNAME
     }
 
-    /// Appends the entry as it is stored.
+    /// Appends the entry in its stored form.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.push(self.labels.len() as u8);
         out.extend_from_slice(&self.labels);
@@ -331,7 +332,7 @@ impl SetDraft {
     }
 }
 
-/// Whether two records of a type are one and the same (RFC 2181 5, RFC 4034 6.2).
+/// Whether two records of a type are equal (RFC 2181 5, RFC 4034 6.2).
 fn same_rdata(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
     a == b || (a.eq_ignore_ascii_case(b) && canonical(rtype, a) == canonical(rtype, b))
 }

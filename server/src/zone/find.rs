@@ -1,4 +1,4 @@
-//! From a name to what the zone says of it: RFC 1034 4.3.2 step 3, with RFC 4592 for wildcards and RFC 6672 for DNAME.
+//! Lookups: what the zone says of a name. RFC 1034 4.3.2 step 3, with RFC 4592 for wildcards and RFC 6672 for DNAME.
 
 use super::{
     Key, KeyRef, Leaf, Node, ZoneData,
@@ -10,11 +10,11 @@ use super::{
 pub(crate) struct Target<'a> {
     /// The labels below the origin in wire form.
     pub(crate) labels: &'a [u8],
-    /// The same as a key.
+    /// The same labels as a key.
     pub(crate) key: KeyRef<'a>,
 }
 
-/// Keys that a lookup builds on its way, kept from one to the next.
+/// Working memory of lookups, reused from one to the next.
 pub(crate) struct Spare {
     nearest: Key,
     wildcard: Key,
@@ -26,20 +26,20 @@ impl Spare {
     }
 }
 
-/// What a zone says of a name.
+/// The result of a lookup.
 #[derive(Clone, Copy)]
 pub(crate) enum Found<'z> {
     /// The name has data. It may itself be a cut: [`Node::is_cut`].
     Exact(Node<'z>),
-    /// The name does not exist, but a wildcard covers it.
+    /// The name does not exist, but this wildcard covers it.
     Wildcard(Node<'z>),
-    /// The name lies below a zone cut.
+    /// The name lies below this zone cut.
     Delegation(Node<'z>),
-    /// The name lies below a DNAME.
+    /// The name lies below this DNAME.
     Dname(Node<'z>),
-    /// The name has no data, but names below it have; or a wildcard of that kind covers it.
+    /// The name is an empty non-terminal (names below it have data), or is covered by a wildcard that is one.
     Ent,
-    /// No such name.
+    /// The name does not exist.
     NoName,
 }
 
@@ -62,7 +62,7 @@ impl ZoneData {
         let (agreed, nearest_ends) =
             if exact { (target.key.len(), false) } else { agreement(target.key, nearest, &mut spare.nearest) };
         let crossing = crossing.filter(|&(at, _)| at <= agreed).or_else(|| {
-            // Where nothing branches off below a crossing, none was passed.
+            // If nothing branches off below a cut or DNAME, the descent ended there instead of passing it.
             (nearest_ends && stops(descent.leaf)).then_some((agreed, descent.leaf))
         });
         match crossing.map(|(_, leaf)| self.read(leaf)) {
@@ -73,7 +73,7 @@ impl ZoneData {
         }
     }
 
-    /// The data at exactly this name, whatever lies above it: glue, for one.
+    /// The data at exactly this name, whatever cut or DNAME lies above it; used for glue.
     pub(crate) fn at(&self, target: Target<'_>) -> Option<Node<'_>> {
         let descent = self.0.trie.descend(target.key, |_, _| ())?;
         let node = self.read(descent.leaf);
@@ -95,7 +95,7 @@ impl ZoneData {
     }
 }
 
-/// How far a key agrees with the key of a node, and whether the node's ends there.
+/// The number of positions in which a key agrees with the key of a node, and whether the node's key ends there.
 fn agreement(key: KeyRef<'_>, node: Node<'_>, own: &mut Key) -> (usize, bool) {
     own.set(node.labels());
     let agreed = key.mismatch(own.view()).unwrap_or(key.len());

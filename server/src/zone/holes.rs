@@ -1,16 +1,17 @@
-//! The places of runs that an edit stored and gave back, for what it stores next. What is written again and again mostly
-//! grows, so that its old place is too small for it: neighbouring holes are one, and the largest one is taken.
+//! The holes of an edit: places of runs that it stored and freed, for what it stores next. An entry that is rewritten
+//! again and again mostly grows, so its old place is too small for it. Neighbouring holes are therefore merged, and the
+//! largest hole is used first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Holes in the chunks of an edit, in the terms of a [`Ref`](super::arena::Ref): numbers of places, the upper bits of which
-/// are the chunk.
+/// Holes in the chunks of an edit, as place numbers in the format of a [`Ref`](super::arena::Ref), whose upper bits are
+/// the chunk.
 pub(super) struct Holes {
-    /// Bits below the chunk's number.
+    /// The number of bits below the chunk's number.
     offset_bits: u32,
-    /// Places, by the first one.
+    /// The number of places of each hole, by its first place.
     by_start: BTreeMap<u32, u32>,
-    /// Number of places, and the first one.
+    /// The same holes as pairs of number of places and first place.
     by_size: BTreeSet<(u32, u32)>,
 }
 
@@ -19,7 +20,7 @@ impl Holes {
         Holes { offset_bits, by_start: BTreeMap::new(), by_size: BTreeSet::new() }
     }
 
-    /// Adds places, which are no hole yet.
+    /// Adds places that are not part of a hole yet.
     pub(super) fn add(&mut self, mut start: u32, mut places: u32) {
         if let Some(next) = self.within_chunk(start, places)
             && let Some(more) = self.remove(next)
@@ -35,18 +36,18 @@ impl Holes {
         self.insert(start, places);
     }
 
-    /// Takes so many places from the largest hole, if it has them.
+    /// Takes this many places from the largest hole, if it has as many.
     pub(super) fn take(&mut self, places: u32) -> Option<u32> {
         let &(room, start) = self.by_size.last().filter(|(room, _)| *room >= places)?;
         self.remove(start);
-        // What follows a long run may have no number in its chunk; it stays unused.
+        // The place after a run that fills its chunk has no number in that chunk and stays unused.
         if let Some(rest) = self.within_chunk(start, places).filter(|_| room > places) {
             self.insert(rest, room - places);
         }
         Some(start)
     }
 
-    /// What comes so many places on, if it is in the same chunk.
+    /// The place this many places further on, if it is in the same chunk.
     fn within_chunk(&self, start: u32, places: u32) -> Option<u32> {
         start.checked_add(places).filter(|end| end >> self.offset_bits == start >> self.offset_bits)
     }

@@ -1,18 +1,18 @@
-//! A name as the trie sees it: labels from the root down, each octet as one or two small numbers, in canonical order.
+//! A name as the trie's key: labels from the root down, each octet as one or two small numbers, in canonical order.
 //!
-//! A branch of the trie has a twig for each number that may follow, so numbers must be few: the octets of host names get
-//! one each; the others share an escape for their range and tell themselves apart by a second number. Number 0 ends a
-//! label, and so sorts a name before everything below it (RFC 4034 6.1).
+//! A branch of the trie has one twig for each number that may follow, so there must be few numbers. The octets of host
+//! names get one number each; the others share an escape number per range and are told apart by a second number. Number
+//! 0 ends a label, so a name sorts before everything below it (RFC 4034 6.1).
 
 use std::cmp::Ordering;
 
-/// Numbers per position: 0 to 47, so a set of them fits a branch's bitmap.
+/// The count of different numbers, 0 to 47: a set of them fits a branch's bitmap.
 pub(super) const NUMBERS: u32 = 48;
 
-/// The longest key: two numbers an octet of a 255-octet name.
+/// The longest key: two numbers for each octet of a 255-octet name.
 const MAX_KEY: usize = 512 + 2; // And a wildcard below it.
 
-/// A name's key, built into a buffer that is reused.
+/// A name's key, built in a reusable buffer.
 pub(crate) struct Key {
     len: usize,
     numbers: [u8; MAX_KEY],
@@ -23,7 +23,7 @@ impl Key {
         Key { len: 0, numbers: [0; MAX_KEY] }
     }
 
-    /// Takes the labels of a name in wire form, leaf first; a final root label is ignored.
+    /// Sets the key to that of labels in wire form, leaf first; a final root label is ignored.
     pub(crate) fn set(&mut self, labels: &[u8]) {
         let mut starts = [0_u8; 128];
         let (mut count, mut at) = (0, 0);
@@ -50,14 +50,14 @@ impl Key {
         self.len = len;
     }
 
-    /// Builds it in one go; see [`Key::set`].
+    /// Makes the key of labels; see [`Key::set`].
     pub(crate) fn of(labels: &[u8]) -> Key {
         let mut key = Key::new();
         key.set(labels);
         key
     }
 
-    /// Becomes the key of the wildcard right below a name (RFC 4592 2.1.1).
+    /// Sets the key to that of the wildcard directly below a name (RFC 4592 2.1.1).
     pub(super) fn set_wildcard_below(&mut self, name: KeyRef<'_>) {
         self.numbers[..name.len()].copy_from_slice(name.0);
         self.numbers[name.len()] = NUMBER_OF[usize::from(b'*')].0;
@@ -70,29 +70,29 @@ impl Key {
     }
 }
 
-/// A borrowed key, or the part of one below some ancestor.
+/// A borrowed key, or the part of a key below some ancestor.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyRef<'a>(&'a [u8]);
 
 impl<'a> KeyRef<'a> {
-    /// How many numbers it has.
+    /// The length in numbers.
     pub(crate) fn len(self) -> usize {
         self.0.len()
     }
 
-    /// The number at a position; beyond the end there are only zeros.
+    /// The number at a position; zero beyond the end.
     #[inline]
     pub(super) fn at(self, position: usize) -> u8 {
         self.0.get(position).copied().unwrap_or(0)
     }
 
-    /// Whether a label starts at a position (the end of the key counts: a child's label would start there).
+    /// Whether a label starts at a position. The end of the key counts, since a child's label would start there.
     #[inline]
     pub(super) fn is_boundary(self, position: usize) -> bool {
         position == 0 || self.at(position - 1) == 0
     }
 
-    /// The key without the numbers of an ancestor.
+    /// The part of the key after an ancestor's key of this length.
     pub(crate) fn below(self, ancestor: usize) -> KeyRef<'a> {
         KeyRef(self.0.get(ancestor..).unwrap_or(&[]))
     }
@@ -102,24 +102,24 @@ impl<'a> KeyRef<'a> {
         KeyRef(&self.0[..boundary])
     }
 
-    /// The first position where the two differ; `None` when they are equal.
+    /// The first position where the two differ; `None` if they are equal.
     pub(crate) fn mismatch(self, other: KeyRef<'_>) -> Option<usize> {
         let common = self.0.iter().zip(other.0).take_while(|(a, b)| a == b).count();
         (common < self.len() || common < other.len()).then_some(common)
     }
 
-    /// Canonical order.
+    /// Compares two keys; this is the canonical order of the names.
     pub(super) fn order(self, other: KeyRef<'_>) -> Ordering {
         self.0.cmp(other.0)
     }
 
-    /// The longest boundary at or before a position.
+    /// The last boundary at or before a position.
     pub(super) fn boundary_before(self, position: usize) -> usize {
         (0..=position.min(self.len())).rev().find(|&at| self.is_boundary(at)).unwrap_or(0)
     }
 }
 
-/// First and second number of each octet; 0 as second: none. Upper case is folded.
+/// The first and second number of each octet; a second number of 0 means that there is none. Upper case is folded.
 const NUMBER_OF: [(u8, u8); 256] = {
     let mut table = [(0, 0); 256];
     let mut octet = 0;

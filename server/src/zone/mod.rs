@@ -1,13 +1,12 @@
-//! The data of one zone: names in canonical order, each with its RRsets. Persistent: a change makes a new version that
-//! shares all but the changed path with the old one, which its readers go on reading.
+//! The data of one zone: names in canonical order, each with its RRsets. The data is persistent: a change makes a new
+//! version that shares everything but the changed path with the old one, which readers keep using undisturbed.
 //!
-//! * [`trie`]: the index of names; [`key`]: a name as the trie sees it; [`arena`]: where both the trie's nodes and the
-//!   entries live, [`holes`]: what an edit gave back of that.
+//! * [`trie`]: the index of names; [`key`]: a name as the trie's key; [`arena`]: storage for the trie's nodes and for
+//!   the entries; [`holes`]: the parts of it that an edit has freed.
 //! * [`entry`]: what is stored for a name.
-//! * [`find`]: RFC 1034 4.3.2 step 3, from a name to what the zone says of it; [`target`]: whether a host that a record
-//!   names is of use.
-//! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: a zone said anew; [`diff`]: what differs between
-//!   two versions.
+//! * [`find`]: lookups, RFC 1034 4.3.2 step 3; [`target`]: whether a host that a record names is usable.
+//! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: replacing a zone's whole content; [`diff`]: the
+//!   differences between two versions.
 //!
 //! The data knows nothing of views, access, keys or journals.
 
@@ -91,27 +90,27 @@ impl ZoneData {
         self.0.trie.iter().map(|leaf| self.read(leaf))
     }
 
-    /// How many names have data.
+    /// The number of names that have data.
     pub fn names(&self) -> usize {
         self.0.names
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn records(&self) -> usize {
         self.0.records
     }
 
-    /// Opens it for changes; this version stays as it is.
+    /// Opens the zone for changes. This version stays as it is.
     pub fn edit(&self) -> Edit {
         Edit::open(self)
     }
 
-    /// What must change to make `self` into `newer`, name by name in canonical order.
+    /// The changes that turn `self` into `newer`, name by name in canonical order.
     pub fn differences<'a>(&'a self, newer: &'a ZoneData) -> Differences<'a> {
         Differences::between(self, newer)
     }
 
-    /// Whether this is that very version, not merely the same content.
+    /// Whether both are the very same version, not merely equal in content.
     pub fn is(&self, other: &ZoneData) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -1,6 +1,6 @@
-//! A zone said anew from its first record to its last, as when its file is read again. The version that comes out holds
-//! what was said and nothing else, and shares with the one before all names that are as they were: it costs what
-//! changed, in memory, and no second copy of the zone is ever made.
+//! Replaces a zone's whole content, from its first record to its last, as when its file is read again. The new version
+//! holds only what was added during the rewrite and shares all unchanged names with the old one: it costs memory only
+//! for what changed, and the zone is never held twice.
 
 use super::{
     Edit, Leaf, ZoneData,
@@ -8,8 +8,8 @@ use super::{
 };
 
 impl ZoneData {
-    /// Opens it to be said anew: a name has nothing until something is added to it, and what nothing was added to goes
-    /// with [`Edit::commit`]. If all is as it was, that gives this very version.
+    /// Opens the zone for a rewrite. Every name starts empty, and [`Edit::commit`] removes the names to which nothing
+    /// was added. If the content is unchanged, the commit returns this very version.
     pub fn rewrite(&self) -> Edit {
         let mut edit = self.edit();
         edit.rewritten = Some(Met::default());
@@ -17,17 +17,17 @@ impl ZoneData {
     }
 }
 
-/// What has come up in a rewrite.
+/// The names seen in a rewrite.
 #[derive(Default)]
 pub(super) struct Met {
-    /// The entries of names that did; a bit for each place where an entry may start.
+    /// The entries of the names seen: a bit for each place where an entry may start.
     places: Vec<Vec<u64>>,
-    /// The base's leaves that others took the place of.
+    /// The base's leaves that were replaced.
     pub(super) replaced: Vec<Leaf>,
 }
 
 impl Met {
-    /// Takes note of an entry; gives whether it came up for the first time.
+    /// Marks an entry as seen and returns whether it is for the first time.
     pub(super) fn meet(&mut self, at: Ref) -> bool {
         let (chunk, word, bit) = place(at);
         if chunk >= self.places.len() {
@@ -48,7 +48,7 @@ impl Met {
     }
 }
 
-/// Chunk, word in it and bit in that.
+/// The chunk, the word in it and the bit in that word.
 fn place(at: Ref) -> (usize, usize, u64) {
     let offset = at.0 & ((1 << <u8 as Item>::OFFSET_BITS) - 1);
     ((at.0 >> <u8 as Item>::OFFSET_BITS) as usize, (offset / u64::BITS) as usize, 1 << (offset % u64::BITS))

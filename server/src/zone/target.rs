@@ -1,18 +1,19 @@
-//! Whether a host that NS, MX or SRV name is of use: named's `check-integrity`.
+//! Checks whether a host that an NS, MX or SRV record names is usable: named's `check-integrity`.
 
 use zonefmt::{NameRef, Rtype, zone::TargetProblem};
 
 use super::{Found, Key, Node, Spare, Target, ZoneData};
 
 impl ZoneData {
-    /// What is wrong with a host that a record of `owner` names; nothing if it lies outside the zone, where nobody looks.
+    /// The problem with a host that a record of `owner` names; `None` if there is none or the host lies outside the
+    /// zone, where it cannot be checked.
     pub fn target_problem(&self, owner: NameRef<'_>, rtype: Rtype, host: NameRef<'_>) -> Option<TargetProblem> {
         let labels = host.strip_suffix(self.origin())?;
         let key = Key::of(labels);
         let target = Target { labels, key: key.view() };
         match self.find(target, &mut Spare::new()) {
             Found::Exact(cut) | Found::Delegation(cut) if cut.is_cut() => {
-                // Only a delegation needs glue; what else lies below one is looked up there.
+                // Only a delegation needs glue; other hosts below the cut are looked up there.
                 let needs_glue = rtype == Rtype::NS && owner != self.origin();
                 let own = cut.owner().as_ref() == owner;
                 let problem = if own { TargetProblem::NoGlue } else { TargetProblem::NoSiblingGlue };

@@ -1,4 +1,4 @@
-//! The zone's data against a naive one: sorted maps, searched from end to end.
+//! Compares the zone's data with a naive model: sorted maps that are searched from end to end.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn origin() -> Name {
     Name::from_ascii("b.Test").unwrap()
 }
 
-/// Few labels, so that names collide, enclose and neighbour each other; octets of every kind among them.
+/// Names from few labels, so that they collide, enclose and neighbour each other, with octets of every kind.
 fn name() -> impl Strategy<Value = Name> {
     let label = prop::sample::select(vec![
         "a", "A", "b", "ab", "aa", "*", "-", "_x", "\\000", "\\255", "\\200", "[", "z0", "0", "a\\001b",
@@ -55,7 +55,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Type 16 keeps case; in the others a name's case does not count.
+/// Compares RDATA: type 16 is case-sensitive; in the other types RDATA is a name, whose case does not matter.
 fn same(rtype: u16, a: &[u8], b: &[u8]) -> bool {
     if rtype == 16 { a == b } else { a.eq_ignore_ascii_case(b) }
 }
@@ -98,7 +98,7 @@ fn change_both(edit: &mut Edit, naive: &mut Naive, change: &Change) {
     }
 }
 
-/// `new` said over `old`: a pass for each of these lists of types, so that names come up again and again.
+/// Rewrites `old` with the content of `new`, in one pass for each list of types, so that names come up repeatedly.
 fn rewritten(old: &ZoneData, new: &ZoneData, passes: &[&[u16]]) -> ZoneData {
     let mut edit = old.rewrite();
     for types in passes {
@@ -193,7 +193,7 @@ proptest! {
             prop_assert_eq!(zone.records(), naive.values().flat_map(BTreeMap::values).map(|set| set.1.len()).sum::<usize>());
             prop_assert_eq!(zone.apex().is_some(), naive.contains_key(&origin()));
             for name in &asked {
-                // An empty zone's apex is no name that encloses anything.
+                // The apex of an empty zone does not exist, so the naive model finds no encloser.
                 if !naive.is_empty() {
                     prop_assert_eq!(says(zone, name.as_ref()), naive_says(naive, name), "{:?}", name);
                 }
@@ -235,7 +235,7 @@ fn large_rrsets_drop_duplicates() {
 
 #[test]
 fn the_index_does_not_grow_by_changes_taken_back() {
-    // One large RRset, so that what dies of the entries is never worth a copy.
+    // One large RRset keeps the share of dead entries too small for a compaction of the entries.
     let mut edit = ZoneData::new(origin()).edit();
     for n in 0..1000_u16 {
         edit.add(origin().as_ref(), Rtype::TXT, 1, &[[200].as_slice(), &n.to_be_bytes(), &[0; 198]].concat()).unwrap();

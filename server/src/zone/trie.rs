@@ -1,9 +1,10 @@
-//! The index of names: a qp-trie (a radix tree that stores only the positions where names part), copy-on-write.
+//! The index of names: a copy-on-write qp-trie, which is a radix tree that stores only the positions where names
+//! differ.
 //!
-//! A node is twelve octets. A branch names the key position it decides on, has a bit for each number that occurs there,
-//! and points to its twigs, which lie side by side in that order. A leaf carries a word of the owner's and a reference to the
-//! owner's data. Ancestors of a name hang off the branches on its way as twig 0, so one descent finds a name, what
-//! encloses it and every cut above it; reading the twigs in order gives canonical order.
+//! A node is twelve octets. A branch names the key position that it decides on, has one bit for each number that occurs
+//! there, and points to its twigs, which lie side by side in that order. A leaf carries a word and a reference to data,
+//! both chosen by the trie's owner. The ancestors of a name hang off the branches on its path as twig 0, so one descent
+//! finds a name, what encloses it and every cut above it. Reading the twigs in order gives canonical order.
 
 use super::{
     arena::{Arena, ArenaEdit, Item, Ref},
@@ -17,20 +18,20 @@ pub(crate) struct Trie {
     nodes: Arena<Node>,
 }
 
-/// What the trie holds for a name: a reference and a word, both the owner's.
+/// What the trie stores for a name: a reference and a word, both chosen by the trie's owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Leaf {
-    /// Where the data is.
+    /// The location of the data.
     pub(crate) to: u32,
-    /// Whatever must be known without looking there.
+    /// What must be known without reading the data.
     pub(crate) word: u32,
 }
 
-/// Where a descent ended.
+/// The end of a descent.
 pub(crate) struct Descent {
-    /// The leaf at the end; of all leaves it shares the longest prefix with the key, but may still differ from it.
+    /// The leaf at the end. No leaf shares a longer prefix with the key, but the leaf's own key may still differ.
     pub(crate) leaf: Leaf,
-    /// The key led all the way; if not, it is certain that no leaf has this key.
+    /// Whether the key led all the way; if not, no leaf has this key.
     pub(crate) followed: bool,
 }
 
@@ -49,7 +50,7 @@ enum View {
 
 #[derive(Clone, Copy)]
 struct Branch {
-    /// A bit for each number that occurs at `position`; bits 0 to 47.
+    /// One bit for each number that occurs at `position`; bits 0 to 47.
     bitmap: u64,
     position: usize,
     twigs: Ref,
@@ -98,7 +99,7 @@ impl Branch {
         self.bitmap >> number & 1 != 0
     }
 
-    /// Where the twig for a number is, or would be.
+    /// The index of the twig for a number, or where it would be inserted.
     fn index(self, number: u8) -> usize {
         (self.bitmap & ((1 << number) - 1)).count_ones() as usize
     }
@@ -109,8 +110,9 @@ impl Trie {
         Trie { root: None, nodes: Arena::new() }
     }
 
-    /// Follows a key. `ancestor` is told of every leaf passed whose name may enclose the key's, top down, with the length
-    /// of its key; it does, if the key's first difference to the final leaf lies no earlier.
+    /// Follows a key. `ancestor` is called with the key length and the leaf of every possible encloser on the way, top
+    /// down. Such a leaf really encloses the name if the key's first difference to the final leaf is not before that
+    /// length.
     #[inline]
     pub(crate) fn descend(&self, key: KeyRef<'_>, mut ancestor: impl FnMut(usize, Leaf)) -> Option<Descent> {
         let mut node = self.root?;
@@ -138,7 +140,7 @@ impl Trie {
         }
     }
 
-    /// The leaves in order of their keys.
+    /// The leaves in the order of their keys.
     pub(crate) fn iter(&self) -> Leaves<'_> {
         Leaves { nodes: &self.nodes, root: self.root, pending: Vec::new() }
     }
@@ -185,15 +187,15 @@ impl Iterator for Leaves<'_> {
     }
 }
 
-/// A trie under change; what it was opened from stays as it is.
+/// A trie under change. The version that it was opened from stays as it is.
 pub(crate) struct TrieEdit {
     root: Option<Node>,
     nodes: ArenaEdit<Node>,
-    /// Runs of this edit's own that are free again, by length.
+    /// Runs of this edit that were freed and can be reused, by length.
     spare: Vec<Vec<Ref>>,
 }
 
-/// A place that holds a node: the root, or a twig in a run that this edit owns.
+/// Where a node is stored: the root, or a twig in a run that this edit owns.
 #[derive(Clone, Copy)]
 enum Place {
     Root,
@@ -218,8 +220,8 @@ impl TrieEdit {
         }
     }
 
-    /// Adds a leaf. `nearest` is the key of the leaf that [`TrieEdit::descend`] gave, `None` if that gave none; it must
-    /// differ from `key`.
+    /// Adds a leaf. `nearest` is the key of the leaf that [`TrieEdit::descend`] returned, or `None` if it returned
+    /// none; it must differ from `key`.
     pub(crate) fn insert(&mut self, key: KeyRef<'_>, leaf: Leaf, nearest: Option<KeyRef<'_>>) {
         let leaf = Node::leaf(leaf);
         let Some((nearest, position)) = nearest.and_then(|near| Some((near, key.mismatch(near)?))) else {
@@ -248,13 +250,13 @@ impl TrieEdit {
         self.put(place, Node::branch(branch));
     }
 
-    /// Replaces the leaf of a key that is present.
+    /// Replaces the leaf of an existing key.
     pub(crate) fn replace(&mut self, key: KeyRef<'_>, leaf: Leaf) {
         let (place, _) = self.walk(key, usize::MAX);
         self.put(place, Node::leaf(leaf));
     }
 
-    /// Removes the leaf of a key that is present.
+    /// Removes the leaf of an existing key.
     pub(crate) fn remove(&mut self, key: KeyRef<'_>) {
         let mut place = Place::Root;
         let Some(mut node) = self.root else { return };
@@ -272,7 +274,7 @@ impl TrieEdit {
         self.nodes.wants_compaction()
     }
 
-    /// Copies what lives into a fresh trie; `relocate` gives each leaf's new reference.
+    /// Copies all live nodes into a fresh trie; `relocate` returns the new reference of each leaf.
     pub(crate) fn compact(&self, mut relocate: impl FnMut(u32) -> u32) -> TrieEdit {
         let mut fresh = TrieEdit { root: None, nodes: Arena::new().edit(), spare: Vec::new() };
         fresh.root = self.root.map(|root| self.copy_below(root, &mut fresh, &mut relocate));
@@ -283,7 +285,8 @@ impl TrieEdit {
         Trie { root: self.root, nodes: self.nodes.commit() }
     }
 
-    /// Owns every run on the way to the first node at or beyond `limit`, and gives that node with its place.
+    /// Makes every run on the way to the first node at or beyond `limit` the edit's own, and returns that node with its
+    /// place.
     fn walk(&mut self, key: KeyRef<'_>, limit: usize) -> (Place, Node) {
         let mut place = Place::Root;
         let mut node = self.root.unwrap_or(Item::FILLER);
@@ -296,7 +299,7 @@ impl TrieEdit {
         (place, node)
     }
 
-    /// Owns a branch's run and goes on to one of its twigs.
+    /// Makes a branch's run the edit's own and moves on to one of its twigs.
     fn step(&mut self, place: Place, branch: Branch, index: usize) -> (Place, Node) {
         let mut run = branch.twigs;
         if self.nodes.owned(run, branch.len()).is_none() {
@@ -320,7 +323,7 @@ impl TrieEdit {
         }
     }
 
-    /// Takes one twig off a branch; a branch left with a single twig gives way to it.
+    /// Removes one twig from a branch; a branch left with a single twig is replaced by it.
     fn drop_twig(&mut self, place: Place, branch: Branch, index: usize, number: u8) {
         let mut twigs = [Item::FILLER; super::key::NUMBERS as usize];
         let old = self.nodes.run(branch.twigs, branch.len());

@@ -1,4 +1,4 @@
-//! Zones by origin, and which of them a name belongs to.
+//! A map of zones by origin, which finds the zone that a name belongs to.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use zonefmt::NameRef;
 use super::{Zone, ZoneChange};
 use crate::zone::{Descent, Key, KeyRef, Leaf, Trie, TrieEdit};
 
-/// Zones by origin; persistent, and cheap to clone.
+/// Zones by origin. The map is persistent and cheap to clone.
 #[derive(Clone)]
 pub struct ZoneMap {
-    /// A leaf refers to a slot and carries the length of the origin's key.
+    /// Each leaf refers to a slot and carries the length of the origin's key.
     trie: Trie,
     /// The zones, without gaps.
     slots: Arc<[Page]>,
@@ -22,7 +22,7 @@ type Page = Arc<[Option<Arc<Zone>>]>;
 
 const PAGE: usize = 256;
 
-/// A zone that encloses a name, and how much of the name's key is the origin's.
+/// The zone that encloses a name, and the length of the origin's part of the name's key.
 #[derive(Clone, Copy)]
 pub(crate) struct Enclosing<'s> {
     pub(crate) zone: &'s Zone,
@@ -30,20 +30,21 @@ pub(crate) struct Enclosing<'s> {
 }
 
 impl ZoneMap {
-    /// Without zones.
+    /// Makes a map without zones.
     pub fn new() -> ZoneMap {
         ZoneMap { trie: Trie::new(), slots: Arc::new([]), len: 0 }
     }
 
-    /// The zone of this origin.
+    /// The zone with exactly this origin.
     pub fn get(&self, origin: NameRef<'_>) -> Option<&Arc<Zone>> {
         let descent = self.trie.descend(Key::of(origin.as_wire()).view(), |_, _| ())?;
         let zone = self.slot(descent.leaf);
         (descent.followed && zone.origin.as_ref() == origin).then_some(zone)
     }
 
-    /// The zone that a name belongs to: the one with the longest matching origin (RFC 1034 4.3.2 step 2). `strictly`: an
-    /// origin equal to the name does not count; the parent's side of a cut is wanted (RFC 4035 3.1.4.1).
+    /// The zone that a name belongs to: the one with the longest matching origin (RFC 1034 4.3.2 step 2). With
+    /// `strictly`, an origin equal to the name does not count, which finds the parent's side of a cut (RFC 4035
+    /// 3.1.4.1).
     #[inline]
     pub(crate) fn enclosing(&self, name: NameRef<'_>, key: KeyRef<'_>, strictly: bool) -> Option<Enclosing<'_>> {
         let mut passed = None;
@@ -58,7 +59,7 @@ impl ZoneMap {
             .map(|leaf| Enclosing { zone: self.slot(leaf), origin_key: leaf.word as usize })
     }
 
-    /// The deepest origin on a key's way that lies before the key parts from the leaf where its descent ended.
+    /// The deepest origin that the key passes before it differs from the key of the leaf where its descent ended.
     fn passed_before_parting(&self, key: KeyRef<'_>, end: Leaf) -> Option<Leaf> {
         let parting = key.mismatch(Key::of(self.slot(end).origin.as_ref().as_wire()).view())?;
         let mut passed = None;
@@ -70,7 +71,7 @@ impl ZoneMap {
         passed
     }
 
-    /// Makes changes, one after the other. Clones of the map are not touched.
+    /// Makes changes in order. Clones of the map are unaffected.
     pub fn update(&mut self, changes: impl IntoIterator<Item = ZoneChange>) {
         let mut edit = MapEdit { trie: self.trie.edit(), pages: self.slots.to_vec(), len: self.len };
         for change in changes {
@@ -85,17 +86,17 @@ impl ZoneMap {
         *self = ZoneMap { trie: edit.trie.commit(), slots: edit.pages.into(), len: edit.len };
     }
 
-    /// Every zone, in canonical order of origins.
+    /// All zones, in canonical order of their origins.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.trie.iter().map(|leaf| self.slot(leaf))
     }
 
-    /// How many zones there are.
+    /// The number of zones.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether the map has no zones.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -123,7 +124,7 @@ impl FromIterator<Arc<Zone>> for ZoneMap {
 
 fn slot(pages: &[Page], slot: u32) -> &Arc<Zone> {
     let slot = slot as usize;
-    // Leaves refer to slots below `len` only, and those are filled.
+    // Leaves refer only to slots below `len`, and all of those are filled.
     pages[slot / PAGE][slot % PAGE].as_ref().expect("a leaf's slot holds its zone")
 }
 
@@ -155,7 +156,7 @@ impl MapEdit {
         self.len += 1;
     }
 
-    /// Removes a zone; the last one takes its slot.
+    /// Removes a zone; the last zone moves into its slot.
     fn remove(&mut self, origin: NameRef<'_>) {
         let key = Key::of(origin.as_wire());
         let descent = self.trie.descend(key.view());

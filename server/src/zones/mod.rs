@@ -1,8 +1,8 @@
-//! What is served: views of zones, and the one snapshot of it all that workers answer from.
+//! What is served: views of zones, in one snapshot that all workers answer from.
 //!
-//! A [`Snapshot`] never changes; a change makes the next one, which shares all but a path of one map, and publishing swaps
-//! the two ([`Published`]). It holds [`View`]s, the first of which that a client belongs to is the world that the client
-//! sees; each has its zones in a [`ZoneMap`].
+//! A [`Snapshot`] never changes. A change makes the next snapshot, which shares all but one path of one map with the
+//! old one, and publishing swaps the two ([`Published`]). A snapshot holds [`View`]s, each with its zones in a
+//! [`ZoneMap`]; a client sees only the first view that it belongs to.
 
 mod map;
 mod publish;
@@ -27,38 +27,38 @@ pub use view::{Membership, Snapshot, View};
 /// A zone as it is served.
 #[derive(Clone, Debug)]
 pub struct Zone {
-    /// The name of its apex.
+    /// The name of the zone's apex.
     pub origin: Name,
-    /// How it is served; shared by all zones with the same settings.
+    /// How the zone is served; shared by all zones with the same settings.
     pub settings: Arc<ZoneSettings>,
-    /// Its data, if it can be served.
+    /// The zone's data, if it can be served.
     pub state: ZoneState,
-    /// When its data was loaded.
+    /// When the zone's data was loaded.
     pub loaded: Option<Timestamp>,
-    /// Where queries for it are counted, if they are.
+    /// Where queries for the zone are counted, if they are.
     pub counters: Option<Arc<ZoneCounters>>,
 }
 
 /// Whether a zone has data to answer from.
 #[derive(Clone, Debug)]
 pub enum ZoneState {
-    /// It should be here and is not: SERVFAIL, never another zone's answer.
+    /// The zone is configured but has no data: the answer is SERVFAIL, never from another zone.
     NotLoaded,
-    /// It is served.
+    /// The zone is served from this data.
     Loaded(ZoneData),
     /// A secondary's copy that is too old to be served (RFC 1035 3.3.13, EXPIRE).
     Expired,
 }
 
 impl Zone {
-    /// A zone whose data, if there is any, was loaded just now. It starts to count if its settings say so.
+    /// Makes a zone whose data, if there is any, has just been loaded. It counts queries if its settings say so.
     pub fn new(origin: Name, settings: Arc<ZoneSettings>, state: ZoneState) -> Zone {
         let loaded = matches!(state, ZoneState::Loaded(_)).then(Timestamp::now);
         let counters = (settings.statistics == ZoneStatistics::Full).then(Arc::default);
         Zone { origin, settings, state, loaded, counters }
     }
 
-    /// Takes the place of another: it goes on counting, and the same data was loaded when it was.
+    /// Takes over from the previous version of the zone: its counters, and its load time if the data is the same.
     #[must_use]
     pub fn after(mut self, before: Option<&Zone>) -> Zone {
         let Some(before) = before else { return self };
@@ -69,7 +69,7 @@ impl Zone {
         self
     }
 
-    /// Its data, if it is served.
+    /// The zone's data, if it is served.
     pub fn data(&self) -> Option<&ZoneData> {
         match &self.state {
             ZoneState::Loaded(data) => Some(data),
@@ -78,11 +78,11 @@ impl Zone {
     }
 }
 
-/// A change of what is served.
+/// A change to what is served.
 #[derive(Clone, Debug)]
 pub enum ZoneChange {
-    /// The zone is served, in place of the one of its origin if there is one.
+    /// Serves this zone, replacing the one with the same origin if there is one.
     Put(Arc<Zone>),
-    /// The zone of this origin is no longer served, if it was.
+    /// Stops serving the zone of this origin, if it is served.
     Remove(Name),
 }

@@ -1,6 +1,6 @@
-//! The swap from one snapshot to the next. Writers take turns, each on what the one before left; readers take the newest
-//! once a batch and never wait. Versions that nobody reads any more are dropped by a thread of their own, so that no worker
-//! pays for freeing a large zone.
+//! Publishing: the swap from one snapshot to the next. Writers take turns, each starting from the latest snapshot;
+//! readers pick up the newest once per batch and never wait. A separate thread drops the versions that nobody reads any
+//! more, so that no worker spends time on freeing a large zone.
 
 use std::{
     sync::{
@@ -15,10 +15,10 @@ use arc_swap::ArcSwap;
 
 use super::Snapshot;
 
-/// The snapshot that is served now.
+/// The snapshot that is currently served.
 pub struct Published {
     current: ArcSwap<Snapshot>,
-    /// Held by the writer whose turn it is; what it swaps out goes through here.
+    /// Held by the writer whose turn it is; the snapshots that it swaps out are sent through here.
     retired: Mutex<mpsc::Sender<Arc<Snapshot>>>,
 }
 
@@ -41,26 +41,26 @@ impl Published {
         self.current.load_full()
     }
 
-    /// Whether a snapshot is the newest.
+    /// Whether a snapshot is the newest one.
     #[inline]
     pub fn is_current(&self, snapshot: &Arc<Snapshot>) -> bool {
         Arc::ptr_eq(&self.current.load(), snapshot)
     }
 
-    /// Changes what is served: `change` gets the newest snapshot, and what it makes of it is published. No other change
-    /// comes between, so it is to be quick: what takes long, as loading a zone, is done before.
+    /// Changes what is served: `change` modifies a copy of the newest snapshot, which is then published. Other changes
+    /// wait meanwhile, so `change` must be quick; slow work such as loading a zone is done beforehand.
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        // A change that panicked has published nothing.
+        // A change that panicked has published nothing, so the lock's poison is harmless.
         let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.current.load());
         change(&mut next);
         let old = self.current.swap(Arc::new(next));
-        // Without its receiver the old one is dropped here: slower, not wrong.
+        // If the receiver is gone, the old snapshot is dropped here: slower, but not wrong.
         let _ = retired.send(old);
     }
 }
 
-/// Drops snapshots once nobody else holds them.
+/// Drops each snapshot once nobody else holds it.
 fn retire(retirees: &mpsc::Receiver<Arc<Snapshot>>) {
     const LOOK_AGAIN: Duration = Duration::from_millis(20);
     let mut waiting: Vec<Arc<Snapshot>> = Vec::new();

@@ -1,4 +1,4 @@
-//! Views: worlds of zones, one for each kind of client. The first that a request belongs to is what it sees.
+//! Views: separate sets of zones for different clients. A request sees the first view that it belongs to.
 
 use std::sync::Arc;
 
@@ -15,58 +15,58 @@ use crate::{
     wire::{Ede, Rcode, request::Request},
 };
 
-/// Zones, and who sees them. Cheap to clone.
+/// Zones, their settings, and the requests that see them. Cheap to clone.
 #[derive(Clone)]
 pub struct View {
-    /// Its name; [`View::DEFAULT`] where none is configured.
+    /// The view's name; [`View::DEFAULT`] if none is configured.
     pub name: Arc<str>,
-    /// Which requests belong to it.
+    /// Which requests belong to the view.
     pub membership: Arc<Membership>,
     /// The keys that requests may be signed with.
     pub keys: Arc<Keyring>,
-    /// How it answers.
+    /// How the view answers.
     pub settings: Arc<ViewSettings>,
-    /// What it serves.
+    /// The zones that the view serves.
     pub zones: ZoneMap,
 }
 
-/// Which requests belong to a view: those for which all of it holds.
+/// The conditions for a request to belong to a view; all of them must hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Membership {
-    /// Who asks (`match-clients`).
+    /// The client's address or key (`match-clients`).
     pub clients: Acl,
-    /// The address asked (`match-destinations`).
+    /// The address that the request was sent to (`match-destinations`).
     pub destinations: Acl,
-    /// Recursion has to be desired (`match-recursive-only`).
+    /// Whether recursion must be desired (`match-recursive-only`).
     pub recursive_only: bool,
 }
 
-/// All that workers answer from, at one moment.
+/// Everything that workers answer from, at one moment.
 #[derive(Clone)]
 pub struct Snapshot {
-    /// What holds for the whole server.
+    /// The settings of the whole server.
     pub settings: Arc<ServerSettings>,
     /// The views of class IN, in the order in which they are tried.
     pub views: Vec<View>,
-    /// Class CH: what the server says of itself (RFC 4892).
+    /// The view of class CH: what the server says about itself (RFC 4892).
     pub(crate) chaos: View,
 }
 
 /// What a request sees of the server.
 pub(crate) struct Seen<'s> {
-    /// The view to answer from, or what to answer instead.
+    /// The view to answer from, or the error to answer instead.
     pub(crate) view: Result<&'s View, Outcome>,
-    /// What its signature is worth.
+    /// The result of verifying the request's TSIG.
     pub(crate) signature: Signature<'s>,
 }
 
 impl View {
-    /// The name of the one view that there is where no other is configured.
+    /// The name of the only view if none is configured.
     pub const DEFAULT: &str = "_default";
     /// The name of the view of class CH.
     pub const CHAOS: &str = "_bind";
 
-    /// A view of these zones for everybody.
+    /// Makes a view of these zones for every client.
     pub fn of(zones: ZoneMap) -> View {
         View {
             name: View::DEFAULT.into(),
@@ -87,20 +87,20 @@ impl View {
 }
 
 impl Default for Membership {
-    /// Every request belongs to it.
+    /// Every request belongs to the view.
     fn default() -> Membership {
         Membership { clients: Acl::any(), destinations: Acl::any(), recursive_only: false }
     }
 }
 
 impl Snapshot {
-    /// A snapshot of these views; class CH comes from the settings.
+    /// Makes a snapshot of these views; the view of class CH follows from the settings.
     pub fn new(settings: Arc<ServerSettings>, views: Vec<View>) -> Snapshot {
         let chaos = crate::chaos::view(&settings);
         Snapshot { settings, views, chaos }
     }
 
-    /// All that bound what is said, each once.
+    /// All rate limiters in use, each once.
     pub(crate) fn limiters(&self) -> impl Iterator<Item = &Limiter> {
         let views = self.views.iter().map(|view| &view.settings);
         let settings: Vec<_> = [&self.settings.outside, &self.chaos.settings].into_iter().chain(views).collect();
@@ -110,19 +110,19 @@ impl Snapshot {
         limiters.into_iter()
     }
 
-    /// Changes what a view serves, if there is one of that name.
+    /// Changes the zones of the view with this name, if there is one.
     pub fn change(&mut self, view: &str, changes: impl IntoIterator<Item = ZoneChange>) {
         if let Some(view) = self.views.iter_mut().find(|known| *known.name == *view) {
             view.zones.update(changes);
         }
     }
 
-    /// The view of that name.
+    /// The view with this name.
     pub fn view(&self, name: &str) -> Option<&View> {
         self.views.iter().find(|view| *view.name == *name)
     }
 
-    /// What a request sees at this time, in seconds since 1970.
+    /// Finds the view that a request belongs to and verifies its TSIG. `now` is in seconds since 1970.
     pub(crate) fn seen<'s>(&'s self, request: &Request<'_>, client: &Client, now: u64) -> Seen<'s> {
         let views = match request.question.qclass {
             Class::IN | Class::ANY => &*self.views,
@@ -131,7 +131,8 @@ impl Snapshot {
             _ => return Seen::nothing(Rcode::REFUSED, Some(Ede::NotAuthoritative)),
         };
         for view in views {
-            // Each view has keys of its own, of one name even: what is valid for one need not be for the next.
+            // Each view has its own keys, possibly different ones under one name, so the TSIG is verified anew for
+            // each.
             let signature = match &request.tsig {
                 Some(tsig) => view.keys.verify(tsig, now),
                 None => Signature::None,
@@ -150,7 +151,7 @@ impl Default for Snapshot {
     }
 }
 
-/// These zones for everybody, at default settings.
+/// Serves these zones to every client with default settings.
 impl From<ZoneMap> for Snapshot {
     fn from(zones: ZoneMap) -> Snapshot {
         Snapshot::new(Arc::default(), vec![View::of(zones)])
@@ -158,7 +159,7 @@ impl From<ZoneMap> for Snapshot {
 }
 
 impl Seen<'_> {
-    /// There is nothing to see but an error.
+    /// The request sees only an error.
     pub(crate) fn nothing(rcode: Rcode, ede: Option<Ede>) -> Self {
         Seen { view: Err(Outcome::error(rcode, ede)), signature: Signature::None }
     }
