@@ -1,4 +1,4 @@
-//! Who may do what, by address and key: the address match lists of named.conf.
+//! Access control by address and key: the address match lists of named.conf.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 
 use zonefmt::{Name, NameRef};
 
-/// An address match list: the first element that matches an address decides; without one the address does not pass.
+/// An address match list. The first element that matches a requester decides; if none matches, access is denied.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Acl {
     rules: Vec<Rule>,
@@ -18,18 +18,18 @@ pub struct Acl {
 /// An element of a list.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Rule {
-    /// Whether what matches does not pass (`!`).
+    /// Whether a match denies access (`!`).
     pub negated: bool,
-    /// What matches.
+    /// What the element matches.
     pub matches: Match,
 }
 
-/// Who asks, as a list sees it.
+/// The address and key that a list is checked against.
 #[derive(Clone, Copy, Debug)]
 pub struct Requester<'k> {
     /// The address.
     pub addr: IpAddr,
-    /// The name of the key that proves who it is.
+    /// The name of the key that the requester has proved to hold.
     pub key: Option<NameRef<'k>>,
 }
 
@@ -40,13 +40,14 @@ pub enum Match {
     Any,
     /// The addresses of a prefix.
     Prefix(Prefix),
-    /// Whoever signs with the key of this name.
+    /// Requesters that sign with the key of this name.
     Key(Name),
-    /// What passes another list. What does not pass it is not matched, so that `!` never turns a refusal into a pass.
+    /// Requesters that another list allows. Those that it denies count as not matched, so `!` never turns a denial into
+    /// access.
     List(Arc<Acl>),
 }
 
-/// A prefix; IPv4 lies in ::ffff:0:0/96.
+/// An address prefix; IPv4 addresses are mapped to ::ffff:0:0/96.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Prefix {
     bits: u128,
@@ -54,7 +55,7 @@ pub struct Prefix {
 }
 
 impl Acl {
-    /// A list of these elements.
+    /// Makes a list of these elements.
     pub fn new(rules: Vec<Rule>) -> Acl {
         let weight = rules.iter().map(|rule| rule.matches.weight()).sum();
         Acl { rules, weight }
@@ -70,7 +71,7 @@ impl Acl {
         Acl::new(Vec::new())
     }
 
-    /// Whether the list lets this requester pass. An IPv4 address in IPv6 form counts as what it is.
+    /// Whether the list allows a requester. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[inline]
     pub fn allows<'k>(&self, requester: impl Into<Requester<'k>>) -> bool {
         let Requester { addr, key } = requester.into();
@@ -94,7 +95,7 @@ impl Acl {
 }
 
 impl Match {
-    /// How many elements a look at it may take.
+    /// How many elements checking this one may visit.
     pub fn weight(&self) -> usize {
         match self {
             Match::Any | Match::Prefix(_) | Match::Key(_) => 1,
@@ -103,7 +104,7 @@ impl Match {
     }
 }
 
-/// Someone who has not proved anything.
+/// A requester without a proven key.
 impl From<IpAddr> for Requester<'_> {
     fn from(addr: IpAddr) -> Self {
         Requester { addr, key: None }
@@ -111,14 +112,14 @@ impl From<IpAddr> for Requester<'_> {
 }
 
 impl Default for Acl {
-    /// `{ any; }`, as for `allow-query`.
+    /// `{ any; }`, as `allow-query` defaults to.
     fn default() -> Acl {
         Acl::any()
     }
 }
 
 impl Prefix {
-    /// The first `length` bits of an address; a length beyond the address's is the address's.
+    /// The first `length` bits of an address; a larger length than the address has is reduced to it.
     pub fn new(address: IpAddr, length: u8) -> Prefix {
         let (before, full) = if address.is_ipv4() { (96, 32) } else { (0, 128) };
         let length = before + u32::from(length).min(full);
@@ -126,18 +127,18 @@ impl Prefix {
         Prefix { bits: bits(address) & mask, mask }
     }
 
-    /// Whether an address has the prefix; `::/0` is every IPv6 address and no IPv4 one, as in BIND.
+    /// Whether an address has the prefix. As in BIND, `::/0` is every IPv6 address but no IPv4 address.
     fn holds(self, address: u128) -> bool {
         let is_ipv4 = |bits: u128| bits >> 32 == 0xffff;
         address & self.mask == self.bits && is_ipv4(address) == is_ipv4(self.bits)
     }
 
-    /// The address, if the prefix is one address.
+    /// The address, if the prefix is a single address.
     pub fn address(self) -> Option<IpAddr> {
         (self.mask == u128::MAX).then(|| IpAddr::from(Ipv6Addr::from(self.bits)).to_canonical())
     }
 
-    /// The address that the prefix starts at, as a number; what tells it from others of its length.
+    /// The first address of the prefix as a number, which distinguishes prefixes of the same length.
     pub(crate) fn bits(self) -> u128 {
         self.bits
     }
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_refusal_in_a_nested_list_is_no_match() {
-        // { !{ !10/8; any; }; any; }: what the inner list refuses goes on to `any`.
+        // { !{ !10/8; any; }; any; }: what the inner list denies falls through to `any`.
         let inner = Acl::new(vec![no(prefix("10.0.0.0", 8)), yes(Match::Any)]);
         let acl = Acl::new(vec![no(Match::List(inner.into())), yes(Match::Any)]);
         assert!(allows(&acl, "10.1.2.3"));

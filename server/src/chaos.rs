@@ -1,4 +1,4 @@
-//! Class CH: what the server says of itself (RFC 4892), as a view of zones like any other.
+//! Class CH: the server's answers about itself (RFC 4892), as a view with zones like any other.
 
 use std::{iter, sync::Arc, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     zones::{View, Zone, ZoneState},
 };
 
-/// The view of class CH.
+/// Makes the view of class CH.
 pub(crate) fn view(settings: &ServerSettings) -> View {
     let texts = [
         (&b"\x07version\x04bind\x00"[..], &settings.version),
@@ -24,7 +24,7 @@ pub(crate) fn view(settings: &ServerSettings) -> View {
     View { name: View::CHAOS.into(), keys: Arc::clone(&settings.keys), settings: Arc::new(own), ..View::of(zones) }
 }
 
-/// As `named` has them: nobody needs to know more often.
+/// The rate limits of `named` for this view: nobody needs these answers more often.
 fn limits() -> RateLimit {
     const RATE: u32 = 3;
     RateLimit {
@@ -39,7 +39,7 @@ fn limits() -> RateLimit {
     }
 }
 
-/// A zone of one TXT record; SOA and NS name the zone itself.
+/// Makes a zone with one TXT record; its SOA and NS name the zone itself.
 fn zone(origin: &[u8], text: &[u8]) -> Option<Arc<Zone>> {
     let origin = NameRef::from_wire(origin).ok()?;
     let soa = [origin.as_wire(), b"\x0ahostmaster", origin.as_wire(), &[0, 0, 0, 0], &[0; 12], &[0, 1, 0x51, 0x80]];

@@ -1,4 +1,4 @@
-//! A log file that makes room when it is full, by the rules of named.
+//! A log file with named's rules for size and old versions.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -46,34 +46,34 @@ pub enum Suffix {
     Timestamp,
 }
 
-/// A file that is written to.
+/// A log file to append to.
 #[derive(Debug)]
 pub(super) struct Appender {
     wanted: LogFile,
-    /// `None` until there is something to write, and while there is no room.
+    /// `None` until the first line, and while the file is full and cannot be moved away.
     file: Option<File>,
     written: u64,
-    /// Lines that wait, where named.conf says `buffered`.
+    /// Lines not written yet, if named.conf says `buffered`.
     waiting: Vec<u8>,
 }
 
-/// Octets that wait before they are written.
+/// The most octets that are buffered.
 const BUFFER: usize = 8192;
 
 impl Appender {
-    /// A file that is opened with its first line.
+    /// Makes an appender that opens its file with the first line.
     pub(super) fn later(wanted: LogFile) -> Appender {
         Appender { wanted, file: None, written: 0, waiting: Vec::new() }
     }
 
-    /// A file that can be opened; one that is there already makes room if it is full, or if nothing says when it is.
+    /// Opens a file. An existing one is moved away if it is full, or if it has versions but no size limit.
     pub(super) fn open(wanted: LogFile) -> io::Result<Appender> {
         let mut appender = Appender::later(wanted);
         appender.reopen()?;
         Ok(appender)
     }
 
-    /// Writes a line, or lets it wait.
+    /// Writes or buffers a line.
     pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_full() || self.file.is_none() {
             self.flush()?;
@@ -87,7 +87,7 @@ impl Appender {
         if self.wanted.buffered && self.waiting.len() < BUFFER && !self.is_full() { Ok(()) } else { self.flush() }
     }
 
-    /// Writes what waits.
+    /// Writes the buffered lines.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         match &mut self.file {
@@ -100,11 +100,12 @@ impl Appender {
         self.wanted.size.is_some_and(|size| self.written > size)
     }
 
-    /// Opens the file, after room was made. A full one that may not be moved away takes no lines, until someone else did.
+    /// Opens the file, first moving a full one away. A full file without versions takes no lines until someone else
+    /// moves it.
     fn reopen(&mut self) -> io::Result<()> {
         self.file = None;
         let path = &self.wanted.path;
-        // Whoever opens a pipe is not to wait for its other end, nor whoever writes.
+        // With O_NONBLOCK, neither opening nor writing to a pipe waits for its reader.
         let open = || OpenOptions::new().create(true).append(true).custom_flags(libc::O_NONBLOCK).open(path);
         let found = fs::metadata(path).ok();
         let length = found.as_ref().filter(|found| found.is_file()).map_or(0, fs::Metadata::len);
@@ -127,7 +128,7 @@ impl Appender {
 
 impl Drop for Appender {
     fn drop(&mut self) {
-        // There is nobody to tell if that fails.
+        // There is nowhere to report a failure.
         let _ = self.flush();
     }
 }
@@ -137,7 +138,7 @@ impl LogFile {
         LogFile { path, size: None, versions: Versions::None, suffix: Suffix::Increment, buffered: false, later: false }
     }
 
-    /// Moves the file away, and the oldest of those that were moved before if there would be too many.
+    /// Moves the file away, and deletes the oldest versions if there would be too many.
     pub(crate) fn make_room(&self, versions: Versions) -> io::Result<()> {
         match versions {
             Versions::None => Ok(()),
@@ -150,7 +151,7 @@ impl LogFile {
     }
 }
 
-/// The full one becomes `.0`, `.0` becomes `.1`, and so on.
+/// Renames the full file to `.0`, `.0` to `.1`, and so on.
 fn increment(path: &Path, versions: Versions) -> io::Result<()> {
     let version = |number: u64| with_suffix(path, &number.to_string());
     let last = match versions {
@@ -169,7 +170,7 @@ fn increment(path: &Path, versions: Versions) -> io::Result<()> {
     fs::rename(path, version(0))
 }
 
-/// The full one is named after the time; the next free millisecond if two are full within one.
+/// Names the full file after the time; if two are full within a millisecond, after the next free one.
 fn timestamp(path: &Path, versions: Versions) -> io::Result<()> {
     if let Versions::Number(kept) = versions {
         let mut old = moved_before(path)?;
@@ -192,7 +193,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Files beside this one with a number after its name.
+/// The files named like this one with a number appended.
 fn moved_before(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let own = path.file_name().unwrap_or_default().as_encoded_bytes();

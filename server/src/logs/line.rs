@@ -1,4 +1,4 @@
-//! How an event looks as a line: as named writes it, or as JSON.
+//! The format of an event as a line: named's, or JSON.
 
 use std::fmt::{self, Write};
 
@@ -7,16 +7,16 @@ use tracing::field::{Field, Visit};
 
 use super::{Channel, Form, Severity, Times};
 
-/// What there is to tell.
+/// An event to be logged.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) time: Timestamp,
     pub(super) category: &'static str,
     pub(super) severity: Severity,
     pub(super) message: String,
-    /// Its own fields.
+    /// The event's own fields.
     pub(super) fields: Vec<(&'static str, Value)>,
-    /// Fields that the message tells already.
+    /// Fields whose values the message already contains; only JSON shows them.
     pub(super) details: Vec<(&'static str, Value)>,
 }
 
@@ -24,12 +24,12 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) enum Value {
     Text(String),
-    /// A number or a truth, which JSON writes as it is.
+    /// A number or boolean, which JSON writes without quotes.
     Plain(String),
 }
 
 impl Event {
-    /// What a channel says of it, without the end of the line.
+    /// Formats the event for a channel, without a line end.
     pub(super) fn line(&self, channel: &Channel, zone: &TimeZone) -> String {
         let mut line = String::with_capacity(128);
         // Writing to a String cannot fail.
@@ -42,7 +42,7 @@ impl Event {
         line
     }
 
-    /// When it happened, in the time of this machine.
+    /// The time of the event in the machine's time zone.
     pub(super) fn time(&self, zone: &TimeZone) -> Zoned {
         self.time.to_zoned(zone.clone())
     }
@@ -72,7 +72,7 @@ impl Event {
         Ok(())
     }
 
-    /// One object: `time` (RFC 3339, UTC), `severity`, `category`, `message`, then its own fields.
+    /// Writes one object: `time` (RFC 3339, UTC), `severity`, `category`, `message`, then the event's fields.
     fn json(&self, line: &mut String) -> fmt::Result {
         write!(line, "{{\"time\":\"{}\"", self.time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))?;
         write!(line, ",\"severity\":\"{}\",\"category\":\"{}\"", self.severity, self.category)?;

@@ -1,11 +1,12 @@
-//! Log lines, as named writes them: `tracing` events into channels by category and severity, exchangeable while running.
+//! Logging in named's format: `tracing` events go into channels by category and severity. The configuration can be
+//! replaced at run time.
 //!
-//! The category of an event is its target where that is one of BIND's categories; what `listen` says is `network`, and
-//! anything else `general`. An event waits in a bounded queue for a thread that writes: a pipe or a disk that takes nothing
-//! makes lines go missing, which is told, and keeps nobody waiting.
+//! An event's category is its target if that is one of BIND's categories; events from `listen` are `network`, all
+//! others `general`. Events wait in a bounded queue for a thread that writes them. If a pipe or disk does not keep up,
+//! lines are dropped and their number is logged; nothing ever waits for the log.
 //!
-//! * [`severity`]: BIND's severities, and the macros for those that `tracing` has not; `line`: how a line looks.
-//! * `file`, `syslog`: where lines go; `queries`: what workers tell.
+//! * [`severity`]: BIND's severities, and macros for those that `tracing` lacks; `line`: the format of a line.
+//! * `file`, `syslog`: destinations; `queries`: what workers log.
 
 mod file;
 mod line;
@@ -50,42 +51,42 @@ use line::Event;
 use queries::{Note, Queries, Wanted};
 use syslog::Syslog;
 
-/// Where events of category `network` come from.
+/// The module whose events are in category `network`.
 const LISTENER: &str = "bindy_server::listen";
 
-/// Events that wait to be written; more are dropped and counted.
+/// The most events waiting to be written; more are dropped and counted.
 const QUEUE: usize = 4096;
 
-/// How long the end waits for lines that nobody takes.
+/// The longest that a flush waits for each queue.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Where events go; cheap to clone.
+/// The log of this process; cheap to clone.
 #[derive(Clone)]
 pub struct Logs(Arc<Shared>);
 
 struct Shared {
-    /// `None` before the first configuration: events wait for it.
+    /// `None` before the first configuration, for which events wait.
     sinks: ArcSwapOption<Sinks>,
     debug_level: AtomicU32,
     queue: SyncSender<Message>,
     dropped: AtomicU64,
     queries: Arc<Queries>,
     querylog: AtomicBool,
-    /// For the threads that write, once there is where to.
+    /// The receivers of both queues, until the writing threads start.
     waiting: Mutex<Option<(Receiver<Message>, Receiver<Note>)>>,
     syslog: Syslog,
-    /// Found out at the start: another root may not know it.
+    /// Determined at the start, since it may be unknown inside a chroot.
     zone: TimeZone,
 }
 
 enum Message {
-    /// For the channels that were open when it happened.
+    /// An event, and the channels that were open when it happened.
     Event(Event, Option<Arc<Sinks>>),
-    /// All before it is to be written, then this told.
+    /// Signals once everything queued before it has been written.
     Flush(SyncSender<()>),
 }
 
-/// Channels that are open.
+/// The open channels.
 struct Sinks {
     channels: Vec<Sink>,
     categories: HashMap<String, Vec<usize>>,
@@ -104,11 +105,11 @@ enum Writer {
 }
 
 impl Logs {
-    /// Takes all events of this process; they wait until [`change`](Logs::change) says where they go. `ident` is the
-    /// program's name for syslog, which is looked for now.
+    /// Installs the log for all events of this process; they wait until [`change`](Logs::change) configures the
+    /// channels. `ident` is the program's name in syslog, whose socket is opened now.
     ///
     /// # Errors
-    /// If something else takes them already.
+    /// If the process already has a `tracing` subscriber.
     pub fn install(ident: &str, debug_level: u32) -> Result<Logs, InstallError> {
         let (queue, waiting) = sync_channel(QUEUE);
         let (queries, asked) = Queries::new();
@@ -127,13 +128,13 @@ impl Logs {
         Ok(logs)
     }
 
-    /// Changes where events go.
+    /// Replaces the logging configuration.
     ///
     /// # Errors
-    /// If a file cannot be opened; events go where they went then.
+    /// If a file cannot be opened; the former configuration then stays.
     pub fn change(&self, logging: &Logging) -> Result<(), OpenError> {
         let first = self.0.sinks.swap(Some(Arc::new(Sinks::open(logging)?))).is_none();
-        // As with named, a reload leaves it as it is.
+        // As with named, a reload does not change this.
         if first {
             self.0.querylog.store(logging.querylog, Relaxed);
         }
@@ -148,7 +149,7 @@ impl Logs {
         Ok(())
     }
 
-    /// A way for a worker to tell what it is asked.
+    /// Makes a worker's handle for logging queries.
     pub fn queries(&self) -> QueryLog {
         QueryLog::new(Arc::clone(&self.0.queries))
     }
@@ -158,30 +159,31 @@ impl Logs {
         self.0.querylog.load(Relaxed)
     }
 
-    /// Logs queries (`querylog`, `rndc querylog`), or does not.
+    /// Turns the logging of queries on or off (`querylog`, `rndc querylog`).
     pub fn set_querylog(&self, on: bool) {
         self.0.querylog.store(on, Relaxed);
         self.0.want_queries();
     }
 
-    /// How much is told to those who look for a fault (`-d`, `rndc trace`); 0 is nothing.
+    /// The debug level (`-d`, `rndc trace`); 0 turns debugging off.
     pub fn debug_level(&self) -> u32 {
         self.0.debug_level.load(Relaxed)
     }
 
-    /// Sets the debug level, for channels of severity `dynamic`.
+    /// Sets the debug level, which applies to channels of severity `dynamic`.
     pub fn set_debug_level(&self, level: u32) {
         self.0.debug_level.store(level, Relaxed);
         self.0.want_queries();
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// Waits until what was told is written, for a second at most.
+    /// Waits until everything logged so far is written, but at most a second per queue.
     pub fn flush(&self) {
         if lock(&self.0.waiting).is_some() {
             return;
         }
-        // A second is enough, or nothing is. Queries come first: what all wrote is flushed then.
+        // A second is always enough unless nothing gets written at all. Queries are flushed first, since flushing the
+        // other queue also flushes the files.
         let (done, written) = sync_channel(1);
         if self.0.queries.flush(done) {
             let _ = written.recv_timeout(FAREWELL);
@@ -228,7 +230,7 @@ impl Shared {
         }
     }
 
-    /// Has workers tell what some channel tells on.
+    /// Has workers log only what some channel takes.
     fn want_queries(&self) {
         let Some(sinks) = self.sinks.load_full() else { return };
         let (debug_level, querylog) = (self.debug_level.load(Relaxed), self.querylog.load(Relaxed));
@@ -239,20 +241,20 @@ impl Shared {
         self.queries.want(Wanted::ALL.into_iter().filter(wanted));
     }
 
-    /// Tells of a query; on the thread that writes them.
+    /// Writes a query's events; runs on the query log's thread.
     fn take_note(&self, note: &Note) {
         let Some(sinks) = self.sinks.load_full() else { return };
         match note {
             Note::Query(query) => query.events().for_each(|event| self.write(&sinks, &event)),
             Note::Flush(done) => {
-                // Whoever asked has gone if nobody waits.
+                // If nobody waits any more, the requester has given up.
                 let _ = done.try_send(());
             }
         }
         self.tell_missing(&self.queries.dropped, Some(&sinks));
     }
 
-    /// Does with a message what it is for; on the thread that writes.
+    /// Handles a message; runs on the writing thread.
     fn take(&self, message: Message) {
         let current = self.sinks.load_full();
         match message {
@@ -265,7 +267,7 @@ impl Shared {
                 if let Some(sinks) = &current {
                     sinks.flush();
                 }
-                // Whoever asked has gone if nobody waits.
+                // If nobody waits any more, the requester has given up.
                 let _ = done.try_send(());
             }
         }
@@ -298,7 +300,7 @@ impl Shared {
                     let sent = self.syslog.send(*facility, event.severity, &event.time(&self.zone), &line);
                     match sent {
                         Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                            // There is none: a supervisor takes the line.
+                            // There is no syslog, so the line goes to stderr for a supervisor.
                             line.push('\n');
                             io::stderr().write_all(line.as_bytes())
                         }
@@ -324,13 +326,13 @@ impl Sinks {
         Ok(Sinks { channels, categories: logging.categories.clone() })
     }
 
-    /// Where a category goes.
+    /// The channels of a category.
     fn of(&self, category: &str) -> impl Iterator<Item = &Sink> {
         let to = self.categories.get(category).or_else(|| self.categories.get(DEFAULT_CATEGORY));
         to.into_iter().flatten().filter_map(|&index| self.channels.get(index))
     }
 
-    /// Whether an event is told anywhere.
+    /// Whether any channel writes an event.
     fn take(&self, category: &str, severity: Severity, debug_level: u32) -> bool {
         self.of(category).any(|sink| sink.writes() && sink.channel.takes(severity, debug_level))
     }
@@ -343,7 +345,7 @@ impl Sinks {
     fn flush(&self) {
         for sink in &self.channels {
             if let Writer::File(file) = &sink.writer {
-                // There is nobody to tell if that fails.
+                // There is nowhere to report a failure.
                 let _ = lock(file).flush();
             }
         }
@@ -363,7 +365,7 @@ impl Channel {
 }
 
 impl Threshold {
-    /// The least severe that is told.
+    /// The lowest severity that is logged.
     fn now(self, debug_level: u32) -> Severity {
         match self {
             Threshold::Fixed(severity) => severity,
@@ -400,12 +402,12 @@ fn missing(lines: u64) -> Event {
     Event { time, category: "general", severity, message, fields: Vec::new(), details: Vec::new() }
 }
 
-/// What a lock guards stays usable, whatever happened to who held it.
+/// Locks a mutex. What it guards stays usable even if a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A log file that cannot be opened.
+/// A log file could not be opened.
 #[derive(Debug)]
 pub struct OpenError(PathBuf, io::Error);
 
@@ -417,7 +419,7 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Something else takes the events of this process.
+/// The process already has a `tracing` subscriber.
 #[derive(Debug)]
 pub struct InstallError(SetGlobalDefaultError);
 

@@ -1,7 +1,7 @@
-//! The query log: what was asked, in named's words, and what was refused.
+//! The query log: queries and refusals in named's words.
 //!
-//! Workers put what they saw, unformatted, into a bounded queue; a thread of its own makes lines of it. A worker pays one
-//! load of an atomic while there is nothing to log, and never waits.
+//! Workers put unformatted notes into a bounded queue, and a separate thread turns them into lines. A worker never
+//! waits, and while nothing is logged it pays for one atomic load.
 
 use std::{
     fmt::{self, Write},
@@ -31,10 +31,10 @@ use crate::{
     zones::View,
 };
 
-/// Queries that wait for their lines; more are dropped and counted.
+/// The most queries waiting for their lines; more are dropped and counted.
 const QUEUE: usize = 2048;
 
-/// A worker's way to the log.
+/// A worker's handle for logging queries.
 #[derive(Clone)]
 pub struct QueryLog {
     shared: Arc<Queries>,
@@ -42,27 +42,27 @@ pub struct QueryLog {
     passed: u32,
 }
 
-/// What all workers share.
+/// The state that all workers share.
 pub(super) struct Queries {
-    /// The categories that want to hear of something, as a set of [`Wanted`].
+    /// The categories to log, as a set of [`Wanted`].
     wanted: AtomicU8,
-    /// One in so many queries is logged.
+    /// One in this many queries is logged.
     every: AtomicU32,
-    /// Tells queries apart, as the address of its client does in named's lines.
+    /// The number of the next query, which tells queries apart where named prints the client's address in memory.
     number: AtomicU64,
     queue: SyncSender<Note>,
     pub(super) dropped: AtomicU64,
 }
 
-/// What goes to the thread that writes.
+/// A message to the query log's thread.
 #[allow(clippy::large_enum_variant)] // Nearly all are queries, and a box for each would be an allocation in the worker.
 pub(super) enum Note {
     Query(Query),
-    /// All before it is to be written, then this told.
+    /// Signals once everything queued before it has been written.
     Flush(SyncSender<()>),
 }
 
-/// A category that workers write to.
+/// A category that workers log to.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted {
     Queries = 1,
@@ -70,11 +70,11 @@ pub(super) enum Wanted {
     Errors = 4,
 }
 
-/// What a worker saw.
+/// A query as a worker sees it.
 pub(crate) struct Asked<'a> {
     pub(crate) client: &'a Client,
     pub(crate) view: &'a View,
-    /// The key of its signature.
+    /// The key of the query's signature.
     pub(crate) key: Option<NameRef<'a>>,
     pub(crate) request: &'a Request<'a>,
     /// Whether the client's cookie is valid, if it sent one.
@@ -82,25 +82,25 @@ pub(crate) struct Asked<'a> {
     pub(crate) ending: Ending,
 }
 
-/// What came of a query, as far as someone may want to know.
+/// The end of a query, as far as the log distinguishes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ending {
     Answered,
-    /// An access list has it.
+    /// An access list denies the query.
     Denied,
-    /// It is for no zone of ours.
+    /// No zone here contains the name.
     Refused,
-    /// Its zone cannot be served.
+    /// The zone is not loaded.
     NotLoaded,
-    /// It is not looked at, as its signature is wrong; the key is the one that it names.
+    /// The query was not looked at, because its signature is wrong; the key is the one that it names.
     BadSignature(TsigError),
 }
 
-/// What a line is made of; its own octets, so that it may wait.
+/// The content of a query's lines, in its own octets so that it can wait.
 pub(super) struct Query {
     number: u64,
     time: Timestamp,
-    /// Whether it is one of those that are logged.
+    /// Whether category `queries` logs this query.
     logged: bool,
     client: SocketAddr,
     local: IpAddr,
@@ -116,7 +116,7 @@ pub(super) struct Query {
     ending: Ending,
 }
 
-/// A name.
+/// A name in its own octets.
 struct Octets {
     octets: [u8; MAX_NAME],
     len: u8,
@@ -127,13 +127,13 @@ impl QueryLog {
         QueryLog { shared, passed: 0 }
     }
 
-    /// Whether something is logged of queries with this end.
+    /// Whether anything is logged for queries with this end.
     #[inline]
     pub(crate) fn wants(&self, ending: Ending) -> bool {
         self.wanted(ending) != 0
     }
 
-    /// Takes note of a query, if it is one of those that are logged.
+    /// Logs a query, if sampling selects it or it was refused.
     #[cold]
     pub(crate) fn note(&mut self, asked: &Asked<'_>) {
         let wanted = self.wanted(asked.ending);
@@ -167,7 +167,7 @@ impl QueryLog {
     }
 }
 
-/// It logs nothing.
+/// A query log that logs nothing.
 impl Default for QueryLog {
     fn default() -> QueryLog {
         QueryLog::new(Arc::new(Queries::new().0))
@@ -175,7 +175,7 @@ impl Default for QueryLog {
 }
 
 impl Queries {
-    /// Nothing is wanted yet; the other end is for the thread that writes.
+    /// Makes the shared state, in which nothing is wanted yet, and the receiver for the writing thread.
     pub(super) fn new() -> (Queries, Receiver<Note>) {
         let (queue, waiting) = sync_channel(QUEUE);
         let queries = Queries {
@@ -188,17 +188,17 @@ impl Queries {
         (queries, waiting)
     }
 
-    /// Only these categories hear of anything from now on.
+    /// Sets the categories to log from now on.
     pub(super) fn want(&self, categories: impl IntoIterator<Item = Wanted>) {
         self.wanted.store(categories.into_iter().fold(0, |set, wanted| set | wanted as u8), Relaxed);
     }
 
-    /// Has this told when all that waits now is written; `false`: there is no room to ask.
+    /// Requests a signal for when everything waiting is written; `false` if the queue is full.
     pub(super) fn flush(&self, done: SyncSender<()>) -> bool {
         self.queue.try_send(Note::Flush(done)).is_ok()
     }
 
-    /// Only one in so many queries is logged, by each worker.
+    /// Sets how many queries of each worker are sampled: one in this many.
     pub(super) fn sample(&self, every: u32) {
         self.every.store(every, Relaxed);
     }
@@ -215,7 +215,7 @@ impl Wanted {
         }
     }
 
-    /// The most severe of what it hears.
+    /// The highest severity that is logged to the category.
     pub(super) fn severity(self) -> Severity {
         match self {
             Wanted::Queries | Wanted::Errors => Severity::Info,
@@ -225,7 +225,7 @@ impl Wanted {
 }
 
 impl Ending {
-    /// What came of it.
+    /// The end of a query with this outcome.
     pub(crate) fn of(outcome: Outcome) -> Ending {
         match (outcome.rcode, outcome.ede) {
             (Rcode::REFUSED, Some(Ede::Prohibited)) => Ending::Denied,
@@ -259,7 +259,7 @@ impl Query {
         }
     }
 
-    /// Everything that is to be told of it, in the order in which named does.
+    /// All events of the query, in named's order.
     pub(super) fn events(&self) -> impl Iterator<Item = Event> {
         let (name, class, rtype) = (self.qname.shown(), self.qclass, self.qtype);
         let query = self.logged.then(|| {
@@ -280,13 +280,13 @@ impl Query {
         [query, denied, self.unproven(), failed].into_iter().flatten()
     }
 
-    /// What named shows of the request, each by a letter.
+    /// The properties of the request that named shows as letters.
     fn flags(&self) -> String {
         let flag = |flag| self.flags & flag != 0;
         let letters = [
             (if flag(flags::RD) { "+" } else { "-" }, true),
             ("S", self.key.is_some()),
-            // Other versions are answered BADVERS.
+            // Other EDNS versions are answered with BADVERS.
             ("E(0)", self.edns.is_some()),
             ("T", self.transport == Transport::Tcp),
             ("D", self.edns.is_some_and(|edns| edns.dnssec_ok)),
@@ -297,7 +297,7 @@ impl Query {
         letters.into_iter().filter(|(_, shown)| *shown).map(|(letter, _)| letter).collect()
     }
 
-    /// What is told of a wrong signature. named has not looked at the question by then.
+    /// The event of a wrong signature. It omits the question, which named has not read at that point.
     fn unproven(&self) -> Option<Event> {
         let Ending::BadSignature(error) = self.ending else { return None };
         let key = self.key.as_ref().map_or_else(String::new, Octets::shown);
@@ -342,7 +342,7 @@ impl Octets {
         Octets { octets, len: wire.len() as u8 }
     }
 
-    /// As named shows a name: without the final dot, but for the root.
+    /// The name as named shows it: without the final dot, except for the root.
     fn shown(&self) -> String {
         let name = NameRef::from_wire(&self.octets[..usize::from(self.len)]).unwrap_or(NameRef::ROOT);
         let mut text = name.to_string();

@@ -1,24 +1,24 @@
-//! How much an event matters, in BIND's words. `tracing` has fewer levels: an event of level INFO with the field `notice`
-//! is a notice, one of level ERROR with the field `critical` is critical. The fields are empty, and never shown.
+//! The severities of BIND. `tracing` has fewer levels: an event of level INFO with the field `notice` is a notice, and
+//! one of level ERROR with the field `critical` is critical. These fields are empty and never shown.
 
 use std::fmt;
 
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 
-/// Most severe first.
+/// The severity of an event, most severe first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
-    /// The server cannot go on.
+    /// The server cannot continue.
     Critical,
     /// Something does not work.
     Error,
     /// Something may not work.
     Warning,
-    /// An event that whoever runs the server will want to know of.
+    /// An event that an operator will want to know about.
     Notice,
-    /// Everyday events.
+    /// An everyday event.
     Info,
-    /// For those who look for a fault; the higher the number, the more there is to read.
+    /// Details for finding faults; higher levels are more detailed.
     Debug(u32),
 }
 
@@ -36,7 +36,7 @@ impl Severity {
         }
     }
 
-    /// The level of `tracing` that holds all events as severe as this or more.
+    /// The `tracing` level that includes all events of at least this severity.
     pub(super) fn filter(self) -> LevelFilter {
         match self {
             Severity::Critical | Severity::Error => LevelFilter::ERROR,
@@ -47,7 +47,7 @@ impl Severity {
         }
     }
 
-    /// Its number in syslog (RFC 3164 4.1.1).
+    /// The number in syslog (RFC 3164 4.1.1).
     pub(super) fn in_syslog(self) -> u8 {
         match self {
             Severity::Critical => 2,
@@ -73,7 +73,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// `info!`, of severity notice.
+/// Logs like `info!`, with severity notice.
 #[macro_export]
 macro_rules! notice {
     (target: $target:expr, $($rest:tt)+) => {
@@ -81,7 +81,7 @@ macro_rules! notice {
     };
 }
 
-/// `error!`, of severity critical.
+/// Logs like `error!`, with severity critical.
 #[macro_export]
 macro_rules! critical {
     (target: $target:expr, $($rest:tt)+) => {

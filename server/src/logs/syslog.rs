@@ -1,4 +1,4 @@
-//! Lines to the system's log, as libc's syslog(3) sends them: RFC 3164's form, in datagrams to `/dev/log`.
+//! The system log, written as libc's syslog(3) does: in RFC 3164's format, in datagrams to `/dev/log`.
 
 use std::{
     ffi::OsString,
@@ -12,16 +12,16 @@ use jiff::Zoned;
 
 use super::{Facility, Severity};
 
-/// Where the system's log is, and as whom it is told.
+/// A client of the system log.
 pub(super) struct Syslog {
     path: PathBuf,
     ident: String,
-    /// Connected while it can be: it may lie outside of the root that the server lives in.
+    /// Connected early, since the socket may lie outside the server's chroot.
     socket: Mutex<Option<UnixDatagram>>,
 }
 
 impl Syslog {
-    /// The socket that the environment's `BINDYD_SYSLOG` names, or `/dev/log`.
+    /// Connects to the socket in the environment variable `BINDYD_SYSLOG`, or `/dev/log`.
     pub(super) fn connect(ident: &str) -> Syslog {
         let path = std::env::var_os("BINDYD_SYSLOG").unwrap_or_else(|| OsString::from("/dev/log")).into();
         let syslog = Syslog { path, ident: ident.into(), socket: Mutex::default() };
@@ -32,7 +32,7 @@ impl Syslog {
     /// Sends a line without waiting.
     ///
     /// # Errors
-    /// `WouldBlock`: it has no room; anything else: it is not there.
+    /// `WouldBlock` if the log has no room; any other error if there is no log.
     pub(super) fn send(&self, facility: Facility, severity: Severity, time: &Zoned, line: &str) -> io::Result<()> {
         let message = message(facility, severity, time, &self.ident, std::process::id(), line);
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +40,7 @@ impl Syslog {
         match sent {
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            // It was started anew, or has just been started.
+            // The log was restarted or has only just been started.
             Some(Err(_)) | None => {
                 *socket = None;
                 let again = self.open()?;

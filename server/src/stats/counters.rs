@@ -1,8 +1,8 @@
-//! Counting, on the way of each answer.
+//! Counting, once per answer.
 //!
-//! Every worker has a block of counters that no other writes, so that counting is a load and a store to lines that its
-//! core owns: no lock, no atomic addition. Whoever reads sums the blocks. A block outlives its worker, and goes to the
-//! next one, so that nothing counted is lost and there are never more blocks than there were workers at a time.
+//! Every worker has a block of counters that no other thread writes, so counting is a load and a store on cache lines
+//! that its core owns, with no lock or atomic addition. Readers sum the blocks. A block outlives its worker and is
+//! given to the next one, so that no count is lost and there are never more blocks than there were workers at one time.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -32,41 +32,41 @@ pub(super) struct Blocks(Mutex<Lists>);
 #[derive(Default)]
 struct Lists {
     all: Vec<Arc<Block>>,
-    /// With the lane of each.
+    /// Blocks without a worker, with their lanes.
     free: Vec<(Arc<Block>, usize)>,
 }
 
-/// On lines of its own.
+/// Aligned so that no two blocks share a cache line.
 #[repr(align(128))]
 struct Block([AtomicU64; CELLS]);
 
-/// The counters of a worker.
+/// The counters of one worker.
 pub struct Counters {
     block: Arc<Block>,
-    /// Where it counts in the counters of zones.
+    /// The worker's lane in the counters of zones.
     lane: usize,
     home: Arc<Blocks>,
 }
 
-/// A request, and what became of it.
+/// A request and its outcome.
 pub(crate) struct Event<'e> {
-    /// Who asked.
+    /// The client that sent the request.
     pub(crate) client: &'e Client,
-    /// The request's octets, a header at least.
+    /// The request's octets, at least a header.
     pub(crate) request: &'e [u8],
-    /// The type asked for, if it came to a question.
+    /// The type of the question, if the request was parsed that far.
     pub(crate) asked: Option<Rtype>,
-    /// The counters of the zone that the name asked for is in, if it has some.
+    /// The counters of the zone that contains the queried name, if it has any.
     pub(crate) zone: Option<&'e ZoneCounters>,
     /// The request's OPT.
     pub(crate) edns: Option<Edns>,
-    /// What the request's cookie is worth, if it has one and cookies are in use.
+    /// The result of checking the request's cookie, if it has one and cookies are in use.
     pub(crate) cookie: Option<Standing>,
-    /// What response rate limiting makes of the response.
+    /// The verdict of response rate limiting.
     pub(crate) verdict: Verdict,
     /// Whether the request has a TSIG.
     pub(crate) tsig: bool,
-    /// The response's code and octets; `None` if there is none.
+    /// The response's code and octets; `None` if no response was sent.
     pub(crate) response: Option<(Rcode, &'e [u8])>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Event<'e> {
 pub(super) struct Sums(Box<[u64]>);
 
 impl Blocks {
-    /// The counters of one more worker.
+    /// Returns counters for one more worker.
     pub(super) fn take(self: &Arc<Self>) -> Counters {
         let mut lists = self.lists();
         let (block, lane) = lists.free.pop().unwrap_or_else(|| {
@@ -85,7 +85,7 @@ impl Blocks {
         Counters { block, lane, home: Arc::clone(self) }
     }
 
-    /// The sums of what all workers counted.
+    /// Sums the counters of all workers.
     pub(super) fn sums(&self) -> Sums {
         let mut sums = vec![0_u64; CELLS].into_boxed_slice();
         for block in &self.lists().all {
@@ -97,7 +97,7 @@ impl Blocks {
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,7 +108,7 @@ impl Sums {
         self.0[cell] = count;
     }
 
-    /// A counter.
+    /// The sum of one counter.
     pub(super) fn cell(&self, cell: usize) -> u64 {
         self.0[cell]
     }
@@ -121,7 +121,7 @@ impl Drop for Counters {
 }
 
 impl Default for Counters {
-    /// Counters that nobody reads.
+    /// Makes counters that nobody reads.
     fn default() -> Counters {
         Arc::<Blocks>::default().take()
     }
@@ -212,7 +212,7 @@ impl Counters {
         }
     }
 
-    /// As BIND tells outcomes apart: answers by their flags and contents, all else by the response code.
+    /// Distinguishes outcomes as BIND does: answers by their flags and contents, everything else by the response code.
     #[inline]
     fn outcome(&self, way: Way, rcode: Rcode, flags: u16, answers: u16, zone: Option<(&ZoneCounters, Rtype)>) {
         let stat = |stat| {
@@ -256,12 +256,12 @@ impl Counters {
     #[inline]
     fn add(&self, cell: usize) {
         let cell = &self.block.0[cell];
-        // No other thread writes it.
+        // No other thread writes this cell.
         cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 }
 
-/// The flags of a message's header, and how many records its answer section has.
+/// The flags of a message's header, and the number of records in its answer section.
 fn flags_and_answers(message: &[u8]) -> Option<(u16, u16)> {
     let header = message.first_chunk::<HEADER>()?;
     Some((u16::from_be_bytes([header[2], header[3]]), u16::from_be_bytes([header[6], header[7]])))

@@ -1,14 +1,14 @@
-//! The report as BIND's statistics file, which `rndc stats` appends to.
+//! The report as BIND's statistics file, to which `rndc stats` appends.
 
 use std::fmt::{self, Write};
 
 use super::{report::Report, table::FAMILIES};
 use crate::{listen::TcpCounts, zones::View};
 
-/// One dump: sections of counters that are not zero.
+/// One dump: sections with the counters that are not zero.
 pub(super) fn write(report: &Report) -> String {
     let mut text = String::new();
-    // A String takes all that is written.
+    // Writing to a String cannot fail.
     let _ = dump(&mut text, report);
     text
 }

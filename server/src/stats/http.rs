@@ -1,7 +1,7 @@
-//! The listener of `statistics-channels`: HTTP/1.1 for programs that watch, and for orchestrators.
+//! The listener of `statistics-channels`: HTTP/1.1 for monitoring systems and orchestrators.
 //!
-//! Bounded: so many connections at a time, each of one request, whose header has to come at once and whose whole
-//! exchange has a time limit.
+//! The number of connections is bounded. Each serves one request, and both the header and the whole exchange have a
+//! time limit.
 
 use std::{collections::BTreeMap, convert::Infallible, fmt::Write, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,12 +31,12 @@ use super::{
 };
 use crate::{access::Acl, notice};
 
-/// A place where statistics are asked for: one `inet` of `statistics-channels`.
+/// An address on which statistics are served: one `inet` of `statistics-channels`.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Where to listen.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// Who may connect.
+    /// The clients that may connect.
     pub allow: Acl,
 }
 
@@ -53,26 +53,26 @@ struct Listening {
     task: JoinHandle<()>,
 }
 
-/// Connections at a time; the others wait for one of them to end.
+/// The most connections at a time; others wait until one ends.
 const SEATS: usize = 16;
-/// How long a request may take to come.
+/// How long a client may take to send its request header.
 const HEADER_TIME: Duration = Duration::from_secs(5);
-/// How long a connection may be.
+/// How long a connection may last.
 const TOTAL_TIME: Duration = Duration::from_secs(30);
-/// Octets of a request that are read, at most, before it is refused.
+/// The most octets of a request that are read before it is refused.
 const MAX_REQUEST: usize = 8192;
-/// Headers of a request, at most.
+/// The most headers in a request.
 const MAX_HEADERS: usize = 64;
-/// How long a listener waits after it could not accept a connection.
+/// How long a listener waits after it failed to accept a connection.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Zones that are not served whose names `/readyz` tells, at most.
+/// The most faulty zones that `/readyz` lists by name.
 const MAX_NAMED: usize = 100;
 
 impl Channels {
-    /// Channels that tell these statistics; they listen nowhere yet.
+    /// Makes channels for these statistics that do not listen yet.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub fn new(statistics: Arc<Statistics>) -> io::Result<Channels> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -83,7 +83,7 @@ impl Channels {
         Ok(Channels { runtime, statistics, seats: Arc::new(Semaphore::new(SEATS)), listeners: BTreeMap::new() })
     }
 
-    /// Listens at these places and at no others. What does not succeed is logged: the server answers without it.
+    /// Listens on exactly these addresses. A failure is only logged, because the server can answer without the channel.
     pub fn listen(&mut self, listeners: Vec<Listener>) {
         let mut former = std::mem::take(&mut self.listeners);
         for Listener { address, allow } in listeners {
@@ -113,7 +113,7 @@ impl Channels {
         }
     }
 
-    /// Closes them.
+    /// Closes all channels.
     pub fn stop(self) {
         self.runtime.shutdown_background();
     }
@@ -121,7 +121,7 @@ impl Channels {
 
 async fn accept(socket: TcpListener, rules: Arc<ArcSwap<Acl>>, statistics: Arc<Statistics>, seats: Arc<Semaphore>) {
     loop {
-        // Never closed, so it only waits.
+        // The semaphore is never closed, so this only waits.
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -162,7 +162,7 @@ async fn serve(stream: TcpStream, statistics: Arc<Statistics>) -> hyper::Result<
         .await
 }
 
-/// The response to a request for a path.
+/// Answers a request for a path.
 fn respond(method: &Method, path: &str, statistics: &Statistics) -> Response<Full<Bytes>> {
     const TEXT: &str = "text/plain";
     if method != Method::GET && method != Method::HEAD {
@@ -202,7 +202,8 @@ fn told(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response
     response
 }
 
-/// Ready once every zone was tried: one that cannot be served takes no server out, and is named.
+/// Ready means that loading has been attempted for every zone. A zone that cannot be served does not make the server
+/// unready; it is listed.
 fn readiness(report: &Report) -> String {
     if !report.is_ready() {
         return "not ready: zones are being loaded\n".into();
@@ -213,7 +214,7 @@ fn readiness(report: &Report) -> String {
         for (zone, fault) in view.zones().filter_map(|zone| zone.fault().map(|fault| (zone, fault))) {
             faulty += 1;
             if faulty <= MAX_NAMED {
-                // A String takes all that is written.
+                // Writing to a String cannot fail.
                 let _ = writeln!(lines, "zone {}/{}: {fault}", zone.name(), view.class);
             }
         }

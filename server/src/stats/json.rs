@@ -11,9 +11,9 @@ use super::{
     table::{FAMILIES, Way, Zeros},
 };
 
-/// The parts wanted.
+/// Writes the wanted parts.
 pub(super) fn write(report: &Report, wanted: Wanted) -> Vec<u8> {
-    // All keys are text, and memory takes all that is written.
+    // All keys are text, and writing to memory cannot fail.
     serde_json::to_vec_pretty(&Document { report, wanted }).unwrap_or_default()
 }
 
@@ -22,7 +22,7 @@ struct Document<'r> {
     wanted: Wanted,
 }
 
-/// One object a view: all zones of the server, written as they come.
+/// One object per view. The zones are serialized one by one, without a copy of the whole list in memory.
 struct Views<'r>(&'r Report);
 
 struct Zones<'r>(ViewReport<'r>);
@@ -97,7 +97,7 @@ impl Serialize for Views<'_> {
 
 impl Serialize for Zones<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        /// A list, as the one member of an object.
+        /// The list that is the object's only member.
         struct List<'l, 'r>(&'l ViewReport<'r>);
         impl Serialize for List<'_, '_> {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

@@ -19,15 +19,15 @@ use crate::listen::TcpCounts;
 /// The media type of all metrics.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Zones whose serial is told, at most: each is a time series of its own.
+/// The most zones that have time series of their own.
 const MAX_ZONES: usize = 1000;
 
-/// All metrics.
+/// Writes all metrics.
 pub(super) fn write(report: Report) -> String {
     let mut registry = Registry::with_prefix("bindyd");
     registry.register_collector(Box::new(report));
     let mut text = String::new();
-    // A String takes all that is written.
+    // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
     text
 }
@@ -125,7 +125,7 @@ impl Report {
         Ok(())
     }
 
-    /// As many zones as have labels of their own, with their view.
+    /// The zones that have time series of their own, with their views.
     fn some_zones(&self) -> impl Iterator<Item = (&str, ZoneReport<'_>)> {
         let zones = self.configured_views().flat_map(|view| view.told().map(move |zone| (view.name, zone)));
         zones.take(MAX_ZONES)

@@ -1,10 +1,10 @@
-//! What can be seen of the server from outside: counters, and who asks for them.
+//! Statistics: the counters of the server, and the channels and formats in which they are read.
 //!
-//! * `table`: what is counted, and how each output calls it; `counters`: counting, on the way of each answer;
-//!   `zone`: the counters of one zone.
-//! * `report`: all of it at one moment; `json`, `xml`, `file`, `metrics`: the same report in each of the forms that it is
-//!   read in: BIND's JSON v1, XML v3 and statistics file, and OpenMetrics.
-//! * `http`: `statistics-channels`, where they are asked for.
+//! * `table`: what is counted, and its name in each output; `counters`: counting, once per answer; `zone`: the counters
+//!   of one zone.
+//! * `report`: everything at one moment; `json`, `xml`, `file`, `metrics`: the same report in each output format:
+//!   BIND's JSON v1, XML v3 and statistics file, and OpenMetrics.
+//! * `http`: `statistics-channels`, the listener that serves them.
 
 mod counters;
 mod file;
@@ -33,26 +33,26 @@ use crate::{listen::Connections, zones::Published};
 use counters::Blocks;
 use report::Report;
 
-/// What is known of a server from its start to its end.
+/// The statistics of a server over its whole life.
 pub struct Statistics {
     blocks: Arc<Blocks>,
     started: Timestamp,
     /// When the configuration was last read, in milliseconds since 1970.
     configured: AtomicI64,
-    /// What was read then, as a hash.
+    /// The hash of that configuration.
     hash: ArcSwap<String>,
-    /// Set once every zone was tried.
+    /// Set once loading has been attempted for every zone.
     served: OnceLock<Served>,
 }
 
-/// What a server answers from, and to whom.
+/// What a server answers from, and its TCP connections.
 struct Served {
     published: Arc<Published>,
     connections: Connections,
 }
 
 impl Statistics {
-    /// Of a server that starts now.
+    /// Makes the statistics of a server that starts now.
     pub fn new() -> Arc<Statistics> {
         let started = Timestamp::now();
         let configured = AtomicI64::new(started.as_millisecond());
@@ -60,24 +60,25 @@ impl Statistics {
         Arc::new(Statistics { blocks, started, configured, hash, served: OnceLock::new() })
     }
 
-    /// Counters for one more worker.
+    /// Returns counters for one more worker.
     pub fn counters(&self) -> Counters {
         self.blocks.take()
     }
 
-    /// The configuration with this hash was read just now.
+    /// Records that the configuration with this hash was read just now.
     pub fn configured(&self, hash: &str) {
         self.hash.store(Arc::new(hash.to_owned()));
         self.configured.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Every zone was tried: this is what is served from now on, and who is connected.
+    /// Records that loading has been attempted for every zone, so that the server is ready, and where to read the zones
+    /// and TCP connections from.
     pub fn serves(&self, published: &Arc<Published>, connections: Connections) {
-        // It is told once, at the start.
+        // Called once, at the start; a second call changes nothing.
         let _ = self.served.set(Served { published: Arc::clone(published), connections });
     }
 
-    /// What `rndc stats` appends to the statistics file.
+    /// The text that `rndc stats` appends to the statistics file.
     pub fn dump(&self) -> String {
         file::write(&Report::of(self))
     }

@@ -1,4 +1,4 @@
-//! All statistics at one moment, in the terms that the outputs share.
+//! All statistics at one moment, in terms that the output formats share.
 
 use std::{
     fmt, fs,
@@ -21,21 +21,21 @@ use crate::{
     zones::{Snapshot, View, Zone, ZoneMap, ZoneState},
 };
 
-/// What the outputs show.
+/// The content of all output formats.
 pub(super) struct Report {
     pub(super) started: Timestamp,
     pub(super) configured: Timestamp,
-    /// Of the configuration that holds.
+    /// The hash of the active configuration.
     pub(super) hash: Arc<String>,
     pub(super) now: Timestamp,
     pub(super) sums: Sums,
     pub(super) memory: Memory,
     pub(super) connections: TcpCounts,
-    /// `None`: the zones are being loaded.
+    /// `None` while the zones are still being loaded.
     snapshot: Option<Arc<Snapshot>>,
 }
 
-/// A part of the report that can be asked for alone.
+/// A part of the report that can be requested on its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Part {
     Status,
@@ -47,33 +47,33 @@ pub(super) enum Part {
     Traffic,
 }
 
-/// Which parts are wanted: one, or all.
+/// The part that is wanted, or `None` for all.
 pub(super) type Wanted = Option<Part>;
 
-/// How much memory the process has, in octets.
+/// The memory of the process, in octets.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Memory {
     pub(super) resident: u64,
     pub(super) peak: u64,
 }
 
-/// A view of the report.
+/// A view in the report.
 pub(super) struct ViewReport<'r> {
     pub(super) name: &'r str,
-    /// The class of its zones.
+    /// The class of the view's zones.
     pub(super) class: &'static str,
-    /// What kind of zones they are.
+    /// The type of the view's zones.
     pub(super) kind: &'static str,
     zones: &'r ZoneMap,
 }
 
-/// A zone of the report.
+/// A zone in the report.
 pub(super) struct ZoneReport<'r> {
     zone: &'r Zone,
 }
 
 impl Part {
-    /// As it stands in a path.
+    /// Parses a part's name as used in paths.
     pub(super) fn from_name(name: &str) -> Option<Part> {
         Some(match name {
             "status" => Part::Status,
@@ -110,7 +110,7 @@ impl Report {
         }
     }
 
-    /// What is known of sockets, by the names that BIND has for it.
+    /// The counters of sockets, by BIND's names.
     pub(super) fn sockets(&self) -> [(&'static str, u64); 4] {
         let TcpCounts { v4, v6, .. } = self.connections;
         [
@@ -121,17 +121,17 @@ impl Report {
         ]
     }
 
-    /// Whether every zone was tried.
+    /// Whether loading has been attempted for every zone.
     pub(super) fn is_ready(&self) -> bool {
         self.snapshot.is_some()
     }
 
-    /// What is served; nothing before it is ready.
+    /// The views that are served; none before the server is ready.
     pub(super) fn views(&self) -> impl Iterator<Item = ViewReport<'_>> {
         self.snapshot.as_deref().map(views).into_iter().flatten()
     }
 
-    /// The views that hold what was configured.
+    /// The views of configured zones, without the built-in one.
     pub(super) fn configured_views(&self) -> impl Iterator<Item = ViewReport<'_>> {
         self.views().filter(|view| view.class == "IN")
     }
@@ -152,39 +152,39 @@ impl<'r> ViewReport<'r> {
         self.zones.len()
     }
 
-    /// All its zones.
+    /// All zones of the view.
     pub(super) fn zones(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
         self.zones.iter().map(|zone| ZoneReport { zone })
     }
 
-    /// Those that statistics tell of.
+    /// The zones whose settings allow statistics.
     pub(super) fn told(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
         self.zones().filter(|ZoneReport { zone }| zone.settings.statistics != ZoneStatistics::None)
     }
 }
 
 impl<'r> ZoneReport<'r> {
-    /// Without the final dot, as BIND has it.
+    /// The zone's name without the final dot, as in BIND.
     pub(super) fn name(&self) -> impl fmt::Display + use<'r> {
         Undotted(self.zone.origin.as_ref())
     }
 
-    /// `None`: it is not served.
+    /// The zone's serial; `None` if it is not served.
     pub(super) fn serial(&self) -> Option<u32> {
         self.zone.data().and_then(ZoneData::serial).map(|serial| serial.0)
     }
 
-    /// When it was loaded; 1970 if it never was, as BIND has it.
+    /// When the zone was loaded; 1970 if it never was, as in BIND.
     pub(super) fn loaded(&self) -> Timestamp {
         self.zone.loaded.unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Queries for it, if they are counted.
+    /// The zone's query counters, if it has any.
     pub(super) fn counters(&self) -> Option<&'r ZoneCounters> {
         self.zone.counters.as_deref()
     }
 
-    /// What keeps it from being served.
+    /// Why the zone is not served; `None` if it is.
     pub(super) fn fault(&self) -> Option<&'static str> {
         match self.zone.state {
             ZoneState::Loaded(_) => None,
@@ -196,7 +196,7 @@ impl<'r> ZoneReport<'r> {
 
 impl Memory {
     fn now() -> Memory {
-        // Where there is no such file, nothing is known.
+        // Where this file does not exist, the memory is unknown.
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let kibibytes = |field: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));

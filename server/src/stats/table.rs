@@ -1,7 +1,7 @@
-//! What is counted, and how each output calls it: one row a counter drives them all.
+//! What is counted, and its name in each output: one row per counter drives them all.
 //!
-//! The names are those of BIND 9.18, which programs look for. Rows of what a server without recursion never does are there
-//! because readers of BIND's XML expect to find them; they stay zero.
+//! The names are those of BIND 9.18, which monitoring programs expect. Some rows count what a server without recursion
+//! never does; they exist because readers of BIND's XML expect to find them, and stay zero.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -11,17 +11,17 @@ use crate::wire::Rcode;
 
 /// A set of counters that the outputs show together.
 pub(super) struct Family {
-    /// Which cells hold its counters.
+    /// The range of cells that hold the counters.
     pub(super) cells: Range<usize>,
-    /// Its member's name in JSON.
+    /// The member's name in JSON.
     pub(super) json: &'static str,
-    /// Its type attribute in XML.
+    /// The type attribute in XML.
     pub(super) xml: &'static str,
-    /// Its heading in the statistics file.
+    /// The heading in the statistics file.
     pub(super) heading: &'static str,
-    /// Whether JSON and XML show what was never counted.
+    /// Which outputs show the counters that are zero.
     pub(super) zeros: Zeros,
-    /// How OpenMetrics shows it.
+    /// How OpenMetrics shows the family.
     pub(super) metrics: Metrics,
     name: fn(usize) -> Cow<'static, str>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Family {
 pub(super) enum Zeros {
     /// JSON and XML.
     Shown,
-    /// XML only.
+    /// Only XML.
     InXml,
     /// None.
     Hidden,
@@ -39,19 +39,19 @@ pub(super) enum Zeros {
 
 /// How OpenMetrics shows a family.
 pub(super) enum Metrics {
-    /// As one metric with this name and help, whose label of this name tells the counters apart.
+    /// One metric with this name and help, whose label with this name distinguishes the counters.
     One(&'static str, &'static str, &'static str),
-    /// As its rows say.
+    /// The metrics that the family's rows name.
     Rows,
 }
 
-/// A counter of requests, responses and their outcome.
+/// A counter of requests, responses or their outcome.
 pub(super) struct Row {
-    /// Its name in JSON and XML.
+    /// The counter's name in JSON and XML.
     pub(super) name: &'static str,
-    /// What it counts, for people.
+    /// A description of what is counted, for people.
     pub(super) text: &'static str,
-    /// The metric that it belongs to, with a label and its value; empty if it is not shown there.
+    /// The metric that the counter belongs to, a label and its value; empty if OpenMetrics does not show it.
     pub(super) metric: (&'static str, &'static str, &'static str),
 }
 
@@ -62,7 +62,7 @@ macro_rules! rows {
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(crate) enum Stat { $($name,)* }
 
-        /// Their rows, in the order of [`Stat`].
+        /// The rows of the counters, in the order of [`Stat`].
         pub(super) const ROWS: &[Row] = &[
             $(Row { name: stringify!($name), text: $text, metric: rows!(@metric $($metric $label $value)?) },)*
         ];
@@ -143,18 +143,18 @@ rows! {
 }
 
 impl Stat {
-    /// Its name in JSON and XML.
+    /// The counter's name in JSON and XML.
     pub(super) fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Its row.
+    /// The counter's row.
     pub(super) fn row(self) -> &'static Row {
         &ROWS[self as usize]
     }
 }
 
-/// What each metric of [`ROWS`] is about.
+/// The help text of each metric of [`ROWS`].
 pub(super) const ABOUT: &[(&str, &str)] = &[
     ("requests", "Requests received"),
     ("request_features", "Requests received that have a feature"),
@@ -171,11 +171,11 @@ pub(super) const ABOUT: &[(&str, &str)] = &[
     ("cookies", "DNS cookies received"),
 ];
 
-/// Types with a counter of their own: the first of them, up to CAA.
+/// The number of types with a counter of their own: the lowest ones, up to CAA.
 const TYPES: usize = 258;
-/// Sizes are counted in steps of so many octets.
+/// The width of a size bucket, in octets.
 const STEP: usize = 16;
-/// Requests of this size and larger ones are counted together; so are responses.
+/// Requests of this size and larger are counted together, and likewise responses.
 const LARGE_REQUEST: usize = 288;
 const LARGE_RESPONSE: usize = 4096;
 const REQUEST_SIZES: usize = LARGE_REQUEST / STEP + 1;
@@ -187,24 +187,24 @@ const QTYPES: Range<usize> = after(&RCODES, TYPES + 1);
 const STATS: Range<usize> = after(&QTYPES, ROWS.len());
 const SIZES: Range<usize> = after(&STATS, 4 * (REQUEST_SIZES + RESPONSE_SIZES));
 
-/// How many counters there are.
+/// The number of counters.
 pub(super) const CELLS: usize = SIZES.end;
 
 const fn after(before: &Range<usize>, length: usize) -> Range<usize> {
     before.end..before.end + length
 }
 
-/// The counter of an operation code, of four bits.
+/// The counter of an operation code of four bits.
 pub(super) fn opcode(opcode: u8) -> usize {
     OPCODES.start + usize::from(opcode & 0xf)
 }
 
-/// The counter of a response code; BIND has none beyond BADCOOKIE.
+/// The counter of a response code; as in BIND, there is none beyond BADCOOKIE.
 pub(super) fn rcode(rcode: Rcode) -> Option<usize> {
     (usize::from(rcode.0) < RCODES.len()).then_some(RCODES.start + usize::from(rcode.0))
 }
 
-/// The counter of a type asked for.
+/// The counter of a question's type.
 pub(super) fn qtype(rtype: Rtype) -> usize {
     QTYPES.start + usize::from(rtype.0).min(TYPES)
 }
@@ -214,7 +214,7 @@ pub(super) const fn stat(stat: Stat) -> usize {
     STATS.start + stat as usize
 }
 
-/// Which of the four pairs of size histograms: TCP or UDP, IPv6 or IPv4.
+/// One of the four pairs of size histograms: TCP or UDP, IPv6 or IPv4.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) tcp: bool,
@@ -222,7 +222,7 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// All, in the order of the outputs.
+    /// All four, in the order of the outputs.
     pub(super) const ALL: [Way; 4] = [
         Way { tcp: false, v6: false },
         Way { tcp: true, v6: false },
@@ -234,12 +234,12 @@ impl Way {
         SIZES.start + (2 * usize::from(self.v6) + usize::from(self.tcp)) * (REQUEST_SIZES + RESPONSE_SIZES)
     }
 
-    /// The counter of requests of so many octets.
+    /// The counter of requests of this many octets.
     pub(super) fn request(self, octets: usize) -> usize {
         self.sizes() + (octets / STEP).min(REQUEST_SIZES - 1)
     }
 
-    /// The counter of responses of so many octets.
+    /// The counter of responses of this many octets.
     pub(super) fn response(self, octets: usize) -> usize {
         self.sizes() + REQUEST_SIZES + (octets / STEP).min(RESPONSE_SIZES - 1)
     }
@@ -254,7 +254,7 @@ impl Way {
         if self.v6 { "ipv6" } else { "ipv4" }
     }
 
-    /// The counters of requests, then those of responses: each with the sizes that it counts.
+    /// The counters of requests, then those of responses, each with its range of sizes.
     pub(super) fn histograms(self) -> [Vec<(String, usize)>; 2] {
         let named = |first: usize, count: usize| {
             let name = move |step: usize| match step {
@@ -268,12 +268,12 @@ impl Way {
 }
 
 impl Family {
-    /// Its counters: the name of each, and its cell.
+    /// The family's counters, each with its name and cell.
     pub(super) fn counters(&self) -> impl Iterator<Item = (Cow<'static, str>, usize)> {
         self.cells.clone().enumerate().map(|(index, cell)| ((self.name)(index), cell))
     }
 
-    /// Its counters as the statistics file words them.
+    /// The family's counters as the statistics file words them.
     pub(super) fn words(&self) -> impl Iterator<Item = (Cow<'static, str>, usize)> {
         let rows = matches!(self.metrics, Metrics::Rows);
         self.cells.clone().enumerate().map(move |(index, cell)| match ROWS.get(index) {
@@ -283,7 +283,7 @@ impl Family {
     }
 }
 
-/// The families that every output shows, in their order; sizes are apart.
+/// The families in every output, in order; sizes are handled separately.
 pub(super) const FAMILIES: [Family; 4] = [
     Family {
         cells: OPCODES,
@@ -341,7 +341,7 @@ pub(super) const FAMILIES: [Family; 4] = [
     },
 ];
 
-/// Maintenance of zones: what secondaries do, and what NOTIFY brings.
+/// Counters of zone maintenance: what secondaries do, and NOTIFY.
 pub(super) const ZONE_STATS: [&str; 13] = [
     "NotifyOutv4",
     "NotifyOutv6",

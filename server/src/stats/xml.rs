@@ -12,10 +12,10 @@ use super::{
     table::{FAMILIES, Way, ZONE_STATS, Zeros},
 };
 
-/// The parts wanted.
+/// Writes the wanted parts.
 pub(super) fn write(report: &Report, wanted: Wanted) -> Vec<u8> {
     let mut octets = Vec::new();
-    // Memory takes all that is written.
+    // Writing to memory cannot fail.
     let _ = document(&mut Writer::new(&mut octets), report, wanted);
     octets
 }

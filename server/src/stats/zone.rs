@@ -1,7 +1,7 @@
-//! Counters of one zone, for zones with `zone-statistics full`.
+//! The counters of one zone, for zones with `zone-statistics full`.
 //!
-//! They are few, as there may be many zones: what became of queries, and the types most asked for. Each has some lanes, and
-//! a worker counts on its own; should two share one, nothing is lost, as these are added to atomically.
+//! Since there may be many zones, they are few: query outcomes and the most common types. A zone's counters have a few
+//! lanes and each worker counts on its own. If two workers share a lane, nothing is lost, because additions are atomic.
 
 use std::{
     array, fmt,
@@ -14,14 +14,14 @@ use zonefmt::Rtype;
 
 use super::table::Stat;
 
-/// How many queries a zone had, of what kind, and what became of them.
+/// The queries that a zone received, by outcome and type.
 pub struct ZoneCounters(Box<[Lane]>);
 
-/// On lines of its own.
+/// Aligned so that no two lanes share a cache line.
 #[repr(align(64))]
 struct Lane([AtomicU64; CELLS]);
 
-/// What is counted of a zone.
+/// The outcomes that are counted per zone.
 const STATS: [Stat; 12] = [
     Stat::QrySuccess,
     Stat::QryAuthAns,
@@ -37,7 +37,7 @@ const STATS: [Stat; 12] = [
     Stat::QryBADCOOKIE,
 ];
 
-/// Types with a counter of their own.
+/// The types that have a counter of their own.
 const TYPES: [Rtype; 18] = [
     Rtype::A,
     Rtype::NS,
@@ -61,7 +61,7 @@ const TYPES: [Rtype; 18] = [
 
 const CELLS: usize = STATS.len() + TYPES.len() + 1;
 
-/// Lanes of a zone, at most.
+/// The most lanes of a zone.
 const MAX_LANES: usize = 8;
 
 impl Default for ZoneCounters {
@@ -78,14 +78,14 @@ impl fmt::Debug for ZoneCounters {
 }
 
 impl ZoneCounters {
-    /// Counts what became of a query, on a worker's lane.
+    /// Counts the outcome of a query on a worker's lane.
     pub(super) fn stat(&self, lane: usize, stat: Stat) {
         if let Some(cell) = STATS.iter().position(|known| *known == stat) {
             self.add(lane, cell);
         }
     }
 
-    /// Counts a type asked for.
+    /// Counts the type of a query on a worker's lane.
     pub(super) fn qtype(&self, lane: usize, rtype: Rtype) {
         self.add(lane, STATS.len() + TYPES.iter().position(|known| *known == rtype).unwrap_or(TYPES.len()));
     }
@@ -94,12 +94,12 @@ impl ZoneCounters {
         self.0[lane % self.0.len()].0[cell].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What became of queries.
+    /// The counts of query outcomes.
     pub(super) fn stats(&self) -> impl Iterator<Item = (Stat, u64)> {
         STATS.into_iter().enumerate().map(|(cell, stat)| (stat, self.sum(cell)))
     }
 
-    /// Types asked for.
+    /// The counts of query types.
     pub(super) fn qtypes(&self) -> impl Iterator<Item = (String, u64)> {
         let names = TYPES.iter().map(ToString::to_string).chain(["Others".to_owned()]);
         names.enumerate().map(|(index, name)| (name, self.sum(STATS.len() + index)))
