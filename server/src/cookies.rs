@@ -1,7 +1,7 @@
-//! DNS cookies (RFC 7873): a client that gives back what it was given does receive at its address.
+//! DNS cookies (RFC 7873): a client that returns a cookie that it was given really is at its address.
 //!
-//! Server cookies are those of RFC 9018, so that servers of different makes that share a secret, as behind one anycast
-//! address, take each other's.
+//! Server cookies have the format of RFC 9018, so different server implementations that share a secret, for example
+//! behind one anycast address, accept each other's cookies.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,11 +9,11 @@ use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// What makes server cookies and knows them again.
+/// The secrets that make and verify server cookies.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CookieSecrets {
     current: Secret,
-    /// Those of before, or of what is to come; cookies made with them are good, and replaced.
+    /// Former or future secrets; cookies made with them are valid but get replaced.
     others: Vec<Secret>,
 }
 
@@ -27,90 +27,90 @@ pub struct Cookie {
     server: Given,
 }
 
-/// The server's part of a request's cookie.
+/// The server part of a request's cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Given {
-    /// There is none.
+    /// The part is missing.
     Nothing,
-    /// It has not the length of those that are made here.
+    /// The part has a different length from those made here.
     Foreign,
-    /// It may have been made here.
+    /// The part may have been made here.
     Familiar(ServerCookie),
 }
 
-/// What came of a cookie.
+/// The result of checking a cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Checked {
-    /// Whether the client has had a cookie from here.
+    /// Whether the client has been given a cookie here.
     pub standing: Standing,
-    /// The option that goes into the response.
+    /// The option for the response.
     pub reply: [u8; REPLY],
 }
 
-/// What a client's cookie is worth.
+/// How a client's cookie compares with those made here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It has been made here for this address, not too long ago.
+    /// The cookie was made here for this address, recently enough.
     Match,
-    /// It has not been made here, or for another address.
+    /// The cookie was not made here, or was made for another address.
     NoMatch,
-    /// It is too old, or from the future.
+    /// The cookie is too old, or from the future.
     BadTime,
-    /// It is not of a kind that is made here.
+    /// The server part does not have the length of those made here.
     BadSize,
-    /// There is the client's part only.
+    /// The cookie has only the client part.
     ClientOnly,
 }
 
 impl Checked {
-    /// Whether the client does receive at its address.
+    /// Whether the cookie proves that the client is at its address.
     pub fn proves(&self) -> bool {
         self.standing == Standing::Match
     }
 }
 
-/// Octets of a client's part.
+/// The octets of a client part.
 const CLIENT: usize = 8;
-/// Octets of a COOKIE option with both parts, as this server makes it.
+/// The octets of a COOKIE option with both parts, as made by this server.
 pub const REPLY: usize = CLIENT + SERVER;
-/// Octets of a server's part: version, three reserved, timestamp, hash (RFC 9018 4).
+/// The octets of a server part: version, three reserved, timestamp, hash (RFC 9018 4).
 const SERVER: usize = 16;
-/// Of these, what goes into the hash.
+/// How many of these are hashed.
 const HASHED: usize = 8;
 
 type ServerCookie = [u8; SERVER];
 
 const VERSION: u8 = 1;
 
-/// How old a cookie may be, in seconds, and how far ahead of our clock (RFC 9018 4.3).
+/// The oldest and newest valid cookie, as an age in seconds (RFC 9018 4.3); a negative age is ahead of our clock.
 const OLDEST: i32 = 3600;
 const NEWEST: i32 = -300;
-/// From this age on a cookie is replaced.
+/// The age in seconds from which a cookie is replaced.
 const RENEWED: i32 = 1800;
 
 impl CookieSecrets {
-    /// Octets of a secret.
+    /// The octets of a secret.
     pub const OCTETS: usize = 16;
 
-    /// The first secret makes cookies, and all know them again.
+    /// Makes secrets. The first one makes cookies; all of them verify cookies.
     pub fn new(current: [u8; CookieSecrets::OCTETS], others: impl IntoIterator<Item = [u8; Self::OCTETS]>) -> Self {
         CookieSecrets { current: Zeroizing::new(current), others: others.into_iter().map(Zeroizing::new).collect() }
     }
 
-    /// A secret that no other server has.
+    /// Makes a secret that no other server has.
     ///
     /// # Errors
-    /// If the system gives no randomness.
+    /// If the system cannot provide random numbers.
     pub fn random() -> Result<CookieSecrets, getrandom::Error> {
         let mut current = Secret::default();
         getrandom::fill(&mut *current)?;
         Ok(CookieSecrets { current, others: Vec::new() })
     }
 
-    /// Whether a client's cookie is good, and what it gets in return. `unix`: seconds since 1970.
+    /// Checks a client's cookie and makes the one for the response. `unix` is in seconds since 1970.
     #[inline]
     pub fn check(&self, cookie: &Cookie, addr: IpAddr, unix: u64) -> Checked {
-        // RFC 9018 4.3: a number of 32 bits that comes round.
+        // RFC 9018 4.3: a number of 32 bits that wraps around.
         let now = unix as u32;
         let made = |secret, server: &ServerCookie| {
             let hash = hash(secret, cookie.client, server[..HASHED].try_into().unwrap_or_default(), addr);
@@ -153,7 +153,7 @@ impl fmt::Debug for CookieSecrets {
 }
 
 impl Cookie {
-    /// Reads an option's content; `None` if it is malformed (RFC 7873 5.2.2).
+    /// Reads the content of an option; `None` if it is malformed (RFC 7873 5.2.2).
     pub fn read(option: &[u8]) -> Option<Cookie> {
         let (&client, server) = option.split_first_chunk()?;
         let server = match server.len() {
@@ -165,13 +165,13 @@ impl Cookie {
     }
 }
 
-/// How old a cookie is, in seconds; negative if it comes from ahead of our clock.
+/// The age of a cookie in seconds; negative if it is ahead of our clock.
 fn age(server: &ServerCookie, now: u32) -> i32 {
     let made = [server[4], server[5], server[6], server[7]];
     now.wrapping_sub(u32::from_be_bytes(made)).cast_signed()
 }
 
-/// What proves that a server cookie was made here, for this client (RFC 9018 4.4).
+/// The hash that proves that a server cookie was made here for this client (RFC 9018 4.4).
 fn hash(secret: &Secret, client: [u8; CLIENT], head: [u8; HASHED], addr: IpAddr) -> [u8; SERVER - HASHED] {
     let mut octets = [0; CLIENT + HASHED + 16];
     octets[..CLIENT].copy_from_slice(&client);
@@ -223,16 +223,16 @@ mod tests {
         let secrets = CookieSecrets::new(hex(SECRET), []);
         let (first, second) = ("198.51.100.100", "203.0.113.203");
         let learnt = "2464c4abcf10c957010000005cf79f111f8130c3eee29480";
-        // A.1: a client learns a cookie; A.2: it gets a new one, as this one is older than half an hour.
+        // A.1: a client learns a cookie. A.2: it gets a new one, because the first is older than half an hour.
         assert_eq!(check(&secrets, "2464c4abcf10c957", first, 0x5cf7_9f11), (false, learnt.into()));
         let renewed = "2464c4abcf10c957010000005cf7a871d4a564a1442aca77";
         assert_eq!(check(&secrets, learnt, first, 0x5cf7_a871), (true, renewed.into()));
-        // A.3: another one, with reserved octets that are not zero.
+        // A.3: another cookie, with reserved octets that are not zero.
         let odd = "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5";
         let renewed = "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e";
         assert!(check(&secrets, odd, second, 0x5cf7_8f71 + 3600).0);
         assert_eq!(check(&secrets, odd, second, 0x5cf7_a9ac), (false, renewed.into()));
-        // A.4: over IPv6, by a secret that is on its way out.
+        // A.4: over IPv6, with a secret that is being phased out.
         let (old, new) = ("dd3bdf9344b678b185a6f5cb60fca715", "445536bcd2513298075a5d379663c962");
         let secrets = CookieSecrets::new(hex(new), [hex(old)]);
         let third = "2001:db8:220:1:59de:d0f4:8769:82b8";

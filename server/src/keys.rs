@@ -1,6 +1,6 @@
-//! Shared secrets: what signs and verifies TSIG (RFC 8945) and the control channel.
+//! Shared secrets, which sign and verify TSIG (RFC 8945) and the messages of the control channel.
 //!
-//! A secret is compared in constant time, wiped when it is dropped, and never printed.
+//! Codes are compared in constant time. A secret is wiped when it is dropped, and never printed.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 use zonefmt::NameRef;
 
-/// A named secret and how it signs.
+/// A named secret and its algorithm.
 #[derive(Clone)]
 pub struct Key {
     name: String,
@@ -18,7 +18,7 @@ pub struct Key {
     secret: Zeroizing<Vec<u8>>,
 }
 
-/// How a key signs (RFC 8945 6).
+/// The algorithm of a key (RFC 8945 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // The names are the registry's.
 pub enum Algorithm {
@@ -40,14 +40,14 @@ pub struct Mac {
 /// Why a key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// The secret is no base64.
+    /// The secret is not valid base64.
     NotBase64,
     /// The secret is empty.
     Empty,
 }
 
 impl Key {
-    /// A key of named.conf: its name, and its secret in base64.
+    /// Makes a key from its name and its secret in base64, as in named.conf.
     pub fn new(name: impl Into<String>, algorithm: Algorithm, secret: &str) -> Result<Key, KeyError> {
         let packed: Zeroizing<String> = Zeroizing::new(secret.split_ascii_whitespace().collect());
         let secret = BASE64.decode(packed.as_bytes()).map_err(|_| KeyError::NotBase64)?;
@@ -57,12 +57,12 @@ impl Key {
         Ok(Key { name: name.into(), algorithm, secret: Zeroizing::new(secret) })
     }
 
-    /// Its name.
+    /// The key's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How it signs.
+    /// The key's algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -96,7 +96,7 @@ impl Key {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Algorithm; 6] = [
         Algorithm::HmacMd5,
         Algorithm::HmacSha1,
@@ -106,7 +106,7 @@ impl Algorithm {
         Algorithm::HmacSha512,
     ];
 
-    /// Its name in named.conf.
+    /// The algorithm's name in named.conf.
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::HmacMd5 => "hmac-md5",
@@ -118,7 +118,7 @@ impl Algorithm {
         }
     }
 
-    /// Its name in TSIG records (RFC 8945 6).
+    /// The algorithm's name in TSIG records (RFC 8945 6).
     pub fn tsig_name(self) -> NameRef<'static> {
         NameRef::from_wire(match self {
             Algorithm::HmacMd5 => b"\x08hmac-md5\x07sig-alg\x03reg\x03int\0",
@@ -131,12 +131,12 @@ impl Algorithm {
         .unwrap_or(NameRef::ROOT)
     }
 
-    /// The algorithm of that name in a TSIG record.
+    /// The algorithm with this name in a TSIG record.
     pub fn from_tsig_name(name: NameRef<'_>) -> Option<Algorithm> {
         Self::ALL.into_iter().find(|algorithm| algorithm.tsig_name() == name)
     }
 
-    /// How long its codes are, in octets.
+    /// The length of the algorithm's codes, in octets.
     pub const fn octets(self) -> usize {
         match self {
             Algorithm::HmacMd5 => 16,
@@ -148,27 +148,27 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name, in any case.
+    /// The algorithm with this name in named.conf, ignoring case.
     pub fn from_name(name: &str) -> Option<Algorithm> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 }
 
 impl Mac {
-    /// The longest, in octets.
+    /// The length of the longest code, in octets.
     pub const MAX: usize = 64;
 
-    /// The code.
+    /// The octets of the code.
     pub fn octets(&self) -> &[u8] {
         &self.octets[..self.len]
     }
 
-    /// Whether this is that code, in a time that tells nothing of where they differ.
+    /// Whether the code equals `other`, compared in constant time.
     pub fn is(&self, other: &[u8]) -> bool {
         self.octets().ct_eq(other).into()
     }
 
-    /// Whether this begins with that truncated code, in a time that tells nothing of where they differ.
+    /// Whether the code starts with this truncated code, compared in constant time.
     pub fn starts_with(&self, truncated: &[u8]) -> bool {
         self.octets().get(..truncated.len()).is_some_and(|start| start.ct_eq(truncated).into())
     }

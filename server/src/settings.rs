@@ -1,5 +1,5 @@
-//! What configuration tells the engine: for the whole server, for a view, and for a zone. Defaults that shape answers are those of
-//! `named -C` (BIND 9.18).
+//! The settings of the engine that configuration determines: for the whole server, for a view, and for a zone. Defaults
+//! that affect answers are those of `named -C` (BIND 9.18).
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,81 +14,81 @@ use crate::{
     tsig::Keyring,
 };
 
-/// What holds for the whole server.
+/// The settings of the whole server.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// What NSID (RFC 5001) and id.server (RFC 4892) say.
+    /// The content of NSID (RFC 5001) and id.server (RFC 4892); `None` sends and answers neither.
     pub server_id: Option<Vec<u8>>,
-    /// What version.bind says; `None`: the query is refused.
+    /// The answer to version.bind; with `None`, the query is refused.
     pub version: Option<Vec<u8>>,
-    /// What hostname.bind says; `None`: the query is refused.
+    /// The answer to hostname.bind; with `None`, the query is refused.
     pub hostname: Option<Vec<u8>>,
-    /// Whose requests are dropped without a word.
+    /// The clients whose requests are dropped silently.
     pub blackhole: Acl,
-    /// How long a client that asks may keep an idle TCP connection (RFC 7828).
+    /// How long a client that asks for it may keep an idle TCP connection (RFC 7828).
     pub tcp_advertised_timeout: Duration,
-    /// What DNS cookies are made with (RFC 7873); `None`: cookies of clients are ignored.
+    /// The secrets of DNS cookies (RFC 7873); with `None`, clients' cookies are ignored.
     pub cookies: Option<Arc<CookieSecrets>>,
     /// The keys that are known in every view, and to requests for class CH.
     pub keys: Arc<Keyring>,
-    /// How requests are answered that belong to no view: those that are malformed, and those for class CH.
+    /// The settings for requests that belong to no view: malformed ones, and those for class CH.
     pub outside: Arc<ViewSettings>,
 }
 
-/// What holds for a view.
+/// The settings of a view.
 #[derive(Clone, Debug)]
 pub struct ViewSettings {
-    /// Which optional records a response leaves out.
+    /// Which optional records responses leave out.
     pub minimal_responses: MinimalResponses,
     /// Whether ANY over UDP gets one RRset instead of all (RFC 8482 4.1).
     pub minimal_any: bool,
-    /// In what order the records of an RRset are given.
+    /// The order of the records of an RRset.
     pub rrset_order: RrsetOrder,
-    /// How many CNAMEs and DNAMEs are followed for one question (`max-query-restarts`), 1 to [`MAX_CHAIN`]. The response
-    /// to a longer chain has what was found so far, one more included, and no error.
+    /// How many CNAMEs and DNAMEs are followed for one question (`max-query-restarts`), 1 to [`MAX_CHAIN`]. The
+    /// response to a longer chain contains what was found so far, including one more, and no error.
     pub max_chain: u8,
     /// The largest UDP response sent, in octets; 512 to 4096.
     pub max_udp_size: u16,
-    /// The UDP payload size that OPT tells clients, in octets; 512 to 4096.
+    /// The UDP payload size that OPT announces, in octets; 512 to 4096.
     pub edns_udp_size: u16,
     /// The largest UDP response sent to clients without a valid cookie, in octets; 512 to 4096.
     pub nocookie_udp_size: u16,
-    /// Whether clients that know cookies get none but BADCOOKIE over UDP until theirs is valid (RFC 7873 5.2.3).
+    /// Whether clients that use cookies get only BADCOOKIE over UDP until theirs is valid (RFC 7873 5.2.3).
     pub require_server_cookie: bool,
-    /// Which messages are told to dnstap.
+    /// Which messages go to dnstap.
     pub taps: Taps,
-    /// Who bounds how often the same is said to the same network; over UDP, to clients without a valid cookie.
+    /// The limiter of responses; it applies over UDP to clients without a valid cookie.
     pub limiter: Option<Arc<Limiter>>,
 }
 
-/// The most that [`ViewSettings::max_chain`] may be.
+/// The largest valid [`ViewSettings::max_chain`].
 pub const MAX_CHAIN: u8 = 16;
 
-/// What holds for a zone.
+/// The settings of a zone.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ZoneSettings {
-    /// Who may ask.
+    /// The clients that may query the zone.
     pub allow_query: Acl,
-    /// At which addresses of this machine (`allow-query-on`).
+    /// The server addresses on which it may be queried (`allow-query-on`).
     pub allow_query_on: Acl,
-    /// What is told of it (`zone-statistics`).
+    /// What statistics include about the zone (`zone-statistics`).
     pub statistics: ZoneStatistics,
 }
 
-/// What statistics tell of a zone.
+/// What statistics include about a zone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum ZoneStatistics {
-    /// Not that it is there.
+    /// Nothing.
     None,
-    /// Its serial, and when it was loaded.
+    /// The zone's serial and load time.
     #[default]
     Terse,
-    /// Queries for it, too.
+    /// Also the zone's queries.
     Full,
 }
 
 impl ZoneSettings {
-    /// Whether this client may ask, with the key that proves who it is.
+    /// Whether this client, with the key that it has proved to hold, may query the zone.
     #[inline]
     pub(crate) fn admit(&self, client: &Client, key: Option<NameRef<'_>>) -> bool {
         self.allow_query.allows(Requester { addr: client.addr.ip(), key })
@@ -99,43 +99,43 @@ impl ZoneSettings {
 /// `minimal-responses`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MinimalResponses {
-    /// Authority and additional sections are filled.
+    /// The authority and additional sections are filled.
     No,
-    /// No NS records beside an answer.
+    /// NS records are not added to an answer.
     NoAuth,
-    /// As `NoAuth` for clients that desire recursion, as `No` for others.
+    /// Like `NoAuth` for clients that desire recursion, like `No` for others.
     #[default]
     NoAuthRecursive,
-    /// Only what the protocol demands.
+    /// Only the records that the protocol requires.
     Yes,
 }
 
-/// `rrset-order`: the first rule that fits decides; without one, [`Order::Random`].
+/// `rrset-order`: the first matching rule decides; without one, the order is [`Order::Random`].
 #[derive(Clone, Debug, Default)]
 pub struct RrsetOrder(pub Vec<OrderRule>);
 
-/// One line of `rrset-order`.
+/// One rule of `rrset-order`.
 #[derive(Clone, Debug)]
 pub struct OrderRule {
-    /// `None`: any class.
+    /// The class; `None` matches any class.
     pub class: Option<Class>,
-    /// `None`: any type.
+    /// The type; `None` matches any type.
     pub rtype: Option<Rtype>,
-    /// This name, and if it starts with `*`, all below; `None`: any name.
+    /// The name; one that starts with `*` matches all names below, `None` any name.
     pub name: Option<Name>,
-    /// The order.
+    /// The order for matching RRsets.
     pub order: Order,
 }
 
-/// In what order the records of an RRset are given.
+/// The order of the records of an RRset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Order {
-    /// From a random one on, around.
+    /// Rotated to start at a random record.
     #[default]
     Random,
-    /// From the next one on, response by response.
+    /// Rotated by one more record with each response.
     Cyclic,
-    /// As they were loaded.
+    /// In the order in which they were loaded.
     Fixed,
 }
 
@@ -172,7 +172,7 @@ impl Default for ViewSettings {
 }
 
 impl RrsetOrder {
-    /// The order for an RRset; `owner` is asked for only if a rule names one.
+    /// The order for an RRset; `owner` is called only if a rule has a name.
     pub(crate) fn order<'n>(&self, class: Class, rtype: Rtype, owner: impl Fn() -> NameRef<'n>) -> Order {
         let fits = |rule: &&OrderRule| {
             rule.class.is_none_or(|c| c == class)

@@ -1,5 +1,5 @@
-//! Signed messages (RFC 8945): the keys that there are, whether a request's signature is right, and the signature of its
-//! response. The record's octets are [`wire`](crate::wire)'s.
+//! Signed messages (RFC 8945): holds the known keys, verifies the signatures of requests and signs the responses.
+//! [`wire`](crate::wire) encodes and decodes the TSIG record.
 
 use std::fmt;
 
@@ -10,65 +10,65 @@ use crate::{
     wire::tsig::{Times, Tsig, TsigRecord, seconds, times},
 };
 
-/// For how many seconds, both ways, a response's signature is good (RFC 8945 10 recommends it).
+/// For how many seconds in either direction the signature of a response is valid, as RFC 8945 10 recommends.
 const FUDGE: u16 = 300;
 
 /// The keys that messages may be signed with.
 #[derive(Debug, Default)]
 pub struct Keyring {
-    /// By name and algorithm.
+    /// The keys, sorted by name and algorithm.
     keys: Vec<TsigKey>,
 }
 
-/// A key as both sides of a signature know it.
+/// A key that both sides of a signature know.
 #[derive(Clone, Debug)]
 pub struct TsigKey {
-    /// In lower case, as it is signed.
+    /// The name in lower case, as it is signed.
     name: Name,
     algorithm: Algorithm,
-    /// The shortest code that is taken, and made unless the request's is longer, in octets.
+    /// The length in octets of the shortest accepted code, and of the codes made here unless the request's is longer.
     shortest: usize,
-    /// Any of them may have signed.
+    /// The secrets, any of which is accepted.
     secrets: Vec<Key>,
 }
 
-/// What a request's signature is worth.
+/// The result of verifying a request's TSIG.
 #[derive(Clone, Copy)]
 pub(crate) enum Signature<'s> {
-    /// There is none.
+    /// The request has no TSIG.
     None,
-    /// It is good.
+    /// The TSIG is valid.
     Valid(Signer<'s>),
-    /// It is not, and the code is not its key's.
+    /// The TSIG is invalid, and the key is unknown or the code is not the key's.
     Unproven(TsigError),
-    /// It is not, though the code is its key's.
+    /// The TSIG is invalid, although the code is the key's.
     Proven(TsigError, Signer<'s>),
-    /// Its code has a length that none may have (RFC 8945 5.2.2.1).
+    /// The code has a length that is never allowed (RFC 8945 5.2.2.1).
     Malformed,
 }
 
-/// Who signed a request, and so signs its response.
+/// The key and secret that signed a request, which also sign its response.
 #[derive(Clone, Copy)]
 pub(crate) struct Signer<'s> {
     key: &'s TsigKey,
     secret: &'s Key,
 }
 
-/// What is wrong with a signature (RFC 8945 3): the ERROR of the response's TSIG record.
+/// Why a TSIG is invalid (RFC 8945 3): the ERROR field of the response's TSIG record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::enum_variant_names)] // The names are the registry's.
 pub(crate) enum TsigError {
     /// The code is not the key's.
     BadSig = 16,
-    /// The key, or this algorithm with it, is not known here.
+    /// The key is not known here, or not with this algorithm.
     BadKey = 17,
-    /// The two clocks are too far apart.
+    /// The clocks of client and server differ too much.
     BadTime = 18,
-    /// The code is shorter than is taken here.
+    /// The code is shorter than is accepted here.
     BadTrunc = 22,
 }
 
-/// The signature that the response to a signed request is to have.
+/// The TSIG that the response to a signed request will have.
 pub(crate) struct Reply<'r> {
     to: Tsig<'r>,
     signature: Signature<'r>,
@@ -76,7 +76,7 @@ pub(crate) struct Reply<'r> {
 }
 
 impl Keyring {
-    /// Of these keys. One that has the name and algorithm of another adds its secrets to it: all are taken.
+    /// Makes a keyring. Keys with the same name and algorithm are merged; any of their secrets is then accepted.
     pub fn new(keys: impl IntoIterator<Item = TsigKey>) -> Keyring {
         let mut ring = Keyring::default();
         for key in keys {
@@ -88,13 +88,13 @@ impl Keyring {
         ring
     }
 
-    /// Every key.
+    /// All keys.
     pub fn iter(&self) -> impl Iterator<Item = &TsigKey> {
         self.keys.iter()
     }
 
-    /// What a request's signature is worth at this time, in seconds since 1970 (RFC 8945 5.2): the key is looked at first,
-    /// then the code, the time, the length of the code.
+    /// Verifies a request's TSIG (RFC 8945 5.2): first the key, then the code, the time, and the length of the code.
+    /// `now` is in seconds since 1970.
     pub(crate) fn verify<'s>(&'s self, tsig: &Tsig<'_>, now: u64) -> Signature<'s> {
         let mut name = [0; MAX_NAME];
         let place =
@@ -140,21 +140,22 @@ impl Keyring {
 }
 
 impl TsigKey {
-    /// A key with one secret. `shortest`: of truncated codes the shortest that is taken, in octets; `None`: none is taken.
+    /// Makes a key with one secret. `shortest` is the length in octets of the shortest truncated code that is accepted;
+    /// with `None`, no truncated code is accepted.
     pub fn new(name: &Name, secret: Key, shortest: Option<usize>) -> TsigKey {
         let algorithm = secret.algorithm();
         let shortest = shortest.unwrap_or(usize::MAX).min(algorithm.octets());
         TsigKey { name: name.to_lowercase(), algorithm, shortest, secrets: vec![secret] }
     }
 
-    /// Its name.
+    /// The key's name in lower case.
     pub fn name(&self) -> &Name {
         &self.name
     }
 }
 
 impl<'s> Signature<'s> {
-    /// The name of the key that proves who asks.
+    /// The name of the key that the client has proved to hold.
     pub(crate) fn key(&self) -> Option<NameRef<'s>> {
         match self {
             Signature::Valid(signer) => Some(signer.name()),
@@ -162,12 +163,12 @@ impl<'s> Signature<'s> {
         }
     }
 
-    /// Whether it is there and not to be trusted.
+    /// Whether the request has a TSIG that is not valid.
     pub(crate) fn is_bad(&self) -> bool {
         !matches!(self, Signature::None | Signature::Valid(_))
     }
 
-    /// What is wrong with it.
+    /// The error in the TSIG, if it is invalid.
     pub(crate) fn error(&self) -> Option<TsigError> {
         match *self {
             Signature::Unproven(error) | Signature::Proven(error, _) => Some(error),
@@ -177,20 +178,20 @@ impl<'s> Signature<'s> {
 }
 
 impl<'s> Signer<'s> {
-    /// The name of the key.
+    /// The key's name in lower case.
     pub(crate) fn name(&self) -> NameRef<'s> {
         self.key.name.as_ref()
     }
 }
 
 impl<'r> Reply<'r> {
-    /// The signature of a response to what was signed so; `None`: it has none.
+    /// The TSIG of the response to this request; `None` if the response is not signed.
     pub(crate) fn to(request: Option<Tsig<'r>>, signature: Signature<'r>, now: u64) -> Option<Reply<'r>> {
         let signed = !matches!(signature, Signature::None | Signature::Malformed);
         request.filter(|_| signed).map(|to| Reply { to, signature, now })
     }
 
-    /// How much longer it makes the response, in octets.
+    /// The octets that the TSIG adds to the response.
     pub(crate) fn octets(&self) -> usize {
         let fixed = 2 + TsigRecord::CLASS_AND_TTL.len() + 2 + size_of::<Times>() + 2 + 2 + 2 + 2;
         let mut name = [0; MAX_NAME];
@@ -201,12 +202,13 @@ impl<'r> Reply<'r> {
             + self.now().map_or(0, |now| now.len())
     }
 
-    /// Signs the response that is the first `length` octets of `message`; gives its new length, `None` if there is no room.
+    /// Signs the response in the first `length` octets of `message` and returns its new length; `None` if there is not
+    /// enough room.
     pub(crate) fn sign(&self, message: &mut [u8], length: usize) -> Option<usize> {
         let mut name = [0; MAX_NAME];
         let error = self.signature.error().map_or(0, |error| error as u16).to_be_bytes();
         let now = self.now();
-        // Such a client takes the response as one to its request (RFC 8945 5.2.3).
+        // Only with its own time does the client accept the response as one to its request (RFC 8945 5.2.3).
         let times = if now.is_some() { self.to.times } else { times(self.now, FUDGE) };
         let mut record = TsigRecord {
             key: self.to.key(&mut name),
@@ -240,7 +242,7 @@ impl<'r> Reply<'r> {
         ])
     }
 
-    /// Who signs: nobody if the request does not prove that both sides have the same secret.
+    /// The signer of the response; `None` if the request does not prove that both sides have the same secret.
     fn signer(&self) -> Option<Signer<'r>> {
         match self.signature {
             Signature::Valid(signer) | Signature::Proven(_, signer) => Some(signer),
@@ -252,7 +254,7 @@ impl<'r> Reply<'r> {
         self.signer().map_or(0, |signer| signer.key.shortest.max(self.to.mac.len()))
     }
 
-    /// This server's time, for a client whose own is wrong (RFC 8945 5.2.3).
+    /// This server's time, for a client whose clock differs too much (RFC 8945 5.2.3).
     fn now(&self) -> Option<[u8; 6]> {
         let [seconds @ .., _, _] = times(self.now, 0);
         (self.signature.error() == Some(TsigError::BadTime)).then_some(seconds)
@@ -290,10 +292,10 @@ mod tests {
         Keyring::new([TsigKey::new(&name("Key.example"), secret(SECRET), shortest)])
     }
 
-    /// A query without its signature.
+    /// A query without its TSIG.
     const QUERY: [u8; 21] = [0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 1, b'b', 0, 0, 1, 0, 1];
 
-    /// The query, signed so long ago with a code cut to so many octets.
+    /// The query, signed this many seconds ago, with the code truncated to this many octets.
     fn signed(with: &Key, owner: &str, age: u64, octets: usize) -> Vec<u8> {
         let (owner, algorithm) = (name(owner), with.algorithm().tsig_name());
         let times = times(NOW - age, FUDGE);
@@ -321,7 +323,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a request, and the size of its response's code.
+    /// The result of verifying a request, and the length of its response's code.
     fn verified(ring: &Keyring, message: &[u8]) -> (&'static str, usize) {
         let signature = ring.verify(&read(message), NOW);
         let what = match signature {
@@ -370,7 +372,8 @@ mod tests {
             let mut changed = message.clone();
             changed[at] ^= 0x20;
             let Some(Ok(request)) = crate::wire::request::parse(&changed) else { continue };
-            // The name's case, class and TTL are signed in one form only; the original id takes the place of the id.
+            // Case, class and TTL of the key's name are signed in one canonical form; the original ID replaces the
+            // message's ID.
             let Some(tsig) = request.tsig else { continue };
             let is_letter = (QUERY.len()..QUERY.len() + 13).contains(&at) && changed[at].is_ascii_alphabetic();
             let in_algorithm = tsig.algorithm == Algorithm::HmacSha256.tsig_name() && changed[at].is_ascii_alphabetic();

@@ -1,11 +1,11 @@
-//! dnstap: the messages of queries and responses, with their times and addresses, for whoever analyses them.
+//! dnstap: exports queries and responses, with times and addresses, for analysis.
 //!
-//! * `tap`: what a worker does with a message: one copy, as a protobuf of dnstap, into a buffer of its own. It never waits,
-//!   allocates or calls the system; what has no room is dropped and counted.
-//! * `stream`: Frame Streams into a file or a unix socket, reopened and rolled.
-//! * Here: the thread between the two, which empties the workers' buffers, and what starts and stops it.
+//! * `tap`: what a worker does with a message: it copies it, as a dnstap protobuf, into a buffer of its own. It never
+//!   waits, allocates or makes a system call; messages that do not fit are dropped and counted.
+//! * `stream`: Frame Streams to a file or unix socket, which can be reopened and rolled.
+//! * This file: the thread between the two, which empties the workers' buffers, and how it is started and stopped.
 //!
-//! While nothing is tapped it costs a worker one look at its view's settings.
+//! While nothing is tapped, the cost to a worker is one look at its view's settings.
 
 mod stream;
 mod tap;
@@ -31,27 +31,27 @@ use tracing::{info, warn};
 use stream::Stream;
 use tap::Lane;
 
-/// Where messages go, and what they say of the server (`dnstap-output`, `dnstap-identity`, `dnstap-version`).
+/// Where messages are written, and how they describe the server (`dnstap-output`, `dnstap-identity`, `dnstap-version`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Output {
     /// The file or socket.
     pub destination: Destination,
-    /// Who says it; `None`: it is left out.
+    /// The server's identity; `None` leaves it out.
     pub identity: Option<Vec<u8>>,
-    /// What program says it; `None`: it is left out.
+    /// The server's version; `None` leaves it out.
     pub version: Option<Vec<u8>>,
 }
 
-/// What becomes of a file that is opened again.
+/// What happens to a file when it is reopened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Roll {
-    /// It begins anew: whoever wants the old one has moved it away.
+    /// The file is created anew; if the old one is wanted, someone has moved it away before.
     Not,
-    /// It is moved away, and so many of those before are kept; `None`: all of them.
+    /// The file is moved away, and this many old ones are kept; `None` keeps all.
     Keep(Option<u32>),
 }
 
-/// The output of a server, which may change.
+/// The dnstap output of a server, which can be changed at run time.
 #[derive(Default)]
 pub struct Dnstap {
     lanes: Lanes,
@@ -75,31 +75,31 @@ struct Writer {
 
 enum Command {
     Reopen(Roll, SyncSender<io::Result<()>>),
-    /// All that waits is to be written, then this told.
+    /// Ends the thread after everything buffered has been written, then signals.
     Stop(SyncSender<()>),
 }
 
-/// Why a file or socket of dnstap cannot be used.
+/// A file or socket for dnstap cannot be used.
 #[derive(Debug)]
 pub struct OutputError(String);
 
-/// How long messages wait for the thread: while some come, and while none do.
+/// The writing thread's pause while messages arrive, and while none do.
 const BUSY: Duration = Duration::from_millis(10);
 const IDLE: Duration = Duration::from_millis(100);
-/// How long anyone waits for the thread.
+/// The longest that a caller waits for the writing thread.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Dnstap {
-    /// The buffers, for workers that start.
+    /// The buffers, for use by new workers.
     pub fn lanes(&self) -> Lanes {
         self.lanes.clone()
     }
 
-    /// Writes there from now on, or nowhere. An output that stays goes on undisturbed.
+    /// Writes to this output from now on, or to none. An unchanged output continues undisturbed.
     ///
     /// # Errors
-    /// A file that cannot be opened, a thread that cannot be started; what was written to is written to no more then. A
-    /// socket that nobody listens on is none: it is tried again.
+    /// If a file cannot be opened or a thread cannot be started; the former output is closed even then. A socket that
+    /// nobody listens on is not an error: connecting is tried again.
     pub fn change(&mut self, output: Option<&Output>) -> Result<(), OutputError> {
         if self.writer.as_ref().map(|writer| &writer.output) == output {
             return Ok(());
@@ -119,24 +119,24 @@ impl Dnstap {
         Ok(())
     }
 
-    /// Where messages go.
+    /// The current output.
     pub fn output(&self) -> Option<&Output> {
         self.writer.as_ref().map(|writer| &writer.output)
     }
 
-    /// Opens the output again.
+    /// Reopens the output.
     ///
     /// # Errors
-    /// A file that cannot be moved away or opened; or there is no output.
+    /// If the file cannot be moved away or opened, or there is no output.
     pub fn reopen(&self, roll: Roll) -> io::Result<()> {
         let Some(writer) = &self.writer else { return Err(io::ErrorKind::NotFound.into()) };
         let (done, outcome) = sync_channel(1);
-        // The thread ends only when it is told to.
+        // The thread only ends when it is stopped.
         let _ = writer.commands.send(Command::Reopen(roll, done));
         outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Writes what waits, and nothing more.
+    /// Writes what is buffered, then closes the output.
     pub fn stop(&mut self) {
         if let Some(writer) = self.writer.take() {
             let (done, written) = sync_channel(1);
@@ -147,7 +147,7 @@ impl Dnstap {
 }
 
 impl Lanes {
-    /// The tap of one more worker.
+    /// Makes the tap of one more worker.
     pub fn tap(&self) -> Tap {
         let lane = Arc::new(Lane::default());
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,23 +157,23 @@ impl Lanes {
         Tap::new(lane, Arc::clone(&self.0.dropped))
     }
 
-    /// All buffers, those of workers that have ended for the last time.
+    /// All buffers. Those of workers that have ended are returned for the last time.
     fn all(&self) -> Vec<Arc<Lane>> {
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let all = lanes.clone();
-        // One is the list's, one the copy's.
+        // One reference belongs to the list, one to the copy.
         lanes.retain(|lane| Arc::strong_count(lane) > 2);
         all
     }
 
-    /// Gives every buffer its size.
+    /// Gives every buffer its capacity.
     fn reserve(&self) {
         let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.iter().for_each(|lane| lane.reserve());
     }
 }
 
-/// Empties the buffers until it is told to stop.
+/// Empties the buffers until it is stopped.
 fn write(mut stream: Stream, lanes: &Lanes, orders: &mpsc::Receiver<Command>) {
     let mut taken = Vec::new();
     let (mut pause, mut lost) = (IDLE, 0);
@@ -195,7 +195,7 @@ fn write(mut stream: Stream, lanes: &Lanes, orders: &mpsc::Receiver<Command>) {
         }
         match order {
             Ok(Command::Reopen(roll, done)) => {
-                // Whoever asked has gone if nobody waits.
+                // If nobody waits any more, the requester has given up.
                 let _ = done.try_send(stream.reopen(roll));
             }
             Ok(Command::Stop(done)) => {
@@ -216,7 +216,7 @@ impl Drop for Dnstap {
 }
 
 impl Destination {
-    /// Its name.
+    /// The path of the file or socket.
     pub fn path(&self) -> &Path {
         match self {
             Destination::File(file) => &file.path,

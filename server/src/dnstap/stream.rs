@@ -1,5 +1,5 @@
-//! Frame Streams: data frames, each behind its length, between control frames; to a file as they come, to a socket after
-//! both sides have agreed upon what they are about.
+//! Frame Streams: data frames, each preceded by its length, between control frames. They are written to a file as they
+//! come, and to a socket after both sides have agreed on the content type.
 
 use std::{
     fs::File,
@@ -17,26 +17,26 @@ use super::{
 };
 use crate::logs::{LogFile, Versions};
 
-/// A file or socket.
+/// The destination of dnstap messages: a file or a socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Destination {
-    /// A file, begun anew when it is opened, and rolled when it is full.
+    /// A file, created anew when it is opened and rolled when it is full.
     File(LogFile),
-    /// A socket that something listens on.
+    /// A unix socket with a listening reader.
     Unix(PathBuf),
 }
 
-/// What is written to, once it is there.
+/// A stream to a destination, reconnected as needed.
 pub(super) struct Stream {
     destination: Destination,
-    /// What stands in every frame before its message.
+    /// The fields that precede the message in every frame.
     prefix: Vec<u8>,
     open: Option<BufWriter<Way>>,
-    /// Octets of the file.
+    /// Octets written to the file.
     written: u64,
-    /// When a socket is tried again.
+    /// When to try to connect to a socket again.
     retry: Instant,
-    /// Whether it was told that it cannot be written.
+    /// Whether the current failure has been logged.
     failing: bool,
     frame: Vec<u8>,
 }
@@ -46,7 +46,7 @@ enum Way {
     Unix(UnixStream),
 }
 
-/// What a stream is about, as both sides have to call it.
+/// The content type of the stream, which both sides must name.
 const CONTENT: &[u8] = b"protobuf:dnstap.Dnstap";
 
 /// The types of control frames.
@@ -55,15 +55,15 @@ const START: u32 = 2;
 const STOP: u32 = 3;
 const READY: u32 = 4;
 
-/// How long a reader may take for anything.
+/// How long to wait for the reader in each read or write.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a reader that is not there is not looked for, as with named.
+/// How long to wait before connecting to an absent reader again, as with named.
 const RETRY: Duration = Duration::from_secs(5);
-/// Octets of a control frame, at most.
+/// The most octets of a control frame.
 const MAX_CONTROL: usize = 512;
 
 impl Stream {
-    /// Opens it; a socket that nobody listens on is tried again later.
+    /// Opens a stream. If nobody listens on a socket, connecting is tried again later.
     pub(super) fn open(output: &Output) -> io::Result<Stream> {
         let mut prefix = Vec::new();
         for (field, text) in [(1, &output.identity), (2, &output.version)] {
@@ -86,14 +86,14 @@ impl Stream {
         }
     }
 
-    /// Writes messages, each behind its length. Gives how many were lost.
+    /// Writes messages, each preceded by its length, and returns how many were lost.
     pub(super) fn write(&mut self, mut messages: &[u8]) -> u64 {
         let mut lost = 0;
         while let Some((length, rest)) = messages.split_first_chunk() {
             let (message, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
             messages = rest;
             if self.open.is_none() && Instant::now() >= self.retry {
-                // It is told by itself.
+                // A failure is logged where it occurs.
                 let _ = self.begin();
             }
             lost += u64::from(!self.write_one(message));
@@ -101,14 +101,14 @@ impl Stream {
         lost
     }
 
-    /// Writes what waits for more. Gives 1 if that fails, as at least one message was lost.
+    /// Flushes the buffer. Returns 1 if that fails, as at least one message was lost.
     pub(super) fn flush(&mut self) -> u64 {
         let Some(Err(error)) = self.open.as_mut().map(Write::flush) else { return 0 };
         self.fail(&error);
         1
     }
 
-    /// Opens it again; a file after it was moved away, if it is to be.
+    /// Reopens the stream; a file is first moved away if `roll` says so.
     pub(super) fn reopen(&mut self, roll: Roll) -> io::Result<()> {
         self.close();
         if let (Destination::File(file), Roll::Keep(kept)) = (&self.destination, roll) {
@@ -118,12 +118,12 @@ impl Stream {
         self.begin()
     }
 
-    /// Ends it, so that its reader knows that nothing is missing.
+    /// Ends the stream, so that its reader knows that it is complete.
     pub(super) fn close(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let ended = open.write_all(&control(STOP, &[])).and_then(|()| open.flush());
         if let (Ok(()), Way::Unix(socket)) = (ended, open.get_mut()) {
-            // Its FINISH says that all was taken; without it there is nothing to be done.
+            // The reader's FINISH confirms that it has received everything; without it there is nothing left to do.
             let _ = read_control(socket);
         }
     }
@@ -155,7 +155,7 @@ impl Stream {
                 socket.set_write_timeout(Some(PATIENCE))?;
                 socket.write_all(&control(READY, CONTENT))?;
                 let (kind, fields) = read_control(&mut socket)?;
-                // Whoever takes anything need not say so.
+                // A reader that accepts any content need not name it.
                 if kind != ACCEPT || !(fields.is_empty() || fields.ends_with(CONTENT)) {
                     return Err(io::Error::other("what listens there does not take dnstap"));
                 }
@@ -166,7 +166,7 @@ impl Stream {
         Ok(way)
     }
 
-    /// Writes a message as a frame; whether it was.
+    /// Writes a message as a frame; returns whether that succeeded.
     fn write_one(&mut self, message: &[u8]) -> bool {
         const MESSAGE: u64 = 1;
         self.frame.clear();
@@ -196,14 +196,14 @@ impl Stream {
         true
     }
 
-    /// It is told once, until it goes on.
+    /// Records a failure. Only the first is logged until writing works again.
     fn fail(&mut self, error: &io::Error) {
         let path = self.destination.path().display();
         if !std::mem::replace(&mut self.failing, true) {
             warn!(target: "dnstap", "cannot write dnstap messages to {path}: {error}");
         }
         if let Some(open) = self.open.take() {
-            // What waits would fail again.
+            // Writing the buffer would fail again, so it is discarded.
             drop(open.into_parts());
         }
         self.retry = Instant::now() + RETRY;
@@ -223,7 +223,7 @@ impl Write for Way {
     }
 }
 
-/// A control frame, about this content if there is any.
+/// Makes a control frame, with this content type unless it is empty.
 fn control(kind: u32, content: &[u8]) -> Vec<u8> {
     const CONTENT_TYPE: u32 = 1;
     let mut fields = Vec::new();
@@ -236,7 +236,7 @@ fn control(kind: u32, content: &[u8]) -> Vec<u8> {
     [&[0; 4], &length.to_be_bytes()[..], &kind.to_be_bytes(), &fields].concat()
 }
 
-/// The type and the fields of a control frame.
+/// Reads the type and the fields of a control frame.
 fn read_control(from: &mut impl Read) -> io::Result<(u32, Vec<u8>)> {
     let malformed = || io::Error::other("what listens there does not speak Frame Streams");
     let mut head = [0; 12];

@@ -1,5 +1,6 @@
-//! A worker's side: a message becomes a protobuf of dnstap's type `Message`, in a buffer that the worker shares with the
-//! thread that writes. That thread takes the whole buffer at once, by exchange, so that it is held for a moment only.
+//! The worker's side of dnstap: encodes a message as a protobuf of dnstap's type `Message` into a buffer that the
+//! worker shares with the writing thread. That thread swaps the whole buffer for an empty one, so it holds the lock
+//! only for a moment.
 
 use std::{
     hint, mem,
@@ -18,20 +19,20 @@ use crate::listen::{Client, Transport};
 /// Which messages of a view are tapped (`dnstap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Taps {
-    /// Queries (AUTH_QUERY).
+    /// Whether queries are tapped (AUTH_QUERY).
     pub queries: bool,
-    /// Responses to them (AUTH_RESPONSE).
+    /// Whether their responses are tapped (AUTH_RESPONSE).
     pub responses: bool,
 }
 
-/// A worker's way to the output.
+/// A worker's access to the output.
 #[derive(Default)]
 pub struct Tap {
     lane: Arc<Lane>,
     dropped: Arc<AtomicU64>,
 }
 
-/// A worker's buffer: messages, each behind its length in four octets. Without room for any until it is reserved.
+/// A worker's buffer: messages, each preceded by its length in four octets. It has no capacity until it is reserved.
 #[derive(Default)]
 pub(super) struct Lane(Mutex<Vec<u8>>);
 
@@ -40,28 +41,28 @@ pub(crate) struct Message<'m> {
     pub(crate) kind: Tapped,
     pub(crate) client: &'m Client,
     pub(crate) octets: &'m [u8],
-    /// When the query came.
+    /// When the query arrived.
     pub(crate) asked: Timestamp,
     /// The zone that a response is authoritative for.
     pub(crate) zone: Option<NameRef<'m>>,
 }
 
-/// What is tapped, by dnstap's numbers.
+/// The type of a message, by dnstap's numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tapped {
     AuthQuery = 1,
     AuthResponse = 2,
 }
 
-/// Octets of a worker's buffer: what a core answers while the thread that writes sleeps.
+/// The capacity of a worker's buffer, in octets: as much as a core can answer while the writing thread sleeps.
 const CAPACITY: usize = 4 << 20;
-/// Octets of a message beside those of DNS, at most.
+/// The most octets of a tapped message besides those of the DNS message.
 const OVERHEAD: usize = 512;
-/// How often a worker looks whether the buffer was given back, before it drops a message.
+/// How often a worker tries to lock the buffer before it drops a message.
 const SPINS: usize = 100;
 
 impl Taps {
-    /// Whether there are any.
+    /// Whether any messages are tapped.
     #[inline]
     pub(crate) fn any(self) -> bool {
         self.queries || self.responses
@@ -94,7 +95,7 @@ impl Lane {
         buffer.reserve_exact(more);
     }
 
-    /// Takes all that is there, in exchange for an empty buffer.
+    /// Takes the content in exchange for an empty buffer.
     pub(super) fn take(&self, empty: &mut Vec<u8>) {
         empty.reserve_exact(CAPACITY);
         mem::swap(&mut *self.hold(), empty);
@@ -105,7 +106,7 @@ impl Lane {
     }
 
     fn hold(&self) -> MutexGuard<'_, Vec<u8>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,7 +123,7 @@ impl Lane {
 }
 
 impl Message<'_> {
-    /// Behind its length; the numbers of the fields are those of dnstap.proto.
+    /// Appends the message, preceded by its length; the field numbers are those of dnstap.proto.
     fn append(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0; 4]);
@@ -150,13 +151,13 @@ impl Message<'_> {
     }
 }
 
-/// A field with a number of any size.
+/// Appends a field with a number of any size.
 pub(super) fn number(out: &mut Vec<u8>, field: u8, value: u64) {
     varint(out, u64::from(field) << 3);
     varint(out, value);
 }
 
-/// A field of octets.
+/// Appends a field of octets.
 pub(super) fn octets(out: &mut Vec<u8>, field: u8, value: &[u8]) {
     varint(out, u64::from(field) << 3 | 2);
     varint(out, value.len() as u64);
@@ -170,14 +171,14 @@ fn address(out: &mut Vec<u8>, field: u8, address: IpAddr) {
     }
 }
 
-/// Two fields: seconds, then nanoseconds in four octets.
+/// Appends two fields: the seconds, then the nanoseconds in four octets.
 fn time(out: &mut Vec<u8>, field: u8, time: Timestamp) {
     number(out, field, time.as_second().try_into().unwrap_or(0));
     varint(out, u64::from(field + 1) << 3 | 5);
     out.extend(u32::try_from(time.subsec_nanosecond()).unwrap_or(0).to_le_bytes());
 }
 
-/// Seven bits an octet, the least first; all octets but the last are marked.
+/// Appends a number with seven bits in each octet, lowest first; all octets but the last are marked.
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

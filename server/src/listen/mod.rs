@@ -1,8 +1,8 @@
-//! Where requests come in: UDP and TCP sockets, their limits and their time-outs.
+//! The listeners: UDP and TCP sockets, their limits and their time-outs.
 //!
-//! Octets go to a [`Respond`], octets come back; nothing here knows what a DNS message says. Each address has one UDP
-//! socket a worker, each with a thread of its own (`udp`), and one TCP socket whose connections share a small runtime
-//! (`tcp`). [`start`] binds everything before it returns, [`Listeners::reconfigure`] changes the addresses of a running
+//! Octets go to a [`Respond`] and octets come back; nothing here knows what a DNS message says. Each address has one
+//! UDP socket per worker, each with its own thread (`udp`), and one TCP socket, whose connections share a small runtime
+//! (`tcp`). [`start`] binds everything before it returns. [`Listeners::reconfigure`] changes the addresses of a running
 //! server without touching those that stay.
 
 mod limits;
@@ -24,65 +24,64 @@ pub use self::now::Now;
 use self::socket::Sockets;
 pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
 
-/// Who asks, and how.
+/// The two ends of a request and its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     /// The address and port that the request came from.
     pub addr: SocketAddr,
-    /// The address and port that it was sent to.
+    /// The address and port that the request was sent to.
     pub local: SocketAddr,
-    /// What it came over.
+    /// The transport that the request came over.
     pub transport: Transport,
 }
 
-/// What a request came over, and a reply goes back over.
+/// The transport of a request and its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// Datagrams: the reply has to fit, and the client's address may be forged.
+    /// A datagram: the reply has to fit in one, and the client's address may be forged.
     Udp,
-    /// A connection (RFC 7766): replies up to 65,535 octets, from a client that does receive at its address.
+    /// A connection (RFC 7766): replies of up to 65,535 octets to a client that really is at its address.
     Tcp,
 }
 
-/// Answers requests. Each worker owns one, so that it may keep buffers and a cached view of the data.
+/// Answers requests. Each worker owns one, which may keep buffers and a cached view of the data.
 pub trait Respond: Send + 'static {
-    /// Takes note of the time and looks whether newer data was published. Called once a batch of requests.
+    /// Sets the current time and checks whether newer data has been published. Called once per batch of requests.
     fn refresh(&mut self, now: Now);
 
-    /// Whether whatever comes from this address is met with silence: its connections are closed at once. Called after
-    /// `refresh`.
+    /// Whether everything from this address is ignored; its connections are closed at once. Called after `refresh`.
     fn ignores(&mut self, _addr: IpAddr) -> bool {
         false
     }
 
-    /// Writes the reply to `request` into `out` and returns its length; `None`: nothing is sent.
+    /// Writes the reply to `request` into `out` and returns its length; with `None`, nothing is sent.
     fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize>;
 
-    /// Whether the request answered last wants its connection kept open (edns-tcp-keepalive, RFC 7828).
+    /// Whether the request answered last asked to keep its connection open (edns-tcp-keepalive, RFC 7828).
     fn keepalive(&self) -> bool {
         false
     }
 
-    /// Lets go of cached data: the worker is idle. The next call is `refresh`.
+    /// Drops cached data because the worker is idle. The next call is `refresh`.
     fn release(&mut self) {}
 }
 
-/// What to listen on.
+/// The configuration of the listeners.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Addresses for UDP and TCP. Port 0 is a free one, the same for both; a wildcard includes the other addresses with
-    /// its port.
+    /// Addresses for UDP and TCP. Port 0 chooses a free port, the same for both. A wildcard address includes the other
+    /// addresses with its port.
     pub addresses: Vec<SocketAddr>,
-    /// Threads for each address's UDP, and threads shared by all TCP connections.
+    /// The number of threads for each address's UDP, and of threads shared by all TCP connections.
     pub workers: NonZeroUsize,
-    /// Bounds on TCP connections.
+    /// The bounds on TCP connections.
     pub tcp: TcpLimits,
 }
 
-/// Binds all addresses of `config`, then starts to answer on them with what `responder` makes.
+/// Binds all addresses of `config`, then starts answering on them; `responder` makes the workers' responders.
 ///
 /// # Errors
-/// An address that cannot be bound, or a thread that cannot be started; nothing is left running then.
+/// If an address cannot be bound or a thread cannot be started; nothing is left running then.
 pub fn start<R: Respond>(
     config: &Config,
     responder: impl Fn() -> R + Send + Sync + 'static,
@@ -95,55 +94,55 @@ pub fn start<R: Respond>(
     Ok(listeners)
 }
 
-/// A running set of listeners. Dropping it stops them, as [`Listeners::stop`] does.
+/// The running listeners. Dropping this stops them, as [`Listeners::stop`] does.
 pub struct Listeners<R: Respond> {
-    /// By the address as configured, which has port 0 where any would do.
+    /// The listeners by address as configured, which has port 0 if any free port was wanted.
     running: HashMap<SocketAddr, Listener>,
     workers: NonZeroUsize,
     responder: Arc<dyn Fn() -> R + Send + Sync>,
     tcp: tcp::Server<R>,
 }
 
-/// One address: what answers there.
+/// The workers of one address.
 struct Listener {
     addr: SocketAddr,
-    /// Dropped to stop.
+    /// Dropped to stop them.
     _udp: udp::Workers,
     _tcp: tcp::Acceptor,
 }
 
 impl<R: Respond> Listeners<R> {
-    /// The addresses that are answered on, with the ports that the kernel chose where port 0 was asked for.
+    /// The addresses being served, with the ports that the kernel chose for port 0.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         let mut addrs: Vec<_> = self.running.values().map(|listener| listener.addr).collect();
         addrs.sort_unstable();
         addrs
     }
 
-    /// The TCP connections.
+    /// A handle for counting the TCP connections.
     pub fn connections(&self) -> Connections {
         self.tcp.connections()
     }
 
-    /// The bounds on connections to come.
+    /// The bounds on new connections.
     pub fn tcp_limits(&self) -> TcpLimits {
         self.tcp.limits()
     }
 
-    /// New bounds, for connections to come.
+    /// Sets the bounds on new connections.
     pub fn set_tcp_limits(&self, limits: TcpLimits) {
         self.tcp.set_limits(limits);
     }
 
-    /// Listens on the addresses of `config` and on no others; what already runs goes on undisturbed, its connections
-    /// included. New limits hold for new connections, a new length of the listen queue for new addresses. The number of
-    /// workers stays what it was at the start.
+    /// Listens on exactly the addresses of `config`. Existing listeners and their connections are not disturbed. New
+    /// limits apply to new connections, and a new length of the listen queue to new addresses. The number of workers
+    /// stays what it was at the start.
     ///
     /// # Errors
-    /// An address that cannot be bound, or a thread that cannot be started; the listeners are as before then.
+    /// If an address cannot be bound or a thread cannot be started; the listeners are then as before.
     pub fn reconfigure(&mut self, config: &Config) -> Result<(), ListenError> {
         let wanted = distinct(&config.addresses);
-        // A wildcard and an address that it covers exclude each other: the one that goes has to go first.
+        // A wildcard and an address that it covers exclude each other, so the old one has to be closed first.
         let mut in_the_way: Vec<_> = self.running.keys().copied().collect();
         in_the_way
             .retain(|old| !wanted.contains(old) && wanted.iter().any(|new| covers(*new, *old) || covers(*old, *new)));
@@ -165,7 +164,7 @@ impl<R: Respond> Listeners<R> {
         }
     }
 
-    /// Binds those of `addresses` that are not running yet, then starts to answer on them.
+    /// Binds those of `addresses` that are not served yet, then starts answering on them.
     fn listen(&self, addresses: &[SocketAddr], queue: u32) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {
         let new = addresses.iter().filter(|addr| !self.running.contains_key(addr));
         let bound: Vec<_> = new
@@ -183,11 +182,11 @@ impl<R: Respond> Listeners<R> {
         bound.into_iter().map(start).collect()
     }
 
-    /// Stops answering: the sockets are closed, connections too, and the worker threads have ended.
+    /// Stops answering. On return, all sockets and connections are closed and the worker threads have ended.
     pub fn stop(self) {}
 }
 
-/// The addresses without those that are there twice, be it under a wildcard.
+/// The addresses without duplicates, and without those that a wildcard covers.
 fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut distinct: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
     for &addr in addresses {
@@ -198,7 +197,7 @@ fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     distinct
 }
 
-/// Whether `wildcard` is one, and takes what is sent to `addr`.
+/// Whether `wildcard` is a wildcard address that receives what is sent to `addr`.
 fn covers(wildcard: SocketAddr, addr: SocketAddr) -> bool {
     wildcard.ip().is_unspecified()
         && !addr.ip().is_unspecified()
@@ -210,7 +209,7 @@ fn covers(wildcard: SocketAddr, addr: SocketAddr) -> bool {
 /// Why listening failed.
 #[derive(Debug)]
 pub enum ListenError {
-    /// The address and transport could not be bound.
+    /// This address and transport could not be bound.
     Bind(SocketAddr, Transport, io::Error),
     /// A thread or the runtime could not be started.
     Start(&'static str, io::Error),

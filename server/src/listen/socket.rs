@@ -1,4 +1,4 @@
-//! Sockets bound and set up: one of UDP a worker and one of TCP, all on one address and port.
+//! Binds and configures the sockets of an address: one UDP socket per worker and one TCP socket, all on the same port.
 
 use std::{
     io,
@@ -10,21 +10,21 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{ListenError, Transport, udp};
 
-/// Octets the kernel may queue each way on a UDP socket, as far as it lets us. Outwards, much of it may wait for the
-/// link-layer address of clients that do not exist, and must not keep the replies to others waiting.
+/// The octets that the kernel may queue in each direction on a UDP socket, as far as it allows. Many outgoing replies
+/// may be waiting for the link-layer addresses of clients that do not exist, and must not delay the replies to others.
 const UDP_BUFFER: usize = 4 << 20;
 
-/// Octets of replies the kernel queues for one TCP client before it tells us to wait.
+/// The octets of replies that the kernel queues for one TCP client before it reports the socket as not writable.
 const TCP_UNSENT: u32 = 128 << 10;
 
-/// How often another free port is tried when port 0 gave one that is free for UDP only.
+/// How often another free port is tried when port 0 resulted in one that is free only for UDP.
 const FREE_PORT_TRIES: usize = 16;
 
 /// All sockets of one address.
 pub(super) struct Sockets {
-    /// As bound: the port is known.
+    /// The address as bound, with its actual port.
     pub addr: SocketAddr,
-    /// One a worker; the kernel spreads clients over them.
+    /// One socket per worker; the kernel distributes clients over them.
     pub udp: Vec<UdpSocket>,
     pub tcp: TcpListener,
 }
@@ -46,7 +46,7 @@ fn bind_once(mut addr: SocketAddr, workers: NonZeroUsize, listen_queue: u32) -> 
     let mut udp = Vec::with_capacity(workers.get());
     for worker in 0..workers.get() {
         let socket = bind_udp(addr, worker == 0).map_err(|error| ListenError::Bind(addr, Transport::Udp, error))?;
-        // Port 0 is settled by the first.
+        // The first socket determines the port for port 0.
         addr = socket.local_addr().map_err(|error| ListenError::Bind(addr, Transport::Udp, error))?;
         udp.push(socket);
     }
@@ -54,8 +54,9 @@ fn bind_once(mut addr: SocketAddr, workers: NonZeroUsize, listen_queue: u32) -> 
     Ok(Sockets { addr, udp, tcp })
 }
 
-/// `first`: whether no other socket may share the address yet. `SO_REUSEPORT` before `bind` would let a second copy of the
-/// server take half of the queries unnoticed; set on the first socket after `bind`, it admits only those that follow.
+/// Binds one UDP socket; `first` means that no other socket may share the address yet. Setting `SO_REUSEPORT` before
+/// `bind` would let a second copy of the server take half of the queries unnoticed. Set on the first socket after
+/// `bind`, it admits only the sockets that follow.
 fn bind_udp(addr: SocketAddr, first: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
@@ -64,7 +65,7 @@ fn bind_udp(addr: SocketAddr, first: bool) -> io::Result<UdpSocket> {
     socket.set_reuse_port(!first)?;
     socket.bind(&addr.into())?;
     socket.set_reuse_port(true)?;
-    // Beyond net.core.{r,w}mem_max the kernel gives what it may; that is no error.
+    // Beyond net.core.{r,w}mem_max the kernel grants only what it may, without an error.
     socket.set_recv_buffer_size(UDP_BUFFER)?;
     socket.set_send_buffer_size(UDP_BUFFER)?;
     let socket = UdpSocket::from(socket);
@@ -77,9 +78,9 @@ fn bind_tcp(addr: SocketAddr, listen_queue: u32) -> io::Result<TcpListener> {
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Connections of an earlier run that are still in TIME_WAIT do not count.
+    // Allows binding while connections of an earlier run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit these.
+    // Accepted sockets inherit these options.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(TCP_UNSENT)?;
     socket.bind(&addr.into())?;

@@ -1,9 +1,8 @@
-//! TCP (RFC 7766): a task a connection, on a runtime of as many threads as there are workers.
+//! TCP (RFC 7766): one task per connection, on a runtime with as many threads as there are workers.
 //!
-//! A connection owns nothing while it is idle. What it needs to answer (a responder, buffers to read and write) it
-//! borrows from the [`Pool`] for one synchronous round between two waits; only octets of an incomplete request or
-//! of replies that the client does not take stay with it, and both are bounded in size and time (`connection`). Who may
-//! connect is decided in `clients`.
+//! An idle connection owns nothing. To answer, it borrows a responder and buffers from the [`Pool`] for one synchronous
+//! round between two waits. It keeps only the octets of an incomplete request or of replies that the client has not
+//! received, both bounded in size and time (`connection`). `clients` decides who may connect.
 
 mod clients;
 mod connection;
@@ -27,16 +26,16 @@ pub use self::clients::{FamilyCounts, TcpCounts};
 use self::connection::{Connection, OUTPUT, READ};
 use super::{Client, Now, Respond, TcpLimits, Transport};
 
-/// How often idle responders let go of the data they hold.
+/// How often idle responders drop the data that they hold.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long no connection is accepted after an error that will not go away by itself, such as too many open files.
+/// How long to wait after an error of accepting that may persist, such as too many open files.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long stopping waits for tasks that are in the middle of a round.
 const STOP: Duration = Duration::from_secs(5);
 
-/// What all TCP listeners share.
+/// The state that all TCP listeners share.
 pub(super) struct Server<R: Respond> {
     /// `Some` until dropped.
     runtime: Option<Runtime>,
@@ -69,17 +68,17 @@ impl<R: Respond> Server<R> {
         Ok(Server { runtime: Some(runtime), clients: Arc::new(Clients::new(limits)), pool })
     }
 
-    /// For whoever counts connections.
+    /// A handle for counting connections.
     pub(super) fn connections(&self) -> Connections {
         Connections(Arc::clone(&self.clients))
     }
 
-    /// The limits of connections to come.
+    /// The limits of new connections.
     pub(super) fn limits(&self) -> TcpLimits {
         self.clients.limits()
     }
 
-    /// New limits, for connections to come.
+    /// Sets the limits of new connections.
     pub(super) fn set_limits(&self, limits: TcpLimits) {
         self.clients.set_limits(limits);
     }
@@ -97,26 +96,26 @@ impl<R: Respond> Server<R> {
 
 impl<R: Respond> Drop for Server<R> {
     fn drop(&mut self) {
-        // The acceptors have ended and their connections with them, so there is nothing to wait for; and waiting here
-        // is forbidden when the caller is itself a task.
+        // The acceptors and their connections have ended, so there is nothing to wait for; and waiting here is
+        // forbidden if the caller is itself a task.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// The connections of a server, for whoever counts them.
+/// A handle for counting the connections of a server.
 #[derive(Clone)]
 pub struct Connections(Arc<Clients>);
 
 impl Connections {
-    /// How many there were, and are.
+    /// The number of past and present connections.
     pub fn counts(&self) -> TcpCounts {
         self.0.counts()
     }
 }
 
-/// One listening socket and its connections; dropped, they are closed.
+/// One listening socket and its connections, which are closed when it is dropped.
 pub(super) struct Acceptor {
     task: AbortHandle,
     /// Disconnected once the task and all its connections are gone.
@@ -132,7 +131,8 @@ impl Drop for Acceptor {
     }
 }
 
-/// `alive` is held by this task and by each of its connections; in first place, so that it is dropped last, after sockets.
+/// Accepts connections. `alive` is held by this task and by each of its connections; being the first parameter, it is
+/// dropped last, after the sockets.
 async fn accept<R: Respond>(
     alive: mpsc::SyncSender<()>,
     listener: tokio::net::TcpListener,
@@ -157,7 +157,7 @@ async fn accept<R: Respond>(
                     continue;
                 };
                 let id = seat.id();
-                // The socket knows which address was asked, if it listens on a wildcard.
+                // If it listens on a wildcard, only the accepted socket knows the address that the client connected to.
                 let client = Client { addr, local: stream.local_addr().unwrap_or(local), transport: Transport::Tcp };
                 let connection = Connection::new(stream, client, seat, Arc::clone(&pool));
                 let alive = alive.clone();
@@ -179,7 +179,7 @@ async fn accept<R: Respond>(
     }
 }
 
-/// What a round of answers needs. There are never more of these than threads of the runtime.
+/// What a round of answers needs. There are never more of these than threads in the runtime.
 struct Worker<R> {
     responder: R,
     input: Box<[u8]>,
@@ -200,7 +200,7 @@ struct Pool<R> {
 }
 
 impl<R: Respond> Pool<R> {
-    /// Lends a worker to `round`, which does not wait.
+    /// Lends a worker to `round`, which must not wait.
     fn with<T>(&self, round: impl FnOnce(&mut Worker<R>) -> T) -> T {
         let worker = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| Worker {

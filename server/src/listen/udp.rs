@@ -1,9 +1,10 @@
-//! UDP: a thread a socket, which takes a batch of datagrams, answers them, sends the batch of replies.
+//! UDP: one thread per socket, which receives a batch of datagrams, answers them and sends the batch of replies.
 //!
-//! Each address has one socket a worker (`SO_REUSEPORT`: the kernel keeps a client on one of them), and each socket has
-//! its own thread that blocks in `recvmmsg`. So there is no `poll` before a receive and nothing shared between threads.
-//! Several addresses mean more threads than cores; an idle one costs its stack and a wake-up a second, and busy ones
-//! are spread by the scheduler, which is what a poll loop over all addresses would do with more system calls.
+//! Each address has one socket per worker (with `SO_REUSEPORT`, the kernel keeps a client on one of them), and each
+//! socket has its own thread that blocks in `recvmmsg`. So there is no `poll` before a receive, and threads share
+//! nothing. With several addresses there are more threads than cores. An idle one costs its stack and one wake-up a
+//! second, and the scheduler distributes the busy ones, which a poll loop over all addresses would have to do with more
+//! system calls.
 
 mod batch;
 
@@ -21,19 +22,19 @@ use std::{
 use self::batch::Batch;
 use super::{Client, Now, Respond, Transport};
 
-/// After this long without a request a worker lets go of the data it holds.
+/// How long without a request until a worker drops the data that it holds.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long a worker waits after an error of its socket, so that a lasting one does not take a core.
+/// How long a worker waits after a socket error, so that a persistent one does not occupy a core.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// The threads of one address; dropped, they end.
+/// The threads of one address; they end when this is dropped.
 pub(super) struct Workers {
     stop: Arc<AtomicBool>,
     threads: Vec<(Arc<UdpSocket>, JoinHandle<()>)>,
 }
 
-/// Sets up a socket bound to `addr` for `Workers`.
+/// Configures a socket bound to `addr` for `Workers`.
 pub(super) fn prepare(socket: &UdpSocket, addr: SocketAddr) -> io::Result<()> {
     socket.set_read_timeout(Some(IDLE))?;
     batch::ignore_path_mtu(socket, addr)?;
@@ -44,7 +45,7 @@ pub(super) fn prepare(socket: &UdpSocket, addr: SocketAddr) -> io::Result<()> {
 }
 
 impl Workers {
-    /// Starts a thread for each of `sockets`, all bound to `addr`.
+    /// Starts one thread for each of `sockets`, all bound to `addr`.
     pub(super) fn start<R: Respond>(
         sockets: Vec<UdpSocket>,
         addr: SocketAddr,
@@ -67,12 +68,12 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         for (socket, _) in &self.threads {
-            // On Linux this wakes the thread that waits in `recvmmsg`, though it calls an unconnected socket an error.
-            // Where it should not, the receive timeout ends the wait.
+            // On Linux this wakes the thread that waits in `recvmmsg`, although it returns an error for an unconnected
+            // socket. If it does not, the receive timeout ends the wait.
             let _ = socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Both);
         }
         for (_, thread) in self.threads.drain(..) {
-            // A worker that panicked has already said so.
+            // A panicking worker has already reported the panic.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,5 @@
-//! named's command line. What has no meaning here is taken and has no effect, so that scripts and unit files run.
+//! The command line, which is named's. Options without a meaning here are accepted without effect, so that scripts and
+//! unit files work.
 
 use std::{num::NonZeroUsize, path::PathBuf, thread};
 
@@ -16,31 +17,31 @@ usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L log
        named's other options are taken and have no effect: -E -F -m -M -s -S -T -U -x
 ";
 
-/// What to do.
+/// What the command line asks for.
 pub enum Command {
     Run(Box<Arguments>),
     Print(String),
 }
 
-/// What the command line says.
+/// The arguments for running the server.
 pub struct Arguments {
     pub options: Options,
-    /// Whether it stays where it was started (`-f`, `-g`).
+    /// Whether the process stays in the foreground (`-f`, `-g`).
     pub foreground: bool,
-    /// How much is told to those who look for a fault (`-d`).
+    /// The debug level (`-d`).
     pub debug_level: u32,
-    /// Whom to run as (`-u`).
+    /// The user to run as (`-u`).
     pub user: Option<String>,
-    /// The folder that is to be `/` (`-t`).
+    /// The directory to chroot to (`-t`).
     pub root: Option<PathBuf>,
-    /// What to lock instead of what named.conf says (`-X`); `none` is nothing.
+    /// The file to lock, instead of the one in named.conf (`-X`); `none` locks no file.
     pub lock_file: Option<PathBuf>,
-    /// Options of named's that have no effect here.
+    /// Options of named that have no effect here.
     pub ignored: Vec<char>,
 }
 
 impl Command {
-    /// Reads this process's command line.
+    /// Parses this process's command line.
     pub fn read() -> Result<Command, lexopt::Error> {
         let mut arguments = Arguments {
             options: Options {
@@ -64,18 +65,18 @@ impl Command {
                 Short('6') => restrict(overrides, Family::V6)?,
                 Short('c') => *config = parser.value()?.into(),
                 Short('d') => arguments.debug_level = parser.value()?.parse()?,
-                // It is there to be seen in lists of processes.
+                // The comment only has to be visible in process lists.
                 Short('D') => drop(parser.value()?),
                 Short('f') => arguments.foreground = true,
                 Short('g') => (arguments.foreground, *log) = (true, DefaultLog::Stderr),
-                // `-g` is stronger, wherever it stands.
+                // `-g` takes precedence, wherever it stands.
                 Short('L') => {
                     let path = parser.value()?.into();
                     if *log != DefaultLog::Stderr {
                         *log = DefaultLog::File(path);
                     }
                 }
-                // As with named, 0 is 1.
+                // As with named, 0 means 1.
                 Short('n') => *workers = NonZeroUsize::new(parser.value()?.parse()?).unwrap_or(NonZeroUsize::MIN),
                 Short('p') => port(&parser.value()?.string()?, overrides)?,
                 Short('t') => arguments.root = Some(parser.value()?.into()),
@@ -105,7 +106,7 @@ fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Err
     }
 }
 
-/// `PORT`, `dns=PORT`; those of TLS and HTTP are for listeners that are not there.
+/// Parses `PORT` or `dns=PORT`; the ports of TLS and HTTP have no effect, since there are no such listeners.
 fn port(text: &str, overrides: &mut Overrides) -> Result<(), lexopt::Error> {
     let (kind, number) = text.split_once('=').unwrap_or(("dns", text));
     let number = number.parse().map_err(|_| format!("-p: `{number}` is no port"))?;

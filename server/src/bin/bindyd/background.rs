@@ -1,7 +1,7 @@
-//! Leaving the terminal, as named does unless `-f` or `-g` keep it.
+//! Daemonizing, as named does without `-f` or `-g`.
 //!
-//! A process of several threads cannot be forked, so the program starts itself once more: the first process waits until
-//! the second answers queries, or has failed, and ends with its verdict.
+//! A process with several threads cannot be forked, so the program starts itself a second time. The first process waits
+//! until the second answers queries or has failed, and exits with the result.
 
 use std::{
     env,
@@ -16,10 +16,10 @@ use rustix::{
     stdio::{dup2_stderr, dup2_stdout},
 };
 
-/// Tells the second process whose child it is.
+/// The environment variable that gives the second process its parent's process ID.
 const PARENT: &str = "BINDYD_PARENT";
 
-/// Starts the process that is to stay, waits until it answers queries or has failed, and gives what to end with.
+/// Starts the background process, waits until it answers queries or has failed, and returns the exit code.
 pub fn start() -> io::Result<ExitCode> {
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| "bindyd".into());
@@ -39,24 +39,24 @@ pub fn start() -> io::Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// The process that waits for this one, through its standard output.
+/// The foreground process, which reads this one's standard output to know when it is ready.
 pub struct Parent {
-    /// Opened while it can be: another root may have none.
+    /// `/dev/null`, opened early, since a chroot may not have it.
     nowhere: File,
 }
 
 impl Parent {
-    /// If this is the process that is to stay.
+    /// Returns the parent if this is the background process.
     pub fn find() -> io::Result<Option<Parent>> {
         let told = env::var(PARENT).ok().and_then(|number| number.parse::<i32>().ok());
-        // The variable may have come to someone else's child.
+        // The variable may have been inherited from another process.
         if told.is_none() || told != getppid().map(Pid::as_raw_pid) {
             return Ok(None);
         }
         Ok(Some(Parent { nowhere: OpenOptions::new().write(true).open("/dev/null")? }))
     }
 
-    /// Lets it go, and the terminal too.
+    /// Reports readiness to the parent and detaches from the terminal.
     pub fn leave(self) -> io::Result<()> {
         setsid()?;
         let mut stdout = io::stdout();

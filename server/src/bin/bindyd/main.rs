@@ -1,10 +1,10 @@
 //! `bindyd`: an authoritative DNS server with named's command line and named.conf.
 //!
 //! * `arguments`: the command line.
-//! * `background`: leaving the terminal, as named does without `-f`.
-//! * `privileges`: the user of `-u`, and the one right that is kept.
-//! * `supervisor`: telling systemd how it goes.
-//! * Here: starting in the order that these need, and what happens while it runs.
+//! * `background`: daemonizing, as named does without `-f`.
+//! * `privileges`: the user of `-u`, and the one capability that is kept.
+//! * `supervisor`: notifying systemd.
+//! * This file: the order of starting up, and the event loop.
 
 #![forbid(unsafe_code)]
 
@@ -43,7 +43,7 @@ use background::Parent;
 use privileges::User;
 use supervisor::Supervisor;
 
-/// What happens to a server that runs.
+/// An event in a running server.
 enum Event {
     Signal(i32),
     Command(Job),
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let arguments = match Command::read() {
         Ok(Command::Run(arguments)) => *arguments,
         Ok(Command::Print(text)) => {
-            // Whoever closed the output does not want it.
+            // If the output is closed, nobody wants the text.
             let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
@@ -76,13 +76,13 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Gets ready and serves.
+/// Starts up and serves.
 ///
-/// The order matters: what lies outside of the new root is opened before it; named.conf may be readable for root only; and
-/// rights belong to threads, so that they are given up before there is a second one.
+/// The order matters: files outside the chroot are opened before entering it; named.conf may be readable only for root;
+/// and privileges belong to threads, so they are dropped before there is a second thread.
 fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     let Arguments { options, ignored, debug_level, user, root, lock_file, .. } = arguments;
-    // Taken over first, so that no signal ends the process once it is being relied on.
+    // The handlers are installed first, so that no signal kills the process once others rely on it.
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
         .map_err(|error| format!("bindyd: cannot take signals: {error}"))?;
     let supervisor = Supervisor::from_environment();
@@ -108,7 +108,7 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     served
 }
 
-/// Serves until a signal or a command says to stop.
+/// Serves until a signal or a command stops the server.
 fn serve(
     options: Options,
     config: Config,
@@ -123,7 +123,7 @@ fn serve(
     thread::spawn(move || commands.into_iter().try_for_each(|job| forward.send(Event::Command(job))));
     thread::spawn(move || signals.forever().try_for_each(|signal| events.send(Event::Signal(signal))));
     let mut running = Running::start(options, config, logs.clone(), jobs).map_err(|error| show(&error))?;
-    // Whoever waited for it may look into the log next.
+    // Whoever waited for readiness may look into the log next.
     logs.flush();
     supervisor.ready();
     if let Some(parent) = parent
@@ -151,7 +151,7 @@ fn serve(
                 supervisor.ready();
             }
             Event::Signal(SIGINT | SIGTERM) => break,
-            // BIND leaves open what others do: here they end nothing.
+            // BIND does not define what the other signals do; here they do not end the process.
             Event::Signal(_) => {}
             Event::Command(job) => match control::perform(&mut running, &job.line, job.read_only) {
                 Done::Answer(outcome) => job.answer(outcome),
@@ -167,7 +167,7 @@ fn serve(
     Ok(())
 }
 
-/// What this program was called.
+/// The name by which this program was called.
 fn program() -> String {
     let called = env::args_os().next().map(PathBuf::from);
     let name = called.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -183,7 +183,7 @@ fn read(options: &Options) -> Result<Config, String> {
     Config::load(&options.config, options.overrides).map_err(|findings| show(&StartError::Config(findings)))
 }
 
-/// An error for someone who has just typed the command.
+/// Formats an error for the terminal.
 fn show(error: &StartError) -> String {
     let excerpts = match error {
         StartError::Config(findings) => {

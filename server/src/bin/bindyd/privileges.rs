@@ -1,4 +1,5 @@
-//! The user of `-u`: all rights of root go but the one to listen on ports below 1024, as addresses may come later.
+//! The user of `-u`: drops all of root's privileges except the capability to listen on ports below 1024, since
+//! addresses may be added later.
 
 use std::{fmt, fs, io};
 
@@ -16,30 +17,30 @@ pub struct User {
     name: String,
     id: u32,
     group: u32,
-    /// Further groups that it is in.
+    /// The supplementary groups.
     groups: Vec<u32>,
 }
 
-/// Why the process does not run as that user.
+/// Why the process cannot run as a user.
 #[derive(Debug)]
 pub enum UserError {
-    /// There is no such user.
+    /// The user does not exist.
     Unknown(String),
-    /// Only root can become someone else.
+    /// Only root can change the user.
     NotRoot(String),
-    /// The system refuses.
+    /// The system refused the change.
     Refused(String, io::Error),
 }
 
 impl User {
-    /// The user of this name or number, as `/etc/passwd` and `/etc/group` have it.
+    /// Finds a user by name or number in `/etc/passwd` and `/etc/group`.
     pub fn find(name: &str) -> Result<User, UserError> {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         User::read(name, &read("/etc/passwd"), &read("/etc/group")).ok_or_else(|| UserError::Unknown(name.into()))
     }
 
     fn read(wanted: &str, users: &str, groups: &str) -> Option<User> {
-        // As named does, a number is a number, even if a user has such a name.
+        // As with named, a number is always a user ID, even if a user has that name.
         let column = if wanted.bytes().all(|octet| octet.is_ascii_digit()) { 2 } else { 0 };
         let user: Vec<&str> = users
             .lines()
@@ -55,17 +56,17 @@ impl User {
         Some(User { name: name.into(), id, group, groups })
     }
 
-    /// Its number.
+    /// The user ID.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// The number of its group.
+    /// The ID of the primary group.
     pub fn group(&self) -> u32 {
         self.group
     }
 
-    /// Makes it the user that this thread, and every thread started after this, runs as.
+    /// Changes the user of this thread and of all threads started later.
     pub fn become_it(&self) -> Result<(), UserError> {
         if !geteuid().is_root() {
             let is_it = getuid().as_raw() == self.id && getgid().as_raw() == self.group;
@@ -86,7 +87,7 @@ impl User {
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
         set_capabilities(None, sets)?;
         set_keep_capabilities(false)?;
-        // Otherwise what is in /proc/self stays root's, `/dev/stderr` as a log file among it.
+        // Otherwise root would own the files in /proc/self, and `/dev/stderr` could not be opened as a log file.
         set_dumpable_behavior(DumpableBehavior::Dumpable)
     }
 }

@@ -1,4 +1,4 @@
-//! Telling systemd how it goes, for units of `Type=notify` and `notify-reload` (sd_notify(3)).
+//! Notifies systemd of the server's state, for units of `Type=notify` and `notify-reload` (sd_notify(3)).
 
 use std::{
     env,
@@ -10,11 +10,12 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Whoever started this process and wants to hear of it.
+/// The service manager that started this process, if it wants notifications.
 pub struct Supervisor(Option<UnixDatagram>);
 
 impl Supervisor {
-    /// The one that the environment names. What cannot be reached is not there: the server serves all the same.
+    /// Connects to the socket in `NOTIFY_SOCKET`. If that fails there are no notifications, but the server runs all the
+    /// same.
     pub fn from_environment() -> Supervisor {
         let connect = || {
             let path = env::var_os("NOTIFY_SOCKET")?;
@@ -30,25 +31,25 @@ impl Supervisor {
         Supervisor(connect())
     }
 
-    /// It answers queries, with what is configured now.
+    /// Reports that the server answers queries with its current configuration.
     pub fn ready(&self) {
         self.tell(&format!("READY=1\nMAINPID={}", std::process::id()));
     }
 
-    /// It reads its configuration again.
+    /// Reports that the server is reading its configuration again.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
-    /// It is about to end.
+    /// Reports that the server is about to end.
     pub fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
     fn tell(&self, message: &str) {
-        // There is nobody else to tell if that fails.
+        // There is nowhere to report a failure.
         let _ = self.0.as_ref().map(|socket| socket.send(message.as_bytes()));
     }
 }

@@ -1,4 +1,4 @@
-//! Who is connected, and who has to go when there are too many.
+//! Who is connected, and which connection is closed when there are too many.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,13 @@ use tokio::task::AbortHandle;
 
 use super::TcpLimits;
 
-/// A connection that has had a request answered within this time is never closed to make room.
+/// A connection whose last request is more recent than this is never closed to make room.
 const ACTIVE: Duration = Duration::from_secs(1);
 
 /// The connections of all TCP listeners.
 pub(super) struct Clients {
     table: Mutex<Table>,
-    /// What [`Entry::last_request`] counts from.
+    /// The start of the time that [`Entry::last_request`] counts.
     epoch: Instant,
 }
 
@@ -28,44 +28,44 @@ struct Table {
     limits: Arc<TcpLimits>,
     /// At most `limits.clients`.
     connections: HashMap<u64, Entry>,
-    /// Connections by [`origin`]; no zeros.
+    /// Connections by [`origin`]; there are no zero entries.
     by_origin: HashMap<IpAddr, usize>,
     next_id: u64,
-    /// All but what the table itself says.
+    /// All counts except those that follow from the table itself.
     counts: TcpCounts,
 }
 
-/// How many connections there were, and are.
+/// The number of past and present connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TcpCounts {
-    /// Over IPv4.
+    /// Connections over IPv4.
     pub v4: FamilyCounts,
-    /// Over IPv6.
+    /// Connections over IPv6.
     pub v6: FamilyCounts,
-    /// The most there were at a time.
+    /// The most connections at one time.
     pub high_water: usize,
 }
 
-/// How many connections of a family there were, and are.
+/// The number of past and present connections of an address family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FamilyCounts {
-    /// Accepted, since the start.
+    /// Connections accepted since the start.
     pub accepted: u64,
-    /// Closed at once, since the start: there were too many.
+    /// Connections closed at once since the start, because there were too many.
     pub refused: u64,
-    /// Open now.
+    /// Connections open now.
     pub open: usize,
 }
 
 struct Entry {
     origin: IpAddr,
-    /// Milliseconds since the epoch when it last sent a whole request, or connected.
+    /// When the client last sent a whole request, or connected, in milliseconds since the epoch.
     last_request: Arc<AtomicU64>,
-    /// Known a moment after the connection was admitted.
+    /// Set a moment after the connection was admitted.
     task: Option<AbortHandle>,
 }
 
-/// A connection's place among the clients; free again when dropped.
+/// A connection's place among the clients, freed when dropped.
 pub(super) struct Seat {
     clients: Arc<Clients>,
     id: u64,
@@ -93,8 +93,9 @@ impl Clients {
         self.table().limits = Arc::new(limits);
     }
 
-    /// A place for a connection from `addr`, if need be that of the connection that has been without a request longest:
-    /// among the client's own if it has too many, else among all. `None`: all have had one just now.
+    /// Finds a place for a connection from `addr`. If necessary it closes the connection that has gone longest without
+    /// a request: among the client's own if it has too many, otherwise among all. `None` if all of those have had a
+    /// request just now.
     pub(super) fn admit(self: &Arc<Self>, addr: IpAddr) -> Option<Seat> {
         let now = self.milliseconds(Instant::now());
         let origin = origin(addr);
@@ -115,14 +116,14 @@ impl Clients {
         Some(Seat { clients: Arc::clone(self), id, last_request, limits })
     }
 
-    /// Says which task serves the connection, so that it can be ended.
+    /// Sets the task that serves the connection, so that it can be ended.
     pub(super) fn seated(&self, id: u64, task: AbortHandle) {
         if let Some(entry) = self.table().connections.get_mut(&id) {
             entry.task = Some(task);
         }
     }
 
-    /// How many there were, and are.
+    /// The number of past and present connections.
     pub(super) fn counts(&self) -> TcpCounts {
         let table = self.table();
         let mut counts = table.counts;
@@ -141,7 +142,7 @@ impl Clients {
 }
 
 impl Table {
-    /// Sees to it that there is a place; `None` if that cannot be.
+    /// Makes room for a connection; `None` if that is not possible.
     fn make_room(&mut self, origin: IpAddr, limits: &TcpLimits, now: u64) -> Option<()> {
         if self.by_origin.get(&origin).is_some_and(|&n| n >= limits.clients_per_address) {
             self.evict(now, |entry| entry.origin == origin)?;
@@ -157,7 +158,7 @@ impl Table {
         *if accepted { &mut family.accepted } else { &mut family.refused } += 1;
     }
 
-    /// Closes the connection longest without a request among those that `may` go.
+    /// Closes the connection that has gone longest without a request among those for which `may` is true.
     fn evict(&mut self, now: u64, may: impl Fn(&Entry) -> bool) -> Option<()> {
         let longest = |(&id, entry): (&u64, &Entry)| (entry.last_request.load(Ordering::Relaxed), id);
         let candidates = self.connections.iter().filter(|(_, entry)| entry.task.is_some() && may(entry));
@@ -165,7 +166,7 @@ impl Table {
         if last_request + ACTIVE.as_millis() as u64 > now {
             return None;
         }
-        // It ends where it waits, not within a round of answers.
+        // The task ends while it waits, never during a round of answers.
         self.remove(id)?.task?.abort();
         Some(())
     }
@@ -187,12 +188,12 @@ impl Seat {
         self.id
     }
 
-    /// The limits that were in force when the connection was admitted.
+    /// The limits that applied when the connection was admitted.
     pub(super) fn limits(&self) -> &TcpLimits {
         &self.limits
     }
 
-    /// Notes that the client sent a whole request.
+    /// Records that the client sent a whole request.
     pub(super) fn requested(&self, now: Instant) {
         self.last_request.store(self.clients.milliseconds(now), Ordering::Relaxed);
     }
@@ -200,12 +201,12 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Absent already if the connection had to make room.
+        // The entry is already gone if the connection was closed to make room.
         self.clients.table().remove(self.id);
     }
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64, of which one machine has every address.
+/// What counts as one client: an IPv4 address or an IPv6 /64, since a single machine often has all addresses of one.
 fn origin(addr: IpAddr) -> IpAddr {
     match addr {
         IpAddr::V4(_) => addr,

@@ -1,8 +1,10 @@
-//! One connection: two-octet lengths and messages (RFC 1035 section 4.2.2), pipelined as the client likes.
+//! One TCP connection: messages preceded by their length in two octets (RFC 1035 section 4.2.2), pipelined at the
+//! client's will.
 //!
-//! A round takes what has arrived, answers all whole requests in it and writes the replies at once. Nothing more is read
-//! while replies wait for the client, so a client that does not read holds at most one round's worth. Every state has a
-//! deadline: for the first request, for the next one, for a request begun to be whole, for waiting replies to be taken.
+//! A round takes what has arrived, answers all complete requests in it and writes the replies at once. Nothing more is
+//! read while replies wait for the client, so a client that does not read occupies at most one round's worth of memory.
+//! Every state has a deadline: waiting for the first request, for the next one, for the rest of a request, and for the
+//! client to receive its replies.
 
 use std::{
     fmt,
@@ -22,36 +24,36 @@ use tokio::{
 use super::{Client, Now, Pool, Respond, Worker, clients::Seat};
 use crate::wire::HEADER;
 
-/// Octets read in a round: some 300 queries.
+/// The octets read per round: some 300 queries.
 pub(super) const READ: usize = 16 << 10;
 
 /// Replies are written once they have this many octets, and at the end of a round.
 const FLUSH: usize = 16 << 10;
 
-/// Octets a message may have, and room for replies: the last one of a full buffer may be of any length.
+/// The longest message, and the room for replies: the last one in a full buffer may have any length.
 const LONGEST: usize = u16::MAX as usize;
 pub(super) const OUTPUT: usize = FLUSH + 2 + LONGEST;
 
-/// A connection and all that it holds.
+/// A connection and all its state.
 pub(super) struct Connection<S, R> {
     stream: S,
     client: Client,
     seat: Seat,
     pool: Arc<Pool<R>>,
-    /// Received and not answered: part of a request; or whole ones, but only while `unsent` is not empty. Less than
-    /// `READ` octets more than the longest message.
+    /// Octets received but not answered: part of a request, or whole ones, but these only while `unsent` is not empty.
+    /// Shorter than `READ` octets plus the longest message.
     held: Vec<u8>,
-    /// Replies that the client has not taken yet. At most `FLUSH` octets more than the longest message.
+    /// Replies that the client has not received yet. At most `FLUSH` octets plus the longest message.
     unsent: Vec<u8>,
-    /// The client sent edns-tcp-keepalive (RFC 7828).
+    /// Whether the client sent edns-tcp-keepalive (RFC 7828).
     keepalive: bool,
-    /// When to give up, in the present state.
+    /// When the present state times out.
     deadline: Instant,
-    /// What is given up then.
+    /// The present state.
     waiting_for: Wait,
 }
 
-/// What a connection waits for.
+/// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     FirstRequest,
@@ -63,12 +65,12 @@ pub(super) enum Wait {
 /// Why a connection ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The client closed it.
+    /// The client closed the connection.
     Closed,
-    /// The client closed it in the middle of a request.
+    /// The client closed the connection in the middle of a request.
     ClosedEarly,
     TimedOut(Wait),
-    /// A length below that of a header: this is not DNS, and what follows would not be either.
+    /// A message is shorter than a DNS header: the client does not speak DNS, so the rest is not read.
     TooShort(usize),
     Failed(io::Error),
 }
@@ -81,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         Connection { stream, client, seat, pool, held, unsent, keepalive: false, deadline, waiting_for }
     }
 
-    /// Answers until one of both sides has had enough.
+    /// Answers requests until the connection ends.
     pub(super) async fn serve(mut self) -> End {
         let mut timer = pin!(time::sleep_until(self.deadline.into()));
         poll_fn(|context| {
@@ -92,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
                         Err(end) => return Poll::Ready(end),
                     }
                 }
-                // A deadline moves with every round; the timer only when it has to ring earlier, or has rung too early.
+                // The deadline moves with every round, but the timer is reset only if it has to fire earlier or has
+                // fired too early.
                 if self.deadline < timer.deadline().into_std() {
                     timer.as_mut().reset(self.deadline.into());
                 }
@@ -106,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         .await
     }
 
-    /// Sends what waits; then answers what is held, or else what has arrived.
+    /// Sends waiting replies, then answers what is held or, if that is not a whole request, what arrives.
     fn poll_round(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         ready!(self.poll_unsent(context)).map_err(End::Failed)?;
         let pool = Arc::clone(&self.pool);
@@ -131,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
                 let mut held = std::mem::take(&mut self.held);
                 held.extend_from_slice(arrived.filled());
                 let answered = self.answer(context, responder, output, &held)?;
-                // A copy, so that what stays takes only the room it needs.
+                // Copying gives what remains only the memory that it needs.
                 self.held = if answered == 0 { held } else { held[answered..].to_vec() };
                 answered
             };
@@ -143,8 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         })
     }
 
-    /// Answers the whole requests at the start of `input`, as long as the client takes the replies. Returns how many
-    /// octets the answered requests had.
+    /// Answers the complete requests at the start of `input`, as long as the client receives the replies. Returns the
+    /// number of octets of the answered requests.
     fn answer(
         &mut self,
         context: &mut Context<'_>,
@@ -179,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         too_short.map_or(Ok(answered), Err)
     }
 
-    /// Writes what the client takes now and keeps the rest in `unsent`, which is empty before.
+    /// Writes what the client can receive now and keeps the rest in `unsent`, which must be empty before.
     fn send(&mut self, context: &mut Context<'_>, replies: &[u8]) -> Result<(), End> {
         let taken = match Pin::new(&mut self.stream).poll_write(context, replies) {
             Poll::Ready(result) => result.map_err(End::Failed)?,
@@ -189,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         Ok(())
     }
 
-    /// Ready when the client has taken everything.
+    /// Ready when the client has received everything.
     fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.unsent.is_empty() {
             while !self.unsent.is_empty() {
@@ -205,8 +208,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// Sets the deadline of the state that the connection is in now. It starts again with a new state, and when the
-    /// client has made progress in the same one; more octets of the same request are none.
+    /// Sets the deadline for the present state. It restarts when the state changes, or when the client has made
+    /// progress within the same state; more octets of the same request do not count as progress.
     fn wait(&mut self, now: Instant, progress: bool) {
         let limits = self.seat.limits();
         let (state, timeout) = if !self.unsent.is_empty() {
@@ -225,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     }
 }
 
-/// The message at the start of `bytes`, without its length, if it is all there.
+/// The message at the start of `bytes`, without its length, if it is complete.
 fn first_message(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.get(..usize::from(u16::from_be_bytes(*length)))

@@ -1,8 +1,8 @@
-//! Datagrams in batches: `recvmmsg` and `sendmmsg` over buffers that are allocated once.
+//! Batches of datagrams: `recvmmsg` and `sendmmsg` over buffers that are allocated once.
 //!
-//! The one file of the project with `unsafe`: everything that speaks to the kernel through pointers is here, and what
-//! leaves it is slices and socket addresses. Nothing is cleared between rounds: the kernel says how long each datagram
-//! is, and no octet beyond that is shown to anybody.
+//! This is the only file of the project with `unsafe`: everything that passes pointers to the kernel is here, and only
+//! slices and socket addresses leave it. Buffers are not cleared between rounds: the kernel reports the length of each
+//! datagram, and no octet beyond that is ever exposed.
 #![allow(unsafe_code)]
 
 use std::{
@@ -15,25 +15,26 @@ use std::{
     slice,
 };
 
-/// Datagrams a round, at most. Past 64 the system calls no longer show in a profile, and a reply waits for its batch.
+/// The most datagrams in a round. Beyond 64, the system calls no longer show in a profile, and replies wait longer for
+/// their batch.
 const BATCH: usize = 64;
 
-/// Octets of a request that are kept. A query has under 600 and an UPDATE that needs more belongs on TCP; the cut-off
-/// rest of a larger datagram makes its counts disagree with its length, so that it is answered with FORMERR.
+/// The octets of a request that are kept. A query has fewer than 600, and an UPDATE that needs more belongs on TCP.
+/// When a larger datagram is cut off, its counts disagree with its length, so it is answered with FORMERR.
 const REQUEST: usize = 4096;
 
-/// Octets a reply may have: `max-udp-size` goes no higher.
+/// The most octets of a reply: `max-udp-size` cannot be set higher.
 const REPLY: usize = 4096;
 
-/// Distance between buffers: an odd number of cache lines, since 64 buffers exactly 4096 octets apart would put all their
-/// headers into the same set of the first-level cache.
+/// The distance between buffers: an odd number of cache lines, because 64 buffers exactly 4096 octets apart would put
+/// all their headers into the same set of the first-level cache.
 const STRIDE: usize = 4096 + 64;
 
-/// Room for the one control message that is asked for, `IP_PKTINFO` or `IPV6_PKTINFO`, aligned as the kernel wants it.
+/// Room for the one control message that is requested, `IP_PKTINFO` or `IPV6_PKTINFO`, aligned as the kernel requires.
 #[repr(C, align(8))]
 struct Control([u8; 40]);
 
-/// The memory the kernel reads and writes. Every pointer in the headers points into the same allocation.
+/// The memory that the kernel reads and writes. Every pointer in the headers points into this same allocation.
 #[repr(C)]
 struct Slots {
     received: [libc::mmsghdr; BATCH],
@@ -47,30 +48,30 @@ struct Slots {
     reply_bytes: [[u8; STRIDE]; BATCH],
 }
 
-/// A datagram, as handed to the one who answers it.
+/// A received datagram, as passed to the responder.
 pub(super) struct Datagram<'a> {
     pub bytes: &'a [u8],
     pub peer: SocketAddr,
-    /// The address it was sent to.
+    /// The address that the datagram was sent to.
     pub local: SocketAddr,
 }
 
 /// One round of datagrams and the replies to them.
 ///
-/// Owned by one thread: the raw pointer makes it neither `Send` nor `Sync`.
+/// A batch is owned by one thread: the raw pointer makes it neither `Send` nor `Sync`.
 pub(super) struct Batch {
     /// Invariant: a live allocation of `Slots`, exclusively owned, initialised, its headers set up by `new`.
     slots: NonNull<Slots>,
     bound: SocketAddr,
-    /// Slots filled by the last `receive`; at most `BATCH`.
+    /// The number of slots filled by the last `receive`; at most `BATCH`.
     received: usize,
-    /// Replies queued by the last `answer`; at most `received`.
+    /// The number of replies queued by the last `answer`; at most `received`.
     replies: usize,
 }
 
 impl Batch {
-    /// Buffers for a socket bound to `bound`. If that is a wildcard address, [`ask_for_destination`] must have been
-    /// called on the socket, and replies come from the address that was asked.
+    /// Allocates buffers for a socket bound to `bound`. If that is a wildcard address, [`ask_for_destination`] must
+    /// have been called on the socket; replies are then sent from the address that the request was sent to.
     pub(super) fn new(bound: SocketAddr) -> Batch {
         let layout = Layout::new::<Slots>();
         // SAFETY: the layout's size is not zero.
@@ -96,13 +97,13 @@ impl Batch {
                 (*header).msg_iovlen = 1;
             }
         }
-        // As if all slots had been used: the first `receive` sets the lengths that each round needs anew.
+        // As if all slots had been used: the first `receive` then sets the lengths that must be set before every round.
         Batch { slots, bound, received: BATCH, replies: 0 }
     }
 
-    /// Waits for a datagram, takes those that are there (up to 64) and says how many.
+    /// Waits for a datagram, receives those available (up to 64) and returns how many.
     ///
-    /// Errors are the socket's: `WouldBlock` when its receive timeout passed without a datagram.
+    /// Errors are those of the socket, for example `WouldBlock` if its receive timeout passed without a datagram.
     pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         let this = self.slots.as_ptr();
         let wants_destination = self.bound.ip().is_unspecified();
@@ -117,19 +118,19 @@ impl Batch {
                 }
             }
         }
-        // SAFETY: the headers point to BATCH valid slots whose buffers have the lengths stated and which nothing else
-        // refers to: slices lent by `answer` ended with it.
+        // SAFETY: the headers point to BATCH valid slots whose buffers have the stated lengths and to which nothing
+        // else refers: the slices lent by `answer` ended with it.
         let n = unsafe {
             let headers = (&raw mut (*this).received).cast();
             libc::recvmmsg(socket.as_raw_fd(), headers, BATCH as _, libc::MSG_WAITFORONE as _, ptr::null_mut())
         };
         let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
-        // Never more than asked for; `min` keeps the invariant of the field independent of the kernel.
+        // The kernel never returns more than requested; `min` keeps the field's invariant independent of that.
         self.received = n.min(BATCH);
         Ok(self.received)
     }
 
-    /// Lets `respond` write a reply to each datagram of the round; `None` sends nothing.
+    /// Calls `respond` to write a reply to each datagram of the round; `None` sends nothing.
     pub(super) fn answer(&mut self, mut respond: impl FnMut(Datagram<'_>, &mut [u8]) -> Option<usize>) {
         let this = self.slots.as_ptr();
         self.replies = 0;
@@ -151,10 +152,10 @@ impl Batch {
         }
     }
 
-    /// Sends the replies of the round and says how many the kernel did not take.
+    /// Sends the replies of the round and returns how many the kernel did not accept.
     ///
-    /// It never waits: a reply that cannot go out now (send buffer full, no route, refused by a firewall) is dropped and
-    /// the next one tried, as the client will ask again.
+    /// It never waits: a reply that cannot be sent now (send buffer full, no route, refused by a firewall) is dropped
+    /// and the next one tried, since the client will ask again.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> usize {
         let this = self.slots.as_ptr();
         let (mut done, mut dropped) = (0, 0);
@@ -178,7 +179,7 @@ impl Batch {
         dropped
     }
 
-    /// Makes the next reply one of `len` octets to the sender of datagram `i`.
+    /// Queues a reply of `len` octets to the sender of datagram `i`.
     fn queue(&mut self, i: usize, len: usize) {
         let this = self.slots.as_ptr();
         // SAFETY: `slots` is live and ours, `i < BATCH`, `replies <= i`. Name and control are those the kernel filled in
@@ -220,7 +221,7 @@ impl Batch {
         (peer.port() != 0).then_some(peer)
     }
 
-    /// The address datagram `i` was sent to. Also prepares its control message for the way back.
+    /// The address that datagram `i` was sent to. Also prepares its control message for the reply.
     fn local(&mut self, i: usize) -> SocketAddr {
         if !self.bound.ip().is_unspecified() {
             return self.bound;
@@ -240,7 +241,8 @@ impl Batch {
             let ip = match ((*control).cmsg_level, (*control).cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) if holds(size_of::<libc::in_pktinfo>()) => {
                     let mut info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    // The way back is the routing table's choice, not the interface the request happened to take.
+                    // The routing table chooses the way back, not the interface on which the request happened to
+                    // arrive.
                     info.ipi_ifindex = 0;
                     data.cast::<libc::in_pktinfo>().write_unaligned(info);
                     IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)))
@@ -248,7 +250,7 @@ impl Batch {
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if holds(size_of::<libc::in6_pktinfo>()) => {
                     let mut info = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                    // A link-local address means nothing without its interface.
+                    // A link-local address is meaningless without its interface.
                     if !ip.is_unicast_link_local() {
                         info.ipi6_ifindex = 0;
                     }
@@ -264,12 +266,12 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout, and nothing refers to it any more. `Slots` has nothing to drop.
+        // SAFETY: allocated in `new` with this layout, and nothing refers to it any more. `Slots` needs no drop.
         unsafe { dealloc(self.slots.as_ptr().cast(), Layout::new::<Slots>()) }
     }
 }
 
-/// Has the kernel say with each datagram which address it was sent to. For sockets bound to a wildcard address.
+/// Makes the kernel report the destination address of each datagram. Needed for sockets bound to a wildcard address.
 pub(super) fn ask_for_destination(socket: &UdpSocket, bound: SocketAddr) -> io::Result<()> {
     match bound {
         SocketAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
@@ -277,8 +279,8 @@ pub(super) fn ask_for_destination(socket: &UdpSocket, bound: SocketAddr) -> io::
     }
 }
 
-/// Takes the path MTU that strangers announce by ICMP out of the game: datagrams are fragmented by the interface's MTU
-/// only, so a forged "fragmentation needed" cannot make replies fragment and thereby open to forged fragments.
+/// Ignores path MTUs that strangers announce by ICMP: datagrams are fragmented only by the interface's MTU, so a forged
+/// "fragmentation needed" cannot cause fragmented replies, which would be open to forged fragments.
 pub(super) fn ignore_path_mtu(socket: &UdpSocket, bound: SocketAddr) -> io::Result<()> {
     match bound {
         SocketAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
