@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Bindy beside the servers of other makers: the same zones, the same questions, one core each.
+"""Compares Bindy with other DNS servers: the same zones, the same questions, one core each.
 
-A server runs on core 0 and the generator (dnsperf) on core 1. Rounds go from server to server in turn, so that what the
-machine does meanwhile falls on all alike; the median of the rounds counts. All servers are told to send minimal
-responses and to use one worker; what else they do is their default. NAME+guards is a server with a rate limit that is
-never reached, DNS cookies and an address list of some length before each answer; while one of them takes part, all
-questions have a client cookie.
+The server runs on core 0 and the generator (dnsperf) on core 1. Each round measures all servers in turn, so that other
+activity of the machine affects them all alike; results are medians of the rounds. All servers are configured for minimal
+responses and one worker, and otherwise use their defaults. NAME+guards is a server with a rate limit that is never
+reached, DNS cookies, and a fairly long address list to check before each answer; if one of these takes part, all
+questions carry a client cookie.
 
-  answers/s   what the server gave, saturated or at the rate that was offered
-  CPU us      processor time of the server for one answer, and the part of it outside the kernel
-  MiB         memory: proportional set size of the whole process tree, now and at its highest (VmHWM)
-  start s     from the start of the process to its first right answer
-  reload ms   one changed record in the large zone's file: from the signal to the new answer, and the CPU time it took
+  answers/s   answers per second, at saturation or at the offered rate
+  CPU us      CPU time of the server per answer, and the part of it outside the kernel
+  MiB         memory: proportional set size of the whole process tree, now and at its peak (VmHWM)
+  start s     from the start of the process to its first correct answer
+  reload ms   after a change of one record in the large zone's file: from the signal to the new answer, and the CPU time
 """
 import argparse
 import json
@@ -30,13 +30,13 @@ import tempfile
 import time
 
 FIRST = ("h1.example.com.", "10.0.0.1")
-# Who may ask, of the servers with guards: the clients' network comes last.
+# The address list of servers with guards; the clients' network comes last.
 CLIENTS = [f"10.{i}.0.0/16" for i in range(20)] + ["127.0.0.0/8"]
 MEANS = ["answers/s", "CPU us", "user us", "MiB", "peak MiB", "start s", "reload ms", "reload CPU ms", "lost"]
 
 
 class Server:
-    """A server of some make: how it is configured and told to reload; everything else is alike."""
+    """A server. Its subclass says how it is configured and reloaded; everything else is the same for all."""
 
     reloads = True
 
@@ -79,10 +79,10 @@ class Server:
         self.rounds.append((rate, (user + system) * 1e6 / answers, user * 1e6 / answers, lost))
 
     def measure_reload(self, text, path):
-        """Changes the first host's address in the large zone's file, and back."""
+        """Changes the first host's address in the large zone's file and back, and measures the reloads."""
         took = []
         for serial, address in ((2, "10.9.9.9"), (3, FIRST[1])):
-            # Some servers look at the file's time in whole seconds.
+            # Some servers compare the file's modification time in whole seconds.
             time.sleep(1.1)
             changed = text.replace("hostmaster 1 ", f"hostmaster {serial} ", 1)
             path.write_text(changed.replace(f"\nh1 IN A {FIRST[1]}\n", f"\nh1 IN A {address}\n", 1))
@@ -115,7 +115,7 @@ class Server:
         return found
 
     def cpu(self):
-        """Seconds of user and of system time, all processes together, those that have ended and been waited for too."""
+        """User and system time in seconds of all processes together, including those that have been waited for."""
         stats = [read(f"/proc/{pid}/stat").rsplit(")", 1)[-1].split() for pid in self.tree()]
         tick = os.sysconf("SC_CLK_TCK")
         return [sum(int(stat[own]) + int(stat[ended]) for stat in stats if stat) / tick for own, ended in ((11, 13), (12, 14))]
@@ -265,7 +265,7 @@ def main():
     zones = [line.split() for line in (args.data / "zones.txt").read_text().splitlines()]
     large = pathlib.Path(zones[0][1])
     text = large.read_text()
-    # A copy, as the reload changes it.
+    # Work on a copy, because the reload changes the file.
     copy = work / "example.com.zone"
     copy.write_text(text)
     zones[0][1] = str(copy)

@@ -1,4 +1,5 @@
-//! Manifests to zones: fifty thousand record resources and two thousand zones from nothing, and one change among them.
+//! Measures compiling manifests into zones: fifty thousand record resources and two thousand zones from nothing, and a
+//! single change among them.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! The zone and the questions that micro benches measure with: hosts with one or two addresses, aliases, mail
-//! exchangers, delegations with glue and a wildcard, as `gen.py` makes them for the side by side runs.
+//! The zone and the questions of the micro benchmarks: hosts with one or two addresses, aliases, mail exchangers,
+//! delegations with glue and a wildcard, as `gen.py` makes them for the side-by-side runs.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ use zonefmt::{
     zone::{self, Options, Record, Refusal},
 };
 
-/// The zone's file.
+/// The text of the zone file.
 pub fn text(hosts: u32) -> Source {
     let mut text = String::from(
         "$ORIGIN example.com.\n$TTL 3600\n@ IN SOA ns1 hostmaster 1 3600 900 1209600 300\n@ IN NS ns1\n@ IN NS ns2\n\
@@ -42,15 +42,15 @@ pub fn text(hosts: u32) -> Source {
 /// The zone's origin.
 ///
 /// # Panics
-/// Never: the name is one.
+/// Never, because the name is valid.
 pub fn origin() -> Name {
     Name::from_ascii("example.com.").expect("a name")
 }
 
-/// Reads a zone's file into what is served from it.
+/// Loads a zone file into the zone's data.
 ///
 /// # Panics
-/// If the text is no zone.
+/// If the text is not a valid zone file.
 pub fn load(source: &Source) -> ZoneData {
     let origin = origin();
     let mut edit = ZoneData::new(origin.clone()).edit();

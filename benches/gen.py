@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Zones and questions for the side by side runs of compare.py.
+"""Generates the zones and questions for the side-by-side runs of compare.py.
 
 One large zone, example.com., with hosts (one or two addresses), aliases, mail exchangers, delegations with glue and a
-wildcard; and many small zones. The same arguments give the same files.
+wildcard, and many small zones. The same arguments always give the same files.
 
-DIR/zones.txt: a line "origin file" for each zone; DIR/zones/: the files; DIR/queries.txt: dnsperf's input.
+DIR/zones.txt has a line "origin file" for each zone, DIR/zones/ the files, DIR/queries.txt the input of dnsperf.
 """
 import argparse
 import pathlib
@@ -44,7 +44,7 @@ def head(origin):
 
 
 def question(rng, hosts, zones):
-    """One question, in the proportions of a zone that is busy with hits, some NXDOMAIN and some referrals."""
+    """One question, in the proportions of a busy zone: mostly hits, some NXDOMAIN and some referrals."""
     i = rng.randrange(hosts)
     kinds = [
         (45, lambda: f"h{i}.example.com. A"),

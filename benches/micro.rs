@@ -1,4 +1,5 @@
-//! What an answer costs from octets to octets, kind by kind; what loading a zone and changing one RRset of it cost.
+//! Measures answering a request from octets to octets, for each kind of answer, as well as loading a zone and changing
+//! one of its RRsets.
 
 use std::{
     hint::black_box,
@@ -21,7 +22,7 @@ use zonefmt::{Name, Rtype};
 
 const HOSTS: u32 = 100_000;
 
-/// How a question is made from a number below [`HOSTS`].
+/// Makes a question from a number below [`HOSTS`].
 type Asked = fn(u32) -> (String, Rtype);
 
 const ANSWERS: &[(&str, Asked)] = &[
@@ -35,7 +36,7 @@ const ANSWERS: &[(&str, Asked)] = &[
     ("refused", |i| (format!("h{i}.example.net"), Rtype::A)),
 ];
 
-/// A zone of so many hosts for everybody.
+/// A zone of this many hosts, served to every client.
 fn zones() -> ZoneMap {
     let state = ZoneState::Loaded(load(&text(HOSTS)));
     [Arc::new(Zone::new(origin(), Arc::new(ZoneSettings::default()), state))].into_iter().collect()
@@ -52,7 +53,7 @@ fn client() -> Client {
     Client { addr: local, local, transport: Transport::Udp }
 }
 
-/// Questions for names all over the zone, so that the caches see what they see in service.
+/// Questions for names all over the zone, so that the CPU caches behave as in production.
 fn questions(asked: Asked) -> Vec<Vec<u8>> {
     let question = |i: u32| {
         let (name, qtype) = asked(i.wrapping_mul(2_654_435_761) % HOSTS);
@@ -78,7 +79,7 @@ fn answers(criterion: &mut Criterion) {
     }
 }
 
-/// What telling clients from floods adds to an answer.
+/// Measures what cookies and rate limiting add to an answer.
 fn floods(criterion: &mut Criterion) {
     let now = Instant::now();
     let local = client().local;
@@ -110,7 +111,7 @@ fn floods(criterion: &mut Criterion) {
     guarded_answers(criterion);
 }
 
-/// Answers with limits and cookies, each host with a balance of its own.
+/// Measures answers with limits and cookies, where each host has a balance of its own.
 fn guarded_answers(criterion: &mut Criterion) {
     let zones = zones();
     let snapshot = |limited: bool| {
@@ -131,7 +132,7 @@ fn guarded_answers(criterion: &mut Criterion) {
         let mut responder = responder(snapshot(limited));
         let mut questions = questions(|i| (format!("h{i}.example.com"), Rtype::A));
         for question in questions.iter_mut().filter(|_| cookie) {
-            // The length of the OPT's options comes last.
+            // The length of the OPT's options is its last field.
             question.truncate(question.len() - 2);
             question.extend([0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
         }

@@ -1,6 +1,7 @@
-//! The engine against the naive model: every question near random small zones, a million and more a run.
+//! Compares the engine with the naive model: every question near small random zones, over a million per run.
 //!
-//! `BINDY_SEED` chooses other zones, `BINDY_WORLDS` how many. A failure prints the smallest zones that still show it.
+//! `BINDY_SEED` chooses other zones, `BINDY_WORLDS` their number. A failure prints the smallest zones that still show
+//! it.
 
 use bindy_server::listen::Transport;
 use bindy_tests::{
@@ -13,7 +14,7 @@ use bindy_tests::{
 };
 use fastrand::Rng;
 
-/// The Extended DNS Error of a zone that should be there and is not (RFC 8914 4.15).
+/// The Extended DNS Error of a zone that is configured but not loaded (RFC 8914 4.15).
 const NOT_READY: u16 = 14;
 
 #[test]
@@ -24,7 +25,7 @@ fn a_million_answers_are_those_of_the_model() {
     let mut engine = Engine::new();
     let mut asked = 0;
     for round in 0..worlds {
-        // Now and then the main zone is the root.
+        // Sometimes the main zone is the root.
         let origin = if round % 8 == 0 { Name::default() } else { Name::of("example.") };
         let world = generate::world(&mut rng, &origin, &Name::of("other.test."));
         engine.serve(&world);
@@ -42,7 +43,7 @@ fn a_million_answers_are_those_of_the_model() {
     assert!(worlds < 200 || asked >= 1_000_000, "only {asked} questions");
 }
 
-/// Asks over both transports; says what is wrong with the responses.
+/// Asks over both transports and returns what is wrong with the responses.
 fn check(engine: &mut Engine, world: &[Zone], query: &Query, case: u32) -> Result<(), String> {
     let expected = model::answer(world, query, Rules::BINDY);
     let request = query.wire(case as u16, case);
@@ -75,7 +76,7 @@ fn check(engine: &mut Engine, world: &[Zone], query: &Query, case: u32) -> Resul
     check_udp(engine, query, &request, &tcp)
 }
 
-/// Over UDP the response is the same if it fits, and says so if it does not.
+/// Checks that the response over UDP is the same if it fits, and truncated if it does not.
 fn check_udp(engine: &mut Engine, query: &Query, request: &[u8], tcp: &Response) -> Result<(), String> {
     let limit = query.edns.map_or(512, usize::from);
     let udp = ask(engine, query, request, Transport::Udp)?;
@@ -94,7 +95,7 @@ fn check_udp(engine: &mut Engine, query: &Query, request: &[u8], tcp: &Response)
     if fits || udp.has(flags::TC) {
         return Ok(());
     }
-    // Additional records may be left out silently, except those that a referral cannot do without (RFC 9471 3.1).
+    // Additional records may be left out silently, except those that a referral requires (RFC 9471 3.1).
     let referral = !tcp.has(flags::AA) && tcp.answer.is_empty();
     let cut = tcp.authority.first().filter(|_| referral).map(|ns| &ns.owner);
     let needed = |rr: &&bindy_tests::message::Rr| cut.is_some_and(|cut| rr.owner.is_under(cut));
@@ -126,7 +127,7 @@ fn ask(engine: &mut Engine, query: &Query, request: &[u8], transport: Transport)
     Ok(response)
 }
 
-/// Takes records away for as long as the response stays wrong.
+/// Removes records for as long as the response stays wrong.
 fn shrink(
     engine: &mut Engine,
     mut world: Vec<Zone>,
@@ -141,7 +142,7 @@ fn shrink(
             let mut smaller = world.clone();
             smaller[z].records.remove(r);
             if smaller[z].records.is_empty() {
-                smaller.remove(z); // Empty, it would be one that has not loaded.
+                smaller.remove(z); // An empty one would count as not loaded.
             }
             engine.serve(&smaller);
             check(engine, &smaller, query, case).err().map(|error| (smaller, error))

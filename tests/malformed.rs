@@ -1,6 +1,7 @@
-//! Messages that no well-behaved client sends, each with what the RFCs ask for, by the engine and by BIND.
+//! Messages that no well-behaved client sends, each with the outcome that the RFCs ask for, checked on the engine and
+//! on BIND.
 //!
-//! Where BIND does otherwise the row says so, and the comment above it why.
+//! Where BIND deviates, the row says so and the comment above it gives the reason.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use bindy_tests::{
     zone::{Data, Record, Zone, types},
 };
 
-/// What comes of a message.
+/// The outcome of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     /// No response at all.
@@ -37,7 +38,7 @@ struct Row {
     reason: &'static str,
     message: Vec<u8>,
     expected: Outcome,
-    /// BIND's outcome, where it is another.
+    /// BIND's outcome, if it differs.
     named: Option<Outcome>,
 }
 
@@ -57,18 +58,18 @@ impl Row {
     }
 }
 
-/// A header with these flags and counts, and what follows it.
+/// A header with these flags and counts, followed by `rest`.
 fn message(flags: u16, counts: [u16; 4], rest: &[&[u8]]) -> Vec<u8> {
     let header = [[ID, flags].as_slice(), &counts].concat().into_iter().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
     [header, rest.concat()].concat()
 }
 
-/// A question's type and class.
+/// The type and class of a question.
 fn asks(qtype: u16, qclass: u16) -> Vec<u8> {
     [qtype.to_be_bytes(), qclass.to_be_bytes()].concat()
 }
 
-/// A whole question for an address.
+/// A complete question for an address.
 fn question() -> Vec<u8> {
     [NAME, &asks(types::A, 1)].concat()
 }
@@ -78,7 +79,7 @@ fn with(record: &[u8]) -> Vec<u8> {
     message(QUERY, [1, 0, 0, 1], &[&question(), record])
 }
 
-/// A record of the root: type, class, TTL, data and, if it lies, the length it claims.
+/// A record of the root: type, class, TTL, data and, if it is false, the claimed length.
 fn record(rtype: u16, class: u16, ttl: u32, data: &[u8], claims: Option<u16>) -> Vec<u8> {
     let length = claims.unwrap_or(u16::try_from(data.len()).expect("short"));
     [&[0], &rtype.to_be_bytes()[..], &class.to_be_bytes(), &ttl.to_be_bytes(), &length.to_be_bytes(), data].concat()
@@ -88,7 +89,7 @@ fn opt(data: &[u8]) -> Vec<u8> {
     record(types::OPT, 1232, 0, data, None)
 }
 
-/// A question for one type of `www.example.`.
+/// A question for this type of `www.example.`.
 fn of_type(qtype: u16) -> Vec<u8> {
     message(QUERY, [1, 0, 0, 0], &[NAME, &asks(qtype, 1)])
 }
@@ -106,7 +107,7 @@ fn opcode(opcode: u16) -> Vec<u8> {
     message(opcode << 11, [1, 0, 0, 0], &[&question()])
 }
 
-/// Labels of 63 octets and a last one, so that the name has `octets` in wire form.
+/// Labels of 63 octets and a shorter last one, so that the name has `octets` in wire form.
 fn long_name(octets: usize) -> Vec<u8> {
     let mut name = Vec::new();
     let mut left = octets - 1 - b"\x07example".len();
@@ -119,7 +120,7 @@ fn long_name(octets: usize) -> Vec<u8> {
     [&name, b"\x07example\0".as_slice()].concat()
 }
 
-#[allow(clippy::too_many_lines)] // A table.
+#[allow(clippy::too_many_lines)] // It is a table.
 fn rows() -> Vec<Row> {
     let headers = "RFC 1035 4.1.1";
     let names = "RFC 1035 4.1.4, 3.1";
@@ -129,7 +130,7 @@ fn rows() -> Vec<Row> {
     let cut = &signed[..signed.len() - 1];
     let new = record(types::OPT, 1232, 0x0001_0000, &[], None);
     vec![
-        // Not even a header, or no question.
+        // No question, or not even a header.
         row("nothing", headers, vec![], Silence),
         row("one octet", headers, vec![0x1d], Silence),
         row("an id", headers, ID.to_be_bytes().to_vec(), Silence),
@@ -143,7 +144,7 @@ fn rows() -> Vec<Row> {
         row("65,535 questions", "RFC 9619", message(QUERY, [65_535, 0, 0, 0], &[&question()]), FORMERR),
         row("a question without type", headers, message(QUERY, [1, 0, 0, 0], &[NAME]), FORMERR),
         row("a question without class", headers, message(QUERY, [1, 0, 0, 0], &[NAME, &[0, 1]]), FORMERR),
-        // Counts that do not hold.
+        // Counts that are not true.
         row("an answer that is not there", headers, message(QUERY, [1, 1, 0, 0], &[&question()]), FORMERR),
         row(
             "65,535 authorities that are not there",
@@ -157,7 +158,7 @@ fn rows() -> Vec<Row> {
         // Names.
         row("a name that points at itself", names, of_name(&[0xc0, 12]), FORMERR),
         row("a name that points ahead", names, of_name(&[0xc0, 40]), FORMERR),
-        // A count is no name, even if it reads like one; BIND takes it for the root.
+        // A count is not a name, even if it reads like one; BIND takes it for the root.
         row("a name that points at the header", names, of_name(&[0xc0, 4]), FORMERR).but_bind(REFUSED),
         row("a name that points at its own start", names, of_name(b"\x03www\xc0\x0c"), FORMERR),
         row("half a pointer", names, message(QUERY, [1, 0, 0, 0], &[&[0xc0]]), FORMERR),
@@ -170,14 +171,13 @@ fn rows() -> Vec<Row> {
         row("a name of 4,000 octets", names, of_name(&long_name(4000)), FORMERR),
         row("a label of any octets", "RFC 2181 11", of_name(b"\x05\0.\xff\\ \x07example\0"), NXDOMAIN),
         row("the root", names, of_name(&[0]), REFUSED),
-        // Types and classes.
-        // Reserved and never a type of data; BIND looks for it in the zone.
+        // Types and classes. Type 0 is reserved and never a type of data; BIND looks for it in the zone.
         row("QTYPE 0", "RFC 6895 3.1", of_type(0), FORMERR).but_bind(NOERROR),
         row("QTYPE OPT", "RFC 6891 6.1.1", of_type(41), FORMERR),
         row("QTYPE 128, unassigned meta", "RFC 6895 3.1", of_type(128), FORMERR),
         row("QTYPE TKEY", "RFC 2930", of_type(249), FORMERR),
         row("QTYPE TSIG", "RFC 8945", of_type(250), FORMERR),
-        // No transfers are given yet; BIND says that the name is no zone's.
+        // Transfers are not supported yet; BIND replies that it has no zone of this name.
         row("QTYPE IXFR without SOA", "RFC 1995 3", of_type(251), REFUSED).but_bind(NOTAUTH),
         row("QTYPE AXFR over UDP", "RFC 5936 4.2", of_type(252), REFUSED).but_bind(NOTAUTH),
         row("QTYPE MAILB", "RFC 1035 3.2.3", of_type(253), NOTIMP),
@@ -186,19 +186,19 @@ fn rows() -> Vec<Row> {
         row("QTYPE 65280", "RFC 3597", of_type(65_280), NOERROR),
         row("QTYPE 65535", "RFC 6895 3.1; CVE-2021-36754", of_type(65_535), NOERROR),
         row("class 0", "RFC 6895 3.2", of_class(0), FORMERR),
-        // There are no zones of these classes: that is what REFUSED says. NOTIMP is an opcode's answer.
+        // There are no zones of these classes, for which REFUSED is the answer; NOTIMP is for opcodes.
         row("class CS", "RFC 6895 3.2", of_class(2), REFUSED).but_bind(NOTIMP),
         row("class 65535", "RFC 6895 3.2", of_class(65_535), REFUSED).but_bind(NOTIMP),
         row("class CH", "RFC 6895 3.2", of_class(3), REFUSED),
         row("class HS", "RFC 6895 3.2", of_class(4), REFUSED),
         row("class NONE", "RFC 2136 2.4", of_class(254), FORMERR),
-        // A QCLASS of its own right, which class IN answers; BIND no longer takes it.
+        // A valid QCLASS, which class IN answers; BIND no longer accepts it.
         row("class ANY", "RFC 1034 3.7.1", of_class(255), NOERROR).but_bind(FORMERR),
         // Opcodes.
         row("IQUERY", "RFC 3425", opcode(1), NOTIMP),
         row("STATUS", "RFC 1035 4.1.1", opcode(2), NOTIMP),
         row("opcode 3", "RFC 6895 2.2", opcode(3), NOTIMP),
-        // Not served yet; BIND serves them, and these ask for an address where a SOA belongs.
+        // Not supported yet. BIND supports them, but these messages have a question of type A instead of SOA.
         row("NOTIFY", "RFC 1996", opcode(4), NOTIMP).but_bind(FORMERR),
         row("UPDATE", "RFC 2136", opcode(5), NOTIMP).but_bind(FORMERR),
         row("DSO", "RFC 8490", opcode(6), NOTIMP),
@@ -228,7 +228,7 @@ fn rows() -> Vec<Row> {
         row("two OPTs", edns, message(QUERY, [1, 0, 0, 2], &[&question(), &opt(&[]), &opt(&[])]), FORMERR),
         row("OPT among the answers", edns, message(QUERY, [1, 1, 0, 0], &[&question(), &opt(&[])]), FORMERR),
         row("OPT of a name", edns, with(&[b"\x01a", &opt(&[])[..]].concat()), FORMERR),
-        // Other records are stepped over, not read: nothing in them can matter to the answer. BIND reads them.
+        // Other records are skipped without being read, since nothing in them can affect the answer. BIND reads them.
         row("an address that comes along", "ignored", with(&record(types::A, 1, 0, &[192, 0, 2, 1], None)), NOERROR),
         row("an address of three octets", "ignored", with(&record(types::A, 1, 0, &[192, 0, 2], None)), NOERROR)
             .but_bind(FORMERR),
@@ -247,7 +247,7 @@ fn rows() -> Vec<Row> {
         row("two TSIGs", tsigs, message(QUERY, [1, 0, 0, 2], &[&question(), &signed, &signed]), FORMERR),
         row("TSIG among the answers", tsigs, message(QUERY, [1, 1, 0, 0], &[&question(), &signed]), FORMERR),
         row("TSIG and opcode STATUS", tsigs, message(2 << 11, [1, 0, 0, 1], &[&question(), &signed]), NOTAUTH),
-        // What another version of EDNS means by the rest is not known.
+        // It is unknown what the rest means in another version of EDNS.
         row(
             "TSIG and OPT version 1",
             "RFC 6891 6.1.3",
@@ -257,7 +257,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// A TSIG record of the key `key.`, with hmac-sha256, time 1 and the message's id.
+/// A TSIG record of the key `key.`, with hmac-sha256, time 1 and the message's ID.
 fn tsig(class: u16, mac: &[u8], other: &[u8]) -> Vec<u8> {
     let length = |octets: &[u8]| u16::try_from(octets.len()).expect("short").to_be_bytes();
     let data = [
@@ -311,7 +311,7 @@ fn malformed_messages_get_what_the_rfcs_ask_for() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `dig +header-only` sends one. A FORMERR without OPT would say that EDNS is not spoken here (RFC 6891 7).
+/// `dig +header-only` sends one. A FORMERR without OPT would mean that EDNS is not supported here (RFC 6891 7).
 #[test]
 fn an_opt_without_a_question_gets_one_back() {
     let mut engine = Engine::new();
@@ -342,7 +342,7 @@ fn an_unknown_key_is_told_by_a_tsig_that_is_not_signed() {
         additional
     };
     assert_eq!(told(ours), told(&theirs));
-    // Key name and type, class ANY, TTL 0; algorithm. Fudge, no MAC, original id, BADKEY, no other data.
+    // Key name and type, class ANY, TTL 0; algorithm. Fudge, no MAC, original ID, BADKEY, no other data.
     let (before, after) = ours.split_at(ours.len() - 10 - 6);
     let (time, after) = after.split_at(6);
     assert!(before.ends_with(b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x1d\x0bhmac-sha256\0"), "{}", ours.escape_ascii());
@@ -368,7 +368,7 @@ fn bind_agrees_but_where_a_row_says_otherwise() {
     let mut wrong = Vec::new();
     for row in rows().iter().filter(|row| row.message.len() > 1) {
         let expected = row.named.unwrap_or(row.expected);
-        // Silence takes as long as patience lasts; a response over loopback does not.
+        // Waiting for silence always takes the full time; a response over loopback arrives sooner.
         let patience = Duration::from_millis(if expected == Silence { 200 } else { 5000 });
         let outcome = outcome(row, named.try_udp(&row.message, patience).as_deref());
         if outcome != expected {

@@ -1,7 +1,9 @@
-//! The engine beside BIND and NSD at their defaults: the same random zones, the same questions, section by section.
+//! Compares the engine with BIND and NSD at their defaults: the same random zones, the same questions, section by
+//! section.
 //!
-//! [`DIFFERENCES`] is all that may differ, each row a rule of the model with its reason. Where a peer answers otherwise
-//! than the engine, it must answer exactly as the model does under the peer's rows; and every row must be needed.
+//! [`DIFFERENCES`] lists everything that may differ; each row is a rule of the model with its reason. Where a peer's
+//! answer differs from the engine's, it must be exactly that of the model under the peer's rows, and every row must be
+//! needed.
 
 use bindy_server::listen::Transport;
 use bindy_tests::{
@@ -15,12 +17,12 @@ use bindy_tests::{
 };
 use fastrand::Rng;
 
-/// A way in which a peer differs from Bindy on purpose, ours or theirs.
+/// A deliberate difference between a peer and Bindy, on either side.
 struct Difference {
     peer: Maker,
-    /// What the peer does, and why we do not.
+    /// What the peer does, and why Bindy does not.
     reason: &'static str,
-    /// The model's rules as the peer has them.
+    /// Sets the model's rules to the peer's behaviour.
     rule: fn(&mut Rules),
 }
 
@@ -109,7 +111,7 @@ const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// Worlds that each peer serves at once, and questions about each.
+/// The number of worlds that each peer serves at once, and of questions about each.
 const WORLDS: usize = 300;
 const QUESTIONS: usize = 150;
 
@@ -123,8 +125,8 @@ fn nsd_answers_the_same_but_for_listed_differences_and_never_shorter() {
     compare(NSD);
 }
 
-/// RRSIG, NSEC and KEY may stand beside a CNAME (RFC 4035 2.5), so a question for one is about the CNAME's owner. Knot sees
-/// it so but for KEY; NSD follows the CNAME whatever is asked.
+/// RRSIG, NSEC and KEY may stand beside a CNAME (RFC 4035 2.5), so a question for one of them is about the CNAME's
+/// owner. Knot does the same except for KEY; NSD follows the CNAME for any type.
 #[test]
 fn what_may_stand_beside_a_cname_is_looked_for_at_its_owner_as_in_bind() {
     let record = |owner: &str, data| Record { owner: Name::of(owner), ttl: 300, data };
@@ -168,7 +170,7 @@ fn compare(maker: Maker) {
         engine.serve(world);
         let mut queries = generate::queries(&mut rng, world);
         rng.shuffle(&mut queries);
-        // NSD gives one RRset of its choice for ANY (RFC 8482 4.1), over TCP too.
+        // NSD answers ANY with one RRset of its choice (RFC 8482 4.1), over TCP as well.
         queries.retain(|query| maker != NSD || query.qtype != types::ANY);
         for query in queries.into_iter().take(QUESTIONS) {
             let (ours, theirs) = (ask(&mut engine, &query), peer.ask(&query, rng.u16(..)));
@@ -180,7 +182,7 @@ fn compare(maker: Maker) {
             asked += 1;
             if we == they {
                 same += 1;
-                // That a zone has not loaded is worth six octets (RFC 8914).
+                // The extended error for a zone that is not loaded is worth six octets (RFC 8914).
                 let longer = ours.size > theirs.size && ours.extended_errors().is_empty();
                 assert!(maker != NSD || !longer, "larger than NSD's\n{}", told());
                 continue;
@@ -207,7 +209,7 @@ fn compare(maker: Maker) {
     }
 }
 
-/// Whether a peer can be compared on a world: it must have loaded all zones, each as if it were alone.
+/// Whether a world can be compared on a peer: it must have loaded all zones, each as if it were the only one.
 fn comparable(peer: &Peer, maker: Maker, world: &[Zone]) -> bool {
     let soa =
         |zone: &Zone| Query { name: zone.origin.clone(), qtype: types::SOA, recursion_desired: false, edns: None };
@@ -215,8 +217,8 @@ fn comparable(peer: &Peer, maker: Maker, world: &[Zone]) -> bool {
     if world.iter().any(|zone| !zone.records.is_empty() && !loaded(zone)) {
         return false;
     }
-    // NSD has one tree of names for all zones: names of a child exist in its parent, and the other way round, unless
-    // all that the parent has of the child is its delegation.
+    // NSD has one tree of names for all zones: names of a child exist in its parent and vice versa, unless the parent
+    // has nothing of the child but its delegation.
     let proper = |parent: &Zone, child: &Zone| {
         let mut shared = parent.records.iter().filter(|record| record.owner.is_under(&child.origin)).peekable();
         shared.peek().is_some() && shared.all(|record| record.owner == child.origin && record.rtype() == types::NS)
@@ -227,11 +229,12 @@ fn comparable(peer: &Peer, maker: Maker, world: &[Zone]) -> bool {
     maker != NSD || world.iter().all(|parent| world.iter().all(|child| apart(parent, child)))
 }
 
-/// Whether a peer's response is what its rules lead to. The model does not follow BIND along the chain of a SVCB target.
+/// Whether a peer's response is the one that its rules lead to. The model does not follow the chain of a SVCB target as
+/// BIND does.
 fn alike(rules: Rules, expected: &Answer, they: &Answer) -> bool {
     let chain = rules.svcb == Svcb::Chain && they.answer.iter().any(|rr| rr.rtype == types::HTTPS);
     let additional = if chain { &they.additional } else { &expected.additional };
-    // Extended DNS Errors are each server's own.
+    // Extended DNS Errors differ between servers.
     Answer { additional: additional.clone(), not_ready: false, ..expected.clone() } == *they
 }
 

@@ -1,4 +1,4 @@
-//! Signed requests, and ones that somebody changed on their way: what the engine makes of them, in random zones.
+//! Signed requests, whole or changed on their way, as the engine handles them in random zones.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,16 +21,16 @@ const BADSIG: u16 = 16;
 const BADKEY: u16 = 17;
 const BADTIME: u16 = 18;
 const BADTRUNC: u16 = 22;
-/// Octets of a header.
+/// The octets of a header.
 const HEADER: usize = 12;
-/// Octets of a code of HMAC-SHA256.
+/// The octets of an HMAC-SHA256 code.
 const FULL: usize = 32;
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs()
 }
 
-/// A response, its records in an order of their own.
+/// A response with the records of each section in sorted order.
 fn read(response: &[u8]) -> Response {
     let mut response = Response::read(response).expect("a well-formed response");
     for section in [&mut response.answer, &mut response.authority, &mut response.additional] {
@@ -76,7 +76,8 @@ fn what_was_changed_on_its_way_is_not_believed() {
             let mut request = query.wire(id, 0);
             let signed = request.len();
             let code = key.sign(&mut request, now(), FULL);
-            // Not the id: the original one is in the record. Not the counts, or there is no signature, or more than that.
+            // Not the ID, because the TSIG record has the original one. Not the counts, because then there would be no
+            // TSIG, or more than that.
             let changed = if rng.u8(..8) == 0 { rng.usize(2..4) } else { rng.usize(HEADER..signed) };
             let bit = 1 << rng.u8(..8);
             request[changed] ^= bit;
@@ -84,14 +85,14 @@ fn what_was_changed_on_its_way_is_not_believed() {
             let mut response = response.to_vec();
             let rcode = read(&response).rcode();
             let Some(signature) = key.take(&mut response, &code) else {
-                // What it is, and of which class, is looked at before who says it.
+                // The message's kind and class are checked before its sender.
                 assert!(
                     [FORMERR, NOTIMP, REFUSED, BADVERS].contains(&rcode),
                     "{query:?}, octet {changed}, bit {bit}: {rcode}"
                 );
                 continue;
             };
-            // The key's name may have got longer.
+            // The key's name may have become longer.
             let bad = [BADSIG, BADKEY].contains(&signature.error);
             assert!(bad && !signature.signed, "{query:?}, octet {changed}: {signature:?}");
             assert_eq!(rcode, NOTAUTH);
@@ -110,7 +111,7 @@ fn a_signature_that_is_not_to_be_taken_is_told_why() {
         (&unknown, 0, FULL, BADKEY, false),
         (&key, 400, FULL, BADTIME, true),
         (&key, 0, FULL / 2, BADTRUNC, true),
-        // The code is looked at before the time, the time before the code's length.
+        // The code is checked before the time, and the time before the code's length.
         (&other, 400, FULL, BADSIG, false),
         (&key, 400, FULL / 2, BADTIME, true),
     ];

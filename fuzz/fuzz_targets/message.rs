@@ -1,4 +1,4 @@
-//! Any octets as a request: a response is well-formed, fits, and is to this request.
+//! Fuzzes the engine with any octets as a request: a response must be well-formed, fit, and belong to the request.
 
 #![no_main]
 

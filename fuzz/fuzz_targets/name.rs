@@ -1,4 +1,5 @@
-//! Any octets as a name, in wire form and as text: what is one survives the way to the other form and back.
+//! Fuzzes names with any octets, in wire form and as text: a valid name must survive conversion to the other form and
+//! back.
 
 #![no_main]
 

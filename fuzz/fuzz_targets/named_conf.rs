@@ -1,4 +1,5 @@
-//! Any octets as named.conf: every statement of what is accepted can be walked, and every complaint can be shown.
+//! Fuzzes the named.conf parser with any octets: every statement of an accepted file can be walked, and every finding
+//! can be rendered.
 
 #![no_main]
 

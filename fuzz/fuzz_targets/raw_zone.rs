@@ -1,4 +1,4 @@
-//! Any octets as a raw zone file: what is read is written and read again.
+//! Fuzzes raw zone files with any octets: what is read can be written and read again.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Two octets of type, the rest as data in wire form: what is valid survives the way to text and back.
+//! Fuzzes RDATA: two octets of type, the rest as data in wire form. Valid data must survive conversion to text and
+//! back.
 
 #![no_main]
 

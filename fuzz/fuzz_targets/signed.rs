@@ -1,5 +1,5 @@
-//! Any octets as a request that is signed, then spoilt or not: what is answered is well-formed, and where its signature
-//! is none the less good, the request's was.
+//! Fuzzes TSIG with any octets as a request that is signed and then perhaps corrupted: the response must be
+//! well-formed, and if its TSIG is valid all the same, so was the request's.
 
 #![no_main]
 
@@ -30,7 +30,8 @@ fn engine() -> (Engine, Key) {
     (engine, key)
 }
 
-// A code's length, how old it is in units of 16 s, the octet from the end that is changed and how; then the request.
+// The length of the code, its age in units of 16 s, the octet to change (counted from the end) and how; then the
+// request.
 fuzz_target!(|input: (u8, u8, u8, u8, &[u8])| {
     let (octets, age, changed, how, request) = input;
     if request.len() < HEADER {

@@ -1,4 +1,5 @@
-//! Any octets as a zone file: every record that comes out is valid, and every complaint can be shown.
+//! Fuzzes the zone file parser with any octets: every record that it returns is valid, and every finding can be
+//! rendered.
 
 #![no_main]
 
@@ -10,7 +11,7 @@ use zonefmt::{
     zone::{self, Options, Record, Refusal},
 };
 
-/// Records after which the sink has had enough: `$GENERATE` makes more than a fuzzer can wait for.
+/// The sink stops after this many records, since `$GENERATE` can make more than a fuzzer can wait for.
 const ENOUGH: usize = 1000;
 
 fuzz_target!(|text: &[u8]| {

@@ -1,5 +1,5 @@
-//! What a change costs, and what readers see of it: allocated octets that do not grow with the zone, and never half a
-//! change. And that answering allocates nothing, logged or not.
+//! What a change allocates, and what readers see of it: the allocated octets do not grow with the zone, and readers
+//! never see half a change. Also that answering allocates nothing, logged or not.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -20,14 +20,14 @@ use bindy_server::{
 };
 use zonefmt::{Name, Rtype};
 
-/// Counts what the current thread allocates.
+/// Counts the octets that the current thread allocates.
 struct Counting;
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
 }
 
-// An allocator is the one way to see allocations; this one only counts and passes on.
+// Only an allocator can see allocations; this one counts and forwards them.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -66,7 +66,7 @@ fn map_of(zones: impl IntoIterator<Item = Arc<Zone>>) -> ZoneMap {
     zones.into_iter().collect()
 }
 
-/// The mean of what a change of one record allocates, publishing included.
+/// The mean number of octets allocated by a change of one record, publishing included.
 fn octets_per_change(records: u32, zones: u32) -> usize {
     const CHANGES: u32 = 500;
     let others = (0..zones).map(|i| {
@@ -104,7 +104,7 @@ fn a_change_costs_nearly_the_same_among_many_zones() {
 fn readers_never_see_half_a_change() {
     const CHANGES: u32 = 20_000;
     let origin = name("example");
-    // Every version has the same number in all of a set's records, and in another name's.
+    // Each version has one number in all records of an RRset, and the same in another name's RRset.
     let version = |data: &ZoneData, number: u32| {
         let mut edit = data.edit();
         let rdatas: Vec<Vec<u8>> = (0..4).map(|i| [&[3, i][..], &number.to_be_bytes()].concat()).collect();
@@ -182,11 +182,11 @@ fn a_query_allocates_nothing_and_neither_does_its_line_in_the_log() {
     assert_eq!(log.matches("(h0.example): query: h0.example IN TYPE65280 - (127.0.0.1)\n").count(), 1000);
 }
 
-/// The numbers in an answer's records: the last four octets of each.
+/// The numbers in the records of an answer: the last four octets of each.
 fn numbers(responder: &mut Responder, owner: &str) -> Vec<u32> {
     let question = question(owner);
     let (len, out) = ask(responder, &question);
-    // Owner pointer, type, class, TTL, length and six octets of data each.
+    // A record has an owner pointer, type, class, TTL, length and six octets of data.
     out[question.len()..len].chunks(18).map(|record| u32::from_be_bytes(record[14..].try_into().unwrap())).collect()
 }
 

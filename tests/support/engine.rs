@@ -1,4 +1,4 @@
-//! Bindy's engine, fed with the tests' zones and asked as a listener asks it: octets in, octets out.
+//! Bindy's engine, loaded with the tests' zones and queried as a listener does: octets in, octets out.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,14 +25,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Serves nothing yet.
+    /// Makes an engine that serves nothing yet.
     pub fn new() -> Engine {
         let published = Arc::new(Published::new(Snapshot::default()));
         let responder = Responder::new(Arc::clone(&published));
         Engine { published, responder, out: vec![0; MAX_MESSAGE] }
     }
 
-    /// Serves these zones and no others from now on.
+    /// Serves exactly these zones from now on.
     pub fn serve<'a>(&mut self, zones: impl IntoIterator<Item = &'a Zone>) {
         let settings = Arc::new(ZoneSettings::default());
         let served = |zone: &Zone| {
@@ -44,14 +44,14 @@ impl Engine {
         self.responder.refresh(Now::read());
     }
 
-    /// Takes the signatures of these keys, until other zones are served.
+    /// Accepts the signatures of these keys, until other zones are served.
     pub fn trust(&mut self, keys: impl IntoIterator<Item = TsigKey>) {
         let keys = Arc::new(Keyring::new(keys));
         self.published.update(|snapshot| snapshot.views[0].keys = keys);
         self.responder.refresh(Now::read());
     }
 
-    /// The response's octets; `None` if there is none.
+    /// The response's octets; `None` if there is no response.
     pub fn ask(&mut self, request: &[u8], transport: Transport) -> Option<&[u8]> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let client = Client { addr: loopback, local: loopback, transport };

@@ -1,7 +1,7 @@
-//! Small random zones over so few labels that everything collides, and every question near them.
+//! Makes small random zones from so few labels that everything collides, and all questions near them.
 //!
-//! A world is what one server has: a zone, most of the time a second one that is apart from it, and at times a child of
-//! the first. Names point within a zone, across, and out of all of them.
+//! A world is what one server has: a zone, usually a second, separate one, and sometimes a child of the first. Names
+//! point within a zone, across zones, and out of all of them.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::{
     zone::{Data, Record, Zone, types as t},
 };
 
-/// The labels that zones are made of; one needs escapes in text.
+/// The labels that zones are made of; one of them needs escapes in text.
 const LABELS: [&[u8]; 5] = [b"a", b"b", b"c", b"*", b"x.y"];
 
-/// QTYPEs asked for, besides those in the zone.
+/// QTYPEs to ask for, besides those in the zone.
 const QTYPES: [u16; 8] = [t::A, t::AAAA, t::NS, t::CNAME, t::DS, t::MX, t::TXT, t::ANY];
 
 /// A world whose main zone is `origin`; `apart` is the origin of the second zone.
@@ -35,13 +35,13 @@ pub fn world(rng: &mut Rng, origin: &Name, apart: &Name) -> Vec<Zone> {
         && child.origin.is_below(&main.origin)
         && rng.u8(..4) > 0
     {
-        // As it should be: the child's servers stand in the parent too.
+        // As it should be, the parent has the child's NS records as well.
         let servers = child.records.iter().filter(|record| record.owner == child.origin && record.rtype() == t::NS);
         for ns in servers.cloned() {
             add(main, rng, ns.owner, ns.data);
         }
     }
-    // Now and then one has not loaded.
+    // Sometimes one is not loaded.
     if let [_, .., last] = &mut world[..]
         && last.records.len() % 7 == 3
     {
@@ -50,7 +50,7 @@ pub fn world(rng: &mut Rng, origin: &Name, apart: &Name) -> Vec<Zone> {
     world
 }
 
-/// Every name near a world's zones: owners and the names in data, their ancestors, and children and siblings of those.
+/// All names near a world's zones: owners and names in data, their ancestors, and children and siblings of those.
 pub fn names(world: &[Zone]) -> Vec<Name> {
     let mut seeds = BTreeSet::new();
     for zone in world {
@@ -78,7 +78,7 @@ pub fn names(world: &[Zone]) -> Vec<Name> {
             names.insert(name);
         }
     }
-    // One question for what is nobody's is enough.
+    // A couple of names outside all zones are enough.
     let inside = |name: &Name| world.iter().any(|zone| name.is_under(&zone.origin));
     let (mut near, mut outside): (Vec<Name>, Vec<Name>) = names.into_iter().partition(inside);
     outside.truncate(2);
@@ -86,7 +86,8 @@ pub fn names(world: &[Zone]) -> Vec<Name> {
     near
 }
 
-/// Every question near a world: all its names, all its types and some that it has not, with and without RD and EDNS.
+/// All questions near a world: all its names, all its types and some that it does not have, with and without RD and
+/// EDNS.
 pub fn queries(rng: &mut Rng, world: &[Zone]) -> Vec<Query> {
     let mut queries = Vec::new();
     let own: BTreeSet<u16> = world.iter().flat_map(|zone| &zone.records).map(Record::rtype).collect();
@@ -117,7 +118,7 @@ fn zone(rng: &mut Rng, origin: Name, origins: &[Name]) -> Zone {
             add(&mut zone, rng, owner, ds);
         }
     }
-    // Addresses for some of the names that delegations use: glue in every position.
+    // Addresses for some of the names that delegations use, so that there is glue in every position.
     let hosts: Vec<Name> = zone.records.iter().filter_map(|r| r.data.additional(&r.owner).cloned()).collect();
     for host in hosts {
         if host.is_under(&origin) && rng.u8(..3) > 0 {
@@ -125,7 +126,7 @@ fn zone(rng: &mut Rng, origin: Name, origins: &[Name]) -> Zone {
             add(&mut zone, rng, host, data);
         }
     }
-    // BIND loads a zone only if its own servers have addresses, as far as the zone is to know them.
+    // BIND loads a zone only if the zone has the addresses of its own servers inside it.
     for _ in 0..rng.usize(1..4) {
         let ns = Data::Ns(target(rng, &origin, origins));
         add(&mut zone, rng, origin.clone(), ns);
@@ -136,8 +137,8 @@ fn zone(rng: &mut Rng, origin: Name, origins: &[Name]) -> Zone {
     zone
 }
 
-/// Adds a record unless the zone would no longer be one: CNAME stands alone, single types are single, an RRset has one
-/// TTL.
+/// Adds a record unless that would make the zone invalid: a CNAME must be alone, some types may have only one record,
+/// and an RRset has one TTL.
 fn add(zone: &mut Zone, rng: &mut Rng, owner: Name, data: Data) {
     let rtype = data.rtype();
     let node: Vec<&Record> = zone.records.iter().filter(|record| record.owner == owner).collect();
@@ -148,7 +149,8 @@ fn add(zone: &mut Zone, rng: &mut Rng, owner: Name, data: Data) {
         t::SOA => !at_apex || has(t::SOA),
         t::DNAME => has(t::DNAME),
         t::DS => at_apex || !has(t::NS),
-        // BIND does not load a wildcard NS (RFC 4592 4.2 leaves it undefined), nor an apex whose servers have no address.
+        // BIND does not load a wildcard NS (which RFC 4592 4.2 leaves undefined), nor an apex whose servers have no
+        // address.
         t::NS if at_apex => matches!(&data, Data::Ns(host) if !model::may_serve(zone, host)),
         t::NS => owner.0.last().is_some_and(|label| label == b"*"),
         _ => false,
@@ -177,7 +179,7 @@ fn data(rng: &mut Rng, origin: &Name, origins: &[Name]) -> Data {
     }
 }
 
-/// A name for data to point at: mostly in the same zone, at times in another one or nowhere.
+/// A name for data to point at: usually in the same zone, sometimes in another or nowhere.
 fn target(rng: &mut Rng, origin: &Name, origins: &[Name]) -> Name {
     match rng.u8(..10) {
         0 => Name::of("outside.invalid."),
@@ -189,7 +191,7 @@ fn target(rng: &mut Rng, origin: &Name, origins: &[Name]) -> Name {
     }
 }
 
-/// A name of `min` to `max` labels below `top`.
+/// A name with `min` to `max` labels below `top`.
 fn below(rng: &mut Rng, top: &Name, min: usize, max: usize) -> Name {
     let mut name = top.clone();
     for _ in 0..rng.usize(min..=max) {

@@ -1,13 +1,13 @@
-//! What the scenarios in this folder share.
+//! The code that the scenarios in this folder share.
 //!
-//! [`model`] is an authoritative server as the RFCs describe it, slow and obvious; [`engine`] is Bindy itself;
-//! [`generate`] makes small random zones full of collisions, and every question near them; [`message`] writes queries and
-//! reads responses without any code of the engine, [`tsig`] signs and judges them so; [`peers`] starts the servers of
-//! other makers. Names and records here ([`name`], [`zone`]) are the tests' own: what the engine shares with them could
-//! hide its mistakes.
+//! [`model`] is an authoritative server as the RFCs describe it, slow and obvious; [`engine`] is Bindy itself.
+//! [`generate`] makes small random zones full of collisions, and all questions near them. [`message`] writes queries
+//! and reads responses, and [`tsig`] signs and verifies them, both without any code of the engine. [`peers`] starts
+//! other servers. Names and records ([`name`], [`zone`]) are the tests' own as well, because code shared with the
+//! engine could hide its mistakes.
 
 #![forbid(unsafe_code)]
-// Here a panic is how a test fails, and no caller minds a dropped value.
+// In tests a panic reports a failure, and no caller minds a dropped value.
 #![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use)]
 
 pub mod engine;

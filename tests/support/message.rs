@@ -1,4 +1,4 @@
-//! DNS messages without any code of the engine: a query is written, a response is read whole and strictly.
+//! DNS messages without any code of the engine: writes queries, and reads whole responses strictly.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -13,30 +13,30 @@ pub struct Query {
     pub qtype: u16,
     /// The RD bit.
     pub recursion_desired: bool,
-    /// With an OPT record that offers this UDP size.
+    /// The UDP size in the OPT record, if there is one.
     pub edns: Option<u16>,
 }
 
-/// A response, its names in lower case and uncompressed.
+/// A response, with its names in lower case and uncompressed.
 #[derive(Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Response {
     pub id: u16,
     /// The second 16 bits of the header.
     pub flags: u16,
-    /// The question section's octets.
+    /// The octets of the question section.
     pub question: Vec<u8>,
     pub answer: Vec<Rr>,
     pub authority: Vec<Rr>,
-    /// Without OPT.
+    /// The additional section without OPT.
     pub additional: Vec<Rr>,
-    /// OPT's class (the UDP size), TTL (extended RCODE, version, flags) and data.
+    /// The OPT's class (the UDP size), TTL (extended RCODE, version, flags) and data.
     pub opt: Option<(u16, u32, Vec<u8>)>,
     /// The message's length in octets.
     pub size: usize,
 }
 
-/// A record as it stands in a response.
+/// A record in a response.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub struct Rr {
@@ -44,11 +44,11 @@ pub struct Rr {
     pub rtype: u16,
     pub class: u16,
     pub ttl: u32,
-    /// Data with its names uncompressed and in lower case.
+    /// The data, with its names uncompressed and in lower case.
     pub data: Vec<u8>,
 }
 
-/// Bits of a header.
+/// Bits of the header.
 #[allow(missing_docs)]
 pub mod flags {
     pub const QR: u16 = 0x8000;
@@ -59,13 +59,14 @@ pub mod flags {
 }
 
 impl Query {
-    /// The message; the letters of QNAME are upper case where `case` has a bit, so that an echo of it can be told.
+    /// The message in wire form. QNAME's letters are in upper case where `case` has a bit, so that a test can recognize
+    /// its echo.
     pub fn wire(&self, id: u16, case: u32) -> Vec<u8> {
         let flags = if self.recursion_desired { flags::RD } else { 0 };
         let mut wire = [id, flags, 1, 0, 0, u16::from(self.edns.is_some())].map(u16::to_be_bytes).concat();
         let mut name = self.name.wire();
         for (i, octet) in name.iter_mut().enumerate() {
-            // Length octets are below 64, so no letters.
+            // Length octets are below 64 and so never letters.
             if case >> (i % 32) & 1 == 1 {
                 octet.make_ascii_uppercase();
             }
@@ -81,7 +82,7 @@ impl Query {
 }
 
 impl Response {
-    /// Reads a whole message; says what is wrong with it otherwise.
+    /// Reads a whole message; the error says what is wrong with it.
     pub fn read(wire: &[u8]) -> Result<Response, String> {
         let mut reader = Reader { wire, at: 0 };
         let [id, flags, questions, answers, authorities, additionals] = reader.numbers()?;
@@ -104,18 +105,18 @@ impl Response {
         Ok(Response { id, flags, question, answer, authority, additional, opt, size: wire.len() })
     }
 
-    /// The response code, with OPT's upper bits.
+    /// The response code, including the OPT's upper bits.
     pub fn rcode(&self) -> u16 {
         let upper = self.opt.as_ref().map_or(0, |(_, ttl, _)| (ttl >> 24) as u16);
         upper << 4 | self.flags & 15
     }
 
-    /// The bits that say what kind of answer it is.
+    /// Whether the header has a flag.
     pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
-    /// The INFO-CODE of its Extended DNS Errors (RFC 8914), in order.
+    /// The INFO-CODEs of the response's Extended DNS Errors (RFC 8914), in order.
     pub fn extended_errors(&self) -> Vec<u16> {
         let mut codes = Vec::new();
         let mut rest = self.opt.as_ref().map_or(&[][..], |(_, _, data)| data);
@@ -186,7 +187,8 @@ impl<'a> Reader<'a> {
         let owner = self.name()?;
         let [rtype, class, high, low, length] = self.numbers()?;
         let end = self.at + usize::from(length);
-        // Where names stand in the data of the types that the generator makes: (octets before, names, octets after).
+        // The positions of names in the data of the types that the generator makes: (octets before, names, octets
+        // after).
         let (before, names) = match rtype {
             t::NS | t::CNAME | t::DNAME | t::PTR => (0, 1),
             t::SOA => (0, 2),
@@ -204,7 +206,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A section without order.
+/// A section without its order.
 pub fn set(section: &[Rr]) -> BTreeSet<Rr> {
     section.iter().cloned().collect()
 }

@@ -1,9 +1,10 @@
-//! An authoritative server in the words of the RFCs: zones are lists of records (empty: not loaded), every question is answered by looking
-//! through them all. RFC 1034 4.3.2 is the order of steps; RFC 2308 (negative answers), 4592 (wildcards), 6672 (DNAME),
-//! 8020 (empty non-terminals) and 9471 (glue) say what they mean today; what those leave open is BIND's default.
+//! A model of an authoritative server in the words of the RFCs: zones are lists of records (empty if not loaded), and
+//! every question is answered by searching all of them. The order of steps is that of RFC 1034 4.3.2; RFC 2308
+//! (negative answers), 4592 (wildcards), 6672 (DNAME), 8020 (empty non-terminals) and 9471 (glue) say what they mean
+//! today; for what those leave open, BIND's default decides.
 //!
-//! Servers differ where the RFCs let them. [`Rules`] is the whole list of those differences: each server is the same
-//! model under its own rules.
+//! Servers differ where the RFCs allow it. [`Rules`] is the complete list of these differences: each server is the same
+//! model with its own rules.
 
 use std::collections::BTreeSet;
 
@@ -15,59 +16,60 @@ use crate::{
 
 /// Where servers that follow the RFCs still differ.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools)] // A list of yes and no is what it is.
+#[allow(clippy::struct_excessive_bools)] // It is a list of yes and no.
 pub struct Rules {
-    /// A chain of CNAMEs goes on in another zone of the same server.
+    /// A chain of CNAMEs continues in another zone of the same server.
     pub chain_crosses_zones: bool,
-    /// CNAMEs followed for one question, at most.
+    /// The most CNAMEs that are followed for one question.
     pub longest_chain: usize,
-    /// The response code when the chain is longer.
+    /// The response code if the chain is longer.
     pub endless: u16,
-    /// A client that desires recursion gets no part of a chain that leads to a zone which has not loaded, but SERVFAIL.
+    /// If a chain leads to a zone that is not loaded, a client that desires recursion gets SERVFAIL instead of the
+    /// first part.
     pub recursion_needs_whole_chain: bool,
-    /// For DS, a zone that has not loaded and has the name at its top is as none at all.
+    /// For DS, a zone that is not loaded and whose origin is the name counts as absent.
     pub refuses_ds_of_unloaded: bool,
-    /// Additional records come from another zone of the same server, too.
+    /// Additional records may also come from another zone of the same server.
     pub additional_crosses_zones: bool,
     /// The SOA of an NXDOMAIN answer to a question for SOA has TTL 0 (`zero-no-soa-ttl`).
     pub zero_soa_ttl: bool,
-    /// A referral carries the addresses of all its servers that the zone knows, not only those below a cut, which are
-    /// glue in the strict sense.
+    /// A referral has the addresses of all its servers that the zone knows, not only those below a cut, which are glue
+    /// in the strict sense.
     pub referral_has_addresses: bool,
-    /// Addresses below a DNAME, where no name exists, are taken for glue.
+    /// Addresses below a DNAME, where no name exists, are used as glue.
     pub glue_below_dname: bool,
-    /// The zone's own NS records bring glue too, not only a referral's.
+    /// Glue is also added for the zone's own NS records, not only for a referral's.
     pub apex_ns_has_glue: bool,
-    /// The zone's NS records go along with an answer even where recursion is desired.
+    /// The zone's NS records are added to an answer even if recursion is desired.
     pub always_apex_ns: bool,
-    /// A DNAME that leads below itself is followed, as far as chains go, and not only once.
+    /// A DNAME that leads below itself is followed as far as chains go, and not only once.
     pub follows_dname_into_itself: bool,
-    /// NS records go along with a synthesized CNAME that was asked for.
+    /// NS records are added when the requested record is a synthesized CNAME.
     pub apex_ns_beside_synthesis: bool,
-    /// What a wildcard gives to the question's name it gives to the additional section as well.
+    /// A wildcard's records for the question's name appear in the additional section as well.
     pub repeats_wildcards: bool,
-    /// What goes along with SVCB and HTTPS.
+    /// What is added for SVCB and HTTPS.
     pub svcb: Svcb,
 }
 
-/// What goes along with SVCB and HTTPS.
+/// What is added for SVCB and HTTPS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Svcb {
     /// Nothing.
     Nothing,
     /// The records of the target (RFC 9460 4.1): addresses, and in alias form those of the same type.
     Target,
-    /// As `Target`, but whatever stands between is followed.
+    /// Like `Target`, but chains on the way are followed.
     Chain,
 }
 
-/// What a response should hold; sections are without order.
+/// The expected content of a response; sections have no order.
 #[derive(Clone, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
 pub struct Answer {
     pub rcode: u16,
     pub authoritative: bool,
-    /// An Extended DNS Error says that a zone has not loaded.
+    /// Whether an Extended DNS Error says that a zone is not loaded.
     pub not_ready: bool,
     pub answer: BTreeSet<Rr>,
     pub authority: BTreeSet<Rr>,
@@ -87,7 +89,7 @@ pub mod rcode {
 }
 
 impl Rules {
-    /// Bindy's: in doubt, BIND's defaults.
+    /// The rules of Bindy, which follow BIND's defaults in case of doubt.
     pub const BINDY: Rules = Rules {
         chain_crosses_zones: true,
         longest_chain: 11,
@@ -107,10 +109,10 @@ impl Rules {
     };
 }
 
-/// An RRset that names more than this gets no additional records.
+/// An RRset with more names than this gets no additional records.
 const MAX_ADDITIONAL_NAMES: usize = 13;
 
-/// Answers a question from a server's zones, however large the response gets.
+/// Answers a question from a server's zones, without a limit on the size of the response.
 pub fn answer(zones: &[Zone], query: &Query, rules: Rules) -> Answer {
     let mut answering = Answering { zones, query, rules, out: Answer::default(), sources: Vec::new() };
     answering.run();
@@ -118,7 +120,8 @@ pub fn answer(zones: &[Zone], query: &Query, rules: Rules) -> Answer {
     answering.out
 }
 
-/// Whether a name can be an NS record's at a zone's apex: an address in the zone, or a name that others are to know.
+/// Whether a host can be the target of a zone's NS record: it has an address in the zone, or lies outside or below a
+/// cut.
 pub fn may_serve(zone: &Zone, host: &Name) -> bool {
     match find(zone, host, t::A) {
         _ if !host.is_under(&zone.origin) => true,
@@ -133,20 +136,20 @@ struct Answering<'a> {
     query: &'a Query,
     rules: Rules,
     out: Answer,
-    /// The RRsets whose names get additional records, and whether they are a referral's.
-    /// With the name each is given under, and whether it is a referral's.
+    /// The RRsets whose names get additional records, each with the owner in the response and whether it is a
+    /// referral's.
     sources: Vec<(&'a Zone, Vec<&'a Record>, Name, bool)>,
 }
 
 /// What a zone says of a name.
 enum Found<'a> {
-    /// The name exists, or a wildcard stands for it: the records of its node, none for an empty non-terminal.
+    /// The name exists or a wildcard covers it; the records of the node, none for an empty non-terminal.
     Node(Vec<&'a Record>),
-    /// The name is at or below a zone cut: the NS records there.
+    /// The name is at or below a zone cut, which has these NS records.
     Cut(Vec<&'a Record>),
-    /// The name is below a DNAME.
+    /// The name is below this DNAME.
     Dname(&'a Record),
-    /// There is no such name.
+    /// The name does not exist.
     None,
 }
 
@@ -163,7 +166,8 @@ impl<'a> Answering<'a> {
             let is_above = |zone: &&Zone| !(looks_above && zone.records.is_empty() && zone.origin == name);
             let zone = zone_for(self.zones, may_enter, &name, self.query.qtype).filter(is_above);
             let Some(zone) = zone else {
-                // The client goes on with what it has, if the chain has led out of here (RFC 1034 4.3.2 step 3a).
+                // If the chain has left the server's zones, the client continues with what it has (RFC 1034 4.3.2 step
+                // 3a).
                 if hop == 0 {
                     self.out.rcode = rcode::REFUSED;
                 }
@@ -171,7 +175,7 @@ impl<'a> Answering<'a> {
             };
             first_zone.get_or_insert(zone);
             if zone.records.is_empty() {
-                // It is configured, and has not loaded.
+                // The zone is configured but not loaded.
                 if hop == 0 || self.query.recursion_desired && self.rules.recursion_needs_whole_chain {
                     self.out = Answer { rcode: rcode::SERVFAIL, ..Answer::default() };
                 }
@@ -201,7 +205,7 @@ impl<'a> Answering<'a> {
                     }
                     let cname = Record { owner: name, ttl: dname.ttl, data: Data::Cname(moved.clone()) };
                     self.out.answer.insert(rr(&cname, &cname.owner));
-                    // A synthesized CNAME answers a question for CNAME as a stored one does (RFC 6672 3.2).
+                    // A synthesized CNAME answers a question for CNAME just as a stored one does (RFC 6672 3.2).
                     if [t::CNAME, t::ANY].contains(&self.query.qtype) {
                         if self.rules.apex_ns_beside_synthesis {
                             self.add_apex_ns(zone);
@@ -237,7 +241,7 @@ impl<'a> Answering<'a> {
         self.out.rcode = self.rules.endless;
     }
 
-    /// A negative answer carries the SOA with the time that it may be cached (RFC 2308 3).
+    /// Adds the SOA to a negative answer, with the time for which the answer may be cached (RFC 2308 3).
     fn add_soa(&mut self, zone: &Zone) {
         for record in &zone.records {
             if let Data::Soa { minimum, .. } = record.data {
@@ -248,7 +252,7 @@ impl<'a> Answering<'a> {
         }
     }
 
-    /// BIND's `minimal-responses no-auth-recursive`: the zone's NS records go along unless recursion is desired.
+    /// BIND's `minimal-responses no-auth-recursive`: adds the zone's NS records unless recursion is desired.
     fn add_apex_ns(&mut self, zone: &'a Zone) {
         let wanted = match self.query.qtype {
             t::NS => true,
@@ -266,13 +270,13 @@ impl<'a> Answering<'a> {
         self.sources.push((zone, ns, zone.origin.clone(), false));
     }
 
-    /// Records for the names in what was given, except those that stand in the response already.
+    /// Adds records for the names in the answer, except those that are already in the response.
     fn add_additional(&mut self) {
         for (zone, rrset, owner, referral) in std::mem::take(&mut self.sources) {
             let Some(rtype) = rrset.first().map(|record| record.rtype()) else { continue };
             let wanted = match self.query.qtype {
                 _ if referral => true,
-                // Who asks for keys wants nothing else, and ANY is long enough as it is.
+                // A question for keys gets nothing else, and an ANY response is long enough.
                 t::DS | t::ANY => false,
                 _ => rtype != t::HTTPS || self.rules.svcb != Svcb::Nothing,
             };
@@ -297,7 +301,7 @@ impl<'a> Answering<'a> {
         }
     }
 
-    /// What is known here of another name than the question's.
+    /// What the server knows of a name other than the question's.
     fn known(&self, zone: &'a Zone, name: &Name, rtype: u16, glue: bool) -> Vec<&'a Record> {
         // Glue comes from the zone that delegates.
         let own = !self.rules.additional_crosses_zones || glue && name.is_under(&zone.origin);
@@ -319,8 +323,8 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// The zone that a question belongs to: the longest matching origin (RFC 1034 4.3.2 step 2); for DS, the parent's side
-/// of a cut if it is here (RFC 4035 3.1.4.1).
+/// The zone that a question belongs to: the one with the longest matching origin (RFC 1034 4.3.2 step 2); for DS, the
+/// parent's side of a cut if it is here (RFC 4035 3.1.4.1).
 fn zone_for<'a>(zones: &'a [Zone], may: impl Fn(&&Zone) -> bool, name: &Name, qtype: u16) -> Option<&'a Zone> {
     let longest = |strictly: bool| {
         let encloses = |zone: &&Zone| name.is_under(&zone.origin) && !(strictly && zone.origin == *name);
@@ -329,7 +333,7 @@ fn zone_for<'a>(zones: &'a [Zone], may: impl Fn(&&Zone) -> bool, name: &Name, qt
     (qtype == t::DS).then(|| longest(true)).flatten().or_else(|| longest(false))
 }
 
-/// RFC 1034 4.3.2 step 3: downwards from the apex, label by label.
+/// RFC 1034 4.3.2 step 3: from the apex down, label by label.
 fn find<'a>(zone: &'a Zone, name: &Name, qtype: u16) -> Found<'a> {
     let depth = zone.origin.0.len().min(name.0.len());
     for length in depth..=name.0.len() {
@@ -343,7 +347,7 @@ fn find<'a>(zone: &'a Zone, name: &Name, qtype: u16) -> Found<'a> {
             return Found::Dname(dname);
         }
         if !exists(zone, &here) {
-            // RFC 4592 3.3.1: the closest encloser is the parent, and only its own `*` is the source of synthesis.
+            // RFC 4592 3.3.1: the parent is the closest encloser, and only its own `*` is the source of synthesis.
             let encloser = here.parent().expect("the apex exists");
             let source = encloser.wildcard();
             return if exists(zone, &source) { Found::Node(node(zone, &source)) } else { Found::None };

@@ -1,4 +1,4 @@
-//! A domain name as the tests see it: lower-case labels, the one next to the root first, so that an ancestor is a prefix.
+//! Domain names of the tests: lower-case labels, the one next to the root first, so that an ancestor is a prefix.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Name(pub Vec<Vec<u8>>);
 
 impl Name {
-    /// Reads `a.b.`; labels hold no escapes.
+    /// Parses `a.b.`; labels cannot contain escapes.
     pub fn of(text: &str) -> Name {
         Name(text.split('.').filter(|l| !l.is_empty()).rev().map(|l| l.to_ascii_lowercase().into_bytes()).collect())
     }
@@ -25,7 +25,7 @@ impl Name {
         Some(Name(above.to_vec()))
     }
 
-    /// `*` below this name.
+    /// The name `*` below this one.
     pub fn wildcard(&self) -> Name {
         self.child(b"*")
     }
@@ -40,12 +40,12 @@ impl Name {
         self.is_under(other) && self != other
     }
 
-    /// This name with its ancestor `from` replaced by `to`: what a DNAME does (RFC 6672 2.2).
+    /// This name with its ancestor `from` replaced by `to`, as by a DNAME (RFC 6672 2.2).
     pub fn moved(&self, from: &Name, to: &Name) -> Name {
         Name(to.0.iter().chain(&self.0[from.0.len()..]).cloned().collect())
     }
 
-    /// Wire form, uncompressed.
+    /// The uncompressed wire form.
     pub fn wire(&self) -> Vec<u8> {
         let mut wire = Vec::new();
         for label in self.0.iter().rev() {

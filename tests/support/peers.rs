@@ -1,4 +1,4 @@
-//! The servers of other makers, at their defaults, on loopback ports of their own and in a folder that goes with them.
+//! Other servers at their defaults, each on a loopback port of its own and in a folder that is deleted with it.
 
 use std::{
     fmt::Write as _,
@@ -16,21 +16,22 @@ use crate::{
     zone::Zone,
 };
 
-/// A running server, ended when dropped.
+/// A running server, which ends when this is dropped.
 pub struct Peer {
     process: Child,
-    /// Where it answers.
+    /// The server's address.
     pub addr: SocketAddr,
     socket: UdpSocket,
     folder: PathBuf,
 }
 
-/// How to start a server of some make.
+/// How to start one kind of server.
 #[derive(Clone, Copy)]
 pub struct Maker {
-    /// The program, and what error messages call it.
+    /// The name of the program, also used in error messages.
     pub program: &'static str,
-    /// Writes configuration into the folder for these zone files and this port; returns the program's arguments.
+    /// Writes the configuration for these zone files and this port into the folder, and returns the program's
+    /// arguments.
     configure: fn(&Site) -> Vec<String>,
 }
 
@@ -40,16 +41,16 @@ impl PartialEq for Maker {
     }
 }
 
-/// What a configuration is made of.
+/// What a configuration is made from.
 struct Site<'a> {
     folder: &'a str,
     port: u16,
-    /// Origin and zone file.
+    /// The origin and zone file of each zone.
     zones: Vec<(String, String)>,
 }
 
-/// BIND at the defaults of `named -C`, except: no recursion (there is nothing to recurse to), and zones are not rejected
-/// for what they say about other names, so that more of them are compared.
+/// BIND at the defaults of `named -C`, except that recursion is off (there is nobody to ask), and zones are not
+/// rejected for what they say about other names, so that more zones can be compared.
 pub const NAMED: Maker = Maker {
     program: "named",
     configure: |site| {
@@ -68,7 +69,7 @@ pub const NAMED: Maker = Maker {
     },
 };
 
-/// NSD at its defaults, without the rate limit that would hide what it answers.
+/// NSD at its defaults, without the rate limit, which would suppress answers.
 pub const NSD: Maker = Maker {
     program: "nsd",
     configure: |site| {
@@ -119,19 +120,19 @@ impl Peer {
         peer
     }
 
-    /// Asks over UDP; the response's octets.
+    /// Asks over UDP; returns the response's octets.
     pub fn ask_udp(&self, request: &[u8]) -> Vec<u8> {
         self.try_udp(request, Duration::from_secs(5)).expect("no response within 5 s")
     }
 
-    /// Asks over UDP; `None` if nothing has come after `patience`.
+    /// Asks over UDP; `None` if there is no response within `patience`.
     pub fn try_udp(&self, request: &[u8], patience: Duration) -> Option<Vec<u8>> {
         self.socket.set_read_timeout(Some(patience)).expect("not zero");
         self.socket.send(request).ok()?;
         let mut response = vec![0; 65_535];
         loop {
             let length = self.socket.recv(&mut response).ok()?;
-            // An answer to an earlier question that had been given up is not this one's.
+            // A late answer to an earlier question that was given up is skipped.
             if response[..length].get(..2) == request.get(..2) {
                 response.truncate(length);
                 return Some(response);
@@ -139,7 +140,7 @@ impl Peer {
         }
     }
 
-    /// Asks over a TCP connection of its own; the response's octets.
+    /// Asks over a new TCP connection; returns the response's octets.
     pub fn ask_tcp(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.addr).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
@@ -152,8 +153,8 @@ impl Peer {
         response
     }
 
-    /// Asks a question over UDP, and again over TCP if the response is truncated. ANY goes over TCP at once: over UDP
-    /// a server may choose one RRset of many (RFC 8482 4.1).
+    /// Asks a question over UDP, and again over TCP if the response is truncated. ANY goes over TCP at once, since over
+    /// UDP a server may choose one RRset of several (RFC 8482 4.1).
     pub fn ask(&self, query: &Query, id: u16) -> Response {
         let request = query.wire(id, 0);
         let read = |wire: &[u8]| Response::read(wire).unwrap_or_else(|error| panic!("{query:?}: {error}: {wire:x?}"));
@@ -164,14 +165,14 @@ impl Peer {
         if response.has(crate::message::flags::TC) { read(&self.ask_tcp(&request)) } else { response }
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     fn wait(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        // `version.bind CH TXT`: answered, if only by a refusal, as soon as the server has loaded its zones.
+        // `version.bind CH TXT` is answered, even if only with a refusal, once the server has loaded its zones.
         let probe = b"\0\x07\0\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
         while self.try_udp(probe, Duration::from_millis(100)).is_none() {
             let ended = self.process.try_wait().expect("a child can be waited for");
@@ -183,14 +184,14 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // NSD's children go with their parent only if it can tell them.
+        // NSD's child processes end only if it can signal them.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// A port that nobody has, for UDP and TCP.
+/// A port that is free for UDP and TCP.
 fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");

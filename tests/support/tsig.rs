@@ -1,5 +1,5 @@
-//! TSIG as a client has it (RFC 8945), with HMAC-SHA256 alone and without any code of the engine: a request is signed, a
-//! response's signature is taken off and judged.
+//! TSIG on the client's side (RFC 8945), with HMAC-SHA256 only and without any code of the engine: signs requests, and
+//! takes the TSIG off responses and verifies it.
 
 use bindy_server::tsig::TsigKey;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,14 +13,14 @@ pub struct Key {
     secret: Vec<u8>,
 }
 
-/// What a response's TSIG record says.
+/// The content of a response's TSIG record.
 #[derive(Debug)]
 pub struct Signature {
     /// ERROR.
     pub error: u16,
-    /// Whether the code is there.
+    /// Whether there is a code.
     pub signed: bool,
-    /// Whether the code is that of the response, as an answer to the request.
+    /// Whether the code is right for this response to the request.
     pub proven: bool,
 }
 
@@ -28,16 +28,16 @@ pub struct Signature {
 const FIXED: [u8; 8] = [0, 250, 0, 255, 0, 0, 0, 0];
 const ALGORITHM: &[u8] = b"\x0bhmac-sha256\0";
 const FUDGE: u16 = 300;
-/// Where a header says how many additional records follow.
+/// The position in a header of the number of additional records.
 const ADDITIONALS: usize = 10;
 
 impl Key {
-    /// A key of this name.
+    /// Makes a key of this name.
     pub fn new(name: &str, secret: &[u8]) -> Key {
         Key { name: Name::of(name), secret: secret.to_vec() }
     }
 
-    /// The same for the engine.
+    /// The same key for the engine.
     pub fn served(&self) -> TsigKey {
         use bindy_server::keys::{Algorithm, Key};
         let base64 = data_encoding::BASE64.encode(&self.secret);
@@ -46,7 +46,7 @@ impl Key {
         TsigKey::new(&name, key, None)
     }
 
-    /// Signs a request at a time, in seconds since 1970, with a code of so many octets; gives the code.
+    /// Signs a request at a time, in seconds since 1970, with a code truncated to this many octets; returns the code.
     pub fn sign(&self, request: &mut Vec<u8>, time: u64, octets: usize) -> Vec<u8> {
         let times = [&time.to_be_bytes()[2..], &FUDGE.to_be_bytes()].concat();
         let mut code = self.code(&[request, &self.variables(&times, 0, &[])]);
@@ -59,10 +59,10 @@ impl Key {
         code
     }
 
-    /// Takes the TSIG record off a response to a request with this code; `None`: it has none of this key.
+    /// Removes the TSIG record from a response to a request with this code; `None` if it has none of this key.
     pub fn take(&self, response: &mut Vec<u8>, request_code: &[u8]) -> Option<Signature> {
         let head = [&self.name.wire(), &FIXED[..]].concat();
-        // The same octets may stand in a name.
+        // The same octets may occur in a name.
         let whole = |record: &[u8]| {
             record.len() > head.len() + 2 && word(&record[head.len()..]) == record.len() - head.len() - 2
         };

@@ -1,4 +1,4 @@
-//! Records and zones as the tests see them, and their zone file text.
+//! Records and zones of the tests, and their zone file text.
 
 use std::fmt::Write;
 
@@ -31,11 +31,11 @@ pub mod types {
 /// One record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Record {
-    /// Its owner.
+    /// The owner.
     pub owner: Name,
-    /// Its time to live, in seconds.
+    /// The TTL in seconds.
     pub ttl: u32,
-    /// Its data.
+    /// The data.
     pub data: Data,
 }
 
@@ -60,21 +60,21 @@ pub enum Data {
 /// A zone's origin and its records.
 #[derive(Clone, Debug)]
 pub struct Zone {
-    /// The name of its apex.
+    /// The name of the apex.
     pub origin: Name,
-    /// Its records; those of an RRset have one TTL.
+    /// The records; those of an RRset have the same TTL.
     pub records: Vec<Record>,
 }
 
 impl Record {
-    /// The number of its type.
+    /// The number of the record's type.
     pub fn rtype(&self) -> u16 {
         self.data.rtype()
     }
 }
 
 impl Data {
-    /// The number of its type.
+    /// The number of the type.
     pub fn rtype(&self) -> u16 {
         match self {
             Data::A(_) => types::A,
@@ -92,10 +92,10 @@ impl Data {
         }
     }
 
-    /// The name that additional records are looked up for, if the type has one and the owner may stand for it.
+    /// The name whose records go into the additional section, if the type has one; it may be the owner.
     pub fn additional<'a>(&'a self, owner: &'a Name) -> Option<&'a Name> {
         match self {
-            // The root: no alias, or the owner itself (RFC 9460 2.5).
+            // The root means no alias, or the owner itself (RFC 9460 2.5).
             Data::Https(0, name) if name.0.is_empty() => None,
             Data::Https(_, name) if name.0.is_empty() => Some(owner),
             Data::Ns(name) | Data::Mx(_, name) | Data::Srv(_, name) | Data::Https(_, name) => Some(name),
@@ -103,7 +103,7 @@ impl Data {
         }
     }
 
-    /// The types of those records: addresses, and for an alias what it is an alias of (RFC 9460 4.1).
+    /// The types of those additional records: addresses, and for an alias also its own type (RFC 9460 4.1).
     pub fn additional_types(&self) -> &'static [u16] {
         match self {
             Data::Https(0, _) => &[types::A, types::AAAA, types::HTTPS],
@@ -129,7 +129,7 @@ impl Data {
         }
     }
 
-    /// Data in wire form, its names uncompressed and in lower case.
+    /// Data in wire form, with its names uncompressed and in lower case.
     pub fn wire(&self) -> Vec<u8> {
         let numbers = |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
         match self {

@@ -1,8 +1,9 @@
-//! Commands of rndc about what this server has none of, and the zones' text: `named` is asked the same, and says the same.
+//! Commands of rndc about things that this server does not have, and the text of zones, compared with the answers of
+//! `named`.
 
 use super::control::Controlled;
 
-/// One command a row. A resolver's, then those of signing, and those that set something and say what holds.
+/// One command per line: first those for resolvers, then those for signing, then those that change or show settings.
 const COMMANDS: &str = "
     notify
     notify example.com
@@ -133,7 +134,7 @@ fn what_there_is_none_of_is_told_as_by_named() {
 
 #[test]
 fn a_chain_of_nsec3_for_a_zone_that_is_not_signed_is_refused() {
-    // named takes note of it in the zone, for the day when there are keys.
+    // named stores the parameters in the zone for when there are keys.
     let ours = Controlled::ours("");
     let (success, text) = ours.told(&["signing", "-nsec3param", "1", "0", "0", "-", "example.com"]);
     assert!(!success && text.contains("not dynamic") && text.contains("zones are not signed here"), "{text}");
@@ -201,7 +202,7 @@ fn a_client_may_have_as_many_connections_as_the_configuration_says() {
     let ours = Controlled::with("tcp-clients-per-address 2;", super::EXAMPLE);
     let connect = || std::net::TcpStream::connect(("127.0.0.1", ours.server.port())).expect("it listens");
     let mut connections = [connect(), connect(), connect()];
-    // Those before have just come, so that none of them makes room.
+    // The other connections are too recent to be closed to make room.
     let last = &mut connections[2];
     last.set_read_timeout(Some(super::server::PATIENCE)).expect("no zero");
     assert!(matches!(last.read(&mut [0; 1]), Ok(0) | Err(_)));

@@ -1,4 +1,4 @@
-//! The control channel: the real rndc, with `named` beside us.
+//! The control channel, driven by the real rndc and compared with `named`.
 
 use std::{
     collections::BTreeSet,
@@ -15,11 +15,11 @@ use super::{
     zone,
 };
 
-/// A secret in base64, and a key of each algorithm with it.
+/// A secret in base64; there is a key of each algorithm with it.
 pub const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const ALGORITHMS: [&str; 6] = ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
 
-/// A server that is controlled, and where.
+/// A server with a control channel, and the channel's port.
 pub struct Controlled {
     pub server: Server,
     port: u16,
@@ -29,7 +29,7 @@ pub fn key(name: &str, algorithm: &str) -> String {
     format!("key \"{name}\" {{ algorithm {algorithm}; secret \"{SECRET}\"; }};\n")
 }
 
-/// A port of 127.0.0.1 that nobody has at this moment, and that no other test was given.
+/// A port of 127.0.0.1 that is free at the moment and has not been given to another test.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
@@ -42,12 +42,12 @@ pub fn free_port() -> u16 {
 }
 
 impl Controlled {
-    /// A folder with all keys, a zone, and these further words for `inet`; and the port to be controlled at.
+    /// Prepares a folder with all keys, a zone, and these additions to `inet`; also returns the control port.
     fn prepare(listen: &str, inet: &str) -> (Prepared, u16) {
         Controlled::prepare_with(listen, inet, "", EXAMPLE)
     }
 
-    /// The same with these options and statements in the place of a zone.
+    /// The same with these options, and these statements instead of the zone.
     fn prepare_with(listen: &str, inet: &str, options: &str, statements: &str) -> (Prepared, u16) {
         let port = free_port();
         let keys: String = ALGORITHMS.iter().map(|algorithm| key(algorithm, algorithm)).collect();
@@ -71,23 +71,23 @@ impl Controlled {
         Controlled { server: prepared.run(), port }
     }
 
-    /// Ours with these options, and these statements in place of the zone's.
+    /// Starts `bindyd` with these options, and these statements instead of the zone.
     pub fn with(options: &str, zones: &str) -> Controlled {
         let (prepared, port) = Controlled::prepare_with("port 0 { 127.0.0.1; }", "", options, zones);
         Controlled { server: prepared.run(), port }
     }
 
-    /// `named`, once it can be controlled.
+    /// Starts `named` and waits until it can be controlled.
     pub fn named() -> Controlled {
         Controlled::start("named", "{ none; }", "", EXAMPLE)
     }
 
-    /// A server with these options and statements, once it can be controlled.
+    /// Starts a server with these options and statements, and waits until it can be controlled.
     pub fn start(program: &str, listen: &str, options: &str, statements: &str) -> Controlled {
         Controlled::start_with(program, listen, options, statements, &[])
     }
 
-    /// The same, with further files.
+    /// The same with further files.
     pub fn start_with(
         program: &str,
         listen: &str,
@@ -99,7 +99,7 @@ impl Controlled {
         for (name, text) in files {
             prepared.write(name, text);
         }
-        // What bindyd says is to be heard, be there a syslog or not.
+        // Lines must go to stderr whether this machine has a syslog or not.
         let prepared = prepared.with_variable("BINDYD_SYSLOG", "/nowhere");
         let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program(program);
         let controlled = Controlled { server, port };
@@ -107,7 +107,7 @@ impl Controlled {
         controlled
     }
 
-    /// Ends it with this signal, and lets a server take its place, in the same folder.
+    /// Ends the server with this signal and starts another one in the same folder.
     pub fn replace(&mut self, signal: &str, program: &str) {
         self.server.replace(signal, program);
         self.wait();
@@ -121,7 +121,7 @@ impl Controlled {
         }
     }
 
-    /// What rndc with the key of that file says of a command.
+    /// Runs rndc with a command and the key from this file.
     fn rndc(&self, key: &str, command: &[&str]) -> Output {
         let key = self.server.folder().join(format!("{key}.conf"));
         let port = self.port.to_string();
@@ -131,7 +131,7 @@ impl Controlled {
         rndc.output().expect("rndc must be installed: run scripts/install-test-tools")
     }
 
-    /// Whether a command succeeded, and all that rndc printed.
+    /// Whether a command succeeded, and everything that rndc printed.
     pub fn told(&self, command: &[&str]) -> (bool, String) {
         let output = self.rndc("hmac-sha256", command);
         let text = [output.stdout, output.stderr].concat();

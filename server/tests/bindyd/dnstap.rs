@@ -1,4 +1,4 @@
-//! dnstap: `named` beside us, its messages read with dnstap-ldns; and fstrm_capture at the other end of a socket.
+//! dnstap, compared with `named` by means of dnstap-ldns; and with fstrm_capture at the other end of a socket.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use super::{
 
 const OPTIONS: &str = "dnstap { auth; }; dnstap-identity \"me\"; dnstap-version \"of mine\";";
 
-/// Questions without a cookie and with an id of their own, over both transports.
+/// Questions without a cookie, each with its own ID, over both transports.
 const QUESTIONS: &[&[&str]] = &[
     &["+norecurse", "+qid=1", "www.example.com"],
     &["+recurse", "+qid=2", "example.net", "AAAA"],
@@ -25,7 +25,7 @@ const QUESTIONS: &[&[&str]] = &[
     &["+norecurse", "+qid=8", "-y", "hmac-sha256:nobody:AAAA", "www.example.com"],
 ];
 
-/// What dnstap-ldns makes of a file.
+/// The output of dnstap-ldns for a file.
 fn read(form: &str, file: &Path) -> String {
     let output = Command::new("dnstap-ldns").arg(form).arg("-r").arg(file).output();
     let output = output.expect("dnstap-ldns must be installed: run scripts/install-test-tools");
@@ -33,13 +33,13 @@ fn read(form: &str, file: &Path) -> String {
     String::from_utf8(output.stdout).expect("it writes ASCII")
 }
 
-/// The messages in full, without what no two runs have alike.
+/// The complete messages, without what differs from run to run.
 fn messages(text: &str) -> Vec<String> {
     let varies = |line: &str| {
         ["query_time:", "response_time:", "query_port:", "response_port:"]
             .iter()
             .any(|field| line.trim_start().starts_with(field))
-            // The time that was signed, and the extended error that named has not.
+            // The time that was signed, and the extended error that named does not send.
             || line.contains("TSIG")
             || line.contains(";; Data: \\# 6 000f")
     };
@@ -127,7 +127,7 @@ fn what_cannot_be_written_is_told_and_answers_go_on() {
     assert!(said.contains("add `dnstap-output"), "{said}");
 }
 
-/// A program that takes what comes over a socket, into a file; killed at the end.
+/// A program that captures what is sent to a socket in a file; killed at the end.
 struct Capture(Child);
 
 impl Capture {
@@ -156,13 +156,13 @@ fn a_reader_may_come_later_and_gets_what_comes_then() {
     let mut capture = Capture::start(&server);
     wait_until(|| server.folder().join("socket").exists(), "the reader listens");
     let begin = std::time::Instant::now();
-    // Each question has it look again, once every few seconds.
+    // Each question makes the server try to connect again, at most once every few seconds.
     while begin.elapsed() < PATIENCE && server.goes_on_without(" again") {
         assert_eq!(server.dig(&["+short", "first.example.com"]), "");
     }
     assert_eq!(server.dig(&["+short", "+tcp", "www.example.com"]), "192.0.2.1\n");
     assert!(server.stop().success());
-    // The end of the stream was confirmed before the server ended.
+    // The reader confirmed the end of the stream before the server ended.
     signal(capture.0.id(), "INT");
     capture.0.wait().expect("it was started");
     let text = read("-q", &server.folder().join("captured"));

@@ -1,4 +1,4 @@
-//! Rate limits and cookies: what `named` and `bindyd` answer to the same bursts, and to each other's cookies.
+//! Rate limits and cookies: `named` and `bindyd` under the same bursts, and with each other's cookies.
 
 use std::{net::UdpSocket, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
 
 const SECRET: &str = "00112233445566778899aabbccddeeff";
 
-/// A server and where it answers.
+/// A server and its port.
 struct Peer {
     server: Server,
     port: u16,
@@ -44,7 +44,7 @@ impl Peer {
         dig("127.0.0.1", self.port, question)
     }
 
-    /// What becomes of a number of questions that come at once, a letter each: `A`nswer, `T`runcated, bad`C`ookie, `.` none.
+    /// The outcomes of several questions at once, as one letter each: `A`nswer, `T`runcated, bad`C`ookie, `.` for none.
     fn burst(&self, question: impl Fn(u16) -> Vec<u8>) -> String {
         const QUESTIONS: u16 = 16;
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -52,7 +52,7 @@ impl Peer {
         for id in 0..QUESTIONS {
             socket.send(&question(id)).unwrap();
         }
-        // Requests are answered in turn: what has no response by then gets none.
+        // Requests are answered in order: a question without a response by then gets none.
         let last = UdpSocket::bind((EXEMPT, 0)).unwrap();
         last.set_read_timeout(Some(PATIENCE)).unwrap();
         last.send_to(&asked(99, "www.example.com", 1, &[]), ("127.0.0.1", self.port)).unwrap();
@@ -62,7 +62,7 @@ impl Peer {
         let mut response = [0; 4096];
         while let Ok(length) = socket.recv(&mut response) {
             let truncated = response[2] & 2 != 0;
-            // The high bits of the code stand in the OPT, which has no name and comes last here.
+            // The upper bits of the response code are in the OPT, which is owned by the root and comes last here.
             let bad_cookie = response[..length].windows(6).any(|opt| opt[..3] == [0, 0, 41] && opt[5] == 1);
             outcomes[usize::from(response[1])] = match (truncated, bad_cookie) {
                 (true, _) => 'T',
@@ -77,7 +77,7 @@ impl Peer {
 /// A client that is never limited.
 const EXEMPT: &str = "127.0.0.9";
 
-/// A question over UDP, with an OPT that has these options.
+/// A question over UDP with an OPT that has these options.
 fn asked(id: u16, name: &str, rtype: u16, options: &[u8]) -> Vec<u8> {
     let name = zonefmt::Name::from_ascii(name).unwrap();
     [
@@ -102,7 +102,7 @@ fn zone() -> String {
     )
 }
 
-/// A burst without the answers that it begins with: how many there are depends on the moment. There are few.
+/// A burst without the answers at its start, of which there are few; how many depends on the timing.
 fn limited(burst: &str) -> &str {
     let limited = burst.trim_start_matches('A');
     assert!((12..16).contains(&limited.len()), "{burst}");
@@ -179,14 +179,14 @@ fn the_log_tells_when_limiting_starts_and_stops() {
     peer.server.says("stop limiting NXDOMAIN responses to 127.0.0.0/24 for example.com.");
     peer.burst(|id| asked(id, "www.example.com", 1, &[]));
     peer.server.says("limit responses to 127.0.0.0/24 for www.example.com. A");
-    // A reload begins anew.
+    // A reload resets the balances.
     peer.server.reload();
     peer.server.says("reloading configuration succeeded");
     assert!(peer.burst(|id| asked(id, "www.example.com", 1, &[])).starts_with('A'));
     assert!(peer.server.stop().success());
 }
 
-/// The cookie that a response has.
+/// The cookie in a response.
 fn cookie(answer: &str) -> String {
     let (_, rest) = answer.split_once("COOKIE: ").unwrap_or_else(|| panic!("no cookie in {answer}"));
     rest.split_whitespace().next().unwrap_or_default().into()
@@ -251,7 +251,7 @@ fn a_cookie_gives_more() {
         assert!(first.contains(" tc "), "{first}");
         let mut known = cookie(&first);
         assert!(ask(&format!("+cookie={known}")).contains("ANSWER: 40"));
-        // A cookie is good for one address.
+        // A cookie is valid for one address only.
         known = cookie(&peer.dig(&["+cookie=0011223344556677", "ns.example.com"]));
         let octets = data_encoding::HEXLOWER.decode(known.as_bytes()).unwrap();
         let option = [&[0, 10, 0, 24], &octets[..]].concat();

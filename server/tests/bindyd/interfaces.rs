@@ -1,4 +1,4 @@
-//! Addresses that come and go while the server runs, in a network of the test's own.
+//! Addresses that appear and disappear while the server runs, in a network namespace of the test's own.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::{control::Controlled, server::dig};
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
 const PORT: u16 = 5300;
 const CONF: &str = "zone \"example.com\" { type primary; file \"example.zone\"; allow-query { localnets; }; };";
-/// Whether it is the test within its network.
+/// Set in the environment of the test inside its namespace.
 const INSIDE: &str = "BINDYD_INTERFACES";
 
 #[test]
@@ -39,7 +39,7 @@ fn by_rndc_and_by_time() {
             }
             server.server.says(&format!("listening on {address}:{PORT}"));
             server.server.says("reloading configuration succeeded");
-            // It asks from that address, which is none of the networks of before.
+            // The client uses the same address, which is not in any network of the earlier interfaces.
             assert_eq!(dig(&address, PORT, &["+short", "-b", &address, "www.example.com"]), "192.0.2.1\n");
         }
         ip(&["address", "del", &format!("192.0.2.{first}/32"), "dev", "lo"]);

@@ -1,4 +1,5 @@
-//! What named has in a zone's journal and not in its file is not forgotten: `named`, `nsupdate`, then us in its place.
+//! Changes that named has in a zone's journal but not yet in its file must not be lost: `named` and `nsupdate` make
+//! some, then `bindyd` takes named's place.
 
 use std::{
     fs,
@@ -17,7 +18,7 @@ const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
 const DYNAMIC: &str = "zone \"dynamic.test\" { type primary; file \"dynamic.zone\"; allow-update { key \"hmac-sha256\"; }; };\n\
                        zone \"example.com\" { type primary; file \"example.zone\"; };";
 
-/// named, whose zone was changed by nsupdate; and its port for questions.
+/// A named whose zone was changed by nsupdate, and its DNS port.
 fn updated() -> (Controlled, u16) {
     let port = free_port();
     let listen = format!("port {port} {{ 127.0.0.1; }}");
@@ -47,7 +48,7 @@ fn a_zone_whose_changes_are_in_its_journal_only_is_not_served() {
         .server
         .says("dynamic.zone.jnl: the journal has changes up to serial 2, the zone file ends at 1 (write them into");
 
-    // Somebody does what it says.
+    // Runs the command that the message recommends.
     let said = server.server.said();
     let command =
         said.split('`').find(|quoted| quoted.starts_with("named-compilezone ")).expect("it says it").to_owned();
@@ -63,7 +64,7 @@ fn a_journal_that_is_in_the_zone_file_is_no_matter() {
     for command in [&["sync", "dynamic.test"][..], &["sync", "-clean", "dynamic.test"]] {
         let (mut server, port) = updated();
         assert!(server.told(command).0);
-        // named answers before the file is written, and removes the journal before, too.
+        // named answers before it writes the file, and before it removes the journal.
         server.server.writes("dynamic.zone", "192.0.2.7");
         server.replace("KILL", BINDYD);
         let reply = dig("127.0.0.1", port, &["dyn.dynamic.test"]);
@@ -71,14 +72,14 @@ fn a_journal_that_is_in_the_zone_file_is_no_matter() {
     }
 }
 
-/// A server that has this journal beside a zone file of serial 1.
+/// A server that finds this journal beside a zone file of serial 1.
 fn with_journal(journal: &[u8]) -> Server {
     let prepared = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
     fs::write(prepared.folder().join("example.zone.jnl"), journal).expect("the folder is there");
     prepared.run()
 }
 
-/// The beginning of a journal that leads from serial 0 to this one.
+/// The start of a journal that leads from serial 0 to this one.
 fn journal(end: u32) -> Vec<u8> {
     let mut octets = b";BIND LOG V9.2\n\0".to_vec();
     octets.extend([0_u32, 64, end, 128].into_iter().flat_map(u32::to_be_bytes));

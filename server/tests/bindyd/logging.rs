@@ -1,4 +1,4 @@
-//! What `logging` says, with `named` beside us.
+//! The `logging` statement, compared with `named`.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use super::{
     server::{PATIENCE, Prepared, Server, dig, port_in, signal, wait_until},
 };
 
-/// What named needs to be quiet and without a port.
+/// A named without recursion, DNSSEC validation, control channel or port.
 fn named(conf: &str, arguments: &[&str], files: &[(&str, &str)]) -> Prepared {
     let mut named = Prepared::new("recursion no; dnssec-validation no;", "", files);
     named.listen_on("{ none; }");
@@ -60,7 +60,7 @@ fn log_lines_look_as_named_writes_them() {
         let line = |server: &Server| {
             let written = server.writes(&file, "zone example.com/IN: loaded serial 1\n");
             let line = written.lines().find(|line| line.contains("example.com")).expect("it was waited for");
-            // The time is another one.
+            // The time is a different one.
             let (before, after) = line.split_at(line.find("zone").expect("it is there"));
             before.replace(|c: char| c.is_ascii_digit(), "0") + after
         };
@@ -86,7 +86,7 @@ fn severities_let_through_what_named_lets_through() {
     let defined: String = SEVERITIES.iter().enumerate().map(define).collect();
     let all = (0..SEVERITIES.len()).map(|i| format!("c{i};")).collect::<Vec<_>>().join(" ");
     let conf = format!("logging {{ {defined} category default {{ {all} }}; }};\n{EXAMPLE}");
-    // Lines that both write, of each severity that both know.
+    // Lines that both servers write, of each severity that both use.
     let common = [
         "general: notice: all zones loaded",
         "general: notice: running",
@@ -118,7 +118,7 @@ fn severities_let_through_what_named_lets_through() {
         let [ours, named] = written;
         for (severity, (ours, named)) in SEVERITIES.iter().zip(ours.iter().zip(&named)) {
             assert_eq!(ours.0, named.0, "severity {severity}; -d {level}");
-            // Not everything that named tells at debug levels is told here.
+            // bindyd does not log everything that named logs at debug levels.
             assert!(!ours.1 || named.1, "severity {severity}; -d {level}");
         }
     }
@@ -144,7 +144,7 @@ fn without_logging_lines_go_to_syslog_and_debugging_to_named_run() {
         .with_variable("BINDYD_SYSLOG", &path.display().to_string())
         .run();
     let id = server.id();
-    // Facility and severity, the time, and the process: as syslog(3) has it.
+    // Facility and severity, time, and process ID, as syslog(3) sends them.
     let form = |message: &str, priority: &str, text: &str| {
         let (head, told) = message.split_once(&format!(" bindyd[{id}]: ")).unwrap_or_else(|| panic!("{message}"));
         assert_eq!((head.len(), told), (format!("<{priority}>Nov 21 08:38:06").len(), text));
@@ -236,7 +236,7 @@ fn files_make_room_for_new_ones() {
     assert_eq!(names.iter().filter(|name| name.starts_with("b.log.20")).count(), 3, "{names:?}");
 }
 
-/// As many zones as there are lines in no pipe.
+/// More zones than a pipe has room for log lines.
 fn many_zones() -> String {
     let zone = |n| format!("zone \"with-quite-a-long-name-{n}.example\" {{ type primary; file \"example.zone\"; }};");
     (0..3000).map(zone).collect::<Vec<_>>().join("\n")
@@ -249,7 +249,7 @@ fn a_pipe_that_nobody_reads_holds_nobody_up() {
     let prepared = Prepared::new("", &format!("{logging}{}{EXAMPLE}", many_zones()), &[("example.zone", ZONE)]);
     let pipe = prepared.folder().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is everywhere").success());
-    // Open at both ends, so that there is a reader, which never reads.
+    // Opened at both ends, so that the pipe has a reader, which never reads.
     let mut reader = fs::File::options().read(true).write(true).open(&pipe).expect("it is there");
     let mut server = prepared.with_arguments(&["-f", "-c", "named.conf"]).run();
     let rest = server.writes("rest.log", "general: running\n");

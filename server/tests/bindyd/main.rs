@@ -1,4 +1,4 @@
-//! `bindyd` as its users meet it: a named.conf, zone files, signals, dig.
+//! `bindyd` as its users see it: named.conf, zone files, signals and dig.
 
 mod commands;
 mod control;

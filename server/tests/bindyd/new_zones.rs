@@ -1,4 +1,5 @@
-//! Zones that come and go while the server runs, by the real rndc, with `named` beside us and in our place.
+//! Zones that are added and removed while the server runs, with the real rndc, compared with `named` and taking its
+//! place.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,7 +14,7 @@ const ALLOWED: &str = "allow-new-zones yes;";
 const OURS: &str = "zone \"conf.test\" { type primary; file \"example.zone\"; };\nacl inside { 127.0.0.1; };";
 const NEW: &str = "{ type primary; file \"example.zone\"; };";
 
-/// The commands in turn, and whether both say the same to each.
+/// Sends the same commands to both servers and compares the replies.
 fn compare(ours: &Controlled, named: &Controlled, commands: &[&[&str]]) {
     for command in commands {
         let plain = |(success, text): (bool, String)| {
@@ -110,7 +111,7 @@ fn where_zones_may_not_be_added_named_conf_stays_alone() {
     );
 }
 
-/// What differs from named on purpose: it says why, and what is served stays served.
+/// A deliberate difference from named: the reply gives the reason, and what is served stays served.
 #[test]
 fn a_zone_that_cannot_be_is_refused_with_the_reason() {
     let ours = Controlled::start(BINDYD, "port 0 { 127.0.0.1; }", ALLOWED, OURS);
@@ -219,7 +220,7 @@ fn each_view_has_a_file_of_the_name_that_named_gives_it() {
     assert_eq!(ours.len(), 2);
 }
 
-/// A file of added zones, as the server found it.
+/// A server that finds this file of added zones.
 fn with_file(name: &str, text: &str) -> Prepared {
     Prepared::new(ALLOWED, OURS, &[("example.zone", ZONE), (name, text)])
 }

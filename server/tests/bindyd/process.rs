@@ -1,4 +1,4 @@
-//! The process: how it starts and ends, whom it runs as, what it tells and leaves, with `named` beside us.
+//! The process: how it starts and ends, the user it runs as, its notifications and its files, compared with `named`.
 
 use std::{
     fs,
@@ -21,27 +21,27 @@ use super::{
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
 const NAMED: &str = "named";
-/// A user and group that every machine has and nothing belongs to.
+/// A user and group that every machine has and that own nothing.
 const NOBODY: &str = "nobody";
 
 const RUN_FILES: &str = "pid-file \"run/named/named.pid\"; session-keyfile \"run/session.key\"; recursion no; \
                          dnssec-validation no;";
 const LOG: &str = "logging { channel all { file \"all.log\"; print-category yes; }; category default { all; }; };";
 
-/// A process that nobody waits for.
+/// A background process.
 struct Background {
     prepared: Prepared,
     id: u32,
 }
 
 impl Background {
-    /// Starts it and waits until the one who started it is gone; `program` is to have this exit code.
+    /// Starts the program in the background and waits until its parent has exited, which must be with success.
     fn start(program: &str, arguments: &[&str]) -> Background {
         let mut prepared = Prepared::new(RUN_FILES, "", &[("example.zone", ZONE)]);
         prepared.listen_on(listen(program));
         prepared.configure(&format!("{LOG}\n{EXAMPLE}"));
         let prepared = prepared.with_arguments(arguments);
-        // named makes folders for its user, but not as that user.
+        // named makes directories for its user, but not as that user.
         fs::set_permissions(prepared.folder(), fs::Permissions::from_mode(0o777)).expect("it is ours");
         let output = prepared.command(program).stdin(Stdio::null()).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -67,7 +67,7 @@ impl Drop for Background {
     }
 }
 
-/// named's own listener would need a port of its own.
+/// The listener of named would need a port of its own.
 fn listen(program: &str) -> &'static str {
     if program == NAMED { "{ none; }" } else { "port 0 { 127.0.0.1; }" }
 }
@@ -98,7 +98,8 @@ fn without_f_it_leaves_the_terminal_once_it_answers() {
             let log = fs::read_to_string(server.path("all.log")).expect("it is there by then");
             assert_eq!(dig("127.0.0.1", port_in(&log), &["+short", "www.example.com"]), "192.0.2.1\n");
         }
-        // What BIND leaves open, and what named then leaves behind: here they end nothing.
+        // BIND does not define the effect of these signals, and named then leaves files behind; here they do not end
+        // the process.
         for name in if program == BINDYD { ["USR1", "USR2"].as_slice() } else { &[] } {
             signal(server.id, name);
         }
@@ -165,7 +166,7 @@ fn u_leaves_the_right_to_listen_and_no_other() {
 #[test]
 fn an_address_that_comes_later_may_have_a_low_port() {
     if !is_root() {
-        // Then nobody has that right.
+        // Without root there is no capability to keep.
         return u_leaves_the_right_to_listen_and_no_other();
     }
     let prepared = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
@@ -220,7 +221,7 @@ fn only_one_server_has_a_lock() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&format!("could not lock {lock}")), "{said}");
 
-    // -X is stronger than named.conf.
+    // -X takes precedence over named.conf.
     let mut free = Prepared::new(&format!("lock-file \"{lock}\";"), EXAMPLE, &[("example.zone", ZONE)])
         .with_arguments(&["-g", "-c", "named.conf", "-X", "none"])
         .run();

@@ -1,4 +1,4 @@
-//! The query log, with `named` beside us.
+//! The query log, compared with `named`.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ const ZONES: &str = "zone example.com { type primary; file \"example.zone\"; };\
                      zone closed.test { type primary; file \"example.zone\"; allow-query { none; }; };\n\
                      zone gone.test { type primary; file \"missing.zone\"; };\n";
 
-/// A server that listens, ours or named, and where.
+/// Starts a listening server, bindyd or named, and returns it with its port.
 fn start(program: &str, conf: &str, options: &str) -> (Server, u16) {
     let mut prepared =
         Prepared::new(&format!("recursion no; dnssec-validation no; {options}"), "", &[("example.zone", ZONE)]);
@@ -29,7 +29,8 @@ fn start(program: &str, conf: &str, options: &str) -> (Server, u16) {
     (server, port)
 }
 
-/// Lines that are the same for all servers: without the client's number, its port, and where in its source named was.
+/// The lines without what differs between servers: the client's number and port, and the position in named's source
+/// code.
 fn lines(server: &Server, last: &str) -> Vec<String> {
     let log = server.writes("q.log", last);
     let plain = |line: &str| {
@@ -58,13 +59,13 @@ fn queries_and_refusals_are_told_in_named_s_words() {
         &["+nocookie", "else.where", "NS"],
         &["+nocookie", ".", "NS"],
         &["+nocookie", "a\\.b\\000\\ c.example.com"],
-        // What is no well-formed query is not logged as one.
+        // Malformed queries are not logged as queries.
         &["+nocookie", "+edns=1", "+noednsnegotiation", "www.example.com"],
         &["+nocookie", "last.example.com"],
     ];
     let logs = [env!("CARGO_BIN_EXE_bindyd"), "named"].map(|program| {
         let (server, port) = start(program, &format!("{LOGGING}{ZONES}"), "");
-        // A cookie that is new, and one that is ours.
+        // A client cookie alone, then a cookie with the server's part.
         let answer = dig("127.0.0.1", port, &["new.example.com"]);
         let cookie = answer.split_once("COOKIE: ").and_then(|(_, rest)| rest.split_ascii_whitespace().next());
         dig("127.0.0.1", port, &[&format!("+cookie={}", cookie.expect("it is given one")), "known.example.com"]);
@@ -125,7 +126,7 @@ fn queries_are_logged_when_it_is_said_or_they_have_a_channel() {
         for program in [env!("CARGO_BIN_EXE_bindyd"), "named"] {
             let (server, port) = start(program, &format!("{logging}{ZONES}"), options);
             dig("127.0.0.1", port, &["www.example.com"]);
-            // What is refused is told in any case, and after the query.
+            // A refusal is always logged, after the query itself.
             dig("127.0.0.1", port, &["www.closed.test"]);
             server.writes("q.log", "query 'www.closed.test/A/IN' denied");
             let read = |name| fs::read_to_string(server.folder().join(name)).unwrap_or_default();
@@ -144,7 +145,7 @@ fn one_in_so_many_is_logged() {
     }
     dig("127.0.0.1", port, &["www.closed.test"]);
     let log = server.writes("q.log", "query 'www.closed.test/A/IN' denied");
-    // Over UDP there is one worker, and it counts what came before, too.
+    // There is one UDP worker, and it also counted the earlier queries.
     let queries = log.matches("query: n").count();
     assert!((9..=11).contains(&queries), "{queries} of 50:\n{log}");
 }

@@ -1,4 +1,4 @@
-//! Requests with options of EDNS that are not as their RFCs have them, beside `named`; and signed ones of another client
+//! Requests with EDNS options that violate their RFCs, compared with `named`; and requests signed by a client other
 //! than dig.
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use super::{
     server::{Prepared, dig},
 };
 
-/// Options by number, with their data: malformed ones and, beside them, some that are well-formed.
+/// Options by number, with their data: malformed ones, and a few that are well-formed.
 const OPTIONS: &[&str] = &[
     "3",
     "3:00",

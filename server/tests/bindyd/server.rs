@@ -1,4 +1,4 @@
-//! A `bindyd` process with a folder of its own, on a free port of 127.0.0.1.
+//! A `bindyd` process with its own folder, on a free port of 127.0.0.1.
 
 use std::{
     cell::RefCell,
@@ -22,18 +22,18 @@ pub struct Prepared {
     environment: Vec<(&'static str, String)>,
 }
 
-/// A process that answers.
+/// A running server.
 pub struct Server {
     prepared: Prepared,
     process: Child,
     lines: Receiver<String>,
-    /// What it has said so far, as far as anyone looked.
+    /// The log lines read so far.
     said: RefCell<String>,
     port: u16,
 }
 
 impl Prepared {
-    /// A folder with these statements, in `options` and outside, and these files; nothing runs yet.
+    /// Prepares a folder with these statements, inside `options` and outside, and these files; starts nothing.
     pub fn new(options: &str, conf: &str, files: &[(&str, &str)]) -> Prepared {
         let prepared = Prepared {
             folder: tempfile::tempdir().expect("the temporary directory can be written"),
@@ -49,25 +49,25 @@ impl Prepared {
         prepared
     }
 
-    /// With another command line.
+    /// Replaces the command line.
     pub fn with_arguments(mut self, arguments: &[&str]) -> Prepared {
         self.arguments = arguments.iter().map(|&argument| argument.into()).collect();
         self
     }
 
-    /// With a variable of the environment.
+    /// Sets an environment variable.
     pub fn with_variable(mut self, name: &'static str, value: &str) -> Prepared {
         self.environment.push((name, value.into()));
         self
     }
 
-    /// Listens elsewhere, once it is configured again.
+    /// Replaces the address to listen on, from the next configuration on.
     pub fn listen_on(&mut self, listen: &str) {
         self.listen = listen.into();
     }
 
-    /// Writes a configuration; these statements begin in its second line. Unless they say where, it is not controlled, and
-    /// leaves nothing where every server does.
+    /// Writes a configuration, in which these statements start at the second line. Unless they say otherwise, there is
+    /// no control channel and no file in a system directory.
     pub fn configure(&self, conf: &str) {
         let Prepared { options, listen, .. } = self;
         let folder = self.folder().display();
@@ -81,7 +81,7 @@ impl Prepared {
         self.write("named.conf", &format!("options {{ {options} }};\n{conf}\n{controls}\n"));
     }
 
-    /// Writes a file. No two versions of it look alike to whoever compares sizes and times.
+    /// Writes a file by renaming, so that it differs from an earlier version even if size and time are the same.
     pub fn write(&self, name: &str, text: &str) {
         let new = self.folder().join(format!("{name}.new"));
         std::fs::create_dir_all(new.parent().unwrap_or(self.folder())).expect("the folder can be written");
@@ -93,12 +93,12 @@ impl Prepared {
         self.folder.path()
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts `bindyd` and waits until it answers.
     pub fn run(self) -> Server {
         self.run_program(env!("CARGO_BIN_EXE_bindyd"))
     }
 
-    /// Starts another server in its place; where that one logs to standard error (`-g`), waits until it answers.
+    /// Starts another server instead; if that logs to standard error (`-g`), waits until it answers.
     pub fn run_program(self, program: &str) -> Server {
         if !self.arguments.contains(&"-g".to_owned()) {
             return self.start(program);
@@ -108,7 +108,7 @@ impl Prepared {
         server
     }
 
-    /// Starts a server and waits for a line that holds this.
+    /// Starts a server and waits for a log line that contains this text.
     pub fn run_until(self, program: &str, text: &str) -> Server {
         let server = self.start(program);
         server.says(text);
@@ -120,7 +120,7 @@ impl Prepared {
         Server { prepared: self, process, lines, said: RefCell::default(), port: 0 }
     }
 
-    /// A process, and the lines that it says.
+    /// Starts a process and returns it with its log lines.
     fn launch(&self, program: &str) -> (Child, Receiver<String>) {
         let mut process = self.spawn(program);
         let stderr = process.stderr.take().expect("it is piped");
@@ -131,14 +131,14 @@ impl Prepared {
         (process, lines)
     }
 
-    /// Starts it and waits until it has given up; its exit code, and what it said.
+    /// Starts `bindyd` and waits until it has given up; returns its exit code and log lines.
     pub fn refuses(self) -> (Option<i32>, String) {
         let mut server = self.start(env!("CARGO_BIN_EXE_bindyd"));
         let said: Vec<String> = server.rest().collect();
         (server.ended().code(), said.join("\n"))
     }
 
-    /// The command line, in the folder.
+    /// The command line, to run in the folder.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
@@ -158,7 +158,7 @@ impl Prepared {
 }
 
 impl Server {
-    /// Starts with these statements and files, and waits until it answers.
+    /// Starts `bindyd` with these statements and files, and waits until it answers.
     pub fn start(conf: &str, files: &[(&str, &str)]) -> Server {
         Prepared::new("", conf, files).run()
     }
@@ -187,7 +187,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Waits for a line that holds `text`.
+    /// Waits for a log line that contains `text`.
     pub fn says(&self, text: &str) {
         let begin = Instant::now();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
@@ -199,7 +199,7 @@ impl Server {
         panic!("it did not say {text:?}:\n{}", self.said.borrow());
     }
 
-    /// Whether it has not said this yet; waits a moment for it.
+    /// Whether the server has not logged this yet, after waiting briefly.
     pub fn goes_on_without(&self, text: &str) -> bool {
         while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(100)) {
             self.said.borrow_mut().extend([&line, "\n"]);
@@ -207,7 +207,7 @@ impl Server {
         !self.said().contains(text)
     }
 
-    /// What it says from now on, to its end.
+    /// The log lines from now until the server ends.
     fn rest(&self) -> impl Iterator<Item = String> {
         let begin = Instant::now();
         std::iter::from_fn(move || match self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
@@ -217,7 +217,7 @@ impl Server {
         })
     }
 
-    /// What it has said, up to what `says` last waited for.
+    /// The log lines read so far, up to what `says` last waited for.
     pub fn said(&self) -> String {
         self.said.borrow().clone()
     }
@@ -226,37 +226,37 @@ impl Server {
         assert!(self.said().contains(text), "it did not say {text:?}:\n{}", self.said());
     }
 
-    /// Waits until a file that it writes has this text.
+    /// Waits until a file that the server writes contains this text.
     pub fn writes(&self, file: &str, text: &str) -> String {
         let read = || std::fs::read_to_string(self.folder().join(file)).unwrap_or_default();
         wait_until(|| read().contains(text), &format!("{file} has {text:?}"));
         read()
     }
 
-    /// Asks.
+    /// Runs dig with this question.
     pub fn dig(&self, question: &[&str]) -> String {
         dig("127.0.0.1", self.port, question)
     }
 
-    /// SIGHUP.
+    /// Sends SIGHUP.
     pub fn reload(&self) {
         self.signal("HUP");
     }
 
-    /// SIGTERM; waits for the end.
+    /// Sends SIGTERM and waits for the server to end.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.process.wait().expect("it was started")
     }
 
-    /// Ends it with this signal, and starts a server in its place, in the same folder.
+    /// Ends the server with this signal and starts another one in the same folder.
     pub fn replace(&mut self, name: &str, program: &str) {
         self.signal(name);
         self.process.wait().expect("it was started");
         (self.process, self.lines) = self.prepared.launch(program);
     }
 
-    /// Waits for an end that something else asked for.
+    /// Waits for an end that something else has initiated.
     pub fn ended(&mut self) -> ExitStatus {
         self.process.wait().expect("it was started")
     }
@@ -274,7 +274,7 @@ impl Drop for Server {
     }
 }
 
-/// Waits for something to become true.
+/// Waits until something is true.
 pub fn wait_until(is_so: impl Fn() -> bool, what: &str) {
     let begin = Instant::now();
     while !is_so() {
@@ -289,14 +289,14 @@ pub fn signal(id: u32, name: &str) {
     assert!(status.success());
 }
 
-/// The port that log lines tell of.
+/// The port in the log lines.
 pub fn port_in(log: &str) -> u16 {
     let port = log.rsplit_once(": listening on 127.0.0.").and_then(|(_, rest)| rest.split(':').nth(1));
     let port = port.and_then(|rest| rest.lines().next()?.parse().ok());
     port.unwrap_or_else(|| panic!("no port in {log}"))
 }
 
-/// Asks a server; one try.
+/// Asks a server with dig, without retries.
 pub fn dig(address: &str, port: u16, question: &[&str]) -> String {
     let mut command = Command::new("dig");
     command.args([&format!("@{address}"), "-p", &port.to_string(), "+tries=1", "+time=20"]).args(question);

@@ -1,4 +1,5 @@
-//! Statistics: `named` beside us with the same configuration, zones and questions, and the programs that read them.
+//! Statistics, compared with `named` given the same configuration, zones and questions, and read by the programs that
+//! use them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +22,7 @@ const ZONES: &str = "zone example.com { type primary; file \"example.zone\"; };\
                      zone broken.test { type primary; file \"broken.zone\"; };\n\
                      zone closed.test { type primary; file \"example.zone\"; allow-query { none; }; };\n";
 
-/// Questions of every outcome.
+/// Questions with every outcome.
 const QUESTIONS: &[&str] = &[
     "www.example.com",
     "www.example.com AAAA",
@@ -47,7 +48,7 @@ const QUESTIONS: &[&str] = &[
     "www.example.com -y hmac-sha256:unknown:MDEyMzQ1Njc4OWFiY2RlZg==",
 ];
 
-/// What named shows and we do not, or otherwise, by a part of its path: most of it is about what this server is not.
+/// Deliberate differences from named by a part of the path; most concern what this server does not do.
 const DIFFERENT: &[(&str, &str)] = &[
     ("json-stats-version", "told alike, and compared apart"),
     ("boot-time", "the servers started at different times"),
@@ -78,7 +79,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("/Others", "named counts types above 255 together"),
 ];
 
-/// A server that is watched.
+/// A server with a statistics channel.
 struct Watched {
     server: Server,
     port: u16,
@@ -121,7 +122,7 @@ impl Watched {
         }
     }
 
-    /// The status line, the header and the body.
+    /// Returns the status line, the header and the body.
     fn fetch(&self, path: &str) -> (String, String, String) {
         fetch(self.statistics, path)
     }
@@ -152,7 +153,7 @@ pub fn fetch(port: u16, path: &str) -> (String, String, String) {
     (status.into(), header.into(), body.into())
 }
 
-/// Leaves by their path; elements of lists by their name.
+/// Flattens JSON: leaves by their path, in which elements of lists appear by their name.
 fn flatten(path: &str, value: &Value, flat: &mut BTreeMap<String, String>) {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
     match value {
@@ -169,7 +170,7 @@ fn flatten(path: &str, value: &Value, flat: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Texts by the path of their element; of elements with a name or a type, by that.
+/// Flattens XML: texts by the path of their element, in which elements appear by their name or type attribute, if any.
 fn flatten_xml(text: &str) -> BTreeMap<String, String> {
     let mut reader = Reader::from_str(text);
     let (mut path, mut flat) = (Vec::new(), BTreeMap::new());
@@ -192,7 +193,7 @@ fn flatten_xml(text: &str) -> BTreeMap<String, String> {
     }
 }
 
-/// What is to be the same.
+/// The part that must be the same on both servers.
 fn comparable(mut flat: BTreeMap<String, String>) -> BTreeMap<String, String> {
     flat.remove("version");
     let different = |path: &str| DIFFERENT.iter().any(|(part, _)| path.contains(part));
@@ -200,13 +201,13 @@ fn comparable(mut flat: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let is_time = path.ends_with("/loaded") && !value.contains("1970-01-01T00:00:00Z");
         (path, if is_time { "a time".into() } else { value })
     };
-    // Of a zone, named tells in XML what is never counted of it.
+    // In a zone's XML, named also shows counters that are never counted per zone.
     let idle = |path: &str, value: &str| path.starts_with("views/") && path.contains("/rcode/") && value == "0";
     let compared = flat.into_iter().filter(|(path, value)| !different(path) && !idle(path, value));
     compared.map(timeless).collect()
 }
 
-/// Debian's exporter for Prometheus, on a server's statistics.
+/// Debian's Prometheus exporter, reading a server's statistics.
 struct Exporter {
     process: Child,
     port: u16,
@@ -227,7 +228,7 @@ impl Exporter {
         Exporter { process, port }
     }
 
-    /// What it tells of the server, apart from what only a resolver has, and times.
+    /// The exporter's metrics of the server, without times and those that only a resolver has.
     fn metrics(&self) -> BTreeSet<String> {
         const OTHER: [&str; 5] =
             ["bind_resolver_", "bind_boot_time", "bind_config_time", "bind_exporter_", "bind_worker_threads"];
@@ -315,7 +316,7 @@ fn whoever_is_slow_long_or_not_allowed_is_not_served() {
         stream
     };
     let mut long = connect(&ours);
-    // It may close before all is written.
+    // The server may close the connection before everything is written.
     let _ = write!(long, "GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     let mut response = Vec::new();
     let _ = long.read_to_end(&mut response);

@@ -1,5 +1,5 @@
-//! Views, lists by key, signed requests: a company's configuration, served by `named` and by us, asked by every kind of
-//! client, and run by an operator with rndc.
+//! Views, address lists by key, and signed requests: a company's configuration, served by `named` and by bindyd,
+//! queried by every kind of client, and operated with rndc.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -12,14 +12,15 @@ const INSIDE: &str = "aW5zaWRlIHNlY3JldCBpcyBsb25nIGVub3VnaCE=";
 const PARTNER: &str = "cGFydG5lciBzZWNyZXQgaXMgbG9uZyBlbm91Z2g=";
 const OTHER: &str = "c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgbm90IG91cnM=";
 
-/// Zones of each view that are served by nothing but their name.
+/// The number of further zones in each view.
 const ZONES: usize = 13;
 
-/// Where clients are. named listens on the addresses of interfaces only, which of all in 127.0.0.0/8 is this.
+/// The addresses of clients and servers. named listens only on addresses of interfaces, and of 127.0.0.0/8 only
+/// 127.0.0.1 is one.
 const PLACES: &[(&str, &str)] =
     &[("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.4", "127.0.0.1"), ("127.0.0.66", "127.0.0.1")];
 
-/// What signs, if anything: known keys; one in other letters; a wrong secret, algorithm, name.
+/// Keys to sign with, if any: known ones, one in upper case, and ones with a wrong secret, algorithm or name.
 fn signatures() -> Vec<Option<String>> {
     let signatures = [
         format!("hmac-sha256:inside-key:{INSIDE}"),
@@ -36,7 +37,7 @@ fn signatures() -> Vec<Option<String>> {
     std::iter::once(None).chain(signatures.map(Some)).collect()
 }
 
-/// Parts of signatures that a view accepts.
+/// Parts of the keys that some view accepts.
 const KNOWN: [&str; 4] = [":inside-key:aW5", "partner-key", "sha256-128", "own-key"];
 
 const QUESTIONS: &[&str] = &[
@@ -50,7 +51,7 @@ const QUESTIONS: &[&str] = &[
     "www.example.com ANY",
 ];
 
-/// What an operator does with the company's server.
+/// An operator's session with the company's server.
 const SESSION: &[&str] = &[
     "status",
     "zonestatus example.com",
@@ -129,7 +130,7 @@ view outside {{
     )
 }
 
-/// Where the company's server is to be reached.
+/// The ports of the company's server.
 struct Ports {
     dns: u16,
     control: u16,
@@ -141,7 +142,7 @@ impl Ports {
         Ports { dns: free_port(), control: free_port(), statistics: free_port() }
     }
 
-    /// What rndc prints of a command, and whether it succeeded.
+    /// Whether a command succeeded, and what rndc printed.
     fn rndc(&self, server: &Server, command: &str) -> (bool, String) {
         let port = self.control.to_string();
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
@@ -172,7 +173,7 @@ fn prepare(ports: &Ports) -> Prepared {
     prepared
 }
 
-/// What dig shows of the answers, without what no two signatures have in common.
+/// The answers as dig shows them, without what differs between two signatures.
 fn ask(port: u16, (from, to): (&str, &str), signature: Option<&str>) -> String {
     let mut dig = Command::new("dig");
     dig.args([&format!("@{to}"), "-p", &port.to_string(), "-b", from, "+tries=1", "+time=20", "+nocookie"]);
@@ -180,7 +181,7 @@ fn ask(port: u16, (from, to): (&str, &str), signature: Option<&str>) -> String {
     if let Some(signature) = signature {
         dig.args(["-y", signature]);
     }
-    // Whose signature is not accepted gets the same answer to everything.
+    // A client whose signature is not accepted gets the same answer to everything.
     let known = signature.is_none_or(|signature| KNOWN.iter().any(|known| signature.contains(known)));
     for question in QUESTIONS.iter().take(if known { QUESTIONS.len() } else { 1 }) {
         dig.args(question.split(' '));
@@ -192,7 +193,7 @@ fn ask(port: u16, (from, to): (&str, &str), signature: Option<&str>) -> String {
 
 fn comparable(line: &str) -> Option<String> {
     if line.contains("TSIG\t") || line.contains(" TSIG ") {
-        // Time, code and id are never the same.
+        // Time, code and ID always differ.
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let (fudge_and_length, error) = (words.get(6..8)?, words.get(words.len().checked_sub(2)?..)?);
         return Some([&words[..5], fudge_and_length, error].concat().join(" "));
@@ -236,14 +237,14 @@ fn an_operator_is_told_what_named_tells() {
         });
         assert_eq!(told[0], told[1], "{command}");
     }
-    // What both count by view, and whom they let in.
+    // What both servers count per view, and which clients they admit.
     let [ours, theirs] = [&here, &there].map(|ports| zones_of(ports.statistics));
     assert_eq!(ours, theirs);
     assert!(ours.len() > 3 * ZONES, "{ours:?}");
     drop((bindyd, named));
 }
 
-/// A line of what rndc prints, if it is the same whenever and whoever is asked.
+/// A line of rndc's output, unless it depends on the time or the server.
 fn lasting(line: &str) -> Option<String> {
     let own = ["version: ", "running on ", "boot time: ", "last configured: ", "CPUs found: ", "worker threads: "];
     let by_the_way = ["UDP listeners per interface: ", "recursive clients: ", "tcp clients: ", "TCP high-water: "];
@@ -253,7 +254,7 @@ fn lasting(line: &str) -> Option<String> {
     (!differs).then(|| line.to_owned())
 }
 
-/// The zones that statistics tell of, each with its view and serial.
+/// The zones in the statistics, each with its view and serial.
 fn zones_of(port: u16) -> BTreeSet<String> {
     let (_, _, body) = super::statistics::fetch(port, "/json/v1/zones");
     let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");

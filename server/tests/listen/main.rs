@@ -1,7 +1,7 @@
-//! The listeners over real sockets: what comes in goes out at the right place, and nobody takes more than his share.
+//! The listeners over real sockets: replies go to the right place, and no client can take more than its share.
 //!
-//! Waits are bounded, and nothing depends on how fast anything is: a test that has to see something *not* happen sees
-//! something later happen instead.
+//! All waits are bounded, and nothing depends on speed: a test that must see that something does *not* happen waits for
+//! something later to happen instead.
 
 mod tcp;
 mod udp;
@@ -18,36 +18,36 @@ use std::{
 
 use bindy_server::listen::{Client, Config, Listeners, Now, Respond, TcpLimits, Transport, start};
 
-/// Longer than anything takes on a busy machine; reached only by a test that fails.
+/// Longer than anything takes on a busy machine; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whom [`Oracle`] ignores.
+/// The client that [`Oracle`] ignores.
 const IGNORED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 9, 9, 9));
 
-/// Answers a request by what its first octet after the header says.
+/// Answers a request as its first octet after the header demands.
 #[derive(Clone, Default)]
 struct Oracle {
-    /// Requests that were answered, or met with silence.
+    /// Requests that were answered, or deliberately not answered.
     requests: Arc<AtomicUsize>,
-    /// Workers that let go of data they held.
+    /// How often a worker dropped the data it held.
     releases: Arc<AtomicUsize>,
 }
 
-/// What follows the header of a request to [`Oracle`].
+/// The octet after the header of a request to [`Oracle`].
 mod ask {
-    /// The request again, QR set.
+    /// Returns the request with QR set.
     pub const ECHO: u8 = b'e';
-    /// No answer.
+    /// Sends no reply.
     pub const SILENCE: u8 = b's';
-    /// Header and 1000 octets.
+    /// Returns a header and 1000 octets.
     pub const LONG: u8 = b'l';
-    /// Header and the most that fits.
+    /// Returns a header and as many octets as fit.
     pub const LONGEST: u8 = b'L';
-    /// Header and the client as text: `addr local transport`.
+    /// Returns a header and the client as text: `addr local transport`.
     pub const CLIENT: u8 = b'c';
-    /// Header and the request's length as text.
+    /// Returns a header and the request's length as text.
     pub const LENGTH: u8 = b'n';
-    /// As ECHO, and the connection is to be kept.
+    /// Like ECHO, and asks to keep the connection open.
     pub const KEEPALIVE: u8 = b'k';
 }
 
@@ -113,7 +113,7 @@ impl Respond for OracleWorker {
     }
 }
 
-/// A request with this id that asks for `what`.
+/// A request with this ID that asks for `what`.
 fn request(id: u16, what: u8) -> Vec<u8> {
     let mut bytes = vec![0; 12];
     bytes[..2].copy_from_slice(&id.to_be_bytes());
@@ -121,7 +121,7 @@ fn request(id: u16, what: u8) -> Vec<u8> {
     bytes
 }
 
-/// The id and what follows the header of a reply.
+/// The ID of a reply, and what follows its header.
 fn reply(bytes: &[u8]) -> (u16, &[u8]) {
     assert!(bytes[2] & 0x80 != 0, "a reply has QR set");
     (u16::from_be_bytes([bytes[0], bytes[1]]), &bytes[12..])
@@ -141,7 +141,7 @@ fn config(addresses: &[&str], tcp: TcpLimits) -> Config {
     Config { addresses, workers: NonZeroUsize::new(2).expect("not zero"), tcp }
 }
 
-/// The only address listened on.
+/// The only address that is listened on.
 fn only(listeners: &Listeners<OracleWorker>) -> SocketAddr {
     match listeners.local_addrs()[..] {
         [addr] => addr,
@@ -149,7 +149,7 @@ fn only(listeners: &Listeners<OracleWorker>) -> SocketAddr {
     }
 }
 
-/// Waits until `done`.
+/// Waits until `done` returns true.
 fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {

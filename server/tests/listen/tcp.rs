@@ -1,4 +1,4 @@
-//! Connections: requests in all sizes and pieces, and clients that want more than their share.
+//! TCP: requests of all sizes and in all pieces, and clients that want more than their share.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use crate::{IGNORED, Oracle, PATIENCE, ask, config, eventually, listen, listen_w
 /// A time-out that a test waits for.
 const SOON: Duration = Duration::from_millis(200);
 
-/// A time-out that never comes.
+/// A time-out that never expires.
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// Limits under which nothing but this times out.
@@ -43,7 +43,7 @@ fn connect(addr: SocketAddr) -> TcpStream {
     with_timeouts(TcpStream::connect(addr).expect("connects"))
 }
 
-/// Connects from an address of this machine's.
+/// Connects from one of this machine's addresses.
 fn connect_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::new(from, 0).into()).expect("binds");
@@ -58,13 +58,13 @@ fn with_timeouts(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// With its length before it.
+/// A message preceded by its length.
 fn framed(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).expect("a length that TCP carries");
     [&length.to_be_bytes(), message].concat()
 }
 
-/// The next message.
+/// Receives the next message.
 fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
@@ -73,7 +73,7 @@ fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// Asks for an echo; whether it came, or else the connection was closed.
+/// Asks for an echo; false if the connection was closed instead.
 fn echoes(stream: &mut TcpStream, id: u16) -> bool {
     let asked = stream.write_all(&framed(&request(id, ask::ECHO))).and_then(|()| receive(stream));
     match asked {
@@ -88,7 +88,7 @@ fn echoes(stream: &mut TcpStream, id: u16) -> bool {
     }
 }
 
-/// Waits for the end of the connection; what came before it.
+/// Reads until the connection is closed; returns what came before that.
 fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     if let Err(error) = stream.read_to_end(&mut all) {
@@ -112,13 +112,13 @@ fn requests_in_any_pieces_are_answered() {
         }
         let expected = format!("{} {addr} tcp", stream.local_addr().expect("bound"));
         assert_eq!(reply(&receive(&mut stream).expect("a reply")), (1, expected.as_bytes()));
-        // The end of one with the start of another.
+        // The end of one request with the start of another.
         let both = [framed(&request(2, ask::ECHO)), framed(&request(3, ask::LENGTH))].concat();
         stream.write_all(&both[..20]).expect("sends");
         assert_eq!(reply(&receive(&mut stream).expect("a reply")), (2, [ask::ECHO].as_slice()));
         stream.write_all(&both[20..]).expect("sends");
         assert_eq!(reply(&receive(&mut stream).expect("a reply")), (3, b"13".as_slice()));
-        // As long as can be, both ways.
+        // The longest messages, both ways.
         let mut longest = request(4, ask::LENGTH);
         longest.resize(65_535, 0);
         stream.write_all(&framed(&longest)).expect("sends");
@@ -131,7 +131,7 @@ fn requests_in_any_pieces_are_answered() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever the requests' lengths are, and wherever the client's writes cut them.
+    /// Any lengths of requests, cut anywhere by the client's writes.
     #[test]
     fn every_request_is_answered_once_and_in_full(
         requests in vec((prop::sample::select(&[ask::ECHO, ask::LENGTH, ask::LONG, ask::SILENCE]), 13..9000_usize), 1..100),
@@ -259,7 +259,7 @@ fn a_request_has_to_arrive_in_time_however_many_bytes_come() {
     assert!(echoes(&mut stream, 1));
     let mut long = request(2, ask::ECHO);
     long.resize(60_000, 0);
-    // Progress all the time, and yet it would take twenty minutes.
+    // There is progress all the time, but the request would take twenty minutes.
     let mut bytes = framed(&long).into_iter();
     eventually("closed", || {
         thread::sleep(Duration::from_millis(20));
@@ -285,7 +285,7 @@ fn clients_that_do_not_read_hold_little_and_are_closed() {
         }
         Err(_) => true,
     });
-    // Both kernel buffers, and one round of replies: less than a hundred of the thousands asked for.
+    // Both kernel buffers and one round of replies: fewer than a hundred of the thousands requested.
     let requests = oracle.requests.load(Ordering::Relaxed);
     assert!(requests < 100, "{requests} replies of 64 KiB for a client that reads none");
 }
@@ -347,7 +347,7 @@ fn closed_connections_leave_their_place() {
     let listeners = listen(&["127.0.0.1:0"], limits);
     let addr = only(&listeners);
     for id in 0..200 {
-        // The server may see the close of the one before only after this one has connected.
+        // The server may notice that the previous connection was closed only after this one has connected.
         eventually("room", || echoes(&mut connect(addr), id));
     }
 }
@@ -407,7 +407,7 @@ fn goes_on_after_too_many_open_files() {
     const TEST: &str = "tcp::goes_on_after_too_many_open_files";
     const FEW_FILES: &str = "BINDY_TEST_FEW_FILES";
     if std::env::var_os(FEW_FILES).is_none() {
-        // The limit is the process's, so this test needs one of its own.
+        // The limit applies to the whole process, so this test needs one of its own.
         let status = Command::new("sh")
             .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
             .arg(std::env::current_exe().expect("this test's program"))
@@ -420,7 +420,8 @@ fn goes_on_after_too_many_open_files() {
     }
     let listeners = listen(&["127.0.0.1:0"], TcpLimits { clients: 100, clients_per_address: 100, ..patient() });
     let addr = only(&listeners);
-    // The clients have all files, so that the server has none for their connections, which the kernel makes nevertheless.
+    // The clients use up all file descriptors, so the server has none for their connections, which the kernel
+    // establishes nevertheless.
     let mut clients = Vec::new();
     let error = loop {
         match Socket::new(Domain::IPV4, Type::STREAM, None) {
@@ -432,7 +433,7 @@ fn goes_on_after_too_many_open_files() {
     for client in &clients {
         client.connect(&addr.into()).expect("connects");
     }
-    // Time to fail in, without which the test would still pass.
+    // Gives the server time to fail in; without it the test would pass as well.
     thread::sleep(SOON);
     let kept = clients.pop().expect("more than one");
     drop(clients);

@@ -1,4 +1,4 @@
-//! Datagrams.
+//! UDP.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ fn client(addr: &str) -> UdpSocket {
     socket
 }
 
-/// Asks from `socket`; the reply and where it came from.
+/// Asks from `socket`; returns the reply and the address it came from.
 fn ask(socket: &UdpSocket, to: SocketAddr, request: &[u8]) -> (Vec<u8>, SocketAddr) {
     socket.send_to(request, to).expect("sends");
     let mut buffer = vec![0; 65_536];
@@ -51,7 +51,7 @@ fn wildcard_replies_come_from_the_address_that_was_asked() {
         assert_eq!(reply(&bytes), (7, expected.as_bytes()));
         assert_eq!(from, addr);
     }
-    // Asked by broadcast, a reply comes from an address of the interface: the broadcast address is nobody's.
+    // The reply to a broadcast comes from an address of the interface, since the broadcast address belongs to nobody.
     socket.set_broadcast(true).expect("may broadcast");
     let (_, from) =
         ask(&socket, format!("127.255.255.255:{port}").parse().expect("an address"), &request(8, ask::ECHO));
@@ -75,13 +75,13 @@ fn ipv6_wildcard_leaves_ipv4_alone() {
 fn all_of_a_flood_is_answered_but_what_asks_for_silence() {
     let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());
     let addr = only(&listeners);
-    // Several clients, as the kernel keeps each on one worker.
+    // Several clients, because the kernel keeps each one on the same worker.
     let clients: Vec<_> = (0..8)
         .map(|_| {
             thread::spawn(move || {
                 let socket = client("127.0.0.1");
                 for round in 0..20u16 {
-                    // Within what any socket buffer holds: datagrams lost are not this test's subject.
+                    // As much as any socket buffer holds, because this test is not about lost datagrams.
                     let ids = round * 50..(round + 1) * 50;
                     for id in ids.clone() {
                         let what = if id % 3 == 0 { ask::SILENCE } else { ask::ECHO };
@@ -112,12 +112,12 @@ fn odd_datagrams_do_no_harm() {
     for len in [0, 1, 11, 12] {
         socket.send_to(&vec![0xff; len], addr).expect("sends");
     }
-    // What does not fit is cut off, so that the message's own counts show that it is broken.
+    // What does not fit is cut off, and the message's own counts then show that it is incomplete.
     let mut long = request(9, ask::LENGTH);
     long.resize(60_000, 0);
     let (bytes, _) = ask(&socket, addr, &long);
     assert_eq!(reply(&bytes), (9, b"4096".as_slice()));
-    // Nothing of it is left in the buffers for the next one.
+    // None of it is left in the buffers for the next request.
     let (bytes, _) = ask(&socket, addr, &request(10, ask::LENGTH));
     assert_eq!(reply(&bytes), (10, b"13".as_slice()));
     let (bytes, _) = ask(&socket, addr, &request(11, ask::LONGEST));
@@ -148,7 +148,7 @@ fn idle_workers_let_go_of_their_data() {
 
 #[test]
 fn stops_under_load_and_frees_the_port() {
-    // An address of its own, where no other test's client takes the port in between.
+    // An address of its own, so that no other test's client takes the port in between.
     let listeners = listen(&["127.0.0.77:0"], TcpLimits::default());
     let addr = only(&listeners);
     let socket = client("127.0.0.1");
@@ -156,7 +156,7 @@ fn stops_under_load_and_frees_the_port() {
     socket.send(&request(1, ask::ECHO)).expect("sends");
     socket.recv(&mut [0; 64]).expect("a reply");
     let flood = thread::spawn(move || {
-        // Ends when the port is closed, which ICMP tells a connected socket.
+        // Ends when the port is closed, which ICMP reports to a connected socket.
         while socket.send(&request(1, ask::ECHO)).is_ok() {}
     });
     listeners.stop();
@@ -168,7 +168,7 @@ fn stops_under_load_and_frees_the_port() {
 
 #[test]
 fn reconfigure_goes_from_an_address_to_the_wildcard_and_back() {
-    // A free port below those that the kernel gives to clients, which would be in the wildcard's way.
+    // A free port below the range that the kernel gives to clients, which would be in the wildcard's way.
     let start = 20_000 + (std::process::id() % 10_000) as u16;
     let free =
         |port: &u16| UdpSocket::bind(("0.0.0.0", *port)).is_ok() && TcpListener::bind(("0.0.0.0", *port)).is_ok();
@@ -181,7 +181,7 @@ fn reconfigure_goes_from_an_address_to_the_wildcard_and_back() {
         let (bytes, from) = ask(&client("127.0.0.1"), addr, &request(3, ask::ECHO));
         assert_eq!((reply(&bytes), from), ((3, [ask::ECHO].as_slice()), addr));
     }
-    // What had to go first is back when the other cannot be had.
+    // The address that had to be closed first is restored when the other cannot be bound.
     let impossible = config(&[&all, "192.0.2.1:0"], TcpLimits::default());
     listeners.reconfigure(&impossible).expect_err("no such address");
     assert_eq!(only(&listeners), addr);
@@ -200,7 +200,7 @@ fn reconfigure_adds_and_removes_addresses_and_keeps_the_rest() {
     for addr in addrs {
         assert_eq!(reply(&ask(&socket, addr, &request(3, ask::ECHO)).0), (3, [ask::ECHO].as_slice()));
     }
-    // One that cannot be had changes nothing.
+    // An address that cannot be bound changes nothing.
     let impossible = config(&["127.0.0.3:0", "192.0.2.1:0"], TcpLimits::default());
     let message = listeners.reconfigure(&impossible).expect_err("no such address").to_string();
     assert!(message.contains("no interface of this machine"), "{message}");

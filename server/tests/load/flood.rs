@@ -1,7 +1,7 @@
-//! A flood with forged addresses, from a million IPv6 networks: what it costs, whom it hits, who is still served.
+//! A flood with forged addresses from a million IPv6 networks: what it costs, whom it affects, and who is still served.
 //!
-//! It happens in a network namespace of its own, where every address of 2001:db8::/32 is at home, so that the flood's
-//! sources are real senders and what is sent to them can be counted.
+//! It runs in its own network namespace, where every address of 2001:db8::/32 is local, so that the flood's sources are
+//! real senders and the responses to them can be counted.
 
 use std::{
     fs,
@@ -20,20 +20,20 @@ use super::{
     server::{Prepared, Server, wait_until},
 };
 
-/// Set where the test runs inside of its namespace.
+/// Set when the test runs inside its namespace.
 const INSIDE: &str = "BINDY_FLOOD_INSIDE";
 
-/// In a namespace of one's own every port is free.
+/// In a namespace of its own, every port is free.
 const PORT: u16 = 5300;
 
-/// Where the flood's requests come from, and where what they cause is counted.
+/// The port from which the flood is sent, and on which the responses to it are counted.
 const FLOOD_PORT: u16 = 4000;
 
-/// How many /56 networks the flood comes from.
+/// The number of /56 networks that the flood comes from.
 const NETWORKS: u64 = 1_000_000;
 
 const WARM_UP: Duration = Duration::from_secs(5);
-/// How long it lasts then; longer, but not for ever, if by then not every network has sent.
+/// How long the flood lasts after that. It lasts longer, but not for ever, if not every network has sent by then.
 const FLOOD: Duration = Duration::from_secs(30);
 
 /// How long a client waits for an answer before it asks again, once.
@@ -41,7 +41,7 @@ const TRY: Duration = Duration::from_secs(1);
 
 const ZONE: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n";
 
-/// The first network of all, and whoever is flooded, lives in networks that the limit is for.
+/// The first of the networks, and the clients in it, are subject to the limits.
 const CONF: &str = "zone \"example.com\" { type primary; file \"example.zone\"; };";
 const OPTIONS: &str = "minimal-responses yes; listen-on-v6 port 5300 { ::1; };
   rate-limit { responses-per-second 5; ipv6-network-rates { 32 1000; }; exempt-clients { 127.0.0.1; }; };";
@@ -64,7 +64,7 @@ fn a_flood_takes_no_memory_and_shuts_out_nobody_who_is_there() {
     assert!(status.success(), "in its namespace");
 }
 
-/// What the flood has brought, and caused.
+/// The traffic of the flood and the responses to it.
 #[derive(Default)]
 struct Traffic {
     requests: AtomicU64,
@@ -82,7 +82,7 @@ fn flood() {
     let (traffic, over) = (Traffic::default(), AtomicBool::new(false));
     let begin = Instant::now();
     let (warm, clients) = thread::scope(|scope| {
-        // Whatever fails, the others must not go on for ever.
+        // If anything fails, the other threads must end, too.
         let end = EndsAll(&over);
         scope.spawn(|| count(&traffic, &over));
         scope.spawn(|| send(&traffic, rate, &over));
@@ -120,7 +120,7 @@ impl Drop for EndsAll<'_> {
     }
 }
 
-/// What the server can answer a second.
+/// How many queries the server can answer a second.
 fn capacity(server: &Server) -> u64 {
     let queries = server.folder().join("queries");
     fs::write(&queries, "www.example.com A\n").expect("the folder is ours");
@@ -132,7 +132,7 @@ fn capacity(server: &Server) -> u64 {
     figure(&String::from_utf8_lossy(&output.stdout), "Queries per second")
 }
 
-/// Asks at this rate, each time from another network.
+/// Sends requests at this rate, each from another network.
 fn send(traffic: &Traffic, rate: u64, over: &AtomicBool) {
     let (request, server) = (request(&[]), SockAddr::from(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT))));
     let begin = Instant::now();
@@ -157,13 +157,13 @@ fn send(traffic: &Traffic, rate: u64, over: &AtomicBool) {
     }
 }
 
-/// A host in one of the flood's networks; successive ones are far from each other.
+/// A host in one of the flood's networks; successive ones are far apart.
 fn flood_address(turn: u64) -> Ipv6Addr {
     let network = turn.wrapping_mul(611_953) % NETWORKS;
     Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(network) << 72 | 1)
 }
 
-/// Counts what the flood's networks are sent.
+/// Counts what is sent to the flood's networks.
 fn count(traffic: &Traffic, over: &AtomicBool) {
     let socket = UdpSocket::from(socket_of(Ipv6Addr::UNSPECIFIED, FLOOD_PORT, Type::DGRAM));
     socket.set_read_timeout(Some(Duration::from_millis(100))).expect("not zero");
@@ -174,21 +174,21 @@ fn count(traffic: &Traffic, over: &AtomicBool) {
             longest = longest.max(length as u64);
         }
     }
-    // What the machine was too busy to hand over counts, too.
+    // Responses that the machine was too busy to deliver count as well.
     let sockets = fs::read_to_string("/proc/net/udp6").expect("it is there");
     let ours = sockets.lines().find(|line| line.contains(&format!(":{FLOOD_PORT:04X} 0000")));
     let missed: u64 = ours.and_then(|line| line.split_whitespace().last()?.parse().ok()).expect("drops come last");
     traffic.octets_out.fetch_add(missed * longest, Ordering::Relaxed);
 }
 
-/// How a client fares.
+/// How often a client was served.
 struct Served {
     asked: u64,
     answered: u64,
     at_once: u64,
 }
 
-/// A client that asks time and again; what it does tells whether it was answered.
+/// A client that asks again and again; `ask` returns whether it was answered.
 fn client(over: &AtomicBool, mut ask: impl FnMut() -> bool) -> Served {
     let mut served = Served { asked: 0, answered: 0, at_once: 0 };
     while !over.load(Ordering::Relaxed) {
@@ -201,7 +201,7 @@ fn client(over: &AtomicBool, mut ask: impl FnMut() -> bool) -> Served {
     served
 }
 
-/// A client in the flooded network that shows the cookie which it was given.
+/// A client in the flooded network that returns the cookie that it was given.
 fn with_cookie(over: &AtomicBool) -> Served {
     let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 77);
     let first = ask_tcp(address, &request(&[1; 8])).expect("an answer over TCP");
@@ -215,7 +215,7 @@ fn with_cookie(over: &AtomicBool) -> Served {
     })
 }
 
-/// A client in the flooded network that asks over TCP, each time anew.
+/// A client in the flooded network that asks over TCP, with a new connection each time.
 fn over_tcp(over: &AtomicBool) -> Served {
     let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 78);
     let request = request(&[]);
@@ -235,13 +235,13 @@ fn ask_tcp(from: Ipv6Addr, request: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(response)
 }
 
-/// NOERROR with one record.
+/// Whether a response is NOERROR with one record.
 fn is_answer(response: &[u8]) -> bool {
     let (truncated, rcode) = (response[2] & 2 != 0, response[3] & 15);
     !truncated && rcode == 0 && response[6..8] == [0, 1]
 }
 
-/// `www.example.com A` with an OPT; a cookie in it, if there is one.
+/// `www.example.com A` with an OPT, which has a cookie unless it is empty.
 fn request(cookie: &[u8]) -> Vec<u8> {
     let option = if cookie.is_empty() { vec![] } else { [&[0, 10, 0, cookie.len() as u8], cookie].concat() };
     let question = b"\x03www\x07example\x03com\0\0\x01\0\x01";

@@ -1,5 +1,5 @@
-//! A server of a hundred thousand zones is configured anew while it is asked: every question is answered, and the memory
-//! never doubles.
+//! A server with a hundred thousand zones is reconfigured while it is queried: every question is answered, and the
+//! memory never doubles.
 
 use std::{
     fmt::Write,
@@ -15,14 +15,14 @@ use super::{
 
 const ZONES: usize = 100_000;
 
-/// How many of them go, and how many others come.
+/// How many zones are removed, and how many others are added.
 const OTHERS: usize = 1000;
 
 fn zone(serial: u32) -> String {
     format!("$TTL 300\n@ SOA ns hostmaster {serial} 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n")
 }
 
-/// Statements for zones with these numbers, of one and the same file.
+/// Statements for the zones with these numbers, which all share one file.
 fn conf(numbers: std::ops::Range<usize>) -> String {
     numbers.fold(String::new(), |mut conf, number| {
         writeln!(conf, "zone z{number}.test {{ type primary; file \"zone\"; }};").expect("a string takes all");

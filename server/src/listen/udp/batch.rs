@@ -160,8 +160,8 @@ impl Batch {
         let this = self.slots.as_ptr();
         let (mut done, mut dropped) = (0, 0);
         while done < self.replies {
-            // SAFETY: headers `done..replies` were set up by `queue` in this round: they point to initialised buffers in
-            // `slots`, which nothing else refers to. `done < replies <= BATCH`.
+            // SAFETY: headers `done..replies` were set up by `queue` in this round: they point to initialised buffers
+            // in `slots`, to which nothing else refers. `done < replies <= BATCH`.
             let n = unsafe {
                 let headers = (&raw mut (*this).replies).cast::<libc::mmsghdr>().add(done);
                 libc::sendmmsg(socket.as_raw_fd(), headers, (self.replies - done) as _, libc::MSG_DONTWAIT as _)
@@ -182,8 +182,9 @@ impl Batch {
     /// Queues a reply of `len` octets to the sender of datagram `i`.
     fn queue(&mut self, i: usize, len: usize) {
         let this = self.slots.as_ptr();
-        // SAFETY: `slots` is live and ours, `i < BATCH`, `replies <= i`. Name and control are those the kernel filled in
-        // for slot `i`, with the lengths it gave, and stay untouched until the next `receive`, which follows `send`.
+        // SAFETY: `slots` is live and ours, `i < BATCH`, `replies <= i`. Name and control are those that the kernel
+        // filled in for slot `i`, with the lengths it gave, and stay untouched until the next `receive`, which follows
+        // `send`.
         unsafe {
             let request = &raw const (*this).received[i].msg_hdr;
             let reply = &raw mut (*this).replies[self.replies].msg_hdr;
