@@ -95,7 +95,7 @@ impl Acl {
 }
 
 impl Match {
-    /// How many elements checking this one may visit.
+    /// The most elements that are visited to check this one.
     pub fn weight(&self) -> usize {
         match self {
             Match::Any | Match::Prefix(_) | Match::Key(_) => 1,

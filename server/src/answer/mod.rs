@@ -209,7 +209,7 @@ impl<'h> Hop<'h> {
 }
 
 /// The result of one hop.
-#[allow(clippy::large_enum_variant)] // It lives on the stack, for a moment.
+#[allow(clippy::large_enum_variant)] // A step lives on the stack for a moment only.
 enum Step<'s> {
     Done(Outcome),
     /// A CNAME leads to this name.

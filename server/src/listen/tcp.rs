@@ -29,7 +29,7 @@ use super::{Client, Now, Respond, TcpLimits, Transport};
 /// How often idle responders drop the data that they hold.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long to wait after an error of accepting that may persist, such as too many open files.
+/// How long accepting pauses after an error that may persist, such as too many open files.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long stopping waits for tasks that are in the middle of a round.

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 pub(super) const NUMBERS: u32 = 48;
 
 /// The longest key: two numbers for each octet of a 255-octet name.
-const MAX_KEY: usize = 512 + 2; // And a wildcard below it.
+const MAX_KEY: usize = 512 + 2; // And those of a wildcard below it.
 
 /// A name's key, built in a reusable buffer.
 pub(crate) struct Key {

@@ -113,7 +113,7 @@ impl Default for ZoneMap {
     }
 }
 
-/// Of two zones with one origin the later one holds.
+/// If two zones have the same origin, the later one is used.
 impl FromIterator<Arc<Zone>> for ZoneMap {
     fn from_iter<I: IntoIterator<Item = Arc<Zone>>>(zones: I) -> ZoneMap {
         let mut map = ZoneMap::new();

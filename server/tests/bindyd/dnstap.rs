@@ -45,11 +45,11 @@ fn messages(text: &str) -> Vec<String> {
     };
     let message = |message: &str| {
         let lines = message.lines().filter(|line| !varies(line));
-        // named calls responses a resolver's where recursion was desired, though it answers as an authority.
+        // If recursion was desired, named marks responses as a resolver's, although it answers as an authority.
         lines.collect::<Vec<_>>().join("\n").replace("CLIENT_RESPONSE", "AUTH_RESPONSE")
     };
     let mut messages: Vec<_> = text.split("---\n").map(message).collect();
-    // Those of one worker come in order, and each query before its response.
+    // The messages of one worker are in order, and each query precedes its response.
     let id = |message: &str| message.split_once(" id: ").and_then(|(_, rest)| rest.chars().next());
     messages.sort_by_key(|message| id(message));
     messages
