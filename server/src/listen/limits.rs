@@ -1,51 +1,52 @@
-//! Bounds on what TCP clients may take: connections and time.
+//! Bounds on the connections and time that TCP clients may use.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// Bounds on what TCP clients may take.
+/// Bounds on the resources that TCP clients may use.
 #[derive(Clone, Debug)]
 pub struct TcpLimits {
-    /// Connections at a time (`tcp-clients`). At the limit, the connection that has gone longest without a request
-    /// makes room, unless all have had one within the last second; then the new one is closed.
+    /// Connections at a time (`tcp-clients`). At the limit, the connection that has gone longest without a request is
+    /// closed to make room; if all have had one within the last second, the new connection is closed instead.
     pub clients: usize,
-    /// Connections at a time of one IPv4 address or IPv6 /64. The client's own connections make room, as above.
+    /// Connections at a time of one IPv4 address or IPv6 /64. Room is made as above, among the client's own
+    /// connections.
     pub clients_per_address: usize,
-    /// Connections that the kernel may hold before they are accepted (`tcp-listen-queue`).
+    /// Connections that the kernel may queue before they are accepted (`tcp-listen-queue`).
     pub listen_queue: u32,
     /// How long a connection may be idle.
     pub timeouts: TcpTimeouts,
-    /// From the first octet of a request to its last.
+    /// The time from the first octet of a request to its last.
     pub message_timeout: Duration,
-    /// From a reply that the client's window had no room for, to its last octet taken.
+    /// The time that a client may take to receive a reply for which its window had no room.
     pub write_timeout: Duration,
 }
 
 /// How long a TCP connection may be idle, as far as `named.conf` and `rndc tcp-timeouts` set it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TcpTimeouts {
-    /// From the connection to the first octet of a request (`tcp-initial-timeout`).
+    /// The time from the connection to the first octet of a request (`tcp-initial-timeout`).
     pub initial: Duration,
-    /// From a reply to the first octet of the next request (`tcp-idle-timeout`).
+    /// The time from a reply to the first octet of the next request (`tcp-idle-timeout`).
     pub idle: Duration,
     /// The same for clients that sent edns-tcp-keepalive (`tcp-keepalive-timeout`).
     pub keepalive: Duration,
-    /// The time that responses promise to those clients (`tcp-advertised-timeout`, RFC 7828). No connection is closed
-    /// by it.
+    /// The time that responses promise to those clients (`tcp-advertised-timeout`, RFC 7828). It does not itself close
+    /// connections.
     pub advertised: Duration,
 }
 
 /// One of the [`TcpTimeouts`], which is written in tenths of a second.
 #[derive(Clone, Debug)]
 pub struct TcpTimeout {
-    /// The name of its statement.
+    /// The name of the statement.
     pub name: &'static str,
-    /// The tenths of a second that it may be.
+    /// The valid values, in tenths of a second.
     pub bounds: RangeInclusive<u32>,
     field: fn(&mut TcpTimeouts) -> &mut Duration,
 }
 
 impl TcpLimits {
-    /// The default limits for so many connections in total, one at least: a client may have a quarter of them.
+    /// The default limits for this many connections in total, at least one; each client may have a quarter of them.
     pub fn of(clients: usize) -> TcpLimits {
         let clients = clients.max(1);
         TcpLimits {
@@ -60,14 +61,15 @@ impl TcpLimits {
 }
 
 impl Default for TcpLimits {
-    /// `named`'s, where it has such a limit; but a listen queue of 256, as 10 loses connections in any burst.
+    /// The defaults of `named` where it has such a limit, except for a listen queue of 256, because 10 loses
+    /// connections in any burst.
     fn default() -> TcpLimits {
         TcpLimits::of(150)
     }
 }
 
 impl TcpTimeouts {
-    /// All of them, in the order in which `rndc tcp-timeouts` takes and lists them.
+    /// All time-outs, in the order in which `rndc tcp-timeouts` takes and lists them.
     pub const ALL: [TcpTimeout; 4] = [
         TcpTimeout { name: "tcp-initial-timeout", bounds: 25..=1200, field: |timeouts| &mut timeouts.initial },
         TcpTimeout { name: "tcp-idle-timeout", bounds: 1..=1200, field: |timeouts| &mut timeouts.idle },
@@ -77,7 +79,7 @@ impl TcpTimeouts {
 }
 
 impl Default for TcpTimeouts {
-    /// `named`'s: 30 seconds each.
+    /// The defaults of `named`: 30 seconds each.
     fn default() -> TcpTimeouts {
         let timeout = Duration::from_secs(30);
         TcpTimeouts { initial: timeout, idle: timeout, keepalive: timeout, advertised: timeout }
@@ -85,12 +87,12 @@ impl Default for TcpTimeouts {
 }
 
 impl TcpTimeout {
-    /// Its value among these, in tenths of a second.
+    /// The value of this time-out in `of`, in tenths of a second.
     pub fn tenths(&self, mut of: TcpTimeouts) -> u128 {
         (self.field)(&mut of).as_millis() / 100
     }
 
-    /// Sets it among these.
+    /// Sets the value of this time-out in `of`, in tenths of a second.
     pub fn set(&self, of: &mut TcpTimeouts, tenths: u32) {
         *(self.field)(of) = Duration::from_millis(u64::from(tenths) * 100);
     }

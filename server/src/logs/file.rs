@@ -12,37 +12,37 @@ use jiff::{SignedDuration, Timestamp};
 /// A file that lines are appended to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogFile {
-    /// Its name.
+    /// The file's path.
     pub path: PathBuf,
-    /// Octets at which it is full.
+    /// The size in octets at which the file is full; `None` sets no limit.
     pub size: Option<u64>,
-    /// What becomes of it when it is full or, without a size, when it is opened.
+    /// How many old versions are kept when the file is full or, without a size limit, when it is opened.
     pub versions: Versions,
-    /// What it is called then.
+    /// The suffix of old versions.
     pub suffix: Suffix,
-    /// Whether lines may wait for more of them.
+    /// Whether lines are buffered.
     pub buffered: bool,
-    /// Whether it is there only once it has a line.
+    /// Whether the file is created only with its first line.
     pub later: bool,
 }
 
-/// How many old files of a log are kept.
+/// How many old versions of a log file are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Versions {
-    /// A full file takes no more lines.
+    /// No version is kept: a full file takes no more lines.
     None,
-    /// So many; 0: a full file is begun anew.
+    /// This many; with 0, a full file is deleted and created anew.
     Number(u32),
-    /// All.
+    /// All versions are kept.
     Unlimited,
 }
 
-/// How old files of a log are called.
+/// The names of old versions of a log file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Suffix {
-    /// `.0` is the newest, then `.1`, …
+    /// A number: `.0` is the newest, then `.1`, …
     Increment,
-    /// After the time: `.20261121080500123`.
+    /// The time: `.20261121080500123`.
     Timestamp,
 }
 

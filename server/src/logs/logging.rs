@@ -1,4 +1,4 @@
-//! What can be configured of logging: channels, and the categories that are written to each.
+//! The configuration of logging: channels, and the channels to which each category is written.
 
 use std::{
     collections::HashMap,
@@ -7,16 +7,16 @@ use std::{
 
 use super::{LogFile, Severity};
 
-/// Where log lines go.
+/// The channels of the log and the categories in each.
 #[derive(Clone, Debug)]
 pub struct Logging {
     /// All channels, used or not.
     pub channels: Vec<Channel>,
-    /// The channels of each category, as indices. A category that is not listed goes where [`DEFAULT_CATEGORY`] goes.
+    /// The channels of each category, as indices. A category that is not listed goes to those of [`DEFAULT_CATEGORY`].
     pub categories: HashMap<String, Vec<usize>>,
     /// Whether queries are logged from the start.
     pub querylog: bool,
-    /// Of how many queries one is logged; 1: all are.
+    /// One in this many queries is logged; 1 logs all.
     pub sample: u32,
 }
 
@@ -37,19 +37,19 @@ pub const DEFAULT_CATEGORY: &str = "default";
 /// A channel: one output for log lines.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    /// Its name.
+    /// The channel's name.
     pub name: String,
-    /// Where its lines go.
+    /// Where the channel's lines go.
     pub output: Output,
-    /// Which lines it leaves out.
+    /// The lowest severity that the channel writes.
     pub threshold: Threshold,
     /// Whether it is silent while the debug level is 0.
     pub debug_only: bool,
-    /// How its lines look.
+    /// The format of the channel's lines.
     pub form: Form,
 }
 
-/// How lines look.
+/// The format of lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     /// The text that BIND writes.
@@ -61,14 +61,14 @@ pub enum Form {
         /// Whether a line shows its severity.
         severity: bool,
     },
-    /// An object of JSON, with everything that is known.
+    /// A JSON object with everything that is known of the event.
     Json,
 }
 
 /// The lowest severity that a channel writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Threshold {
-    /// Always the same.
+    /// A fixed severity.
     Fixed(Severity),
     /// The debug level.
     Dynamic,
@@ -83,7 +83,7 @@ pub enum Output {
     Stderr,
     /// The system's log or, where there is none, standard error.
     Syslog(Facility),
-    /// A file that is appended to.
+    /// A file to which lines are appended.
     File(LogFile),
 }
 
@@ -133,7 +133,7 @@ impl Logging {
         Logging { channels, categories: HashMap::new(), querylog: false, sample: 1 }
     }
 
-    /// With this default for all categories that are not listed, unless `default` is listed itself.
+    /// Sets this default for all categories that are not listed, unless `default` is listed itself.
     #[must_use]
     pub fn with_default(&self, default: &DefaultLog) -> Logging {
         let mut logging = self.clone();
@@ -151,12 +151,13 @@ impl Logging {
         };
         let to = logging.channel("default_debug").into_iter().chain(to).collect();
         logging.categories.entry(DEFAULT_CATEGORY.into()).or_insert(to);
-        // BIND's own default.
+        // BIND's own default: category `unmatched` is not logged.
         logging.categories.entry("unmatched".into()).or_default();
         logging
     }
 
-    /// The index of a channel. If there are several of a name, the last one holds, as it may redefine a built-in one.
+    /// The index of a channel. If several have the same name, the last one is used, since it may redefine a built-in
+    /// one.
     pub(crate) fn channel(&self, name: &str) -> Option<usize> {
         self.channels.iter().rposition(|channel| channel.name == name)
     }
@@ -180,7 +181,7 @@ impl Facility {
         "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
     ];
 
-    /// The facility of servers.
+    /// The facility of system services.
     pub(crate) const DAEMON: Facility = Facility(3);
 
     /// The facility of this name, in upper or lower case.

@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_millis(200);
 /// A time-out that never expires.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Limits under which nothing but this times out.
+/// Limits under which only this time-out ever expires.
 fn timing_out(field: fn(&mut TcpTimeouts) -> &mut Duration) -> TcpLimits {
     let mut limits = patient();
     *field(&mut limits.timeouts) = SOON;
