@@ -1,4 +1,4 @@
-//! `bindy check` and `bindy plan` from the outside.
+//! Tests `bindy check` and `bindy plan` as programs.
 
 use std::{
     fs,

@@ -187,7 +187,7 @@ fn rules_hold_where_types_cannot() {
     assert_eq!(admitted(instance(claim), None).len(), 1);
 }
 
-/// Fails if the file is not that text; writes it with BLESS=1.
+/// Fails if the file does not have that text. With BLESS=1, writes it instead.
 fn current(path: &Path, text: &str) {
     if std::env::var_os("BLESS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -197,7 +197,7 @@ fn current(path: &Path, text: &str) {
     assert!(found == text, "{} is not what the types say: run this with BLESS=1", path.display());
 }
 
-/// The schema of whole objects of a kind.
+/// The schema of objects of a kind.
 fn schema(kind: Kind) -> Value {
     api::crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
@@ -208,7 +208,7 @@ fn broken(kind: Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
     errors.into_iter().flat_map(ValidationErrors::into_vec).map(|error| error.to_string()).collect()
 }
 
-/// Does what an API server does with defaults.
+/// Fills in defaults, as an API server does.
 fn fill_defaults(schema: &Value, value: &mut Value) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         if let (Some(default), Some(fields)) = (field.get("default"), value.as_object_mut()) {
@@ -223,7 +223,7 @@ fn fill_defaults(schema: &Value, value: &mut Value) {
     }
 }
 
-/// The resource that an object is read as.
+/// The resource that results from reading an object.
 fn meaning(object: &Value) -> String {
     let reading = manifest::read(&Source::new("object.json", object.to_string()));
     format!("{:?}", reading.manifests[0].resource)
@@ -246,7 +246,7 @@ fn corpus() -> Vec<(String, Source)> {
     paths.into_iter().map(file).collect()
 }
 
-/// The objects of a file, those of lists one by one.
+/// The objects of a file. Those in lists are separate.
 fn objects(source: &Source) -> Vec<Value> {
     let text = std::str::from_utf8(source.text()).unwrap();
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
@@ -275,7 +275,7 @@ fn is_inner(path: &str) -> bool {
     path.ends_with("[]")
 }
 
-/// Kubernetes' types have bounds as floating point.
+/// Turns bounds into whole numbers, because Kubernetes' types have them in floating point.
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => *value = json!(number.as_f64().unwrap_or_default() as i64),

@@ -1,6 +1,6 @@
-//! What an API server refuses of an object, and when it is read from a file, so do we: types, bounds and patterns of the
-//! kind's schema, then its rules in CEL. Nothing here says again what a schema says; each is compiled once, when the first
-//! object of its kind comes.
+//! Refuses what an API server would refuse, for objects that are read from files: first the types, bounds and patterns
+//! in the schema of the kind, then its CEL rules. Nothing here repeats what a schema says. Each schema is compiled
+//! once, when the first object of its kind is read.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use super::{FieldError, Infrastructure, Kind, Resource, Spec, schema};
 
-/// What is refused of the `spec` of a resource that is new; paths are below `spec`.
+/// The errors in the `spec` of a new resource, with paths below `spec`.
 pub fn refusals(kind: Kind, spec: &Value) -> Vec<FieldError> {
     Schema::of(kind).refusals(spec, None)
 }
 
-/// What is refused of a change to a resource, each side of which would be admitted by itself; paths are below `spec`.
+/// The errors in a change of a resource whose old and new forms are each valid, with paths below `spec`.
 pub fn refusals_of_change(old: &Resource, new: &Resource) -> Vec<FieldError> {
     match (json_of(&old.spec), json_of(&new.spec)) {
         (Some(before), Some(after)) => Schema::of(new.id.kind).refusals(&after, Some(&before)),
@@ -27,14 +27,13 @@ pub fn refusals_of_change(old: &Resource, new: &Resource) -> Vec<FieldError> {
     }
 }
 
-/// What is refused of the `metadata` of any object; paths are below `metadata`.
+/// The errors in the `metadata` of any object, with paths below `metadata`.
 pub fn metadata_refusals(metadata: &Value) -> Vec<FieldError> {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(&METADATA));
     SCHEMA.refusals(metadata, None)
 }
 
-/// Kubernetes' own rules for names and labels, as far as a file has them: RFC 1123 in lower case, and the API's conventions
-/// for labels.
+/// Kubernetes' own rules for names and labels in files: RFC 1123 in lower case, and the API conventions for labels.
 static METADATA: LazyLock<Value> = LazyLock::new(|| {
     const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
     const KEY: &str = "^([-a-z0-9.]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
@@ -55,7 +54,7 @@ static METADATA: LazyLock<Value> = LazyLock::new(|| {
     })
 });
 
-/// A `spec` as the API has it; none for records, as no rule compares those with what they were.
+/// A `spec` in the form that the API has; `None` for records, because no rule compares them with their former state.
 fn json_of(spec: &Spec) -> Option<Value> {
     let json = match spec {
         Spec::Zone(spec) => serde_json::to_value(spec),
@@ -70,7 +69,7 @@ fn json_of(spec: &Spec) -> Option<Value> {
     Some(json)
 }
 
-/// A field that is null is a field that is not there, as API servers have it.
+/// Removes fields that are null, which mean the same as absent fields, as on API servers.
 pub(crate) fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -82,11 +81,11 @@ pub(crate) fn remove_nulls(value: &mut Value) {
     }
 }
 
-/// A schema that is ready for use.
+/// A schema that has been compiled.
 struct Schema {
     text: &'static Value,
     structure: jsonschema::Validator,
-    /// `None` if there are none.
+    /// The CEL rules; `None` if there are none.
     rules: Option<cel::CompiledSchema>,
 }
 
@@ -102,7 +101,7 @@ impl Schema {
         Schema { text, structure, rules: has_rules(text).then(|| cel::compile_schema(text)) }
     }
 
-    /// As on an API server, rules are for objects whose structure is right.
+    /// Applies the CEL rules only to objects that have the right structure, as API servers do.
     fn refusals(&self, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
         static EVALUATOR: LazyLock<cel::Validator> = LazyLock::new(cel::Validator::new);
         let structural: Vec<_> = self.structure.iter_errors(value).map(|error| self.explain(&error)).collect();
@@ -111,12 +110,12 @@ impl Schema {
         let broken = broken.into_iter().flat_map(cel::ValidationErrors::into_vec);
         let mut broken: Vec<_> =
             broken.map(|error| FieldError { path: error.field_path, message: error.message, help: None }).collect();
-        // They come in the order of a hash.
+        // The errors come in the order of a hash.
         broken.sort_by(|one, other| one.path.cmp(&other.path));
         broken
     }
 
-    /// What is wrong, in words, with an example of what is not.
+    /// Explains an error in words, with an example of a valid value.
     fn explain(&self, error: &ValidationError<'_>) -> FieldError {
         let keyword = error.schema_path().as_str();
         let node = keyword.rsplit_once('/').and_then(|(node, _)| self.text.pointer(node));

@@ -1,4 +1,5 @@
-//! `Bind9Config`: what a server does, whoever says so: the provider or cluster for all, a role, or one instance.
+//! `Bind9Config`: the configuration of servers, which a provider or cluster gives for all, a role for its servers, or
+//! an instance for itself.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,17 +12,17 @@ use super::{
 
 const AUTHORITATIVE: &str = "the servers answer for their own zones only, and resolve nobody else's names";
 
-/// Configuration of servers. A field that is absent is inherited: an instance's from its role, a role's from the
-/// cluster, a cluster's from its provider. A list that is there replaces the inherited one as a whole.
+/// The configuration of servers. An absent field is inherited: that of an instance from its role, that of a role from
+/// its cluster, and that of a cluster from its provider. A list that is present replaces the inherited one as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "Bind9Config"))]
 pub struct Bind9Config {
-    /// Whether the server resolves other people's names. bindyd never does: `true` is reported.
+    /// Whether the server resolves names for its clients. bindyd never does, and reports a warning for `true`.
     #[schemars(extend("x-default" = "false", "x-no-effect" = AUTHORITATIVE))]
     pub recursion: Option<bool>,
-    /// Who may ask: an address match list of addresses, prefixes, names of `acls`, `any`, `none`, `localhost`,
-    /// `localnets`, each perhaps after a `!`. The first that matches decides.
+    /// The clients that may ask, as an address match list of addresses, prefixes, names of `acls`, `any`, `none`,
+    /// `localhost` and `localnets`, each with an optional `!`. The first element that matches decides.
     #[schemars(
         length(max = 1024),
         inner(length(max = 253)),
@@ -29,7 +30,7 @@ pub struct Bind9Config {
         extend("x-example" = ["10.0.0.0/8", "internal"])
     )]
     pub allow_query: Option<Vec<String>>,
-    /// Who may transfer zones, by address; servers of one cluster always may, by key.
+    /// The clients that may transfer zones, by address. Servers of the same cluster always may, by key.
     #[schemars(
         length(max = 1024),
         inner(length(max = 253)),
@@ -37,7 +38,7 @@ pub struct Bind9Config {
         extend("x-example" = ["192.0.2.53"])
     )]
     pub allow_transfer: Option<Vec<String>>,
-    /// Where other people's names are resolved; without `recursion` it has no effect.
+    /// The servers to which queries for other names are forwarded. It has no effect without `recursion`.
     #[schemars(
         length(max = 64),
         inner(length(max = 45)),
@@ -45,40 +46,40 @@ pub struct Bind9Config {
         extend("x-example" = ["192.0.2.1"])
     )]
     pub forwarders: Option<Vec<String>>,
-    /// The IPv4 addresses that the server answers on, as an address match list.
+    /// The IPv4 addresses on which the server answers, as an address match list.
     #[schemars(length(max = 256), inner(length(max = 253)), extend("x-default" = "[any]"), extend("x-example" = ["any"]))]
     pub listen_on: Option<Vec<String>>,
-    /// The IPv6 addresses that the server answers on, as an address match list.
+    /// The IPv6 addresses on which the server answers, as an address match list.
     #[schemars(length(max = 256), inner(length(max = 253)), extend("x-default" = "[any]"), extend("x-example" = ["any"]))]
     pub listen_on_v6: Option<Vec<String>>,
-    /// DNSSEC.
+    /// The DNSSEC settings.
     pub dnssec: Option<DnssecConfig>,
-    /// Limits on answers (response rate limiting).
+    /// Limits on the rate of responses.
     pub rate_limit: Option<RateLimitConfig>,
-    /// The RNDC key; the former way to write `rndcKey.secretRef` of a role.
+    /// The RNDC key. This is the former spelling of `rndcKey.secretRef` of a role.
     pub rndc_secret_ref: Option<RndcSecretRef>,
-    /// The sidecar of other servers; bindyd has none, and this has no effect on it.
+    /// The sidecar of other servers. It has no effect on bindyd, which has no sidecar.
     pub bindcar_config: Option<BindcarConfig>,
 }
 
-/// Response rate limiting: how often one network gets the same answer over UDP.
+/// Response rate limiting: a bound on how often one network gets the same response over UDP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitConfig {
-    /// Answers a second to one network; 0 for no limit.
+    /// Responses a second to one network; 0 for no limit.
     #[schemars(range(max = 1000), extend("x-unit" = "answers a second", "x-default" = "15"), extend("x-example" = 15))]
     pub responses_per_second: Option<u32>,
 }
 
-/// DNSSEC.
+/// The DNSSEC settings of servers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "DnssecConfig"))]
 pub struct DnssecConfig {
-    /// Whether answers of others are validated; without `recursion` it has no effect.
+    /// Whether responses of other servers are validated. It has no effect without `recursion`.
     #[schemars(extend("x-default" = "false"))]
     pub validation: Option<bool>,
-    /// How zones are signed that have no `dnssecPolicy` of their own.
+    /// How zones without a `dnssecPolicy` of their own are signed.
     pub signing: Option<SigningConfig>,
 }
 
@@ -89,7 +90,7 @@ pub struct SigningConfig {
     /// Whether zones are signed.
     #[serde(default)]
     pub enabled: bool,
-    /// The policy's name.
+    /// The name of the policy.
     #[schemars(
         length(max = 63),
         regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"),
@@ -97,7 +98,7 @@ pub struct SigningConfig {
         extend("x-example" = "bindy")
     )]
     pub policy: Option<String>,
-    /// The keys' algorithm (RFC 8624 3.1), by its mnemonic.
+    /// The mnemonic of the algorithm of the keys (RFC 8624 3.1).
     #[schemars(
         length(max = 32),
         regex(pattern = "^[A-Za-z0-9]{1,32}$"),
@@ -105,7 +106,7 @@ pub struct SigningConfig {
         extend("x-example" = "ECDSAP256SHA256")
     )]
     pub algorithm: Option<String>,
-    /// How long a key-signing key is used: a number with `d`, `h` or another unit, or `unlimited`.
+    /// How long a key-signing key is used: a number with a unit such as `d` or `h`, or `unlimited`.
     #[schemars(
         length(max = 32),
         regex(pattern = "^[A-Za-z0-9]{1,32}$"),
@@ -113,7 +114,7 @@ pub struct SigningConfig {
         extend("x-example" = "365d")
     )]
     pub ksk_lifetime: Option<String>,
-    /// How long a zone-signing key is used, likewise.
+    /// How long a zone-signing key is used, in the same form.
     #[schemars(
         length(max = 32),
         regex(pattern = "^[A-Za-z0-9]{1,32}$"),
@@ -121,21 +122,21 @@ pub struct SigningConfig {
         extend("x-example" = "90d")
     )]
     pub zsk_lifetime: Option<String>,
-    /// Whether denials are by NSEC3 (RFC 5155).
+    /// Whether negative answers are proved with NSEC3 (RFC 5155).
     #[schemars(extend("x-default" = "false"))]
     pub nsec3: Option<bool>,
-    /// The salt of NSEC3 in hexadecimal; RFC 9276 3.1 advises none.
+    /// The salt of NSEC3 in hexadecimal. RFC 9276 3.1 advises against a salt.
     #[schemars(length(max = 510), extend("x-default" = "none"), extend("x-example" = ""))]
     pub nsec3_salt: Option<String>,
-    /// Iterations of NSEC3; RFC 9276 3.1 advises 0.
+    /// The iterations of NSEC3. RFC 9276 3.1 advises 0.
     #[schemars(range(max = 50), extend("x-unit" = "iterations", "x-default" = "0"), extend("x-example" = 0))]
     pub nsec3_iterations: Option<u32>,
-    /// Where keys come from that exist already.
+    /// Where to find keys that already exist.
     pub keys_from: Option<KeySource>,
-    /// Whether keys are made where there are none.
+    /// Whether keys are generated if there are none.
     #[schemars(extend("x-default" = "true"))]
     pub auto_generate: Option<bool>,
-    /// Whether keys that were made are stored in a Secret.
+    /// Whether generated keys are stored in a Secret.
     #[schemars(extend("x-default" = "false"))]
     pub export_to_secret: Option<bool>,
 }
@@ -144,46 +145,46 @@ pub struct SigningConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeySource {
-    /// A Secret that holds them under BIND's file names; key lifetimes must be `unlimited` then.
+    /// A Secret that holds the keys under BIND's file names. Key lifetimes must then be `unlimited`.
     pub secret_ref: Option<SecretRef>,
-    /// A volume that holds them as files.
+    /// A volume that holds the keys as files.
     pub persistent_volume: Option<PersistentVolumeClaimSpec>,
 }
 
-/// A Secret.
+/// A reference to a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// Its name.
+    /// The name of the Secret.
     #[schemars(length(min = 1, max = 253), extend("x-example" = "bindy-dnssec-keys"))]
     pub name: String,
-    /// Its namespace.
+    /// The namespace of the Secret.
     #[schemars(length(max = 63), extend("x-default" = "the server's namespace"), extend("x-example" = "dns"))]
     pub namespace: Option<String>,
 }
 
-/// The sidecar through which BIND's zones are managed; servers that are bindyd need none.
+/// The sidecar that manages the zones of BIND. bindyd does not need it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "BindcarConfig"))]
 pub struct BindcarConfig {
-    /// Its image.
+    /// The image of the sidecar.
     #[schemars(length(max = 512), extend("x-example" = "ghcr.io/firestoned/bindcar:v0.7.2"))]
     pub image: Option<String>,
-    /// When its image is pulled.
+    /// When the image of the sidecar is pulled.
     #[schemars(extend("x-default" = "IfNotPresent"))]
     pub image_pull_policy: Option<ImagePullPolicy>,
-    /// What its container may use.
+    /// The resources that the container of the sidecar may use.
     pub resources: Option<ResourceRequirements>,
-    /// The port of its API.
+    /// The port of the sidecar's API.
     #[schemars(range(min = 1, max = 65535), extend("x-unit" = "port", "x-default" = "8080"), extend("x-example" = 8080))]
     pub port: Option<u32>,
-    /// What differs from the Service that would be made.
+    /// Fields that override those of the default Service.
     pub service_spec: Option<ServiceSpec>,
-    /// How much it logs.
+    /// The level of the sidecar's log.
     #[schemars(length(max = 32), extend("x-default" = "info"), extend("x-example" = "info"))]
     pub log_level: Option<String>,
-    /// Its environment.
+    /// The environment variables of the sidecar.
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub env_vars: Vec<EnvVar>,
@@ -195,15 +196,15 @@ pub struct BindcarConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BindcarTls {
-    /// Whether it is used.
+    /// Whether TLS is used.
     #[schemars(extend("x-default" = "false"))]
     pub enabled: Option<bool>,
-    /// The Secret with certificate and key.
+    /// The Secret with the certificate and its key.
     #[schemars(length(max = 253), extend("x-example" = "bindcar-tls"))]
     pub secret_name: Option<String>,
-    /// Who signed the certificate.
+    /// The authorities that may have signed the certificate.
     pub ca_bundle: Option<CaBundle>,
-    /// The name that the certificate must have.
+    /// The name that must be in the certificate.
     #[schemars(length(max = 253), extend("x-example" = "bindcar.dns.svc"))]
     pub server_name: Option<String>,
     /// How often certificates are read again, in seconds.
@@ -211,13 +212,13 @@ pub struct BindcarTls {
     pub reload_interval_seconds: Option<u32>,
 }
 
-/// Certificates of authorities.
+/// The certificates of authorities.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CaBundle {
-    /// A ConfigMap that holds them.
+    /// A ConfigMap that holds the certificates.
     pub config_map_ref: Option<KeyRef>,
-    /// A Secret that holds them.
+    /// A Secret that holds the certificates.
     pub secret_ref: Option<KeyRef>,
 }
 
@@ -225,10 +226,10 @@ pub struct CaBundle {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRef {
-    /// The object's name.
+    /// The name of the ConfigMap or Secret.
     #[schemars(length(min = 1, max = 253), extend("x-example" = "bindcar-ca"))]
     pub name: String,
-    /// The key in its data.
+    /// The key in the data of the ConfigMap or Secret.
     #[serde(default = "ca_crt")]
     #[schemars(length(max = 253), extend("x-example" = "ca.crt"))]
     pub key: String,
@@ -239,7 +240,7 @@ fn ca_crt() -> String {
 }
 
 impl Bind9Config {
-    /// This configuration, with what it does not say taken from `inherited`.
+    /// This configuration, with absent fields taken from `inherited`.
     #[must_use]
     pub fn or(self, inherited: &Bind9Config) -> Bind9Config {
         Bind9Config {

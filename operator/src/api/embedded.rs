@@ -1,5 +1,5 @@
-//! Objects of Kubernetes' own API inside ours: taken as they are, with a description and without a copy of their schema,
-//! which would make a CRD too large for `kubectl apply`. The API server checks them where they are used.
+//! Objects of Kubernetes' own API inside ours. They are accepted as they are, with a description but without a copy of
+//! their schema, which would make a CRD too large for `kubectl apply`. The API server checks them where they are used.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Declares types for objects of Kubernetes: what `kubectl explain` says of them, and an example.
+/// Declares types for objects of Kubernetes, each with its description for `kubectl explain` and an example.
 macro_rules! embedded {
     ($($(#[doc = $about:literal])* $name:ident = $example:literal;)*) => {$(
         $(#[doc = $about])*

@@ -1,4 +1,4 @@
-//! `Bind9Instance`: one server.
+//! `Bind9Instance`: a single server.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -12,7 +12,8 @@ use super::{
     spread::PlacementConfig,
 };
 
-/// One server, alone or of a cluster. Those that a cluster makes are named after it, its role and a number.
+/// A server, on its own or of a cluster. A server that a cluster makes is named after the cluster, its role and a
+/// number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
@@ -21,52 +22,52 @@ use super::{
 )
     .message("role cannot change: create another Bind9Instance and delete this one"))]
 pub struct InstanceSpec {
-    /// The Bind9Cluster of its namespace, or else the ClusterBind9Provider, whose configuration it shares; empty for a
-    /// server that stands alone.
+    /// The Bind9Cluster in the namespace of the instance, or else the ClusterBind9Provider, whose configuration it
+    /// shares; empty for a server on its own.
     #[schemars(length(max = 253), extend("x-example" = "production-dns"))]
     pub cluster_ref: String,
     /// Whether the server is a primary or a secondary. It cannot be changed.
     pub role: Role,
-    /// How many pods it has.
+    /// The number of pods.
     #[schemars(range(max = 100), extend("x-unit" = "pods", "x-default" = "1"), extend("x-example" = 1))]
     pub replicas: Option<u32>,
-    /// As `version` of the cluster, above it.
+    /// As `version` of the cluster. Takes precedence over it.
     #[schemars(length(min = 1, max = 128), extend("x-default" = "the cluster's"), extend("x-example" = "9.18"))]
     pub version: Option<String>,
-    /// As `image` of the cluster, in its place.
+    /// As `image` of the cluster. Replaces it.
     pub image: Option<ImageConfig>,
-    /// As `configMapRefs` of the cluster, in their place.
+    /// As `configMapRefs` of the cluster. Replaces them.
     pub config_map_refs: Option<ConfigMapRefs>,
-    /// Its configuration, above that of its role and of its cluster, field by field.
+    /// The configuration of this server. Each field takes precedence over that of the role and the cluster.
     pub config: Option<Bind9Config>,
-    /// Addresses of the primaries that a secondary transfers from, in place of its cluster's.
+    /// Addresses of the primaries from which a secondary transfers zones, instead of those of its cluster.
     #[schemars(length(max = 64), inner(length(max = 253)), extend("x-example" = ["192.0.2.53"]))]
     pub primary_servers: Option<Vec<String>>,
-    /// As `volumes` of the cluster, in their place.
+    /// As `volumes` of the cluster. Replaces them.
     #[schemars(length(max = 32))]
     pub volumes: Option<Vec<Volume>>,
-    /// As `volumeMounts` of the cluster, in their place.
+    /// As `volumeMounts` of the cluster. Replaces them.
     #[schemars(length(max = 32))]
     pub volume_mounts: Option<Vec<VolumeMount>>,
-    /// Its RNDC key; the former way to write `rndcKey.secretRef`.
+    /// The RNDC key of the server. This is the former spelling of `rndcKey.secretRef`.
     pub rndc_secret_ref: Option<RndcSecretRef>,
-    /// Its RNDC key, above its role's.
+    /// The RNDC key of the server. Takes precedence over that of its role.
     pub rndc_key: Option<RndcKeyConfig>,
-    /// Where it keeps its zones.
+    /// Where the server keeps its zones.
     pub storage: Option<StorageConfig>,
-    /// The sidecar of other servers; bindyd has none, and this has no effect on it.
+    /// The sidecar of other servers. It has no effect on bindyd, which has no sidecar.
     pub bindcar_config: Option<BindcarConfig>,
-    /// How its pods are spread over nodes and zones, in place of its role's.
+    /// How the pods are spread over nodes and zones. Replaces the setting of the role.
     pub placement: Option<PlacementConfig>,
 }
 
-/// What a server is to its zones.
+/// The role of a server for its zones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Gets the zones from the operator, and gives them to the secondaries.
+    /// A primary gets zones from the operator, and transfers them to the secondaries.
     Primary,
-    /// Transfers the zones.
+    /// A secondary transfers zones from the primaries.
     Secondary,
 }
 
@@ -77,32 +78,32 @@ pub enum Role {
     "!has(self.storageType) || self.storageType != 'persistentVolumeClaim' || has(self.persistentVolumeClaim)"
 ).message("storageType persistentVolumeClaim needs persistentVolumeClaim: name a claim, or a size"))]
 pub struct StorageConfig {
-    /// `emptyDir`, which lives as long as the pod, or `persistentVolumeClaim`.
+    /// `emptyDir`, which exists as long as the pod, or `persistentVolumeClaim`.
     #[schemars(extend("x-default" = "persistentVolumeClaim if that is given, else emptyDir"))]
     pub storage_type: Option<StorageType>,
-    /// What the emptyDir is like.
+    /// The settings of the emptyDir.
     pub empty_dir: Option<EmptyDir>,
-    /// What the claim is like.
+    /// The settings of the claim.
     pub persistent_volume_claim: Option<ClaimConfig>,
 }
 
 /// The kinds of storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)] // Kubernetes' words.
+#[allow(missing_docs)] // The values are Kubernetes' own.
 pub enum StorageType {
     EmptyDir,
     PersistentVolumeClaim,
 }
 
-/// Storage that lives as long as the pod.
+/// Storage that exists as long as the pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmptyDir {
     /// `Memory`, or empty for the node's disk.
     #[schemars(length(max = 32), extend("x-default" = "the node's disk"), extend("x-example" = "Memory"))]
     pub medium: Option<String>,
-    /// The most that it may hold, as a Kubernetes quantity of octets.
+    /// The most octets that the storage may hold, as a Kubernetes quantity.
     #[schemars(length(max = 32), extend("x-unit" = "quantity"), extend("x-example" = "256Mi"))]
     pub size_limit: Option<String>,
 }
@@ -111,16 +112,16 @@ pub struct EmptyDir {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimConfig {
-    /// A claim that exists already.
+    /// The name of an existing claim.
     #[schemars(length(max = 253), extend("x-default" = "one is made"), extend("x-example" = "bindy-zones"))]
     pub claim_name: Option<String>,
-    /// The storage class of a claim that is made.
+    /// The storage class of a new claim.
     #[schemars(length(max = 253), extend("x-default" = "the cluster's default class"), extend("x-example" = "fast-ssd"))]
     pub storage_class_name: Option<String>,
-    /// The size of a claim that is made, as a Kubernetes quantity of octets.
+    /// The size of a new claim in octets, as a Kubernetes quantity.
     #[schemars(length(max = 32), extend("x-unit" = "quantity", "x-default" = "1Gi"), extend("x-example" = "10Gi"))]
     pub size: Option<String>,
-    /// The access modes of a claim that is made.
+    /// The access modes of a new claim.
     #[schemars(
         length(max = 4),
         inner(length(max = 32)),
@@ -131,7 +132,7 @@ pub struct ClaimConfig {
 }
 
 impl Role {
-    /// As it stands in names and labels.
+    /// The role as it is written in names and labels.
     pub fn name(self) -> &'static str {
         match self {
             Role::Primary => "primary",
@@ -141,7 +142,7 @@ impl Role {
 }
 
 impl StorageConfig {
-    /// The kind of storage, said or implied.
+    /// The kind of storage, whether given or implied.
     pub fn kind(&self) -> StorageType {
         let implied = if self.persistent_volume_claim.is_some() {
             StorageType::PersistentVolumeClaim

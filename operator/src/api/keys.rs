@@ -1,4 +1,4 @@
-//! RNDC keys: where they come from, and when they change.
+//! RNDC keys: where they come from, and when they are replaced.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "RndcSecretRef"))]
 pub struct RndcSecretRef {
-    /// The Secret's name.
+    /// The name of the Secret.
     #[schemars(length(min = 1, max = 253), extend("x-example" = "my-rndc-key"))]
     pub name: String,
-    /// The key's algorithm.
+    /// The algorithm of the key.
     #[serde(default)]
     pub algorithm: RndcAlgorithm,
-    /// The Secret's data key with the name of the RNDC key.
+    /// The key of the Secret's data that holds the name of the RNDC key.
     #[serde(default = "key_name")]
     #[schemars(length(min = 1, max = 253), extend("x-example" = "key-name"))]
     pub key_name_key: String,
-    /// The Secret's data key with the key itself, in base64.
+    /// The key of the Secret's data that holds the RNDC key itself, in base64.
     #[serde(default = "secret")]
     #[schemars(length(min = 1, max = 253), extend("x-example" = "secret"))]
     pub secret_key: String,
@@ -31,10 +31,10 @@ pub struct RndcSecretRef {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "RndcKeyConfig"))]
 pub struct RndcKeyConfig {
-    /// Whether the key is replaced when it gets old; never one that `secretRef` names.
+    /// Whether the key is replaced when it reaches the age `rotateAfter`. A key from `secretRef` is never replaced.
     #[serde(default)]
     pub auto_rotate: bool,
-    /// The age at which it is replaced: a number with `h`, `d` or `w`, from 1h to 8760h.
+    /// The age at which the key is replaced: a number with `h`, `d` or `w`, from 1h to 8760h.
     #[serde(default = "rotate_after")]
     #[schemars(
         length(max = 8),
@@ -43,19 +43,19 @@ pub struct RndcKeyConfig {
         extend("x-example" = "30d")
     )]
     pub rotate_after: String,
-    /// The algorithm of a key that is made.
+    /// The algorithm of a generated key.
     #[serde(default)]
     pub algorithm: RndcAlgorithm,
-    /// A key that exists already, in place of one that is made.
+    /// An existing key, to be used instead of a generated one.
     pub secret_ref: Option<RndcSecretRef>,
-    /// The Secret in which a key is made.
+    /// The Secret in which a generated key is stored.
     pub secret: Option<SecretTemplate>,
 }
 
 /// The algorithms of RNDC keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)] // Named by RFC 8945 6.
+#[allow(missing_docs)] // The names are those of RFC 8945 6.
 pub enum RndcAlgorithm {
     HmacSha1,
     HmacSha224,
@@ -65,35 +65,35 @@ pub enum RndcAlgorithm {
     HmacSha512,
 }
 
-/// What a Secret is made from.
+/// The template of a Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTemplate {
-    /// The Secret's metadata.
+    /// The metadata of the Secret.
     pub metadata: SecretMetadata,
-    /// The Secret's type.
+    /// The type of the Secret.
     #[serde(default = "opaque", rename = "type")]
     #[schemars(length(max = 253), extend("x-example" = "Opaque"))]
     pub secret_type: String,
-    /// Its data as text.
+    /// The data of the Secret as text.
     #[schemars(extend("maxProperties" = 16), extend("x-example" = BTreeMap::from([("key-name", "bindy-operator")])))]
     pub string_data: Option<BTreeMap<String, String>>,
-    /// Its data in base64.
+    /// The data of the Secret in base64.
     #[schemars(extend("maxProperties" = 16), extend("x-example" = BTreeMap::from([("key-name", "YmluZHktb3BlcmF0b3I=")])))]
     pub data: Option<BTreeMap<String, String>>,
 }
 
-/// The part of a Secret's metadata that can be chosen.
+/// The part of a Secret's metadata that users can set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretMetadata {
-    /// Its name.
+    /// The name of the Secret.
     #[schemars(length(min = 1, max = 253), extend("x-example" = "my-rndc-key"))]
     pub name: String,
-    /// Its labels.
+    /// The labels of the Secret.
     #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("team", "dns")])))]
     pub labels: Option<BTreeMap<String, String>>,
-    /// Its annotations.
+    /// The annotations of the Secret.
     #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("example.com/owner", "dns")])))]
     pub annotations: Option<BTreeMap<String, String>>,
 }

@@ -1,9 +1,9 @@
-//! The resources of `bindy.firestoned.io/v1beta1`, as people write them.
+//! The resources of `bindy.firestoned.io/v1beta1`, as users write them.
 //!
-//! `zone`, `records`, `cluster` and `instance` hold the `spec` of each kind, field for field, and are the source of
-//! everything else that knows fields: `schema` makes schemas of them, `crd` the CustomResourceDefinitions, `reference`
-//! the documentation, and `admission` refuses what they do not allow. `spelling` knows what people write instead. Every record kind comes down to one [`RecordSet`], so
-//! nothing past this module knows how many kinds there are.
+//! `zone`, `records`, `cluster` and `instance` have the `spec` of each kind, field for field. Everything else that
+//! knows fields is derived from these types: `schema` makes schemas of them, `crd` the CustomResourceDefinitions, and
+//! `reference` the documentation, and `admission` refuses what they do not allow. `spelling` knows former spellings.
+//! Every record kind becomes a [`RecordSet`], so nothing outside this module depends on how many kinds there are.
 
 mod admission;
 pub mod cluster;
@@ -47,29 +47,29 @@ use crd::Column;
 
 /// The API group of every resource here.
 pub const GROUP: &str = "bindy.firestoned.io";
-/// The one version of [`GROUP`] that is read.
+/// The only version of [`GROUP`] that is read.
 pub const VERSION: &str = "v1beta1";
-/// What a TTL may be at most, in seconds: 2³¹ − 1 (RFC 2181 8).
+/// The largest TTL in seconds: 2³¹ − 1 (RFC 2181 8).
 pub const MAX_TTL: u32 = 0x7fff_ffff;
-/// The TTL in seconds of a record for which neither the record nor its zone names one.
+/// The TTL in seconds of a record if neither the record nor its zone gives one.
 pub const DEFAULT_TTL: u32 = 300;
 
-/// A resource with what it asks for.
+/// A resource that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// Which one it is.
+    /// The identity of the resource.
     pub id: ResourceId,
-    /// What selectors look at.
+    /// The labels, which selectors compare.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that are Bindy's.
+    /// The annotations that are Bindy's.
     pub annotations: BTreeMap<String, String>,
-    /// When the cluster created it; `None` for one that never was in a cluster.
+    /// The time at which the cluster created the resource; `None` if it was never in a cluster.
     pub created: Option<Timestamp>,
-    /// What it asks for.
+    /// The `spec` of the resource.
     pub spec: Spec,
 }
 
-/// What a resource asks for.
+/// The `spec` of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spec {
     /// A zone.
@@ -80,7 +80,7 @@ pub enum Spec {
     Infrastructure(Infrastructure),
 }
 
-/// What a resource asks for that says which servers there are.
+/// The `spec` of a resource that declares servers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Infrastructure {
     /// A cluster for all namespaces.
@@ -91,10 +91,10 @@ pub enum Infrastructure {
     Instance(Box<InstanceSpec>),
 }
 
-/// What tells one resource from every other; its order decides between resources of one age.
+/// The identity of a resource. Its order decides between resources of the same age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
-    /// The namespace; empty for a kind without one.
+    /// The namespace; empty for a kind without namespaces.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
@@ -102,18 +102,18 @@ pub struct ResourceId {
     pub kind: Kind,
 }
 
-/// The kinds there are.
+/// The kinds of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `DNSZone`.
     Zone,
     /// One of the record kinds.
     Record(RecordKind),
-    /// One of the kinds that say which servers there are.
+    /// One of the kinds that declare servers.
     Infrastructure(InfrastructureKind),
 }
 
-/// The kinds that say which servers there are.
+/// The kinds that declare servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InfrastructureKind {
     /// `ClusterBind9Provider`, the only kind without a namespace.
@@ -124,30 +124,30 @@ pub enum InfrastructureKind {
     Instance,
 }
 
-/// The part of `metadata` that has a meaning here; the rest is the cluster's business.
+/// The part of `metadata` that is used here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// Unique in its namespace and kind.
+    /// The name, unique for its kind in its namespace.
     pub name: String,
-    /// `default` if absent, as kubectl has it.
+    /// The namespace; `default` if absent, as with kubectl.
     pub namespace: Option<String>,
-    /// What selectors look at.
+    /// The labels, which selectors compare.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Notes of programs to themselves.
+    /// The annotations.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Set by the cluster.
+    /// The time of creation, set by the cluster.
     pub creation_timestamp: Option<Timestamp>,
 }
 
 impl InfrastructureKind {
-    /// All of them, the widest first.
+    /// All these kinds, those with the widest scope first.
     pub const ALL: &[InfrastructureKind] =
         &[InfrastructureKind::Provider, InfrastructureKind::Cluster, InfrastructureKind::Instance];
 
-    /// Its name in manifests.
+    /// The name of the kind in manifests.
     pub fn name(self) -> &'static str {
         match self {
             InfrastructureKind::Provider => "ClusterBind9Provider",
@@ -158,18 +158,18 @@ impl InfrastructureKind {
 }
 
 impl Kind {
-    /// All of them, those for servers first.
+    /// All kinds, those that declare servers first.
     pub fn all() -> impl Iterator<Item = Kind> {
         let infrastructure = InfrastructureKind::ALL.iter().copied().map(Kind::Infrastructure);
         infrastructure.chain([Kind::Zone]).chain(RecordKind::ALL.iter().copied().map(Kind::Record))
     }
 
-    /// The kind of that name, if there is one.
+    /// The kind with that name, if there is one.
     pub fn from_name(name: &str) -> Option<Kind> {
         Kind::all().find(|kind| kind.name() == name)
     }
 
-    /// Its name in manifests.
+    /// The name of the kind in manifests.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Zone => "DNSZone",
@@ -178,22 +178,22 @@ impl Kind {
         }
     }
 
-    /// Its name in paths of the API: lower case, plural.
+    /// The name of the kind in paths of the API: lower case, plural.
     pub fn plural(self) -> String {
         format!("{}s", self.name().to_ascii_lowercase())
     }
 
-    /// Whether its resources have a namespace.
+    /// Whether resources of the kind have a namespace.
     pub fn is_namespaced(self) -> bool {
         self != Kind::Infrastructure(InfrastructureKind::Provider)
     }
 
-    /// Whether `kubectl scale` works on it.
+    /// Whether `kubectl scale` works on resources of the kind.
     fn is_scalable(self) -> bool {
         self == Kind::Infrastructure(InfrastructureKind::Instance)
     }
 
-    /// What people may type for it.
+    /// The short names that kubectl accepts for the kind.
     fn short_names(self) -> Vec<&'static str> {
         match self {
             Kind::Zone => vec!["zone", "zones", "dz", "dzs"],
@@ -204,7 +204,7 @@ impl Kind {
         }
     }
 
-    /// What listings show, and what wide ones show beside that; readiness and age come by themselves.
+    /// The columns of listings, and the additional ones of wide listings. Readiness and age are added to all kinds.
     fn columns(self) -> (Vec<Column>, Vec<Column>) {
         let column = |name, path, kind| Column { name, path, kind };
         match self {
@@ -257,7 +257,7 @@ impl Kind {
             Kind::Infrastructure(InfrastructureKind::Provider) => schema::of::<ClusterSpec>(),
             Kind::Infrastructure(InfrastructureKind::Cluster) => {
                 let mut schema = schema::of::<ClusterSpec>();
-                // A cluster's servers are where it is.
+                // The servers of a cluster run in the cluster's namespace.
                 if let Some(Value::Object(properties)) = schema.get_mut("properties") {
                     properties.remove("namespace");
                 }
@@ -276,7 +276,7 @@ impl Kind {
     }
 }
 
-/// A kind reads its `spec`.
+/// Reads the `spec` of a resource of the kind.
 impl<'de> DeserializeSeed<'de> for Kind {
     type Value = Spec;
 

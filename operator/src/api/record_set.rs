@@ -1,5 +1,5 @@
-//! What every record kind comes down to: owner, type, TTL and the data of each record in presentation form. What the
-//! fields of that data mean is in zonefmt's rdata table.
+//! The common form of all record kinds: owner, type, TTL and the data of each record in presentation form. The meaning
+//! of the data's fields is in zonefmt's rdata table.
 
 use std::{
     borrow::Cow,
@@ -12,47 +12,47 @@ use zonefmt::{
     zone,
 };
 
-/// Records of one type at one name: what every record kind comes down to.
+/// Records of one type at one name: the common form of all record kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordSet {
     /// The owner: relative to the zone, absolute with a final dot, or `@` for the zone's own name.
     pub name: String,
-    /// TTL in seconds, 0 to 2147483647.
+    /// The TTL in seconds, 0 to 2147483647.
     pub ttl: Option<u32>,
-    /// The type.
+    /// The type of the records.
     pub rtype: Rtype,
-    /// At least one record, or [`RecordSet::wire`] refuses.
+    /// The data of the records. There must be at least one, or [`RecordSet::wire`] fails.
     pub records: Vec<Rdata>,
 }
 
 /// The RDATA of one record in presentation form.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rdata {
-    /// Field by field.
+    /// The data as separate fields.
     Fields(Vec<Field>),
-    /// As it stands in a zone file after the type.
+    /// The data as in a zone file, after the type.
     Line {
-        /// Path below `spec`.
+        /// The path of the field below `spec`.
         path: String,
-        /// The text.
+        /// The text of the data.
         text: String,
     },
 }
 
-/// One field of RDATA, and where the manifest has it from.
+/// One field of RDATA, and the field of the manifest that it is from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// Path below `spec`, for example `ipv4Addresses[1]`.
+    /// The path below `spec`, for example `ipv4Addresses[1]`.
     path: String,
-    /// As in a zone file, escapes included.
+    /// The text as in a zone file, including escapes.
     text: String,
     quoted: bool,
 }
 
-/// What is wrong with one field of a `spec`, and what to write instead.
+/// An error in one field of a `spec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Path below `spec`.
+    /// The path of the field below `spec`.
     pub path: String,
     /// What is wrong.
     pub message: String,
@@ -61,7 +61,7 @@ pub struct FieldError {
 }
 
 impl RecordSet {
-    /// The records in wire form, names uncompressed; relative names get `origin` appended.
+    /// The records in wire form, with uncompressed names. Relative names are relative to `origin`.
     pub fn wire(&self, origin: NameRef<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
         if self.records.is_empty() {
             return Err(FieldError { path: String::new(), message: "names no data".into(), help: None });
@@ -93,7 +93,7 @@ fn to_wire(rtype: Rtype, record: &Rdata, origin: NameRef<'_>) -> Result<Vec<u8>,
 }
 
 impl Rdata {
-    /// The path of its last field below `spec`: that of the name, in kinds that have one.
+    /// The path below `spec` of the last field, which is that of the name in kinds that have one.
     pub fn last_path(&self) -> &str {
         match self {
             Rdata::Fields(fields) => fields.last().map_or("", |field| &field.path),
@@ -103,22 +103,22 @@ impl Rdata {
 }
 
 impl Field {
-    /// A number, an address or a keyword.
+    /// Creates a field with a number, an address or a keyword.
     pub(super) fn word(path: impl Into<String>, value: &impl fmt::Display) -> Field {
         Field { path: path.into(), text: value.to_string(), quoted: false }
     }
 
-    /// A name that the record points to.
+    /// Creates a field with a name that the record points to.
     pub(super) fn target(path: &str, name: &str) -> Field {
         Field { path: path.into(), text: absolute(name).into_owned(), quoted: false }
     }
 
-    /// One character string.
+    /// Creates a field with a single character string.
     pub(super) fn quoted(path: &str, text: &str) -> Field {
         Field { path: path.into(), text: escape(text.as_bytes()), quoted: true }
     }
 
-    /// Character strings of up to 255 octets (RFC 1035 3.3).
+    /// Creates fields with character strings of up to 255 octets each (RFC 1035 3.3).
     pub(super) fn strings(path: &str, text: &str) -> Vec<Field> {
         let field = |octets: &[u8]| Field { path: path.into(), text: escape(octets), quoted: true };
         match text.as_bytes() {
@@ -128,13 +128,13 @@ impl Field {
     }
 }
 
-/// A name that a field points to, as a zone file writes it. `www` is relative to the zone, and `www.example.org` is
-/// absolute: it always was in this API, where a name with a dot in it was never continued with the zone's.
+/// A name that a field points to, in the form of zone files. `www` is relative to the zone, and `www.example.org` is
+/// absolute. That is how this API has always worked: the zone's name is never appended to a name that contains a dot.
 pub fn absolute(name: &str) -> Cow<'_, str> {
     if name.contains('.') && !name.ends_with('.') { Cow::Owned(format!("{name}.")) } else { Cow::Borrowed(name) }
 }
 
-/// One record a value, each of one field.
+/// One record for each value, with that value as its only field.
 pub(super) fn each(path: &str, values: &[String]) -> Vec<Rdata> {
     values
         .iter()
@@ -143,7 +143,7 @@ pub(super) fn each(path: &str, values: &[String]) -> Vec<Rdata> {
         .collect()
 }
 
-/// Writes octets so that a zone file's reader gets them back (RFC 1035 5.1).
+/// Escapes octets so that a reader of zone files gets the same octets back (RFC 1035 5.1).
 fn escape(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for &octet in octets {

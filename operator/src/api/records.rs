@@ -1,5 +1,5 @@
-//! The record kinds: a table. A row says what people write beside `name` and `ttl`, and how that becomes the records of
-//! a [`RecordSet`].
+//! The record kinds, as a table. A row has the fields that users write besides `name` and `ttl`, and how these become
+//! the records of a [`RecordSet`].
 
 use std::borrow::Cow;
 
@@ -15,8 +15,8 @@ use super::{
     schema,
 };
 
-/// Declares the kinds. A row: documentation and CEL rules of the `spec`; the kind's name, its `spec`, its short name and
-/// its columns in listings; the fields of the `spec` beside `name` and `ttl`; type and records.
+/// Declares the kinds. A row has the documentation and CEL rules of the `spec`; the name of the kind, its `spec`, its
+/// short name and its columns in listings; the fields of the `spec` besides `name` and `ttl`; and the type and records.
 macro_rules! record_kinds {
     ($(
         $(#[$about:meta])*
@@ -24,26 +24,26 @@ macro_rules! record_kinds {
             $($fields:tt)*
         } => $records:expr;
     )*) => {
-        /// A kind of the API that stands for records.
-        #[allow(missing_docs)] // The names are the kinds'.
+        /// A kind of the API for records.
+        #[allow(missing_docs)] // The names are those of the kinds.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum RecordKind { $($kind,)* }
 
         impl RecordKind {
-            /// All of them.
+            /// All record kinds.
             pub const ALL: &[RecordKind] = &[$(RecordKind::$kind,)*];
 
-            /// Its name in manifests.
+            /// The name of the kind in manifests.
             pub fn name(self) -> &'static str {
                 match self { $(RecordKind::$kind => stringify!($kind),)* }
             }
 
-            /// What people may type for it.
+            /// The short name that kubectl accepts for the kind.
             pub(super) fn short_name(self) -> &'static str {
                 match self { $(RecordKind::$kind => $short,)* }
             }
 
-            /// What listings show beside its name, zone and TTL.
+            /// The columns of listings besides name, zone and TTL.
             pub(super) fn columns(self) -> &'static [Column] {
                 match self {
                     $(RecordKind::$kind => &[$(Column { name: $column, path: $path, kind: $type },)*],)*
@@ -55,7 +55,7 @@ macro_rules! record_kinds {
                 match self { $(RecordKind::$kind => <$spec>::deserialize(spec).map(RecordSet::from),)* }
             }
 
-            /// The schema of its `spec`.
+            /// The schema of the `spec` of this kind.
             pub(super) fn schema(self) -> serde_json::Value {
                 match self { $(RecordKind::$kind => schema::of::<$spec>(),)* }
             }
@@ -66,10 +66,11 @@ macro_rules! record_kinds {
             $(#[$about])*
             #[serde(rename_all = "camelCase")]
             pub struct $spec {
-                /// The owner: relative to the zone, absolute with a final dot, or `@` for the zone's own name.
+                /// The owner of the records: relative to the zone, absolute with a final dot, or `@` for the zone
+                /// itself.
                 #[schemars(length(max = 1004), extend("x-example" = "www"))]
                 pub name: String,
-                /// TTL in seconds.
+                /// The TTL in seconds.
                 #[schemars(
                     range(max = MAX_TTL),
                     extend("x-unit" = "seconds", "x-default" = "`ttl` of the zone"),
@@ -91,27 +92,27 @@ macro_rules! record_kinds {
 }
 
 record_kinds! {
-    /// IPv4 addresses of a name (RFC 1035 3.4.1).
+    /// The IPv4 addresses of a name (RFC 1035 3.4.1).
     ARecord(ARecordSpec, "a", [("Addresses", ".status.addresses", "string")]) {
-        /// IPv4 addresses, one record each.
+        /// IPv4 addresses, one record for each.
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = 4096), inner(length(max = 15)), extend("x-example" = ["192.0.2.10", "192.0.2.11"]))]
         pub ipv4_addresses: Vec<String>,
     } => |spec| (Rtype::A, each("ipv4Addresses", &spec.ipv4_addresses));
 
-    /// IPv6 addresses of a name (RFC 3596 2.1).
+    /// The IPv6 addresses of a name (RFC 3596 2.1).
     AAAARecord(AaaaRecordSpec, "aaaa", [("Addresses", ".status.addresses", "string")]) {
-        /// IPv6 addresses, one record each.
+        /// IPv6 addresses, one record for each.
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = 2048), inner(length(max = 45)), extend("x-example" = ["2001:db8::10"]))]
         pub ipv6_addresses: Vec<String>,
     } => |spec| (Rtype::AAAA, each("ipv6Addresses", &spec.ipv6_addresses));
 
-    /// Another name for a name (RFC 1035 3.3.1), which can have no other data.
+    /// An alias for another name (RFC 1035 3.3.1). A name with an alias can have no other data.
     #[x_kube(validation = Rule::new("self.name != '@'")
         .message("a zone's own name has a SOA, beside which no CNAME can stand: write an ARecord"))]
     CNAMERecord(CnameRecordSpec, "cname", [("Target", ".spec.target", "string")]) {
-        /// The canonical name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
+        /// The canonical name: absolute if it contains a dot, at its end or not, and otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
         pub target: String,
     } => |spec| (Rtype::CNAME, one([Field::target("target", &spec.target)]));
@@ -122,19 +123,21 @@ record_kinds! {
         "mx",
         [("Priority", ".spec.priority", "integer"), ("Mail Server", ".spec.mailServer", "string")]
     ) {
-        /// Its preference; lower ones are tried first.
+        /// The preference of the mail server; lower ones are tried first.
         #[schemars(extend("x-unit" = "rank"), extend("x-example" = 10))]
         pub priority: u16,
-        /// Its name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
+        /// The name of the mail server: absolute if it contains a dot, at its end or not, and otherwise relative to the
+        /// zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "mail.example.com."))]
         pub mail_server: String,
     } => |spec| {
         (Rtype::MX, one([Field::word("priority", &spec.priority), Field::target("mailServer", &spec.mail_server)]))
     };
 
-    /// Text (RFC 1035 3.3.14): one record.
+    /// A text record (RFC 1035 3.3.14).
     TXTRecord(TxtRecordSpec, "txt", []) {
-        /// The strings of the record, taken literally. One over 255 octets becomes several, which readers join again.
+        /// The strings of the record, taken literally. A string over 255 octets becomes several, which readers join
+        /// again.
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = 256), inner(length(max = 65_000)), extend("x-example" = ["v=spf1 mx -all"]))]
         pub text: Vec<String>,
@@ -143,26 +146,27 @@ record_kinds! {
         (Rtype::TXT, one(strings.flat_map(|(i, text)| Field::strings(&format!("text[{i}]"), text))))
     };
 
-    /// A name server of the zone, or of a zone that is delegated (RFC 1035 3.3.11).
+    /// A name server of the zone, or of a delegated zone (RFC 1035 3.3.11).
     NSRecord(NsRecordSpec, "nsr", [("Nameserver", ".spec.nameserver", "string")]) {
-        /// The server's name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
+        /// The name of the server: absolute if it contains a dot, at its end or not, and otherwise relative to the
+        /// zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "ns.lab.example.com."))]
         pub nameserver: String,
     } => |spec| (Rtype::NS, one([Field::target("nameserver", &spec.nameserver)]));
 
-    /// Where a service is (RFC 2782).
+    /// The location of a service (RFC 2782).
     SRVRecord(SrvRecordSpec, "srv", [("Target", ".spec.target", "string"), ("Port", ".spec.port", "integer")]) {
-        /// Its rank; lower ones are tried first.
+        /// The priority of the target; lower ones are tried first.
         #[schemars(extend("x-unit" = "rank"), extend("x-example" = 10))]
         pub priority: u16,
-        /// Its share among targets of one priority.
+        /// The share of the load among targets of the same priority.
         #[schemars(extend("x-unit" = "share"), extend("x-example" = 60))]
         pub weight: u16,
-        /// Its port.
+        /// The port of the service.
         #[schemars(extend("x-unit" = "port"), extend("x-example" = 5060))]
         pub port: u16,
-        /// The host's name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone; `.` says that
-        /// there is no such service.
+        /// The name of the host: absolute if it contains a dot, at its end or not, and otherwise relative to the zone;
+        /// `.` means that there is no such service.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "sip.example.com."))]
         pub target: String,
     } => |spec| {
@@ -171,15 +175,15 @@ record_kinds! {
         (Rtype::SRV, one(numbers.into_iter().chain([Field::target("target", &spec.target)])))
     };
 
-    /// Who may issue certificates (RFC 8659).
+    /// The authorities that may issue certificates (RFC 8659).
     CAARecord(CaaRecordSpec, "caa", [("Tag", ".spec.tag", "string"), ("Value", ".spec.value", "string")]) {
         /// Flags; 128 marks a tag that an issuer must understand.
         #[schemars(extend("x-unit" = "bits"), extend("x-example" = 0))]
         pub flags: u8,
-        /// What the value is about: `issue`, `issuewild`, `iodef`, …
+        /// The property that the value is for: `issue`, `issuewild`, `iodef`, …
         #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9]+$"), extend("x-example" = "issue"))]
         pub tag: String,
-        /// What the tag says.
+        /// The value of the property.
         #[schemars(length(max = 65_000), extend("x-example" = "letsencrypt.org"))]
         pub value: String,
     } => |spec| {
@@ -187,22 +191,22 @@ record_kinds! {
         (Rtype::CAA, one(words.into_iter().chain([Field::quoted("value", &spec.value)])))
     };
 
-    /// The name of an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
+    /// The name for an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
     PTRRecord(PtrRecordSpec, "ptr", [("Target", ".spec.target", "string")]) {
-        /// The host's name: absolute if it has a dot in it, at its end or not, otherwise relative to the zone.
+        /// The name of the host: absolute if it contains a dot, at its end or not, and otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
         pub target: String,
     } => |spec| (Rtype::PTR, one([Field::target("target", &spec.target)]));
 
-    /// Records of any one type, written as in a zone file.
+    /// Records of any single type, written as in a zone file.
     RecordSet(RecordSetSpec, "rrset", [("Type", ".spec.type", "string")]) {
-        /// The type: its mnemonic, or `TYPE` and its number (RFC 3597 5). The SOA, and what signing makes, are no part
-        /// of what people write.
+        /// The type: its mnemonic, or `TYPE` and its number (RFC 3597 5). The SOA, and types that signing makes, are
+        /// not allowed.
         #[serde(rename = "type")]
         #[schemars(extend("x-example" = "HTTPS"))]
         pub rtype: RecordType,
-        /// The data, one record an item, as a zone file has it after the type: text in quotes, and names without a
-        /// final dot relative to the zone.
+        /// The data of the records, one item for each, as it follows the type in a zone file: text in quotes, and names
+        /// without a final dot relative to the zone.
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = 4096), inner(length(max = 262_144)), extend("x-example" = ["1 . alpn=\"h2,h3\""]))]
         pub rdata: Vec<String>,
@@ -213,13 +217,13 @@ record_kinds! {
 }
 
 impl RecordKind {
-    /// The kind of that name.
+    /// The kind with that name.
     pub fn from_name(name: &str) -> Option<RecordKind> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 }
 
-/// A type of records that people may write.
+/// A record type that users may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordType(Rtype);
 
@@ -252,12 +256,12 @@ impl JsonSchema for RecordType {
     }
 }
 
-/// One record of these fields.
+/// One record with these fields.
 fn one(fields: impl IntoIterator<Item = Field>) -> Vec<Rdata> {
     vec![Rdata::Fields(fields.into_iter().collect())]
 }
 
-/// Reads a list that is not empty.
+/// Reads a list that must not be empty.
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let strings = Vec::deserialize(deserializer)?;
     if strings.is_empty() { Err(D::Error::invalid_length(0, &"at least one string")) } else { Ok(strings) }

@@ -1,5 +1,5 @@
-//! The field reference, `docs/api.md`: every field of every kind with type, unit, default, bounds, meaning and an
-//! example, written from the schemas and so from the types.
+//! The field reference, `docs/api.md`: every field of every kind with its type, unit, default, bounds, meaning and an
+//! example. It is written from the schemas, which are made from the types.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,20 @@ use super::{GROUP, Kind, VERSION, schema, spelling};
 const HEAD: &str = "\
 # Fields of the API
 
-Generated from the types in `operator/src/api`; do not edit. What a field says is also what `kubectl explain` shows.
+This page is generated from the types in `operator/src/api`; do not edit it. `kubectl explain` shows the same descriptions.
 
-A field without a default is *required*, or is nothing if it is absent (—). Bounds are checked by the API server in a cluster,
-and by `bindy` where it reads files; times and sizes have their unit beside their type.
+A field without a default is *required*, or has no value if it is absent (—). Bounds are checked by the API server in a
+cluster, and by `bindy` when it reads files. The unit of a time or size is beside its type.
 
-`name` of a record is relative to the zone, unless it ends in a dot: `www`, or `www.example.com.`. A name that a record points
-to (`target`, `mailServer`, `nameserver`) is relative only if it has no dot at all: `mail` lies in the zone, `mail.example.net`
-and `mail.example.net.` are the same. In `rdata` of a RecordSet, names are as in a zone file: relative without a final dot.
+The `name` of a record is relative to the zone unless it ends in a dot: `www`, or `www.example.com.`. A name that a record
+points to (`target`, `mailServer`, `nameserver`) is relative only if it contains no dot at all: `mail` is in the zone, and
+`mail.example.net` is the same as `mail.example.net.`. In the `rdata` of a RecordSet, names are as in a zone file: relative
+without a final dot.
 ";
 
 const TABLE: &str = "| Field | Type | Default | Bounds | Meaning | Example |\n|---|---|---|---|---|---|\n";
 
-/// The page, in Markdown.
+/// The page in Markdown.
 pub fn reference() -> String {
     let mut shared = BTreeMap::new();
     let mut page = HEAD.to_owned();
@@ -34,7 +35,7 @@ pub fn reference() -> String {
         let _ = write_kind(&mut page, kind, &mut shared);
     }
     page.push_str("\n# Shared types\n");
-    // A type may bring others along.
+    // A type may refer to others that have not been written yet.
     let mut written: Vec<String> = Vec::new();
     while let Some((name, node)) =
         shared.iter().find(|(name, _)| !written.contains(name)).map(|(n, s)| (n.clone(), s.clone()))
@@ -50,7 +51,7 @@ pub fn reference() -> String {
 
 fn write_kind(page: &mut String, kind: Kind, shared: &mut BTreeMap<String, Value>) -> fmt::Result {
     let spec = schema::spec(kind);
-    let scope = if kind.is_namespaced() { "in a namespace" } else { "of the whole cluster" };
+    let scope = if kind.is_namespaced() { "namespaced" } else { "cluster-scoped" };
     let short: Vec<String> = kind.short_names().iter().map(|name| format!("`{name}`")).collect();
     writeln!(page, "\n# {}\n\n{}\n", kind.name(), text(&spec["description"]))?;
     writeln!(
@@ -157,7 +158,7 @@ fn example(field: &Value, inner: &Value) -> String {
     }
 }
 
-/// A value as YAML has it on one line.
+/// A value as YAML on one line.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".into(),
@@ -171,7 +172,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// As [`plain`], inside brackets.
+/// A value as [`plain`] prints it, but inside brackets.
 fn quoted(value: &Value) -> String {
     match value {
         Value::String(text) if text.contains([',', ':', '"', '!', '#', '[', '{']) => format!("'{text}'"),
@@ -180,7 +181,9 @@ fn quoted(value: &Value) -> String {
 }
 
 fn write_spellings(page: &mut String) -> fmt::Result {
-    page.push_str("\n# Former spellings\n\nTaken for what was meant, with a warning that says what to write.\n\n");
+    page.push_str(
+        "\n# Former spellings\n\nThese spellings are accepted, with a warning that says what to write instead.\n\n",
+    );
     page.push_str("| Kinds | Field | Instead |\n|---|---|---|\n");
     for (kinds, field, instead) in spelling::table() {
         writeln!(page, "| {kinds} | `{field}` | {} |", cell(&instead))?;
@@ -192,7 +195,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Text in one cell of a table.
+/// Text in a cell of a table.
 fn cell(text: &str) -> String {
     text.replace("\n\n", " ").replace('\n', " ").replace('|', "\\|")
 }

@@ -1,7 +1,8 @@
-//! The schema of a `spec` or a `status`: structural, as CRDs need it, and annotated for people.
+//! The schemas of `spec` and `status`: structural, as CRDs require, and annotated for people.
 //!
-//! The Rust types are its source. `x-unit`, `x-default`, `x-example` and `x-type` are for the reference, `x-no-effect` says why
-//! a field has none, and neither reaches a CRD; every string, list and map has a bound, so that the API server can tell what a CEL rule may cost.
+//! They are made from the Rust types. `x-unit`, `x-default`, `x-example` and `x-type` are for the reference, and
+//! `x-no-effect` says why a field has no effect; none of them reaches a CRD. Every string, list and map has a bound, so
+//! that the API server can estimate the cost of a CEL rule.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -11,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::Kind;
 
-/// What a string may have, in characters, where nothing else is said.
+/// The most characters of a string, unless the type says otherwise.
 const MAX_STRING: u32 = 1024;
-/// What a list or a map may have, in items, where nothing else is said.
+/// The most items of a list or a map, unless the type says otherwise.
 const MAX_ITEMS: u32 = 256;
 
 /// The schema of the `spec` of a kind.
@@ -23,7 +24,7 @@ pub fn spec(kind: Kind) -> &'static Value {
     &SPECS[&kind]
 }
 
-/// The schema of a type, inline and structural.
+/// The schema of a type, inlined and structural.
 pub(super) fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::openapi3().with(|settings| {
         settings.inline_subschemas = true;
@@ -38,7 +39,7 @@ pub(super) fn of<T: JsonSchema>() -> Value {
     schema
 }
 
-/// What an integer may be at least and at most: the field at this path, below what the schema is of.
+/// The least and greatest value of the integer at this path below the schema.
 pub fn bounds(schema: &Value, path: &str) -> Option<(u64, u64)> {
     let field = path.split(['.', '[']).filter(|step| !step.is_empty()).try_fold(schema, |schema, step| {
         let property = || schema["properties"].get(step).or_else(|| schema.get("additionalProperties"));
@@ -47,7 +48,7 @@ pub fn bounds(schema: &Value, path: &str) -> Option<(u64, u64)> {
     Some((field["minimum"].as_u64().unwrap_or(0), field["maximum"].as_u64()?))
 }
 
-/// The fields of `value` that its schema does not have, as paths, each with the known field whose name is nearest.
+/// The fields of `value` that its schema does not have, as paths, each with the most similar known field.
 pub fn unknown_fields(schema: &Value, value: &Value) -> Vec<(String, Option<String>)> {
     let mut unknown = Vec::new();
     find_unknown(schema, value, &mut String::new(), &mut unknown);
@@ -86,8 +87,8 @@ fn find_unknown(schema: &Value, value: &Value, path: &mut String, unknown: &mut 
     }
 }
 
-/// The fields of `value` that are accepted and have no effect, as paths, each with the reason. What says that it is off
-/// is not among them.
+/// The fields of `value` that are accepted but have no effect, as paths, each with the reason. Fields that switch
+/// something off are not included.
 pub fn ineffective_fields<'s>(schema: &'s Value, value: &Value) -> Vec<(String, &'s str)> {
     let mut found = Vec::new();
     find_ineffective(schema, value, &mut String::new(), &mut found);
@@ -118,7 +119,7 @@ pub(crate) fn nearest<'w>(word: &str, words: impl Iterator<Item = &'w str>) -> O
     (distance <= 1 + word.len() / 4).then_some(nearest)
 }
 
-/// Makes what schemars says what a CRD can say, and bounds it.
+/// Turns a schema of schemars into one that a CRD can have, and adds bounds.
 fn tidy(schema: &mut Value) {
     let Some(node) = schema.as_object_mut() else { return };
     for key in ["$schema", "title", "nullable", "writeOnly", "readOnly"] {
@@ -127,7 +128,7 @@ fn tidy(schema: &mut Value) {
     if node.get("default").is_some_and(is_empty) {
         node.remove("default");
     }
-    // A field that is null is one that is not there.
+    // A field that is null counts as absent.
     if let Some(Value::Array(words)) = node.get_mut("enum") {
         words.retain(|word| !word.is_null());
     }
@@ -162,7 +163,7 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Bounds as numbers in place of formats that only Rust knows.
+/// Bounds an integer by numbers, in place of formats that only Rust knows.
 fn bound_integer(node: &mut Map<String, Value>) {
     let (maximum, format) = match node.get("format").and_then(Value::as_str) {
         Some("uint8") => (Some(u64::from(u8::MAX)), "int32"),
@@ -177,13 +178,13 @@ fn bound_integer(node: &mut Map<String, Value>) {
     node.insert("format".into(), json!(if small { "int32" } else { format }));
 }
 
-/// Rustdoc as running text: lines of a paragraph joined, links without their brackets.
+/// Rustdoc as running text: the lines of a paragraph are joined, and links lose their brackets.
 fn prose(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     paragraphs.collect::<Vec<_>>().join("\n\n").replace("[`", "`").replace("`]", "`")
 }
 
-/// 3.0 as 3.
+/// Turns 3.0 into 3.
 fn whole(number: &mut Value) {
     if let Some(float) = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0) {
         *number = json!(float as i64);

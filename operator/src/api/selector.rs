@@ -1,4 +1,4 @@
-//! Label selectors: which records a zone takes, and which instances serve it.
+//! Label selectors: the records that a zone selects, and the instances that serve it.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,20 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One entry of `recordsFrom` or `bind9InstancesFrom`; what any entry selects is the zone's.
+/// An entry of `recordsFrom` or `bind9InstancesFrom`. The zone has everything that one of its entries selects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordSource {
-    /// What the labels must look like.
+    /// The condition on the labels.
     pub selector: LabelSelector,
 }
 
-/// Kubernetes' label selector: every part must hold, and an empty one selects everything.
+/// A label selector of Kubernetes: every part must hold, and an empty one selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "LabelSelector"))]
 pub struct LabelSelector {
-    /// Labels that must be there with exactly these values.
+    /// Labels that must be present with exactly these values.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("zone", "example.com")])))]
     pub match_labels: BTreeMap<String, String>,
@@ -29,40 +29,40 @@ pub struct LabelSelector {
     pub match_expressions: Vec<Requirement>,
 }
 
-/// One of `matchExpressions`.
+/// An entry of `matchExpressions`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "self.operator in ['In', 'NotIn'] == (has(self.values) && size(self.values) > 0)"
 ).message("In and NotIn need values, Exists and DoesNotExist have none"))]
 pub struct Requirement {
-    /// The label's key.
+    /// The key of the label.
     #[schemars(length(min = 1, max = 317), extend("x-example" = "team"))]
     pub key: String,
-    /// How its value is judged: `In` and `NotIn` compare it with `values`, where an absent label is in none;
-    /// `Exists` and `DoesNotExist` ask whether the label is there.
+    /// The comparison: `In` and `NotIn` compare the value with `values`, and an absent label is in none of them.
+    /// `Exists` and `DoesNotExist` test whether the label is present.
     pub operator: Operator,
-    /// What `In` and `NotIn` compare with.
+    /// The values with which `In` and `NotIn` compare.
     #[serde(default)]
     #[schemars(length(max = 64), inner(length(max = 63)), extend("x-example" = ["web", "mail"]))]
     pub values: Vec<String>,
 }
 
-/// How a [`Requirement`] judges.
+/// The comparison of a [`Requirement`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Operator {
-    /// The label is there, with one of the values.
+    /// The label is present, with one of the values.
     In,
     /// The label is absent, or has none of the values.
     NotIn,
-    /// The label is there.
+    /// The label is present.
     Exists,
     /// The label is absent.
     DoesNotExist,
 }
 
 impl LabelSelector {
-    /// Whether these labels satisfy every part.
+    /// Whether the labels satisfy every part of the selector.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement.matches(labels))

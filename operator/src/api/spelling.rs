@@ -1,52 +1,52 @@
-//! What manifests have that the API has not: spellings that Bindy's documentation or its examples once had. Each is
-//! taken for what was meant, or has no effect; either way it is told, and never lost in silence.
+//! Former spellings of manifests, which Bindy's documentation or examples once used and the API does not have. Each is
+//! read as what it meant, or has no effect. Either way it is reported, and never dropped silently.
 //!
-//! One table: [`modernize`] applies it to a `spec` before that is read, and [`admit`] adds it to a CRD, so that an API
-//! server lets through what the operator then takes care of.
+//! There is one table. [`modernize`] applies it to a `spec` before that is read. [`admit`] adds it to a CRD, so that an
+//! API server accepts the spellings that the operator then replaces.
 
 use serde_json::{Map, Value, json};
 
 use super::Kind;
 
-/// A former spelling, below each of its parents.
+/// A former spelling of a field, below each of its parents.
 struct Former {
     kinds: &'static [&'static str],
-    /// Paths below `spec`; empty for `spec` itself.
+    /// The paths of the parents below `spec`; empty for `spec` itself.
     parents: &'static [&'static str],
     field: &'static str,
     fate: Fate,
 }
 
-/// What becomes of it.
+/// What a former spelling is replaced by.
 enum Fate {
-    /// It is another field: a path below the same parent.
+    /// It became another field, at this path below the same parent.
     Moved(&'static str),
-    /// It is the only item of a list: a path below the same parent.
+    /// It became the only item of a list, at this path below the same parent.
     Item(&'static str),
-    /// What is in it stands one level up.
+    /// Its content moved one level up.
     Up,
-    /// A string in place of an object is that field of it.
+    /// A string in place of an object became this field of the object.
     Text(&'static str),
-    /// Words have changed.
+    /// Its values changed.
     Words(&'static [(&'static str, &'static str)]),
-    /// It has no effect: what to write instead.
+    /// It has no effect. The text says what to write instead.
     Dropped(&'static str),
-    /// As [`Fate::Dropped`], if it is `true` or `false` and no object.
+    /// As [`Fate::Dropped`], but only if it is `true` or `false` rather than an object.
     DroppedFlag(&'static str),
 }
 
-/// What was found, and what to write instead.
+/// A former spelling that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Where it stands, below `spec`, as written.
+    /// The path of the field below `spec`, as it was written.
     pub path: String,
-    /// What it is.
+    /// What is wrong.
     pub message: String,
     /// What to write instead.
     pub help: String,
 }
 
-/// Where fields were before they moved.
+/// The paths of fields before they were moved.
 #[derive(Clone, Debug, Default)]
 pub struct Moves(Vec<(String, String)>);
 
@@ -54,12 +54,12 @@ const ZONE: &[&str] = &["DNSZone"];
 const CLUSTERS: &[&str] = &["Bind9Cluster", "ClusterBind9Provider"];
 const INSTANCE: &[&str] = &["Bind9Instance"];
 const SERVERS: &[&str] = &["Bind9Cluster", "ClusterBind9Provider", "Bind9Instance"];
-/// Where the Service of a role stands.
+/// The paths of the Services of roles.
 const SERVICES: &[&str] = &["primary.service", "secondary.service"];
-/// Where a Bind9Config may stand.
+/// The paths at which a Bind9Config may be.
 const CONFIGS: &[&str] = &["global", "config", "primary.config", "secondary.config"];
 
-/// In the order of application: what moves up comes first.
+/// The former spellings, in the order in which they are applied: those that move content up come first.
 const FORMER: &[Former] = &[
     Former { kinds: SERVERS, parents: &[""], field: "common", fate: Fate::Up },
     Former { kinds: &["ARecord"], parents: &[""], field: "ipv4Address", fate: Fate::Item("ipv4Addresses") },
@@ -134,7 +134,7 @@ const FORMER: &[Former] = &[
 const SIGNING: &str = "signatures are part of answers wherever there are any; to sign zones, write \
                        `dnssec: {signing: {enabled: true}}`";
 
-/// Writes a `spec` as it is written now. Gives what it changed, and where moved fields were.
+/// Replaces the former spellings in a `spec`. Returns what was changed, and the former paths of moved fields.
 pub fn modernize(kind: Kind, spec: &mut Value) -> (Vec<Note>, Moves) {
     let (mut notes, mut moves) = (Vec::new(), Moves::default());
     for former in FORMER.iter().filter(|former| former.kinds.contains(&kind.name())) {
@@ -158,7 +158,7 @@ pub(super) fn admit(kind: Kind, schema: &mut Value) {
     }
 }
 
-/// The table for people: kinds, field, and what to write instead.
+/// The table for the documentation: kinds, field, and what to write instead.
 pub(super) fn table() -> impl Iterator<Item = (String, String, String)> {
     let rows = FORMER.iter().flat_map(|former| former.parents.iter().map(move |parent| (former, parent)));
     rows.map(|(former, parent)| {
@@ -208,7 +208,7 @@ impl Former {
         notes.push(Note { path, message, help });
     }
 
-    /// Where it stands, what it is, and what to write instead.
+    /// The path of the field, what is wrong, and what to write instead.
     fn tell(&self, parent: &str) -> (String, String, String) {
         let path = join(parent, self.field);
         let former = format!("`{path}` is a former spelling");
@@ -228,7 +228,7 @@ impl Former {
     }
 
     fn admit(&self, node: &mut Map<String, Value>) {
-        // An API server fills defaults in before anybody takes the former spelling for what was meant.
+        // An API server fills in defaults before the former spelling is replaced.
         match self.fate {
             Fate::Moved(to) => descend_path_mut(node, to).into_iter().for_each(leave_default_to_us),
             Fate::Up => node.get_mut("properties").and_then(Value::as_object_mut).into_iter().for_each(|fields| {
@@ -275,7 +275,7 @@ impl Former {
                 }
                 return;
             }
-            // Only where the schema is left open.
+            // These are added only if the schema is open.
             Fate::Text(_) => return,
         };
         if let Some(Value::Object(properties)) = node.get_mut("properties") {
@@ -285,12 +285,12 @@ impl Former {
 }
 
 impl Moves {
-    /// Where a field stood before anything moved; paths are below `spec`.
+    /// The path of a field before anything was moved; paths are below `spec`.
     pub fn original(&self, path: &str) -> String {
         let mut path = path.to_owned();
         for (new, old) in self.0.iter().rev() {
             if let Some(rest) = below(&path, new) {
-                // The only item of a list was no list.
+                // The only item of a list was not a list before.
                 path = format!("{old}{}", rest.strip_prefix("[0]").unwrap_or(rest));
             }
         }
@@ -298,7 +298,7 @@ impl Moves {
     }
 }
 
-/// What follows `start` in `path`, if that is a path to it or into it.
+/// The rest of `path` after `start`, if it is a path to that field or into it.
 fn below<'p>(path: &'p str, start: &str) -> Option<&'p str> {
     path.strip_prefix(start).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
@@ -329,7 +329,7 @@ fn descend_path_mut<'v>(node: &'v mut Map<String, Value>, path: &str) -> Option<
     steps.try_fold(first, |schema, step| schema.get_mut("properties")?.get_mut(step))?.as_object_mut()
 }
 
-/// Says a default in words in place of one that API servers fill in.
+/// Describes a default in words, in place of one that API servers fill in.
 fn leave_default_to_us(field: &mut Map<String, Value>) {
     let said = match field.remove("default") {
         Some(Value::String(text)) => text,
@@ -339,7 +339,7 @@ fn leave_default_to_us(field: &mut Map<String, Value>) {
     field.insert("x-default".into(), json!(said));
 }
 
-/// Puts a value where nothing is yet, making the objects on the way; gives whether it could.
+/// Sets a field that is still absent, and creates the objects on its path. Returns whether that was possible.
 fn put(fields: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     match path.split_once('.') {
         None if fields.contains_key(path) => false,
@@ -354,7 +354,7 @@ fn put(fields: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     }
 }
 
-/// Where `to` is required, `former` will do as well.
+/// Lets `former` satisfy a requirement of `to`.
 fn allow_either(node: &mut Map<String, Value>, to: &str, former: &str) {
     let Some(Value::Array(required)) = node.get_mut("required") else { return };
     let before = required.len();

@@ -4,12 +4,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How pods are spread.
+/// The placement of pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "PlacementConfig"))]
 pub struct PlacementConfig {
-    /// Topology spread constraints; an empty list turns off the one that primaries have by themselves.
+    /// Topology spread constraints. An empty list removes the one that primaries have by default.
     #[schemars(
         length(max = 8),
         extend("x-default" = "two primaries or more are spread over zones where that is possible")
@@ -17,7 +17,7 @@ pub struct PlacementConfig {
     pub spread: Option<Vec<SpreadConstraint>>,
 }
 
-/// One topology spread constraint.
+/// A topology spread constraint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
@@ -33,16 +33,16 @@ pub struct SpreadConstraint {
         extend("x-example" = "topology.kubernetes.io/zone")
     )]
     pub topology_key: String,
-    /// By how many pods domains may differ.
+    /// The largest difference in the number of pods between domains.
     #[schemars(range(min = 1, max = 100), extend("x-unit" = "pods", "x-default" = "1"), extend("x-example" = 1))]
     pub max_skew: Option<u32>,
-    /// What happens to a pod that cannot be placed so.
+    /// What happens to a pod that cannot be placed accordingly.
     #[schemars(extend("x-default" = "ScheduleAnyway"))]
     pub when_unsatisfiable: Option<WhenUnsatisfiable>,
-    /// Which pods are counted: those of the instance, of its role, or of the whole cluster.
+    /// The pods that are counted: those of the instance, of its role, or of the whole cluster.
     #[schemars(extend("x-default" = "Role"))]
     pub scope: Option<SpreadScope>,
-    /// How many domains there must be.
+    /// The least number of domains.
     #[schemars(range(min = 1, max = 1000), extend("x-unit" = "domains"), extend("x-example" = 3))]
     pub min_domains: Option<u32>,
     /// Whether the pod's node affinity limits the domains.
@@ -55,24 +55,24 @@ pub struct SpreadConstraint {
 
 /// What happens to a pod that cannot be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs)] // Kubernetes' words.
+#[allow(missing_docs)] // The values are Kubernetes' own.
 pub enum WhenUnsatisfiable {
     DoNotSchedule,
     ScheduleAnyway,
 }
 
-/// Which pods a constraint counts.
+/// The pods that a constraint counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs)] // Said where it is used.
+#[allow(missing_docs)] // The field that uses it explains the values.
 pub enum SpreadScope {
     Instance,
     Role,
     Cluster,
 }
 
-/// Whether something about nodes counts.
+/// Whether a property of nodes is considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs)] // Kubernetes' words.
+#[allow(missing_docs)] // The values are Kubernetes' own.
 pub enum NodePolicy {
     Honor,
     Ignore,

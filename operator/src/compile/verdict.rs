@@ -69,41 +69,41 @@ reasons! {
     NotSelected, lost: "No zone of the record's namespace selects it.",
         "Give it the labels that `recordsFrom` of its zone asks for, or move it to the zone's namespace.";
     ZoneNotServed, lost: "The zone that selects the record is not served itself.",
-        "Mend what the zone's own reason says.";
+        "Fix what the zone's own reason names.";
     DuplicateZone, lost: "An older zone has the same name.",
         "Remove one of the two; the older one is served until then.";
     InvalidZone, lost: "A field of a zone cannot be read.",
-        "Mend the field that the message names; the zone is not served before.";
-    InvalidRecord, lost: "A field of a record cannot be read, or its type is none that a resource may have.",
-        "Mend the field that the message names.";
+        "Fix the field that the message names; until then the zone is not served.";
+    InvalidRecord, lost: "A field of a record cannot be read, or no resource may have records of its type.",
+        "Fix the field that the message names.";
     InvalidServer, lost: "A field of a provider, cluster or instance cannot be read.",
-        "Mend the field that the message names.";
+        "Fix the field that the message names.";
     OutOfZone, lost: "The record's owner is neither the zone's name nor below it.",
         "Write a name relative to the zone, or one that ends in the zone's name and a dot.";
-    CnameConflict, lost: "A CNAME stands beside other data, or beside another CNAME (RFC 1034 3.6.2, RFC 2181 10.1).",
+    CnameConflict, lost: "A name has a CNAME and other data, or two CNAMEs (RFC 1034 3.6.2, RFC 2181 10.1).",
         "Keep the CNAME or the other data, not both.";
     DnameConflict, lost: "A name has two DNAMEs (RFC 6672 2.4).",
         "Keep one of them.";
-    DelegationConflict, lost: "A delegation or a DNAME, and data that it would hide (RFC 1034 4.2.1, RFC 6672 2.3).",
-        "Move the data into the zone that is delegated, or remove the delegation. Addresses of name servers may stay.";
-    WildcardDelegation, lost: "An NS record has a wildcard as its owner, which is no delegation of anything (RFC 4592 4.2).",
-        "Write an NSRecord for each name that is delegated.";
+    DelegationConflict, lost: "A delegation or a DNAME would hide other data (RFC 1034 4.2.1, RFC 6672 2.3).",
+        "Move the data into the delegated zone, or remove the delegation. Addresses of name servers may stay.";
+    WildcardDelegation, lost: "The owner of an NS record is a wildcard, which delegates nothing (RFC 4592 4.2).",
+        "Write an NSRecord for each delegated name.";
     TooLarge, lost: "The RRset would not fit into a message.",
         "Spread the records over more names.";
-    RepeatedZoneName, served: "The owner has the zone's name twice, which is served and hardly meant.",
+    RepeatedZoneName, served: "The owner has the zone's name twice. It is served, but was probably not meant.",
         "End an absolute name with a dot, or leave the zone's name out.";
-    TtlOverridden, served: "The RRset has another TTL from an older resource, which holds for all of it (RFC 2181 5.2).",
+    TtlOverridden, served: "The RRset has the TTL of an older resource, because all its records share one TTL (RFC 2181 5.2).",
         "Write the same `ttl` in all resources of the RRset.";
-    ServerWithoutAddress, served: "A name server inside the zone has no address, so that nobody finds it.",
+    ServerWithoutAddress, served: "A name server inside the zone has no address, so it cannot be reached.",
         "Give it an address under `nameServers`, or add an ARecord or AAAARecord.";
-    UnusualName, served: "A name is none that a host can have (RFC 1123 2.1), or an address, or has a `*` inside (RFC 4592 2.1.1).",
-        "Write a host's name, of letters, digits and hyphens.";
+    UnusualName, served: "A name is not a valid host name (RFC 1123 2.1), or is an address, or has a `*` inside (RFC 4592 2.1.1).",
+        "Write a host name of letters, digits and hyphens.";
     UnusableTarget, served: "A host in NS, MX or SRV has no address in the zone, is an alias (RFC 2181 10.3), or lacks glue (RFC 9471).",
         "Add its address, or name another host.";
-    DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` leads to no server or cluster here.",
-        "Declare what it names, or correct the name; if it is declared elsewhere, all is well.";
-    NotSigned, served: "Signing is asked for, and the zone is served unsigned.",
-        "Publish no DS for the zone.";
+    DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` refers to no server or cluster here.",
+        "Declare what it refers to, or correct the name. If it is declared elsewhere, nothing is wrong.";
+    NotSigned, served: "The zone asks for signing, but is served unsigned.",
+        "Do not publish a DS for the zone.";
 }
 
 impl Reason {

@@ -1,11 +1,11 @@
-//! The stories of `examples`, word for word: each folder is served, and every command in its README gives what the README
-//! says.
+//! Tests the stories of `examples` word for word: each folder is served, and every command in its README prints what
+//! the README shows.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
 use super::site::{Site, examples};
 
-/// A command of a README, and what it prints.
+/// A command of a README, and its output.
 struct Try<'r> {
     command: &'r str,
     output: Vec<&'r str>,
@@ -50,7 +50,7 @@ fn stories() -> BTreeSet<String> {
     folders.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-/// What stands in fences with `console`: lines that start with `$ ` are commands, those below their output.
+/// The commands in `console` blocks: lines that start with `$ ` are commands, and the lines below are their output.
 fn tries(readme: &str) -> Vec<Try<'_>> {
     let blocks = readme.split("```console\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
     let mut tries: Vec<Try> = Vec::new();
@@ -67,7 +67,7 @@ fn tries(readme: &str) -> Vec<Try<'_>> {
     tries
 }
 
-/// Does what a person does that follows the README, with the port that is free here; gives both streams.
+/// Runs a command as a reader of the README would, but with the port that is used here. Returns both output streams.
 fn run(command: &str, port: u16) -> String {
     let command = command
         .replace("dig @127.0.0.1 -p 5300", &format!("dig @127.0.0.1 -p {port} +tries=5 +time=2"))
@@ -77,8 +77,8 @@ fn run(command: &str, port: u16) -> String {
     String::from_utf8(output.expect("there is a shell").stdout).unwrap()
 }
 
-/// Lines as they can be compared: columns one blank apart, and what dig prints sorted, as the records of an RRset have no
-/// order.
+/// Lines in a form that can be compared: columns are separated by one blank, and the output of dig is sorted, because
+/// the records of an RRset have no order.
 fn lines<'l>(command: &str, lines: impl IntoIterator<Item = &'l str>) -> Vec<String> {
     let columns = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines: Vec<String> = lines.into_iter().map(columns).collect();

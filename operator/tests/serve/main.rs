@@ -1,4 +1,4 @@
-//! `bindy serve` from the outside: the program itself, files that change, and dig.
+//! Tests `bindy serve` as a program, with files that change, and with dig.
 
 mod examples;
 mod site;
@@ -56,13 +56,13 @@ fn an_edit_is_answered_under_a_higher_serial() {
     assert_eq!(bindy.serial(), 2_026_112_101);
     bindy.await_said("example.com. 2026112100 → 2026112101: +0 −0 ~1 RRsets");
 
-    // As editors save: a new file takes the place of the old one.
+    // Save as editors do: a new file replaces the old one.
     let text = site.read("web.yaml").replace("192.0.2.81", "192.0.2.82");
     fs::write(site.path("web.yaml~"), text).unwrap();
     fs::rename(site.path("web.yaml~"), site.path("web.yaml")).unwrap();
     bindy.await_answer("x.apps.example.com", "A", &["60 192.0.2.82"]);
 
-    // In a folder that is new, together with what is in it.
+    // Add a file in a new folder.
     fs::create_dir_all(site.path("more/and more")).unwrap();
     fs::write(site.path("more/and more/new.yml"), record("new", "name: new, ipv4Addresses: [192.0.2.90]")).unwrap();
     bindy.await_answer("new.example.com", "A", &["3600 192.0.2.90"]);
@@ -78,7 +78,7 @@ fn what_a_broken_file_had_stays_served() {
     bindy.expect("x.apps.example.com", "A", &["60 192.0.2.80"]);
     bindy.expect("www.example.com", "A", &["300 192.0.2.10", "300 192.0.2.11"]);
 
-    // Other files go on, and so does this one once it is right.
+    // Changes of other files are still served, and so is this file once it has no errors.
     site.edit("mail.yaml", "192.0.2.25", "192.0.2.26");
     bindy.await_answer("mail.example.com", "A", &["3600 192.0.2.26"]);
     site.edit("web.yaml", "  ttl: [60\n", "  ttl: 61\n");
@@ -305,7 +305,7 @@ fn one_server_answers_where_it_listens_and_within_its_rate_limit() {
         cluster("listenOn: [any], listenOnV6: [none], rateLimit: {responsesPerSecond: 1}"),
     )
     .unwrap();
-    // What is asked over TCP is not limited.
+    // Responses over TCP are not limited.
     bindy.until("it answers at all addresses", || bindy.dig("www.example.com", "A", "+tcp").status == "NOERROR");
     assert!(bindy.truncated(100) > 10, "one is answered, and of the others each second is truncated");
     fs::write(site.path("cluster.yaml"), cluster("rateLimit: {responsesPerSecond: 0}")).unwrap();
@@ -345,7 +345,7 @@ fn a_server_whose_lists_were_never_understood_serves_nobody() {
     let told = refused("dns/alone");
     assert!(told.contains("dns/alone: clusterRef: there is no Bind9Cluster dns/nope"), "{told}");
 
-    // Once it was understood, that holds until it is understood again.
+    // Once a configuration was understood, it applies until the next one that is understood.
     fs::write(site.path("cluster.yaml"), cluster("trusted: [192.0.2.1]")).unwrap();
     let bindy = site.serve_with(&["--instance", "dns/ns-primary-0"]);
     assert_eq!(bindy.dig("www.example.com", "A", "+notcp").status, "REFUSED");
@@ -358,7 +358,7 @@ fn a_server_whose_lists_were_never_understood_serves_nobody() {
 
 #[test]
 fn a_mounted_config_map_is_followed() {
-    // The kubelet swaps one link; the files are links through it.
+    // The kubelet swaps one link, and the files are links through it.
     let site = Site::empty();
     let publish = |version: &str, address: &str| {
         let folder = site.path(version);

@@ -1,4 +1,4 @@
-//! A folder of manifests, `bindy serve` on it, and dig.
+//! A folder of manifests, a `bindy serve` for it, and dig.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Nothing here takes long; whatever has not happened after this will not.
+/// Nothing here takes this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A folder of manifests and a folder for the state.
@@ -22,7 +22,7 @@ pub(crate) struct Site {
     pub(crate) state: TempDir,
 }
 
-/// A running `bindy serve`; killed when dropped.
+/// A running `bindy serve`, which is killed when dropped.
 pub(crate) struct Bindy {
     child: Child,
     pub(crate) addr: SocketAddr,
@@ -31,7 +31,7 @@ pub(crate) struct Bindy {
 
 pub(crate) struct Answer {
     pub(crate) status: String,
-    /// TTL and data, sorted.
+    /// The TTL and data of each record, sorted.
     pub(crate) records: Vec<String>,
     pub(crate) text: String,
 }
@@ -45,7 +45,7 @@ impl Site {
         Site::story("quickstart")
     }
 
-    /// The manifests of a story of `examples`.
+    /// Copies the manifests of a story in `examples`.
     pub(crate) fn story(name: &str) -> Site {
         let site = Site::empty();
         for entry in fs::read_dir(examples().join(name)).unwrap() {
@@ -119,11 +119,11 @@ impl Bindy {
         Answer { status, records, text }
     }
 
-    /// Asks for www.example.com that often at once, over UDP, and gives how many answers are truncated.
+    /// Asks for www.example.com that many times at once over UDP, and returns the number of truncated answers.
     pub(crate) fn truncated(&self, times: usize) -> usize {
         const QUESTION: &[u8] = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03com\0\0\x01\0\x01";
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        // By then they are all here, or were dropped.
+        // By then all answers have arrived or were dropped.
         socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         for _ in 0..times {
             socket.send_to(QUESTION, self.addr).unwrap();
@@ -185,7 +185,7 @@ impl Bindy {
         }
     }
 
-    /// As a crash ends it: nothing more is written.
+    /// Ends the process as a crash would, without writing anything more.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
