@@ -17,8 +17,8 @@ use super::{
 /// Checks zone files: their syntax, and the rules for a whole zone that named-checkzone has.
 ///
 /// Use `zonefmt check FILE…`, with each zone's name from --origin, from the file ($ORIGIN and SOA) or from the file's
-/// name; or `zonefmt check ORIGIN FILE`, as with named-checkzone. Relative paths in $INCLUDE start at the working
-/// directory.
+/// name; or `zonefmt check ORIGIN FILE`, as with named-checkzone.
+/// Relative paths in $INCLUDE start at the working directory.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Arguments {
