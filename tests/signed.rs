@@ -6,7 +6,7 @@ use bindy_server::listen::Transport;
 use bindy_tests::{
     engine::Engine,
     generate,
-    message::{Query, Response},
+    message::{Query, Response, flags},
     name::Name,
     tsig::Key,
 };
@@ -126,4 +126,48 @@ fn a_signature_that_is_not_to_be_taken_is_told_why() {
             assert_eq!((response.rcode(), response.answer.len()), (NOTAUTH, 0), "{query:?}");
         }
     }
+}
+
+/// A name of so many octets on the wire, 3 at least.
+fn name_of(octets: usize) -> String {
+    let labels = |octets: usize| (0..octets).map(|at| if at % 2 == 0 { "x" } else { "." }).collect::<String>();
+    // One octet of length and one of text a label, and the root; an odd one is made up for by a longer first label.
+    let odd = if octets.is_multiple_of(2) { "y" } else { "" };
+    format!("{odd}{}", labels(octets - 1 - odd.len()))
+}
+
+#[test]
+fn a_signature_for_which_there_is_no_room_does_no_harm() {
+    let mut rng = Rng::with_seed(8948);
+    let (mut engine, _, _) = asked(&mut rng);
+    engine.identify(&[b'i'; 180]);
+    let options = [&[0, 3, 0, 0, 0, 10, 0, 8][..], &[7; 8]].concat();
+    let opt = [&[0, 0, 41, 2, 0, 0, 0, 0, 0, 0, options.len() as u8][..], &options].concat();
+    let lengths = [3, 60, 150, 180, 200, 220, 240, 254, 255];
+    let mut complete = 0;
+    for (key_octets, asked_octets, algorithm_octets) in lengths.into_iter().flat_map(|key| {
+        lengths.into_iter().flat_map(move |asked| [None, Some(200), Some(255)].map(|algorithm| (key, asked, algorithm)))
+    }) {
+        let key = Key::new(&name_of(key_octets), b"secret");
+        engine.trust([key.served()]);
+        let key = match algorithm_octets {
+            Some(octets) => key.of_algorithm(&name_of(octets)),
+            None => key,
+        };
+        let query = Query { name: Name::of(&name_of(asked_octets)), qtype: 1, recursion_desired: false, edns: None };
+        let mut request = [query.wire(1, 0), opt.clone()].concat();
+        request[11] += 1;
+        let code = key.sign(&mut request, now(), FULL);
+        let mut response = engine.ask(&request, Transport::Udp).expect("it is answered").to_vec();
+        let case = (key_octets, asked_octets, algorithm_octets, response.len());
+        assert!(response.len() <= 512, "{case:?}");
+        let read = Response::read(&response).expect("a well-formed response");
+        let signature = key.take(&mut response, &code);
+        let known = algorithm_octets.is_none();
+        assert!(signature.as_ref().is_none_or(|it| it.proven == known && it.signed == known), "{case:?} {signature:?}");
+        let whole = signature.is_some() && !read.question.is_empty();
+        assert!(whole || !known || read.has(flags::TC), "{case:?}: what is left out can be had over TCP");
+        complete += usize::from(whole);
+    }
+    assert!(complete > 50, "{complete}");
 }

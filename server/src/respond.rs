@@ -15,7 +15,7 @@ use crate::{
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
     stats::{Counters, Event},
-    tsig::{self, Signature},
+    tsig::{self, Signature, TsigError},
     wire::{
         HEADER, Rcode, flags,
         names::Names,
@@ -27,6 +27,10 @@ use crate::{
 
 /// The largest message there can be, in octets.
 pub const MAX_MESSAGE: usize = 65_535;
+
+/// Source ports of services that answer whatever they get: answering them could start a loop, or be what a forger wants
+/// (echo, daytime, chargen, time; as `named` has it).
+const LOOPING_PORTS: [u16; 4] = [7, 13, 19, 37];
 
 /// Octets every client takes over UDP (RFC 1035 4.2.1).
 const MIN_UDP: u16 = 512;
@@ -95,13 +99,16 @@ impl Respond for Responder {
     /// 512 octets at least; over TCP, [`MAX_MESSAGE`].
     fn respond(&mut self, message: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
         self.keepalive = false;
+        if client.transport == Transport::Udp && LOOPING_PORTS.contains(&client.addr.port()) {
+            return None;
+        }
         let request = request::parse(message)?;
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
         if snapshot.settings.blackhole.allows(client.addr.ip()) {
             return None;
         }
-        let heard = Heard::of(&request, client, snapshot, self.now.unix);
+        let mut heard = Heard::of(&request, client, snapshot, self.now.unix);
         self.keepalive = heard.keepalive();
         let taps = heard.taps();
         let asked_at = taps.any().then(Timestamp::now);
@@ -112,6 +119,7 @@ impl Respond for Responder {
         let tsig = heard.signature(self.now.unix);
         let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
         let opt = heard.opt_reply(&snapshot.settings);
+        let opt = heard.fitting(opt, unsigned);
         let mut writer = Writer::new(out, unsigned, &mut self.names, heard.question, opt.as_ref());
         let Answered { outcome, zone } = heard.answered(&mut writer, &mut self.scratch);
         let ending = heard.ending(outcome);
@@ -250,6 +258,23 @@ impl<'h> Heard<'h> {
         })
     }
 
+    /// Leaves out what has no room in so many octets: beside a signature, whose two names may have 255 octets each, 512
+    /// octets are few. The server's identity goes first, then the question, then all of EDNS.
+    #[inline]
+    fn fitting<'o>(&mut self, opt: Option<OptReply<'o>>, room: usize) -> Option<OptReply<'o>> {
+        let fixed = |question: Option<Question<'_>>, opt: Option<&OptReply<'_>>| {
+            HEADER + question.map_or(0, |question| question.qname.len() + 4) + opt.map_or(0, OptReply::octets)
+        };
+        if fixed(self.question, opt.as_ref()) <= room {
+            return opt;
+        }
+        let opt = opt.map(|opt| OptReply { nsid: None, ..opt });
+        if fixed(self.question, opt.as_ref()) > room {
+            self.question = None;
+        }
+        opt.filter(|opt| fixed(self.question, Some(opt)) <= room)
+    }
+
     /// Answers, or says why not.
     #[inline]
     fn answered(&self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'h> {
@@ -274,6 +299,10 @@ impl<'h> Heard<'h> {
         if !request.header.is_query() {
             return Outcome::error(Rcode::NOTIMP, None).into();
         }
+        if self.question.is_none() {
+            writer.give_up();
+            return Outcome::uncounted(Rcode::NOERROR).into();
+        }
         let asks_for_cookies = self.rules.require_server_cookie && self.client.transport == Transport::Udp;
         if asks_for_cookies && self.cookie.is_some() && !self.proven() {
             return Outcome::uncounted(Rcode::BADCOOKIE).into();
@@ -284,7 +313,11 @@ impl<'h> Heard<'h> {
     /// What came of it, for the query log.
     #[inline]
     fn ending(&self, outcome: Outcome) -> Ending {
-        self.seen.signature.error().map_or_else(|| Ending::of(outcome), Ending::BadSignature)
+        match self.seen.signature {
+            Signature::None | Signature::Valid(_) => Ending::of(outcome),
+            Signature::Unproven(error) | Signature::Proven(error, _) => Ending::BadSignature(error),
+            Signature::Malformed => Ending::BadSignature(TsigError::BadSig),
+        }
     }
 
     /// Tells the query log, if it came to a question or to a signature that is wrong.

@@ -8,7 +8,7 @@ use std::{
 use bindy_server::{
     listen::{Client, Now, Respond, Transport},
     respond::{MAX_MESSAGE, Responder},
-    settings::ZoneSettings,
+    settings::{ServerSettings, ZoneSettings},
     tsig::{Keyring, TsigKey},
     zone::ZoneData,
     zones::{Published, Snapshot, Zone as Served, ZoneMap, ZoneState},
@@ -48,6 +48,13 @@ impl Engine {
     pub fn trust(&mut self, keys: impl IntoIterator<Item = TsigKey>) {
         let keys = Arc::new(Keyring::new(keys));
         self.published.update(|snapshot| snapshot.views[0].keys = keys);
+        self.responder.refresh(Now::read());
+    }
+
+    /// Returns this identity to clients that ask for it (NSID), until other zones are served.
+    pub fn identify(&mut self, id: &[u8]) {
+        let settings = ServerSettings { server_id: Some(id.into()), ..ServerSettings::default() };
+        self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::new(settings), snapshot.views.clone()));
         self.responder.refresh(Now::read());
     }
 

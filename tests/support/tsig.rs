@@ -10,6 +10,7 @@ use crate::name::Name;
 /// A secret that both sides have.
 pub struct Key {
     name: Name,
+    algorithm: Vec<u8>,
     secret: Vec<u8>,
 }
 
@@ -34,7 +35,12 @@ const ADDITIONALS: usize = 10;
 impl Key {
     /// Makes a key of this name.
     pub fn new(name: &str, secret: &[u8]) -> Key {
-        Key { name: Name::of(name), secret: secret.to_vec() }
+        Key { name: Name::of(name), algorithm: ALGORITHM.to_vec(), secret: secret.to_vec() }
+    }
+
+    /// The same key, said to be of another algorithm.
+    pub fn of_algorithm(self, name: &str) -> Key {
+        Key { algorithm: Name::of(name).wire(), ..self }
     }
 
     /// The same key for the engine.
@@ -53,7 +59,7 @@ impl Key {
         code.truncate(octets);
         let id = [request[0], request[1]];
         let length = |octets: &[u8]| (octets.len() as u16).to_be_bytes();
-        let rdata = [ALGORITHM, &times, &length(&code), &code, &id, &[0; 4]].concat();
+        let rdata = [&self.algorithm, &times, &length(&code)[..], &code, &id, &[0; 4]].concat();
         request.extend([&self.name.wire(), &FIXED[..], &length(&rdata), &rdata].concat());
         count(request, 1);
         code
@@ -71,7 +77,7 @@ impl Key {
         let start = (0..=response.len().checked_sub(head.len())?).rev().find(|&start| is_one(start))?;
         let record = response.split_off(start);
         count(response, -1);
-        let rdata = record[head.len() + 2..].strip_prefix(ALGORITHM).expect("the algorithm is the request's");
+        let rdata = record[head.len() + 2..].strip_prefix(&self.algorithm[..]).expect("the algorithm is the request's");
         let (times, rdata) = rdata.split_at(8);
         let (code, rdata) = rdata[2..].split_at(word(rdata));
         assert_eq!(rdata[..2], response[..2], "the id is the request's");
@@ -85,7 +91,7 @@ impl Key {
 
     fn variables(&self, times: &[u8], error: u16, other: &[u8]) -> Vec<u8> {
         let (error, length) = (error.to_be_bytes(), (other.len() as u16).to_be_bytes());
-        [&self.name.wire(), &FIXED[2..], ALGORITHM, times, &error, &length, other].concat()
+        [&self.name.wire(), &FIXED[2..], &self.algorithm, times, &error, &length, other].concat()
     }
 
     fn code(&self, parts: &[&[u8]]) -> Vec<u8> {

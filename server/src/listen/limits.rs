@@ -15,7 +15,7 @@ pub struct TcpLimits {
     pub listen_queue: u32,
     /// How long a connection may be idle.
     pub timeouts: TcpTimeouts,
-    /// The time from the first octet of a request to its last.
+    /// The time from the first octet of a request to its last, unless the time-out before the request is shorter.
     pub message_timeout: Duration,
     /// The time that a client may take to receive a reply for which its window had no room.
     pub write_timeout: Duration,

@@ -86,10 +86,11 @@ fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rej
     if questions != 1 {
         // Without any question (`dig +header-only`) an OPT is found, and gets one back (RFC 6891 6.1.1).
         let rest = (questions == 0).then_some(Records { message, at: HEADER });
-        let found = rest.and_then(|rest| rest.find(answers + authorities, additionals).ok());
-        let edns = found.and_then(|found| found.edns);
+        let found = rest.and_then(|rest| rest.find(answers + authorities, additionals).ok()).unwrap_or_default();
+        let edns = found.edns;
         let rcode = match edns.and_then(|edns| edns.cookie) {
             _ if !header.is_query() => Rcode::NOTIMP,
+            _ if found.version > 0 => Rcode::BADVERS,
             // All that is asked for is a cookie (RFC 7873 5.4).
             Some(_) => Rcode::NOERROR,
             None => Rcode::FORMERR,
@@ -146,7 +147,7 @@ impl<'a> Records<'a> {
             let fixed = self.take(10)?;
             let rtype = Rtype(u16::from_be_bytes([fixed[0], fixed[1]]));
             let class = u16::from_be_bytes([fixed[2], fixed[3]]);
-            let (version, high) = (fixed[5], fixed[6]);
+            let ttl @ [_, version, high, _] = [fixed[4], fixed[5], fixed[6], fixed[7]];
             let rdata = self.take(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
             match rtype {
                 Rtype::OPT => {
@@ -161,7 +162,7 @@ impl<'a> Records<'a> {
                 }
                 Rtype::TSIG => {
                     let is_last = index == last && additionals > 0;
-                    let tsig = Tsig::read(self.message, owner, Class(class), rdata).filter(|_| is_last);
+                    let tsig = Tsig::read(self.message, owner, Class(class), ttl, rdata).filter(|_| is_last);
                     found.tsig = Some(tsig.ok_or(Malformed)?);
                 }
                 _ => {}
@@ -218,6 +219,7 @@ impl Ignored {
 impl Edns {
     /// With what options say; `None` if one of them is not as its RFC has it.
     fn with_options(mut self, mut options: &[u8]) -> Result<Option<Edns>, Malformed> {
+        const LLQ: u16 = 1;
         const NSID: u16 = 3;
         const SUBNET: u16 = 8;
         const EXPIRE: u16 = 9;
@@ -225,6 +227,9 @@ impl Edns {
         const KEEPALIVE: u16 = 11;
         const PADDING: u16 = 12;
         const KEY_TAG: u16 = 14;
+        const EXTENDED_ERROR: u16 = 15;
+        const CLIENT_TAG: u16 = 16;
+        const SERVER_TAG: u16 = 17;
         let mut sound = true;
         while !options.is_empty() {
             let (code, length) = (u16_at(options, 0).ok_or(Malformed)?, u16_at(options, 2).ok_or(Malformed)?);
@@ -252,15 +257,23 @@ impl Edns {
                     sound &= !data.is_empty() && data.len().is_multiple_of(2);
                     self.ignored.add(Ignored::KEY_TAG);
                 }
-                _ => self.ignored.add(Ignored::OTHER),
+                _ => {
+                    sound &= match code {
+                        LLQ => data.len() == 18,
+                        EXTENDED_ERROR => data.len() >= 2,
+                        CLIENT_TAG | SERVER_TAG => data.len() == 2,
+                        _ => true,
+                    };
+                    self.ignored.add(Ignored::OTHER);
+                }
             }
         }
         Ok(sound.then_some(self))
     }
 }
 
-/// Whether it is a client subnet: family, prefix length, scope, and the octets of an address that the prefix covers, with
-/// no bit set beyond it (RFC 7871 6).
+/// Whether it is a client subnet of a query: family, prefix length, a scope of zero, and the octets of an address that the
+/// prefix covers, with no bit set beyond it (RFC 7871 6).
 fn is_subnet(data: &[u8]) -> bool {
     let (Some(family), Some(&[_, _, prefix, scope])) = (u16_at(data, 0), data.first_chunk()) else { return false };
     let longest = match family {
@@ -274,5 +287,5 @@ fn is_subnet(data: &[u8]) -> bool {
         (Some(last), bits @ 1..) => last & (0xff >> bits),
         _ => 0,
     };
-    prefix <= longest && scope <= longest && address.len() == usize::from(prefix.div_ceil(8)) && beyond == 0
+    prefix <= longest && scope == 0 && address.len() == usize::from(prefix.div_ceil(8)) && beyond == 0
 }

@@ -11,6 +11,8 @@ pub(crate) struct Tsig<'a> {
     message: &'a [u8],
     /// Where the record starts, with its owner: the key's name.
     start: usize,
+    /// Zero, unless somebody changed it on its way.
+    pub(crate) ttl: [u8; 4],
     pub(crate) algorithm: NameRef<'a>,
     pub(crate) times: Times,
     pub(crate) mac: &'a [u8],
@@ -36,7 +38,13 @@ pub(crate) struct TsigRecord<'r> {
 impl<'a> Tsig<'a> {
     /// Reads a record that starts at `start` in `message`; `None` if it is malformed. Whether it is the last one is the
     /// caller's to see.
-    pub(super) fn read(message: &'a [u8], start: usize, class: Class, rdata: &'a [u8]) -> Option<Tsig<'a>> {
+    pub(super) fn read(
+        message: &'a [u8],
+        start: usize,
+        class: Class,
+        ttl: [u8; 4],
+        rdata: &'a [u8],
+    ) -> Option<Tsig<'a>> {
         let (algorithm, rest) = NameRef::from_prefix(rdata).ok()?;
         let (&times, rest) = rest.split_first_chunk()?;
         let (mac, rest) = rest.get(2..)?.split_at_checked(u16_at(rest, 0)?.into())?;
@@ -44,7 +52,7 @@ impl<'a> Tsig<'a> {
         let (&error, rest) = rest.split_first_chunk()?;
         let other = rest.get(2..)?;
         let whole = other.len() == usize::from(u16_at(rest, 0)?);
-        let tsig = Tsig { message, start, algorithm, times, mac, original_id, error, other };
+        let tsig = Tsig { message, start, ttl, algorithm, times, mac, original_id, error, other };
         (class == Class::ANY && whole).then_some(tsig)
     }
 
@@ -75,8 +83,10 @@ pub(crate) fn times(seconds: u64, fudge: u16) -> Times {
 }
 
 impl TsigRecord<'_> {
-    /// Class and TTL, which are signed too.
-    pub(crate) const CLASS_AND_TTL: [u8; 6] = [0, Class::ANY.0 as u8, 0, 0, 0, 0];
+    /// The class, which is signed too.
+    pub(crate) const CLASS: [u8; 2] = Class::ANY.0.to_be_bytes();
+    /// The class and the TTL.
+    pub(crate) const CLASS_AND_TTL: [u8; 6] = [Self::CLASS[0], Self::CLASS[1], 0, 0, 0, 0];
 
     /// Appends the record to a message of `at` octets and counts it; gives the message's new length, `None` if there is no
     /// room.

@@ -76,14 +76,16 @@ pub(crate) struct OptReply<'o> {
 }
 
 impl OptReply<'_> {
-    fn octets(&self) -> usize {
+    /// How much of a response it takes.
+    pub(crate) fn octets(&self) -> usize {
         let (nsid, keepalive) = (self.nsid.map_or(0, |nsid| 4 + nsid.len()), self.keepalive.map_or(0, |_| 6));
         11 + nsid + keepalive + self.cookie.map_or(0, |cookie| 4 + cookie.len())
     }
 }
 
 impl<'b> Writer<'b> {
-    /// Starts a response of at most `limit` octets, of which `opt` takes some. The question is copied where there is one.
+    /// Starts a response of at most `limit` octets, in which header, question and `opt` have room. The question is copied
+    /// where there is one.
     pub(crate) fn new(
         message: &'b mut [u8],
         limit: usize,
@@ -92,7 +94,7 @@ impl<'b> Writer<'b> {
         opt: Option<&OptReply<'_>>,
     ) -> Writer<'b> {
         let end = limit.min(message.len());
-        let limit = end - opt.map_or(0, OptReply::octets);
+        let limit = end.saturating_sub(opt.map_or(0, OptReply::octets));
         let (knows_question, truncated) = (false, false);
         let mut writer = Writer { message, at: HEADER, limit, end, counts: [0; 4], names, knows_question, truncated };
         if let Some(Question { qname, qtype, qclass }) = question {
@@ -189,6 +191,11 @@ impl<'b> Writer<'b> {
     /// Empties the sections after the question, as if nothing had fitted: the client is to ask again over TCP.
     pub(crate) fn truncate(&mut self, question: Question<'_>) {
         self.clear(question);
+        self.give_up();
+    }
+
+    /// Marks the response as truncated; from now on nothing is added.
+    pub(crate) fn give_up(&mut self) {
         self.truncated = true;
     }
 

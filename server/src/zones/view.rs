@@ -130,6 +130,7 @@ impl Snapshot {
             Class(0) | Class::NONE => return Seen::nothing(Rcode::FORMERR, None),
             _ => return Seen::nothing(Rcode::REFUSED, Some(Ede::NotAuthoritative)),
         };
+        let mut proven = Signature::None;
         for view in views {
             // Each view has its own keys, possibly different ones under one name, so the TSIG is verified anew for
             // each.
@@ -140,8 +141,12 @@ impl Snapshot {
             if view.takes(client, request, &signature) {
                 return Seen { view: Ok(view), signature };
             }
+            if proven.key().is_none() {
+                proven = signature;
+            }
         }
-        Seen::nothing(Rcode::REFUSED, Some(Ede::Prohibited))
+        // The refusal is signed if any view knows the key (RFC 8945 5.3).
+        Seen { signature: proven, ..Seen::nothing(Rcode::REFUSED, Some(Ede::Prohibited)) }
     }
 }
 

@@ -253,6 +253,19 @@ fn idle_clients_are_closed_unless_they_asked_for_keepalive() {
 }
 
 #[test]
+fn half_a_request_earns_no_more_time_than_none() {
+    let timeouts = TcpTimeouts { initial: SOON, idle: SOON, ..patient().timeouts };
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits { timeouts, ..patient() });
+    let mut first = connect(only(&listeners));
+    first.write_all(&[0]).expect("sends");
+    assert!(until_closed(&mut first).is_empty());
+    let mut second = connect(only(&listeners));
+    assert!(echoes(&mut second, 1));
+    second.write_all(&[0]).expect("sends");
+    assert!(until_closed(&mut second).is_empty());
+}
+
+#[test]
 fn a_request_has_to_arrive_in_time_however_many_bytes_come() {
     let listeners = listen(&["127.0.0.1:0"], TcpLimits { message_timeout: SOON, ..patient() });
     let mut stream = connect(only(&listeners));

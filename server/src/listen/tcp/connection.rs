@@ -212,14 +212,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     /// progress within the same state; more octets of the same request do not count as progress.
     fn wait(&mut self, now: Instant, progress: bool) {
         let limits = self.seat.limits();
+        let idle = match self.waiting_for {
+            Wait::FirstRequest if !progress => limits.timeouts.initial,
+            _ if self.keepalive => limits.timeouts.keepalive,
+            _ => limits.timeouts.idle,
+        };
         let (state, timeout) = if !self.unsent.is_empty() {
             (Wait::RoomForReplies, limits.write_timeout)
         } else if !self.held.is_empty() {
-            (Wait::RestOfRequest, limits.message_timeout)
-        } else if self.keepalive {
-            (Wait::NextRequest, limits.timeouts.keepalive)
+            // A client that has sent half a request may not stay longer than one that has sent nothing.
+            (Wait::RestOfRequest, limits.message_timeout.min(idle))
         } else {
-            (Wait::NextRequest, limits.timeouts.idle)
+            (Wait::NextRequest, idle)
         };
         if progress || state != self.waiting_for {
             self.deadline = now + timeout;
