@@ -420,6 +420,20 @@ mod tests {
     }
 
     #[test]
+    fn services_that_answer_everything_are_not_answered() {
+        let mut responder = responder(ServerSettings::default(), ZoneMap::new());
+        let request = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+        let mut answers = |port, transport| {
+            let client = Client { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), local, transport };
+            responder.respond(&request, &client, &mut [0; MAX_MESSAGE]).is_some()
+        };
+        let silent: Vec<u16> = (1..1024).filter(|&port| !answers(port, Transport::Udp)).collect();
+        assert_eq!(silent, LOOPING_PORTS);
+        assert!(answers(LOOPING_PORTS[0], Transport::Tcp), "its address is not forged");
+    }
+
+    #[test]
     fn an_empty_version_is_one_empty_string() {
         for (version, txt) in
             [(vec![], vec![0, 1, 0]), (vec![b'v'; 256], [vec![1, 2, 255], vec![b'v'; 255], vec![1]].concat())]

@@ -275,6 +275,21 @@ fn address_of(name: &str, port: u16, place: (&str, &str), signature: Option<&str
 }
 
 #[test]
+fn who_may_see_no_view_is_told_so_by_the_key_used() {
+    let conf = format!(
+        "key k {{ algorithm hmac-sha256; secret \"{INSIDE}\"; }};\n\
+         view inside {{ match-clients {{ 127.0.0.2; }}; zone example.com {{ type primary; file \"example.zone\"; }}; }};\n"
+    );
+    let server = Prepared::new("", &conf, &[("example.zone", super::ZONE)]).run();
+    let known = format!("hmac-sha256:k:{INSIDE}");
+    let answer = server.dig(&["-y", &known, "+noall", "+comments", "+answer", "www.example.com"]);
+    assert!(answer.contains("status: REFUSED") && !answer.contains("verify"), "{answer}");
+    let unknown = format!("hmac-sha256:nobody:{INSIDE}");
+    let answer = server.dig(&["-y", &unknown, "www.example.com"]);
+    assert!(answer.contains("status: REFUSED") && answer.contains("BADKEY"), "{answer}");
+}
+
+#[test]
 fn the_address_asked_chooses_the_view() {
     let port = free_port();
     let _server = prepared(port).run();
