@@ -426,7 +426,7 @@ mod tests {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let mut answers = |port, transport| {
             let client = Client { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), local, transport };
-            responder.respond(&request, &client, &mut [0; MAX_MESSAGE]).is_some()
+            responder.respond(&request, &client, &mut [0; 512]).is_some()
         };
         let silent: Vec<u16> = (1..1024).filter(|&port| !answers(port, Transport::Udp)).collect();
         assert_eq!(silent, LOOPING_PORTS);

@@ -96,7 +96,9 @@ impl Key {
 
     fn code(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
-        parts.iter().for_each(|part| hmac.update(part));
+        for part in parts {
+            hmac.update(part);
+        }
         hmac.finalize().into_bytes().to_vec()
     }
 }
