@@ -128,10 +128,10 @@ fn a_signature_that_is_not_to_be_taken_is_told_why() {
     }
 }
 
-/// A name of so many octets on the wire, 3 at least.
+/// A name of this many octets in wire form, at least 3.
 fn name_of(octets: usize) -> String {
     let labels = |octets: usize| (0..octets).map(|at| if at % 2 == 0 { "x" } else { "." }).collect::<String>();
-    // One octet of length and one of text a label, and the root; an odd one is made up for by a longer first label.
+    // Labels of one length octet and one octet of text, and the root; for an even length the first label is longer.
     let odd = if octets.is_multiple_of(2) { "y" } else { "" };
     format!("{odd}{}", labels(octets - 1 - odd.len()))
 }
