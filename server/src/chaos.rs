@@ -11,14 +11,15 @@ use crate::{
     zones::{View, Zone, ZoneState},
 };
 
-/// Makes the view of class CH.
+/// Makes the view of class CH. A zone whose text is turned off has no TXT record, as in BIND; neither has `authors.bind`.
 pub(crate) fn view(settings: &ServerSettings) -> View {
     let texts = [
-        (&b"\x07version\x04bind\x00"[..], &settings.version),
-        (b"\x08hostname\x04bind\x00", &settings.hostname),
-        (b"\x02id\x06server\x00", &settings.server_id),
+        (&b"\x07version\x04bind\x00"[..], settings.version.as_deref()),
+        (b"\x08hostname\x04bind\x00", settings.hostname.as_deref()),
+        (b"\x07authors\x04bind\x00", None),
+        (b"\x02id\x06server\x00", settings.server_id.as_deref()),
     ];
-    let zones = texts.into_iter().filter_map(|(origin, text)| zone(origin, text.as_deref()?)).collect();
+    let zones = texts.into_iter().filter_map(|(origin, text)| zone(origin, text)).collect();
     let limiter = Some(Arc::new(Limiter::new(limits(), Instant::now())));
     let own = ViewSettings { limiter, ..ViewSettings::clone(&settings.outside) };
     View { name: View::CHAOS.into(), keys: Arc::clone(&settings.keys), settings: Arc::new(own), ..View::of(zones) }
@@ -39,19 +40,24 @@ fn limits() -> RateLimit {
     }
 }
 
-/// Makes a zone with one TXT record; its SOA and NS name the zone itself.
-fn zone(origin: &[u8], text: &[u8]) -> Option<Arc<Zone>> {
+/// Makes a zone whose SOA and NS name the zone itself, with a TXT record if there is a text.
+fn zone(origin: &[u8], text: Option<&[u8]>) -> Option<Arc<Zone>> {
     let origin = NameRef::from_wire(origin).ok()?;
-    let soa = [origin.as_wire(), b"\x0ahostmaster", origin.as_wire(), &[0, 0, 0, 0], &[0; 12], &[0, 1, 0x51, 0x80]];
-    let (first, rest) = text.split_at(text.len().min(255)); // TXT has one string at least, be it empty.
-    let strings = iter::once(first).chain(rest.chunks(255));
-    let txt: Vec<u8> = strings.flat_map(|string| [&[string.len() as u8], string].concat()).collect();
+    // Serial, refresh, retry, expire, minimum: named's.
+    let numbers: [u32; 5] = [0, 28800, 7200, 604_800, 86400];
+    let numbers = numbers.map(u32::to_be_bytes).concat();
+    let soa = [origin.as_wire(), b"\x0ahostmaster", origin.as_wire(), &numbers];
+    let records = [(Rtype::SOA, 86400, soa.concat()), (Rtype::NS, 0, origin.as_wire().to_vec())];
     let mut edit = ZoneData::new(origin.to_owned()).edit();
-    for (rtype, ttl, rdata) in
-        [(Rtype::SOA, 86400, soa.concat()), (Rtype::NS, 0, origin.as_wire().to_vec()), (Rtype::TXT, 0, txt)]
-    {
+    for (rtype, ttl, rdata) in records.into_iter().chain(text.map(|text| (Rtype::TXT, 0, strings(text)))) {
         edit.add(origin, rtype, ttl, &rdata).ok()?;
     }
     let origin: Name = origin.to_owned();
     Some(Arc::new(Zone::new(origin, Arc::new(ZoneSettings::default()), ZoneState::Loaded(edit.commit()))))
+}
+
+/// The data of a TXT record, which has one string at least, be it empty.
+fn strings(text: &[u8]) -> Vec<u8> {
+    let (first, rest) = text.split_at(text.len().min(255));
+    iter::once(first).chain(rest.chunks(255)).flat_map(|string| [&[string.len() as u8], string].concat()).collect()
 }

@@ -19,9 +19,9 @@ use crate::{
 pub struct ServerSettings {
     /// The content of NSID (RFC 5001) and id.server (RFC 4892); `None` sends and answers neither.
     pub server_id: Option<Vec<u8>>,
-    /// The answer to version.bind; with `None`, the query is refused.
+    /// The answer to version.bind; with `None`, there is no TXT record.
     pub version: Option<Vec<u8>>,
-    /// The answer to hostname.bind; with `None`, the query is refused.
+    /// The answer to hostname.bind; with `None`, there is no TXT record.
     pub hostname: Option<Vec<u8>>,
     /// The clients whose requests are dropped silently.
     pub blackhole: Acl,

@@ -233,11 +233,33 @@ fn options_shape_the_answers() {
     let server = Prepared::new(options, &conf, &[("example.zone", ZONE)]).run();
     assert_eq!(server.dig(&["+short", "CH", "TXT", "version.bind"]), "\"seven\"\n");
     assert_eq!(server.dig(&["+short", "CH", "TXT", "id.server"]), "\"id\"\n");
-    assert!(server.dig(&["CH", "TXT", "hostname.bind"]).contains("status: REFUSED"));
     let reply = server.dig(&["+nsid", "www.example.com"]);
     assert!(reply.contains("AUTHORITY: 0") && reply.contains("udp: 1400") && reply.contains("(\"id\")"), "{reply}");
     let full = Server::start(&conf, &[("example.zone", ZONE)]);
     assert!(full.dig(&["+norecurse", "www.example.com"]).contains("AUTHORITY: 1"));
+}
+
+#[test]
+fn what_the_server_does_not_tell_of_itself_is_answered_without_data_as_by_named() {
+    let options = "version none; hostname none; recursion no; dnssec-validation no;";
+    let answers = [env!("CARGO_BIN_EXE_bindyd"), "named"].map(|program| {
+        let port = control::free_port();
+        let mut prepared = Prepared::new(options, "", &[("example.zone", ZONE)]);
+        prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+        prepared.configure(EXAMPLE);
+        let _server = prepared.run_until(program, " running");
+        ["version.bind", "hostname.bind", "id.server", "authors.bind", "a.version.bind", "no.bind"].map(|name| {
+            let reply = dig("127.0.0.1", port, &["+norecurse", "+nocookie", "CH", "TXT", name]);
+            let told = |line: &&str| line.contains("status:") || !line.is_empty() && !line.starts_with(';');
+            reply
+                .lines()
+                .filter(told)
+                .map(|line| line.split(", id:").next().unwrap_or(line).to_owned())
+                .collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0][0].iter().any(|line| line.contains("NOERROR")), "{:?}", answers[0]);
 }
 
 #[test]
