@@ -114,6 +114,21 @@ fn without_f_it_leaves_the_terminal_once_it_answers() {
 }
 
 #[test]
+fn flags_of_memory_are_those_of_named() {
+    for (option, flags) in
+        [("-m", "bogus"), ("-M", "bogus"), ("-m", "usage,bogus"), ("-m", "usage,trace"), ("-M", "nofill")]
+    {
+        let verdicts = [BINDYD, NAMED].map(|program| {
+            let prepared = Prepared::new("", "", &[]).with_arguments(&["-g", "-c", "nowhere.conf", option, flags]);
+            let output = prepared.command(program).stdin(Stdio::null()).output().expect("it runs");
+            assert!(!output.status.success(), "there is no configuration");
+            String::from_utf8_lossy(&output.stderr).contains("unrecognized flag 'bogus'")
+        });
+        assert_eq!(verdicts[0], verdicts[1], "{option} {flags}");
+    }
+}
+
+#[test]
 fn whoever_started_it_learns_that_it_did_not_start() {
     for program in [BINDYD, NAMED] {
         let prepared = Prepared::new("", "zone broken", &[]).with_arguments(&["-c", "named.conf"]);

@@ -86,7 +86,11 @@ impl Command {
                 Short('V') => return Ok(Command::Print(build())),
                 Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
                 Short(option @ ('F' | 's')) => arguments.ignored.push(option),
-                Short(option @ ('E' | 'm' | 'M' | 'S' | 'T' | 'U' | 'x')) => {
+                Short(option @ ('m' | 'M')) => {
+                    memory_flags(option, &parser.value()?.string()?)?;
+                    arguments.ignored.push(option);
+                }
+                Short(option @ ('E' | 'S' | 'T' | 'U' | 'x')) => {
                     parser.value()?;
                     arguments.ignored.push(option);
                 }
@@ -106,7 +110,16 @@ fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Err
     }
 }
 
-/// Parses `PORT` or `dns=PORT`; the ports of TLS and HTTP have no effect, since there are no such listeners.
+/// What named takes: words with commas between them.
+fn memory_flags(option: char, text: &str) -> Result<(), lexopt::Error> {
+    let known: &[&str] = if option == 'm' { &["none", "trace", "record", "usage"] } else { &["fill", "nofill"] };
+    match text.split(',').find(|flag| !known.contains(flag)) {
+        Some(flag) => Err(format!("-{option}: unrecognized flag '{flag}': it is one of {}", known.join(", ")).into()),
+        None => Ok(()),
+    }
+}
+
+/// `PORT`, `dns=PORT`; those of TLS and HTTP are for listeners that are not there.
 fn port(text: &str, overrides: &mut Overrides) -> Result<(), lexopt::Error> {
     let (kind, number) = text.split_once('=').unwrap_or(("dns", text));
     let number = number.parse().map_err(|_| format!("-p: `{number}` is no port"))?;
