@@ -188,7 +188,7 @@ impl Counters {
             self.stat(Stat::TruncatedResp);
         }
         if let Some(qtype) = *asked {
-            self.outcome(way, rcode, flags, answers, zone.map(|zone| (zone, qtype)));
+            self.outcome(way, qtype, rcode, flags, answers, *zone);
         }
     }
 
@@ -214,17 +214,21 @@ impl Counters {
 
     /// Distinguishes outcomes as BIND does: answers by their flags and contents, everything else by the response code.
     #[inline]
-    fn outcome(&self, way: Way, rcode: Rcode, flags: u16, answers: u16, zone: Option<(&ZoneCounters, Rtype)>) {
+    fn outcome(&self, way: Way, qtype: Rtype, rcode: Rcode, flags: u16, answers: u16, zone: Option<&ZoneCounters>) {
         let stat = |stat| {
             self.stat(stat);
-            if let Some((zone, _)) = zone {
+            if let Some(zone) = zone {
                 zone.stat(self.lane, stat);
             }
         };
         if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) {
-            let rejected = if flags & flags::RD == 0 { Stat::AuthQryRej } else { Stat::RecQryRej };
             if rcode == Rcode::REFUSED {
-                self.stat(rejected);
+                // A transfer that is refused counts as nothing else.
+                match qtype {
+                    Rtype::AXFR | Rtype::IXFR => return stat(Stat::XfrRej),
+                    _ if flags & flags::RD == 0 => self.stat(Stat::AuthQryRej),
+                    _ => self.stat(Stat::RecQryRej),
+                }
             }
             return stat(match rcode {
                 Rcode::SERVFAIL => Stat::QrySERVFAIL,
@@ -236,7 +240,7 @@ impl Counters {
         let authoritative = flags & flags::AA != 0;
         stat(if way.tcp { Stat::QryTCP } else { Stat::QryUDP });
         stat(if authoritative { Stat::QryAuthAns } else { Stat::QryNoauthAns });
-        if let Some((zone, qtype)) = zone.filter(|_| authoritative) {
+        if let Some(zone) = zone.filter(|_| authoritative) {
             zone.qtype(self.lane, qtype);
         }
         stat(match rcode {

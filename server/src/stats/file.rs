@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{report::Report, table::FAMILIES};
+use super::{report::Report, table::SECTIONS};
 use crate::{listen::TcpCounts, zones::View};
 
 /// One dump: sections with the counters that are not zero.
@@ -16,7 +16,7 @@ pub(super) fn write(report: &Report) -> String {
 fn dump(text: &mut String, report: &Report) -> fmt::Result {
     let now = report.now.as_second();
     writeln!(text, "+++ Statistics Dump +++ ({now})")?;
-    for family in &FAMILIES {
+    for family in SECTIONS {
         writeln!(text, "++ {} ++", family.heading)?;
         for (words, cell) in family.words() {
             line(text, &words, report.sums.cell(cell))?;

@@ -29,7 +29,7 @@ use super::{
     report::{Part, Report},
     xml,
 };
-use crate::{access::Acl, notice};
+use crate::{access::Acl, notice, zones::View};
 
 /// An address on which statistics are served: one `inet` of `statistics-channels`.
 #[derive(Clone, Debug)]
@@ -209,14 +209,14 @@ fn readiness(report: &Report) -> String {
         return "not ready: zones are being loaded\n".into();
     }
     let (mut zones, mut faulty, mut lines) = (0, 0, String::new());
-    for view in report.configured_views() {
-        zones += view.len();
-        for (zone, fault) in view.zones().filter_map(|zone| zone.fault().map(|fault| (zone, fault))) {
-            faulty += 1;
-            if faulty <= MAX_NAMED {
-                // Writing to a String cannot fail.
-                let _ = writeln!(lines, "zone {}/{}: {fault}", zone.name(), view.class);
-            }
+    for (view, zone) in report.declared() {
+        zones += 1;
+        let Some(fault) = zone.fault() else { continue };
+        faulty += 1;
+        if faulty <= MAX_NAMED {
+            let of_view = if *view.name == *View::DEFAULT { String::new() } else { format!("/{}", view.name) };
+            // Writing to a String cannot fail.
+            let _ = writeln!(lines, "zone {}/IN{of_view}: {fault}", zone.name());
         }
     }
     if faulty > MAX_NAMED {

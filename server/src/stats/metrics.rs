@@ -95,11 +95,9 @@ impl Report {
 
     fn encode_zones(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut states = [("loaded", 0_u64), ("not loaded", 0), ("expired", 0)];
-        for view in self.configured_views() {
-            for zone in view.zones() {
-                let state = zone.fault().unwrap_or("loaded");
-                states.iter_mut().filter(|(known, _)| *known == state).for_each(|(_, zones)| *zones += 1);
-            }
+        for (_, zone) in self.declared() {
+            let state = zone.fault().unwrap_or("loaded");
+            states.iter_mut().filter(|(known, _)| *known == state).for_each(|(_, zones)| *zones += 1);
         }
         let mut metric = to.encode_descriptor("zones", "Zones configured", None, MetricType::Gauge)?;
         for (state, zones) in states {

@@ -131,6 +131,12 @@ impl Report {
         self.snapshot.as_deref().map(views).into_iter().flatten()
     }
 
+    /// The zones that are configured, each once, with the view that declares it.
+    pub(super) fn declared(&self) -> impl Iterator<Item = (&View, ZoneReport<'_>)> {
+        let zones = self.snapshot.as_deref().map(Snapshot::declared).into_iter().flatten();
+        zones.map(|(view, zone)| (view, ZoneReport { zone }))
+    }
+
     /// The views of configured zones, without the built-in one.
     pub(super) fn configured_views(&self) -> impl Iterator<Item = ViewReport<'_>> {
         self.views().filter(|view| view.class == "IN")
@@ -148,10 +154,6 @@ fn views(snapshot: &Snapshot) -> impl Iterator<Item = ViewReport<'_>> {
 }
 
 impl<'r> ViewReport<'r> {
-    pub(super) fn len(&self) -> usize {
-        self.zones.len()
-    }
-
     /// All zones of the view.
     pub(super) fn zones(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
         self.zones.iter().map(|zone| ZoneReport { zone })

@@ -173,6 +173,8 @@ pub(super) const ABOUT: &[(&str, &str)] = &[
 
 /// The number of types with a counter of their own: the lowest ones, up to CAA.
 const TYPES: usize = 258;
+/// The name of the counter of all other types.
+const OTHERS: &str = "Others";
 /// The width of a size bucket, in octets.
 const STEP: usize = 16;
 /// Requests of this size and larger are counted together, and likewise responses.
@@ -273,13 +275,16 @@ impl Family {
         self.cells.clone().enumerate().map(|(index, cell)| ((self.name)(index), cell))
     }
 
-    /// The family's counters as the statistics file words them.
-    pub(super) fn words(&self) -> impl Iterator<Item = (Cow<'static, str>, usize)> {
+    /// The family's counters as the statistics file words them, with `Others` first.
+    pub(super) fn words(&self) -> Vec<(Cow<'static, str>, usize)> {
         let rows = matches!(self.metrics, Metrics::Rows);
-        self.cells.clone().enumerate().map(move |(index, cell)| match ROWS.get(index) {
-            Some(row) if rows => (row.text.into(), cell),
+        let word = |(index, cell): (usize, usize)| match ROWS.get(index) {
+            Some(row) if rows => (Cow::from(row.text), cell),
             _ => ((self.name)(index), cell),
-        })
+        };
+        let mut words: Vec<(Cow<'static, str>, usize)> = self.cells.clone().enumerate().map(word).collect();
+        words.sort_by_key(|(word, _)| word != OTHERS);
+        words
     }
 }
 
@@ -328,7 +333,7 @@ pub(super) const FAMILIES: [Family; 4] = [
         heading: "Incoming Queries",
         zeros: Zeros::Hidden,
         metrics: Metrics::One("queries", "Queries by type", "type"),
-        name: |index| if index == TYPES { "Others".into() } else { Rtype(index as u16).to_string().into() },
+        name: |index| if index == TYPES { OTHERS.into() } else { Rtype(index as u16).to_string().into() },
     },
     Family {
         cells: STATS,
@@ -340,6 +345,9 @@ pub(super) const FAMILIES: [Family; 4] = [
         name: |index| ROWS[index].name.into(),
     },
 ];
+
+/// The same families in the order of the statistics file.
+pub(super) const SECTIONS: [&Family; 4] = [&FAMILIES[0], &FAMILIES[2], &FAMILIES[1], &FAMILIES[3]];
 
 /// Counters of zone maintenance: what secondaries do, and NOTIFY.
 pub(super) const ZONE_STATS: [&str; 13] = [

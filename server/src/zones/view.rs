@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zonefmt::Class;
 
-use super::{ZoneChange, ZoneMap};
+use super::{Zone, ZoneChange, ZoneMap};
 use crate::{
     access::{Acl, Requester},
     answer::Outcome,
@@ -98,6 +98,20 @@ impl Snapshot {
     pub fn new(settings: Arc<ServerSettings>, views: Vec<View>) -> Snapshot {
         let chaos = crate::chaos::view(&settings);
         Snapshot { settings, views, chaos }
+    }
+
+    /// The zones that the configuration declares, each once, with the view that declares it: views that have it by
+    /// `in-view` are left out.
+    pub fn declared(&self) -> impl Iterator<Item = (&View, &Arc<Zone>)> {
+        self.views.iter().enumerate().flat_map(move |(index, view)| {
+            // Views share with those before them only.
+            let is_shared = move |zone: &Arc<Zone>| {
+                let same =
+                    |view: &View| view.zones.get(zone.origin.as_ref()).is_some_and(|same| Arc::ptr_eq(same, zone));
+                self.views[..index].iter().any(same)
+            };
+            view.zones.iter().filter(move |zone| !is_shared(zone)).map(move |zone| (view, zone))
+        })
     }
 
     /// All rate limiters in use, each once.

@@ -60,7 +60,6 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("/cachestats", "there is no resolver"),
     ("/adbstat", "there is no resolver"),
     ("/resolver/", "there is no resolver"),
-    ("/authors.bind/", "bindyd does not tell its authors"),
     ("/default-quantum", "there are no tasks"),
     ("taskmgr/tasks", "there are no tasks"),
     ("memory", "it is measured by the process, without contexts"),
@@ -308,6 +307,25 @@ fn metrics_health_and_readiness_are_told_in_the_same_place() {
 }
 
 #[test]
+fn zones_are_counted_once_and_named_with_their_view() {
+    let statistics = free_port();
+    let broken = "zone z.test { type primary; file \"missing.zone\"; };";
+    let conf = format!(
+        "statistics-channels {{ inet 127.0.0.1 port {statistics}; }};\n\
+         view a {{ match-clients {{ 127.0.0.2; }}; {broken} zone example.com {{ type primary; file \"example.zone\"; }}; }};\n\
+         view b {{ {broken} zone example.com {{ in-view a; }}; }};\n"
+    );
+    let server = Server::start(&conf, &[("example.zone", ZONE)]);
+    server.has_said("all zones loaded");
+    let readiness = fetch(statistics, "/readyz").2;
+    let (_, zones) =
+        readiness.split_once("configuration ").and_then(|(_, rest)| rest.split_once('\n')).expect("a hash");
+    assert_eq!(zones, "3 zones, 2 of them not served\nzone z.test/IN/a: not loaded\nzone z.test/IN/b: not loaded\n");
+    let metrics = fetch(statistics, "/metrics").2;
+    assert!(metrics.contains("bindyd_zones{state=\"loaded\"} 1\n"), "{metrics}");
+}
+
+#[test]
 fn whoever_is_slow_long_or_not_allowed_is_not_served() {
     let mut ours = Watched::ours();
     let connect = |ours: &Watched| {
@@ -343,6 +361,7 @@ fn whoever_is_slow_long_or_not_allowed_is_not_served() {
 
 #[test]
 fn rndc_stats_appends_what_named_appends() {
+    const SECTIONS: [&str; 4] = ["Incoming Requests", "Incoming Queries", "Outgoing Rcodes", "Name Server Statistics"];
     const KEY: &str = "key \"k\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };\n";
     let dumped = |program: &str, written: &str, options: &str| {
         let control = free_port();
@@ -360,6 +379,10 @@ fn rndc_stats_appends_what_named_appends() {
         let file = watched.server.folder().join(written);
         std::fs::read_to_string(file).expect("it was written")
     };
+    let sections = |dump: &str| {
+        let headings = dump.lines().filter(|line| SECTIONS.iter().any(|section| *line == format!("++ {section} ++")));
+        headings.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
     let full = "zone-statistics full;";
     let ours = dumped(env!("CARGO_BIN_EXE_bindyd"), "named.stats", full);
     let named = dumped("named", "counted", &format!("statistics-file \"counted\"; {full}"));
@@ -367,7 +390,8 @@ fn rndc_stats_appends_what_named_appends() {
         assert_eq!(dump.matches("+++ Statistics Dump +++ (").count(), 2, "{dump}");
         assert_eq!(dump.matches("--- Statistics Dump --- (").count(), 2, "{dump}");
     }
-    for section in ["Incoming Requests", "Incoming Queries", "Outgoing Rcodes", "Name Server Statistics"] {
+    assert_eq!(sections(&ours), sections(&named), "in that order");
+    for section in SECTIONS {
         let lines = |dump: &str| {
             let lines = dump.lines().skip_while(|line| *line != format!("++ {section} ++")).skip(1);
             let lines = lines.take_while(|line| !line.starts_with("++ "));
@@ -386,6 +410,22 @@ fn same(ours: &BTreeMap<String, String>, named: &BTreeMap<String, String>, path:
     };
     let (more, less) = (differ(ours, named), differ(named, ours));
     assert!(more.is_empty() && less.is_empty(), "{path}\nonly or otherwise here:\n{more}\nand with named:\n{less}");
+}
+
+#[test]
+fn transfers_that_are_refused_are_counted_as_by_named() {
+    let counted = |program: &str| {
+        let watched = Watched::start(program, "allow-transfer { none; };");
+        for (transport, question) in [("+tcp", "AXFR"), ("+tcp", "IXFR=1"), ("+notcp", "IXFR=1"), ("+tcp", "A")] {
+            dig("127.0.0.1", watched.port, &["+nocookie", "+norecurse", transport, "example.com", question]);
+        }
+        let mut counts = watched.json("/json/v1/server");
+        counts.retain(|path, _| ["Rej", "Qry"].iter().any(|part| path.contains(part)));
+        counts
+    };
+    let (ours, named) = (counted(env!("CARGO_BIN_EXE_bindyd")), counted("named"));
+    assert!(named.keys().any(|path| path.contains("XfrRej")), "{named:?}");
+    assert_eq!(ours, named);
 }
 
 #[test]
