@@ -1,6 +1,10 @@
 //! The addresses of this machine, for `localhost`, `localnets` and `listen-on`.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, SocketAddrV6},
+    time::Duration,
+};
 
 use zonefmt::conf::{Statement, values};
 
@@ -9,7 +13,16 @@ use crate::access::{Acl, Match, Prefix, Rule};
 
 /// The addresses of this machine and the networks that they lie in.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Interfaces(Vec<(IpAddr, u8)>);
+pub struct Interfaces(Vec<Interface>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Interface {
+    address: IpAddr,
+    /// The length of the network's prefix, in bits.
+    length: u8,
+    /// The interface's number: link-local addresses mean something only together with it (RFC 4007 6).
+    index: u32,
+}
 
 impl Interfaces {
     /// The addresses that this machine has now.
@@ -17,9 +30,12 @@ impl Interfaces {
     /// # Errors
     /// The system does not list them.
     pub fn now() -> io::Result<Interfaces> {
-        let address = |interface: if_addrs::Interface| match interface.addr {
-            if_addrs::IfAddr::V4(v4) => (v4.ip.into(), v4.prefixlen),
-            if_addrs::IfAddr::V6(v6) => (v6.ip.into(), v6.prefixlen),
+        let address = |interface: if_addrs::Interface| {
+            let index = interface.index.unwrap_or(0);
+            match interface.addr {
+                if_addrs::IfAddr::V4(v4) => Interface { address: v4.ip.into(), length: v4.prefixlen, index },
+                if_addrs::IfAddr::V6(v6) => Interface { address: v6.ip.into(), length: v6.prefixlen, index },
+            }
         };
         let mut addresses: Vec<_> = if_addrs::get_if_addrs()?.into_iter().map(address).collect();
         addresses.sort_unstable();
@@ -34,19 +50,27 @@ impl Interfaces {
         (seconds != 0).then(|| Duration::from_secs(seconds.into()))
     }
 
-    /// The addresses, without their networks.
-    pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
-        self.0.iter().map(|&(address, _)| address)
+    /// Whether one of them has this address.
+    pub(crate) fn have(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|interface| interface.address == address)
+    }
+
+    /// A port of each address.
+    pub(super) fn sockets(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
+        self.0.iter().map(move |interface| match interface.address {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, port, 0, interface.index).into(),
+            address => SocketAddr::new(address, port),
+        })
     }
 
     /// The list `localhost`: these addresses.
     pub fn addresses(&self) -> Acl {
-        list(self.iter().map(|address| Prefix::new(address, u8::MAX)))
+        list(self.0.iter().map(|interface| Prefix::new(interface.address, u8::MAX)))
     }
 
     /// The list `localnets`: the networks of these addresses.
     pub fn networks(&self) -> Acl {
-        list(self.0.iter().map(|&(address, length)| Prefix::new(address, length)))
+        list(self.0.iter().map(|interface| Prefix::new(interface.address, interface.length)))
     }
 }
 

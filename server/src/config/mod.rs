@@ -37,7 +37,7 @@ pub use zones::{Limits, Reading, ZoneConfig};
 pub(crate) use zones::{origin, unservable};
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -88,6 +88,8 @@ pub struct Config {
     pub settings: Arc<ServerSettings>,
     /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Addresses to listen on that no interface of this machine has yet.
+    pub awaited: Vec<IpAddr>,
     /// The addresses of this machine as they were when lists with `localhost` and `localnets` were read.
     pub interfaces: Interfaces,
     /// How often to look whether those addresses changed; `None`: never.
@@ -178,9 +180,11 @@ impl Config {
         let tcp = options::tcp(&scope, reader);
         let settings = options::settings(&scope, keys::ring(&known, None), tcp.timeouts.advertised, reader);
         let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
+        let places = listen::places(&scope, port, overrides.only, reader);
         let logging = logging::read(conf.statements().find("logging"), options, &directory);
         Config {
-            listen: listen::addresses(&scope, port, overrides.only, reader),
+            listen: places.sockets,
+            awaited: places.awaited,
             interfaces: reader.acls.interfaces().clone(),
             interface_interval: Interfaces::interval(&scope),
             tcp,

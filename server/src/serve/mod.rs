@@ -84,8 +84,15 @@ pub struct Running {
     files: HeldFiles,
     /// When to look next whether the addresses of this machine changed.
     next_scan: Option<Instant>,
+    /// When to look next whether an address that is to be listened on has come.
+    next_look: Option<Instant>,
     _upkeep: Upkeep,
 }
+
+/// How often to look for an address that is to be listened on and that no interface has.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long to wait if it came and could not be listened on.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Running {
     /// Loads the zones of `config`, which was read from the file that `options` names, and begins to answer.
@@ -104,9 +111,6 @@ impl Running {
     ) -> Result<Running, StartError> {
         let began = Instant::now();
         log_warnings(&mut config);
-        if config.listen.is_empty() {
-            return Err(StartError::NoAddress);
-        }
         let mut server = Running::idle(options, config, logs, jobs)?;
         server.apply(Err)?;
         listen_on(&mut server.listeners, &server.config, server.options.workers).map_err(StartError::Listen)?;
@@ -145,15 +149,31 @@ impl Running {
         true
     }
 
-    /// When to look next whether the addresses of this machine changed; `None`: never.
+    /// When [`Running::scan_if_due`] is to be called next; `None`: never.
     pub fn next_scan(&self) -> Option<Instant> {
-        self.next_scan
+        self.next_scan.into_iter().chain(self.next_look).min()
+    }
+
+    /// Scans if `interface-interval` is over, or if an address has come that is to be listened on and was missing.
+    pub fn scan_if_due(&mut self) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        let has_come = || {
+            let there = Interfaces::now().unwrap_or_default();
+            self.config.awaited.iter().any(|&address| there.have(address))
+        };
+        if is_due(self.next_scan) || is_due(self.next_look) && has_come() {
+            self.scan();
+        } else {
+            self.next_look = self.look_after(LOOK);
+        }
     }
 
     /// Looks whether the addresses of this machine changed. If they did, the configuration is read again: `localhost`,
     /// `localnets` and addresses to listen on may stand in any of its lists.
     pub fn scan(&mut self) {
         self.next_scan = after(self.config.interface_interval);
+        // If the reload fails, another one is not tried at once.
+        self.next_look = self.look_after(PAUSE);
         match Interfaces::now() {
             Ok(now) if now == self.config.interfaces => {}
             Ok(_) => {
@@ -206,6 +226,7 @@ impl Running {
             published,
             files,
             next_scan: None,
+            next_look: None,
         })
     }
 
@@ -234,8 +255,14 @@ impl Running {
         }
         self.statistics.configured(&config.hash);
         self.next_scan = after(config.interface_interval);
+        self.next_look = self.look_after(LOOK);
         self.configured = Timestamp::now();
         Ok(())
+    }
+
+    /// This long from now, if an address that is to be listened on is missing.
+    fn look_after(&self, time: Duration) -> Option<Instant> {
+        after((!self.config.awaited.is_empty()).then_some(time))
     }
 
     /// Writes the process number, and logs that the server answers and how much it serves.
@@ -265,6 +292,9 @@ fn listen_on(listeners: &mut Listeners<Responder>, config: &Config, workers: Non
     }
     for address in now.iter().filter(|address| !before.contains(address)) {
         info!(target: "network", "listening on {address}");
+    }
+    if now.is_empty() {
+        warn!(target: "network", "not listening on any interfaces");
     }
     Ok(())
 }

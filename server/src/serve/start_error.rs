@@ -11,8 +11,6 @@ use crate::{dnstap::OutputError, listen::ListenError, logs::OpenError};
 pub enum StartError {
     /// The configuration cannot be used; these are all findings.
     Config(Vec<Diagnostic>),
-    /// The configuration leaves no address to listen on.
-    NoAddress,
     /// An address cannot be listened on.
     Listen(ListenError),
     /// A log file cannot be opened.
@@ -39,9 +37,6 @@ impl fmt::Display for StartError {
             StartError::Config(findings) => {
                 let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
                 write!(f, "the configuration has {errors} error{}", if errors == 1 { "" } else { "s" })
-            }
-            StartError::NoAddress => {
-                f.write_str("the configuration leaves no address to listen on: look at listen-on and listen-on-v6")
             }
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),

@@ -139,7 +139,7 @@ fn serve(
         let event = match event {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => {
-                running.scan();
+                running.scan_if_due();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
