@@ -91,7 +91,10 @@ impl<'c> Acls<'c> {
                 Match::Key(Name::from_ascii(name.text()).map_err(|error| name.error(error.to_string()))?)
             }
             None if part.is("geoip") && parts.clone().next().is_some() => {
-                return Err(part.error("access by place is not supported").into());
+                return Err(part
+                    .error("access by place is not supported")
+                    .help("list the networks instead: `geoip` needs a database that this server does not read")
+                    .into());
             }
             None => self.word(part)?,
         };
