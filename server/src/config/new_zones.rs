@@ -73,7 +73,7 @@ pub(super) fn of_views(conf: &Conf, findings: &mut Vec<Diagnostic>) -> Vec<Growi
             return findings.push(error.help("make it, or name the one that added zones are to be kept in"));
         }
         let file = NewZones::of(name, &directory, folder.as_deref());
-        match file.read() {
+        match file.read(findings) {
             Ok(zones) => growing.push(Growing { file, zones }),
             Err(errors) => findings.extend(errors),
         }
@@ -140,14 +140,21 @@ impl NewZones {
 
     /// The zones that were added. If there is a database, they are read from it, as named does not look into the
     /// file then.
-    fn read(&self) -> Result<Option<Conf>, Vec<Diagnostic>> {
+    fn read(&self, findings: &mut Vec<Diagnostic>) -> Result<Option<Conf>, Vec<Diagnostic>> {
         let source = if self.database.exists() {
             self.read_database()?
         } else {
             match fs::read(&self.file) {
                 Ok(mut text) => {
-                    text.truncate(whole(&text));
-                    Source::new(self.file.display().to_string(), text)
+                    let (octets, whole) = (text.len(), whole(&text));
+                    text.truncate(whole);
+                    let source = Source::new(self.file.display().to_string(), text);
+                    if whole < octets {
+                        let message = "the last line is not complete, and is left out";
+                        let warning = Diagnostic::warning(&source, whole..whole, message);
+                        findings.push(warning.help("its zone was never reported as added: add it again"));
+                    }
+                    source
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(vec![unreadable(&self.file, &error.to_string())]),

@@ -6,8 +6,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use tracing::{info, warn};
 
 use crate::config::{NewZones, whole};
 
@@ -16,7 +18,7 @@ const LONGEST: u64 = 1 << 18;
 
 impl NewZones {
     /// Takes over the zones of named's database, if there is one: writes `statements`, which were read from it, to the
-    /// file, and renames the database.
+    /// file, and renames the database. A file that was there already is renamed, too.
     ///
     /// # Errors
     /// The folder cannot be written to; the database is as it was then.
@@ -24,10 +26,15 @@ impl NewZones {
         if !self.database.exists() {
             return Ok(());
         }
+        let (file, database) = (self.file.display(), self.database.display());
+        match fs::rename(&self.file, old(&self.file)) {
+            Ok(()) => warn!(target: "general", "{file} is now {file}~: named's database {database} is newer"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         self.replace(statements)?;
-        let mut old = self.database.clone().into_os_string();
-        old.push("~");
-        fs::rename(&self.database, old)?;
+        fs::rename(&self.database, old(&self.database))?;
+        info!(target: "general", "took over the zones of {database} into {file}; the database is now {database}~");
         self.sync_folder()
     }
 
@@ -84,4 +91,11 @@ impl NewZones {
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()
     }
+}
+
+/// The path of a file that was replaced.
+fn old(path: &Path) -> PathBuf {
+    let mut old = path.as_os_str().to_owned();
+    old.push("~");
+    old.into()
 }
