@@ -46,7 +46,8 @@ use crate::{
     notice,
     respond::Responder,
     stats::{Channels, Statistics},
-    zones::{Published, Snapshot, View},
+    zone::ZoneData,
+    zones::{Published, Snapshot},
 };
 use run_files::HeldFiles;
 use sources::{Sources, log};
@@ -268,7 +269,7 @@ impl Running {
     /// Writes the process number, and logs that the server answers and how much it serves.
     fn announce<E>(&mut self, began: Instant, on_failure: impl Fn(StartError) -> Result<(), E>) -> Result<(), E> {
         notice!(target: "general", "all zones loaded");
-        let totals = Totals::of(&self.published.load().views);
+        let totals = Totals::of(&self.published.load());
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());
         self.files.announce(&self.config.run_files).or_else(on_failure)?;
         notice!(target: "general", "running");
@@ -329,11 +330,14 @@ struct Totals {
 }
 
 impl Totals {
-    fn of(views: &[View]) -> Totals {
-        let zones: usize = views.iter().map(|view| view.zones.len()).sum();
-        let loaded = views.iter().flat_map(|view| view.zones.iter()).filter_map(|zone| zone.data());
-        let (count, records) = loaded.fold((0, 0), |(count, sum), data| (count + 1, sum + data.records()));
-        Totals { zones, not_loaded: zones - count, records }
+    fn of(snapshot: &Snapshot) -> Totals {
+        let (mut zones, mut loaded, mut records) = (0, 0, 0);
+        for (_, zone) in snapshot.declared() {
+            zones += 1;
+            loaded += usize::from(zone.data().is_some());
+            records += zone.data().map_or(0, ZoneData::records);
+        }
+        Totals { zones, not_loaded: zones - loaded, records }
     }
 }
 

@@ -65,7 +65,7 @@ impl Running {
             configured: self.configured,
             file: &self.options.config,
             workers: self.options.workers,
-            zones: self.published.load().views.iter().map(|view| view.zones.len()).sum(),
+            zones: self.published.load().declared().count(),
         }
     }
 
