@@ -33,8 +33,45 @@ pub struct ZoneConfig {
     pub settings: Arc<ZoneSettings>,
     /// How its zone file is read.
     pub reading: Reading,
-    /// Its statement on one line, if `rndc addzone` added it.
-    pub added: Option<Arc<str>>,
+    /// Where its statement is.
+    pub written: Written,
+}
+
+/// Where the statement of a zone is. A statement that rndc gave is on one line and has no semicolon.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// In named.conf.
+    Configured,
+    /// In the file of the zones that `rndc addzone` added: this one.
+    Added(Arc<str>),
+    /// In named.conf, but `rndc modzone` has replaced it by this one until named.conf is read again.
+    Modified(Arc<str>),
+}
+
+impl Written {
+    /// The statement of a zone that was added.
+    pub(crate) fn added(&self) -> Option<&str> {
+        match self {
+            Written::Added(line) => Some(line),
+            Written::Configured | Written::Modified(_) => None,
+        }
+    }
+
+    /// The statement, unless it is as named.conf has it.
+    pub(crate) fn line(&self) -> Option<&str> {
+        match self {
+            Written::Added(line) | Written::Modified(line) => Some(line),
+            Written::Configured => None,
+        }
+    }
+
+    /// The statement as one that replaces named.conf's, with the class and view that rndc gave, as named shows it.
+    pub(crate) fn into_modified(self, place: &str) -> Written {
+        match self {
+            Written::Added(line) => Written::Modified(line.replacen(" {", &format!("{place} {{"), 1).into()),
+            other => other,
+        }
+    }
 }
 
 /// How a zone file is read.
@@ -48,6 +85,30 @@ pub struct Reading {
     pub check_names: CheckNames,
     /// `check-integrity`: whether a name server inside the zone needs an address there.
     pub check_integrity: bool,
+    /// What to do about hosts in MX and SRV records that cannot be used.
+    pub targets: TargetChecks,
+}
+
+/// What to do about hosts in MX and SRV records that cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TargetChecks {
+    /// `check-mx`: an MX record has an address in place of a host, or a host of the zone without an address.
+    pub mx: Check,
+    /// `check-mx-cname`: the host of an MX record is a CNAME, or below a DNAME.
+    pub mx_cname: Check,
+    /// `check-srv-cname`: the same of an SRV record.
+    pub srv_cname: Check,
+}
+
+/// What to do about a finding in a zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Check {
+    /// Nothing.
+    Ignore,
+    /// Log a warning.
+    Warn,
+    /// Not load the zone.
+    Fail,
 }
 
 /// How much a zone may hold; 0 means no limit.
@@ -69,6 +130,7 @@ impl Default for Reading {
             limits: Limits::default(),
             check_names: CheckNames::Fail,
             check_integrity: true,
+            targets: TargetChecks { mx: Check::Warn, mx_cname: Check::Warn, srv_cname: Check::Warn },
         }
     }
 }
@@ -106,7 +168,7 @@ pub(super) fn read<'c>(
             let error = zone.error(format!("the zone {} was added, and is in the configuration, too", config.origin));
             reader.findings.push(error.help("remove it there, or its line here"));
         }
-        zones.push(ZoneConfig { added: Some(line(&config.origin, zone)), ..config });
+        zones.push(ZoneConfig { written: Written::Added(line(&config.origin, zone)), ..config });
     }
     (zones, shared)
 }
@@ -131,7 +193,7 @@ pub(super) fn read_one<'c>(
     zone.block().for_each(|statement| judge.statement(statement));
     findings.extend(judge.finish());
     let config = config.filter(|_| findings.iter().all(|finding| finding.severity != Severity::Error));
-    (config.map(|config| ZoneConfig { added: Some(line(&config.origin, zone)), ..config }), findings)
+    (config.map(|config| ZoneConfig { written: Written::Added(line(&config.origin, zone)), ..config }), findings)
 }
 
 /// A zone's statement on one line, without its semicolon, as named keeps and shows it.
@@ -145,10 +207,13 @@ pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
 type Alike = FxHashMap<ZoneSettings, Arc<ZoneSettings>>;
 
 /// The statements that a zone inherits from the blocks around it.
-const INHERITED: [&str; 8] = [
+const INHERITED: [&str; 11] = [
     "allow-query",
     "allow-query-on",
     "check-integrity",
+    "check-mx",
+    "check-mx-cname",
+    "check-srv-cname",
     "max-records",
     "max-records-per-type",
     "max-types-per-name",
@@ -205,6 +270,9 @@ impl Inherited {
                 let read = statement.argument().and_then(|part| values::yes_no(&part.text()));
                 self.reading.check_integrity = read.unwrap_or(true);
             }
+            "check-mx" => self.reading.targets.mx = check(statement),
+            "check-mx-cname" => self.reading.targets.mx_cname = check(statement),
+            "check-srv-cname" => self.reading.targets.srv_cname = check(statement),
             "zone-statistics" => {
                 let level = statement.argument();
                 self.settings.statistics = match level.and_then(|part| values::yes_no(&part.text())) {
@@ -221,6 +289,15 @@ impl Inherited {
             }
             _ => {}
         }
+    }
+}
+
+/// `ignore`, `warn` or `fail`.
+fn check(statement: Statement<'_>) -> Check {
+    match statement.argument() {
+        Some(part) if part.is("ignore") => Check::Ignore,
+        Some(part) if part.is("fail") => Check::Fail,
+        _ => Check::Warn,
     }
 }
 
@@ -264,7 +341,7 @@ fn one<'c>(
         journal: journal.map(|journal| directory.join(path(&journal.text()))),
         settings,
         reading: said.reading,
-        added: None,
+        written: Written::Configured,
     })
 }
 

@@ -10,7 +10,7 @@ use zonefmt::{
 };
 
 use super::{
-    Running, ServedZone, journal,
+    Running, ServedZone, ZoneSource, journal,
     sources::{Ready, log},
 };
 use crate::{
@@ -55,6 +55,8 @@ struct Wanted {
     view: Arc<str>,
     file: NewZones,
     zone: ZoneConfig,
+    /// The class and the view in the statement, each with a space before it.
+    place: String,
     /// The zone that is served under its name.
     current: Option<Arc<Zone>>,
 }
@@ -65,9 +67,9 @@ impl Running {
     /// # Errors
     /// See [`ZoneRefusal`]; nothing has changed then.
     pub fn add_zone(&mut self, statement: &str) -> Result<(), ZoneRefusal> {
-        let Wanted { view, file, zone, current } = self.wanted(statement, false)?;
+        let Wanted { view, file, zone, current, .. } = self.wanted(statement, false)?;
         let ready = self.prepare(&view, &zone, current.as_deref())?;
-        file.append(zone.added.as_deref().unwrap_or_default()).map_err(ZoneRefusal::NotKept)?;
+        file.append(zone.written.added().unwrap_or_default()).map_err(ZoneRefusal::NotKept)?;
         info!(target: "general", "added zone {} in view {view} via addzone", zone.origin);
         self.serve(&view, ready, None);
         Ok(())
@@ -78,12 +80,13 @@ impl Running {
     /// # Errors
     /// See [`ZoneRefusal`]; nothing has changed then.
     pub fn modify_zone(&mut self, statement: &str) -> Result<Modified, ZoneRefusal> {
-        let Wanted { view, file, mut zone, current } = self.wanted(statement, true)?;
+        let Wanted { view, file, mut zone, place, current } = self.wanted(statement, true)?;
         let kept = self.sources.get(&view, &zone.origin).is_some_and(|source| source.added().is_some());
-        let line = zone.added.clone().filter(|_| kept);
-        zone.added.clone_from(&line);
+        if !kept {
+            zone.written = zone.written.into_modified(&place);
+        }
         let ready = self.prepare(&view, &zone, current.as_deref())?;
-        if let Some(line) = &line {
+        if let Some(line) = zone.written.added() {
             let mut statements = self.sources.added(&view);
             statements.insert(&zone.origin, line);
             file.replace(statements.into_values()).map_err(ZoneRefusal::NotKept)?;
@@ -123,7 +126,7 @@ impl Running {
     pub fn zone_statement(&self, served: &ServedZone) -> Option<String> {
         let additions = self.config.additions.as_ref()?;
         additions.file(&served.owner)?;
-        if let Some(line) = self.source(served).and_then(|source| source.added()) {
+        if let Some(line) = self.source(served).and_then(ZoneSource::statement) {
             return Some(line.to_owned());
         }
         additions.written(&served.owner, &served.zone.origin).map(|line| line.to_string())
@@ -159,10 +162,12 @@ impl Running {
             None if !known => {}
             _ => return Err(ZoneRefusal::NotFound),
         }
+        let place = zone.arguments().skip(1).take_while(|part| part.block().is_none());
+        let place = place.fold(String::new(), |place, part| place + " " + &part.shown());
         let (zone, findings) = additions.read(&view.name, zone, &self.config.directory);
         log(&findings, "config");
         let zone = zone.ok_or(ZoneRefusal::Statement(findings))?;
-        Ok(Wanted { view: Arc::clone(&view.name), file: file.clone(), zone, current })
+        Ok(Wanted { view: Arc::clone(&view.name), file: file.clone(), zone, place, current })
     }
 
     /// Loads the zone, if that is needed.

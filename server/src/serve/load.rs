@@ -15,12 +15,14 @@ use std::{
 use zonefmt::{
     NameRef, Rtype,
     diagnostics::{Diagnostic, Severity, Source},
-    zone::{self, Includes, MAX_RRSET, Record, Refusal, Rule, deletes_keys, may_stand_beside_cname},
+    zone::{
+        self, Includes, MAX_RRSET, Record, Refusal, Remark, Rule, TargetProblem, deletes_keys, may_stand_beside_cname,
+    },
 };
 
 use super::journal;
 use crate::{
-    config::{Limits, Reading, ZoneConfig},
+    config::{Check, Limits, Reading, TargetChecks, ZoneConfig},
     zone::{Added, Node, Rrset, ZoneData},
     zones::Zone,
 };
@@ -216,7 +218,7 @@ fn parse(
     drop(source);
     let data = edit.commit();
     let faults = faults(&data, zone.reading, &file);
-    let sound = faults.is_empty();
+    let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
     findings.extend(faults);
     (sound.then_some(data), findings)
 }
@@ -224,11 +226,16 @@ fn parse(
 /// The faults of a zone as a whole for which named refuses to load it. `zonefmt check` finds more and knows the lines;
 /// here only the data that is to be served is looked at, which costs next to nothing.
 fn faults(data: &ZoneData, reading: Reading, file: &Source) -> Vec<Diagnostic> {
-    let mut found = Faults { file, findings: Vec::new() };
+    let mut found = Faults { file, findings: Vec::new(), errors: 0 };
     apex_faults(data, reading.check_integrity, &mut found);
     for node in data.iter() {
         node_faults(node, reading.limits, &mut found);
-        if found.findings.len() >= MAX_FINDINGS {
+        for rtype in [Rtype::MX, Rtype::SRV] {
+            if let Some(rrset) = node.rrset(rtype) {
+                target_faults(data, node, &rrset, reading, &mut found);
+            }
+        }
+        if found.errors >= MAX_FINDINGS {
             break;
         }
     }
@@ -238,18 +245,35 @@ fn faults(data: &ZoneData, reading: Reading, file: &Source) -> Vec<Diagnostic> {
 struct Faults<'f> {
     file: &'f Source,
     findings: Vec<Diagnostic>,
+    /// How many of them are errors.
+    errors: usize,
 }
 
 impl Faults<'_> {
     #[cold]
     fn breaks(&mut self, rule: &Rule<'_>) {
-        self.findings.push(Diagnostic::error(self.file, 0..0, rule.to_string()).help(rule.help()));
+        self.add(Check::Fail, rule.to_string(), rule.help());
     }
 
     #[cold]
     fn exceeds(&mut self, what: impl fmt::Display, limit: &str) {
-        let error = Diagnostic::error(self.file, 0..0, format!("{what} than `{limit}` allows"));
-        self.findings.push(error.help(format!("remove some, or raise `{limit}`; 0 is no limit")));
+        let help = format!("remove some, or raise `{limit}`; 0 is no limit");
+        self.add(Check::Fail, format!("{what} than `{limit}` allows"), help);
+    }
+
+    /// Adds a finding; of warnings, as many as are reported.
+    #[cold]
+    fn add(&mut self, check: Check, message: String, help: impl Into<String>) {
+        let severity = if check == Check::Fail { Severity::Error } else { Severity::Warning };
+        let is_reported = match check {
+            Check::Ignore => false,
+            Check::Warn => self.findings.len() - self.errors < MAX_FINDINGS,
+            Check::Fail => true,
+        };
+        if is_reported {
+            self.errors += usize::from(check == Check::Fail);
+            self.findings.push(Diagnostic::new(severity, self.file, 0..0, message).help(help));
+        }
     }
 }
 
@@ -319,9 +343,35 @@ fn node_faults(node: Node<'_>, limits: Limits, found: &mut Faults<'_>) {
     }
 }
 
+/// What is wrong with the hosts of an MX or SRV record, as far as it is to be checked.
+fn target_faults(data: &ZoneData, node: Node<'_>, rrset: &Rrset<'_>, reading: Reading, found: &mut Faults<'_>) {
+    let (origin, owner, rtype) = (data.origin(), node.owner(), rrset.rtype);
+    let TargetChecks { mx, mx_cname, srv_cname } = reading.targets;
+    for target in rrset.rdatas().filter_map(|rdata| zone::target(rtype, rdata)) {
+        if mx != Check::Ignore
+            && let Some(remark @ Remark::Address(..)) = Remark::of_target(rtype, target, origin)
+        {
+            found.add(mx, remark.to_string(), remark.help());
+        } else if reading.check_integrity
+            && let Some(problem) = data.target_problem(owner.as_ref(), rtype, target)
+        {
+            let check = match (rtype, problem) {
+                (Rtype::MX, TargetProblem::Cname | TargetProblem::Dname) => mx_cname,
+                (_, TargetProblem::Cname | TargetProblem::Dname) => srv_cname,
+                // As with named, a missing address is reported in any case, and never matters for SRV.
+                (Rtype::MX, _) if mx == Check::Fail => Check::Fail,
+                _ => Check::Warn,
+            };
+            let rule = Rule::Target { rtype, target, owner: owner.as_ref(), problem };
+            found.add(check, rule.to_string(), rule.help());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Written;
     use std::{env, fs, process, process::Command, sync::Arc};
     use zonefmt::Name;
 
@@ -360,6 +410,63 @@ mod tests {
         "@ NS ns\nns A 192.0.2.1\n@ CDS 0 0 0 00\n@ CDNSKEY 0 3 0 AA==",
     ];
 
+    /// Checks of hosts, as `named-checkzone` and named.conf call them, and a zone below `$ORIGIN test.` for each.
+    const TARGETS: &[(&str, &str)] = &[
+        ("mail MX 10 192.0.2.1", "-m"),
+        ("mail MX 10 nowhere", "-m"),
+        ("mail MX 10 .", "-m"),
+        ("mail MX 10 host.elsewhere.", "-m"),
+        ("mail MX 10 alias\nalias CNAME ns", "-M"),
+        ("mail MX 10 a.d\nd DNAME elsewhere.", "-M"),
+        ("_x._tcp SRV 1 2 3 alias\nalias CNAME ns", "-S"),
+        ("_x._tcp SRV 1 2 3 a.d\nd DNAME elsewhere.", "-S"),
+        ("_x._tcp SRV 1 2 3 nowhere", "-S"),
+        ("_x._tcp SRV 1 2 3 .", "-S"),
+        ("*.w MX 10 h.v\n*.v AAAA 2001:db8::1", "-m"),
+    ];
+
+    /// The three statements had no effect, not even if they were `fail`.
+    #[test]
+    fn hosts_in_mx_and_srv_are_checked_as_by_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("test.zone");
+        for &(text, option) in TARGETS {
+            let text = format!(
+                "$TTL 300\n@ SOA ns.elsewhere. h.elsewhere. 1 3600 900 86400 300\n@ NS ns\nns A 192.0.2.9\n{text}\n"
+            );
+            fs::write(&file, &text).unwrap();
+            for (word, check) in [("ignore", Check::Ignore), ("warn", Check::Warn), ("fail", Check::Fail)] {
+                let named =
+                    Command::new("named-checkzone").args([option, word, "-i", "local", "test"]).arg(&file).output();
+                let named = named.expect("named-checkzone must be installed: run scripts/install-test-tools");
+                let mut reading = Reading::default();
+                *match option {
+                    "-m" => &mut reading.targets.mx,
+                    "-M" => &mut reading.targets.mx_cname,
+                    _ => &mut reading.targets.srv_cname,
+                } = check;
+                let zone = ZoneConfig {
+                    origin: Name::from_ascii("test").unwrap(),
+                    file: file.clone(),
+                    journal: None,
+                    settings: Arc::default(),
+                    reading,
+                    written: Written::Configured,
+                };
+                let loaded = load(Job { zone: &zone, current: None }, folder.path());
+                let said = String::from_utf8_lossy(&named.stdout) + String::from_utf8_lossy(&named.stderr);
+                let verdict = (loaded.data.is_some(), !loaded.findings.is_empty());
+                let warned = ["MX", "SRV"].iter().any(|rtype| said.contains(rtype));
+                assert_eq!(
+                    verdict,
+                    (named.status.success(), warned),
+                    "{option} {word} {text}\n{said}\n{:?}",
+                    loaded.findings
+                );
+            }
+        }
+    }
+
     #[test]
     fn zones_are_refused_as_by_named() {
         let folder = env::temp_dir().join(format!("bindy-load-{}", process::id()));
@@ -371,7 +478,7 @@ mod tests {
             journal: None,
             settings: Arc::default(),
             reading: Reading::default(),
-            added: None,
+            written: Written::Configured,
         };
         for text in ZONES {
             fs::write(&file, format!("$TTL 300\n@ SOA ns.elsewhere. h.elsewhere. 1 3600 900 86400 300\n{text}\n"))

@@ -18,7 +18,7 @@ use zonefmt::{
 
 use super::load::{self, Files, Job, Loaded};
 use crate::{
-    config::{Config, Reading, ViewConfig, ZoneConfig},
+    config::{Config, Reading, ViewConfig, Written, ZoneConfig},
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -41,8 +41,8 @@ pub struct ZoneSource {
     /// Whether the data is that of the files; `false` after an error, when older data may still be served.
     sound: bool,
     loaded: Timestamp,
-    /// The zone's statement, if `rndc addzone` added it.
-    added: Option<Arc<str>>,
+    /// Where the zone's statement is.
+    written: Written,
 }
 
 /// A zone that was added or changed and can be served.
@@ -53,6 +53,18 @@ pub(super) struct Ready {
 
 /// The most zones that are logged one by one when they are loaded. Of more only the total is logged.
 const LOGGED_ZONES: usize = 100;
+
+/// Loads the zones of a configuration and drops them again.
+///
+/// Returns everything that was found; a zone with an error among it would not be served.
+pub fn check(config: &Config) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for view in &config.views {
+        let jobs: Vec<_> = view.zones.iter().map(|zone| Job { zone, current: None }).collect();
+        load::load_all(&jobs, &config.directory, |_, loaded| findings.extend(loaded.findings));
+    }
+    findings
+}
 
 impl Sources {
     /// The source of a zone.
@@ -94,7 +106,7 @@ impl Sources {
             journal: source.journal.clone(),
             settings,
             reading: source.reading,
-            added: source.added.clone(),
+            written: source.written.clone(),
         };
         let stale = [Job { zone: &config, current: Some(zone) }];
         (!source.is_current(&config)).then(|| sources.load(view, &stale, directory))
@@ -163,7 +175,7 @@ impl ViewSources {
             let current = served.get(zone.origin.as_ref());
             match (current, self.0.get_mut(&zone.origin)) {
                 (Some(current), Some(source)) if source.is_current(zone) => {
-                    source.added.clone_from(&zone.added);
+                    source.written.clone_from(&zone.written);
                     if current.settings != zone.settings {
                         let made = made(zone, current.state.clone()).after(Some(current));
                         changes.push(ZoneChange::Put(Arc::new(made)));
@@ -210,8 +222,8 @@ impl ViewSources {
 
 impl ZoneSource {
     fn new(zone: &ZoneConfig, files: Files, sound: bool, loaded: Timestamp) -> ZoneSource {
-        let (file, journal, added) = (zone.file.clone(), zone.journal.clone(), zone.added.clone());
-        ZoneSource { file, journal, reading: zone.reading, files, sound, loaded, added }
+        let (file, journal, written) = (zone.file.clone(), zone.journal.clone(), zone.written.clone());
+        ZoneSource { file, journal, reading: zone.reading, files, sound, loaded, written }
     }
 
     /// The zone file, then those that it includes.
@@ -226,7 +238,12 @@ impl ZoneSource {
 
     /// The zone's statement, if `rndc addzone` added it.
     pub fn added(&self) -> Option<&str> {
-        self.added.as_deref()
+        self.written.added()
+    }
+
+    /// Its statement, if rndc gave it; otherwise named.conf has it.
+    pub(super) fn statement(&self) -> Option<&str> {
+        self.written.line()
     }
 
     /// Whether the data is that of the files.

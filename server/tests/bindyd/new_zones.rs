@@ -67,6 +67,10 @@ fn zones_come_and_go_with_the_words_of_named() {
             &["modzone", "gone.test", NEW],
             &["modzone", "gone.test", "in", "inside", NEW],
             &["showzone", "new.test"],
+            // It was shown as named.conf has it.
+            &["showzone", "conf.test"],
+            &["modzone", "conf.test", "in", "_default", NEW],
+            &["showzone", "conf.test"],
             &["delzone"],
             &["delzone", "gone.test"],
             &["delzone", "sub.new.test"],
@@ -128,7 +132,7 @@ fn a_zone_that_cannot_be_is_refused_with_the_reason() {
         ),
         (
             ["addzone", "bad.test", "{ type primary; file \"f\"; dnssec-policy default; inline-signing yes; };"],
-            "`dnssec-policy` cannot be",
+            "zones are not signed here yet",
         ),
         (["addzone", "bad..test", NEW], "is no domain name"),
         (["addzone", "bad.test", "{ type primary; file \"broken.zone\"; };"], "dns_zone_loadnew failed: "),
@@ -226,11 +230,26 @@ fn with_file(name: &str, text: &str) -> Prepared {
 }
 
 #[test]
+fn a_file_beside_named_s_database_is_kept_under_another_name() {
+    let old = format!("zone \"old.test\" {NEW}\n");
+    let mut server = Controlled::start("named", "{ none; }", ALLOWED, OURS);
+    assert!(server.told(&["addzone", "new.test", NEW]).0);
+    server.server.write("_default.nzf", &old);
+    server.replace("TERM", BINDYD);
+    assert!(server.told(&["showzone", "new.test"]).0 && !server.told(&["showzone", "old.test"]).0);
+    let kept = fs::read_to_string(server.server.folder().join("_default.nzf~")).expect("it was kept");
+    assert_eq!(kept, old);
+    server.server.says("_default.nzf is now ");
+    server.server.says("took over the zones of ");
+}
+
+#[test]
 fn a_line_that_was_never_finished_was_never_acknowledged() {
     let line = format!("zone \"a.test\" {NEW}\n");
     let server = with_file("_default.nzf", &format!("{line}zone \"b.test\" {{ type pri")).run();
     assert_eq!(server.dig(&["+short", "www.a.test"]), "192.0.2.1\n");
     assert!(server.dig(&["www.b.test"]).contains("status: REFUSED"));
+    server.has_said("_default.nzf:2:1: the last line is not complete, and is left out");
     let whole = with_file("_default.nzf", line.trim_end()).run();
     assert_eq!(whole.dig(&["+short", "www.a.test"]), "192.0.2.1\n", "a newline is not missed");
 }
