@@ -129,12 +129,12 @@ impl Config {
     /// # Errors
     /// Everything that is wrong or cannot be obeyed, with the warnings.
     pub fn load(path: &Path, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
-        Config::read(conf::load(path)?, overrides)
+        Config::read(conf::load(path).map_err(support::without_signing)?, overrides)
     }
 
     /// Reads a text that includes nothing, as [`Config::load`] reads a file.
     pub fn parse(source: Source, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
-        Config::read(conf::parse(source)?, overrides)
+        Config::read(conf::parse(source).map_err(support::without_signing)?, overrides)
     }
 
     fn read(conf: Conf, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {

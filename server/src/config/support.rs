@@ -22,11 +22,22 @@ enum Support {
     Error(&'static str),
 }
 
+/// The statements that have zones signed.
+const SIGNING: [&str; 3] = ["auto-dnssec", "dnssec-policy", "inline-signing"];
+/// What to do about them.
+const UNSIGNED: &str = "to serve the zone unsigned, remove its DS records from the parent zone and wait until they have \
+                        expired in all caches; give the zone file a serial above that of the signed zone (`rndc \
+                        zonestatus`, `FILE.signed`); then remove the statement, `FILE.signed`, `FILE.signed.jnl` and \
+                        `FILE.jbk`; or leave the zone with named";
+/// The most places that one finding shows.
+const MAX_PLACES: usize = 10;
+
 static TABLE: LazyLock<FxHashMap<&'static str, Support>> = LazyLock::new(|| rows().collect());
 
 /// Reports the statements that are not obeyed.
 #[derive(Default)]
 pub(super) struct Judge<'c> {
+    signing: Vec<Statement<'c>>,
     recursion: Vec<Statement<'c>>,
     findings: Vec<Diagnostic>,
     /// The warning about each statement, by its index among the findings, and how many more places deserve it.
@@ -48,6 +59,7 @@ impl<'c> Judge<'c> {
                     self.findings.push(statement.warning(format!("`{name}` has no effect: {why}")));
                 }
             },
+            Support::Error(_) if SIGNING.contains(&name) => self.signing.push(statement),
             Support::Error(why) => {
                 let error = statement.error(format!("`{name}` cannot be obeyed: {why}"));
                 self.findings.push(error.help("remove it"));
@@ -62,6 +74,16 @@ impl<'c> Judge<'c> {
             let message = &mut self.findings[index].message;
             *message = format!("{message} (and in {more} more {places})");
         }
+        if let Some((first, others)) = self.signing.split_first() {
+            let mut names: Vec<_> = self.signing.iter().map(|statement| format!("`{}`", statement.name())).collect();
+            names.sort_unstable();
+            names.dedup();
+            let error =
+                first.error(format!("{} cannot be obeyed: signed zones are not supported yet", names.join(", ")));
+            let error =
+                others.iter().take(MAX_PLACES).fold(error, |error, other| error.related(other.place(), "here, too"));
+            self.findings.push(error.help(UNSIGNED));
+        }
         if let Some(first) = self.recursion.first() {
             let mut names: Vec<_> = self.recursion.iter().map(|statement| statement.name()).collect();
             names.sort_unstable();
@@ -71,6 +93,15 @@ impl<'c> Judge<'c> {
         }
         self.findings
     }
+}
+
+/// Where the form of a configuration is wrong because of a signing statement, the remedy of BIND is none here.
+pub(super) fn without_signing(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    for finding in &mut findings {
+        finding.help =
+            finding.help.take().map(|help| if help.contains("inline-signing") { UNSIGNED.into() } else { help });
+    }
+    findings
 }
 
 /// The rows of `support.txt`: a name, a word and, after some words, a reason.
@@ -108,8 +139,12 @@ fn asks_for_nothing(statement: Statement<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Overrides};
     use std::collections::{BTreeMap, BTreeSet};
-    use zonefmt::conf::statements_of;
+    use zonefmt::{
+        conf::statements_of,
+        diagnostics::{Severity, Source},
+    };
 
     /// The table of `docs/named.conf.md`.
     fn table() -> String {
@@ -143,6 +178,25 @@ mod tests {
             std::fs::write(path, current).unwrap();
         } else {
             assert!(page == current, "docs/named.conf.md is not what the table says: run this with BLESS=1");
+        }
+    }
+
+    /// The remedy of one error led to the next one.
+    #[test]
+    fn a_signed_zone_gets_one_error_with_a_remedy_that_helps() {
+        let zone = |statements: &str| format!("zone a.test {{ type primary; file \"a\"; {statements} }};");
+        for text in [
+            zone("dnssec-policy default; inline-signing yes;"),
+            zone("auto-dnssec maintain;"),
+            zone("auto-dnssec maintain; inline-signing yes;"),
+            format!("options {{ dnssec-policy default; }}; {}", zone("")),
+        ] {
+            let findings = Config::parse(Source::new("named.conf", &*text), Overrides::default()).unwrap_err();
+            let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+            let [error] = *errors else { panic!("{text}: {errors:?}") };
+            let help = error.help.as_deref().unwrap_or_default();
+            assert!(help.contains("DS records") && help.contains("FILE.signed"), "{text}: {help}");
+            assert!(!help.contains("inline-signing"), "{text}: {help}");
         }
     }
 

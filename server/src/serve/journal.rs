@@ -12,9 +12,12 @@ use std::{
 };
 
 use zonefmt::{
-    Name, Serial,
+    Name, Rtype, Serial,
     diagnostics::{Diagnostic, Source},
+    zone::{self, FileFormat, Record},
 };
+
+use crate::config::ZoneConfig;
 
 /// Octets before the first change.
 const HEADER: usize = 64;
@@ -23,13 +26,68 @@ const MARKS: [&[u8]; 2] = [b";BIND LOG V9\n\0\0\0", b";BIND LOG V9.2\n\0"];
 
 /// The journal of a zone file, unless named.conf names another one.
 pub(super) fn path(zone_file: &Path) -> PathBuf {
-    let mut path = OsString::from(zone_file);
-    path.push(".jnl");
+    with_extension(zone_file, ".jnl")
+}
+
+/// Reports on what named left beside a zone file of this serial: an error if named would serve something newer.
+pub(super) fn look_around(zone: &ZoneConfig, serial: Serial) -> Option<Diagnostic> {
+    let journal = zone.journal.clone().unwrap_or_else(|| path(&zone.file));
+    look_at(&journal, &zone.origin, &zone.file, serial).or_else(|| look_at_signed(zone, serial))
+}
+
+/// Reports on the signed zone that named made of this one (`inline-signing`), and that it would serve.
+fn look_at_signed(zone: &ZoneConfig, serial: Serial) -> Option<Diagnostic> {
+    let signed = with_extension(&zone.file, ".signed");
+    let journal = path(&signed);
+    if !signed.exists() && !journal.exists() {
+        return None;
+    }
+    let source = Source::new(signed.display().to_string(), "");
+    let served = end(&journal).ok().flatten().or_else(|| serial_in(&signed, zone));
+    let (file, signed) = (zone.file.display(), signed.display());
+    let what = match served {
+        Some(served) if serial.partial_cmp(&served) == Some(Ordering::Greater) => {
+            let message = format!("named signed this zone up to serial {}; {} is served unsigned", served.0, serial.0);
+            let warning = Diagnostic::warning(&source, 0..0, message);
+            return Some(warning.help(format!("once its DS records are gone from the parent zone, remove {signed}*")));
+        }
+        Some(served) => format!("up to serial {}, the zone file ends at {}", served.0, serial.0),
+        None => "and the serial of the signed zone cannot be read".to_owned(),
+    };
+    Some(Diagnostic::error(&source, 0..0, format!("named signed this zone {what}")).help(format!(
+        "the unsigned zone would be older: remove its DS records from the parent zone and wait until they have expired in \
+         all caches, then raise the serial in {file} above that of the signed zone, and remove {signed}*; or leave the \
+         zone with named"
+    )))
+}
+
+/// The serial in a file that named wrote: its format is told by its first octets.
+fn serial_in(file: &Path, config: &ZoneConfig) -> Option<Serial> {
+    const RAW: [u8; 4] = [0, 0, 0, 2];
+    let source = Source::read(file).ok()?;
+    let format = if source.text().starts_with(&RAW) { FileFormat::Raw } else { FileFormat::Text };
+    let mut serial = None;
+    let mut take = |record: Record<'_>| {
+        if record.rtype == Rtype::SOA
+            && let [.., a, b, c, d, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *record.rdata
+        {
+            serial = Some(Serial(u32::from_be_bytes([a, b, c, d])));
+        }
+        Ok(())
+    };
+    let options = zone::Options { format, ..zone::Options::new(config.origin.as_ref()) };
+    zone::parse(&source, &options, &mut take);
+    serial
+}
+
+fn with_extension(file: &Path, extension: &str) -> PathBuf {
+    let mut path = OsString::from(file);
+    path.push(extension);
     path.into()
 }
 
 /// What there is to report about the journal of a zone file with this serial: an error if the file lacks changes.
-pub(super) fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Option<Diagnostic> {
+fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Option<Diagnostic> {
     let source = Source::new(path.display().to_string(), "");
     let error = |message: String| Diagnostic::error(&source, 0..0, message);
     let end = match end(path) {
@@ -59,10 +117,14 @@ pub(super) fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Seri
 
 /// The serial that a journal leads to; `None` if there is no journal, or no change in it.
 fn end(path: &Path) -> io::Result<Option<Serial>> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
+    let is_missing = |opened: &io::Result<File>| matches!(opened, Err(e) if e.kind() == io::ErrorKind::NotFound);
+    // While named shortens a journal, the old one has this name.
+    let opened = Some(File::open(path)).filter(|opened| !is_missing(opened));
+    let opened = opened.unwrap_or_else(|| File::open(path.with_extension("jbk")));
+    if is_missing(&opened) {
+        return Ok(None);
+    }
+    let mut file = opened?;
     let mut header = [0; HEADER];
     file.read_exact(&mut header)?;
     if !MARKS.iter().any(|mark| header.starts_with(mark)) {

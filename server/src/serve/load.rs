@@ -125,9 +125,8 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     };
     let included = Included { directory, files: RefCell::default() };
     let (mut data, mut findings) = parse(job, source, &included);
-    let journal = job.zone.journal.clone().unwrap_or_else(|| journal::path(path));
     if let Some(serial) = data.as_ref().and_then(ZoneData::serial)
-        && let Some(finding) = journal::look_at(&journal, &job.zone.origin, path, serial)
+        && let Some(finding) = journal::look_around(job.zone, serial)
     {
         data = data.filter(|_| finding.severity != Severity::Error);
         findings.push(finding);

@@ -10,7 +10,7 @@ use std::{
 use super::{
     EXAMPLE, ZONE,
     control::{Controlled, SECRET, free_port},
-    server::{Prepared, Server, dig},
+    server::{Prepared, Server, dig, wait_until},
 };
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
@@ -72,6 +72,30 @@ fn a_journal_that_is_in_the_zone_file_is_no_matter() {
     }
 }
 
+/// The unsigned file, older than what named had served, was served without a word.
+#[test]
+fn a_zone_that_named_signed_is_not_served_as_it_was_before() {
+    let port = free_port();
+    let mut prepared = Prepared::new("recursion no; dnssec-validation no;", "", &[("example.zone", ZONE)]);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    let signing = "dnssec-policy default; inline-signing yes; };";
+    prepared.configure(&EXAMPLE.replace(" };", &format!(" {signing}")));
+    let mut server = prepared.run_until("named", " running");
+    let keys = || dig("127.0.0.1", port, &["+short", "example.com", "DNSKEY"]);
+    wait_until(|| !keys().is_empty(), "named has signed the zone");
+    server.configure(EXAMPLE);
+    server.replace("TERM", BINDYD);
+    server.says("example.zone.signed: named signed this zone up to serial ");
+    server.says(" running");
+    assert!(dig("127.0.0.1", port, &["www.example.com"]).contains("status: SERVFAIL"));
+
+    server.write("example.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 1000 "));
+    server.reload();
+    server.says("1000 is served unsigned");
+    server.says("reloading configuration succeeded");
+    assert_eq!(dig("127.0.0.1", port, &["+short", "www.example.com"]), "192.0.2.1\n");
+}
+
 /// A server that finds this journal beside a zone file of serial 1.
 fn with_journal(journal: &[u8]) -> Server {
     let prepared = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
@@ -94,6 +118,16 @@ fn serials_of_journals_are_compared_as_serials() {
         assert_eq!(server.dig(&["+short", "www.example.com"]) == "192.0.2.1\n", served, "{end}: {}", server.said());
     }
     with_journal(&journal(0)).has_said("the journal ends at serial 0, before the zone file's 1");
+}
+
+/// While named shortens a journal, the old one is the backup.
+#[test]
+fn the_backup_of_a_journal_is_looked_into_if_there_is_no_journal() {
+    let prepared = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
+    fs::write(prepared.folder().join("example.zone.jbk"), journal(2)).expect("the folder is there");
+    let server = prepared.run();
+    server.has_said("the journal has changes up to serial 2");
+    assert!(server.dig(&["www.example.com"]).contains("status: SERVFAIL"));
 }
 
 #[test]

@@ -299,7 +299,7 @@ fn what_cannot_be_obeyed_is_an_error_with_its_place() {
         ("template t { type primary; };", "`template`"),
         (
             "zone a { type primary; file \"f\"; dnssec-policy default; inline-signing yes; };",
-            "`dnssec-policy` cannot be obeyed",
+            "`dnssec-policy`, `inline-signing` cannot be obeyed",
         ),
         ("zone a { type primary; file \"f\"; inline-signing yes; };", "`inline-signing` cannot be obeyed"),
         ("zone a { type primary; file \"f\"; allow-query { nobody; }; };", "there is no acl `nobody`"),

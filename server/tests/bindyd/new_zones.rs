@@ -132,7 +132,7 @@ fn a_zone_that_cannot_be_is_refused_with_the_reason() {
         ),
         (
             ["addzone", "bad.test", "{ type primary; file \"f\"; dnssec-policy default; inline-signing yes; };"],
-            "zones are not signed here yet",
+            "cannot be obeyed: signed zones are not supported yet",
         ),
         (["addzone", "bad..test", NEW], "is no domain name"),
         (["addzone", "bad.test", "{ type primary; file \"broken.zone\"; };"], "dns_zone_loadnew failed: "),
