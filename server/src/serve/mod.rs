@@ -21,7 +21,7 @@ mod state;
 mod upkeep;
 
 pub use additions::{Modified, ZoneRefusal};
-pub use sources::ZoneSource;
+pub use sources::{ZoneSource, check};
 pub use start_error::StartError;
 pub use state::{ServedZone, State, ZoneReload};
 

@@ -129,6 +129,24 @@ fn flags_of_memory_are_those_of_named() {
 }
 
 #[test]
+fn a_check_shows_all_that_is_wrong_and_serves_nothing() {
+    let check = |conf: &str| {
+        let prepared = Prepared::new("", conf, &[("good.zone", ZONE), ("broken.zone", "x A 192.0.2.256\n")]);
+        let prepared = prepared.with_arguments(&["--check", "-c", "named.conf"]);
+        let output = prepared.command(BINDYD).stdin(Stdio::null()).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let zone = |name: &str, file: &str| format!("zone {name} {{ type primary; file \"{file}\"; }};\n");
+    let (success, said) = check(&zone("good.test", "good.zone"));
+    assert!(success && said.contains("named.conf: 0 errors in 1 zones"), "{said}");
+    let (success, said) = check(&["broken", "missing"].map(|name| zone(name, &format!("{name}.zone"))).concat());
+    assert!(!success && said.contains("192.0.2.256") && said.contains("cannot read the zone file"), "{said}");
+    let (success, said) =
+        check("zone a.test { type secondary; file \"a\"; primaries { 192.0.2.1; }; };\nplugin query \"x\";");
+    assert!(!success && said.contains("type secondary") && said.contains("`plugin` cannot be obeyed"), "{said}");
+}
+
+#[test]
 fn whoever_started_it_learns_that_it_did_not_start() {
     for program in [BINDYD, NAMED] {
         let prepared = Prepared::new("", "zone broken", &[]).with_arguments(&["-c", "named.conf"]);

@@ -13,6 +13,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 pub const USAGE: &str = "\
 usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L logfile] [-n number_of_cpus] [-p port]
               [-t chrootdir] [-u username] [-X lockfile]
+       bindyd --check [-c conffile] [-t chrootdir]: reads named.conf and all zones, and says what is wrong
        bindyd [-v|-V|-h]
        named's other options are taken and have no effect: -E -F -m -M -s -S -T -U -x
 ";
@@ -36,6 +37,8 @@ pub struct Arguments {
     pub root: Option<PathBuf>,
     /// The file to lock, instead of the one in named.conf (`-X`); `none` locks no file.
     pub lock_file: Option<PathBuf>,
+    /// Whether to check the configuration and its zones, and serve nothing (`--check`).
+    pub check: bool,
     /// Options of named that have no effect here.
     pub ignored: Vec<char>,
 }
@@ -55,6 +58,7 @@ impl Command {
             user: None,
             root: None,
             lock_file: None,
+            check: false,
             ignored: Vec::new(),
         };
         let mut parser = lexopt::Parser::from_env();
@@ -82,6 +86,8 @@ impl Command {
                 Short('t') => arguments.root = Some(parser.value()?.into()),
                 Short('u') => arguments.user = Some(parser.value()?.string()?),
                 Short('X') => arguments.lock_file = Some(parser.value()?.into()),
+                Long("check") => arguments.check = true,
+                Short('C') => return Err(DEFAULTS.into()),
                 Short('v') | Long("version") => return Ok(Command::Print(format!("bindyd {VERSION}\n"))),
                 Short('V') => return Ok(Command::Print(build())),
                 Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
@@ -101,6 +107,9 @@ impl Command {
     }
 }
 
+/// What is said of `-C`.
+const DEFAULTS: &str = "-C: bindyd has no list of defaults; those that `named -C` prints hold, but for the ones in \
+                        docs/named.conf.md";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Error> {
@@ -110,7 +119,7 @@ fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Err
     }
 }
 
-/// What named takes: words with commas between them.
+/// Checks the flags of `-m` or `-M`, words with commas between them, as named does.
 fn memory_flags(option: char, text: &str) -> Result<(), lexopt::Error> {
     let known: &[&str] = if option == 'm' { &["none", "trace", "record", "usage"] } else { &["fill", "nofill"] };
     match text.split(',').find(|flag| !known.contains(flag)) {
@@ -119,7 +128,7 @@ fn memory_flags(option: char, text: &str) -> Result<(), lexopt::Error> {
     }
 }
 
-/// `PORT`, `dns=PORT`; those of TLS and HTTP are for listeners that are not there.
+/// Parses `PORT` or `dns=PORT`; the ports of TLS and HTTP have no effect, since there are no such listeners.
 fn port(text: &str, overrides: &mut Overrides) -> Result<(), lexopt::Error> {
     let (kind, number) = text.split_once('=').unwrap_or(("dns", text));
     let number = number.parse().map_err(|_| format!("-p: `{number}` is no port"))?;

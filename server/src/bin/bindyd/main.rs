@@ -29,14 +29,14 @@ use bindy_server::{
     control::{self, Done, Job},
     logs::Logs,
     notice,
-    serve::{Options, Running, StartError},
+    serve::{self, Options, Running, StartError},
 };
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals,
 };
 use tracing::{debug, warn};
-use zonefmt::diagnostics::{Colour, render};
+use zonefmt::diagnostics::{Colour, Severity, render};
 
 use arguments::{Arguments, Command, USAGE};
 use background::Parent;
@@ -59,6 +59,9 @@ fn main() -> ExitCode {
         }
         Err(error) => return fail(&format!("bindyd: {error}\n{USAGE}")),
     };
+    if arguments.check {
+        return check(&arguments).unwrap_or_else(|message| fail(&message));
+    }
     let stay = |error| fail(&format!("bindyd: cannot leave the foreground: {error}; `-f` keeps it there"));
     let parent = match Parent::find() {
         Ok(None) if !arguments.foreground => return background::start().unwrap_or_else(stay),
@@ -69,6 +72,22 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
+}
+
+/// Reads the configuration and loads its zones, and shows all findings.
+fn check(Arguments { options, root, .. }: &Arguments) -> Result<ExitCode, String> {
+    if let Some(root) = root {
+        enter(root).map_err(|error| format!("bindyd: -t {}: {error}", root.display()))?;
+    }
+    let config = read(options)?;
+    let findings: Vec<_> = config.warnings.iter().cloned().chain(serve::check(&config)).collect();
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let zones: usize = config.views.iter().map(|view| view.zones.len()).sum();
+    if !findings.is_empty() {
+        let _ = writeln!(io::stderr(), "{}", render(&findings, colour()).trim_end());
+    }
+    let _ = writeln!(io::stderr(), "{}: {errors} errors in {zones} zones", options.config.display());
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn fail(message: &str) -> ExitCode {
@@ -103,13 +122,13 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     if let Some(user) = &user {
         user.become_it().map_err(|error| format!("bindyd: {error}"))?;
     }
-    let served = serve(options, config, &logs, signals, &supervisor, parent);
+    let served = run_until_stopped(options, config, &logs, signals, &supervisor, parent);
     logs.flush();
     served
 }
 
 /// Serves until a signal or a command stops the server.
-fn serve(
+fn run_until_stopped(
     options: Options,
     config: Config,
     logs: &Logs,
@@ -186,11 +205,12 @@ fn read(options: &Options) -> Result<Config, String> {
 /// Formats an error for the terminal.
 fn show(error: &StartError) -> String {
     let excerpts = match error {
-        StartError::Config(findings) => {
-            let colour = if io::stderr().is_terminal() { Colour::Always } else { Colour::Never };
-            render(findings, colour) + "\n"
-        }
+        StartError::Config(findings) => render(findings, colour()) + "\n",
         _ => String::new(),
     };
     format!("{excerpts}bindyd: {error}")
+}
+
+fn colour() -> Colour {
+    if io::stderr().is_terminal() { Colour::Always } else { Colour::Never }
 }
