@@ -61,7 +61,7 @@ fn network_rates(elements: Statements<'_>, ipv6: bool, reader: &mut Reader<'_, '
         let network = u8::try_from(length).ok().filter(|length| (shortest..=longest).contains(length));
         let finding = match network {
             None => element
-                .error(format!("{length} is no length of a network's prefix"))
+                .error(format!("{length} is not the length of a network's prefix"))
                 .help(format!("write a number from {shortest} to {longest}, and then the responses a second")),
             Some(_) if rate > MAX_NETWORK_RATE => element
                 .error(format!("the rate {rate} is out of range"))
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_an_error() {
         for (statement, expected) in [
-            ("rate-limit { ipv4-network-rates { 33 5; }; };", "33 is no length of a network's prefix"),
-            ("rate-limit { ipv6-network-rates { 8 5; }; };", "8 is no length of a network's prefix"),
+            ("rate-limit { ipv4-network-rates { 33 5; }; };", "33 is not the length of a network's prefix"),
+            ("rate-limit { ipv6-network-rates { 8 5; }; };", "8 is not the length of a network's prefix"),
             ("rate-limit { ipv4-network-rates { 24 1000001; }; };", "the rate 1000001 is out of range"),
             ("rate-limit { ipv4-network-rates { 24 5; 24 6; }; };", "there is a rate for networks of 24 bits already"),
             ("rate-limit { exempt-clients { nobody; }; };", "there is no acl `nobody`"),

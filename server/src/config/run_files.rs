@@ -62,7 +62,7 @@ fn session_name(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Name {
     let written = options.find("session-keyname").and_then(Statement::argument);
     let read = written.map(|part| (part, Name::from_ascii(part.text())));
     if let Some((part, Err(error))) = &read {
-        reader.findings.push(part.error(format!("`{}` is no name of a key: {error}", part.shown())));
+        reader.findings.push(part.error(format!("`{}` is not the name of a key: {error}", part.shown())));
     }
     read.and_then(|(_, name)| name.ok()).unwrap_or_else(|| Name::from_ascii("local-ddns").expect("it is a name"))
 }

@@ -140,7 +140,7 @@ fn read(path: &Path) -> io::Result<(Source, Stamp)> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     // Whatever is appended meanwhile changes the stamp, so that the next reload sees it.
     let octets = usize::try_from(metadata.size()).map_err(|_| io::ErrorKind::FileTooLarge)?;

@@ -132,7 +132,7 @@ fn a_zone_file_that_is_a_pipe_holds_nothing_up() {
     let made = std::process::Command::new("mkfifo").arg(prepared.folder().join("pipe")).status();
     assert!(made.expect("mkfifo is everywhere").success());
     let mut server = prepared.run();
-    server.has_said("pipe: cannot read the zone file: it is no regular file");
+    server.has_said("pipe: cannot read the zone file: it is not a regular file");
     server.has_said("2 zones (1 not loaded), 4 records");
     assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
     assert!(server.stop().success());
