@@ -35,7 +35,7 @@ pub(super) struct Watch {
     mode: RecursiveMode,
 }
 
-/// How long it must be quiet before the folder is read, because editors and `git` change several files, or one in
+/// The quiet time to wait for before the folder is read, because editors and `git` change several files, or one file in
 /// several steps.
 const QUIET: Duration = Duration::from_millis(10);
 /// The longest time to wait for that.
