@@ -30,6 +30,7 @@ use field::Context;
 use token::Fault;
 
 pub use names::{Additional, EmbeddedName, EmbeddedNames, Letters, names};
+pub(crate) use number::date;
 pub use number::seconds;
 pub(crate) use table::info_in;
 pub use table::{TypeInfo, UnknownMnemonic, Usage, all, info};

@@ -86,14 +86,21 @@ pub(super) fn parse_time(token: Token<'_>) -> Result<u32, Fault> {
     if token.text.len() <= 10 {
         return parse(token, u32::MAX.into()).map(|value| value as u32);
     }
-    calendar(token.text).filter(|_| !token.quoted).ok_or_else(|| {
+    // RFC 4034 3.1.5: modulo 2³².
+    let time = calendar(token.text).and_then(|seconds| u32::try_from(seconds.rem_euclid(1 << 32)).ok());
+    time.filter(|_| !token.quoted).ok_or_else(|| {
         Fault::new(format_args!("{} is no point in time", shown(token.text)))
             .help("write YYYYMMDDHHMMSS in UTC, or seconds since 1970")
     })
 }
 
-/// Reads YYYYMMDDHHMMSS and returns the seconds since 1970 modulo 2³² (RFC 4034 3.1.5).
-fn calendar(text: &[u8]) -> Option<u32> {
+/// Reads YYYYMMDDHHMMSS, a time from 1970 to 2106, and returns the seconds since 1970.
+pub(crate) fn date(text: &[u8]) -> Option<u32> {
+    u32::try_from(calendar(text)?).ok()
+}
+
+/// Reads YYYYMMDDHHMMSS and returns the seconds since 1970.
+fn calendar(text: &[u8]) -> Option<i64> {
     if text.len() != 14 || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -111,8 +118,7 @@ fn calendar(text: &[u8]) -> Option<u32> {
     if !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    u32::try_from(seconds.rem_euclid(1 << 32)).ok()
+    Some(days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 /// Days of the Gregorian calendar since 1970. Years start in March here, so that leap days come last.

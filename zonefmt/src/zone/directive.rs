@@ -13,7 +13,7 @@ use super::{
 use crate::{
     NameBuf, NameRef,
     diagnostics::{Diagnostic, Severity},
-    rdata::Token,
+    rdata::{self, Token},
 };
 
 impl<S: Sink> Parser<'_, S> {
@@ -37,7 +37,11 @@ impl<S: Sink> Parser<'_, S> {
         } else if is("$GENERATE") {
             generate::generate(self, file, entry, arguments)?;
         } else if is("$DATE") {
-            exactly::<1>(arguments, entry, "$DATE takes a date", "remove it: it means nothing in a zone")?;
+            let help = "remove it: it means nothing in a zone";
+            let [date] = exactly(arguments, entry, "$DATE takes a date", help)?;
+            if rdata::date(unquoted(date)?.text).is_none() {
+                return Err(Fault::at(date, "the date is not YYYYMMDDHHMMSS, from 1970 to 2106", help));
+            }
         } else {
             let help = "write $ORIGIN, $TTL, $INCLUDE or $GENERATE; an owner that begins with $ is written \\$";
             return Err(Fault::at(name, "unknown directive", help));
