@@ -153,6 +153,26 @@ fn what_may_stand_beside_a_cname_is_looked_for_at_its_owner_as_in_bind() {
     }
 }
 
+#[test]
+fn a_key_is_answered_with_the_name_servers_of_its_zone_as_in_bind() {
+    let record = |owner: &str, data| Record { owner: Name::of(owner), ttl: 300, data };
+    let zone = Zone {
+        origin: Name::of("example."),
+        records: vec![
+            record("example.", Data::Soa { mname: Name::of("ns.example."), minimum: 300 }),
+            record("example.", Data::Ns(Name::of("ns.example."))),
+            record("ns.example.", Data::A(1)),
+            record("host.example.", Data::Key(512)),
+        ],
+    };
+    let mut engine = Engine::new();
+    engine.serve([&zone]);
+    let query = Query { name: Name::of("host.example."), qtype: types::KEY, recursion_desired: false, edns: None };
+    let ours = sections(&ask(&mut engine, &query));
+    assert_eq!(ours, sections(&Peer::start(NAMED, [&zone]).ask(&query, 1)));
+    assert_eq!((ours.answer.len(), ours.authority.len(), ours.additional.len()), (1, 1, 1));
+}
+
 fn compare(maker: Maker) {
     let other_seed = std::env::var("BINDY_SEED").ok().and_then(|text| text.parse().ok());
     let seed = other_seed.unwrap_or(2026);

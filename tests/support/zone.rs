@@ -52,6 +52,7 @@ pub enum Data {
     Srv(u16, Name),
     Https(u16, Name),
     Txt(u8),
+    Key(u16),
     Ds(u16),
     Soa { mname: Name, minimum: u32 },
     Private(u8),
@@ -86,6 +87,7 @@ impl Data {
             Data::Srv(..) => types::SRV,
             Data::Https(..) => types::HTTPS,
             Data::Txt(_) => types::TXT,
+            Data::Key(_) => types::KEY,
             Data::Ds(_) => types::DS,
             Data::Soa { .. } => types::SOA,
             Data::Private(_) => types::PRIVATE,
@@ -123,6 +125,7 @@ impl Data {
             Data::Srv(port, name) => format!("SRV 0 5 {port} {name}"),
             Data::Https(priority, name) => format!("HTTPS {priority} {name}"),
             Data::Txt(n) => format!("TXT \"text {n:03}\""),
+            Data::Key(flags) => format!("KEY {flags} 3 13 AAAA"),
             Data::Ds(tag) => format!("DS {tag} 13 2 {}", "ab".repeat(32)),
             Data::Soa { mname, minimum } => format!("SOA {mname} hostmaster.{mname} 1 7200 900 1209600 {minimum}"),
             Data::Private(n) => format!("TYPE65280 \\# 1 {n:02x}"),
@@ -140,6 +143,7 @@ impl Data {
             Data::Srv(port, name) => [numbers(&[0, 5, *port]), name.wire()].concat(),
             Data::Https(priority, name) => [numbers(&[*priority]), name.wire()].concat(),
             Data::Txt(n) => [&[8][..], format!("text {n:03}").as_bytes()].concat(),
+            Data::Key(flags) => [&flags.to_be_bytes()[..], &[3, 13, 0, 0, 0]].concat(),
             Data::Ds(tag) => [&tag.to_be_bytes()[..], &[13, 2], &[0xab; 32]].concat(),
             Data::Soa { mname, minimum } => {
                 let timers = [1, 7200, 900, 1_209_600, *minimum].map(u32::to_be_bytes).concat();

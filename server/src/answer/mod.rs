@@ -100,7 +100,7 @@ pub(crate) fn answer<'s>(
     // As in BIND: a question for keys gets only keys, one for NS always gets the servers' addresses, and an ANY
     // response is long enough without additional records.
     let (authority, additional) = match question.qtype {
-        Rtype::DS | Rtype::CDS | Rtype::KEY | Rtype::DNSKEY | Rtype::CDNSKEY => (false, false),
+        Rtype::DS | Rtype::CDS | Rtype::DNSKEY | Rtype::CDNSKEY => (false, false),
         Rtype::NS => (true, true),
         Rtype::ANY => (authority, false),
         _ => (authority, additional),
