@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use zonefmt::Rtype;
+use zonefmt::{Rtype, zone::records_in_message};
 
 use super::{
     MAX_TTL,
@@ -96,7 +96,7 @@ record_kinds! {
     ARecord(ARecordSpec, "a", [("Addresses", ".status.addresses", "string")]) {
         /// IPv4 addresses, one record for each.
         #[serde(deserialize_with = "at_least_one")]
-        #[schemars(length(min = 1, max = 4096), inner(length(max = 15)), extend("x-example" = ["192.0.2.10", "192.0.2.11"]))]
+        #[schemars(length(min = 1, max = records_in_message(4)), inner(length(max = 15)), extend("x-example" = ["192.0.2.10", "192.0.2.11"]))]
         pub ipv4_addresses: Vec<String>,
     } => |spec| (Rtype::A, each("ipv4Addresses", &spec.ipv4_addresses));
 
@@ -104,7 +104,7 @@ record_kinds! {
     AAAARecord(AaaaRecordSpec, "aaaa", [("Addresses", ".status.addresses", "string")]) {
         /// IPv6 addresses, one record for each.
         #[serde(deserialize_with = "at_least_one")]
-        #[schemars(length(min = 1, max = 2048), inner(length(max = 45)), extend("x-example" = ["2001:db8::10"]))]
+        #[schemars(length(min = 1, max = records_in_message(16)), inner(length(max = 45)), extend("x-example" = ["2001:db8::10"]))]
         pub ipv6_addresses: Vec<String>,
     } => |spec| (Rtype::AAAA, each("ipv6Addresses", &spec.ipv6_addresses));
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use zonefmt::{Name, NameRef, Rtype, rdata};
+use zonefmt::{
+    Name, NameRef, Rtype, rdata,
+    zone::{MAX_RRSET_IN_MESSAGE, octets_in_message},
+};
 
 use super::{Finding, Reason, index::Rank};
 use crate::api::ResourceId;
@@ -27,13 +30,11 @@ pub(super) struct Rrset<'a> {
     pub(super) ttl: u32,
     /// The records by canonical form (RFC 4034 6.2), which finds duplicates and defines the order.
     records: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The octets that the RRset takes in a message.
     octets: usize,
     /// The resource that came first.
     pub(super) first: &'a Rank,
 }
-
-/// The octets that an RRset may take in a message of 65,535 octets, with room for its header, question and OPT.
-const MAX_RRSET: usize = 65_000;
 
 /// Types of which a name may have only one record (RFC 2181 10.1, RFC 6672 2.4).
 const ALONE: [(Rtype, Reason); 2] = [(Rtype::CNAME, Reason::CnameConflict), (Rtype::DNAME, Reason::DnameConflict)];
@@ -79,11 +80,10 @@ impl<'a> Resolved<'a> {
             );
             return finding(*reason, message);
         }
-        // Each record has its owner as a pointer, type, class, TTL and RDLENGTH.
-        let octets: usize = new.values().map(|record| 12 + record.len()).sum();
-        if set.octets + octets > MAX_RRSET {
+        let octets: usize = new.values().map(|record| octets_in_message(record.len())).sum();
+        if set.octets + octets > MAX_RRSET_IN_MESSAGE {
             let message = format!(
-                "the {rtype} RRset of {owner} would have over {MAX_RRSET} octets, more than a message holds; spread it over more names"
+                "the {rtype} RRset of {owner} would have over {MAX_RRSET_IN_MESSAGE} octets, more than a message holds; spread it over more names"
             );
             if set.records.is_empty() {
                 self.rrsets.remove(&rtype);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use zonefmt::{diagnostics::Source, rdata};
 
 use super::*;
-use crate::manifest;
+use crate::{api, manifest};
 
 const ZONE: &str = "
 kind: DNSZone
@@ -473,6 +473,23 @@ fn an_rrset_that_fits_no_message_is_not_served() {
     assert!(findings.iter().all(|finding| finding.contains("TooLarge")), "{findings:?}");
     assert_eq!(findings.len() + records(&compiler).lines().count(), many.len());
     assert!(!findings.is_empty());
+}
+
+#[test]
+fn as_many_addresses_as_the_schema_admits_are_served() {
+    for (kind, field) in [("ARecord", "ipv4Addresses"), ("AAAARecord", "ipv6Addresses")] {
+        let schema = api::spec_schema(Kind::from_name(kind).unwrap());
+        let most = schema["properties"][field]["maxItems"].as_u64().unwrap();
+        let address = |i| match kind {
+            "ARecord" => format!("10.0.{}.{}", i >> 8, i & 255),
+            _ => format!("'2001:db8::{i:x}'"),
+        };
+        let addresses: Vec<String> = (0..most).map(address).collect();
+        let yaml = record(kind, "many", &format!("name: many, {field}: [{}]", addresses.join(", ")));
+        let compiler = compiled(resources(&format!("{ZONE}{yaml}")));
+        assert_eq!(findings(&compiler), [] as [&str; 0], "{kind}");
+        assert_eq!(records(&compiler).lines().count() as u64, most, "{kind}");
+    }
 }
 
 #[test]

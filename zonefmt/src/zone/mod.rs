@@ -37,6 +37,7 @@ mod remark;
 mod report;
 mod rrsets;
 mod rule;
+mod size;
 mod ttl;
 mod write;
 
@@ -52,7 +53,8 @@ pub use raw::write_raw;
 pub use remark::{Remark, target};
 pub use report::{FileId, Location, Report};
 pub use rrsets::{RrSet, RrSets};
-pub use rule::{MAX_RRSET, Rule, TargetProblem, deletes_keys, may_stand_beside_cname};
+pub use rule::{Rule, TargetProblem, deletes_keys, may_stand_beside_cname};
+pub use size::{MAX_RRSET, MAX_RRSET_IN_MESSAGE, octets_in_message, records_in_message};
 pub use write::write_record;
 
 use crate::{Class, NameRef, Rtype, diagnostics::Source};

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::MAX_RRSET;
 use crate::{NameRef, Rtype};
 
 /// A rule, with what breaks it. `Display` gives the error.
@@ -53,9 +54,6 @@ pub enum TargetProblem {
     /// The name is below another delegation, without addresses there.
     NoSiblingGlue,
 }
-
-/// The largest RRset that BIND accepts: the sum of its data, plus two octets for the length of each record.
-pub const MAX_RRSET: u32 = 65_512;
 
 /// Whether records of a type may have a CNAME beside them (RFC 2181 10.1, RFC 4035 2.5).
 #[inline]
