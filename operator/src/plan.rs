@@ -11,12 +11,12 @@ use serde::Serialize;
 use zonefmt::{
     Name, Rtype, Serial,
     diagnostics::{Diagnostic, Severity},
-    rdata::{self, Style},
+    rdata::{self, Soa, Style},
 };
 
 use crate::{
     api::{self, FieldError, ResourceId},
-    compile::{Change, Compiler, with_serial},
+    compile::{Change, Compiler},
     manifest::{Folder, FolderError},
     report::ZoneChange,
     terminal::{Output, Terminal, count, json, say},
@@ -140,7 +140,7 @@ fn sets(node: Option<Node<'_>>) -> BTreeMap<Rtype, Rrset<'_>> {
 /// zone.
 fn content(set: Rrset<'_>) -> (u32, Vec<Vec<u8>>) {
     let data = |record: &[u8]| match set.rtype {
-        Rtype::SOA => with_serial(record, Serial(0)),
+        Rtype::SOA => Soa::with_serial(record, Serial(0)),
         _ => record.to_vec(),
     };
     (set.ttl, set.rdatas().map(data).collect())

@@ -2,7 +2,7 @@
 
 use std::{iter, sync::Arc, time::Instant};
 
-use zonefmt::{Name, NameRef, Rtype};
+use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa};
 
 use crate::{
     limit::{Limiter, RateLimit},
@@ -43,11 +43,18 @@ fn limits() -> RateLimit {
 /// Makes a zone whose SOA and NS name the zone itself, with a TXT record if there is a text.
 fn zone(origin: &[u8], text: Option<&[u8]>) -> Option<Arc<Zone>> {
     let origin = NameRef::from_wire(origin).ok()?;
-    // Serial, refresh, retry, expire, minimum: named's.
-    let numbers: [u32; 5] = [0, 28800, 7200, 604_800, 86400];
-    let numbers = numbers.map(u32::to_be_bytes).concat();
-    let soa = [origin.as_wire(), b"\x0ahostmaster", origin.as_wire(), &numbers];
-    let records = [(Rtype::SOA, 86400, soa.concat()), (Rtype::NS, 0, origin.as_wire().to_vec())];
+    let mailbox = origin.prepend(b"\x0ahostmaster").ok()?;
+    // The numbers are named's.
+    let soa = Soa {
+        primary: origin,
+        mailbox: mailbox.as_ref(),
+        serial: Serial(0),
+        refresh: 28800,
+        retry: 7200,
+        expire: 604_800,
+        minimum: 86400,
+    };
+    let records = [(Rtype::SOA, 86400, soa.to_wire()), (Rtype::NS, 0, origin.as_wire().to_vec())];
     let mut edit = ZoneData::new(origin.to_owned()).edit();
     for (rtype, ttl, rdata) in records.into_iter().chain(text.map(|text| (Rtype::TXT, 0, strings(text)))) {
         edit.add(origin, rtype, ttl, &rdata).ok()?;

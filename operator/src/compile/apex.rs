@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use zonefmt::{Name, Rtype, Serial};
+use zonefmt::{Name, Rtype, Serial, rdata::Soa};
 
 use crate::api::{DEFAULT_TTL, DnsZoneSpec, FieldError, MAX_TTL, NameServer, SoaRecord, absolute};
 
@@ -21,9 +21,6 @@ pub(super) struct Apex {
     /// The RDATA in wire form, by owner and type.
     pub(super) generated: BTreeMap<Name, BTreeMap<Rtype, Vec<Vec<u8>>>>,
 }
-
-/// The position of the serial in an SOA's RDATA, from its end: it is the first of five numbers of four octets.
-const SERIAL_FROM_END: usize = 20;
 
 impl Apex {
     /// Reads the fields of a zone. If it fails, it returns everything that is wrong with them.
@@ -73,12 +70,16 @@ impl Apex {
             errors.name("soaRecord.adminEmail", &soa.admin_email, &self.origin)
         };
         let (primary, mailbox) = (primary?, mailbox?);
-        let ns = primary.as_ref().as_wire().to_vec();
-        let mut rdata = [primary.as_ref().as_wire(), mailbox.as_ref().as_wire()].concat();
-        for number in [0, soa.refresh, soa.retry, soa.expire, soa.negative_ttl] {
-            rdata.extend(number.to_be_bytes());
-        }
-        Some((ns, rdata))
+        let rdata = Soa {
+            primary: primary.as_ref(),
+            mailbox: mailbox.as_ref(),
+            serial: Serial(0),
+            refresh: soa.refresh,
+            retry: soa.retry,
+            expire: soa.expire,
+            minimum: soa.negative_ttl,
+        };
+        Some((primary.as_ref().as_wire().to_vec(), rdata.to_wire()))
     }
 
     fn name_server(&mut self, path: &str, server: &NameServer, errors: &mut Errors) {
@@ -110,16 +111,6 @@ impl Apex {
     fn put(&mut self, owner: Name, rtype: Rtype, rdata: Vec<u8>) {
         self.generated.entry(owner).or_default().entry(rtype).or_default().push(rdata);
     }
-}
-
-/// Returns an SOA's RDATA with another serial.
-pub fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
-    let mut rdata = soa.to_vec();
-    let at = rdata.len().saturating_sub(SERIAL_FROM_END);
-    if let Some(octets) = rdata.get_mut(at..at + 4) {
-        octets.copy_from_slice(&serial.0.to_be_bytes());
-    }
-    rdata
 }
 
 /// The name servers, each with its path, from the one field that is used.

@@ -26,7 +26,6 @@ mod serial;
 mod verdict;
 mod zone;
 
-pub use apex::with_serial;
 pub(crate) use record::reserved;
 pub use serial::{ContentHash, Published};
 pub use verdict::{Finding, Reason, Verdict};

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bindy_server::zone::{self, Edit, EditError, ZoneData};
-use zonefmt::{Name, NameRef, Rtype, Serial, zone::TargetProblem};
+use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa, zone::TargetProblem};
 
 use super::{
     ContentHash, Finding, Judged, Published, Reason, ZoneStep,
-    apex::{self, Apex},
+    apex::Apex,
     glue::{Servers, Standing},
     index::{Index, Rank, RecordEntry, ZoneEntry},
     node::{Contribution, Resolved, Rrset},
@@ -378,7 +378,7 @@ impl Zone {
         let origin = self.apex.origin.as_ref();
         let soa = self.apex.generated.get(&self.apex.origin).and_then(|node| node.get(&Rtype::SOA));
         if let Some(soa) = soa.and_then(|records| records.first()) {
-            let soa = apex::with_serial(soa, serial);
+            let soa = Soa::with_serial(soa, serial);
             // This replaces the SOA that was just written. If the zone is full, it keeps the former one, which is
             // consistent too.
             let _ = edit.replace(origin, Rtype::SOA, self.apex.ttl, [&soa[..]]);
@@ -441,7 +441,7 @@ fn content(data: &ZoneData, owner: NameRef<'_>) -> BTreeMap<Rtype, Content> {
     let sets = data.node(owner).into_iter().flat_map(zone::Node::rrsets);
     let resolved = sets.map(|set| {
         let records = set.rdatas().map(|rdata| match set.rtype {
-            Rtype::SOA => apex::with_serial(rdata, Serial(0)),
+            Rtype::SOA => Soa::with_serial(rdata, Serial(0)),
             _ => rdata.to_vec(),
         });
         (set.rtype, Content { ttl: set.ttl, records: records.collect() })

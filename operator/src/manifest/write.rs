@@ -12,7 +12,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use zonefmt::{
     Name, NameRef, Rtype,
-    rdata::{self, Style},
+    rdata::{self, Soa, Style},
     unescape,
     zone::{Record, RrSet, RrSets},
 };
@@ -96,14 +96,6 @@ struct Apex<'z> {
     addresses: BTreeMap<(NameRef<'z>, Rtype), RrSet<'z>>,
 }
 
-/// The fields of the SOA (RFC 1035 3.3.13).
-struct Soa<'z> {
-    primary: NameRef<'z>,
-    mailbox: NameRef<'z>,
-    /// The serial, refresh, retry, expire and minimum.
-    numbers: [u32; 5],
-}
-
 impl<'z> Apex<'z> {
     fn find(origin: &'z Name, zone: &'z RrSets) -> Result<Apex<'z>, Unsayable> {
         let origin = origin.as_ref();
@@ -135,16 +127,6 @@ impl<'z> Apex<'z> {
     }
 }
 
-impl<'z> Soa<'z> {
-    fn read(rdata: &'z [u8]) -> Option<Soa<'z>> {
-        let (primary, rest) = NameRef::from_prefix(rdata).ok()?;
-        let (mailbox, rest) = NameRef::from_prefix(rest).ok()?;
-        let numbers: [&[u8]; 5] = rest.chunks_exact(4).collect::<Vec<_>>().try_into().ok()?;
-        let number = |octets: &[u8]| octets.iter().fold(0, |value, &octet| value << 8 | u32::from(octet));
-        Some(Soa { primary, mailbox, numbers: numbers.map(number) })
-    }
-}
-
 struct Writer<'w> {
     origin: NameRef<'w>,
     /// The TTL of the zone in seconds.
@@ -160,16 +142,15 @@ struct Writer<'w> {
 impl Writer<'_> {
     fn zone<'z>(&mut self, apex: &Apex<'z>) {
         let Some(soa) = Soa::read(apex.soa.rdata) else { return };
-        let [serial, refresh, retry, expire, minimum] = soa.numbers.map(|number| Value::Number(number.into()));
         let record: Fields = vec![
             ("primaryNs", Value::Text(soa.primary.to_string())),
             // An `@` would look like that of a mail address.
             ("adminEmail", Value::Text(soa.mailbox.to_string().replace("\\@", "\\064"))),
-            ("serial", serial),
-            ("refresh", refresh),
-            ("retry", retry),
-            ("expire", expire),
-            ("negativeTtl", minimum),
+            ("serial", Value::Number(soa.serial.0.into())),
+            ("refresh", Value::Number(soa.refresh.into())),
+            ("retry", Value::Number(soa.retry.into())),
+            ("expire", Value::Number(soa.expire.into())),
+            ("negativeTtl", Value::Number(soa.minimum.into())),
         ];
         let mut spec: Fields = vec![
             ("zoneName", Value::Text(without_final_dot(self.origin))),

@@ -7,7 +7,7 @@
 
 mod additional;
 
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype, zone::may_stand_beside_cname};
+use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata::Soa, zone::may_stand_beside_cname};
 
 use crate::{
     limit::{Identity, Kind},
@@ -391,13 +391,13 @@ impl<'s> Answering<'s, '_, '_, '_> {
             self.identity.kind = Kind::Nodata;
         }
         if let Some(soa) = data.apex().and_then(|apex| apex.rrset(Rtype::SOA))
-            && let Some(minimum) = soa.rdatas().next().and_then(|rdata| rdata.last_chunk::<4>())
+            && let Some(minimum) = soa.rdatas().next().and_then(Soa::minimum_of)
         {
             let owner = hop.owner(data.origin().len());
             // As BIND's zero-no-soa-ttl: a client that looks for a zone's apex must not cache for long that it is not
             // here.
             let zero = rcode == Rcode::NXDOMAIN && self.question.qtype == Rtype::SOA;
-            let ttl = if zero { 0 } else { soa.ttl.min(u32::from_be_bytes(*minimum)) };
+            let ttl = if zero { 0 } else { soa.ttl.min(minimum) };
             self.add(Section::Authority, owner, soa, ttl, Need::Must);
         }
         Step::Done(Outcome { rcode, ..AUTHORITATIVE })

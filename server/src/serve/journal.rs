@@ -14,6 +14,7 @@ use std::{
 use zonefmt::{
     Name, Rtype, Serial,
     diagnostics::{Diagnostic, Source},
+    rdata::Soa,
     zone::{self, FileFormat, Record},
 };
 
@@ -68,10 +69,8 @@ fn serial_in(file: &Path, config: &ZoneConfig) -> Option<Serial> {
     let format = if source.text().starts_with(&RAW) { FileFormat::Raw } else { FileFormat::Text };
     let mut serial = None;
     let mut take = |record: Record<'_>| {
-        if record.rtype == Rtype::SOA
-            && let [.., a, b, c, d, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *record.rdata
-        {
-            serial = Some(Serial(u32::from_be_bytes([a, b, c, d])));
+        if record.rtype == Rtype::SOA {
+            serial = Soa::serial_of(record.rdata);
         }
         Ok(())
     };

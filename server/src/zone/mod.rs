@@ -33,7 +33,7 @@ pub(crate) use trie::{Descent, Leaf, Trie, TrieEdit};
 
 use std::sync::Arc;
 
-use zonefmt::{Name, NameRef, Rtype, Serial};
+use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa};
 
 use arena::{Arena, Ref};
 
@@ -69,9 +69,7 @@ impl ZoneData {
 
     /// The SOA's serial (RFC 1035 3.3.13); `None` without a SOA.
     pub fn serial(&self) -> Option<Serial> {
-        let soa = self.apex()?.rrset(Rtype::SOA)?.rdatas().next()?;
-        let at = soa.len().checked_sub(20)?;
-        soa.get(at..at + 4).and_then(|octets| octets.try_into().ok()).map(|octets| Serial(u32::from_be_bytes(octets)))
+        self.apex()?.rrset(Rtype::SOA)?.rdatas().next().and_then(Soa::serial_of)
     }
 
     /// The data at exactly this name, whatever lies above it; `None` outside the zone too.

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, iter::Peekable};
 use rustc_hash::FxHashSet;
 
 use super::{Record, RrSet, RrSets};
-use crate::Rtype;
+use crate::{Rtype, Serial, rdata::Soa};
 
 /// RRsets of one owner and type that are not the same in both zones.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +60,7 @@ fn only<'z>(set: Option<RrSet<'z>>, other: Option<RrSet<'z>>) -> Vec<Record<'z>>
 }
 
 fn same_but_serial(old: RrSet<'_>, new: RrSet<'_>, serials: Serials) -> bool {
-    let without_serial = |mut soa: Vec<u8>| {
-        // After two names there are five numbers of four octets (RFC 1035 3.3.13), of which the serial is the first.
-        let serial = soa.len() - 20..soa.len() - 16;
-        soa[serial].fill(0);
-        soa
-    };
+    let without_serial = |soa: Vec<u8>| Soa::with_serial(&soa, Serial(0));
     serials == Serials::Ignore
         && old.rtype() == Rtype::SOA
         && old.canonical().map(without_serial).eq(new.canonical().map(without_serial))

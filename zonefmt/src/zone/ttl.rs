@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Rtype,
     diagnostics::{Diagnostic, Source},
-    rdata::{self, Token},
+    rdata::{self, Soa, Token},
 };
 
 /// The sources of TTLs.
@@ -83,7 +83,7 @@ impl<S: Sink> Parser<'_, S> {
             }
             return Ok(last);
         }
-        let minimum = self.rdata.last_chunk().filter(|_| rtype == Rtype::SOA).map(|octets| u32::from_be_bytes(*octets));
+        let minimum = Soa::minimum_of(&self.rdata).filter(|_| rtype == Rtype::SOA);
         let Some(minimum) = minimum else {
             return Err(Fault::entry(entry, "this record has no TTL, and there is no $TTL", SET_TTL));
         };
