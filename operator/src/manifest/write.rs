@@ -153,7 +153,7 @@ impl Writer<'_> {
             ("negativeTtl", Value::Number(soa.minimum.into())),
         ];
         let mut spec: Fields = vec![
-            ("zoneName", Value::Text(without_final_dot(self.origin))),
+            ("zoneName", Value::Text(self.origin.without_final_dot().to_string())),
             ("ttl", Value::Number(self.ttl.into())),
             ("soaRecord", Value::Fields(record)),
         ];
@@ -337,19 +337,11 @@ impl Token<'_> {
     }
 }
 
-fn without_final_dot(name: NameRef<'_>) -> String {
-    let mut text = name.to_string();
-    if !name.is_root() {
-        text.pop();
-    }
-    text
-}
-
 /// The name of a zone as a label and as the name of a resource, as far as Kubernetes allows it.
 fn zone_label(origin: NameRef<'_>) -> String {
     const MOST: usize = 63;
     let label = speakable(origin.labels());
-    if label == without_final_dot(origin).to_ascii_lowercase() && label.len() <= MOST {
+    if label == origin.without_final_dot().to_string().to_ascii_lowercase() && label.len() <= MOST {
         return label;
     }
     // A hash distinguishes zones whose names differ only in parts that are left out.

@@ -198,8 +198,8 @@ pub(super) fn read_one<'c>(
 
 /// A zone's statement on one line, without its semicolon, as named keeps and shows it.
 pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
-    let name = origin.to_lowercase().to_string();
-    let name = name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&name);
+    let name = origin.to_lowercase();
+    let name = name.as_ref().without_final_dot();
     format!("zone \"{name}\" {}", String::from_utf8_lossy(&zone.print_zone_block(Secrets::Show))).into()
 }
 

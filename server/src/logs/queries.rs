@@ -345,11 +345,7 @@ impl Octets {
     /// The name as named shows it: without the final dot, except for the root.
     fn shown(&self) -> String {
         let name = NameRef::from_wire(&self.octets[..usize::from(self.len)]).unwrap_or(NameRef::ROOT);
-        let mut text = name.to_string();
-        if text.len() > 1 {
-            text.pop();
-        }
-        text
+        name.without_final_dot().to_string()
     }
 }
 

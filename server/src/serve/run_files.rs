@@ -109,8 +109,7 @@ impl SessionKey {
         let secret = &mut secret[..self.algorithm.octets()];
         getrandom::fill(secret).map_err(io::Error::other)?;
         let (name, algorithm, secret) = (&self.name, self.algorithm.name(), Zeroizing::new(BASE64.encode(secret)));
-        let shown = name.to_string();
-        let shown = shown.strip_suffix('.').filter(|shown| !shown.is_empty()).unwrap_or(&shown);
+        let shown = name.as_ref().without_final_dot();
         let text = format!("key \"{shown}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
         write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)?;
         let key =

@@ -293,9 +293,7 @@ struct Shown<'n> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.origin.to_string();
-        let name = origin.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&origin);
-        write!(f, "{name}/IN")?;
+        write!(f, "{}/IN", self.origin.as_ref().without_final_dot())?;
         if self.view == View::DEFAULT { Ok(()) } else { write!(f, "/{}", self.view) }
     }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use zonefmt::NameRef;
 
 use super::{
     Statistics,
@@ -168,7 +167,7 @@ impl<'r> ViewReport<'r> {
 impl<'r> ZoneReport<'r> {
     /// The zone's name without the final dot, as in BIND.
     pub(super) fn name(&self) -> impl fmt::Display + use<'r> {
-        Undotted(self.zone.origin.as_ref())
+        self.zone.origin.as_ref().without_final_dot()
     }
 
     /// The zone's serial; `None` if it is not served.
@@ -205,14 +204,5 @@ impl Memory {
             line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0)
         };
         Memory { resident: kibibytes("VmRSS") * 1024, peak: kibibytes("VmHWM") * 1024 }
-    }
-}
-
-struct Undotted<'n>(NameRef<'n>);
-
-impl fmt::Display for Undotted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.to_string();
-        f.write_str(if shown == "." { &shown } else { shown.trim_end_matches('.') })
     }
 }

@@ -394,6 +394,13 @@ mod tests {
     }
 
     #[test]
+    fn the_final_dot_is_left_out_and_no_other() {
+        for (text, shown) in [(".", "."), ("example.com.", "example.com"), ("a\\..", "a\\.")] {
+            assert_eq!(name(text).as_ref().without_final_dot().to_string(), shown);
+        }
+    }
+
+    #[test]
     fn relative_names_take_the_origin() {
         let origin = name("example.com");
         assert_eq!(Name::parse(b"www", origin.as_ref()).unwrap(), name("www.example.com"));

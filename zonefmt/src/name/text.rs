@@ -1,6 +1,6 @@
 //! Reads and prints names in presentation form (RFC 1035 5.1).
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::{MAX_NAME, NameError, NameRef};
 
@@ -116,11 +116,30 @@ pub fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
 /// Prints presentation form with a final dot. Special characters become `\X` and unprintable ones `\DDD`, as in BIND.
 impl fmt::Display for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        if self.is_root() {
+        fmt::Display::fmt(&self.without_final_dot(), f)?;
+        if self.is_root() { Ok(()) } else { f.write_char('.') }
+    }
+}
+
+impl<'a> NameRef<'a> {
+    /// The text of the name without its final dot, as BIND prints it in logs and statistics; the root is still `.`.
+    pub fn without_final_dot(self) -> impl fmt::Display + use<'a> {
+        WithoutFinalDot(self)
+    }
+}
+
+struct WithoutFinalDot<'a>(NameRef<'a>);
+
+impl fmt::Display for WithoutFinalDot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WithoutFinalDot(name) = *self;
+        if name.is_root() {
             return f.write_char('.');
         }
-        for label in self.labels() {
+        for (i, label) in name.labels().enumerate() {
+            if i > 0 {
+                f.write_char('.')?;
+            }
             for &octet in label {
                 match octet {
                     b'.' | b'"' | b'(' | b')' | b';' | b'\\' | b'@' | b'$' => write!(f, "\\{}", char::from(octet))?,
@@ -128,7 +147,6 @@ impl fmt::Display for NameRef<'_> {
                     _ => write!(f, "\\{octet:03}")?,
                 }
             }
-            f.write_char('.')?;
         }
         Ok(())
     }
