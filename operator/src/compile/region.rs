@@ -59,9 +59,7 @@ impl<'z, 'i> Region<'z, 'i> {
     /// Why data of this type would be hidden at `owner`.
     fn hidden(&self, owner: &Name, said: &Contribution<'_>) -> Option<String> {
         let rtype = said.rtype;
-        let at_and_above = std::iter::successors(Some(owner.as_ref()), |name| name.parent());
-        let inside = at_and_above.take_while(|name| name.is_at_or_below(self.origin.as_ref()));
-        for cover in inside.map(NameRef::to_owned) {
+        for cover in owner.as_ref().ancestors(self.origin.as_ref()).map(NameRef::to_owned) {
             let Some(resolved) = self.names.get(&cover) else { continue };
             for (&by, set) in &resolved.rrsets {
                 if self.hides(&cover, by, owner, rtype) {

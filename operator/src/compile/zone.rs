@@ -263,8 +263,7 @@ impl Zone {
         if self.covers == 0 {
             return None;
         }
-        let way = std::iter::successors(Some(name.as_ref()), |name| name.parent());
-        let inside = way.take_while(|name| name.is_at_or_below(self.apex.origin.as_ref())).map(NameRef::to_owned);
+        let inside = name.as_ref().ancestors(self.apex.origin.as_ref()).map(NameRef::to_owned);
         let covering = inside.filter(|name| self.nodes.get(name).is_some_and(|node| node.covers > 0));
         let top = covering.last()?;
         let mut region = self.at_and_below(&top);

@@ -246,8 +246,7 @@ pub(super) struct Place<'a> {
 fn something_to_ask(data: &ZoneData) -> Option<(Name, Rtype)> {
     let origin = data.origin();
     let is_delegated = |name: NameRef<'_>| {
-        let ancestors = std::iter::successors(Some(name), |name| name.parent());
-        let mut inside = ancestors.take_while(|name| *name != origin);
+        let mut inside = name.ancestors(origin).filter(|name| *name != origin);
         inside.any(|name| data.node(name).is_some_and(Node::is_cut))
     };
     let has_address = |name: &Name| {

@@ -13,6 +13,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
+    iter,
 };
 
 /// An owned absolute name.
@@ -175,6 +176,13 @@ impl<'a> NameRef<'a> {
     /// The name without its first label; `None` for the root.
     pub fn parent(self) -> Option<NameRef<'a>> {
         (!self.is_root()).then(|| NameRef(&self.0[1 + usize::from(self.0[0])..]))
+    }
+
+    /// The name itself, its parent, and so on up to `within`; nothing if the name is not at or below `within`.
+    pub fn ancestors(self, within: NameRef<'_>) -> impl Iterator<Item = NameRef<'a>> + use<'a> {
+        let last = within.len();
+        let first = self.is_at_or_below(within).then_some(self);
+        iter::successors(first, move |name| name.parent().filter(|parent| parent.len() >= last))
     }
 
     /// The last `labels` labels of the name, or the whole name if it has no more.
@@ -398,6 +406,18 @@ mod tests {
         for (text, shown) in [(".", "."), ("example.com.", "example.com"), ("a\\..", "a\\.")] {
             assert_eq!(name(text).as_ref().without_final_dot().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn ancestors_end_at_a_name() {
+        let ancestors = |text, within| {
+            let (name, within) = (name(text), name(within));
+            name.as_ref().ancestors(within.as_ref()).map(|name| name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(ancestors("a.B.example", "b.example"), ["a.B.example.", "B.example."]);
+        assert_eq!(ancestors("example", "."), ["example.", "."]);
+        assert_eq!(ancestors(".", "."), ["."]);
+        assert_eq!(ancestors("a.example", "b.example"), [] as [&str; 0]);
     }
 
     #[test]

@@ -203,30 +203,19 @@ impl Zone {
         if self.names.find(name).is_some() {
             return Found::NoAddresses;
         }
-        let mut encloser = name.parent();
-        while let Some(name) = encloser {
-            if self.names.find(name).is_some() {
-                let wildcard = name.prepend(b"\x01*").ok();
-                let node = wildcard.and_then(|wildcard| self.names.find(wildcard.as_ref()));
-                return node.map_or(Found::NoAddresses, |node| found(node.facts));
-            }
-            encloser = name.parent();
-        }
-        Found::NoAddresses
+        let encloser = name.ancestors(NameRef::ROOT).find(|name| self.names.find(*name).is_some());
+        let wildcard = encloser.and_then(|encloser| encloser.prepend(b"\x01*").ok());
+        let node = wildcard.and_then(|wildcard| self.names.find(wildcard.as_ref()));
+        node.map_or(Found::NoAddresses, |node| found(node.facts))
     }
 
     /// Whether a delegation or a DNAME hides the names below this one.
     fn is_occluding(&self, name: NameRef<'_>) -> bool {
         let apex = self.name(self.apex);
-        let mut at = Some(name);
-        while let Some(name) = at.filter(|name| name.len() >= apex.len()) {
+        name.ancestors(apex).any(|name| {
             let hides = if name.len() == apex.len() { Facts::DNAME } else { Facts::NS | Facts::DNAME };
-            if self.names.find(name).is_some_and(|node| node.facts.has(hides)) {
-                return true;
-            }
-            at = name.parent();
-        }
-        false
+            self.names.find(name).is_some_and(|node| node.facts.has(hides))
+        })
     }
 }
 
