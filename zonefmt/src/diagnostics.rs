@@ -99,7 +99,8 @@ pub fn render<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>, colour:
     out
 }
 
-/// Returns the known word that is closest to `word`, ignoring case; `None` if none is close enough to be meant.
+/// Returns the known word that is closest to `word`, ignoring case; `None` if they differ by more than one mistake for
+/// every three letters. One mistake is always allowed.
 pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = word.to_ascii_lowercase();
     let most = (word.chars().count() / 3).max(1);
@@ -361,6 +362,16 @@ error: A address: `192.0.2.256` is no IPv4 address
             diagnostic.to_string(),
             "db.example:2:7: error: A address: `192.0.2.256` is no IPv4 address (write four numbers from 0 to 255 with dots between)"
         );
+    }
+
+    #[test]
+    fn one_mistake_in_three_letters_is_a_misspelling() {
+        let meant = |word: &str| nearest(word, ["A", "type", "target", "ipv4Addresses"]);
+        assert_eq!(
+            ["TYEP", "typ", "tayrget", "trgt", "ipAdresses"].map(meant),
+            [Some("type"), Some("type"), Some("target"), None, Some("ipv4Addresses")]
+        );
+        assert_eq!(["kyte", "tarpaulin"].map(meant), [None, None]);
     }
 
     #[test]

@@ -31,7 +31,6 @@ pub use instance::{InstanceSpec, Role};
 pub use record_set::{Field, FieldError, Rdata, RecordSet, absolute};
 pub use records::{RecordKind, RecordType};
 pub use reference::reference;
-pub(crate) use schema::nearest;
 pub use schema::{bounds, ineffective_fields, spec as spec_schema, unknown_fields};
 pub use selector::{LabelSelector, Operator, RecordSource, Requirement};
 pub use spelling::{Moves, Note, modernize};

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use kube::core::schema::{OptionalEnum, StructuralSchemaRewriter};
 use schemars::{JsonSchema, generate::SchemaSettings, transform::AddNullable};
 use serde_json::{Map, Value, json};
+use zonefmt::diagnostics::nearest;
 
 use super::Kind;
 
@@ -109,14 +110,6 @@ fn find_ineffective<'s>(schema: &'s Value, value: &Value, path: &mut String, fou
         find_ineffective(schema, value, path, found);
         path.truncate(length);
     }
-}
-
-/// The word that was probably meant.
-pub(crate) fn nearest<'w>(word: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let lower = word.to_ascii_lowercase();
-    let distance = |known: &str| strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase());
-    let (distance, nearest) = words.map(|known| (distance(known), known)).min()?;
-    (distance <= 1 + word.len() / 4).then_some(nearest)
 }
 
 /// Turns a schema of schemars into one that a CRD can have, and adds bounds.

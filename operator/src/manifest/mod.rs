@@ -16,7 +16,7 @@ use std::{marker::PhantomData, ops::Range};
 
 use serde::de::DeserializeSeed;
 use serde_json::Value;
-use zonefmt::diagnostics::{Diagnostic, Position, Severity, Source};
+use zonefmt::diagnostics::{Diagnostic, Position, Severity, Source, nearest};
 
 use crate::{
     api::{self, FieldError, GROUP, Kind, Metadata, Moves, Resource, ResourceId, VERSION},
@@ -231,7 +231,7 @@ impl Reading {
         self.diagnostics.push(match (severity, at) {
             (Severity::Note, _) => diagnostic,
             (_, "apiVersion") => diagnostic.help(format!("write `{GROUP}/{VERSION}`")),
-            _ => diagnostic.help(match api::nearest(kind, Kind::all().map(Kind::name)) {
+            _ => diagnostic.help(match nearest(kind, Kind::all().map(Kind::name)) {
                 Some(nearest) => format!("did you mean {nearest}?"),
                 None => format!("the kinds are {}", kinds()),
             }),
