@@ -6,13 +6,21 @@ use std::{
     sync::OnceLock,
 };
 
-use zonefmt::diagnostics::{self, Colour, Diagnostic, Severity};
+pub(crate) use zonefmt::terminal::count;
+use zonefmt::{
+    diagnostics::{self, Colour, Diagnostic, Severity},
+    terminal::{Emphasis, complain},
+};
 
 /// The two output streams.
 #[derive(Clone, Copy)]
 pub(crate) struct Terminal {
-    out: Style,
-    err: Style,
+    /// For standard output.
+    out: Colour,
+    /// For standard error.
+    err: Colour,
+    /// Whether standard error is a terminal.
+    watched: bool,
 }
 
 /// The format in which a command prints its result.
@@ -25,13 +33,6 @@ pub(crate) enum Output {
     Json,
 }
 
-/// The style of one of the streams.
-#[derive(Clone, Copy)]
-struct Style {
-    terminal: bool,
-    colour: bool,
-}
-
 static UNSAID: OnceLock<io::Error> = OnceLock::new();
 
 /// The most diagnostics that are printed at a time.
@@ -39,22 +40,23 @@ const MOST: usize = 40;
 
 impl Terminal {
     pub(crate) fn new() -> Terminal {
-        Terminal { out: Style::of(&io::stdout()), err: Style::of(&io::stderr()) }
+        let (out, err) = (io::stdout(), io::stderr());
+        Terminal { out: Colour::of(&out), err: Colour::of(&err), watched: err.is_terminal() }
     }
 
     /// Highlights a part of a result.
     pub(crate) fn bold(self, text: &str) -> String {
-        self.out.paint("1", text)
+        self.out.paint(Emphasis::Bold, text).to_string()
     }
 
     /// Marks a part of a result as new.
     pub(crate) fn green(self, text: &str) -> String {
-        self.out.paint("32", text)
+        self.out.paint(Emphasis::Green, text).to_string()
     }
 
     /// Marks a part of a result as removed.
     pub(crate) fn red(self, text: &str) -> String {
-        self.out.paint("31", text)
+        self.out.paint(Emphasis::Red, text).to_string()
     }
 
     /// Prints a table with columns as wide as necessary and numbers to the right. The first row is the heading.
@@ -75,7 +77,7 @@ impl Terminal {
 
     /// Reports that something failed as a whole, and what that means.
     pub(crate) fn failure(self, what: &str) {
-        complain(&format!("{} {what}", self.err.paint("1;31", "error:")));
+        complain(format_args!("{} {what}", self.err.paint(Emphasis::Alarm, "error:")));
     }
 
     /// Reports errors and warnings in files. Notes are printed as results, because a resource that is not used here is
@@ -91,14 +93,13 @@ impl Terminal {
         let troubles = diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Note);
         let more = troubles.clone().skip(MOST).count();
         let shown = troubles.take(MOST);
-        if self.err.terminal && !diagnostics.is_empty() {
-            let colour = if self.err.colour { Colour::Always } else { Colour::Never };
-            complain(&diagnostics::render(shown, colour));
+        if self.watched && !diagnostics.is_empty() {
+            complain(diagnostics::render(shown, self.err));
         } else {
-            shown.for_each(|trouble| complain(&trouble.to_string()));
+            shown.for_each(complain);
         }
         if more > 0 {
-            complain(&format!("{more} more of these"));
+            complain(format_args!("{more} more of these"));
         }
     }
 }
@@ -122,24 +123,4 @@ pub(crate) fn unsaid() -> Option<&'static io::Error> {
 /// Prints a result for programs: one line of JSON.
 pub(crate) fn json(value: &impl serde::Serialize) {
     say(&serde_json::to_string(value).unwrap_or_else(|_| unreachable!("strings and numbers are JSON")));
-}
-
-/// A number with its noun, such as `2 zones`.
-pub(crate) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-impl Style {
-    fn of(stream: &impl IsTerminal) -> Style {
-        let terminal = stream.is_terminal();
-        Style { terminal, colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
 }

@@ -6,11 +6,12 @@ use clap::{Args, ValueEnum};
 use zonefmt::{
     Name, Serial,
     diagnostics::Diagnostic,
+    terminal::{complain, count},
     zone::{self, CheckNames, Directory, FileFormat, Options, Record, Refusal, Report},
 };
 
 use super::{
-    Output, count, print, say,
+    Output, print,
     zone_file::{ZoneName, ZoneOptions, leading_origin, zone_name},
 };
 
@@ -80,7 +81,7 @@ fn summarise(origin: &Name, hint: &str, report: &Report, serial: Option<Serial>,
     let warnings = report.warnings();
     if report.has_errors() {
         let (errors, warnings) = (count(report.errors, "error"), count(warnings, "warning"));
-        say(&format!("zone {origin}{hint}: {errors}, {warnings}"));
+        complain(format_args!("zone {origin}{hint}: {errors}, {warnings}"));
     } else if !quiet {
         let serial = serial.map_or(0, |Serial(serial)| serial);
         let records = report.records;

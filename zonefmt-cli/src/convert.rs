@@ -17,11 +17,12 @@ use clap::{Args, ValueEnum};
 use zonefmt::{
     Class, Name,
     diagnostics::{Diagnostic, Severity, Source},
+    terminal::{complain, count},
     zone::{self, FileFormat, RrSets, Serials, write_record},
 };
 
 use super::{
-    Output, count, print, say,
+    Output, print,
     zone_file::{ZoneOptions, zone_name},
 };
 
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
         match arguments.read_zone_file(file, output) {
             Some((name, zone)) if !zones.contains_key(&name) => drop(zones.insert(name, zone)),
             Some((name, _)) => {
-                say(&format!("{file}: the zone {name} was in another file already: convert them one by one"));
+                complain(format_args!("{file}: the zone {name} was in another file already: convert them one by one"));
                 return false;
             }
             None => return false,
@@ -84,7 +85,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
         zones.retain(|name, _| name == origin);
     }
     if zones.is_empty() {
-        say(match arguments.zone.origin {
+        complain(match arguments.zone.origin {
             Some(_) => "there is no zone to write: is --origin right?",
             None => "there is no zone to write: name zone files, or manifests with a DNSZone",
         });
@@ -114,7 +115,9 @@ impl Arguments {
     fn read_zone_file(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
         let source = output.read(file)?;
         if file == "-" && begins_as_manifests(source.text()) {
-            say("manifests are read from files and folders, not from standard input: write them into a file first");
+            complain(
+                "manifests are read from files and folders, not from standard input: write them into a file first",
+            );
             return None;
         }
         // With several files, --origin says which of their zones to write.
@@ -132,7 +135,7 @@ impl Arguments {
 
     fn print_manifests(&self, zones: &Zones) -> bool {
         if self.zone.class != Class::IN {
-            say(&format!("manifests are of class IN, and these zones of class {}", self.zone.class));
+            complain(format_args!("manifests are of class IN, and these zones of class {}", self.zone.class));
             return false;
         }
         let mut documents = Vec::new();
@@ -141,7 +144,7 @@ impl Arguments {
                 Ok(text) if is_same(name, zone, &text) => documents.push(text),
                 Ok(_) => return false,
                 Err(Unsayable(message)) => {
-                    say(&format!("zone {name}: {message}"));
+                    complain(format_args!("zone {name}: {message}"));
                     return false;
                 }
             }
@@ -174,7 +177,7 @@ fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
     let reading = manifest::read(&Source::new("manifests", manifests));
     let refused: Vec<_> = reading.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).collect();
     for Diagnostic { message, .. } in refused.iter().take(10) {
-        say(&format!("zone {name}: no cluster would take its manifests, so nothing is written: {message}"));
+        complain(format_args!("zone {name}: no cluster would take its manifests, so nothing is written: {message}"));
     }
     if !refused.is_empty() {
         return false;
@@ -184,7 +187,7 @@ fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
     let compiled = compiler.zone(name).map_or_else(nothing, compile::rrsets);
     let lost: Vec<_> = zone::diff(zone, &compiled, Serials::Compare).collect();
     for set in lost.iter().take(10).filter_map(|difference| difference.old.or(difference.new)) {
-        say(&format!(
+        complain(format_args!(
             "zone {name}: manifests cannot say the {} records of {} beside its others",
             set.rtype(),
             set.owner()
@@ -192,7 +195,9 @@ fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
     }
     if !lost.is_empty() {
         let sets = count(lost.len(), "RRset");
-        say(&format!("zone {name}: {sets} would be lost, so nothing is written: remove what no server answers with"));
+        complain(format_args!(
+            "zone {name}: {sets} would be lost, so nothing is written: remove what no server answers with"
+        ));
     }
     lost.is_empty()
 }
@@ -209,14 +214,14 @@ fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
                 let told = |diagnostic: &&Diagnostic| diagnostic.severity != Severity::Note;
                 output.show(update.diagnostics.iter().filter(told));
                 for error in &update.unreadable {
-                    say(&error.to_string());
+                    complain(error);
                 }
                 sound &= update.unreadable.is_empty() && !update.diagnostics.iter().any(Diagnostic::is_error);
                 compiler.apply(update.changes);
                 folders.push(folder);
             }
             Err(error) => {
-                say(&error.to_string());
+                complain(error);
                 return None;
             }
         }
@@ -228,7 +233,7 @@ fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
         }
     }
     if !sound {
-        say("not all of the manifests would be served, so nothing is written");
+        complain("not all of the manifests would be served, so nothing is written");
         return None;
     }
     Some(compiler.zones().map(|(name, data)| (name.clone(), compile::rrsets(data))).collect())
@@ -241,7 +246,11 @@ fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
         (Some((name, zone)), None) => print(&write(name, zone)),
         _ => {
             let names: Vec<_> = zones.keys().map(ToString::to_string).collect();
-            say(&format!("there are {}: choose one with --origin: {}", count(zones.len(), "zone"), names.join(" ")));
+            complain(format_args!(
+                "there are {}: choose one with --origin: {}",
+                count(zones.len(), "zone"),
+                names.join(" ")
+            ));
             false
         }
     }

@@ -8,11 +8,13 @@ use std::{
 use clap::Args;
 use zonefmt::{
     Name,
+    diagnostics::Colour,
+    terminal::{Emphasis, complain, count},
     zone::{Difference, Record, RrSets, Serials, diff, write_record},
 };
 
 use super::{
-    Outcome, Output, count, is_coloured, say, unwritten,
+    Outcome, Output, unwritten,
     zone_file::{ZoneOptions, leading_origin},
 };
 
@@ -45,18 +47,18 @@ pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
         [origin, old, new] if zone.origin.is_none() => {
             zone.origin = leading_origin(origin);
             if zone.origin.is_none() {
-                say(&format!("`{origin}` is no zone's name: write `zonefmt diff [ORIGIN] OLD NEW`"));
+                complain(format_args!("`{origin}` is no zone's name: write `zonefmt diff [ORIGIN] OLD NEW`"));
                 return Outcome::Failure;
             }
             (old, new)
         }
         _ => {
-            say("two files are compared: write `zonefmt diff OLD NEW`");
+            complain("two files are compared: write `zonefmt diff OLD NEW`");
             return Outcome::Failure;
         }
     };
     if old == "-" && new == "-" {
-        say("standard input can be one of the two files only: give the other one's name");
+        complain("standard input can be one of the two files only: give the other one's name");
         return Outcome::Failure;
     }
     let (old, new) = thread::scope(|scope| {
@@ -67,7 +69,7 @@ pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
     });
     let (Some((old_name, old)), Some((name, new))) = (old, new) else { return Outcome::Failure };
     if old_name != name {
-        say(&format!("OLD is the zone {old_name} and NEW is {name}: give the name of both with --origin"));
+        complain(format_args!("OLD is the zone {old_name} and NEW is {name}: give the name of both with --origin"));
         return Outcome::Failure;
     }
     let serials = if ignore_serial { Serials::Ignore } else { Serials::Compare };
@@ -79,8 +81,8 @@ pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
 
 /// Prints the differences and how many there are.
 fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
-    let mut listing =
-        Listing { out: BufWriter::new(io::stdout().lock()), colours: Colours::new(), line: String::new() };
+    let out = io::stdout();
+    let mut listing = Listing { colour: Colour::of(&out), out: BufWriter::new(out.lock()), line: String::new() };
     let (mut sets, mut removed, mut added) = (0_usize, 0, 0);
     for difference in diff(old, new, serials) {
         sets += 1;
@@ -106,26 +108,9 @@ fn cut_off(error: &io::Error, outcome: Outcome) -> Outcome {
     if error.kind() == io::ErrorKind::BrokenPipe { outcome } else { Outcome::Failure }
 }
 
-/// The escape sequences that switch colours on and off; empty without colours.
-struct Colours {
-    removed: &'static str,
-    added: &'static str,
-    end: &'static str,
-}
-
-impl Colours {
-    fn new() -> Colours {
-        if is_coloured(&io::stdout()) {
-            Colours { removed: "\x1b[31m", added: "\x1b[32m", end: "\x1b[0m" }
-        } else {
-            Colours { removed: "", added: "", end: "" }
-        }
-    }
-}
-
 struct Listing<W> {
     out: W,
-    colours: Colours,
+    colour: Colour,
     line: String,
 }
 
@@ -134,17 +119,18 @@ impl<W: Write> Listing<W> {
     fn difference(&mut self, difference: &Difference<'_>) -> io::Result<(usize, usize)> {
         let (removed, added) = (difference.removed(), difference.added());
         for record in &removed {
-            self.record('-', self.colours.removed, record)?;
+            self.record('-', Emphasis::Red, record)?;
         }
         for record in &added {
-            self.record('+', self.colours.added, record)?;
+            self.record('+', Emphasis::Green, record)?;
         }
         Ok((removed.len(), added.len()))
     }
 
-    fn record(&mut self, sign: char, colour: &str, record: &Record<'_>) -> io::Result<()> {
+    fn record(&mut self, sign: char, emphasis: Emphasis, record: &Record<'_>) -> io::Result<()> {
         self.line.clear();
+        self.line.push(sign);
         write_record(record, &mut self.line);
-        writeln!(self.out, "{colour}{sign}{}{}", self.line.trim_end(), self.colours.end)
+        writeln!(self.out, "{}", self.colour.paint(emphasis, self.line.trim_end()))
     }
 }

@@ -9,10 +9,11 @@ use std::{
 use clap::Args;
 use zonefmt::{
     diagnostics::{Diagnostic, Source},
+    terminal::complain,
     zone,
 };
 
-use super::{Output, print, say};
+use super::{Output, print};
 
 /// Rewrites zone files in the canonical layout, in place.
 ///
@@ -44,7 +45,7 @@ fn format(file: &str, check: bool, output: Output) -> bool {
     let tidy = text == source.text();
     if check {
         if !tidy {
-            say(&format!("{} is not tidy: run `zonefmt fmt` on it", source.name()));
+            complain(format_args!("{} is not tidy: run `zonefmt fmt` on it", source.name()));
         }
         return tidy;
     }

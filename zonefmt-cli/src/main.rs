@@ -11,12 +11,15 @@ mod fmt;
 mod zone_file;
 
 use std::{
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Read, Write},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use zonefmt::diagnostics::{Colour, Diagnostic, Source, render};
+use zonefmt::{
+    diagnostics::{Colour, Diagnostic, Source, render},
+    terminal::complain,
+};
 
 /// Checks, formats, compares and converts DNS zone files; checks and prints named.conf.
 #[derive(Parser)]
@@ -101,8 +104,7 @@ impl Output {
                 text.push('\n');
             }
         } else {
-            let colour = if is_coloured(&io::stderr()) { Colour::Always } else { Colour::Never };
-            text = render(diagnostics, colour);
+            text = render(diagnostics, Colour::of(&io::stderr()));
             if !text.is_empty() {
                 text.push('\n');
             }
@@ -128,21 +130,6 @@ impl Output {
     }
 }
 
-/// Whether a stream is a terminal whose user wants colours.
-fn is_coloured(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// A number with its noun: `1 record`, `2 records`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Prints a line on standard error.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
 /// Writes to standard output. Returns false if that fails.
 fn print(text: &[u8]) -> bool {
     let mut out = io::stdout().lock();
@@ -152,6 +139,6 @@ fn print(text: &[u8]) -> bool {
 /// Reports that standard output cannot be written, unless its reader has gone away.
 fn unwritten(error: &io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
-        say(&format!("cannot write to standard output: {error}"));
+        complain(format_args!("cannot write to standard output: {error}"));
     }
 }

@@ -6,10 +6,11 @@ use clap::Args;
 use zonefmt::{
     Class, Name,
     diagnostics::{Diagnostic, Source},
+    terminal::complain,
     zone::{self, CheckNames, Directory, FileFormat, Options, Report, RrSets},
 };
 
-use super::{Output, say};
+use super::Output;
 
 /// The options of every command that reads zone files.
 #[derive(Args)]
@@ -41,7 +42,7 @@ impl ZoneOptions {
             return None;
         }
         if sets.records().next().is_none() {
-            say(&format!("{file}: there is no record of the zone {name}: is its name right?"));
+            complain(format_args!("{file}: there is no record of the zone {name}: is its name right?"));
             return None;
         }
         Some((name, sets))

@@ -11,6 +11,7 @@ pub mod diagnostics;
 mod name;
 pub mod rdata;
 mod record;
+pub mod terminal;
 pub mod zone;
 
 use name::NameBuf;

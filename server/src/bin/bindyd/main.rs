@@ -15,7 +15,7 @@ mod supervisor;
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     os::unix::fs::chroot,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -84,7 +84,7 @@ fn check(Arguments { options, root, .. }: &Arguments) -> Result<ExitCode, String
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let zones: usize = config.views.iter().map(|view| view.zones.len()).sum();
     if !findings.is_empty() {
-        let _ = writeln!(io::stderr(), "{}", render(&findings, colour()).trim_end());
+        let _ = writeln!(io::stderr(), "{}", render(&findings, Colour::of(&io::stderr())).trim_end());
     }
     let _ = writeln!(io::stderr(), "{}: {errors} errors in {zones} zones", options.config.display());
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -205,12 +205,8 @@ fn read(options: &Options) -> Result<Config, String> {
 /// Formats an error for the terminal.
 fn show(error: &StartError) -> String {
     let excerpts = match error {
-        StartError::Config(findings) => render(findings, colour()) + "\n",
+        StartError::Config(findings) => render(findings, Colour::of(&io::stderr())) + "\n",
         _ => String::new(),
     };
     format!("{excerpts}bindyd: {error}")
-}
-
-fn colour() -> Colour {
-    if io::stderr().is_terminal() { Colour::Always } else { Colour::Never }
 }
