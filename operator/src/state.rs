@@ -1,8 +1,7 @@
 //! The state that must outlive the process: the serial and content hash of every zone that was ever published, so that
 //! a restart neither lowers a serial nor uses one serial for two contents.
 //!
-//! The state is one small file, which is replaced as a whole: written beside the old one, synced, and renamed, and then
-//! the folder is synced. A lock keeps other processes out.
+//! One small file, replaced at once. A lock keeps a second process out of it.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +12,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use zonefmt::{Name, Serial};
+use zonefmt::{Name, Serial, durable};
 
 use crate::compile::Published;
 
@@ -73,16 +72,8 @@ impl State {
     /// Makes `published` durable. Once this returns, it survives a crash of the machine. If it fails, the former state
     /// does.
     pub fn save(&self, published: &BTreeMap<Name, Published>) -> Result<(), StateError> {
-        self.replace(&render(published)).map_err(|error| StateError::Io(self.folder.join(FILE), error))
-    }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let new = self.folder.join(format!("{FILE}.new"));
-        let mut file = File::create(&new)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&new, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()
+        let (path, text) = (self.folder.join(FILE), render(published));
+        durable::replace(&path, |file| file.write_all(&text)).map_err(|error| StateError::Io(path, error))
     }
 }
 

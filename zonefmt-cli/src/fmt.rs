@@ -1,14 +1,11 @@
 //! `zonefmt fmt`: rewrites zone files in the canonical layout.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use clap::Args;
 use zonefmt::{
     diagnostics::{Diagnostic, Source},
+    durable,
     terminal::complain,
     zone,
 };
@@ -55,30 +52,10 @@ fn format(file: &str, check: bool, output: Output) -> bool {
     if tidy {
         return true;
     }
-    replace(Path::new(file), &text)
+    durable::replace(Path::new(file), |new| new.write_all(&text))
         .map_err(|error| {
             let message = format!("cannot write the file: {error}");
             output.show([&Diagnostic::error(&Source::new(file, ""), 0..0, message)]);
         })
         .is_ok()
-}
-
-/// Replaces the file's content by `text` in one step, with the file's permissions. A symbolic link stays a link.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = (|| {
-        let mut file = File::create_new(&temporary)?;
-        file.set_permissions(fs::metadata(&path)?.permissions())?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    })();
-    if written.is_err() {
-        // The temporary file is of no use now. If it cannot be removed, the first error is still the one to report.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }

@@ -8,6 +8,7 @@
 
 pub mod conf;
 pub mod diagnostics;
+pub mod durable;
 mod name;
 pub mod rdata;
 mod record;

@@ -231,7 +231,8 @@ fn a_folder_without_zones_is_served_once_it_has_one() {
 fn nothing_is_served_before_its_serial_is_durable() {
     let site = Site::quickstart();
     let bindy = site.serve();
-    let blocker = site.state.path().join("serials.new");
+    let blocker = site.state.path().join("serials");
+    fs::remove_file(&blocker).unwrap();
     fs::create_dir(&blocker).unwrap();
     site.edit("web.yaml", "192.0.2.80", "192.0.2.81");
     bindy.await_said("nothing new is served before that works");

@@ -4,12 +4,13 @@
 //! place. Either way the change is on disk before the command is answered.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use tracing::{info, warn};
+use zonefmt::durable;
 
 use crate::config::{NewZones, whole};
 
@@ -35,7 +36,7 @@ impl NewZones {
         self.replace(statements)?;
         fs::rename(&self.database, old(&self.database))?;
         info!(target: "general", "took over the zones of {database} into {file}; the database is now {database}~");
-        self.sync_folder()
+        durable::sync_folder(&self.database)
     }
 
     /// Appends the statement of a zone, which is on one line and has no semicolon.
@@ -71,25 +72,17 @@ impl NewZones {
     /// # Errors
     /// The file cannot be written; it holds what it held before then.
     pub(super) fn replace<'s>(&self, statements: impl Iterator<Item = &'s str>) -> io::Result<()> {
-        let mut new = self.file.clone().into_os_string();
-        new.push(".new");
-        let mut file = io::BufWriter::new(File::create(&new)?);
-        writeln!(
-            file,
-            "# Zones of the view {} that came by `rndc addzone`, one a line; the server writes it.",
-            self.view
-        )?;
-        for statement in statements {
-            writeln!(file, "{statement};")?;
-        }
-        file.into_inner()?.sync_all()?;
-        fs::rename(&new, &self.file)?;
-        self.sync_folder()
-    }
-
-    fn sync_folder(&self) -> io::Result<()> {
-        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        durable::replace(&self.file, |file| {
+            writeln!(
+                file,
+                "# Zones of the view {} that came by `rndc addzone`, one a line; the server writes it.",
+                self.view
+            )?;
+            for statement in statements {
+                writeln!(file, "{statement};")?;
+            }
+            Ok(())
+        })
     }
 }
 
