@@ -108,9 +108,9 @@ pub struct Problem {
     pub severity: &'static str,
     /// The file.
     pub file: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
-    /// The column, from 1, in characters.
+    /// The column, from 1, in characters; 0 for the file as a whole.
     pub column: usize,
     /// What is wrong.
     pub message: String,
@@ -264,12 +264,12 @@ impl Problem {
             Severity::Warning => "warning",
             Severity::Note => return None,
         };
-        let position = diagnostic.place.source.position(diagnostic.place.span.start);
+        let Position { line, column } = diagnostic.position().unwrap_or(Position { line: 0, column: 0 });
         Some(Problem {
             severity,
             file: diagnostic.place.source.name().to_owned(),
-            line: position.line,
-            column: position.column,
+            line,
+            column,
             message: diagnostic.message.clone(),
             help: diagnostic.help.clone(),
         })

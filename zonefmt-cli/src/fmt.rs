@@ -4,7 +4,7 @@ use std::{io::Write, path::Path};
 
 use clap::Args;
 use zonefmt::{
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity},
     durable,
     terminal::complain,
     zone,
@@ -55,7 +55,7 @@ fn format(file: &str, check: bool, output: Output) -> bool {
     durable::replace(Path::new(file), |new| new.write_all(&text))
         .map_err(|error| {
             let message = format!("cannot write the file: {error}");
-            output.show([&Diagnostic::error(&Source::new(file, ""), 0..0, message)]);
+            output.show([&Diagnostic::of_file(Severity::Error, file, message)]);
         })
         .is_ok()
 }

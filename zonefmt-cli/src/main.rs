@@ -17,7 +17,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use zonefmt::{
-    diagnostics::{Colour, Diagnostic, Source, render},
+    diagnostics::{Colour, Diagnostic, Severity, Source, render},
     terminal::complain,
 };
 
@@ -124,7 +124,7 @@ impl Output {
         source
             .map_err(|error| {
                 let message = format!("cannot read the file: {error}");
-                self.show([&Diagnostic::error(&Source::new(file, ""), 0..0, message)]);
+                self.show([&Diagnostic::of_file(Severity::Error, file, message)]);
             })
             .ok()
     }

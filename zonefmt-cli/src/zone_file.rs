@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use zonefmt::{
     Class, Name,
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity, Source},
     terminal::complain,
     zone::{self, CheckNames, Directory, FileFormat, Options, Report, RrSets},
 };
@@ -67,7 +67,7 @@ pub(super) fn zone_name(source: &Source, told: Option<&Name>, output: Output) ->
     told.or_else(|| guess(source)).or_else(|| {
         let message = "the zone's name is not known";
         let help = "give it with --origin, or begin the file with $ORIGIN and an absolute name";
-        output.show([&Diagnostic::error(source, 0..0, message).help(help)]);
+        output.show([&Diagnostic::at(Severity::Error, source.whole(), message).help(help)]);
         None
     })
 }

@@ -57,13 +57,14 @@ pub struct Diagnostic {
     pub related: Vec<(Place, String)>,
 }
 
-/// A range of a source.
+/// A range of a source, or all of it.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The source that holds the range.
     pub source: Source,
-    /// The range in octets; empty at the point where something is missing.
-    pub span: Range<usize>,
+    /// The range in octets, empty at the point where something is missing; `None` for the text as a whole, of which only
+    /// the name is shown.
+    pub span: Option<Range<usize>>,
 }
 
 /// A line and a column, both counted from 1. Columns count characters.
@@ -141,7 +142,12 @@ impl Source {
 
     /// The place of a range of this text.
     pub fn place(&self, span: Range<usize>) -> Place {
-        Place { source: self.clone(), span }
+        Place { source: self.clone(), span: Some(span) }
+    }
+
+    /// The text as a whole.
+    pub fn whole(&self) -> Place {
+        Place { source: self.clone(), span: None }
     }
 
     /// The number of newlines before an octet of the text, or before its end.
@@ -173,8 +179,17 @@ impl Source {
 impl Diagnostic {
     /// Creates a finding at `span` of `source`.
     pub fn new(severity: Severity, source: &Source, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        let (message, place) = (message.into(), source.place(span));
-        Diagnostic { severity, message, place, label: None, help: None, related: Vec::new() }
+        Self::at(severity, source.place(span), message)
+    }
+
+    /// A finding at a place.
+    pub fn at(severity: Severity, place: Place, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity, message: message.into(), place, label: None, help: None, related: Vec::new() }
+    }
+
+    /// A finding about a file as a whole, such as one that cannot be read or written.
+    pub fn of_file(severity: Severity, path: impl AsRef<Path>, message: impl Into<String>) -> Diagnostic {
+        Self::at(severity, Source::new(path.as_ref().display().to_string(), "").whole(), message)
     }
 
     /// Creates an error at `span` of `source`.
@@ -233,11 +248,10 @@ impl Diagnostic {
         }
     }
 
-    /// The line and column at which the place starts; `None` if its source is empty, such as a file that could not be
-    /// read.
+    /// The line and column at which the place starts; `None` for a file as a whole.
     pub fn position(&self) -> Option<Position> {
         let Place { source, span } = &self.place;
-        (!source.text().is_empty()).then(|| source.position(span.start))
+        span.as_ref().map(|span| source.position(span.start))
     }
 
     fn report(&self) -> Group<'_> {
@@ -265,9 +279,7 @@ fn show<'d>(group: Group<'d>, place: &'d Place, kind: AnnotationKind, label: Opt
     const MOST: usize = 16 * 1024;
     let Place { source, span } = place;
     let text = source.text();
-    if text.is_empty() {
-        return group.element(Origin::path(source.name()));
-    }
+    let Some(span) = span else { return group.element(Origin::path(source.name())) };
     let start = span.start.min(text.len());
     let first = source.line_start(start);
     let mut end = span.end.clamp(start, text.len());
@@ -395,8 +407,8 @@ error: A address: `192.0.2.256` is no IPv4 address
     }
 
     #[test]
-    fn a_file_that_is_not_there_has_no_position() {
-        let diagnostic = Diagnostic::error(&Source::new("gone.zone", ""), 0..0, "cannot read it: no such file");
+    fn a_file_as_a_whole_has_no_position() {
+        let diagnostic = Diagnostic::of_file(Severity::Error, "gone.zone", "cannot read it: no such file");
         assert_eq!(diagnostic.to_string(), "gone.zone: error: cannot read it: no such file");
         assert_eq!(diagnostic.without_severity().to_string(), "gone.zone: cannot read it: no such file");
         assert_eq!(render([&diagnostic], Colour::Never), "error: cannot read it: no such file\n--> gone.zone\n");
@@ -405,11 +417,12 @@ error: A address: `192.0.2.256` is no IPv4 address
     #[test]
     fn any_span_of_any_octets_can_be_shown() {
         let octets = b"\x00\x1b\tab\r\n\xc3\n\n\xc3\xa9\r\x7f\xff\xe2\x82";
-        let source = Source::new("x", octets.as_slice());
-        for start in 0..source.text().len() + 2 {
-            for end in start..source.text().len() + 2 {
-                let diagnostic = Diagnostic::warning(&source, start..end, "m").label("l");
-                assert!(render([&diagnostic], Colour::Never).starts_with("warning: m\n"), "{start}..{end}");
+        for source in [octets.as_slice(), b""].map(|octets| Source::new("x", octets)) {
+            for start in 0..source.text().len() + 2 {
+                for end in start..source.text().len() + 2 {
+                    let diagnostic = Diagnostic::warning(&source, start..end, "m").label("l");
+                    assert!(render([&diagnostic], Colour::Never).starts_with("warning: m\n"), "{start}..{end}");
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use zonefmt::{
     Name,
     conf::{self, Conf, Statement},
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity, Source},
 };
 
 use super::{
@@ -198,6 +198,5 @@ pub(crate) fn whole(text: &[u8]) -> usize {
 }
 
 fn unreadable(path: &Path, why: &str) -> Diagnostic {
-    let source = Source::new(path.display().to_string(), "");
-    Diagnostic::error(&source, 0..0, format!("cannot read the zones that were added: {why}"))
+    Diagnostic::of_file(Severity::Error, path, format!("cannot read the zones that were added: {why}"))
 }

@@ -13,7 +13,7 @@ use std::{
 
 use zonefmt::{
     Name, Rtype, Serial,
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity, Source},
     rdata::Soa,
     zone::{self, FileFormat, Record},
 };
@@ -43,19 +43,19 @@ fn look_at_signed(zone: &ZoneConfig, serial: Serial) -> Option<Diagnostic> {
     if !signed.exists() && !journal.exists() {
         return None;
     }
-    let source = Source::new(signed.display().to_string(), "");
+    let finding = |severity, message: String| Diagnostic::of_file(severity, &signed, message);
     let served = end(&journal).ok().flatten().or_else(|| serial_in(&signed, zone));
     let (file, signed) = (zone.file.display(), signed.display());
     let what = match served {
         Some(served) if serial.partial_cmp(&served) == Some(Ordering::Greater) => {
             let message = format!("named signed this zone up to serial {}; {} is served unsigned", served.0, serial.0);
-            let warning = Diagnostic::warning(&source, 0..0, message);
+            let warning = finding(Severity::Warning, message);
             return Some(warning.help(format!("once its DS records are gone from the parent zone, remove {signed}*")));
         }
         Some(served) => format!("up to serial {}, the zone file ends at {}", served.0, serial.0),
         None => "and the serial of the signed zone cannot be read".to_owned(),
     };
-    Some(Diagnostic::error(&source, 0..0, format!("named signed this zone {what}")).help(format!(
+    Some(finding(Severity::Error, format!("named signed this zone {what}")).help(format!(
         "the unsigned zone would be older: remove its DS records from the parent zone and wait until they have expired in \
          all caches, then raise the serial in {file} above that of the signed zone, and remove {signed}*; or leave the \
          zone with named"
@@ -87,8 +87,7 @@ fn with_extension(file: &Path, extension: &str) -> PathBuf {
 
 /// What there is to report about the journal of a zone file with this serial: an error if the file lacks changes.
 fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Option<Diagnostic> {
-    let source = Source::new(path.display().to_string(), "");
-    let error = |message: String| Diagnostic::error(&source, 0..0, message);
+    let error = |message: String| Diagnostic::of_file(Severity::Error, path, message);
     let end = match end(path) {
         Ok(end) => end?,
         Err(cause) => {
@@ -101,7 +100,7 @@ fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Opti
         Some(Ordering::Equal) => None,
         Some(Ordering::Greater) => {
             let message = format!("the journal ends at serial {}, before the zone file's {}", end.0, serial.0);
-            let warning = Diagnostic::warning(&source, 0..0, message);
+            let warning = Diagnostic::of_file(Severity::Warning, path, message);
             Some(warning.help("named does not load such a zone: remove the journal"))
         }
         Some(Ordering::Less) | None => {

@@ -117,8 +117,8 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     let (source, file) = match read(path) {
         Ok(read) => read,
         Err(error) => {
-            let source = Source::new(path.display().to_string(), "");
-            let findings = vec![Diagnostic::error(&source, 0..0, format!("cannot read the zone file: {error}"))];
+            let message = format!("cannot read the zone file: {error}");
+            let findings = vec![Diagnostic::of_file(Severity::Error, path, message)];
             let files = Files { file: Stamp::default(), includes: Box::default() };
             return Loaded { data: None, files, findings };
         }
@@ -213,10 +213,9 @@ fn parse(
         return (None, findings);
     }
     // The text goes before the data is laid out, so that the two are never in memory beside a copy.
-    let file = Source::new(source.name(), "");
     drop(source);
     let data = edit.commit();
-    let faults = faults(&data, zone.reading, &file);
+    let faults = faults(&data, zone.reading, &zone.file);
     let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
     findings.extend(faults);
     (sound.then_some(data), findings)
@@ -224,7 +223,7 @@ fn parse(
 
 /// The faults of a zone as a whole for which named refuses to load it. `zonefmt check` finds more and knows the lines;
 /// here only the data that is to be served is looked at, which costs next to nothing.
-fn faults(data: &ZoneData, reading: Reading, file: &Source) -> Vec<Diagnostic> {
+fn faults(data: &ZoneData, reading: Reading, file: &Path) -> Vec<Diagnostic> {
     let mut found = Faults { file, findings: Vec::new(), errors: 0 };
     apex_faults(data, reading.check_integrity, &mut found);
     for node in data.iter() {
@@ -242,7 +241,7 @@ fn faults(data: &ZoneData, reading: Reading, file: &Source) -> Vec<Diagnostic> {
 }
 
 struct Faults<'f> {
-    file: &'f Source,
+    file: &'f Path,
     findings: Vec<Diagnostic>,
     /// How many of them are errors.
     errors: usize,
@@ -271,7 +270,7 @@ impl Faults<'_> {
         };
         if is_reported {
             self.errors += usize::from(check == Check::Fail);
-            self.findings.push(Diagnostic::new(severity, self.file, 0..0, message).help(help));
+            self.findings.push(Diagnostic::of_file(severity, self.file, message).help(help));
         }
     }
 }

@@ -202,7 +202,7 @@ impl Checker<'_> {
             // A statement has at least its name, and an element of a list at least one part.
             let place = self.tree.place_after(self.node(parts.end - 1));
             let message = format!("{} is missing", either(&expected));
-            return Diagnostic::error(&place.source, place.span, message);
+            return Diagnostic::at(Severity::Error, place, message);
         }
         let node = self.node(at);
         let found = self.found(node);
@@ -247,13 +247,11 @@ impl Checker<'_> {
     }
 
     fn error(&self, node: Node, message: String) -> Diagnostic {
-        let place = self.tree.place(node);
-        Diagnostic::error(&place.source, place.span, message)
+        Diagnostic::at(Severity::Error, self.tree.place(node), message)
     }
 
     fn warning(&self, node: Node, message: String) -> Diagnostic {
-        let place = self.tree.place(node);
-        Diagnostic::warning(&place.source, place.span, message)
+        Diagnostic::at(Severity::Warning, self.tree.place(node), message)
     }
 }
 

@@ -71,8 +71,7 @@ pub struct Conf {
 /// All findings, at least one of them an error.
 pub fn load(path: &Path) -> Result<Conf, Vec<Diagnostic>> {
     let source = Source::read(path).map_err(|error| {
-        let source = Source::new(path.display().to_string(), "");
-        vec![Diagnostic::error(&source, 0..0, format!("cannot read the configuration: {error}"))]
+        vec![Diagnostic::of_file(Severity::Error, path, format!("cannot read the configuration: {error}"))]
     })?;
     read(source, Includes::Follow)
 }
@@ -224,14 +223,12 @@ impl<'c> Statement<'c> {
 
     /// An error at the statement's name.
     pub fn error(self, message: impl Into<String>) -> Diagnostic {
-        let place = self.place();
-        Diagnostic::error(&place.source, place.span, message)
+        Diagnostic::at(Severity::Error, self.place(), message)
     }
 
     /// A warning at the statement's name.
     pub fn warning(self, message: impl Into<String>) -> Diagnostic {
-        let place = self.place();
-        Diagnostic::warning(&place.source, place.span, message)
+        Diagnostic::at(Severity::Warning, self.place(), message)
     }
 
     fn may_stand_in(self, place: grammar::Place) -> bool {
@@ -327,14 +324,12 @@ impl<'c> Part<'c> {
 
     /// An error at this part.
     pub fn error(self, message: impl Into<String>) -> Diagnostic {
-        let place = self.place();
-        Diagnostic::error(&place.source, place.span, message)
+        Diagnostic::at(Severity::Error, self.place(), message)
     }
 
     /// A warning at this part.
     pub fn warning(self, message: impl Into<String>) -> Diagnostic {
-        let place = self.place();
-        Diagnostic::warning(&place.source, place.span, message)
+        Diagnostic::at(Severity::Warning, self.place(), message)
     }
 
     fn kind(self) -> NodeKind {

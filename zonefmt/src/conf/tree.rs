@@ -5,7 +5,7 @@
 //! that step into it see them in its place.
 
 use super::lex::{Kind, Lexer, Token, Unclosed};
-use crate::diagnostics::{Diagnostic, Place, Source};
+use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 use std::{
     borrow::Cow,
     ffi::OsStr,
@@ -104,8 +104,9 @@ impl Tree {
 
     /// The point just after a node.
     pub(super) fn place_after(&self, node: Node) -> Place {
-        let Place { source, span } = self.place(node);
-        source.place(span.end..span.end)
+        let (base, source) = self.source(node.start);
+        let end = (node.end - base) as usize;
+        source.place(end..end)
     }
 
     /// The sources, the main one first.
@@ -152,7 +153,8 @@ impl Builder {
         // The end of a text has a position too.
         let octets = source.text().len() + 1;
         if octets > MAX_OCTETS - self.octets {
-            return self.report(Diagnostic::error(&source, 0..0, "the configuration is over 1 GiB in all"));
+            let message = "the configuration is over 1 GiB in all";
+            return self.report(Diagnostic::at(Severity::Error, source.whole(), message));
         }
         let base = self.octets as u32;
         self.octets += octets;
@@ -300,7 +302,7 @@ impl Builder {
         self.tree.nodes.truncate(statement + 1);
         self.tree.nodes[statement].kind = NodeKind::Include;
         self.tree.nodes[statement].next = self.tree.nodes.len() as u32;
-        let error = |message: String| Diagnostic::error(&place.source, place.span.clone(), message);
+        let error = |message: String| Diagnostic::at(Severity::Error, place.clone(), message);
         if self.includes == Includes::Refuse {
             return self.report(error("`include` has no meaning in a text that is no file".into()));
         }

@@ -16,7 +16,7 @@ use std::{
 use super::{CheckNames, Options, Record, Refusal, Report, fault::token_span, lexer::Lexer, parse};
 use crate::{
     Class, NameRef,
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity, Source},
     rdata::Token,
 };
 
@@ -32,7 +32,10 @@ pub fn format(source: &Source) -> Result<Vec<u8>, Report> {
     let (after, records_after) = read(&Source::new(source.name(), text.clone()));
     if after.has_errors() || records_after != records {
         let message = "formatting would change the records of this file";
-        report.push(Diagnostic::error(source, 0..0, message).help("the file is left as it is: please report this"));
+        report.push(
+            Diagnostic::at(Severity::Error, source.whole(), message)
+                .help("the file is left as it is: please report this"),
+        );
         return Err(report);
     }
     Ok(text)

@@ -71,7 +71,7 @@ impl<S: Sink> Parser<'_, S> {
         if source.text().starts_with(b"\xef\xbb\xbf") {
             let help = "save the file as UTF-8 without byte order mark";
             let message = "the file begins with a byte order mark, which would be part of the first owner".into();
-            self.report.error(source, Fault { span: 0..3, message, help: Some(help.into()) });
+            self.report.error(source.place(0..3), message, Some(help.into()));
         }
         let mut lexer = Lexer::new(source.text());
         let mut tokens = Vec::new();
@@ -89,7 +89,7 @@ impl<S: Sink> Parser<'_, S> {
                 }
                 Err(fault) => Fault { span: fault.span, message: fault.message.into(), help: Some(fault.help.into()) },
             };
-            self.report.error(source, fault);
+            self.report.error(source.place(fault.span), fault.message, fault.help);
         }
         self.nesting.pop();
     }

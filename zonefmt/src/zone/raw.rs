@@ -13,14 +13,13 @@
 
 use super::{
     FileFormat, Location, Options, Record, RrSets, Sink, covers,
-    fault::Fault,
     letters::is_hash,
     report::Report,
     ttl::{MAX_TTL, over_limit},
 };
 use crate::{
     Class, Name, NameRef, Rtype,
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Diagnostic, Severity, Source},
     rdata,
 };
 
@@ -85,19 +84,16 @@ fn write_set(owner: NameRef<'_>, records: &[Record<'_>], out: &mut Vec<u8>) {
 /// Reads a raw file as [`super::parse`] does. There are no lines, so findings name the RRset, or the octet where it
 /// should be.
 pub(super) fn parse(source: &Source, options: &Options<'_>, sink: &mut impl Sink) -> Report {
-    let name = Source::new(source.name(), "");
-    let report = Report::new(&name, options.max_errors.max(1));
-    let mut reader = Reader { name, report, options, sink };
-    reader.file(source.text());
+    let mut reader = Reader { source, report: Report::new(source, options.max_errors.max(1)), options, sink };
+    reader.file();
     reader.report
 }
 
 /// The error for a raw file that is to be read as text.
 pub(super) fn is_no_text(source: &Source) -> Report {
-    let name = Source::new(source.name(), "");
-    let mut report = Report::new(&name, 1);
+    let mut report = Report::new(source, 1);
     let help = "if it is meant, say so: `masterfile-format raw`; `zonefmt convert --to zone` makes a text of it";
-    report.push(Diagnostic::error(&name, 0..0, "this is a raw zone file and no text").help(help));
+    report.push(Diagnostic::at(Severity::Error, source.whole(), "this is a raw zone file and no text").help(help));
     report
 }
 
@@ -109,17 +105,22 @@ pub(super) fn origin(octets: &[u8]) -> Option<Name> {
     sets.find(|set| set.rtype == Rtype::SOA).map(|set| set.owner.to_owned())
 }
 
+/// An error in a raw file. The message says where it is, as there are no lines.
+struct Fault {
+    message: String,
+    help: Option<String>,
+}
+
 struct Reader<'o, S> {
-    /// The file's name without its octets, which cannot be shown.
-    name: Source,
+    source: &'o Source,
     report: Report,
     options: &'o Options<'o>,
     sink: &'o mut S,
 }
 
 impl<S: Sink> Reader<'_, S> {
-    fn file(&mut self, octets: &[u8]) {
-        let sets = match Sets::new(octets) {
+    fn file(&mut self) {
+        let sets = match Sets::new(self.source.text()) {
             Ok(sets) => sets,
             Err(fault) => return self.error(fault),
         };
@@ -137,7 +138,7 @@ impl<S: Sink> Reader<'_, S> {
     fn set(&mut self, set: &Set<'_>) {
         let Set { owner, rtype, class, .. } = *set;
         if let Err((message, help)) = self.look_at(set) {
-            return self.error(Fault { span: 0..0, message, help: Some(help.into()) });
+            return self.error(Fault { message, help: Some(help.into()) });
         }
         let ttl = if set.ttl > MAX_TTL { 0 } else { set.ttl };
         if ttl != set.ttl {
@@ -154,12 +155,12 @@ impl<S: Sink> Reader<'_, S> {
             }
             if let Err(error) = rdata::validate_in(class, rtype, rdata) {
                 let message = format!("{}, in the data of {owner}", error.message);
-                self.error(Fault { span: 0..0, message, help: Some(DAMAGED.into()) });
+                self.error(Fault { message, help: Some(DAMAGED.into()) });
                 continue;
             }
             self.report.records += 1;
             if let Err(refusal) = self.sink.record(Record { owner, ttl, class, rtype, rdata, at }) {
-                self.error(Fault { span: 0..0, message: refusal.message, help: refusal.help });
+                self.error(Fault { message: refusal.message, help: refusal.help });
             }
         }
     }
@@ -189,12 +190,12 @@ impl<S: Sink> Reader<'_, S> {
 
     #[cold]
     fn error(&mut self, fault: Fault) {
-        self.report.error(&self.name, fault);
+        self.report.error(self.source.whole(), fault.message, fault.help);
     }
 
     #[cold]
     fn warning(&mut self, message: String) {
-        self.report.push(Diagnostic::warning(&self.name, 0..0, message));
+        self.report.push(Diagnostic::at(Severity::Warning, self.source.whole(), message));
     }
 }
 
@@ -255,7 +256,7 @@ impl<'a> Sets<'a> {
     /// Reads the header.
     fn new(octets: &'a [u8]) -> Result<Sets<'a>, Fault> {
         let mut rest = octets;
-        let fault = |message: String, help: &str| Fault { span: 0..0, message, help: Some(help.into()) };
+        let fault = |message: String, help: &str| Fault { message, help: Some(help.into()) };
         let mut number = || Some(u32::from_be_bytes(take(&mut rest)?));
         let (format, version) = (number(), number());
         match (format, version.and_then(|version| AFTER_VERSION.get(version as usize))) {
@@ -287,7 +288,7 @@ impl<'a> Iterator for Sets<'a> {
         Some(Set::take(&mut self.rest, at).map_err(|what| {
             self.rest = &[];
             let message = format!("the RRset at octet {at} of the raw file {what}");
-            Fault { span: 0..0, message, help: Some(DAMAGED.into()) }
+            Fault { message, help: Some(DAMAGED.into()) }
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::fault::Fault;
+use super::FileFormat;
 use crate::diagnostics::{Diagnostic, Place, Severity, Source};
 
 /// One of the files of a zone. The zone file is the first; the others are numbered in the order in which they are
@@ -49,9 +49,12 @@ impl Report {
         self.warnings
     }
 
-    /// The place of the entry at a location, from its owner to its last token.
+    /// The place of the entry at a location, from its owner to its last token; the whole file if it is a raw one.
     pub fn entry(&self, location: Location) -> Place {
         let source = self.file(location.file);
+        if FileFormat::of(source.text()) == FileFormat::Raw {
+            return source.whole();
+        }
         let mut tokens = Vec::new();
         let text = source.text().get(location.offset..).unwrap_or_default();
         let span = match super::lexer::Lexer::new(text).entry(&mut tokens) {
@@ -87,7 +90,8 @@ impl Report {
     pub(super) fn sort(&mut self) {
         let files = &self.files;
         let file_of = |place: &Place| files.iter().position(|file| file.name() == place.source.name());
-        self.diagnostics.sort_by_cached_key(|diagnostic| (file_of(&diagnostic.place), diagnostic.place.span.start));
+        let start = |place: &Place| place.span.as_ref().map(|span| span.start);
+        self.diagnostics.sort_by_cached_key(|diagnostic| (file_of(&diagnostic.place), start(&diagnostic.place)));
     }
 
     pub(super) fn files(&self) -> usize {
@@ -105,14 +109,14 @@ impl Report {
 
     /// Adds an error in a record, and notes that parsing ends if there are too many.
     #[cold]
-    pub(super) fn error(&mut self, source: &Source, fault: Fault) {
-        let mut diagnostic = Diagnostic::error(source, fault.span, fault.message);
-        diagnostic.help = fault.help;
-        self.push(diagnostic);
+    pub(super) fn error(&mut self, place: Place, message: String, help: Option<String>) {
+        let Place { source, span } = place.clone();
+        self.push(Diagnostic { help, ..Diagnostic::at(Severity::Error, place, message) });
         if self.is_full() {
             let message = format!("{} errors: the rest of the zone was not read", self.errors);
             let end = source.text().len();
-            self.push(Diagnostic::new(Severity::Note, source, end..end, message));
+            let end = Place { span: span.map(|_| end..end), source };
+            self.push(Diagnostic::at(Severity::Note, end, message));
         }
     }
 

@@ -298,9 +298,9 @@ impl Findings {
         for Finding { severity, at, message, help } in self.found {
             let place = match at {
                 Some(at) => report.entry(at),
-                None => report.file(FileId::default()).place(0..0),
+                None => report.file(FileId::default()).whole(),
             };
-            report.push(Diagnostic::new(severity, &place.source, place.span, message).help(help));
+            report.push(Diagnostic::at(severity, place, message).help(help));
         }
     }
 }
