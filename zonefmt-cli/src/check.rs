@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 use zonefmt::{
     Name, Serial,
     diagnostics::Diagnostic,
-    terminal::{complain, count},
-    zone::{self, CheckNames, Directory, FileFormat, Options, Record, Refusal, Report},
+    terminal::count,
+    zone::{self, CheckNames, Directory, FileFormat, Options, Record, Refusal},
 };
 
 use super::{
-    Output, print,
+    Outcome, Output, Reported, each_file, print,
     zone_file::{ZoneName, ZoneOptions, leading_origin, zone_name},
 };
 
@@ -43,20 +43,18 @@ enum Names {
     Ignore,
 }
 
-pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Outcome, Reported> {
     if let (None, [origin, file]) = (&arguments.zone.origin, &arguments.files[..])
         && let Some(name) = leading_origin(origin)
     {
         return check(file, Some(&name), arguments, output);
     }
-    let sound = |file: &&String| check(file, arguments.zone.origin.as_ref(), arguments, output);
-    // Every file is checked, whatever the results for the others.
-    arguments.files.iter().filter(sound).count() == arguments.files.len()
+    each_file(&arguments.files, |file| check(file, arguments.zone.origin.as_ref(), arguments, output))
 }
 
-fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Output) -> bool {
-    let Some(source) = output.read(file) else { return false };
-    let Some(ZoneName { name: origin, hint }) = zone_name(&source, origin, output) else { return false };
+fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Output) -> Result<Outcome, Reported> {
+    let source = output.read(file)?;
+    let ZoneName { name: origin, hint } = zone_name(&source, origin, output)?;
     let includes = Directory(PathBuf::new());
     let options = Options {
         format: FileFormat::of(source.text()),
@@ -73,18 +71,15 @@ fn check(file: &str, origin: Option<&Name>, arguments: &Arguments, output: Outpu
     let (report, serial) = zone::check(&source, &options, &mut ignore);
     let shown = |diagnostic: &&Diagnostic| !arguments.quiet || diagnostic.is_error();
     output.show(report.diagnostics.iter().filter(shown));
-    summarise(&origin, hint, &report, serial, arguments.quiet);
-    !report.has_errors()
-}
-
-fn summarise(origin: &Name, hint: &str, report: &Report, serial: Option<Serial>, quiet: bool) {
-    let warnings = report.warnings();
     if report.has_errors() {
-        let (errors, warnings) = (count(report.errors, "error"), count(warnings, "warning"));
-        complain(format_args!("zone {origin}{hint}: {errors}, {warnings}"));
-    } else if !quiet {
+        let (errors, warnings) = (count(report.errors, "error"), count(report.warnings(), "warning"));
+        return Err(Reported::of(format_args!("zone {origin}{hint}: {errors}, {warnings}")));
+    }
+    if !arguments.quiet {
         let serial = serial.map_or(0, |Serial(serial)| serial);
         let records = report.records;
-        print(format!("zone {origin}{hint}: {records} records, serial {serial}, OK\n").as_bytes());
+        // The exit code reports on the zone, whether or not anyone reads this line.
+        let _ = print(format!("zone {origin}{hint}: {records} records, serial {serial}, OK\n").as_bytes());
     }
+    Ok(Outcome::Success)
 }

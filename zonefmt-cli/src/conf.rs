@@ -8,7 +8,7 @@ use zonefmt::{
     diagnostics::Diagnostic,
 };
 
-use super::{Output, print};
+use super::{Outcome, Output, Reported, print};
 
 /// Checks and prints the configuration of BIND 9.18, `named.conf`, with all files that it includes.
 #[derive(Args)]
@@ -43,19 +43,19 @@ struct File {
     file: String,
 }
 
-pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Outcome, Reported> {
     match &arguments.command {
-        Command::Check { file, quiet } => file.read(output, *quiet).is_some(),
+        Command::Check { file, quiet } => file.read(output, *quiet).map(|_| Outcome::Success),
         Command::Print { file, hide_secrets } => {
             let secrets = if *hide_secrets { Secrets::Hide } else { Secrets::Show };
-            file.read(output, true).is_some_and(|conf| print(&conf.print(secrets)))
+            print(&file.read(output, true)?.print(secrets))
         }
     }
 }
 
 impl File {
     /// Reads and checks the configuration, and shows the findings.
-    fn read(&self, output: Output, quiet: bool) -> Option<Conf> {
+    fn read(&self, output: Output, quiet: bool) -> Result<Conf, Reported> {
         let read = match &*self.file {
             "-" => conf::parse(output.read("-")?),
             file => conf::load(Path::new(file)),
@@ -65,6 +65,6 @@ impl File {
             Err(findings) => findings,
         };
         output.show(findings.iter().filter(|finding: &&Diagnostic| !quiet || finding.is_error()));
-        read.ok()
+        read.map_err(|_| Reported)
     }
 }

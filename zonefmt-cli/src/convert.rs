@@ -22,7 +22,7 @@ use zonefmt::{
 };
 
 use super::{
-    Output, print,
+    Outcome, Output, Reported, print,
     zone_file::{ZoneOptions, zone_name},
 };
 
@@ -63,33 +63,29 @@ enum Format {
 /// Zones by name.
 type Zones = BTreeMap<Name, RrSets>;
 
-pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Outcome, Reported> {
     let (manifests, files): (Vec<_>, Vec<_>) =
         arguments.files.iter().partition(|file| arguments.format_of(file) == Format::Manifests);
     let mut zones = Zones::new();
     for file in files {
-        match arguments.read_zone_file(file, output) {
-            Some((name, zone)) if !zones.contains_key(&name) => drop(zones.insert(name, zone)),
-            Some((name, _)) => {
-                complain(format_args!("{file}: the zone {name} was in another file already: convert them one by one"));
-                return false;
-            }
-            None => return false,
+        let (name, zone) = arguments.read_zone_file(file, output)?;
+        if zones.contains_key(&name) {
+            let message = format_args!("{file}: the zone {name} was in another file already: convert them one by one");
+            return Err(Reported::of(message));
         }
+        zones.insert(name, zone);
     }
     if !manifests.is_empty() {
-        let Some(compiled) = read_manifests(&manifests, output) else { return false };
-        zones.extend(compiled);
+        zones.extend(read_manifests(&manifests, output)?);
     }
     if let Some(origin) = &arguments.zone.origin {
         zones.retain(|name, _| name == origin);
     }
     if zones.is_empty() {
-        complain(match arguments.zone.origin {
+        return Err(Reported::of(match arguments.zone.origin {
             Some(_) => "there is no zone to write: is --origin right?",
             None => "there is no zone to write: name zone files, or manifests with a DNSZone",
-        });
-        return false;
+        }));
     }
     match arguments.to {
         Format::Manifests => arguments.print_manifests(&zones),
@@ -111,14 +107,13 @@ impl Arguments {
         self.from.unwrap_or(if has_manifests() { Format::Manifests } else { Format::Zone })
     }
 
-    /// Reads a zone file, checks it, and shows the errors.
-    fn read_zone_file(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
+    /// Reads and checks a zone file.
+    fn read_zone_file(&self, file: &str, output: Output) -> Result<(Name, RrSets), Reported> {
         let source = output.read(file)?;
         if file == "-" && begins_as_manifests(source.text()) {
-            complain(
+            return Err(Reported::of(
                 "manifests are read from files and folders, not from standard input: write them into a file first",
-            );
-            return None;
+            ));
         }
         // With several files, --origin says which of their zones to write.
         let told = self.zone.origin.as_ref().filter(|_| self.files.len() == 1);
@@ -130,24 +125,20 @@ impl Arguments {
         };
         let (zone, report) = self.zone.check(&source, &name, format);
         output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
-        (!report.has_errors()).then_some((name, zone))
+        if report.has_errors() { Err(Reported) } else { Ok((name, zone)) }
     }
 
-    fn print_manifests(&self, zones: &Zones) -> bool {
+    fn print_manifests(&self, zones: &Zones) -> Result<Outcome, Reported> {
         if self.zone.class != Class::IN {
-            complain(format_args!("manifests are of class IN, and these zones of class {}", self.zone.class));
-            return false;
+            let message = format_args!("manifests are of class IN, and these zones of class {}", self.zone.class);
+            return Err(Reported::of(message));
         }
         let mut documents = Vec::new();
         for (name, zone) in zones {
-            match manifest::write(name, zone, self.namespace.as_deref()) {
-                Ok(text) if is_same(name, zone, &text) => documents.push(text),
-                Ok(_) => return false,
-                Err(Unsayable(message)) => {
-                    complain(format_args!("zone {name}: {message}"));
-                    return false;
-                }
-            }
+            let text = manifest::write(name, zone, self.namespace.as_deref())
+                .map_err(|Unsayable(message)| Reported::of(format_args!("zone {name}: {message}")))?;
+            compare(name, zone, &text)?;
+            documents.push(text);
         }
         print(documents.join("---\n").as_bytes())
     }
@@ -170,9 +161,9 @@ fn begins_as_manifests(head: impl Read) -> bool {
     lines.next().is_some_and(|line| ["apiVersion:", "kind:", "metadata:", "{"].iter().any(|key| line.starts_with(key)))
 }
 
-/// Whether manifests have the same content as the zone, and a cluster would accept them. Reports what is wrong
-/// otherwise.
-fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
+/// Compares manifests with the zone that they were written from, and fails unless they have the same content and a
+/// cluster would accept them.
+fn compare(name: &Name, zone: &RrSets, manifests: &str) -> Result<(), Reported> {
     let mut compiler = Compiler::default();
     let reading = manifest::read(&Source::new("manifests", manifests));
     let refused: Vec<_> = reading.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).collect();
@@ -180,7 +171,7 @@ fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
         complain(format_args!("zone {name}: no cluster would take its manifests, so nothing is written: {message}"));
     }
     if !refused.is_empty() {
-        return false;
+        return Err(Reported);
     }
     compiler.apply(reading.manifests.into_iter().map(|manifest| Change::Put(manifest.resource)));
     let nothing = || RrSets::collect(Class::IN, []);
@@ -193,38 +184,31 @@ fn is_same(name: &Name, zone: &RrSets, manifests: &str) -> bool {
             set.owner()
         ));
     }
-    if !lost.is_empty() {
-        let sets = count(lost.len(), "RRset");
-        complain(format_args!(
-            "zone {name}: {sets} would be lost, so nothing is written: remove what no server answers with"
-        ));
+    if lost.is_empty() {
+        return Ok(());
     }
-    lost.is_empty()
+    let sets = count(lost.len(), "RRset");
+    Err(Reported::of(format_args!(
+        "zone {name}: {sets} would be lost, so nothing is written: remove what no server answers with"
+    )))
 }
 
-/// Reads and compiles manifests, and shows the errors.
-fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
+/// Reads manifests and compiles them.
+fn read_manifests(paths: &[&String], output: Output) -> Result<Zones, Reported> {
     let mut compiler = Compiler::default();
     let mut folders = Vec::new();
     let mut sound = true;
     for path in paths {
         let mut folder = Folder::new(PathBuf::from(path));
-        match folder.look() {
-            Ok(update) => {
-                let told = |diagnostic: &&Diagnostic| diagnostic.severity != Severity::Note;
-                output.show(update.diagnostics.iter().filter(told));
-                for error in &update.unreadable {
-                    complain(error);
-                }
-                sound &= update.unreadable.is_empty() && !update.diagnostics.iter().any(Diagnostic::is_error);
-                compiler.apply(update.changes);
-                folders.push(folder);
-            }
-            Err(error) => {
-                complain(error);
-                return None;
-            }
+        let update = folder.look().map_err(Reported::of)?;
+        let matters = |diagnostic: &&Diagnostic| diagnostic.severity != Severity::Note;
+        output.show(update.diagnostics.iter().filter(matters));
+        for error in &update.unreadable {
+            complain(error);
         }
+        sound &= update.unreadable.is_empty() && !update.diagnostics.iter().any(Diagnostic::is_error);
+        compiler.apply(update.changes);
+        folders.push(folder);
     }
     for (id, verdict) in compiler.resources().filter_map(|id| Some((id, compiler.verdict(id)?))) {
         sound &= !verdict.is_loss();
@@ -233,25 +217,20 @@ fn read_manifests(paths: &[&String], output: Output) -> Option<Zones> {
         }
     }
     if !sound {
-        complain("not all of the manifests would be served, so nothing is written");
-        return None;
+        return Err(Reported::of("not all of the manifests would be served, so nothing is written"));
     }
-    Some(compiler.zones().map(|(name, data)| (name.clone(), compile::rrsets(data))).collect())
+    Ok(compiler.zones().map(|(name, data)| (name.clone(), compile::rrsets(data))).collect())
 }
 
 /// Prints the only zone; an error if there are more.
-fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> bool {
+fn print_one(zones: &Zones, write: impl Fn(&Name, &RrSets) -> Vec<u8>) -> Result<Outcome, Reported> {
     let mut names = zones.iter();
     match (names.next(), names.next()) {
         (Some((name, zone)), None) => print(&write(name, zone)),
         _ => {
             let names: Vec<_> = zones.keys().map(ToString::to_string).collect();
-            complain(format_args!(
-                "there are {}: choose one with --origin: {}",
-                count(zones.len(), "zone"),
-                names.join(" ")
-            ));
-            false
+            let (zones, names) = (count(zones.len(), "zone"), names.join(" "));
+            Err(Reported::of(format_args!("there are {zones}: choose one with --origin: {names}")))
         }
     }
 }

@@ -9,12 +9,12 @@ use clap::Args;
 use zonefmt::{
     Name,
     diagnostics::Colour,
-    terminal::{Emphasis, complain, count},
+    terminal::{Emphasis, count},
     zone::{Difference, Record, RrSets, Serials, diff, write_record},
 };
 
 use super::{
-    Outcome, Output, unwritten,
+    Outcome, Output, Reported, unwritten,
     zone_file::{ZoneOptions, leading_origin},
 };
 
@@ -40,26 +40,22 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
-pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
+pub(super) fn run(arguments: Arguments, output: Output) -> Result<Outcome, Reported> {
     let Arguments { files, mut zone, ignore_serial, quiet } = arguments;
     let (old, new) = match &files[..] {
         [old, new] => (old, new),
         [origin, old, new] if zone.origin.is_none() => {
             zone.origin = leading_origin(origin);
             if zone.origin.is_none() {
-                complain(format_args!("`{origin}` is no zone's name: write `zonefmt diff [ORIGIN] OLD NEW`"));
-                return Outcome::Failure;
+                let message = format_args!("`{origin}` is no zone's name: write `zonefmt diff [ORIGIN] OLD NEW`");
+                return Err(Reported::of(message));
             }
             (old, new)
         }
-        _ => {
-            complain("two files are compared: write `zonefmt diff OLD NEW`");
-            return Outcome::Failure;
-        }
+        _ => return Err(Reported::of("two files are compared: write `zonefmt diff OLD NEW`")),
     };
     if old == "-" && new == "-" {
-        complain("standard input can be one of the two files only: give the other one's name");
-        return Outcome::Failure;
+        return Err(Reported::of("standard input can be one of the two files only: give the other one's name"));
     }
     let (old, new) = thread::scope(|scope| {
         let old = scope.spawn(|| zone.read(old, output));
@@ -67,20 +63,21 @@ pub(super) fn run(arguments: Arguments, output: Output) -> Outcome {
         // A panic of the other thread continues here.
         (old.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
     });
-    let (Some((old_name, old)), Some((name, new))) = (old, new) else { return Outcome::Failure };
+    let ((old_name, old), (name, new)) = (old?, new?);
     if old_name != name {
-        complain(format_args!("OLD is the zone {old_name} and NEW is {name}: give the name of both with --origin"));
-        return Outcome::Failure;
+        let message = format_args!("OLD is the zone {old_name} and NEW is {name}: give the name of both with --origin");
+        return Err(Reported::of(message));
     }
     let serials = if ignore_serial { Serials::Ignore } else { Serials::Compare };
     if quiet {
-        return if diff(&old, &new, serials).next().is_none() { Outcome::Success } else { Outcome::Different };
+        let same = diff(&old, &new, serials).next().is_none();
+        return Ok(if same { Outcome::Success } else { Outcome::Different });
     }
     list(&name, &old, &new, serials)
 }
 
 /// Prints the differences and how many there are.
-fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
+fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Result<Outcome, Reported> {
     let out = io::stdout();
     let mut listing = Listing { colour: Colour::of(&out), out: BufWriter::new(out.lock()), line: String::new() };
     let (mut sets, mut removed, mut added) = (0_usize, 0, 0);
@@ -99,13 +96,12 @@ fn list(name: &Name, old: &RrSets, new: &RrSets, serials: Serials) -> Outcome {
         (Outcome::Different, format!("{sets} {verb}, {removed} removed, {added} added"))
     };
     let written = writeln!(listing.out, "; zone {name}: {summary}").and_then(|()| listing.out.flush());
-    written.map_or_else(|error| cut_off(&error, outcome), |()| outcome)
+    written.map_or_else(|error| cut_off(&error, outcome), |()| Ok(outcome))
 }
 
 /// If nobody reads the rest of the output, the exit code still shows the result.
-fn cut_off(error: &io::Error, outcome: Outcome) -> Outcome {
-    unwritten(error);
-    if error.kind() == io::ErrorKind::BrokenPipe { outcome } else { Outcome::Failure }
+fn cut_off(error: &io::Error, outcome: Outcome) -> Result<Outcome, Reported> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(outcome) } else { Err(unwritten(error)) }
 }
 
 struct Listing<W> {

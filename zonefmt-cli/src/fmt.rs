@@ -5,12 +5,10 @@ use std::{io::Write, path::Path};
 use clap::Args;
 use zonefmt::{
     diagnostics::{Diagnostic, Severity},
-    durable,
-    terminal::complain,
-    zone,
+    durable, zone,
 };
 
-use super::{Output, print};
+use super::{Outcome, Output, Reported, each_file, print};
 
 /// Rewrites zone files in the canonical layout, in place.
 ///
@@ -25,37 +23,29 @@ pub(super) struct Arguments {
     check: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, output: Output) -> bool {
-    // Every file is formatted, whatever the results for the others.
-    arguments.files.iter().filter(|file| format(file, arguments.check, output)).count() == arguments.files.len()
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Outcome, Reported> {
+    each_file(&arguments.files, |file| format(file, arguments.check, output))
 }
 
-fn format(file: &str, check: bool, output: Output) -> bool {
-    let Some(source) = output.read(file) else { return false };
-    let text = match zone::format(&source) {
-        Ok(text) => text,
-        Err(report) => {
-            output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
-            return false;
-        }
-    };
+fn format(file: &str, check: bool, output: Output) -> Result<Outcome, Reported> {
+    let source = output.read(file)?;
+    let text = zone::format(&source).map_err(|report| {
+        output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
+        Reported
+    })?;
     let tidy = text == source.text();
-    if check {
-        if !tidy {
-            complain(format_args!("{} is not tidy: run `zonefmt fmt` on it", source.name()));
-        }
-        return tidy;
+    if check && !tidy {
+        return Err(Reported::of(format_args!("{} is not tidy: run `zonefmt fmt` on it", source.name())));
     }
-    if file == "-" {
+    if file == "-" && !check {
         return print(&text);
     }
-    if tidy {
-        return true;
-    }
-    durable::replace(Path::new(file), |new| new.write_all(&text))
-        .map_err(|error| {
+    if !tidy {
+        durable::replace(Path::new(file), |new| new.write_all(&text)).map_err(|error| {
             let message = format!("cannot write the file: {error}");
             output.show([&Diagnostic::of_file(Severity::Error, file, message)]);
-        })
-        .is_ok()
+            Reported
+        })?;
+    }
+    Ok(Outcome::Success)
 }

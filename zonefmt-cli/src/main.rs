@@ -11,6 +11,7 @@ mod fmt;
 mod zone_file;
 
 use std::{
+    fmt::Display,
     io::{self, Read, Write},
     process::ExitCode,
 };
@@ -41,16 +42,17 @@ enum Command {
     Fmt(fmt::Arguments),
 }
 
-/// The result of a command, which decides the exit code.
+/// The result of a command that did its work.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// Exit code 0.
     Success,
-    /// Exit code 1: there were errors, or the command line was wrong.
-    Failure,
     /// Exit code 2: two zones differ.
     Different,
 }
+
+/// A failure that has already been reported on standard error: exit code 1.
+struct Reported;
 
 fn main() -> ExitCode {
     let Arguments { command, brief } = match Arguments::try_parse() {
@@ -58,33 +60,29 @@ fn main() -> ExitCode {
         Err(error) => {
             // If the message cannot be written, there is nowhere to report that.
             let _ = error.print();
-            return if error.use_stderr() { Outcome::Failure } else { Outcome::Success }.into();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
     let output = Output { brief };
     let outcome = match command {
-        Command::Check(arguments) => check::run(&arguments, output).into(),
-        Command::Conf(arguments) => conf::run(&arguments, output).into(),
-        Command::Convert(arguments) => convert::run(&arguments, output).into(),
+        Command::Check(arguments) => check::run(&arguments, output),
+        Command::Conf(arguments) => conf::run(&arguments, output),
+        Command::Convert(arguments) => convert::run(&arguments, output),
         Command::Diff(arguments) => diff::run(arguments, output),
-        Command::Fmt(arguments) => fmt::run(&arguments, output).into(),
+        Command::Fmt(arguments) => fmt::run(&arguments, output),
     };
-    outcome.into()
-}
-
-impl From<bool> for Outcome {
-    fn from(success: bool) -> Outcome {
-        if success { Outcome::Success } else { Outcome::Failure }
+    match outcome {
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Different) => ExitCode::from(2),
+        Err(Reported) => ExitCode::FAILURE,
     }
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> ExitCode {
-        ExitCode::from(match outcome {
-            Outcome::Success => 0,
-            Outcome::Failure => 1,
-            Outcome::Different => 2,
-        })
+impl Reported {
+    /// Reports a failure on standard error.
+    fn of(what: impl Display) -> Reported {
+        complain(what);
+        Reported
     }
 }
 
@@ -113,32 +111,42 @@ impl Output {
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// Reads a file, or standard input for `-`. Shows the error if that fails.
-    fn read(self, file: &str) -> Option<Source> {
+    /// Reads a file, or standard input for `-`.
+    fn read(self, file: &str) -> Result<Source, Reported> {
         let source = if file == "-" {
             let mut text = Vec::new();
             io::stdin().read_to_end(&mut text).map(|_| Source::new("<stdin>", text))
         } else {
             Source::read(file)
         };
-        source
-            .map_err(|error| {
-                let message = format!("cannot read the file: {error}");
-                self.show([&Diagnostic::of_file(Severity::Error, file, message)]);
-            })
-            .ok()
+        source.map_err(|error| {
+            let message = format!("cannot read the file: {error}");
+            self.show([&Diagnostic::of_file(Severity::Error, file, message)]);
+            Reported
+        })
     }
 }
 
-/// Writes to standard output. Returns false if that fails.
-fn print(text: &[u8]) -> bool {
+/// Writes a result to standard output.
+fn print(text: &[u8]) -> Result<Outcome, Reported> {
     let mut out = io::stdout().lock();
-    out.write_all(text).and_then(|()| out.flush()).map_err(|error| unwritten(&error)).is_ok()
+    out.write_all(text).and_then(|()| out.flush()).map_err(|error| unwritten(&error))?;
+    Ok(Outcome::Success)
 }
 
 /// Reports that standard output cannot be written, unless its reader has gone away.
-fn unwritten(error: &io::Error) {
+fn unwritten(error: &io::Error) -> Reported {
     if error.kind() != io::ErrorKind::BrokenPipe {
         complain(format_args!("cannot write to standard output: {error}"));
     }
+    Reported
+}
+
+/// Runs a command on every file, whatever the results for the others.
+fn each_file(files: &[String], command: impl Fn(&str) -> Result<Outcome, Reported>) -> Result<Outcome, Reported> {
+    let mut outcome = Ok(Outcome::Success);
+    for file in files {
+        outcome = command(file).and(outcome);
+    }
+    outcome
 }

@@ -6,11 +6,10 @@ use clap::Args;
 use zonefmt::{
     Class, Name,
     diagnostics::{Diagnostic, Severity, Source},
-    terminal::complain,
     zone::{self, CheckNames, Directory, FileFormat, Options, Report, RrSets},
 };
 
-use super::Output;
+use super::{Output, Reported};
 
 /// The options of every command that reads zone files.
 #[derive(Args)]
@@ -31,21 +30,21 @@ pub(super) struct ZoneName {
 }
 
 impl ZoneOptions {
-    /// Reads a zone file into memory without checking the rules of a whole zone, and shows the errors.
-    pub(super) fn read(&self, file: &str, output: Output) -> Option<(Name, RrSets)> {
+    /// Reads a zone file into memory without checking the rules of a whole zone.
+    pub(super) fn read(&self, file: &str, output: Output) -> Result<(Name, RrSets), Reported> {
         let source = output.read(file)?;
         let ZoneName { name, .. } = zone_name(&source, self.origin.as_ref(), output)?;
         let format = FileFormat::of(source.text());
         let (sets, report) = self.with_options(&name, format, |options| RrSets::parse(&source, options));
         output.show(report.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
         if report.has_errors() {
-            return None;
+            return Err(Reported);
         }
         if sets.records().next().is_none() {
-            complain(format_args!("{file}: there is no record of the zone {name}: is its name right?"));
-            return None;
+            let message = format_args!("{file}: there is no record of the zone {name}: is its name right?");
+            return Err(Reported::of(message));
         }
-        Some((name, sets))
+        Ok((name, sets))
     }
 
     /// Reads a zone file and checks the rules of a whole zone.
@@ -60,15 +59,14 @@ impl ZoneOptions {
     }
 }
 
-/// The name of the zone in a file: the given one, or else the one in its text, or else the one in the file's name. If
-/// there is none, shows an error that says what to do.
-pub(super) fn zone_name(source: &Source, told: Option<&Name>, output: Output) -> Option<ZoneName> {
+/// The name of the zone in a file: the given one, or else the one in its text, or else the one in the file's name.
+pub(super) fn zone_name(source: &Source, told: Option<&Name>, output: Output) -> Result<ZoneName, Reported> {
     let told = told.map(|name| ZoneName { name: name.clone(), hint: "" });
-    told.or_else(|| guess(source)).or_else(|| {
+    told.or_else(|| guess(source)).ok_or_else(|| {
         let message = "the zone's name is not known";
         let help = "give it with --origin, or begin the file with $ORIGIN and an absolute name";
         output.show([&Diagnostic::at(Severity::Error, source.whole(), message).help(help)]);
-        None
+        Reported
     })
 }
 
