@@ -2,7 +2,9 @@
 //!
 //! The JSON is an interface: fields may be added, but are never removed or given another meaning.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 use zonefmt::{
     Name,
     diagnostics::{Diagnostic, Position, Severity},
@@ -48,7 +50,7 @@ pub struct ZoneRow {
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRow {
     /// The kind.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// The namespace.
     pub namespace: String,
     /// The name.
@@ -105,7 +107,8 @@ pub struct FindingRow {
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// `error` if the resource is not used; `warning` if it is.
-    pub severity: &'static str,
+    #[serde(serialize_with = "in_words")]
+    pub severity: Severity,
     /// The file.
     pub file: String,
     /// The line, from 1; 0 for the file as a whole.
@@ -166,7 +169,7 @@ impl Report {
 
     /// Whether everything in the files is served.
     pub fn is_served(&self) -> bool {
-        self.count(Outcome::Served) == self.data() && self.problems.iter().all(|p| p.severity != "error")
+        self.count(Outcome::Served) == self.data() && self.problems.iter().all(|p| p.severity != Severity::Error)
     }
 
     /// Whether there are neither problems nor findings.
@@ -180,7 +183,7 @@ impl Report {
         let rows = self.resources.iter().filter(|row| wanted(row)).map(|row| {
             let why: Vec<&str> = row.findings.iter().map(|finding| finding.reason).collect();
             let resource = format!("{}/{}", row.namespace, row.name);
-            [row.kind.to_owned(), resource, row.outcome.name().to_owned(), row.zones.join(" "), why.join(" ")]
+            [row.kind.name().to_owned(), resource, row.outcome.name().to_owned(), row.zones.join(" "), why.join(" ")]
         });
         terminal.table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>());
     }
@@ -206,7 +209,7 @@ impl ResourceRow {
     /// Creates the row of a resource, from its verdict and the place where it was read.
     pub fn new(id: &ResourceId, origin: Option<&Origin>, verdict: &Verdict) -> ResourceRow {
         ResourceRow {
-            kind: id.kind.name(),
+            kind: id.kind,
             namespace: id.namespace.clone(),
             name: id.name.clone(),
             file: origin.map_or_else(String::new, |origin| origin.file().to_owned()),
@@ -259,14 +262,12 @@ impl FindingRow {
 impl Problem {
     /// Creates a problem; `None` for a note, which is not a problem.
     pub(crate) fn new(diagnostic: &Diagnostic) -> Option<Problem> {
-        let severity = match diagnostic.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => return None,
-        };
+        if diagnostic.severity == Severity::Note {
+            return None;
+        }
         let Position { line, column } = diagnostic.position().unwrap_or(Position { line: 0, column: 0 });
         Some(Problem {
-            severity,
+            severity: diagnostic.severity,
             file: diagnostic.place.source.name().to_owned(),
             line,
             column,
@@ -307,4 +308,8 @@ impl ZoneChange {
             changed: *changed,
         }
     }
+}
+
+fn in_words<S: Serializer>(word: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(word)
 }

@@ -39,7 +39,7 @@ pub use zone::{DnsZoneSpec, NameServer, SoaRecord};
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, de::DeserializeSeed};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSeed};
 use serde_json::Value;
 
 use crd::Column;
@@ -157,6 +157,13 @@ impl InfrastructureKind {
 }
 
 impl Kind {
+    /// `ClusterBind9Provider`.
+    pub const PROVIDER: Kind = Kind::Infrastructure(InfrastructureKind::Provider);
+    /// `Bind9Cluster`.
+    pub const CLUSTER: Kind = Kind::Infrastructure(InfrastructureKind::Cluster);
+    /// `Bind9Instance`.
+    pub const INSTANCE: Kind = Kind::Infrastructure(InfrastructureKind::Instance);
+
     /// All kinds, those that declare servers first.
     pub fn all() -> impl Iterator<Item = Kind> {
         let infrastructure = InfrastructureKind::ALL.iter().copied().map(Kind::Infrastructure);
@@ -184,12 +191,12 @@ impl Kind {
 
     /// Whether resources of the kind have a namespace.
     pub fn is_namespaced(self) -> bool {
-        self != Kind::Infrastructure(InfrastructureKind::Provider)
+        self != Kind::PROVIDER
     }
 
     /// Whether `kubectl scale` works on resources of the kind.
     fn is_scalable(self) -> bool {
-        self == Kind::Infrastructure(InfrastructureKind::Instance)
+        self == Kind::INSTANCE
     }
 
     /// The short names that kubectl accepts for the kind.
@@ -197,9 +204,9 @@ impl Kind {
         match self {
             Kind::Zone => vec!["zone", "zones", "dz", "dzs"],
             Kind::Record(kind) => vec![kind.short_name()],
-            Kind::Infrastructure(InfrastructureKind::Provider) => vec!["cb9p", "cb9ps"],
-            Kind::Infrastructure(InfrastructureKind::Cluster) => vec!["b9c", "b9cs"],
-            Kind::Infrastructure(InfrastructureKind::Instance) => vec!["b9", "b9s"],
+            Kind::PROVIDER => vec!["cb9p", "cb9ps"],
+            Kind::CLUSTER => vec!["b9c", "b9cs"],
+            Kind::INSTANCE => vec!["b9", "b9s"],
         }
     }
 
@@ -228,7 +235,7 @@ impl Kind {
                 let ttl = column("TTL", ".spec.ttl", "integer");
                 (first.into_iter().chain(own).chain([ttl]).collect(), Vec::new())
             }
-            Kind::Infrastructure(InfrastructureKind::Instance) => (
+            Kind::INSTANCE => (
                 vec![
                     column("Cluster", ".spec.clusterRef", "string"),
                     column("Role", ".spec.role", "string"),
@@ -237,7 +244,7 @@ impl Kind {
                 ],
                 vec![column("Address", ".status.serviceAddress", "string")],
             ),
-            Kind::Infrastructure(InfrastructureKind::Provider | InfrastructureKind::Cluster) => (
+            Kind::PROVIDER | Kind::CLUSTER => (
                 vec![
                     column("Version", ".spec.version", "string"),
                     column("Primary", ".spec.primary.replicas", "integer"),
@@ -252,9 +259,9 @@ impl Kind {
         match self {
             Kind::Zone => schema::of::<DnsZoneSpec>(),
             Kind::Record(kind) => kind.schema(),
-            Kind::Infrastructure(InfrastructureKind::Instance) => schema::of::<InstanceSpec>(),
-            Kind::Infrastructure(InfrastructureKind::Provider) => schema::of::<ClusterSpec>(),
-            Kind::Infrastructure(InfrastructureKind::Cluster) => {
+            Kind::INSTANCE => schema::of::<InstanceSpec>(),
+            Kind::PROVIDER => schema::of::<ClusterSpec>(),
+            Kind::CLUSTER => {
                 let mut schema = schema::of::<ClusterSpec>();
                 // The servers of a cluster run in the cluster's namespace.
                 if let Some(Value::Object(properties)) = schema.get_mut("properties") {
@@ -269,9 +276,15 @@ impl Kind {
         match self {
             Kind::Zone => schema::of::<status::ZoneStatus>(),
             Kind::Record(_) => schema::of::<status::RecordStatus>(),
-            Kind::Infrastructure(InfrastructureKind::Instance) => schema::of::<status::InstanceStatus>(),
+            Kind::INSTANCE => schema::of::<status::InstanceStatus>(),
             Kind::Infrastructure(_) => schema::of::<status::ClusterStatus>(),
         }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -6,11 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Kind;
+use super::{Kind, RecordKind};
 
 /// A former spelling of a field, below each of its parents.
 struct Former {
-    kinds: &'static [&'static str],
+    kinds: &'static [Kind],
     /// The paths of the parents below `spec`; empty for `spec` itself.
     parents: &'static [&'static str],
     field: &'static str,
@@ -50,10 +50,10 @@ pub struct Note {
 #[derive(Clone, Debug, Default)]
 pub struct Moves(Vec<(String, String)>);
 
-const ZONE: &[&str] = &["DNSZone"];
-const CLUSTERS: &[&str] = &["Bind9Cluster", "ClusterBind9Provider"];
-const INSTANCE: &[&str] = &["Bind9Instance"];
-const SERVERS: &[&str] = &["Bind9Cluster", "ClusterBind9Provider", "Bind9Instance"];
+const ZONE: &[Kind] = &[Kind::Zone];
+const CLUSTERS: &[Kind] = &[Kind::CLUSTER, Kind::PROVIDER];
+const INSTANCE: &[Kind] = &[Kind::INSTANCE];
+const SERVERS: &[Kind] = &[Kind::CLUSTER, Kind::PROVIDER, Kind::INSTANCE];
 /// The paths of the Services of roles.
 const SERVICES: &[&str] = &["primary.service", "secondary.service"];
 /// The paths at which a Bind9Config may be.
@@ -62,8 +62,18 @@ const CONFIGS: &[&str] = &["global", "config", "primary.config", "secondary.conf
 /// The former spellings, in the order in which they are applied: those that move content up come first.
 const FORMER: &[Former] = &[
     Former { kinds: SERVERS, parents: &[""], field: "common", fate: Fate::Up },
-    Former { kinds: &["ARecord"], parents: &[""], field: "ipv4Address", fate: Fate::Item("ipv4Addresses") },
-    Former { kinds: &["AAAARecord"], parents: &[""], field: "ipv6Address", fate: Fate::Item("ipv6Addresses") },
+    Former {
+        kinds: &[Kind::Record(RecordKind::ARecord)],
+        parents: &[""],
+        field: "ipv4Address",
+        fate: Fate::Item("ipv4Addresses"),
+    },
+    Former {
+        kinds: &[Kind::Record(RecordKind::AAAARecord)],
+        parents: &[""],
+        field: "ipv6Address",
+        fate: Fate::Item("ipv6Addresses"),
+    },
     Former { kinds: ZONE, parents: &["soaRecord"], field: "primaryServer", fate: Fate::Moved("primaryNs") },
     Former { kinds: ZONE, parents: &["soaRecord"], field: "ttl", fate: Fate::Moved("negativeTtl") },
     Former {
@@ -137,7 +147,7 @@ const SIGNING: &str = "signatures are part of answers wherever there are any; to
 /// Replaces the former spellings in a `spec`. Returns what was changed, and the former paths of moved fields.
 pub fn modernize(kind: Kind, spec: &mut Value) -> (Vec<Note>, Moves) {
     let (mut notes, mut moves) = (Vec::new(), Moves::default());
-    for former in FORMER.iter().filter(|former| former.kinds.contains(&kind.name())) {
+    for former in FORMER.iter().filter(|former| former.kinds.contains(&kind)) {
         for parent in former.parents {
             if let Some(fields) = descend(spec, parent) {
                 former.apply(parent, fields, &mut notes, &mut moves);
@@ -149,7 +159,7 @@ pub fn modernize(kind: Kind, spec: &mut Value) -> (Vec<Note>, Moves) {
 
 /// Adds the former spellings of a kind to the schema of its `spec`.
 pub(super) fn admit(kind: Kind, schema: &mut Value) {
-    for former in FORMER.iter().filter(|former| former.kinds.contains(&kind.name())) {
+    for former in FORMER.iter().filter(|former| former.kinds.contains(&kind)) {
         for parent in former.parents {
             if let Some(node) = descend_schema(schema, parent) {
                 former.admit(node);
@@ -163,7 +173,8 @@ pub(super) fn table() -> impl Iterator<Item = (String, String, String)> {
     let rows = FORMER.iter().flat_map(|former| former.parents.iter().map(move |parent| (former, parent)));
     rows.map(|(former, parent)| {
         let (path, _, help) = former.tell(parent);
-        (former.kinds.join(", "), path, help)
+        let kinds: Vec<_> = former.kinds.iter().map(|kind| kind.name()).collect();
+        (kinds.join(", "), path, help)
     })
 }
 

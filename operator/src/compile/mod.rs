@@ -39,7 +39,7 @@ use zonefmt::{
 };
 
 use crate::{
-    api::{FieldError, InfrastructureKind, Kind, Resource, ResourceId, Spec},
+    api::{FieldError, Kind, Resource, ResourceId, Spec},
     servers::{self, ServerId, Servers},
 };
 use apex::Apex;
@@ -303,7 +303,7 @@ impl Compiler {
     /// The verdict on a resource that declares servers. It is not data, so it cannot be served itself.
     fn server_verdict(&self, id: &ResourceId) -> Verdict {
         let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
-        let is_instance = id.kind == Kind::Infrastructure(InfrastructureKind::Instance);
+        let is_instance = id.kind == Kind::INSTANCE;
         let server = self.servers.server(&server).filter(|_| is_instance);
         let orphaned = server.and_then(|server| server.orphaned.clone());
         Verdict { served: Vec::new(), findings: orphaned.map(dangling).into_iter().collect() }

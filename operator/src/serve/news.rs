@@ -35,7 +35,7 @@ enum Event<'a> {
     /// A resource is new, or has another verdict now.
     Resource(ResourceRow),
     /// A resource is gone.
-    Removed { kind: &'a str, namespace: &'a str, name: &'a str },
+    Removed { kind: Kind, namespace: &'a str, name: &'a str },
     /// A new version of a zone is served.
     Zone(ZoneChange),
     /// A file has an error or a warning.
@@ -103,7 +103,7 @@ impl News {
             match (&verdict, self.output) {
                 (None, Output::Text) => {}
                 (None, Output::Json) => {
-                    let (kind, namespace, name) = (id.kind.name(), &id.namespace, &id.name);
+                    let (kind, namespace, name) = (id.kind, &id.namespace, &id.name);
                     json(&Event::Removed { kind, namespace, name });
                 }
                 (Some(verdict), Output::Json) => {
