@@ -1,10 +1,7 @@
 //! The common form of all record kinds: owner, type, TTL and the data of each record in presentation form. The meaning
 //! of the data's fields is in zonefmt's rdata table.
 
-use std::{
-    borrow::Cow,
-    fmt::{self, Write},
-};
+use std::{borrow::Cow, fmt::Write};
 
 use zonefmt::{
     NameRef, Rtype,
@@ -104,8 +101,8 @@ impl Rdata {
 
 impl Field {
     /// Creates a field with a number, an address or a keyword.
-    pub(super) fn word(path: impl Into<String>, value: &impl fmt::Display) -> Field {
-        Field { path: path.into(), text: value.to_string(), quoted: false }
+    pub(super) fn word(path: impl Into<String>, value: &str) -> Field {
+        Field { path: path.into(), text: value.to_owned(), quoted: false }
     }
 
     /// Creates a field with a name that the record points to.
@@ -132,15 +129,6 @@ impl Field {
 /// absolute. That is how this API has always worked: the zone's name is never appended to a name that contains a dot.
 pub fn absolute(name: &str) -> Cow<'_, str> {
     if name.contains('.') && !name.ends_with('.') { Cow::Owned(format!("{name}.")) } else { Cow::Borrowed(name) }
-}
-
-/// One record for each value, with that value as its only field.
-pub(super) fn each(path: &str, values: &[String]) -> Vec<Rdata> {
-    values
-        .iter()
-        .enumerate()
-        .map(|(i, value)| Rdata::Fields(vec![Field::word(format!("{path}[{i}]"), value)]))
-        .collect()
 }
 
 /// Escapes octets so that a reader of zone files gets the same octets back (RFC 1035 5.1).

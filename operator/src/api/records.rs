@@ -11,18 +11,24 @@ use zonefmt::{Rtype, zone::records_in_message};
 use super::{
     MAX_TTL,
     crd::Column,
-    record_set::{Field, Rdata, RecordSet, each},
+    data::{self, DataField, Form},
+    record_set::RecordSet,
     schema,
 };
 
 /// Declares the kinds. A row has the documentation and CEL rules of the `spec`; the name of the kind, its `spec`, its
-/// short name and its columns in listings; the fields of the `spec` besides `name` and `ttl`; and the type and records.
+/// short name and its columns in listings; the fields of the `spec` besides `name` and `ttl`; the type of the records, or
+/// `*` if the `spec` names it; and the form of each field that holds data, in the order of the data.
 macro_rules! record_kinds {
+    (@type *) => { None };
+    (@type $rtype:ident) => { Some(Rtype::$rtype) };
+    (@type_in $spec:ident *) => { $spec.rtype.0 };
+    (@type_in $spec:ident $rtype:ident) => { Rtype::$rtype };
     ($(
         $(#[$about:meta])*
         $kind:ident($spec:ident, $short:literal, [$(($column:literal, $path:literal, $type:literal)),*]) {
             $($fields:tt)*
-        } => $records:expr;
+        } => $rtype:tt { $($value:ident: $form:ident($field:literal)),* };
     )*) => {
         /// A kind of the API for records.
         #[allow(missing_docs)] // The names are those of the kinds.
@@ -36,6 +42,18 @@ macro_rules! record_kinds {
             /// The name of the kind in manifests.
             pub fn name(self) -> &'static str {
                 match self { $(RecordKind::$kind => stringify!($kind),)* }
+            }
+
+            /// The type of its records; `None` if the `spec` names the type.
+            pub fn rtype(self) -> Option<Rtype> {
+                match self { $(RecordKind::$kind => record_kinds!(@type $rtype),)* }
+            }
+
+            /// The fields of its `spec` that hold the data of its records, in the order of the data.
+            pub fn data_fields(self) -> &'static [DataField] {
+                match self {
+                    $(RecordKind::$kind => &[$(DataField { name: $field, form: Form::$form },)*],)*
+                }
             }
 
             /// The short name that kubectl accepts for the kind.
@@ -82,8 +100,8 @@ macro_rules! record_kinds {
 
             impl From<$spec> for RecordSet {
                 fn from(spec: $spec) -> RecordSet {
-                    let records: fn(&$spec) -> (Rtype, Vec<Rdata>) = $records;
-                    let (rtype, records) = records(&spec);
+                    let records = data::records(RecordKind::$kind.data_fields(), &[$(&spec.$value,)*]);
+                    let rtype = record_kinds!(@type_in spec $rtype);
                     RecordSet { name: spec.name, ttl: spec.ttl, rtype, records }
                 }
             }
@@ -98,7 +116,7 @@ record_kinds! {
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = records_in_message(4)), inner(length(max = 15)), extend("x-example" = ["192.0.2.10", "192.0.2.11"]))]
         pub ipv4_addresses: Vec<String>,
-    } => |spec| (Rtype::A, each("ipv4Addresses", &spec.ipv4_addresses));
+    } => A { ipv4_addresses: Each("ipv4Addresses") };
 
     /// The IPv6 addresses of a name (RFC 3596 2.1).
     AAAARecord(AaaaRecordSpec, "aaaa", [("Addresses", ".status.addresses", "string")]) {
@@ -106,7 +124,7 @@ record_kinds! {
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = records_in_message(16)), inner(length(max = 45)), extend("x-example" = ["2001:db8::10"]))]
         pub ipv6_addresses: Vec<String>,
-    } => |spec| (Rtype::AAAA, each("ipv6Addresses", &spec.ipv6_addresses));
+    } => AAAA { ipv6_addresses: Each("ipv6Addresses") };
 
     /// An alias for another name (RFC 1035 3.3.1). A name with an alias can have no other data.
     #[x_kube(validation = Rule::new("self.name != '@'")
@@ -115,7 +133,7 @@ record_kinds! {
         /// The canonical name: absolute if it contains a dot, at its end or not, and otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
         pub target: String,
-    } => |spec| (Rtype::CNAME, one([Field::target("target", &spec.target)]));
+    } => CNAME { target: Target("target") };
 
     /// A mail server of a domain (RFC 1035 3.3.9).
     MXRecord(
@@ -130,9 +148,7 @@ record_kinds! {
         /// zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "mail.example.com."))]
         pub mail_server: String,
-    } => |spec| {
-        (Rtype::MX, one([Field::word("priority", &spec.priority), Field::target("mailServer", &spec.mail_server)]))
-    };
+    } => MX { priority: Number("priority"), mail_server: Target("mailServer") };
 
     /// A text record (RFC 1035 3.3.14).
     TXTRecord(TxtRecordSpec, "txt", []) {
@@ -141,10 +157,7 @@ record_kinds! {
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = 256), inner(length(max = 65_000)), extend("x-example" = ["v=spf1 mx -all"]))]
         pub text: Vec<String>,
-    } => |spec| {
-        let strings = spec.text.iter().enumerate();
-        (Rtype::TXT, one(strings.flat_map(|(i, text)| Field::strings(&format!("text[{i}]"), text))))
-    };
+    } => TXT { text: Strings("text") };
 
     /// A name server of the zone, or of a delegated zone (RFC 1035 3.3.11).
     NSRecord(NsRecordSpec, "nsr", [("Nameserver", ".spec.nameserver", "string")]) {
@@ -152,7 +165,7 @@ record_kinds! {
         /// zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "ns.lab.example.com."))]
         pub nameserver: String,
-    } => |spec| (Rtype::NS, one([Field::target("nameserver", &spec.nameserver)]));
+    } => NS { nameserver: Target("nameserver") };
 
     /// The location of a service (RFC 2782).
     SRVRecord(SrvRecordSpec, "srv", [("Target", ".spec.target", "string"), ("Port", ".spec.port", "integer")]) {
@@ -169,11 +182,7 @@ record_kinds! {
         /// `.` means that there is no such service.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "sip.example.com."))]
         pub target: String,
-    } => |spec| {
-        let numbers = [("priority", spec.priority), ("weight", spec.weight), ("port", spec.port)];
-        let numbers = numbers.map(|(path, number)| Field::word(path, &number));
-        (Rtype::SRV, one(numbers.into_iter().chain([Field::target("target", &spec.target)])))
-    };
+    } => SRV { priority: Number("priority"), weight: Number("weight"), port: Number("port"), target: Target("target") };
 
     /// The authorities that may issue certificates (RFC 8659).
     CAARecord(CaaRecordSpec, "caa", [("Tag", ".spec.tag", "string"), ("Value", ".spec.value", "string")]) {
@@ -186,17 +195,14 @@ record_kinds! {
         /// The value of the property.
         #[schemars(length(max = 65_000), extend("x-example" = "letsencrypt.org"))]
         pub value: String,
-    } => |spec| {
-        let words = [Field::word("flags", &spec.flags), Field::word("tag", &spec.tag)];
-        (Rtype::CAA, one(words.into_iter().chain([Field::quoted("value", &spec.value)])))
-    };
+    } => CAA { flags: Number("flags"), tag: Word("tag"), value: Quoted("value") };
 
     /// The name for an address (RFC 1035 3.3.12), in a reverse zone such as `2.0.192.in-addr.arpa`.
     PTRRecord(PtrRecordSpec, "ptr", [("Target", ".spec.target", "string")]) {
         /// The name of the host: absolute if it contains a dot, at its end or not, and otherwise relative to the zone.
         #[schemars(length(min = 1, max = 1004), extend("x-example" = "www.example.com."))]
         pub target: String,
-    } => |spec| (Rtype::PTR, one([Field::target("target", &spec.target)]));
+    } => PTR { target: Target("target") };
 
     /// Records of any single type, written as in a zone file.
     RecordSet(RecordSetSpec, "rrset", [("Type", ".spec.type", "string")]) {
@@ -210,10 +216,7 @@ record_kinds! {
         #[serde(deserialize_with = "at_least_one")]
         #[schemars(length(min = 1, max = 4096), inner(length(max = 262_144)), extend("x-example" = ["1 . alpn=\"h2,h3\""]))]
         pub rdata: Vec<String>,
-    } => |spec| {
-        let lines = spec.rdata.iter().enumerate();
-        (spec.rtype.0, lines.map(|(i, text)| Rdata::Line { path: format!("rdata[{i}]"), text: text.clone() }).collect())
-    };
+    } => * { rdata: Lines("rdata") };
 }
 
 impl RecordKind {
@@ -254,11 +257,6 @@ impl JsonSchema for RecordType {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "minLength": 1, "maxLength": 16, "pattern": "^[A-Za-z][A-Za-z0-9-]*$" })
     }
-}
-
-/// One record with these fields.
-fn one(fields: impl IntoIterator<Item = Field>) -> Vec<Rdata> {
-    vec![Rdata::Fields(fields.into_iter().collect())]
 }
 
 /// Reads a list that must not be empty.

@@ -19,7 +19,7 @@ use zonefmt::{
 
 use super::yaml::{Fields, Value, write_document};
 use crate::{
-    api::{self, GROUP, VERSION},
+    api::{self, DataField, Form, GROUP, Kind, RecordKind, VERSION},
     compile,
 };
 
@@ -47,44 +47,6 @@ pub fn write(origin: &Name, zone: &RrSets, namespace: Option<&str>) -> Result<St
     }
     Ok(writer.out)
 }
-
-/// The kind for a record type, and the fields that the data of one record fills.
-struct Kind {
-    rtype: Rtype,
-    name: &'static str,
-    /// The fields of `spec`, in the order of the data.
-    fields: &'static [Field],
-}
-
-enum Field {
-    /// A name, an address or a keyword.
-    Text(&'static str),
-    Number(&'static str),
-    /// The text between quotes.
-    Quoted(&'static str),
-    /// A list with one item for each record, so that one resource holds all records.
-    Each(&'static str),
-    /// A list with one item for each string of the record.
-    Strings(&'static str),
-}
-
-use Field::{Each, Number, Quoted, Strings, Text};
-
-const KINDS: &[Kind] = &[
-    Kind { rtype: Rtype::A, name: "ARecord", fields: &[Each("ipv4Addresses")] },
-    Kind { rtype: Rtype::AAAA, name: "AAAARecord", fields: &[Each("ipv6Addresses")] },
-    Kind { rtype: Rtype::CNAME, name: "CNAMERecord", fields: &[Text("target")] },
-    Kind { rtype: Rtype::MX, name: "MXRecord", fields: &[Number("priority"), Text("mailServer")] },
-    Kind { rtype: Rtype::TXT, name: "TXTRecord", fields: &[Strings("text")] },
-    Kind { rtype: Rtype::NS, name: "NSRecord", fields: &[Text("nameserver")] },
-    Kind {
-        rtype: Rtype::SRV,
-        name: "SRVRecord",
-        fields: &[Number("priority"), Number("weight"), Number("port"), Text("target")],
-    },
-    Kind { rtype: Rtype::CAA, name: "CAARecord", fields: &[Number("flags"), Text("tag"), Quoted("value")] },
-    Kind { rtype: Rtype::PTR, name: "PTRRecord", fields: &[Text("target")] },
-];
 
 /// The part of the zone that the `DNSZone` itself declares.
 struct Apex<'z> {
@@ -135,7 +97,7 @@ struct Writer<'w> {
     label: String,
     namespace: Option<&'w str>,
     /// The kinds and names that are already used.
-    names: BTreeSet<(&'static str, String)>,
+    names: BTreeSet<(Kind, String)>,
     out: String,
 }
 
@@ -177,7 +139,7 @@ impl Writer<'_> {
             Value::Fields(vec![("matchLabels", Value::Fields(vec![("zone", Value::Text(self.label.clone()))]))]);
         spec.push(("recordsFrom", Value::Items(vec![vec![("selector", labels)]])));
         let name = self.label.clone();
-        self.document("DNSZone", &name, spec);
+        self.document(Kind::Zone, &name, spec);
     }
 
     fn records(&mut self, set: RrSet<'_>) -> Result<(), Unsayable> {
@@ -185,14 +147,14 @@ impl Writer<'_> {
         if let Some((why, help)) = compile::reserved(rtype) {
             return Err(Unsayable(format!("{} has a record whose type {rtype} {why}: {help}", set.owner())));
         }
-        let kind = KINDS.iter().find(|kind| kind.rtype == rtype);
-        let said = kind.and_then(|kind| Some((kind.name, kind.say(set)?)));
-        let (kind, specs) = said.unwrap_or_else(|| ("RecordSet", vec![generic(set)]));
+        let kind = RecordKind::ALL.iter().copied().find(|kind| kind.rtype() == Some(rtype));
+        let said = kind.and_then(|kind| Some((kind, say(kind, set)?)));
+        let (kind, specs) = said.unwrap_or_else(|| (RecordKind::RecordSet, vec![generic(set)]));
         for fields in specs {
             let mut owner = String::new();
             Style::FULL.relative_to(self.origin).write_name(set.owner(), &mut owner);
             let mut spec = vec![("name", Value::Text(owner))];
-            if kind == "RecordSet" {
+            if kind.rtype().is_none() {
                 spec.push(("type", Value::Text(rtype.to_string())));
             }
             if set.ttl() != self.ttl {
@@ -201,20 +163,20 @@ impl Writer<'_> {
             spec.extend(fields);
             let name = self.resource_name(set);
             self.out.push_str("---\n");
-            self.document(kind, &name, spec);
+            self.document(Kind::Record(kind), &name, spec);
         }
         Ok(())
     }
 
-    fn document(&mut self, kind: &'static str, name: &str, spec: Fields) {
+    fn document(&mut self, kind: Kind, name: &str, spec: Fields) {
         let mut metadata: Fields = vec![("name", Value::Text(self.unique(kind, name)))];
         metadata.extend(self.namespace.map(|namespace| ("namespace", Value::Text(namespace.into()))));
-        if kind != "DNSZone" {
+        if kind != Kind::Zone {
             metadata.push(("labels", Value::Fields(vec![("zone", Value::Text(self.label.clone()))])));
         }
         let document = [
             ("apiVersion", Value::Text(format!("{GROUP}/{VERSION}"))),
-            ("kind", Value::Text(kind.into())),
+            ("kind", Value::Text(kind.name().into())),
             ("metadata", Value::Fields(metadata)),
             ("spec", Value::Fields(spec)),
         ];
@@ -236,7 +198,7 @@ impl Writer<'_> {
     }
 
     /// The name, with a number appended if a resource of the kind already has it.
-    fn unique(&mut self, kind: &'static str, name: &str) -> String {
+    fn unique(&mut self, kind: Kind, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
         // There are more numbers than records in a zone.
@@ -246,43 +208,40 @@ impl Writer<'_> {
     }
 }
 
-impl Kind {
-    /// The fields of each resource; `None` if the kind cannot express all of the RRset.
-    fn say(&self, set: RrSet<'_>) -> Option<Vec<Fields>> {
-        let records = set.records().map(|record| data_text(&record));
-        let list = |field: &'static str, items: Vec<String>| {
-            (items.len() <= self.most(field)).then(|| vec![(field, Value::Texts(items))])
-        };
-        match self.fields {
-            [Each(field)] => Some(vec![list(field, records.collect())?]),
-            [Strings(field)] => {
-                let strings = |text: String| tokens(&text).into_iter().map(Token::literal).collect::<Option<Vec<_>>>();
-                records.map(|text| list(field, strings(text)?)).collect()
-            }
-            fields => records
-                .map(|text| fields.iter().zip(tokens(&text)).map(|(field, token)| field.say(token)).collect())
-                .collect(),
+/// The fields of each resource; `None` if the kind cannot express all of the RRset.
+fn say(kind: RecordKind, set: RrSet<'_>) -> Option<Vec<Fields>> {
+    let records = set.records().map(|record| data_text(&record));
+    let list = |field: &'static str, items: Vec<String>| {
+        (items.len() <= most(kind, field)).then(|| vec![(field, Value::Texts(items))])
+    };
+    match *kind.data_fields() {
+        [DataField { name, form: Form::Each | Form::Lines }] => Some(vec![list(name, records.collect())?]),
+        [DataField { name, form: Form::Strings }] => {
+            let strings = |text: String| tokens(&text).into_iter().map(Token::literal).collect::<Option<Vec<_>>>();
+            records.map(|text| list(name, strings(text)?)).collect()
         }
-    }
-
-    /// The most items that a list may have.
-    fn most(&self, field: &str) -> usize {
-        let kind = api::Kind::from_name(self.name);
-        let most = kind.and_then(|kind| api::spec_schema(kind)["properties"][field]["maxItems"].as_u64());
-        most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+        ref fields => records
+            .map(|text| fields.iter().zip(tokens(&text)).map(|(field, token)| one(*field, token)).collect())
+            .collect(),
     }
 }
 
-impl Field {
-    fn say(&self, token: Token<'_>) -> Option<(&'static str, Value)> {
-        match self {
-            Text(field) => Some((field, Value::Text(token.text.into()))),
-            Number(field) => Some((field, Value::Number(token.text.parse().ok()?))),
-            Quoted(field) => Some((field, Value::Text(token.literal()?))),
-            // Kinds with these fields have no others.
-            Each(_) | Strings(_) => None,
-        }
-    }
+/// The most items that a list may have.
+fn most(kind: RecordKind, field: &str) -> usize {
+    let most = api::spec_schema(Kind::Record(kind))["properties"][field]["maxItems"].as_u64();
+    most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// A field of the `spec` that holds a single field of the data.
+fn one(DataField { name, form }: DataField, token: Token<'_>) -> Option<(&'static str, Value)> {
+    let value = match form {
+        Form::Word | Form::Target => Value::Text(token.text.into()),
+        Form::Number => Value::Number(token.text.parse().ok()?),
+        Form::Quoted => Value::Text(token.literal()?),
+        // Kinds with lists have no other data fields.
+        Form::Strings | Form::Each | Form::Lines => return None,
+    };
+    Some((name, value))
 }
 
 /// The `rdata` field of a `RecordSet`.
