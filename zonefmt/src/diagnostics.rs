@@ -57,6 +57,16 @@ pub struct Diagnostic {
     pub related: Vec<(Place, String)>,
 }
 
+/// A list of findings with a bound on errors and another on warnings, so that a text that is wrong throughout costs no
+/// more than one with a few errors.
+#[derive(Debug)]
+pub struct Findings {
+    diagnostics: Vec<Diagnostic>,
+    most: usize,
+    errors: usize,
+    others: usize,
+}
+
 /// A range of a source, or all of it.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -108,6 +118,43 @@ pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Opti
     let distance = |known: &str| strsim::damerau_levenshtein(&word, &known.to_ascii_lowercase());
     let (distance, known) = known.into_iter().map(|known| (distance(known), known)).min()?;
     (distance <= most).then_some(known)
+}
+
+impl Findings {
+    /// An empty list that keeps up to `most` errors and up to `most` other findings.
+    pub fn up_to(most: usize) -> Findings {
+        Findings { diagnostics: Vec::new(), most, errors: 0, others: 0 }
+    }
+
+    /// Adds a finding; beyond the bound it is only counted.
+    pub fn push(&mut self, finding: Diagnostic) {
+        let count = if finding.is_error() { &mut self.errors } else { &mut self.others };
+        *count += 1;
+        if *count <= self.most {
+            self.diagnostics.push(finding);
+        }
+    }
+
+    /// Whether the bound on errors is reached, so that looking for more is no use.
+    pub fn is_full(&self) -> bool {
+        self.errors >= self.most
+    }
+
+    /// Whether there was an error.
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The findings, in the order in which they were found.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+}
+
+impl Extend<Diagnostic> for Findings {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, findings: I) {
+        findings.into_iter().for_each(|finding| self.push(finding));
+    }
 }
 
 impl Source {

@@ -5,25 +5,25 @@ use super::{
     fit::{Match, Misfit},
     grammar::{Fate, GRAMMAR, Place, Shape, ValueKind},
     references::Reference,
-    tree::{MAX_DIAGNOSTICS, Node, NodeKind, Tree},
+    tree::{Node, NodeKind, Tree},
     values::PrefixError,
 };
 use crate::{
     Name,
-    diagnostics::{Diagnostic, Severity, nearest},
+    diagnostics::{Diagnostic, Findings, Severity, nearest},
 };
 
 /// Checks a whole text, whose statements must be allowed in `place`. Returns the names in it that refer to definitions.
-pub(super) fn check(tree: &mut Tree, place: Place, diagnostics: &mut Vec<Diagnostic>) -> Vec<Reference> {
+pub(super) fn check(tree: &mut Tree, place: Place, findings: &mut Findings) -> Vec<Reference> {
     let end = tree.nodes.len() as u32;
-    let mut checker = Checker { tree, diagnostics, within: 0, references: Vec::new() };
+    let mut checker = Checker { tree, findings, within: 0, references: Vec::new() };
     checker.block(place, 0..end);
     checker.references
 }
 
 struct Checker<'c> {
     tree: &'c mut Tree,
-    diagnostics: &'c mut Vec<Diagnostic>,
+    findings: &'c mut Findings,
     /// The statement outside of all blocks that is being checked.
     within: u32,
     references: Vec<Reference>,
@@ -36,7 +36,7 @@ impl Checker<'_> {
     fn block(&mut self, place: Place, nodes: Range) {
         let mut seen: Vec<(u16, u32)> = Vec::new();
         let mut at = nodes.start;
-        while at < nodes.end && self.diagnostics.len() < MAX_DIAGNOSTICS {
+        while at < nodes.end && !self.findings.is_full() {
             let node = self.node(at);
             if node.kind == NodeKind::Include {
                 at += 1;
@@ -63,12 +63,12 @@ impl Checker<'_> {
         let name = self.node(at + 1);
         if name.kind != NodeKind::Word {
             let error = self.error(name, format!("a statement begins with its name, not with {}", self.found(name)));
-            self.diagnostics.push(error);
+            self.findings.push(error);
             return None;
         }
         let Some(index) = GRAMMAR.find(place, self.tree.text(name)) else {
             let error = self.unknown(place, name);
-            self.diagnostics.push(error);
+            self.findings.push(error);
             return None;
         };
         self.tree.nodes[at as usize].row = index;
@@ -84,7 +84,7 @@ impl Checker<'_> {
             Fate::Unbuilt => Some(self.error(name, format!("`{}`: this server has no such feature", row.name))),
         };
         let gone = about.as_ref().is_some_and(|about| about.severity == Severity::Error);
-        self.diagnostics.extend(about);
+        self.findings.extend(about);
         if !gone {
             self.whole(&row.arguments, at + 2..end);
         }
@@ -95,7 +95,7 @@ impl Checker<'_> {
     fn whole(&mut self, shape: &'static Shape, parts: Range) {
         let found = match self.tree.fit(shape, parts.clone()) {
             Ok(found) => found,
-            Err(misfit) => return self.diagnostics.push(self.misfit(parts, &misfit)),
+            Err(misfit) => return self.findings.push(self.misfit(parts, &misfit)),
         };
         for Match { shape, parts } in found {
             match shape {
@@ -115,7 +115,7 @@ impl Checker<'_> {
                 let text = self.tree.text(node);
                 if let Err(error) = Name::from_ascii(text) {
                     let error = self.error(node, format!("`{}` is no domain name: {error}", show(text)));
-                    self.diagnostics.push(error);
+                    self.findings.push(error);
                 }
             }
             ValueKind::NameOf(kind) => self.references.push(Reference { kind, part, within: self.within }),
@@ -126,18 +126,17 @@ impl Checker<'_> {
     /// Checks the elements of a list one by one.
     fn list(&mut self, element: &'static Shape, many: bool, nodes: Range) {
         let mut at = nodes.start;
-        while at < nodes.end && self.diagnostics.len() < MAX_DIAGNOSTICS {
+        while at < nodes.end && !self.findings.is_full() {
             let node = self.node(at);
             if node.kind == NodeKind::Include {
                 let error = self.error(node, "a list cannot include a file".into());
-                self.diagnostics
-                    .push(error.help("`include` the whole statement, or write an `acl` that the list names"));
+                self.findings.push(error.help("`include` the whole statement, or write an `acl` that the list names"));
             } else {
                 self.whole(element, at + 1..node.next);
             }
             if !many && at > nodes.start {
                 let error = self.error(node, "one element is all that this list may have".into());
-                self.diagnostics.push(error.help("remove the others"));
+                self.findings.push(error.help("remove the others"));
             }
             at = node.next;
         }
@@ -185,7 +184,7 @@ impl Checker<'_> {
     fn repeated(&mut self, name: u32, first: u32) {
         let (name, first) = (self.node(name), self.node(first));
         let error = self.error(name, format!("`{}` is there already", show(self.tree.text(name))));
-        self.diagnostics
+        self.findings
             .push(error.label("again here").related(self.tree.place(first), "first here").help("remove one of them"));
     }
 

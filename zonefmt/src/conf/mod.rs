@@ -38,7 +38,7 @@ mod verdict_tests;
 pub use print::Secrets;
 pub use rules::LOG_CATEGORIES;
 
-use crate::diagnostics::{Diagnostic, Place, Severity, Source};
+use crate::diagnostics::{Diagnostic, Findings, Place, Severity, Source};
 use grammar::GRAMMAR;
 use references::Reference;
 use std::{
@@ -89,31 +89,27 @@ pub fn parse(source: Source) -> Result<Conf, Vec<Diagnostic>> {
 /// # Errors
 /// All findings, at least one of them an error.
 pub fn parse_zones(source: Source) -> Result<Conf, Vec<Diagnostic>> {
-    let (mut tree, mut diagnostics) = tree::build(source, Includes::Refuse);
-    check::check(&mut tree, grammar::Place::NEW_ZONES, &mut diagnostics);
-    judged(Conf { tree, warnings: Vec::new() }, None, diagnostics)
+    let (mut tree, mut findings) = tree::build(source, Includes::Refuse);
+    check::check(&mut tree, grammar::Place::NEW_ZONES, &mut findings);
+    judged(Conf { tree, warnings: Vec::new() }, None, findings)
 }
 
 fn read(source: Source, includes: Includes) -> Result<Conf, Vec<Diagnostic>> {
-    let (mut tree, mut diagnostics) = tree::build(source, includes);
-    let references = check::check(&mut tree, grammar::Place::TOP, &mut diagnostics);
-    judged(Conf { tree, warnings: Vec::new() }, Some(&references), diagnostics)
+    let (mut tree, mut findings) = tree::build(source, includes);
+    let references = check::check(&mut tree, grammar::Place::TOP, &mut findings);
+    judged(Conf { tree, warnings: Vec::new() }, Some(&references), findings)
 }
 
 /// Checks the rules for a configuration whose statements have been checked one by one. Definitions are looked for only
 /// if `references` says that the configuration is a complete one.
-fn judged(
-    conf: Conf,
-    references: Option<&[Reference]>,
-    mut diagnostics: Vec<Diagnostic>,
-) -> Result<Conf, Vec<Diagnostic>> {
-    if diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
-        rules::check(&conf, references, &mut diagnostics);
+fn judged(conf: Conf, references: Option<&[Reference]>, mut findings: Findings) -> Result<Conf, Vec<Diagnostic>> {
+    if !findings.has_errors() {
+        rules::check(&conf, references, &mut findings);
     }
-    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        return Err(diagnostics);
+    if findings.has_errors() {
+        return Err(findings.into_diagnostics());
     }
-    Ok(Conf { warnings: diagnostics, ..conf })
+    Ok(Conf { warnings: findings.into_diagnostics(), ..conf })
 }
 
 impl Conf {

@@ -1,45 +1,49 @@
 //! DNSSEC: checks of each `dnssec-policy`, and of zones that this server signs.
 
 use super::{Part, Statement, Statements, values};
-use crate::{diagnostics::Diagnostic, rdata};
+use crate::{
+    diagnostics::{Diagnostic, Findings},
+    rdata,
+};
 
 /// Checks a policy: its keys, their lifetimes against the duration of a rollover, and the times of signatures against
 /// each other.
-pub(super) fn policy(policy: Statement<'_>, report: &mut impl FnMut(Diagnostic)) {
+pub(super) fn policy(policy: Statement<'_>, findings: &mut Findings) {
     let block = policy.block();
     let times = Times::of(&block);
     for (time, than) in [("signatures-validity", times.validity), ("signatures-validity-dnskey", times.validity_dnskey)]
     {
         if u64::from(times.refresh) * 10 >= u64::from(than) * 9 {
             let error = policy.error(format!("`signatures-refresh` is 90 % of `{time}` or more"));
-            report(
+            findings.push(
                 error.help("signatures would run out before they are made anew: make one shorter or the other longer"),
             );
         }
         if times.jitter > than {
             let error = policy.error(format!("`signatures-jitter` is longer than `{time}`"));
-            report(error.help("make one shorter or the other longer"));
+            findings.push(error.help("make one shorter or the other longer"));
         }
     }
     let nsec3 = block.find("nsec3param");
     for (name, most) in [("iterations", 150), ("salt-length", 255)] {
         let number = nsec3.and_then(|nsec3| nsec3.arguments().behind(name));
         if let Some(part) = number.filter(|part| values::number(&part.text()).is_some_and(|number| number > most)) {
-            report(part.error(format!("`{name}` is out of range")).help(format!("write a number up to {most}")));
+            findings.push(part.error(format!("`{name}` is out of range")).help(format!("write a number up to {most}")));
         }
     }
     let keys: Vec<_> = block.find("keys").into_iter().flat_map(Statement::block).filter_map(Key::of).collect();
     for key in &keys {
         match key.algorithm {
-            None => report(key.written.error(format!("there is no algorithm `{}`", key.written.shown()))),
+            None => findings.push(key.written.error(format!("there is no algorithm `{}`", key.written.shown()))),
             // Algorithms that are older than NSEC3 cannot be used with it (RFC 5155 2).
             Some(algorithm) if nsec3.is_some() && matches!(algorithm, 1 | 3 | 5) => {
-                report(key.written.error("the algorithm does not go with `nsec3param`").help("write `ecdsa256`"));
+                findings
+                    .push(key.written.error("the algorithm does not go with `nsec3param`").help("write `ecdsa256`"));
             }
             Some(_) => {}
         }
         if let Some(error) = key.length().or_else(|| key.too_short_lived(&times)) {
-            report(error);
+            findings.push(error);
         }
         let both = |algorithm| {
             let same = || keys.iter().filter(|other| other.algorithm == algorithm);
@@ -47,7 +51,7 @@ pub(super) fn policy(policy: Statement<'_>, report: &mut impl FnMut(Diagnostic))
         };
         if key.algorithm.is_some() && !both(key.algorithm) {
             let error = key.written.error("an algorithm needs keys for both, keys and data");
-            report(error.help("write a `csk`, or a `ksk` and a `zsk` of the same algorithm"));
+            findings.push(error.help("write a `csk`, or a `ksk` and a `zsk` of the same algorithm"));
         }
     }
 }
@@ -139,7 +143,7 @@ impl<'c> Key<'c> {
 
 /// Checks that a signed zone can be written by what signs it, and that only one thing signs it. `outer` are the blocks
 /// that the zone inherits from, the nearest one first.
-pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], report: &mut impl FnMut(Diagnostic)) {
+pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], findings: &mut Findings) {
     /// Statements for which a policy decides, so that a zone with a policy must not have them.
     const DECIDED: [&str; 6] = [
         "dnskey-sig-validity",
@@ -157,7 +161,7 @@ pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], re
     if let Some(part) = block.find("sig-signing-type").and_then(Statement::argument)
         && values::number(&part.text()).is_some_and(|rtype| !(65_280..=65_535).contains(&rtype))
     {
-        report(part.error("the type is none for private use").help("write a number from 65280 to 65535"));
+        findings.push(part.error("the type is none for private use").help("write a number from 65280 to 65535"));
     }
     let writable = is_on(block.find("inline-signing"))
         || kind == "primary" && (block.find("update-policy").is_some() || takes_updates(find("allow-update")));
@@ -165,12 +169,13 @@ pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], re
         && !writable
     {
         let error = zone.error("a `dnssec-policy` for a zone that nothing here can write to");
-        report(error.related(policy.place(), "the policy").help("add `inline-signing yes;`"));
+        findings.push(error.related(policy.place(), "the policy").help("add `inline-signing yes;`"));
     }
     if let Some(policy) = find("dnssec-policy") {
         for other in block.clone().filter(|found| DECIDED.contains(&found.name())) {
             let error = other.error(format!("`{}` beside `dnssec-policy`", other.name()));
-            report(error.related(policy.place(), "the policy").help("the policy decides it: remove one of them"));
+            findings
+                .push(error.related(policy.place(), "the policy").help("the policy decides it: remove one of them"));
         }
     }
     let Some(auto) = block.find("auto-dnssec").filter(|auto| auto.argument().is_some_and(|value| !value.is("off")))
@@ -178,11 +183,11 @@ pub(super) fn zone(zone: Statement<'_>, kind: &str, outer: &[Statements<'_>], re
         return;
     };
     if find("dnssec-policy").is_some_and(|policy| policy.argument().is_some_and(|name| !is_none(name))) {
-        report(auto.error("`auto-dnssec` beside `dnssec-policy`").help("remove it"));
+        findings.push(auto.error("`auto-dnssec` beside `dnssec-policy`").help("remove it"));
     }
     if !writable {
         let error = auto.error("`auto-dnssec` for a zone that nothing here can write to");
-        report(error.help("add `inline-signing yes;`"));
+        findings.push(error.help("add `inline-signing yes;`"));
     }
 }
 

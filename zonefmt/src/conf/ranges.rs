@@ -1,7 +1,7 @@
 //! Numbers that BIND accepts only within bounds. They are checked wherever their statements are.
 
 use super::{Statement, Statements, values};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, Findings};
 
 /// Statement, least and greatest value of its first argument, in the argument's own unit; durations are in seconds.
 const RANGES: &[(&str, u32, u32)] = &[
@@ -49,13 +49,13 @@ const SIZES: &[(&str, u64, u64)] = &[("lmdb-mapsize", 1 << 20, 1 << 40)];
 const POWERS: &[&str] = &["fstrm-set-input-queue-size"];
 
 /// Checks the statements of a block and of the blocks in it.
-pub(super) fn check(block: Statements<'_>, report: &mut impl FnMut(Diagnostic)) {
+pub(super) fn check(block: Statements<'_>, findings: &mut Findings) {
     for statement in block {
         if let Some(error) = out_of_range(statement) {
-            report(error);
+            findings.push(error);
         }
         if !statement.name().is_empty() {
-            check(statement.block(), report);
+            check(statement.block(), findings);
         }
     }
 }

@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{Conf, Part, Statement};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::Findings;
 
 /// The kinds of definitions that names refer to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,7 +133,7 @@ const DEFINITIONS: &[Definition] = &[
 ];
 
 /// Looks up the definition of each name that is used.
-pub(super) fn check(conf: &Conf, references: &[Reference], report: &mut impl FnMut(Diagnostic)) {
+pub(super) fn check(conf: &Conf, references: &[Reference], findings: &mut Findings) {
     let definitions: Vec<_> = DEFINITIONS.iter().map(|of| Definitions::of(conf, of)).collect();
     // The names in a named list wait until that list is used.
     let mut waiting: FxHashMap<u32, Vec<Reference>> = FxHashMap::default();
@@ -164,14 +164,14 @@ pub(super) fn check(conf: &Conf, references: &[Reference], report: &mut impl FnM
             }
             Found::Nowhere => {
                 let error = name.error(format!("there is no {} `{}`", definitions.of.what, name.shown()));
-                report(error.help(definitions.of.help));
+                findings.push(error.help(definitions.of.help));
             }
         }
     }
     if let Some(reference) = graph.cycle() {
         let name = Part { conf, at: reference.part };
         let error = name.error(format!("the acl `{}` contains itself", name.shown()));
-        report(error.help("remove it from the lists that it names"));
+        findings.push(error.help("remove it from the lists that it names"));
     }
 }
 

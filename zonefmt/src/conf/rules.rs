@@ -3,11 +3,14 @@
 use super::{
     Conf, Part, Statement, Statements, anchors, policies, ranges,
     references::{self, Reference},
-    tree::MAX_DIAGNOSTICS,
     values::{self, number},
     zones::{self, class_of, forwards_nowhere},
 };
-use crate::{Class, Name, Rtype, diagnostics::Diagnostic, rdata};
+use crate::{
+    Class, Name, Rtype,
+    diagnostics::{Diagnostic, Findings},
+    rdata,
+};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
@@ -69,8 +72,8 @@ struct Unique {
 
 /// Checks a configuration in which every statement has the right form. `references` are the names in it that must be
 /// defined; `None` if the definitions may be elsewhere.
-pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut rules = Rules { diagnostics };
+pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, findings: &mut Findings) {
+    let mut rules = Rules { findings };
     for unique in UNIQUE {
         rules.definitions(conf, unique);
     }
@@ -82,9 +85,9 @@ pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: 
     rules.keys(conf);
     rules.dnstap(conf);
     if let Some(references) = references {
-        references::check(conf, references, &mut |error| rules.report(error));
+        references::check(conf, references, rules.findings);
     }
-    ranges::check(conf.statements(), &mut |error| rules.report(error));
+    ranges::check(conf.statements(), rules.findings);
     let views = conf.statements().find("view").is_some();
     for statement in conf.statements() {
         match statement.name() {
@@ -94,12 +97,12 @@ pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: 
             "tls" => rules.tls(statement),
             "http" => rules.http(statement),
             "zone" if views => {
-                rules.report(statement.error("a zone outside of all views").help("put it into a `view`"));
+                rules.findings.push(statement.error("a zone outside of all views").help("put it into a `view`"));
             }
             "view" => {
                 let class = statement.arguments().nth(1).filter(|part| part.block().is_none());
                 if let Some(part) = class.filter(|part| part.shown().parse::<Class>().is_err()) {
-                    rules.report(part.error(format!("`{}` is no class", part.shown())));
+                    rules.findings.push(part.error(format!("`{}` is no class", part.shown())));
                 }
                 let built_in = match class_of(statement) {
                     Class::IN => Some("_default"),
@@ -107,7 +110,7 @@ pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: 
                     _ => None,
                 };
                 if let Some(name) = statement.argument().filter(|name| Some(&*name.shown()) == built_in) {
-                    rules.report(
+                    rules.findings.push(
                         name.error(format!("the view `{}` is built in", name.shown())).help("give it another name"),
                     );
                 }
@@ -119,15 +122,15 @@ pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, diagnostics: 
             _ => {}
         }
     }
-    anchors::check(conf, &mut |error| rules.report(error));
+    anchors::check(conf, rules.findings);
     for policy in conf.statements().all("dnssec-policy") {
-        policies::policy(policy, &mut |error| rules.report(error));
+        policies::policy(policy, rules.findings);
     }
-    zones::check(conf, references.is_some(), &mut |error| rules.report(error));
+    zones::check(conf, references.is_some(), rules.findings);
 }
 
-struct Rules<'d> {
-    diagnostics: &'d mut Vec<Diagnostic>,
+struct Rules<'f> {
+    findings: &'f mut Findings,
 }
 
 impl Rules<'_> {
@@ -142,7 +145,7 @@ impl Rules<'_> {
         for statement in statements {
             let Some(name) = statement.argument() else { continue };
             if let Some(first) = seen.insert(key(statement), name) {
-                self.report(again(what, name, first));
+                self.findings.push(again(what, name, first));
             }
         }
     }
@@ -155,7 +158,7 @@ impl Rules<'_> {
         for name in all().filter_map(Statement::argument) {
             if unique.built_in.iter().any(|known| known.as_bytes() == fold(name)) {
                 let error = name.error(format!("{what} `{}` is built in", name.shown()));
-                self.report(error.help("give it another name"));
+                self.findings.push(error.help("give it another name"));
             }
         }
     }
@@ -179,24 +182,24 @@ impl Rules<'_> {
         if let Some(name) = key.argument()
             && let Err(error) = Name::from_ascii(name.text())
         {
-            self.report(name.error(format!("`{}` is no name of a key: {error}", name.shown())));
+            self.findings.push(name.error(format!("`{}` is no name of a key: {error}", name.shown())));
         }
         let (algorithm, secret) = (key.block().find("algorithm"), key.block().find("secret"));
         let (Some(algorithm), Some(secret)) = (algorithm, secret) else {
-            return self.report(key.error("a key needs both `algorithm` and `secret`"));
+            return self.findings.push(key.error("a key needs both `algorithm` and `secret`"));
         };
         if let Some(part) = algorithm.argument()
             && !is_algorithm(&part.shown().to_ascii_lowercase())
         {
             let error = part.error(format!("unknown algorithm `{}`", part.shown()));
-            self.report(error.help("write `hmac-sha256`, or another of the `hmac-sha…`"));
+            self.findings.push(error.help("write `hmac-sha256`, or another of the `hmac-sha…`"));
         }
         if let Some(part) = secret.argument() {
             let mut text = part.text().into_owned();
             text.retain(|octet| !octet.is_ascii_whitespace());
             if BASE64.decode(&text).is_err() {
                 // The secret is not shown, because it may be almost right.
-                self.report(secret.error("the secret is no base64").help("`tsig-keygen` makes a key"));
+                self.findings.push(secret.error("the secret is no base64").help("`tsig-keygen` makes a key"));
             }
         }
     }
@@ -209,7 +212,8 @@ impl Rules<'_> {
                 let name = source.name();
                 let is_v6 = name.ends_with("-source-v6");
                 if (is_v6 || name.ends_with("-source")) && is_v6 != address.is_ipv6() {
-                    self.report(source.error(format!("`{name}` has no meaning for {address}")).help("remove it"));
+                    self.findings
+                        .push(source.error(format!("`{name}` has no meaning for {address}")).help("remove it"));
                 }
             }
         }
@@ -223,30 +227,30 @@ impl Rules<'_> {
         let unset = blocks.filter_map(|block| block.block().find("dnstap")).find(|_| output.is_none());
         if let Some(dnstap) = unset {
             let error = dnstap.error("`dnstap` without `dnstap-output`");
-            self.report(error.help("add `dnstap-output unix \"…\";` to `options`"));
+            self.findings.push(error.help("add `dnstap-output unix \"…\";` to `options`"));
         }
         let Some(output) = output.filter(|output| output.argument().is_some_and(|kind| kind.is("unix"))) else {
             return;
         };
         if let Some(part) = output.arguments().nth(2) {
-            self.report(part.error("a socket has no size and no versions").help("write them with `file` only"));
+            self.findings.push(part.error("a socket has no size and no versions").help("write them with `file` only"));
         }
     }
 
     fn tls(&mut self, tls: Statement<'_>) {
         let has = |name| tls.block().find(name).is_some();
         if has("key-file") != has("cert-file") {
-            self.report(tls.error("it has one of `key-file` and `cert-file`").help("write both, or none"));
+            self.findings.push(tls.error("it has one of `key-file` and `cert-file`").help("write both, or none"));
         }
         let Some(protocols) = tls.block().find("protocols") else { return };
         if protocols.block().next().is_none() {
-            self.report(protocols.error("no version of TLS is allowed").help(VERSIONS));
+            self.findings.push(protocols.error("no version of TLS is allowed").help(VERSIONS));
         }
         self.unique(protocols.block(), "the protocol", |version| version.argument().map(Part::shown));
         for version in protocols.block().filter_map(Statement::argument) {
             if !["TLSv1.2", "TLSv1.3"].iter().any(|known| version.is(known)) {
                 let error = version.error(format!("there is no protocol `{}`", version.shown()));
-                self.report(error.help(VERSIONS));
+                self.findings.push(error.help(VERSIONS));
             }
         }
     }
@@ -259,7 +263,7 @@ impl Rules<'_> {
         {
             if !path.text().starts_with(b"/") || !path.text().iter().all(in_path) {
                 let error = path.error(format!("`{}` is no path", path.shown()));
-                self.report(error.help("write one that begins with `/` and has no query, as \"/dns-query\""));
+                self.findings.push(error.help("write one that begins with `/` and has no query, as \"/dns-query\""));
             }
         }
     }
@@ -269,18 +273,19 @@ impl Rules<'_> {
         self.floods(block);
         let auto = block.block().find("auto-dnssec");
         if let Some(auto) = auto.filter(|auto| auto.argument().is_some_and(|value| !value.is("off"))) {
-            self.report(auto.error("`auto-dnssec` for all zones").help("write it in the zones that it is meant for"));
+            self.findings
+                .push(auto.error("`auto-dnssec` for all zones").help("write it in the zones that it is meant for"));
         }
         self.names_and_numbers(block);
         if let Some(error) = forwards_nowhere(block) {
-            self.report(error);
+            self.findings.push(error);
         }
         for listener in
             ["listen-on", "listen-on-v6"].iter().flat_map(|name| block.block().all(name).collect::<Vec<_>>())
         {
             if listener.arguments().behind("http").is_some() && listener.arguments().behind("tls").is_none() {
                 let error = listener.error("`http` without `tls`");
-                self.report(error.help("add `tls` and a name, `tls ephemeral` or `tls none`"));
+                self.findings.push(error.help("add `tls` and a name, `tls ephemeral` or `tls none`"));
             }
         }
         for dns64 in block.block().all("dns64") {
@@ -298,7 +303,7 @@ impl Rules<'_> {
                 former(&other.shown()) == former(&kind.shown()) && !other.shown().eq_ignore_ascii_case(&kind.shown())
             });
             if let Some(other) = other {
-                self.report(again("`check-names` for", kind, *other));
+                self.findings.push(again("`check-names` for", kind, *other));
             }
             seen.push(kind);
         }
@@ -311,7 +316,7 @@ impl Rules<'_> {
             let name = wrong("name", &|text| Name::from_ascii(text).is_ok());
             for (part, what) in [(class, "class"), (rtype, "record type"), (name, "domain name")] {
                 if let Some(part) = part {
-                    self.report(part.error(format!("`{}` is no {what}", part.shown())));
+                    self.findings.push(part.error(format!("`{}` is no {what}", part.shown())));
                 }
             }
         }
@@ -327,7 +332,7 @@ impl Rules<'_> {
         for (name, reads, what) in lists {
             for part in block.block().all(name).flat_map(Statement::block).filter_map(Statement::argument) {
                 if reads(&part.text()).is_none() {
-                    self.report(part.error(format!("there is no {what} `{}`", part.shown())));
+                    self.findings.push(part.error(format!("there is no {what} `{}`", part.shown())));
                 }
             }
         }
@@ -339,7 +344,8 @@ impl Rules<'_> {
             if let (Some(low), Some(high)) = (bounds.next(), bounds.next())
                 && low > high
             {
-                self.report(ports.error(format!("the range ends at {high}, before it begins")).help("swap the two"));
+                self.findings
+                    .push(ports.error(format!("the range ends at {high}, before it begins")).help("swap the two"));
             }
         }
     }
@@ -349,15 +355,15 @@ impl Rules<'_> {
     fn dns64(&mut self, dns64: Statement<'_>) {
         let (Some(part), Some((address, length))) = (dns64.argument(), dns64.arguments().prefix()) else { return };
         let std::net::IpAddr::V6(address) = address else {
-            return self.report(part.error("the prefix of `dns64` is one of IPv6").help("write `64:ff9b::/96`"));
+            return self.findings.push(part.error("the prefix of `dns64` is one of IPv6").help("write `64:ff9b::/96`"));
         };
         if ![32, 40, 48, 56, 64, 96].contains(&length) {
             let error = part.error("the prefix has a length that `dns64` has not");
-            return self.report(error.help("write one of 32, 40, 48, 56, 64 and 96 bits"));
+            return self.findings.push(error.help("write one of 32, 40, 48, 56, 64 and 96 bits"));
         }
         if address.octets()[8] != 0 {
             let error = part.error("bits 64 to 71 of the prefix are not zero");
-            return self.report(error.help("they are reserved (RFC 6052 2.2)"));
+            return self.findings.push(error.help("they are reserved (RFC 6052 2.2)"));
         }
         let suffix = dns64.block().find("suffix").and_then(Statement::argument);
         let Some((suffix, value)) = suffix.and_then(|part| Some((part, values::ipv6(&part.text())?))) else { return };
@@ -365,7 +371,7 @@ impl Rules<'_> {
         let taken = usize::from(length / 8) + 4 + usize::from(length <= 64);
         if value.octets()[..taken].iter().any(|&octet| octet != 0) {
             let error = suffix.error(format!("the first {taken} octets of the suffix are not zero"));
-            self.report(error.help("they belong to the prefix and the IPv4 address"));
+            self.findings.push(error.help("they belong to the prefix and the IPv4 address"));
         }
     }
 
@@ -376,7 +382,7 @@ impl Rules<'_> {
             if octets.is_none_or(|octets| octets.len() != 16) {
                 // The secret is not shown, because it may be almost right.
                 let error = secret.error("the secret is not 128 bits in hexadecimal");
-                self.report(error.help("`openssl rand -hex 16` makes one"));
+                self.findings.push(error.help("`openssl rand -hex 16` makes one"));
             }
         }
         let Some(limits) = block.block().find("rate-limit") else { return };
@@ -384,7 +390,7 @@ impl Rules<'_> {
         let least = size("min-table-size").map_or(500, |(_, least)| least.max(1));
         if let Some((part, _)) = size("max-table-size").filter(|(_, most)| *most < least) {
             let error = part.error(format!("`max-table-size` is smaller than `min-table-size`, which is {least}"));
-            self.report(error.help("make it larger, or the other smaller"));
+            self.findings.push(error.help("make it larger, or the other smaller"));
         }
     }
 
@@ -393,22 +399,15 @@ impl Rules<'_> {
         for channel in logging.block().all("channel") {
             if channel.block().filter(|statement| WRITES_TO.contains(&statement.name())).count() != 1 {
                 let error = channel.error("a channel has exactly one of `file`, `syslog`, `null` and `stderr`");
-                self.report(error);
+                self.findings.push(error);
             }
         }
         for name in logging.block().all("category").filter_map(Statement::argument) {
             let text = name.shown();
             if !LOG_CATEGORIES.iter().any(|known| known.eq_ignore_ascii_case(&text)) {
                 let error = name.error(format!("there is no category `{text}`"));
-                self.report(error.help(format!("the categories are {}", LOG_CATEGORIES.join(", "))));
+                self.findings.push(error.help(format!("the categories are {}", LOG_CATEGORIES.join(", "))));
             }
-        }
-    }
-
-    fn report(&mut self, diagnostic: Diagnostic) {
-        // The earlier checks may have used up their number of findings; the first error here is always reported.
-        if self.diagnostics.len() < 2 * MAX_DIAGNOSTICS {
-            self.diagnostics.push(diagnostic);
         }
     }
 }

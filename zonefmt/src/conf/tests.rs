@@ -115,6 +115,13 @@ fn after_many_findings_the_rest_is_not_read() {
 }
 
 #[test]
+fn an_error_behind_many_warnings_is_found() {
+    let warnings = "view v { match-clients { any; }; glue-cache no; };\n".repeat(300);
+    let findings = ours(&format!("{warnings} nonsense;")).expect_err("it is wrong");
+    assert!(findings.contains("unknown statement `nonsense`"), "{findings}");
+}
+
+#[test]
 fn nesting_is_bounded() {
     let text = format!("acl a {}", "{ ".repeat(100_000));
     assert!(ours(&text).expect_err("too deep").contains("nested more than 64 deep"));

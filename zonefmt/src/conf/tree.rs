@@ -5,7 +5,7 @@
 //! that step into it see them in its place.
 
 use super::lex::{Kind, Lexer, Token, Unclosed};
-use crate::diagnostics::{Diagnostic, Place, Severity, Source};
+use crate::diagnostics::{Diagnostic, Findings, Place, Severity, Source};
 use std::{
     borrow::Cow,
     ffi::OsStr,
@@ -24,7 +24,7 @@ const MAX_NESTING: usize = 64;
 const MAX_OCTETS: usize = 1 << 30;
 
 /// The most findings that are reported for one configuration.
-pub(super) const MAX_DIAGNOSTICS: usize = 100;
+const MAX_FINDINGS: usize = 100;
 
 /// The row of statements that the grammar does not know, and of elements of lists.
 pub(super) const NO_ROW: u16 = u16::MAX;
@@ -74,10 +74,10 @@ pub(super) enum Includes {
 }
 
 /// Builds the tree. Parts that cannot be read are left out and reported.
-pub(super) fn build(source: Source, includes: Includes) -> (Tree, Vec<Diagnostic>) {
+pub(super) fn build(source: Source, includes: Includes) -> (Tree, Findings) {
     let mut builder = Builder {
         tree: Tree::default(),
-        diagnostics: Vec::new(),
+        findings: Findings::up_to(MAX_FINDINGS),
         includes,
         directory: PathBuf::new(),
         depth: 0,
@@ -85,7 +85,7 @@ pub(super) fn build(source: Source, includes: Includes) -> (Tree, Vec<Diagnostic
         octets: 0,
     };
     builder.source(source);
-    (builder.tree, builder.diagnostics)
+    (builder.tree, builder.findings)
 }
 
 impl Tree {
@@ -124,7 +124,7 @@ impl Tree {
 
 struct Builder {
     tree: Tree,
-    diagnostics: Vec<Diagnostic>,
+    findings: Findings,
     includes: Includes,
     /// The value of `options { directory }`, once that has been read.
     directory: PathBuf,
@@ -176,7 +176,7 @@ impl Builder {
     fn read(&mut self, reading: &mut Reading) {
         let source = reading.source.clone();
         let mut lexer = Lexer::new(source.text());
-        while self.diagnostics.len() < MAX_DIAGNOSTICS {
+        while !self.findings.is_full() {
             let Token { kind, span } = match lexer.token() {
                 Ok(token) => token,
                 Err(unclosed) => {
@@ -332,7 +332,7 @@ impl Builder {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        self.findings.push(diagnostic);
     }
 }
 

@@ -7,14 +7,16 @@ use super::{
     grammar::GRAMMAR,
     policies::{self, is_on, takes_updates},
     rules::again,
-    tree::MAX_DIAGNOSTICS,
     values,
 };
-use crate::{Class, Name, Rtype, diagnostics::Diagnostic};
+use crate::{
+    Class, Name, Rtype,
+    diagnostics::{Diagnostic, Findings},
+};
 
 /// Checks all zones. If the text is not a `whole` configuration, its zones may belong to views that are defined
 /// elsewhere.
-pub(super) fn check(conf: &Conf, whole: bool, report: &mut impl FnMut(Diagnostic)) {
+pub(super) fn check(conf: &Conf, whole: bool, findings: &mut Findings) {
     let lists = conf.statements().filter(|found| LISTS.contains(&found.name()));
     let lists = lists.filter_map(|list| Some((ListName::of(list.name(), list.argument()?), list.block()))).collect();
     let options: Vec<_> = conf.statements().find("options").map(Statement::block).into_iter().collect();
@@ -24,8 +26,7 @@ pub(super) fn check(conf: &Conf, whole: bool, report: &mut impl FnMut(Diagnostic
         outer: options.clone(),
         views: FxHashMap::default(),
         files: FxHashMap::default(),
-        found: 0,
-        report,
+        findings,
     };
     let mut views = conf.statements().all("view").peekable();
     if views.peek().is_none() {
@@ -67,7 +68,7 @@ impl ListName {
     }
 }
 
-struct Zones<'c, R> {
+struct Zones<'c, 'f> {
     whole: bool,
     lists: FxHashMap<ListName, Statements<'c>>,
     /// The blocks that the zones inherit from, the nearest one first.
@@ -76,18 +77,17 @@ struct Zones<'c, R> {
     views: FxHashMap<Vec<u8>, (Class, FxHashSet<Name>)>,
     /// The files of zones, and whether a zone writes to them.
     files: FxHashMap<Vec<u8>, (bool, Part<'c>)>,
-    found: usize,
-    report: &'c mut R,
+    findings: &'f mut Findings,
 }
 
-impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
+impl<'c> Zones<'c, '_> {
     /// Checks the zones of a view, or those outside of views. `settings` are the statements that apply to all of them.
     fn block(&mut self, statements: &Statements<'c>, view: Option<Part<'c>>, class: Class, settings: &Statements<'c>) {
         let zones = statements.all("zone").count();
         let mut seen = FxHashMap::with_capacity_and_hasher(zones, rustc_hash::FxBuildHasher);
         let (mut own, mut held) = (FxHashSet::default(), FxHashSet::default());
         for zone in statements.all("zone") {
-            if self.found >= MAX_DIAGNOSTICS {
+            if self.findings.is_full() {
                 return;
             }
             let Some(name) = zone.argument() else { continue };
@@ -97,7 +97,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
                     let is_hint =
                         zone.block().find("type").and_then(Statement::argument).is_some_and(|kind| kind.is("hint"));
                     if let Some(first) = seen.insert((is_hint, origin.clone()), name) {
-                        self.report(again("the zone", name, first));
+                        self.findings.push(again("the zone", name, first));
                     }
                     if let Some(kind) = self.zone(zone, name, &origin, class) {
                         if matches!(kind, "primary" | "secondary") {
@@ -106,7 +106,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
                         own.insert(origin);
                     }
                 }
-                Err(error) => self.report(name.error(format!("`{}` is no domain name: {error}", name.shown()))),
+                Err(error) => self.findings.push(name.error(format!("`{}` is no domain name: {error}", name.shown()))),
             }
         }
         self.zones_of_policies_and_catalogs(settings, &held);
@@ -121,9 +121,10 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             match written.shown().parse::<Class>() {
                 Ok(own) if own == class => {}
                 Ok(_) => {
-                    self.report(written.error(format!("the class of a zone has to be its view's, which is {class}")));
+                    self.findings
+                        .push(written.error(format!("the class of a zone has to be its view's, which is {class}")));
                 }
-                Err(_) => self.report(written.error(format!("`{}` is no class", written.shown()))),
+                Err(_) => self.findings.push(written.error(format!("`{}` is no class", written.shown()))),
             }
         }
         if let Some(view) = zone.block().find("in-view") {
@@ -131,7 +132,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             return None;
         }
         let Some(written) = zone.block().find("type").and_then(Statement::argument) else {
-            self.report(zone.error("the zone has no `type`").help("add `type primary;`"));
+            self.findings.push(zone.error("the zone has no `type`").help("add `type primary;`"));
             return None;
         };
         let kind = match &*written.text() {
@@ -145,21 +146,17 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         for statement in zone.block() {
             if !statement.may_stand_in(place) {
                 let error = statement.error(format!("`{}` has no meaning in a {kind} zone", statement.name()));
-                self.report(error.related(written.place(), "its type"));
+                self.findings.push(error.related(written.place(), "its type"));
             }
         }
         self.needs(zone, kind, name, origin);
         self.servers(zone);
         self.agrees(zone, kind);
         self.static_stub(zone, origin);
-        let mut faults = Vec::new();
-        policies::zone(zone, kind, &self.outer, &mut |fault| faults.push(fault));
-        for fault in faults {
-            self.report(fault);
-        }
+        policies::zone(zone, kind, &self.outer, self.findings);
         for rule in zone.block().all("update-policy").flat_map(Statement::block) {
             if let Some(error) = update_rule(rule) {
-                self.report(error);
+                self.findings.push(error);
             }
         }
         self.file(zone, kind);
@@ -175,15 +172,15 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
                 let Ok(origin) = Name::from_ascii(name.text()) else { continue };
                 if !held.contains(&origin) {
                     let error = name.error(format!("there is no primary or secondary zone `{}` here", name.shown()));
-                    self.report(error.help(format!("`{statement}` names zones that are defined beside it")));
+                    self.findings.push(error.help(format!("`{statement}` names zones that are defined beside it")));
                 }
                 if once && let Some(first) = catalogs.insert(origin, name) {
-                    self.report(again("the catalog", name, first));
+                    self.findings.push(again("the catalog", name, first));
                 }
                 let parts = entry.arguments();
                 if let (Some(_), Some(former)) = (parts.behind("default-primaries"), parts.behind("default-masters")) {
                     let error = former.error("`default-masters` beside `default-primaries`");
-                    self.report(error.help("they are the same: write one list"));
+                    self.findings.push(error.help("they are the same: write one list"));
                 }
             }
         }
@@ -198,12 +195,12 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             "secondary" | "stub" => &["primaries", "masters"],
             "mirror" if !is_root => &["primaries", "masters"],
             "redirect" if !is_root => {
-                return self.report(name.error("a redirect zone has another name than `.`").help("call it `.`"));
+                return self.findings.push(name.error("a redirect zone has another name than `.`").help("call it `.`"));
             }
             _ => return,
         };
         if !zone.block().any(|statement| missing.contains(&statement.name())) {
-            self.report(zone.error(format!("a {kind} zone needs `{}`", missing[0])));
+            self.findings.push(zone.error(format!("a {kind} zone needs `{}`", missing[0])));
         }
     }
 
@@ -214,11 +211,12 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             && first.name() != second.name()
         {
             let error = second.error(format!("`{}` beside `{}`", second.name(), first.name()));
-            self.report(error.related(first.place(), "the other one").help("they are the same: write one list"));
+            self.findings.push(error.related(first.place(), "the other one").help("they are the same: write one list"));
         }
         for list in primaries.into_iter().chain(zone.block().all("parental-agents")) {
             if !self.has_servers(list) {
-                self.report(list.error(format!("the list of `{}` is empty", list.name())).help("add an address"));
+                self.findings
+                    .push(list.error(format!("the list of `{}` is empty", list.name())).help("add an address"));
             }
         }
     }
@@ -251,22 +249,24 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             && !notify.is("explicit")
             && values::yes_no(&notify.text()) != Some(false)
         {
-            self.report(notify.error("a mirror zone notifies nobody of itself").help("write `no` or `explicit`"));
+            self.findings
+                .push(notify.error("a mirror zone notifies nobody of itself").help("write `no` or `explicit`"));
         }
         let recursion = self.outer.iter().find_map(|outer| outer.find("recursion")).and_then(Statement::argument);
         if kind == "mirror" && recursion.is_some_and(|value| values::yes_no(&value.text()) == Some(false)) {
-            self.report(zone.error("a mirror zone is for recursion, which is off").help("make it `type secondary`"));
+            self.findings
+                .push(zone.error("a mirror zone is for recursion, which is off").help("make it `type secondary`"));
         }
         if kind == "secondary" && is_on(block.find("inline-signing")) && block.find("file").is_none() {
             let error = zone.error("a secondary zone that is signed here needs `file`");
-            self.report(error.help("add one: the signatures are kept in it"));
+            self.findings.push(error.help("add one: the signatures are kept in it"));
         }
         if let (Some(policy), Some(update)) = (block.find("update-policy"), block.find("allow-update")) {
             let error = update.error("`allow-update` beside `update-policy`");
-            self.report(error.related(policy.place(), "the other one").help("remove one of them"));
+            self.findings.push(error.related(policy.place(), "the other one").help("remove one of them"));
         }
         if let Some(error) = forwards_nowhere(zone) {
-            self.report(error);
+            self.findings.push(error);
         }
     }
 
@@ -275,12 +275,12 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
         let list =
             |name| zone.block().find(name).into_iter().flat_map(Statement::block).filter_map(Statement::argument);
         for address in list("server-addresses").filter(|address| address.text().contains(&b'%')) {
-            self.report(address.error("the address has a scope").help("write it without `%` and what follows"));
+            self.findings.push(address.error("the address has a scope").help("write it without `%` and what follows"));
         }
         for name in list("server-names") {
             if Name::from_ascii(name.text()).is_ok_and(|name| name.as_ref().is_at_or_below(origin.as_ref())) {
                 let error = name.error(format!("`{}` lies in the zone that it serves", name.shown()));
-                self.report(error.help("write its addresses in `server-addresses`"));
+                self.findings.push(error.help("write its addresses in `server-addresses`"));
             }
         }
     }
@@ -302,7 +302,7 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
             Some(&(others, first)) if writes || others => {
                 let error = file
                     .error(format!("another zone has the file `{}`, and one of the two writes to it", file.shown()));
-                self.report(error.related(first.place(), "the other one").help("give each a file of its own"));
+                self.findings.push(error.related(first.place(), "the other one").help("give each a file of its own"));
             }
             Some(_) => {}
             None => drop(self.files.insert(file.text().into_owned(), (writes, file))),
@@ -313,19 +313,14 @@ impl<'c, R: FnMut(Diagnostic)> Zones<'c, R> {
     fn in_view(&mut self, zone: Statement<'c>, view: Statement<'c>, origin: &Name, class: Class) {
         for other in zone.block().filter(|found| !["in-view", "forward", "forwarders"].contains(&found.name())) {
             let error = other.error(format!("`{}` beside `in-view`", other.name()));
-            self.report(error.help("write it where the zone is defined"));
+            self.findings.push(error.help("write it where the zone is defined"));
         }
         let Some(name) = view.argument().filter(|_| self.whole) else { return };
         let known = self.views.get(&*name.text());
         if !known.is_some_and(|(other, zones)| *other == class && zones.contains(origin)) {
             let error = name.error(format!("there is no zone {origin} in a view `{}` before this one", name.shown()));
-            self.report(error.help("define it there, and that view first"));
+            self.findings.push(error.help("define it there, and that view first"));
         }
-    }
-
-    fn report(&mut self, diagnostic: Diagnostic) {
-        self.found += 1;
-        (self.report)(diagnostic);
     }
 }
 
