@@ -5,26 +5,21 @@
 //! * [`grammar`] has every statement, where it is allowed and which arguments it has, from the table `grammar.txt`.
 //!   [`check`] walks the tree along the grammar, [`fit`] assigns parts to arguments, and [`values`] are the kinds of
 //!   words.
-//! * [`references`] finds the definitions that names refer to. [`rules`], [`ranges`], [`zones`], [`policies`] and
-//!   [`anchors`] check everything else that has to hold.
+//! * [`references`] finds the definitions that names refer to. [`rules`] check everything else that has to hold.
 //! * [`mod@print`] turns the tree back into text.
 //!
 //! The result, a [`Conf`], has the form of BIND's grammar throughout, so its users need not check the form of single
 //! statements again; they only need to know what each statement means. Verdicts are those of named-checkconf.
 
-mod anchors;
 mod check;
 mod fit;
 mod grammar;
 mod lex;
-mod policies;
 mod print;
-mod ranges;
 mod references;
 mod rules;
 mod tree;
 pub mod values;
-mod zones;
 
 #[cfg(test)]
 mod print_tests;

@@ -3,14 +3,12 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    Conf, Part, Statement, Statements,
-    grammar::GRAMMAR,
+    again,
     policies::{self, is_on, takes_updates},
-    rules::again,
-    values,
 };
 use crate::{
     Class, Name, Rtype,
+    conf::{Conf, Part, Statement, Statements, grammar::GRAMMAR, values},
     diagnostics::{Diagnostic, Findings},
 };
 

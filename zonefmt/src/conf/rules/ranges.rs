@@ -1,7 +1,9 @@
 //! Numbers that BIND accepts only within bounds. They are checked wherever their statements are.
 
-use super::{Statement, Statements, values};
-use crate::diagnostics::{Diagnostic, Findings};
+use crate::{
+    conf::{Statement, Statements, values},
+    diagnostics::{Diagnostic, Findings},
+};
 
 /// Statement, least and greatest value of its first argument, in the argument's own unit; durations are in seconds.
 const RANGES: &[(&str, u32, u32)] = &[

@@ -2,8 +2,11 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Conf, Part, Statement, Statements, values::number};
-use crate::{Name, diagnostics::Findings};
+use crate::{
+    Name,
+    conf::{Conf, Part, Statement, Statements, values::number},
+    diagnostics::Findings,
+};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
 /// The statements that contain anchors.

@@ -1,7 +1,7 @@
 //! DNSSEC: checks of each `dnssec-policy`, and of zones that this server signs.
 
-use super::{Part, Statement, Statements, values};
 use crate::{
+    conf::{Part, Statement, Statements, values},
     diagnostics::{Diagnostic, Findings},
     rdata,
 };
