@@ -28,11 +28,19 @@ pub enum Done {
     Stop(Outcome),
 }
 
-/// A command: its name, what it may do, and what it does.
+/// A command: the names it goes by, what it may do, and what it does.
 struct Command {
     names: &'static [&'static str],
     access: Access,
-    run: fn(&mut Running, &[String]) -> Result<Outcome, Outcome>,
+    run: Run,
+}
+
+/// How a command takes what stands behind its name.
+enum Run {
+    /// Split into words, without quotes.
+    Words(fn(&mut Running, &[String]) -> Result<Outcome, Outcome>),
+    /// The line as it came, the command's name included: it carries a statement of named.conf.
+    Line(fn(&mut Running, &str) -> Result<Outcome, Outcome>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,42 +52,44 @@ enum Access {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { names: &["null"], access: Access::Reads, run: nothing },
-    Command { names: &["status"], access: Access::Reads, run: status },
-    Command { names: &["zonestatus"], access: Access::Reads, run: zone_status },
-    Command { names: &["stats"], access: Access::Changes, run: statistics },
-    Command { names: &["reload"], access: Access::Changes, run: reload },
-    Command { names: &["reconfig"], access: Access::Changes, run: |server, _| reconfigure(server, "") },
-    Command { names: &["stop", "halt"], access: Access::Stops, run: stop },
-    Command { names: &["freeze"], access: Access::Changes, run: freeze },
-    Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: nothing_pending },
-    Command { names: &["refresh"], access: Access::Changes, run: refresh },
-    Command { names: &["retransfer"], access: Access::Changes, run: retransfer },
-    Command { names: &["querylog"], access: Access::Changes, run: query_log },
-    Command { names: &["trace"], access: Access::Changes, run: trace },
-    Command { names: &["notrace"], access: Access::Changes, run: |server, _| set_debug_level(server, 0) },
-    Command { names: &["tsig-list"], access: Access::Changes, run: tsig_list },
-    Command { names: &["tsig-delete"], access: Access::Changes, run: tsig_delete },
-    Command { names: &["notify"], access: Access::Changes, run: notify },
-    Command { names: &["tcp-timeouts"], access: Access::Changes, run: tcp_timeouts },
-    Command { names: &["dumpdb"], access: Access::Changes, run: dump::dump },
-    Command { names: &["dnstap"], access: Access::Changes, run: dnstap },
-    Command { names: &["testgen"], access: Access::Reads, run: test_text },
-    Command { names: &["sign", "loadkeys"], access: Access::Changes, run: signing::sign },
-    Command { names: &["signing"], access: Access::Changes, run: signing::signing },
-    Command { names: &["dnssec"], access: Access::Changes, run: signing::dnssec },
-    Command { names: &["flush"], access: Access::Changes, run: resolver::flush },
-    Command { names: &["flushname", "flushtree"], access: Access::Changes, run: resolver::flush_names },
-    Command { names: &["managed-keys"], access: Access::Changes, run: resolver::managed_keys },
-    Command { names: &["nta"], access: Access::Reads, run: resolver::negative_trust_anchor },
-    Command { names: &["secroots"], access: Access::Changes, run: resolver::secure_roots },
-    Command { names: &["serve-stale"], access: Access::Changes, run: resolver::serve_stale },
-    Command { names: &["validation"], access: Access::Changes, run: resolver::validation },
-    Command { names: &["delzone"], access: Access::Changes, run: new_zones::delete },
-    Command { names: &["showzone"], access: Access::Changes, run: new_zones::show },
-    Command { names: &["scan"], access: Access::Changes, run: scan },
+    Command { names: &["null"], access: Access::Reads, run: Run::Words(nothing) },
+    Command { names: &["status"], access: Access::Reads, run: Run::Words(status) },
+    Command { names: &["zonestatus"], access: Access::Reads, run: Run::Words(zone_status) },
+    Command { names: &["stats"], access: Access::Changes, run: Run::Words(statistics) },
+    Command { names: &["reload"], access: Access::Changes, run: Run::Words(reload) },
+    Command { names: &["reconfig"], access: Access::Changes, run: Run::Words(|server, _| reconfigure(server, "")) },
+    Command { names: &["stop", "halt"], access: Access::Stops, run: Run::Words(stop) },
+    Command { names: &["freeze"], access: Access::Changes, run: Run::Words(freeze) },
+    Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: Run::Words(nothing_pending) },
+    Command { names: &["refresh"], access: Access::Changes, run: Run::Words(refresh) },
+    Command { names: &["retransfer"], access: Access::Changes, run: Run::Words(retransfer) },
+    Command { names: &["querylog"], access: Access::Changes, run: Run::Words(query_log) },
+    Command { names: &["trace"], access: Access::Changes, run: Run::Words(trace) },
+    Command { names: &["notrace"], access: Access::Changes, run: Run::Words(|server, _| set_debug_level(server, 0)) },
+    Command { names: &["tsig-list"], access: Access::Changes, run: Run::Words(tsig_list) },
+    Command { names: &["tsig-delete"], access: Access::Changes, run: Run::Words(tsig_delete) },
+    Command { names: &["notify"], access: Access::Changes, run: Run::Words(notify) },
+    Command { names: &["tcp-timeouts"], access: Access::Changes, run: Run::Words(tcp_timeouts) },
+    Command { names: &["dumpdb"], access: Access::Changes, run: Run::Words(dump::dump) },
+    Command { names: &["dnstap"], access: Access::Changes, run: Run::Words(dnstap) },
+    Command { names: &["testgen"], access: Access::Reads, run: Run::Words(test_text) },
+    Command { names: &["sign", "loadkeys"], access: Access::Changes, run: Run::Words(signing::sign) },
+    Command { names: &["signing"], access: Access::Changes, run: Run::Words(signing::signing) },
+    Command { names: &["dnssec"], access: Access::Changes, run: Run::Words(signing::dnssec) },
+    Command { names: &["flush"], access: Access::Changes, run: Run::Words(resolver::flush) },
+    Command { names: &["flushname", "flushtree"], access: Access::Changes, run: Run::Words(resolver::flush_names) },
+    Command { names: &["managed-keys"], access: Access::Changes, run: Run::Words(resolver::managed_keys) },
+    Command { names: &["nta"], access: Access::Reads, run: Run::Words(resolver::negative_trust_anchor) },
+    Command { names: &["secroots"], access: Access::Changes, run: Run::Words(resolver::secure_roots) },
+    Command { names: &["serve-stale"], access: Access::Changes, run: Run::Words(resolver::serve_stale) },
+    Command { names: &["validation"], access: Access::Changes, run: Run::Words(resolver::validation) },
+    Command { names: &["addzone"], access: Access::Changes, run: Run::Line(new_zones::add) },
+    Command { names: &["modzone"], access: Access::Changes, run: Run::Line(new_zones::modify) },
+    Command { names: &["delzone"], access: Access::Changes, run: Run::Words(new_zones::delete) },
+    Command { names: &["showzone"], access: Access::Reads, run: Run::Words(new_zones::show) },
+    Command { names: &["scan"], access: Access::Changes, run: Run::Words(scan) },
     // Nobody's query waits for another server's answer.
-    Command { names: &["recursing"], access: Access::Changes, run: nothing },
+    Command { names: &["recursing"], access: Access::Changes, run: Run::Words(nothing) },
 ];
 
 /// Characters of a test, at most: what rndc takes is longer.
@@ -91,18 +101,18 @@ pub fn perform(server: &mut Running, line: &str, read_only: bool) -> Done {
     let Some((name, arguments)) = words.split_first() else {
         return Done::Answer(Outcome::failed(Failure::UnexpectedEnd, ""));
     };
-    if let Some(run) = new_zones::with_statement(name).filter(|_| !read_only) {
-        let (Ok(outcome) | Err(outcome)) = run(server, line.trim_start());
-        return Done::Answer(outcome);
-    }
     let named = |command: &&Command| command.names.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let Some(command) = COMMANDS.iter().find(named) else {
-        return Done::Answer(Outcome::failed(Failure::UnknownCommand, ""));
-    };
-    if read_only && command.access != Access::Reads {
+    let command = COMMANDS.iter().find(named);
+    if read_only && command.is_none_or(|command| command.access != Access::Reads) {
         return Done::Answer(Outcome::failed(Failure::Failure, ""));
     }
-    let outcome = (command.run)(server, arguments);
+    let Some(command) = command else {
+        return Done::Answer(Outcome::failed(Failure::UnknownCommand, ""));
+    };
+    let outcome = match command.run {
+        Run::Words(run) => run(server, arguments),
+        Run::Line(run) => run(server, line.trim_start()),
+    };
     match (command.access, outcome) {
         (Access::Stops, Ok(outcome)) => Done::Stop(outcome),
         (_, Ok(outcome) | Err(outcome)) => Done::Answer(outcome),

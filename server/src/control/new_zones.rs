@@ -7,18 +7,6 @@ use crate::serve::{Modified, Running, ZoneRefusal};
 
 type Answer = Result<Outcome, Outcome>;
 
-/// The commands that carry a statement of named.conf, quotes and all, so that they take the whole line.
-pub(super) fn with_statement(name: &str) -> Option<fn(&mut Running, &str) -> Answer> {
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
-    if is("addzone") {
-        Some(add)
-    } else if is("modzone") {
-        Some(modify)
-    } else {
-        None
-    }
-}
-
 pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Answer {
     let (clean, arguments) = match arguments {
         [option, rest @ ..] if option == "-clean" => (true, rest),
@@ -43,7 +31,7 @@ pub(super) fn show(server: &mut Running, arguments: &[String]) -> Answer {
     Ok(Outcome::told(format!("{statement};")))
 }
 
-fn add(server: &mut Running, line: &str) -> Answer {
+pub(super) fn add(server: &mut Running, line: &str) -> Answer {
     match server.add_zone(statement(line)?) {
         Ok(()) => Ok(Outcome::done()),
         Err(ZoneRefusal::NoFile) => {
@@ -57,7 +45,7 @@ fn add(server: &mut Running, line: &str) -> Answer {
 }
 
 /// Where named would stop to serve the zone, it is served as before.
-fn modify(server: &mut Running, line: &str) -> Answer {
+pub(super) fn modify(server: &mut Running, line: &str) -> Answer {
     let line = statement(line)?;
     let name = line.split_ascii_whitespace().nth(1).unwrap_or_default().trim_matches('"');
     let failed = |failure, why: &str| {

@@ -119,7 +119,7 @@ const COMMANDS: &str = "
 
 #[test]
 fn what_there_is_none_of_is_told_as_by_named() {
-    let (ours, named) = (Controlled::ours(""), Controlled::named());
+    let (ours, named) = (Controlled::ours(""), Controlled::named(""));
     for row in COMMANDS.lines().map(str::trim).filter(|row| !row.is_empty()) {
         let command: Vec<_> = row.split(' ').collect();
         let told = |server: &Controlled| {
@@ -144,7 +144,7 @@ fn a_chain_of_nsec3_for_a_zone_that_is_not_signed_is_refused() {
 fn zones_are_dumped_as_by_named() {
     const RECORDS: &str = "b TXT x\nb 60 A 192.0.2.9\nb 60 A 192.0.2.10\nb AAAA 2001:db8::1\nb MX 10 www\nb MX 5 www\n\
                            *.b HINFO a \"b c\"\n@ NS a.elsewhere.\n@ TXT \"long text\"\nA\\.b TXT y\n";
-    let (ours, named) = (Controlled::ours(""), Controlled::named());
+    let (ours, named) = (Controlled::ours(""), Controlled::named(""));
     let dump = |server: &Controlled, file: &str| {
         let zone = format!("{}{RECORDS}", super::zone(2, "192.0.2.2"));
         server.server.write("example.zone", &zone);

@@ -77,9 +77,10 @@ impl Controlled {
         Controlled { server: prepared.run(), port }
     }
 
-    /// Starts `named` and waits until it can be controlled.
-    pub fn named() -> Controlled {
-        Controlled::start("named", "{ none; }", "", EXAMPLE)
+    /// `named` with these further words for `inet`, once it can be controlled.
+    pub fn named(inet: &str) -> Controlled {
+        let (prepared, port) = Controlled::prepare("{ none; }", inet);
+        Controlled::launch("named", prepared, port)
     }
 
     /// Starts a server with these options and statements, and waits until it can be controlled.
@@ -99,7 +100,11 @@ impl Controlled {
         for (name, text) in files {
             prepared.write(name, text);
         }
-        // Lines must go to stderr whether this machine has a syslog or not.
+        Controlled::launch(program, prepared, port)
+    }
+
+    fn launch(program: &str, prepared: Prepared, port: u16) -> Controlled {
+        // What bindyd says is to be heard, be there a syslog or not.
         let prepared = prepared.with_variable("BINDYD_SYSLOG", "/nowhere");
         let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program(program);
         let controlled = Controlled { server, port };
@@ -144,7 +149,7 @@ impl Controlled {
 
 #[test]
 fn rndc_is_told_what_named_tells_it() {
-    let (ours, named) = (Controlled::ours(""), Controlled::named());
+    let (ours, named) = (Controlled::ours(""), Controlled::named(""));
     let commands: &[&[&str]] = &[
         &["zonestatus", "example.com"],
         &["zonestatus", "EXAMPLE.com.", "IN", "_default"],
@@ -259,14 +264,46 @@ fn keys_of_all_algorithms_are_known_and_no_other() {
     assert!(ours.told(&["status"]).0, "others are still heard");
 }
 
+/// `addzone` was an unknown command there, `showzone` a failure, and whatever is no command was called that.
 #[test]
-fn who_may_only_read_changes_nothing() {
-    let ours = Controlled::ours("read-only yes");
+fn who_may_only_read_is_refused_as_by_named() {
+    let (ours, named) = (Controlled::ours("read-only yes"), Controlled::named("read-only yes"));
+    let commands: &[&[&str]] = &[
+        &["null"],
+        &["zonestatus"],
+        &["zonestatus", "example.org"],
+        &["showzone"],
+        &["showzone", "example.org"],
+        &["testgen"],
+        &["nta"],
+        &["nta", "-dump"],
+        &["frobnicate"],
+        &["addzone", "example.org { type primary; file \"example.zone\"; };"],
+        &["addzone"],
+        &["modzone", "example.com { type primary; file \"other.zone\"; };"],
+        &["delzone", "example.com"],
+        &["reload"],
+        &["reload", "example.com"],
+        &["reconfig"],
+        &["querylog"],
+        &["trace"],
+        &["tsig-list"],
+        &["signing", "-list", "example.com"],
+        &["dnssec", "-status", "example.com"],
+        &["managed-keys", "status"],
+        &["serve-stale", "status"],
+        &["validation", "status"],
+        &["secroots", "-"],
+        &["recursing"],
+        &["flush"],
+        &["stop"],
+        &["halt"],
+    ];
+    for command in commands {
+        assert_eq!(ours.told(command), named.told(command), "{command:?}");
+    }
     assert!(ours.told(&["status"]).0);
     assert!(ours.told(&["zonestatus", "example.com"]).0);
-    for command in ["reload", "reconfig", "stop"] {
-        assert!(!ours.told(&[command]).0, "{command}");
-    }
     assert_eq!(ours.server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
 }
 
