@@ -1,6 +1,4 @@
-//! What the commands of the control channel do, with the words of BIND 9.18, which programs look for.
-
-#![allow(clippy::unnecessary_wraps)] // All commands have one form.
+//! The commands of the control channel. They reply in the words of BIND 9.18, which programs look for.
 
 use std::{
     fmt::Write,
@@ -12,67 +10,72 @@ use jiff::{Timestamp, tz::TimeZone};
 use tracing::info;
 use zonefmt::Name;
 
-use super::{Failure, Outcome, dump, new_zones, resolver, signing};
+use super::{CommandError, Failure, Reply, dump, new_zones, resolver, signing};
 use crate::{
     dnstap::{Destination, Roll},
     listen::TcpTimeouts,
     serve::{Running, ServedZone, ZoneReload},
 };
 
-/// What a command led to.
+/// A command that was carried out.
 #[derive(Debug)]
-pub enum Done {
-    /// The server goes on.
-    Answer(Outcome),
-    /// The server is to stop.
-    Stop(Outcome),
+pub struct Done {
+    /// What rndc is to show.
+    pub reply: Reply,
+    /// Whether the server has to stop once the reply was sent.
+    pub stop: bool,
 }
 
-/// A command: the names it goes by, what it may do, and what it does.
+/// A command, under one or more names.
 struct Command {
     names: &'static [&'static str],
     access: Access,
     run: Run,
 }
 
-/// How a command takes what stands behind its name.
+/// The function that carries a command out, by the form of its arguments.
 enum Run {
-    /// Split into words, without quotes.
-    Words(fn(&mut Running, &[String]) -> Result<Outcome, Outcome>),
-    /// The line as it came, the command's name included: it carries a statement of named.conf.
-    Line(fn(&mut Running, &str) -> Result<Outcome, Outcome>),
+    /// The words behind the command's name, without quotes.
+    Words(fn(&mut Running, &[String]) -> Reply),
+    /// The whole line as it came, as it holds a statement of named.conf.
+    Line(fn(&mut Running, &str) -> Reply),
 }
 
+/// What a command may do. Where `read-only yes` holds, only those that read are carried out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Reads,
     Changes,
-    /// It ends the server, once it is answered.
+    /// Ends the server, once the reply was sent.
     Stops,
 }
 
 const COMMANDS: &[Command] = &[
-    Command { names: &["null"], access: Access::Reads, run: Run::Words(nothing) },
-    Command { names: &["status"], access: Access::Reads, run: Run::Words(status) },
+    Command { names: &["null"], access: Access::Reads, run: NOTHING },
+    Command { names: &["status"], access: Access::Reads, run: Run::Words(|server, _| Ok(status(server))) },
     Command { names: &["zonestatus"], access: Access::Reads, run: Run::Words(zone_status) },
     Command { names: &["stats"], access: Access::Changes, run: Run::Words(statistics) },
     Command { names: &["reload"], access: Access::Changes, run: Run::Words(reload) },
     Command { names: &["reconfig"], access: Access::Changes, run: Run::Words(|server, _| reconfigure(server, "")) },
-    Command { names: &["stop", "halt"], access: Access::Stops, run: Run::Words(stop) },
+    Command { names: &["stop", "halt"], access: Access::Stops, run: Run::Words(|_, arguments| Ok(stop(arguments))) },
     Command { names: &["freeze"], access: Access::Changes, run: Run::Words(freeze) },
     Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: Run::Words(nothing_pending) },
     Command { names: &["refresh"], access: Access::Changes, run: Run::Words(refresh) },
     Command { names: &["retransfer"], access: Access::Changes, run: Run::Words(retransfer) },
     Command { names: &["querylog"], access: Access::Changes, run: Run::Words(query_log) },
     Command { names: &["trace"], access: Access::Changes, run: Run::Words(trace) },
-    Command { names: &["notrace"], access: Access::Changes, run: Run::Words(|server, _| set_debug_level(server, 0)) },
-    Command { names: &["tsig-list"], access: Access::Changes, run: Run::Words(tsig_list) },
+    Command {
+        names: &["notrace"],
+        access: Access::Changes,
+        run: Run::Words(|server, _| Ok(set_debug_level(server, 0))),
+    },
+    Command { names: &["tsig-list"], access: Access::Changes, run: Run::Words(|server, _| Ok(tsig_list(server))) },
     Command { names: &["tsig-delete"], access: Access::Changes, run: Run::Words(tsig_delete) },
     Command { names: &["notify"], access: Access::Changes, run: Run::Words(notify) },
     Command { names: &["tcp-timeouts"], access: Access::Changes, run: Run::Words(tcp_timeouts) },
     Command { names: &["dumpdb"], access: Access::Changes, run: Run::Words(dump::dump) },
     Command { names: &["dnstap"], access: Access::Changes, run: Run::Words(dnstap) },
-    Command { names: &["testgen"], access: Access::Reads, run: Run::Words(test_text) },
+    Command { names: &["testgen"], access: Access::Reads, run: Run::Words(|_, arguments| Ok(test_text(arguments))) },
     Command { names: &["sign", "loadkeys"], access: Access::Changes, run: Run::Words(signing::sign) },
     Command { names: &["signing"], access: Access::Changes, run: Run::Words(signing::signing) },
     Command { names: &["dnssec"], access: Access::Changes, run: Run::Words(signing::dnssec) },
@@ -80,50 +83,56 @@ const COMMANDS: &[Command] = &[
     Command { names: &["flushname", "flushtree"], access: Access::Changes, run: Run::Words(resolver::flush_names) },
     Command { names: &["managed-keys"], access: Access::Changes, run: Run::Words(resolver::managed_keys) },
     Command { names: &["nta"], access: Access::Reads, run: Run::Words(resolver::negative_trust_anchor) },
-    Command { names: &["secroots"], access: Access::Changes, run: Run::Words(resolver::secure_roots) },
+    Command {
+        names: &["secroots"],
+        access: Access::Changes,
+        run: Run::Words(|server, arguments| Ok(resolver::secure_roots(server, arguments))),
+    },
     Command { names: &["serve-stale"], access: Access::Changes, run: Run::Words(resolver::serve_stale) },
     Command { names: &["validation"], access: Access::Changes, run: Run::Words(resolver::validation) },
     Command { names: &["addzone"], access: Access::Changes, run: Run::Line(new_zones::add) },
     Command { names: &["modzone"], access: Access::Changes, run: Run::Line(new_zones::modify) },
     Command { names: &["delzone"], access: Access::Changes, run: Run::Words(new_zones::delete) },
     Command { names: &["showzone"], access: Access::Reads, run: Run::Words(new_zones::show) },
-    Command { names: &["scan"], access: Access::Changes, run: Run::Words(scan) },
-    // Nobody's query waits for another server's answer.
-    Command { names: &["recursing"], access: Access::Changes, run: Run::Words(nothing) },
+    Command { names: &["scan"], access: Access::Changes, run: Run::Words(|server, _| Ok(scan(server))) },
+    // Lists queries that wait for another server's answer: never any here.
+    Command { names: &["recursing"], access: Access::Changes, run: NOTHING },
 ];
 
-/// Characters of a test, at most: what rndc takes is longer.
+const NOTHING: Run = Run::Words(|_, _| Ok(String::new()));
+
+/// The most characters that `testgen` gives; rndc takes longer replies than that.
 const MAX_TEST: usize = 500_000;
 
-/// Carries out a command line.
+/// Carries out a command line. With `read_only`, commands that change something are refused.
 pub fn perform(server: &mut Running, line: &str, read_only: bool) -> Done {
     let words = words(line);
-    let Some((name, arguments)) = words.split_first() else {
-        return Done::Answer(Outcome::failed(Failure::UnexpectedEnd, ""));
-    };
+    match find(&words, read_only) {
+        Ok((command, arguments)) => {
+            let reply = match command.run {
+                Run::Words(run) => run(server, arguments),
+                Run::Line(run) => run(server, line.trim_start()),
+            };
+            let stop = command.access == Access::Stops && reply.is_ok();
+            Done { reply, stop }
+        }
+        Err(failure) => Done { reply: Err(failure.into()), stop: false },
+    }
+}
+
+/// The command that a line's words name, and its arguments.
+fn find(words: &[String], read_only: bool) -> Result<(&'static Command, &[String]), Failure> {
+    let (name, arguments) = words.split_first().ok_or(Failure::UnexpectedEnd)?;
     let named = |command: &&Command| command.names.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let command = COMMANDS.iter().find(named);
-    if read_only && command.is_none_or(|command| command.access != Access::Reads) {
-        return Done::Answer(Outcome::failed(Failure::Failure, ""));
-    }
-    let Some(command) = command else {
-        return Done::Answer(Outcome::failed(Failure::UnknownCommand, ""));
-    };
-    let outcome = match command.run {
-        Run::Words(run) => run(server, arguments),
-        Run::Line(run) => run(server, line.trim_start()),
-    };
-    match (command.access, outcome) {
-        (Access::Stops, Ok(outcome)) => Done::Stop(outcome),
-        (_, Ok(outcome) | Err(outcome)) => Done::Answer(outcome),
+    match COMMANDS.iter().find(named) {
+        Some(command) if !read_only || command.access == Access::Reads => Ok((command, arguments)),
+        None if !read_only => Err(Failure::UnknownCommand),
+        // named refuses unknown commands in the same way.
+        _ => Err(Failure::Failure),
     }
 }
 
-fn nothing(_: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
-    Ok(Outcome::done())
-}
-
-fn status(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+fn status(server: &Running) -> String {
     let state = server.state();
     let mut text = String::new();
     let mut line = |words: std::fmt::Arguments<'_>| {
@@ -146,213 +155,210 @@ fn status(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
     line(format_args!("soa queries in progress: 0"));
     line(format_args!("query logging is {}", if server.logs().querylog() { "ON" } else { "OFF" }));
     line(format_args!("recursive clients: 0/0/0"));
-    text += "server is up and running";
-    Ok(Outcome::told(text))
+    text + "server is up and running"
 }
 
-fn zone_status(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+fn zone_status(server: &mut Running, arguments: &[String]) -> Reply {
     let zone = zone(server, arguments)?;
     let (Some(data), Some(source)) = (zone.zone.data(), server.source(&zone)) else {
-        return Err(Outcome::failed(Failure::NotLoaded, ""));
+        return Err(Failure::NotLoaded.into());
     };
-    let named = |file: &Path| file.strip_prefix(server.directory()).unwrap_or(file).display().to_string();
-    let files = source.files().map(named).collect::<Vec<_>>().join(", ");
+    let relative = |file: &Path| file.strip_prefix(server.directory()).unwrap_or(file).display().to_string();
+    let files = source.files().map(relative).collect::<Vec<_>>().join(", ");
     let serial = data.serial().map_or(0, |serial| serial.0);
     let nodes = data.names();
     let loaded = date(source.loaded());
     let name = &arguments[0];
-    Ok(Outcome::told(format!(
+    Ok(format!(
         "name: {name}\ntype: primary\nfiles: {files}\nserial: {serial}\nnodes: {nodes}\nlast loaded: {loaded}\n\
          secure: no\ndynamic: no\nreconfigurable via modzone: {}",
         if source.added().is_some() { "yes" } else { "no" }
-    )))
+    ))
 }
 
-fn reload(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+fn reload(server: &mut Running, arguments: &[String]) -> Reply {
     if arguments.is_empty() {
         return reconfigure(server, "server reload successful");
     }
     let zone = zone(server, arguments)?;
     match server.reload_zone(&zone) {
-        ZoneReload::Loaded => Ok(Outcome::told("zone reload successful")),
-        ZoneReload::UpToDate => Ok(Outcome::told("zone reload up-to-date")),
-        ZoneReload::Failed => Err(Outcome::failed(Failure::Failure, "the zone file cannot be used; see the log")),
+        ZoneReload::Loaded => Ok("zone reload successful".into()),
+        ZoneReload::UpToDate => Ok("zone reload up-to-date".into()),
+        ZoneReload::Failed => Err(CommandError::new(Failure::Failure, "the zone file cannot be used; see the log")),
     }
 }
 
-fn reconfigure(server: &mut Running, done: &str) -> Result<Outcome, Outcome> {
+fn reconfigure(server: &mut Running, done: &str) -> Reply {
     if server.reload() {
-        Ok(Outcome::told(done))
+        Ok(done.into())
     } else {
-        Err(Outcome::failed(Failure::Failure, "the configuration cannot be used; see the log"))
+        Err(CommandError::new(Failure::Failure, "the configuration cannot be used; see the log"))
     }
 }
 
-fn scan(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+fn scan(server: &mut Running) -> String {
     server.scan();
-    Ok(Outcome::done())
+    String::new()
 }
 
-fn statistics(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+fn statistics(server: &mut Running, _: &[String]) -> Reply {
     let written = server.write_statistics();
-    written.map(|()| Outcome::done()).map_err(|error| Outcome::failed(Failure::Failure, error.to_string()))
+    written.map(|()| String::new()).map_err(|error| CommandError::new(Failure::Failure, error.to_string()))
 }
 
-fn stop(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    Ok(match arguments.first().map(String::as_str) {
-        Some("-p") => Outcome::told(format!("pid: {}", std::process::id())),
-        _ => Outcome::done(),
-    })
+fn stop(arguments: &[String]) -> String {
+    match arguments.first().map(String::as_str) {
+        Some("-p") => format!("pid: {}", std::process::id()),
+        _ => String::new(),
+    }
 }
 
-/// Every zone comes from a file and is changed by nobody else, so that there is nothing to freeze.
-fn freeze(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+/// Zones come from files only and are not updated, so there is nothing to freeze.
+fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
     if arguments.is_empty() {
-        return Ok(Outcome::done());
+        return Ok(String::new());
     }
     zone(server, arguments)?;
-    Err(Outcome::failed(Failure::NotDynamic, ""))
+    Err(Failure::NotDynamic.into())
 }
 
-/// Of a zone that is not frozen and has no journal, all is where it belongs.
-fn nothing_pending(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+/// A zone that is not frozen and has no journal is complete in its file already.
+fn nothing_pending(server: &mut Running, arguments: &[String]) -> Reply {
     let arguments = arguments.strip_prefix(&["-clean".to_owned()]).unwrap_or(arguments);
     if !arguments.is_empty() {
         zone(server, arguments)?;
     }
-    Ok(Outcome::done())
+    Ok(String::new())
 }
 
-fn refresh(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+fn refresh(server: &mut Running, arguments: &[String]) -> Reply {
     zone(server, arguments)?;
-    Err(Outcome::failed(Failure::Failure, "not a secondary, mirror, or stub zone"))
+    Err(CommandError::new(Failure::Failure, "not a secondary, mirror, or stub zone"))
 }
 
-fn retransfer(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+fn retransfer(server: &mut Running, arguments: &[String]) -> Reply {
     zone(server, arguments)?;
-    Err(Outcome::failed(Failure::Failure, "retransfer: inappropriate zone type: primary"))
+    Err(CommandError::new(Failure::Failure, "retransfer: inappropriate zone type: primary"))
 }
 
-/// Without a word, the other way round.
-fn query_log(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+/// Without an argument, query logging is switched over.
+fn query_log(server: &mut Running, arguments: &[String]) -> Reply {
     let logs = server.logs();
     let on = match arguments.first() {
         None => !logs.querylog(),
-        Some(word) if is_word(word, true) => true,
-        Some(word) if is_word(word, false) => false,
-        Some(_) => return Err(Outcome::failed(Failure::Syntax, "")),
+        Some(word) => switch(word).ok_or(Failure::Syntax)?,
     };
     if on != logs.querylog() {
         logs.set_querylog(on);
         info!(target: "general", "query logging is now {}", if on { "on" } else { "off" });
     }
-    Ok(Outcome::done())
+    Ok(String::new())
 }
 
-/// Without a number, one level more.
-fn trace(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+/// Without an argument, the level rises by one.
+fn trace(server: &mut Running, arguments: &[String]) -> Reply {
     let level = match arguments.first() {
         None => server.logs().debug_level().saturating_add(1),
         Some(text) => {
             let level = text.parse().ok().filter(|&level: &u32| i32::try_from(level).is_ok());
-            level.ok_or_else(|| Outcome::failed(Failure::OutOfRange, ""))?
+            level.ok_or(Failure::OutOfRange)?
         }
     };
     info!(target: "general", "debug level is now {level}");
-    set_debug_level(server, level)
+    Ok(set_debug_level(server, level))
 }
 
-fn set_debug_level(server: &mut Running, level: u32) -> Result<Outcome, Outcome> {
+fn set_debug_level(server: &Running, level: u32) -> String {
     server.logs().set_debug_level(level);
-    Ok(Outcome::done())
+    String::new()
 }
 
-fn tsig_list(server: &mut Running, _: &[String]) -> Result<Outcome, Outcome> {
+fn tsig_list(server: &Running) -> String {
     let lines = server.tsig_keys().into_iter().map(|(view, key)| {
         let key = key.to_string();
         let key = key.strip_suffix('.').filter(|key| !key.is_empty()).unwrap_or(&key);
         format!("view \"{view}\"; type \"static\"; key \"{key}\";")
     });
-    Ok(Outcome::told(lines.collect::<Vec<_>>().join("\n")))
+    lines.collect::<Vec<_>>().join("\n")
 }
 
-/// It deletes keys that were agreed upon with TKEY, which there are none of.
-fn tsig_delete(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    let deleted = Ok(Outcome::told("0 tsig keys deleted."));
-    arguments.first().map_or(Err(Outcome::failed(Failure::UnexpectedEnd, "")), |_| deleted)
+/// Deletes keys that were agreed upon with TKEY (RFC 2930); there are none.
+fn tsig_delete(_: &mut Running, arguments: &[String]) -> Reply {
+    argument(arguments, 0)?;
+    Ok("0 tsig keys deleted.".into())
 }
 
-/// There is nobody to tell yet.
-fn notify(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    zone(server, arguments).map(|_| Outcome::told("zone notify queued"))
+/// No server is notified yet.
+fn notify(server: &mut Running, arguments: &[String]) -> Reply {
+    zone(server, arguments).map(|_| "zone notify queued".into())
 }
 
-/// All four of them, in tenths of a second; without an argument they stay as they are.
-fn tcp_timeouts(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+/// Sets all four time-outs, in tenths of a second; without an argument they stay as they are.
+fn tcp_timeouts(server: &mut Running, arguments: &[String]) -> Reply {
     let mut timeouts = server.tcp_timeouts();
     if !arguments.is_empty() {
         for (index, timeout) in TcpTimeouts::ALL.iter().enumerate() {
             let tenths = number(argument(arguments, index)?)?;
             if !timeout.bounds.contains(&tenths) {
-                return Err(Outcome::failed(Failure::OutOfRange, ""));
+                return Err(Failure::OutOfRange.into());
             }
             timeout.set(&mut timeouts, tenths);
         }
         server.set_tcp_timeouts(timeouts);
     }
-    let lines = TcpTimeouts::ALL.map(|timeout| format!("{}={}", timeout.name, timeout.tenths(timeouts)));
-    Ok(Outcome::told(lines.join("\n")))
+    Ok(TcpTimeouts::ALL.map(|timeout| format!("{}={}", timeout.name, timeout.tenths(timeouts))).join("\n"))
 }
 
-/// `-reopen`: whoever wants the file has moved it away; `-roll [NUMBER]`: it is moved away here, and so many are kept.
-fn dnstap(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    let failed = |failure| Outcome::failed(failure, "");
-    let output = server.dnstap().output().ok_or_else(|| failed(Failure::NotFound))?;
+/// `-reopen` opens the output again, after its file was moved away; `-roll [NUMBER]` moves the file away first, and
+/// keeps so many old ones.
+fn dnstap(server: &mut Running, arguments: &[String]) -> Reply {
+    let output = server.dnstap().output().ok_or(Failure::NotFound)?;
     let roll = match argument(arguments, 0)?.to_ascii_lowercase().as_str() {
         "-reopen" => Roll::Not,
         "-roll" | "-rotate" => Roll::Keep(arguments.get(1).map(|kept| number(kept)).transpose()?),
-        _ => return Err(failed(Failure::Syntax)),
+        _ => return Err(Failure::Syntax.into()),
     };
     if roll != Roll::Not && matches!(output.destination, Destination::Unix(_)) {
-        return Err(failed(Failure::InvalidFile));
+        return Err(Failure::InvalidFile.into());
     }
     let opened = server.dnstap().reopen(roll);
-    opened.map(|()| Outcome::done()).map_err(|error| Outcome::failed(Failure::Failure, error.to_string()))
+    opened.map(|()| String::new()).map_err(|error| CommandError::new(Failure::Failure, error.to_string()))
 }
 
-/// So many characters, that whoever tests the channel may see how long an answer can be.
-fn test_text(_: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+/// A text of so many characters, to try out how long a reply can be.
+fn test_text(arguments: &[String]) -> String {
     const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let wanted = arguments.first().map_or(Ok(26), |text| text.parse());
-    let text: String =
-        CHARACTERS.iter().cycle().take(wanted.unwrap_or(0).min(MAX_TEST)).map(|&octet| char::from(octet)).collect();
-    Ok(Outcome::told(text))
+    CHARACTERS.iter().cycle().take(wanted.unwrap_or(0).min(MAX_TEST)).map(|&octet| char::from(octet)).collect()
 }
 
-/// The word at a place that has to have one.
-pub(super) fn argument(arguments: &[String], index: usize) -> Result<&str, Outcome> {
-    arguments.get(index).map(String::as_str).ok_or_else(|| Outcome::failed(Failure::UnexpectedEnd, ""))
+/// The argument at `index`, which must be there.
+pub(super) fn argument(arguments: &[String], index: usize) -> Result<&str, Failure> {
+    arguments.get(index).map(String::as_str).ok_or(Failure::UnexpectedEnd)
 }
 
-/// Whether a word switches something on, or off.
-pub(super) fn is_word(word: &str, on: bool) -> bool {
-    let words = if on { ["on", "yes", "enable", "true"] } else { ["off", "no", "disable", "false"] };
-    words.into_iter().any(|known| known.eq_ignore_ascii_case(word))
-}
-
-/// A decimal number, as named reads one.
-pub(super) fn number(text: &str) -> Result<u32, Outcome> {
-    let failed = |failure| Outcome::failed(failure, "");
-    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err(failed(Failure::BadNumber));
+/// Whether a word means on (`true`) or off, if either.
+pub(super) fn switch(word: &str) -> Option<bool> {
+    let is_one_of = |words: [&str; 4]| words.into_iter().any(|known| known.eq_ignore_ascii_case(word));
+    if is_one_of(["on", "yes", "enable", "true"]) {
+        Some(true)
+    } else {
+        is_one_of(["off", "no", "disable", "false"]).then_some(false)
     }
-    text.parse().map_err(|_| failed(Failure::OutOfRange))
 }
 
-/// The zone that `zone [class [view]]` names.
-pub(super) fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, Outcome> {
-    let Some(text) = arguments.first() else { return Err(Outcome::failed(Failure::UnexpectedEnd, "")) };
-    let not_found = |what: String| Outcome::failed(Failure::NotFound, what);
+/// Reads a decimal number, as named does.
+pub(super) fn number(text: &str) -> Result<u32, Failure> {
+    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(Failure::BadNumber);
+    }
+    text.parse().map_err(|_| Failure::OutOfRange)
+}
+
+/// The zone that the arguments `ZONE [CLASS [VIEW]]` name.
+pub(super) fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, CommandError> {
+    let text = argument(arguments, 0)?;
+    let not_found = |what: String| CommandError::new(Failure::NotFound, what);
     let view = arguments.get(2);
     let unknown = || match view {
         Some(view) => not_found(format!("no matching zone '{text}' in view '{view}'")),
@@ -370,12 +376,12 @@ pub(super) fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone,
         0 | 1 => found.pop().ok_or_else(unknown),
         _ => {
             let text = format!("zone '{text}' was found in multiple views");
-            Err(Outcome::failed(Failure::Multiple, text))
+            Err(CommandError::new(Failure::Multiple, text))
         }
     }
 }
 
-/// The words of a command line; quotes keep spaces.
+/// Splits a command line into words; spaces within quotes belong to the word.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -394,12 +400,12 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// As HTTP writes it: `Fri, 20 Nov 2026 23:35:10 GMT`.
+/// A time as HTTP writes it: `Fri, 20 Nov 2026 23:35:10 GMT`.
 fn date(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Host, system and kernel.
+/// The host's name, the system and the kernel, as named shows them.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
     let (host, release) = (read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/osrelease"));

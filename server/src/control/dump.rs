@@ -1,4 +1,4 @@
-//! `dumpdb`: the zones' text, into a file. Caches are dumped as the nothing that they hold.
+//! `dumpdb`: writes the zones as text into a file. Caches are dumped, too, always empty.
 
 use std::{
     fs::File,
@@ -11,14 +11,14 @@ use zonefmt::{
     zone::{Location, Record, write_record},
 };
 
-use super::{Failure, Outcome};
+use super::{CommandError, Failure, Reply};
 use crate::{
     serve::Running,
     zone::Node,
     zones::{View, Zone},
 };
 
-/// What may be dumped, as options name it, and whether the zones are among it. Without an option it is caches.
+/// The options that say what to dump, and whether that includes the zones. Without an option it is the caches alone.
 const PARTS: [(&str, bool); 7] = [
     ("-all", true),
     ("-zones", true),
@@ -30,7 +30,7 @@ const PARTS: [(&str, bool); 7] = [
 ];
 
 /// `dumpdb [-all | -zones | -cache | …] [VIEW …]`
-pub(super) fn dump(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+pub(super) fn dump(server: &mut Running, arguments: &[String]) -> Reply {
     let part = arguments.first().and_then(|first| PARTS.iter().find(|(option, _)| option == first));
     let (zones, wanted) = part.map_or((false, arguments), |&(_, zones)| (zones, &arguments[1..]));
     let snapshot = server.published().load();
@@ -40,7 +40,7 @@ pub(super) fn dump(server: &mut Running, arguments: &[String]) -> Result<Outcome
     } else {
         let found = |wanted: &String| views.iter().copied().find(|view| *view.name == **wanted);
         if let Some(missing) = wanted.iter().find(|wanted| found(wanted).is_none()) {
-            return Ok(Outcome::told(format!("view '{missing}' not found")));
+            return Ok(format!("view '{missing}' not found"));
         }
         wanted.iter().filter_map(found).collect()
     };
@@ -49,10 +49,10 @@ pub(super) fn dump(server: &mut Running, arguments: &[String]) -> Result<Outcome
     let written = File::create(file).and_then(|file| write(&shown, zones, file));
     written.map_err(|error| {
         let text = format!("could not write dump file '{}': {error}; see `dump-file`", file.display());
-        Outcome::failed(Failure::Failure, text)
+        CommandError::new(Failure::Failure, text)
     })?;
     info!(target: "general", "dumpdb complete");
-    Ok(Outcome::done())
+    Ok(String::new())
 }
 
 fn write(views: &[&View], zones: bool, file: File) -> io::Result<()> {

@@ -1,20 +1,21 @@
 //! The control channel: how `rndc` speaks to a running server.
 //!
 //! * [`message`]: octets to messages and back, signed; [`session`]: a conversation, without sockets and clock.
-//! * [`command`]: what the commands do; those that add zones, change them and take them away in [`new_zones`], of
-//!   signing in [`signing`], of a resolver in [`resolver`], of the zones' text in [`dump`].
-//! * Here: sockets and their limits. A command goes as a [`Job`] to whoever owns the server, one at a time.
+//! * [`command`]: the commands, with those that add and remove zones in [`new_zones`], those about signing in [`signing`],
+//!   those of a resolver in [`resolver`], and `dumpdb` in [`dump`]; [`reply`]: what rndc gets back.
+//! * Here: sockets and their limits. A command goes as a [`Job`] to the thread that owns the server, one at a time.
 
 mod command;
 mod dump;
 mod message;
 mod new_zones;
+mod reply;
 mod resolver;
 mod session;
 mod signing;
 
 pub use command::{Done, perform};
-pub use session::{Failure, Outcome};
+pub use reply::{CommandError, Failure, Reply};
 
 use std::{
     collections::BTreeMap,
@@ -61,7 +62,7 @@ pub struct Job {
     pub line: String,
     /// Whether it may change something.
     pub read_only: bool,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<Reply>,
 }
 
 /// The control channel of a server.
@@ -154,10 +155,10 @@ impl Control {
 }
 
 impl Job {
-    /// Tells whoever asked.
-    pub fn answer(self, outcome: Outcome) {
-        // It may have gone away.
-        let _ = self.answer.send(outcome);
+    /// Sends the reply to the client.
+    pub fn answer(self, reply: Reply) {
+        // The client may have gone away.
+        let _ = self.answer.send(reply);
     }
 }
 
@@ -204,13 +205,13 @@ async fn converse(mut stream: TcpStream, rules: &ArcSwap<Listener>, shared: &Sha
             Heard::Greeting(answer) => answer,
             Heard::Command(request) => {
                 info!(target: "general", "received control channel command '{}'", request.line.escape_debug());
-                let (answer, outcome) = oneshot::channel();
+                let (answer, reply) = oneshot::channel();
                 let job = Job { line: request.line.clone(), read_only: rules.read_only, answer };
                 if shared.jobs.send(job).is_err() {
                     return Ok(());
                 }
-                match outcome.await {
-                    Ok(outcome) => request.answer(&outcome, seconds()),
+                match reply.await {
+                    Ok(reply) => request.answer(&reply, seconds()),
                     // The server is going away.
                     Err(_) => return Ok(()),
                 }

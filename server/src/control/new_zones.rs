@@ -1,13 +1,11 @@
-//! `addzone`, `modzone`, `delzone`, `showzone`, with the words of BIND 9.18.
+//! `addzone`, `modzone`, `delzone`, `showzone`: zones that come and go while the server runs.
 
 use zonefmt::diagnostics::{Diagnostic, Severity};
 
-use super::{Failure, Outcome, command::zone};
-use crate::serve::{Modified, Running, ZoneRefusal};
+use super::{CommandError, Failure, Reply, command::zone};
+use crate::config::{Modified, Running, ZoneRefusal};
 
-type Answer = Result<Outcome, Outcome>;
-
-pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Answer {
+pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Reply {
     let (clean, arguments) = match arguments {
         [option, rest @ ..] if option == "-clean" => (true, rest),
         _ => (false, arguments),
@@ -16,60 +14,60 @@ pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Answer {
     let added = server.delete_zone(&served, clean).map_err(|error| not_kept(&error))?;
     let name = &arguments[0];
     Ok(match (clean, added) {
-        (true, true) => Outcome::told(format!("zone '{name}' and associated files will be deleted.")),
-        (false, true) => Outcome::done(),
-        (_, false) => Outcome::told(format!(
+        (true, true) => format!("zone '{name}' and associated files will be deleted."),
+        (false, true) => String::new(),
+        (_, false) => format!(
             "zone '{name}' is no longer active and will be deleted.\nTo keep it from returning when the server is restarted, \
              it\nmust also be removed from named.conf."
-        )),
+        ),
     })
 }
 
-pub(super) fn show(server: &mut Running, arguments: &[String]) -> Answer {
+pub(super) fn show(server: &mut Running, arguments: &[String]) -> Reply {
     let served = zone(server, arguments)?;
-    let statement = server.zone_statement(&served).ok_or_else(|| Outcome::failed(Failure::Failure, ""))?;
-    Ok(Outcome::told(format!("{statement};")))
+    let statement = server.zone_statement(&served).ok_or(Failure::Failure)?;
+    Ok(format!("{statement};"))
 }
 
-pub(super) fn add(server: &mut Running, line: &str) -> Answer {
+pub(super) fn add(server: &mut Running, line: &str) -> Reply {
     match server.add_zone(statement(line)?) {
-        Ok(()) => Ok(Outcome::done()),
+        Ok(()) => Ok(String::new()),
         Err(ZoneRefusal::NoFile) => {
-            Err(Outcome::failed(Failure::FileNotFound, "dns_zone_loadnew failed: file not found"))
+            Err(CommandError::new(Failure::FileNotFound, "dns_zone_loadnew failed: file not found"))
         }
         Err(ZoneRefusal::NotLoaded(findings)) => {
-            Err(Outcome::failed(Failure::Failure, format!("dns_zone_loadnew failed: {}", first(&findings))))
+            Err(CommandError::new(Failure::Failure, format!("dns_zone_loadnew failed: {}", first(&findings))))
         }
         Err(refusal) => Err(refused(refusal, "addzone")),
     }
 }
 
-/// Where named would stop to serve the zone, it is served as before.
-pub(super) fn modify(server: &mut Running, line: &str) -> Answer {
+/// Gives a zone another statement. Where named would no longer serve the zone, it is served as before.
+pub(super) fn modify(server: &mut Running, line: &str) -> Reply {
     let line = statement(line)?;
     let name = line.split_ascii_whitespace().nth(1).unwrap_or_default().trim_matches('"');
     let failed = |failure, why: &str| {
         let text = format!("failed to load zone '{name}': {why}\nThe zone is served as before.");
-        Err(Outcome::failed(failure, text))
+        Err(CommandError::new(failure, text))
     };
     match server.modify_zone(line) {
-        Ok(Modified::Kept) => Ok(Outcome::told(format!("zone '{name}' reconfigured."))),
-        Ok(Modified::UntilReconfigured) => Ok(Outcome::told(format!(
-            "zone '{name}' must also be reconfigured in\nnamed.conf to make changes permanent."
-        ))),
+        Ok(Modified::Kept) => Ok(format!("zone '{name}' reconfigured.")),
+        Ok(Modified::UntilReconfigured) => {
+            Ok(format!("zone '{name}' must also be reconfigured in\nnamed.conf to make changes permanent."))
+        }
         Err(ZoneRefusal::NoFile) => failed(Failure::FileNotFound, Failure::FileNotFound.text()),
         Err(ZoneRefusal::NotLoaded(findings)) => failed(Failure::Failure, &first(&findings)),
         Err(refusal) => Err(refused(refusal, "modzone")),
     }
 }
 
-/// The statement `zone …` that `addzone …` and `modzone …` carry.
-fn statement(line: &str) -> Result<&str, Outcome> {
+/// The statement `zone …` that follows `add` or `mod` in the line.
+fn statement(line: &str) -> Result<&str, Failure> {
     let statement = line.get("add".len()..).filter(|statement| statement.contains('{'));
-    statement.ok_or_else(|| Outcome::failed(Failure::UnexpectedToken, ""))
+    statement.ok_or(Failure::UnexpectedToken)
 }
 
-fn refused(refusal: ZoneRefusal, command: &str) -> Outcome {
+fn refused(refusal: ZoneRefusal, command: &str) -> CommandError {
     let (failure, text) = match refusal {
         ZoneRefusal::Statement(findings) | ZoneRefusal::NotLoaded(findings) => (Failure::Failure, first(&findings)),
         ZoneRefusal::Kind(kind) => (Failure::Failure, format!("'{kind}' zones not supported by {command}")),
@@ -80,14 +78,14 @@ fn refused(refusal: ZoneRefusal, command: &str) -> Outcome {
         ZoneRefusal::NoFile => (Failure::FileNotFound, String::new()),
         ZoneRefusal::NotKept(error) => return not_kept(&error),
     };
-    Outcome::failed(failure, text)
+    CommandError::new(failure, text)
 }
 
-fn not_kept(error: &std::io::Error) -> Outcome {
-    Outcome::failed(Failure::Failure, format!("the file of added zones cannot be written: {error}"))
+fn not_kept(error: &std::io::Error) -> CommandError {
+    CommandError::new(Failure::Failure, format!("the file of added zones cannot be written: {error}"))
 }
 
-/// What is wrong first; the rest is in the log.
+/// The first error; the log has the others.
 fn first(findings: &[Diagnostic]) -> String {
     let error = findings.iter().find(|finding| finding.severity == Severity::Error);
     error.map(|error| error.without_severity().to_string()).unwrap_or_default()

@@ -8,7 +8,10 @@ use std::{
     fmt,
 };
 
-use super::message::{self, MessageError, Table, Value};
+use super::{
+    message::{self, MessageError, Table, Value},
+    reply::{CommandError, Reply},
+};
 use crate::keys::Key;
 
 /// One side of a connection.
@@ -44,13 +47,6 @@ struct Control {
     nonce: u32,
 }
 
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    result: Result<(), Failure>,
-    text: String,
-}
-
 /// Why a conversation ends. The words are those that named logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -78,49 +74,6 @@ const ANSWER_TIME: u64 = 60;
 const REPLAY_TIME: u64 = 900;
 /// Messages remembered; each was signed by a key, so nobody else can fill this up.
 const MAX_REPLAYS: usize = 65_536;
-
-/// Declares the failures of commands: the number in the answer, and the text that clients look for.
-macro_rules! failures {
-    ($($failure:ident = $code:literal $text:literal,)*) => {
-        /// Why a command failed, in the numbers and words of BIND 9.18.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(missing_docs)] // The texts say it.
-        pub enum Failure { $($failure,)* }
-
-        impl Failure {
-            /// BIND's number for it.
-            pub fn code(self) -> u32 {
-                match self { $(Failure::$failure => $code,)* }
-            }
-
-            /// BIND's words for it.
-            pub fn text(self) -> &'static str {
-                match self { $(Failure::$failure => $text,)* }
-            }
-        }
-    };
-}
-
-failures! {
-    NoPermission = 6 "permission denied",
-    Exists = 18 "already exists",
-    NoSpace = 19 "ran out of space",
-    NotFound = 23 "not found",
-    UnexpectedEnd = 24 "unexpected end of input",
-    Failure = 25 "failure",
-    InvalidFile = 30 "invalid file",
-    UnexpectedToken = 32 "unexpected token",
-    Unexpected = 34 "unexpected error",
-    FileNotFound = 38 "file not found",
-    OutOfRange = 41 "out of range",
-    BadHex = 49 "bad hex encoding",
-    BadNumber = 56 "not a valid number",
-    Multiple = 62 "multiple",
-    Syntax = 89 "syntax error",
-    NotLoaded = 123 "zone not loaded",
-    UnknownCommand = 172 "unknown command",
-    NotDynamic = 181 "not dynamic",
-}
 
 impl Session {
     /// A conversation with this nonce, which must be random.
@@ -159,7 +112,7 @@ impl Session {
         };
         if !self.greeted {
             self.greeted = true;
-            return Ok(Heard::Greeting(request.answer(&Outcome::done(), now)));
+            return Ok(Heard::Greeting(request.answer(&Ok(String::new()), now)));
         }
         match control.number(b"_nonce") {
             Some(nonce) if nonce == self.nonce => Ok(Heard::Command(request)),
@@ -170,7 +123,7 @@ impl Session {
 
 impl Request {
     /// The answer, signed by the key that signed the command.
-    pub(super) fn answer(&self, outcome: &Outcome, now: u64) -> Vec<u8> {
+    pub(super) fn answer(&self, reply: &Reply, now: u64) -> Vec<u8> {
         let mut control = Table::default();
         control.push_text(b"_ser", &self.control.serial);
         control.push_text(b"_tim", &now);
@@ -185,37 +138,24 @@ impl Request {
         control.push_text(b"_nonce", &self.control.nonce);
         let mut data = Table::default();
         data.push_text(b"type", &self.line);
-        match outcome.result {
-            Ok(()) => data.push_text(b"result", &0),
-            Err(failure) => {
+        let text = match reply {
+            Ok(text) => {
+                data.push_text(b"result", &0);
+                text
+            }
+            Err(CommandError { failure, text }) => {
                 data.push_text(b"result", &failure.code());
                 data.push_text(b"err", failure.text());
+                text
             }
-        }
-        if !outcome.text.is_empty() {
-            data.push_text(b"text", &outcome.text);
+        };
+        if !text.is_empty() {
+            data.push_text(b"text", text);
         }
         let mut table = Table::default();
         table.push(b"_ctrl", Value::Table(control));
         table.push(b"_data", Value::Table(data));
         message::write(&table, &self.key)
-    }
-}
-
-impl Outcome {
-    /// It is done, and there is nothing to tell.
-    pub fn done() -> Outcome {
-        Outcome { result: Ok(()), text: String::new() }
-    }
-
-    /// It is done; this is what to tell.
-    pub fn told(text: impl Into<String>) -> Outcome {
-        Outcome { result: Ok(()), text: text.into() }
-    }
-
-    /// It failed; the text says more, or is empty.
-    pub fn failed(failure: Failure, text: impl Into<String>) -> Outcome {
-        Outcome { result: Err(failure), text: text.into() }
     }
 }
 
@@ -260,7 +200,7 @@ impl fmt::Display for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::reply::Failure, *};
     use crate::keys::Algorithm;
 
     const NOW: u64 = 1_795_217_713;
@@ -308,7 +248,7 @@ mod tests {
             panic!("a command")
         };
         assert_eq!(request.line, "status -x");
-        let answer = request.answer(&Outcome::failed(Failure::NotFound, "no matching zone"), NOW);
+        let answer = request.answer(&Err(CommandError::new(Failure::NotFound, "no matching zone")), NOW);
         let (answer, _) = message::read(&answer[4..], &known).unwrap();
         let (control, data) = (answer.table(b"_ctrl").unwrap(), answer.table(b"_data").unwrap());
         assert_eq!((control.text(b"_frm"), control.text(b"_to")), (Some("you"), Some("me")));

@@ -1,32 +1,32 @@
-//! Commands about signing, which no zone is: what they say is what named says of a zone without keys and policy.
+//! Commands about DNSSEC signing. No zone is signed here, so they reply as named does for a zone without keys and policy.
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 use jiff::civil::DateTime;
 use zonefmt::{NameRef, Rtype, zone::parse_rdata};
 
 use super::{
-    Failure, Outcome,
+    CommandError, Failure, Reply,
     command::{argument, number, zone},
 };
 use crate::serve::Running;
 
-/// The most iterations of a hash that named takes (RFC 9276 3.1 recommends none).
+/// The most iterations of NSEC3's hash that named takes (RFC 9276 3.1 recommends none).
 const MAX_ITERATIONS: u32 = 150;
 
 /// `sign ZONE`, `loadkeys ZONE`
-pub(super) fn sign(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+pub(super) fn sign(server: &mut Running, arguments: &[String]) -> Reply {
     zone(server, arguments)?;
-    Err(Outcome::failed(Failure::NoPermission, ""))
+    Err(Failure::NoPermission.into())
 }
 
 /// `signing (-list | -clear KEY | -nsec3param PARAMETERS | -serial NUMBER) ZONE`
-pub(super) fn signing(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
-    let failed = |failure| Err(Outcome::failed(failure, ""));
+pub(super) fn signing(server: &mut Running, arguments: &[String]) -> Reply {
+    let failed = |failure: Failure| Err(failure.into());
     let option = argument(arguments, 0)?.to_ascii_lowercase();
     let rest = &arguments[1..];
     match option.as_str() {
         "-list" => match zone(server, rest)?.zone.data() {
-            Some(_) => Ok(Outcome::told("No signing records found")),
+            Some(_) => Ok("No signing records found".into()),
             None => failed(Failure::NotLoaded),
         },
         "-clear" => {
@@ -36,14 +36,14 @@ pub(super) fn signing(server: &mut Running, arguments: &[String]) -> Result<Outc
                 .split_once('/')
                 .is_some_and(|(tag, algorithm)| tag.parse::<u16>().is_ok() && is_algorithm(algorithm));
             if key.eq_ignore_ascii_case("all") || is_key {
-                Ok(Outcome::told("request queued"))
+                Ok("request queued".into())
             } else {
                 failed(Failure::Failure)
             }
         }
         "-nsec3param" if argument(rest, 0)?.eq_ignore_ascii_case("none") => {
             zone(server, &rest[1..])?;
-            Ok(Outcome::told("nsec3param request queued"))
+            Ok("nsec3param request queued".into())
         }
         "-nsec3param" => {
             let iterations = hashing(rest)?;
@@ -51,8 +51,8 @@ pub(super) fn signing(server: &mut Running, arguments: &[String]) -> Result<Outc
             if iterations > MAX_ITERATIONS {
                 return failed(Failure::OutOfRange);
             }
-            // named takes note of it for the day when the zone is signed.
-            Err(Outcome::failed(Failure::NotDynamic, "zones are not signed here"))
+            // named would keep the parameters for the day when the zone is signed.
+            Err(CommandError::new(Failure::NotDynamic, "zones are not signed here"))
         }
         "-serial" => {
             number(argument(rest, 0)?)?;
@@ -65,9 +65,9 @@ pub(super) fn signing(server: &mut Running, arguments: &[String]) -> Result<Outc
 
 /// `dnssec -status ZONE`, `dnssec -rollover -key ID [-alg ALGORITHM] [-when TIME] ZONE`,
 /// `dnssec -checkds [-key ID [-alg ALGORITHM]] (published | withdrawn) ZONE`
-pub(super) fn dnssec(server: &mut Running, arguments: &[String]) -> Result<Outcome, Outcome> {
+pub(super) fn dnssec(server: &mut Running, arguments: &[String]) -> Reply {
     let what = argument(arguments, 0)?.to_ascii_lowercase();
-    let failed = |failure, text: &str| Err(Outcome::failed(failure, text));
+    let failed = |failure, text: &str| Err(CommandError::new(failure, text));
     let mut words = arguments[1..].iter().map(String::as_str).peekable();
     let (mut has_key, rollover) = (false, what == "-rollover");
     if rollover || what == "-checkds" {
@@ -113,29 +113,29 @@ pub(super) fn dnssec(server: &mut Running, arguments: &[String]) -> Result<Outco
     if place.is_empty() {
         return failed(Failure::UnexpectedEnd, "Zone not found");
     }
-    zone(server, &place).map(|_| Outcome::told("Zone does not have dnssec-policy"))
+    zone(server, &place).map(|_| "Zone does not have dnssec-policy".into())
 }
 
 /// The iterations of `HASH FLAGS ITERATIONS SALT`.
-fn hashing(arguments: &[String]) -> Result<u32, Outcome> {
+fn hashing(arguments: &[String]) -> Result<u32, Failure> {
     let texts = [argument(arguments, 0)?, argument(arguments, 1)?, argument(arguments, 2)?];
     let [hash, flags, iterations] = texts.map(number);
     let (hash, flags, iterations) = (hash?, flags?, iterations?);
     if hash > u8::MAX.into() || flags > u8::MAX.into() {
-        return Err(Outcome::failed(Failure::OutOfRange, ""));
+        return Err(Failure::OutOfRange);
     }
     let salt = argument(arguments, 3)?;
     if !["auto", "-"].contains(&salt) {
         let octets = HEXUPPER_PERMISSIVE.decode(salt.as_bytes());
-        let octets = octets.map_err(|_| Outcome::failed(Failure::BadHex, ""))?;
+        let octets = octets.map_err(|_| Failure::BadHex)?;
         if octets.len() > u8::MAX.into() {
-            return Err(Outcome::failed(Failure::NoSpace, ""));
+            return Err(Failure::NoSpace);
         }
     }
     Ok(iterations)
 }
 
-/// Whether it is an algorithm of keys, as a DNSKEY record would name it.
+/// Whether `text` names an algorithm, as in the text of a DNSKEY record.
 fn is_algorithm(text: &str) -> bool {
     let is_word = text.bytes().all(|octet| octet.is_ascii_alphanumeric());
     is_word && parse_rdata(Rtype::DNSKEY, &format!("257 3 {text} AQ=="), NameRef::ROOT, &mut Vec::new()).is_ok()

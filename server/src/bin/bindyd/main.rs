@@ -172,13 +172,13 @@ fn run_until_stopped(
             Event::Signal(SIGINT | SIGTERM) => break,
             // BIND does not define what the other signals do; here they do not end the process.
             Event::Signal(_) => {}
-            Event::Command(job) => match control::perform(&mut running, &job.line, job.read_only) {
-                Done::Answer(outcome) => job.answer(outcome),
-                Done::Stop(outcome) => {
-                    job.answer(outcome);
+            Event::Command(job) => {
+                let Done { reply, stop } = control::perform(&mut running, &job.line, job.read_only);
+                job.answer(reply);
+                if stop {
                     break;
                 }
-            },
+            }
         }
     }
     supervisor.stopping();
