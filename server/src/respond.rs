@@ -19,7 +19,7 @@ use crate::{
     wire::{
         HEADER, Rcode, flags,
         names::Names,
-        request::{self, Edns, Header, Question, Rejected, Request},
+        request::{self, Edns, Header, Parsed, Question, Rejected},
         writer::{OptReply, Writer},
     },
     zones::{Published, Seen, Snapshot},
@@ -174,7 +174,7 @@ impl Respond for Responder {
 
 /// A request, and what is found out of it before it is answered.
 struct Heard<'h> {
-    request: &'h Result<Request<'h>, Rejected<'h>>,
+    request: &'h Parsed<'h>,
     client: &'h Client,
     header: Header,
     question: Option<Question<'h>>,
@@ -190,16 +190,16 @@ struct Heard<'h> {
 impl<'h> Heard<'h> {
     /// Finds out who asks and what they see; `now` is in seconds since 1970.
     #[inline]
-    fn of(
-        request: &'h Result<Request<'h>, Rejected<'h>>,
-        client: &'h Client,
-        snapshot: &'h Snapshot,
-        now: u64,
-    ) -> Heard<'h> {
+    fn of(request: &'h Parsed<'h>, client: &'h Client, snapshot: &'h Snapshot, now: u64) -> Heard<'h> {
         let settings = &*snapshot.settings;
         let (header, question, edns, seen) = match request {
-            Ok(request) => (request.header, Some(request.question), request.edns, snapshot.seen(request, client, now)),
-            Err(rejected) => (rejected.header, rejected.question, rejected.edns, Seen::nothing(rejected.rcode, None)),
+            Parsed::Request(request) => {
+                (request.header, Some(request.question), request.edns, snapshot.seen(request, client, now))
+            }
+            &Parsed::CookieOnly { header, edns } => (header, None, Some(edns), Seen::nothing(Rcode::FORMERR, None)),
+            &Parsed::Rejected(Rejected { header, question, edns, rcode }) => {
+                (header, question, edns, Seen::nothing(rcode, None))
+            }
         };
         let rules = seen.view.map_or(&*settings.outside, |view| &*view.settings);
         let given = edns.and_then(|edns| edns.cookie).zip(settings.cookies.as_deref());
@@ -241,8 +241,8 @@ impl<'h> Heard<'h> {
     /// The signature that the response is to have.
     #[inline]
     fn signature(&self, now: u64) -> Option<tsig::Reply<'h>> {
-        let tsig = self.request.as_ref().ok().and_then(|request| request.tsig);
-        tsig::Reply::to(tsig, self.seen.signature, now)
+        let Parsed::Request(request) = self.request else { return None };
+        tsig::Reply::to(request.tsig, self.seen.signature, now)
     }
 
     /// The OPT that the response is to have.
@@ -279,12 +279,11 @@ impl<'h> Heard<'h> {
     #[inline]
     fn answered(&self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'h> {
         let request = match self.request {
-            Ok(request) => request,
-            Err(Rejected { rcode: Rcode::NOERROR, .. }) if self.cookie.is_none() => {
-                return Outcome::error(Rcode::FORMERR, None).into();
-            }
-            Err(Rejected { rcode: Rcode::NOERROR, .. }) => return Outcome::uncounted(Rcode::NOERROR).into(),
-            Err(rejected) => return Outcome::error(rejected.rcode, None).into(),
+            Parsed::Request(request) => request,
+            // The OPT has the cookie.
+            Parsed::CookieOnly { .. } if self.cookie.is_some() => return Outcome::uncounted(Rcode::NOERROR).into(),
+            Parsed::CookieOnly { .. } => return Outcome::error(Rcode::FORMERR, None).into(),
+            Parsed::Rejected(rejected) => return Outcome::error(rejected.rcode, None).into(),
         };
         let view = match self.seen.view {
             Ok(view) => view,
@@ -323,7 +322,7 @@ impl<'h> Heard<'h> {
     /// Tells the query log, if it came to a question or to a signature that is wrong.
     #[cold]
     fn note(&self, ending: Ending, queries: &mut QueryLog) {
-        let (Ok(request), Ok(view)) = (self.request, self.seen.view) else { return };
+        let (Parsed::Request(request), Ok(view)) = (self.request, self.seen.view) else { return };
         let mut name = [0; MAX_NAME];
         let key = match (ending, &request.tsig) {
             (Ending::BadSignature(_), Some(tsig)) => Some(tsig.key(&mut name)),

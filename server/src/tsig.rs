@@ -276,6 +276,7 @@ impl fmt::Display for TsigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::request::{self, Parsed};
     use zonefmt::{Class, Rtype};
 
     const NOW: u64 = 1_800_000_000;
@@ -318,8 +319,8 @@ mod tests {
     }
 
     fn read(message: &[u8]) -> Tsig<'_> {
-        match crate::wire::request::parse(message) {
-            Some(Ok(request)) => request.tsig.unwrap(),
+        match request::parse(message) {
+            Some(Parsed::Request(request)) => request.tsig.unwrap(),
             _ => panic!("it is well-formed"),
         }
     }
@@ -372,8 +373,8 @@ mod tests {
         for at in 2..message.len() {
             let mut changed = message.clone();
             changed[at] ^= 0x20;
-            let Some(Ok(request)) = crate::wire::request::parse(&changed) else { continue };
-            // The case of names is signed in one canonical form; the original ID replaces the message's ID.
+            let Some(Parsed::Request(request)) = request::parse(&changed) else { continue };
+            // The name's case, class and TTL are signed in one form only; the original id takes the place of the id.
             let Some(tsig) = request.tsig else { continue };
             let is_letter = (QUERY.len()..QUERY.len() + 13).contains(&at) && changed[at].is_ascii_alphabetic();
             let in_algorithm = tsig.algorithm == Algorithm::HmacSha256.tsig_name() && changed[at].is_ascii_alphabetic();

@@ -6,7 +6,18 @@ use zonefmt::{Class, NameRef, Rtype};
 use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
 use crate::cookies::Cookie;
 
-/// A well-formed request, whatever it wants.
+/// A request as it was read.
+pub(crate) enum Parsed<'a> {
+    Request(Request<'a>),
+    /// A query without a question, for a cookie only (RFC 7873 5.4).
+    CookieOnly {
+        header: Header,
+        edns: Edns,
+    },
+    Rejected(Rejected<'a>),
+}
+
+/// A well-formed request with a question, whatever it asks for.
 pub(crate) struct Request<'a> {
     pub(crate) header: Header,
     pub(crate) question: Question<'a>,
@@ -14,7 +25,7 @@ pub(crate) struct Request<'a> {
     pub(crate) tsig: Option<Tsig<'a>>,
 }
 
-/// What of the header goes back with the response.
+/// The parts of the header that the response repeats.
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
     pub(crate) id: [u8; 2],
@@ -36,13 +47,13 @@ pub(crate) struct Edns {
     pub(crate) udp_size: u16,
     /// DNSSEC OK (RFC 3225), copied into the response.
     pub(crate) dnssec_ok: bool,
-    /// The sender asks who answers (RFC 5001).
+    /// The sender asks for the server's identifier (RFC 5001).
     pub(crate) nsid: bool,
     /// The sender asks how long it may keep the connection (RFC 7828).
     pub(crate) keepalive: bool,
     /// The sender takes part in DNS cookies (RFC 7873).
     pub(crate) cookie: Option<Cookie>,
-    /// What else it has.
+    /// Its other options.
     pub(crate) ignored: Ignored,
 }
 
@@ -50,9 +61,10 @@ pub(crate) struct Edns {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Ignored(u8);
 
-/// A request that is answered without looking at zones: mostly with an error; the question goes back where it was understood.
+/// A request that is answered with an error.
 pub(crate) struct Rejected<'a> {
     pub(crate) header: Header,
+    /// The question, which the response repeats, if it could be read.
     pub(crate) question: Option<Question<'a>>,
     pub(crate) edns: Option<Edns>,
     pub(crate) rcode: Rcode,
@@ -73,33 +85,33 @@ impl Header {
 }
 
 /// Reads a request; `None` if the message is too short to be one, or itself a response: answering could start a loop.
-pub(crate) fn parse(message: &[u8]) -> Option<Result<Request<'_>, Rejected<'_>>> {
+pub(crate) fn parse(message: &[u8]) -> Option<Parsed<'_>> {
     let (&id, flags) = (message.first_chunk()?, u16_at(message, 2)?);
     let is_request = message.len() >= HEADER && flags & flags::QR == 0;
-    is_request.then(|| parse_after_header(message, Header { id, flags }))
+    let header = Header { id, flags };
+    is_request.then(|| match u16_at(message, 4) {
+        Some(1) => with_question(message, header).map_or_else(Parsed::Rejected, Parsed::Request),
+        questions => without_question(message, header, questions == Some(0)),
+    })
 }
 
-fn parse_after_header(message: &[u8], header: Header) -> Result<Request<'_>, Rejected<'_>> {
-    let reject = |question, edns, rcode| Rejected { header, question, edns, rcode };
-    let count = |at| usize::from(u16_at(message, at).unwrap_or(0));
-    let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
-    if questions != 1 {
-        // Without any question (`dig +header-only`) an OPT is found, and gets one back (RFC 6891 6.1.1).
-        let rest = (questions == 0).then_some(Records { message, at: HEADER });
-        let found = rest.and_then(|rest| rest.find(answers + authorities, additionals).ok()).unwrap_or_default();
-        let edns = found.edns;
-        let rcode = match edns.and_then(|edns| edns.cookie) {
-            _ if !header.is_query() => Rcode::NOTIMP,
-            _ if found.version > 0 => Rcode::BADVERS,
-            // All that is asked for is a cookie (RFC 7873 5.4).
-            Some(_) => Rcode::NOERROR,
-            None => Rcode::FORMERR,
-        };
-        return Err(reject(None, edns, rcode));
+/// Reads a request without a question, or with more than one: then the records after them are not looked for.
+fn without_question(message: &[u8], header: Header, has_none: bool) -> Parsed<'_> {
+    // An OPT gets one back also without a question (`dig +header-only`; RFC 6891 6.1.1).
+    let records = has_none.then_some(Records { message, at: HEADER });
+    let edns = records.and_then(|records| records.find().ok()).and_then(|found| found.edns);
+    let rejected = |rcode| Parsed::Rejected(Rejected { header, question: None, edns, rcode });
+    match edns {
+        _ if !header.is_query() => rejected(Rcode::NOTIMP),
+        Some(edns) if edns.cookie.is_some() => Parsed::CookieOnly { header, edns },
+        _ => rejected(Rcode::FORMERR),
     }
+}
+
+fn with_question(message: &[u8], header: Header) -> Result<Request<'_>, Rejected<'_>> {
+    let reject = |question, edns, rcode| Rejected { header, question, edns, rcode };
     let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
-    let rest = Records { message, at: end };
-    let found = rest.find(answers + authorities, additionals);
+    let found = Records { message, at: end }.find();
     let Found { edns, version, faulty, tsig } = found.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
     if faulty {
         return Err(reject(Some(question), edns, Rcode::FORMERR));
@@ -117,19 +129,19 @@ fn question(message: &[u8]) -> Option<(Question<'_>, usize)> {
     Some((question, HEADER + qname.len() + 4))
 }
 
-/// A cursor over the records after the question.
+/// A cursor over the records that follow the question.
 struct Records<'a> {
     message: &'a [u8],
     at: usize,
 }
 
-/// The records that say something of the message itself.
+/// The records that are about the message itself.
 #[derive(Default)]
 struct Found<'a> {
     edns: Option<Edns>,
     /// The version of EDNS; 0 without any.
     version: u8,
-    /// Whether an option is not as it has to be: then `edns` has none of them.
+    /// Whether an option is malformed: then `edns` has none of them.
     faulty: bool,
     tsig: Option<Tsig<'a>>,
 }
@@ -137,8 +149,10 @@ struct Found<'a> {
 struct Malformed;
 
 impl<'a> Records<'a> {
-    /// Walks all records, of which so many stand before the additional section, and gives OPT and TSIG.
-    fn find(mut self, before: usize, additionals: usize) -> Result<Found<'a>, Malformed> {
+    /// Walks all records, as many as the header counts, and returns OPT and TSIG.
+    fn find(mut self) -> Result<Found<'a>, Malformed> {
+        let count = |at| usize::from(u16_at(self.message, at).unwrap_or(0));
+        let (before, additionals) = (count(6) + count(8), count(10));
         let mut found = Found::default();
         let last = (before + additionals).wrapping_sub(1);
         for index in 0..before + additionals {
@@ -217,7 +231,7 @@ impl Ignored {
 }
 
 impl Edns {
-    /// With what options say; `None` if one of them is not as its RFC has it.
+    /// Adds what the options say; `None` if one of them does not have the form that its RFC gives it.
     fn with_options(mut self, mut options: &[u8]) -> Result<Option<Edns>, Malformed> {
         const LLQ: u16 = 1;
         const NSID: u16 = 3;
@@ -272,8 +286,8 @@ impl Edns {
     }
 }
 
-/// Whether it is a client subnet of a query: family, prefix length, a scope of zero, and the octets of an address that the
-/// prefix covers, with no bit set beyond it (RFC 7871 6).
+/// Whether `data` is a client subnet: family, prefix length, scope, and the octets of an address that the prefix covers, with
+/// no bit set beyond it (RFC 7871 6).
 fn is_subnet(data: &[u8]) -> bool {
     let (Some(family), Some(&[_, _, prefix, scope])) = (u16_at(data, 0), data.first_chunk()) else { return false };
     let longest = match family {
