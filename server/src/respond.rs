@@ -1,80 +1,89 @@
-//! From a request's octets to a response's: parse, find out who asks and what they see, answer or refuse, add EDNS, sign.
-//! Every transport, test, fuzzer and bench calls the same function.
+//! From a request's octets to a response's. Every transport, test, fuzzer and bench calls the same function,
+//! [`Responder::respond`]:
+//!
+//! 1. `admitted`: the message is parsed, `seen` checks its signature and finds the view that it belongs to.
+//! 2. `admitted` composes the response: an answer or an error, response rate limiting, EDNS, the signature.
+//! 3. Here, the observers take account of it: the counters, the query log, dnstap.
+//!
+//! None of this allocates or waits. It reads no clock and takes no lock, except while queries are logged or tapped.
+
+mod admitted;
+mod seen;
 
 use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
-use zonefmt::{MAX_NAME, NameRef, Rtype};
+use zonefmt::MAX_NAME;
 
 use crate::{
-    answer::{Answered, Outcome, Scratch, answer},
-    cookies::{self, Checked},
-    dnstap::{Message, Tap, Tapped, Taps},
-    limit::{Kind, Verdict},
-    listen::{Client, Now, Respond, Transport},
-    logs::{Asked, Ending, QueryLog},
-    settings::{ServerSettings, ViewSettings},
+    answer::{Answered, Scratch},
+    cookies,
+    dnstap::{Message, Tap, Tapped},
+    listen::{Client, Now, Reply, Respond},
+    logs::QueryLog,
     stats::{Counters, Event},
-    tsig::{self, Signature, TsigError},
-    wire::{
-        HEADER, Rcode, flags,
-        names::Names,
-        request::{self, Edns, Header, Parsed, Question, Rejected},
-        writer::{OptReply, Writer},
-    },
-    zones::{Published, Seen, Snapshot},
+    wire::{HEADER, names::Names, request},
+    zones::{Published, Snapshot},
 };
+use admitted::{Admitted, Composed};
 
 /// The largest message there can be, in octets.
 pub const MAX_MESSAGE: usize = 65_535;
 
-/// Source ports of services that answer whatever they get: answering them could start a loop, or be what a forger wants
-/// (echo, daytime, chargen, time; as `named` has it).
+/// Source ports of services that answer everything: to answer them could start a loop, or be what a forger wants (echo,
+/// daytime, chargen, time; as in `named`).
 const LOOPING_PORTS: [u16; 4] = [7, 13, 19, 37];
 
-/// Octets every client takes over UDP (RFC 1035 4.2.1).
+/// Octets that every client takes over UDP (RFC 1035 4.2.1).
 const MIN_UDP: u16 = 512;
 
-/// Octets of NSID, at most; what remains of [`MIN_UDP`] beside the header, the longest question, an OPT and its other options.
+/// The most octets of an NSID: what [`MIN_UDP`] leaves beside the header, the longest question, and an OPT with all other
+/// options.
 pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6 + 4 + cookies::REPLY);
 
 /// Answers requests from the newest snapshot. Each worker has its own.
 pub struct Responder {
     published: Arc<Published>,
-    /// `None` while idle, so that an old snapshot is not kept.
+    /// `None` while the worker is idle, so that an old snapshot is not kept.
     snapshot: Option<Arc<Snapshot>>,
     now: Now,
     scratch: Scratch,
     names: Names,
+    observers: Observers,
+}
+
+/// All that takes account of requests and responses.
+struct Observers {
+    counters: Counters,
     queries: QueryLog,
     tap: Tap,
-    keepalive: bool,
-    counters: Counters,
 }
 
 impl Responder {
-    /// A responder on what is published; what it counts, nobody reads.
+    /// A responder that answers from what is published, and counts for nobody.
     pub fn new(published: Arc<Published>) -> Responder {
         Responder::counting(published, Counters::default())
     }
 
-    /// A responder on what is published, that counts here.
+    /// A responder that answers from what is published, and counts here.
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
         let (scratch, names, now) = (Scratch::new(), Names::new(), Now::read());
-        let (queries, tap) = (QueryLog::default(), Tap::default());
-        Responder { published, snapshot: None, now, scratch, names, queries, tap, keepalive: false, counters }
+        let observers = Observers { counters, queries: QueryLog::default(), tap: Tap::default() };
+        Responder { published, snapshot: None, now, scratch, names, observers }
     }
 
-    /// With a log to tell what is asked.
+    /// Logs queries here.
     #[must_use]
-    pub fn logging(self, queries: QueryLog) -> Responder {
-        Responder { queries, ..self }
+    pub fn logging(mut self, queries: QueryLog) -> Responder {
+        self.observers.queries = queries;
+        self
     }
 
-    /// With a tap for the messages themselves.
+    /// Taps messages here.
     #[must_use]
-    pub fn tapped(self, tap: Tap) -> Responder {
-        Responder { tap, ..self }
+    pub fn tapped(mut self, tap: Tap) -> Responder {
+        self.observers.tap = tap;
+        self
     }
 
     fn snapshot(&mut self) -> &Snapshot {
@@ -95,76 +104,17 @@ impl Respond for Responder {
         self.snapshot().settings.blackhole.allows(addr)
     }
 
-    /// Writes the response to `message` into `out` and gives its length; `None`: there is to be no response. `out` takes
-    /// 512 octets at least; over TCP, [`MAX_MESSAGE`].
-    fn respond(&mut self, message: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
-        self.keepalive = false;
-        if client.transport == Transport::Udp && LOOPING_PORTS.contains(&client.addr.port()) {
-            return None;
-        }
-        let request = request::parse(message)?;
+    /// Writes the response to `message` into `out`, which takes 512 octets at least; over TCP, [`MAX_MESSAGE`].
+    fn respond(&mut self, message: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply> {
+        let parsed = request::parse(message)?;
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
-        if snapshot.settings.blackhole.allows(client.addr.ip()) {
-            return None;
-        }
-        let mut heard = Heard::of(&request, client, snapshot, self.now.unix);
-        self.keepalive = heard.keepalive();
-        let taps = heard.taps();
-        let asked_at = taps.any().then(Timestamp::now);
-        if let Some(asked) = asked_at.filter(|_| taps.queries && heard.asked.is_some()) {
-            self.tap.tell(&Message { kind: Tapped::AuthQuery, client, octets: message, asked, zone: None });
-        }
-        let limit = heard.limit().min(out.len());
-        let tsig = heard.signature(self.now.unix);
-        let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
-        let opt = heard.opt_reply(&snapshot.settings);
-        let opt = heard.fitting(opt, unsigned);
-        let mut writer = Writer::new(out, unsigned, &mut self.names, heard.question, opt.as_ref());
-        let Answered { outcome, zone } = heard.answered(&mut writer, &mut self.scratch);
-        let ending = heard.ending(outcome);
-        if self.queries.wants(ending) {
-            heard.note(ending, &mut self.queries);
-        }
-        let verdict = heard.verdict(outcome, self.now);
-        let event = |response| Event {
-            client,
-            request: message,
-            asked: heard.asked,
-            zone: zone.and_then(|zone| zone.counters.as_deref()),
-            edns: heard.edns,
-            cookie: heard.cookie.map(|cookie| cookie.standing),
-            verdict,
-            tsig: tsig.is_some(),
-            response,
-        };
-        let outcome = match verdict {
-            Verdict::Send => outcome,
-            Verdict::Slip => slip(outcome, heard.question, heard.cookie.is_some(), &mut writer),
-            Verdict::Drop => {
-                self.counters.count(&event(None));
-                return None;
-            }
-        };
-        let aa = if outcome.authoritative { flags::AA } else { 0 };
-        let opt = heard.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
-        let length = writer.finish(heard.header, aa, outcome.rcode, opt);
-        let length = match &tsig {
-            // Without room for its signature a response is truncated: the client asks again over TCP.
-            Some(tsig) => tsig.sign(&mut out[..limit], length).unwrap_or_else(|| truncate(out, length)),
-            None => length,
-        };
-        let octets = &out[..length];
-        self.counters.count(&event(Some((outcome.rcode, octets))));
-        if let Some(asked) = asked_at.filter(|_| taps.responses) {
-            let zone = zone.filter(|_| outcome.authoritative).map(|zone| zone.origin.as_ref());
-            self.tap.tell(&Message { kind: Tapped::AuthResponse, client, octets, asked, zone });
-        }
-        Some(length)
-    }
-
-    fn keepalive(&self) -> bool {
-        self.keepalive
+        let mut request = Admitted::of(message, &parsed, client, snapshot, self.now)?;
+        let arrived = self.observers.request(&request);
+        let composed = request.compose(&mut self.names, &mut self.scratch, out);
+        self.observers.response(&request, &composed, arrived);
+        let length = composed.sent?.octets.len();
+        Some(Reply { length, keepalive: request.keepalive() })
     }
 
     fn release(&mut self) {
@@ -172,198 +122,47 @@ impl Respond for Responder {
     }
 }
 
-/// A request, and what is found out of it before it is answered.
-struct Heard<'h> {
-    request: &'h Parsed<'h>,
-    client: &'h Client,
-    header: Header,
-    question: Option<Question<'h>>,
-    edns: Option<Edns>,
-    /// What it sees of the server, and how it is answered there.
-    seen: Seen<'h>,
-    rules: &'h ViewSettings,
-    cookie: Option<Checked>,
-    /// The type asked for, if it comes to a question.
-    asked: Option<Rtype>,
-}
-
-impl<'h> Heard<'h> {
-    /// Finds out who asks and what they see; `now` is in seconds since 1970.
+impl Observers {
+    /// Taps a request; returns when it came, if its response may have to be tapped, too.
     #[inline]
-    fn of(request: &'h Parsed<'h>, client: &'h Client, snapshot: &'h Snapshot, now: u64) -> Heard<'h> {
-        let settings = &*snapshot.settings;
-        let (header, question, edns, seen) = match request {
-            Parsed::Request(request) => {
-                (request.header, Some(request.question), request.edns, snapshot.seen(request, client, now))
-            }
-            &Parsed::CookieOnly { header, edns } => (header, None, Some(edns), Seen::nothing(Rcode::FORMERR, None)),
-            &Parsed::Rejected(Rejected { header, question, edns, rcode }) => {
-                (header, question, edns, Seen::nothing(rcode, None))
-            }
-        };
-        let rules = seen.view.map_or(&*settings.outside, |view| &*view.settings);
-        let given = edns.and_then(|edns| edns.cookie).zip(settings.cookies.as_deref());
-        let cookie = given.map(|(cookie, secrets)| secrets.check(&cookie, client.addr.ip(), now));
-        let answerable = header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
-        let asked = question.filter(|_| answerable).map(|question| question.qtype);
-        Heard { request, client, header, question, edns, seen, rules, cookie, asked }
+    fn request(&self, request: &Admitted<'_>) -> Option<Timestamp> {
+        let taps = request.taps();
+        let arrived = taps.any().then(Timestamp::now)?;
+        if taps.queries && request.asked.is_some() {
+            let &Admitted { client, message: octets, .. } = request;
+            self.tap.tell(&Message { kind: Tapped::AuthQuery, client, octets, asked: arrived, zone: None });
+        }
+        Some(arrived)
     }
 
-    /// Whether the client wants its connection kept open.
-    fn keepalive(&self) -> bool {
-        self.edns.is_some_and(|edns| edns.keepalive) && self.client.transport != Transport::Udp
-    }
-
-    /// Whether the client is certainly where it claims to be.
-    fn proven(&self) -> bool {
-        self.cookie.is_some_and(|cookie| cookie.proves())
-    }
-
-    /// Which messages dnstap is told: of a view's clients, and no updates, which it has other names for.
+    /// Counts a request and its response, logs them, and taps the response.
     #[inline]
-    fn taps(&self) -> Taps {
-        let told = self.seen.view.is_ok() && !self.header.is_update();
-        if told { self.rules.taps } else { Taps::default() }
-    }
-
-    /// How many octets the response may have.
-    #[inline]
-    fn limit(&self) -> usize {
-        let nocookie = if self.proven() { u16::MAX } else { self.rules.nocookie_udp_size };
-        let most = self.rules.max_udp_size.min(nocookie).max(MIN_UDP);
-        match (self.client.transport, self.edns) {
-            (Transport::Tcp, _) => MAX_MESSAGE,
-            (Transport::Udp, None) => MIN_UDP.into(),
-            (Transport::Udp, Some(edns)) => edns.udp_size.clamp(MIN_UDP, most).into(),
+    fn response(&mut self, request: &Admitted<'_>, composed: &Composed<'_>, arrived: Option<Timestamp>) {
+        let &Admitted { client, message, asked, edns, cookie, .. } = request;
+        let &Composed { answered: Answered { outcome, zone }, verdict, signed, sent } = composed;
+        let ending = request.ending(outcome);
+        if self.queries.wants(ending) {
+            request.note(ending, &mut self.queries);
+        }
+        self.counters.count(&Event {
+            client,
+            request: message,
+            asked,
+            zone: zone.and_then(|zone| zone.counters.as_deref()),
+            edns,
+            cookie: cookie.map(|cookie| cookie.standing),
+            verdict,
+            tsig: signed,
+            response: sent.map(|sent| (sent.outcome.rcode, sent.octets)),
+        });
+        if let (Some(asked), Some(sent)) = (arrived, sent)
+            && request.taps().responses
+        {
+            let zone = zone.filter(|_| sent.outcome.authoritative).map(|zone| zone.origin.as_ref());
+            let octets = sent.octets;
+            self.tap.tell(&Message { kind: Tapped::AuthResponse, client, octets, asked, zone });
         }
     }
-
-    /// The signature that the response is to have.
-    #[inline]
-    fn signature(&self, now: u64) -> Option<tsig::Reply<'h>> {
-        let Parsed::Request(request) = self.request else { return None };
-        tsig::Reply::to(request.tsig, self.seen.signature, now)
-    }
-
-    /// The OPT that the response is to have.
-    #[inline]
-    fn opt_reply<'s>(&self, server: &'s ServerSettings) -> Option<OptReply<'s>> {
-        let edns = self.edns?;
-        let timeout = || u16::try_from(server.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
-        Some(OptReply {
-            udp_size: self.rules.edns_udp_size,
-            nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
-            keepalive: self.keepalive().then(timeout),
-            cookie: self.cookie.map(|cookie| cookie.reply),
-        })
-    }
-
-    /// Leaves out what has no room in so many octets: beside a signature, whose two names may have 255 octets each, 512
-    /// octets are few. The server's identity goes first, then the question, then all of EDNS.
-    #[inline]
-    fn fitting<'o>(&mut self, opt: Option<OptReply<'o>>, room: usize) -> Option<OptReply<'o>> {
-        let fixed = |question: Option<Question<'_>>, opt: Option<&OptReply<'_>>| {
-            HEADER + question.map_or(0, |question| question.qname.len() + 4) + opt.map_or(0, OptReply::octets)
-        };
-        if fixed(self.question, opt.as_ref()) <= room {
-            return opt;
-        }
-        let opt = opt.map(|opt| OptReply { nsid: None, ..opt });
-        if fixed(self.question, opt.as_ref()) > room {
-            self.question = None;
-        }
-        opt.filter(|opt| fixed(self.question, Some(opt)) <= room)
-    }
-
-    /// Answers, or says why not.
-    #[inline]
-    fn answered(&self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'h> {
-        let request = match self.request {
-            Parsed::Request(request) => request,
-            // The OPT has the cookie.
-            Parsed::CookieOnly { .. } if self.cookie.is_some() => return Outcome::uncounted(Rcode::NOERROR).into(),
-            Parsed::CookieOnly { .. } => return Outcome::error(Rcode::FORMERR, None).into(),
-            Parsed::Rejected(rejected) => return Outcome::error(rejected.rcode, None).into(),
-        };
-        let view = match self.seen.view {
-            Ok(view) => view,
-            Err(instead) => return instead.into(),
-        };
-        let key = match &self.seen.signature {
-            Signature::None => None,
-            Signature::Valid(signer) => Some(signer.name()),
-            Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
-            Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
-        };
-        if !request.header.is_query() {
-            return Outcome::error(Rcode::NOTIMP, None).into();
-        }
-        if self.question.is_none() {
-            writer.give_up();
-            return Outcome::uncounted(Rcode::NOERROR).into();
-        }
-        let asks_for_cookies = self.rules.require_server_cookie && self.client.transport == Transport::Udp;
-        if asks_for_cookies && self.cookie.is_some() && !self.proven() {
-            return Outcome::uncounted(Rcode::BADCOOKIE).into();
-        }
-        answer(view, request.header, request.question, self.client, key, writer, scratch)
-    }
-
-    /// What came of it, for the query log.
-    #[inline]
-    fn ending(&self, outcome: Outcome) -> Ending {
-        match self.seen.signature {
-            Signature::None | Signature::Valid(_) => Ending::of(outcome),
-            Signature::Unproven(error) | Signature::Proven(error, _) => Ending::BadSignature(error),
-            Signature::Malformed => Ending::BadSignature(TsigError::BadSig),
-        }
-    }
-
-    /// Tells the query log, if it came to a question or to a signature that is wrong.
-    #[cold]
-    fn note(&self, ending: Ending, queries: &mut QueryLog) {
-        let (Parsed::Request(request), Ok(view)) = (self.request, self.seen.view) else { return };
-        let mut name = [0; MAX_NAME];
-        let key = match (ending, &request.tsig) {
-            (Ending::BadSignature(_), Some(tsig)) => Some(tsig.key(&mut name)),
-            _ if self.asked.is_some() => self.seen.signature.key(),
-            _ => return,
-        };
-        let (client, cookie) = (self.client, self.cookie.map(|_| self.proven()));
-        queries.note(&Asked { client, view, key, request, cookie, ending });
-    }
-
-    /// Whether it is said too often.
-    #[inline]
-    fn verdict(&self, outcome: Outcome, now: Now) -> Verdict {
-        match (self.rules.limiter.as_deref().filter(|_| !self.proven()), outcome.identity) {
-            (Some(limiter), Some(identity)) => {
-                let (qname, qtype) = self.question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
-                limiter.judge(self.client, qname, qtype, identity, now.instant)
-            }
-            _ => Verdict::Send,
-        }
-    }
-}
-
-/// What is said in place of a response that is one too many: enough for a client that is there to come back, over TCP or
-/// with the cookie that it gets.
-fn slip(outcome: Outcome, question: Option<Question<'_>>, knows_cookies: bool, writer: &mut Writer<'_>) -> Outcome {
-    let Some(question) = question else { return outcome };
-    if knows_cookies {
-        writer.clear(question);
-        return Outcome::uncounted(Rcode::BADCOOKIE);
-    }
-    writer.truncate(question);
-    // As in BIND: what a chain came to is not told.
-    let exists = outcome.identity.is_none_or(|identity| identity.kind != Kind::Nxdomain);
-    Outcome { rcode: if exists { Rcode::NOERROR } else { Rcode::NXDOMAIN }, ede: None, ..outcome }
-}
-
-/// Marks a finished response as truncated.
-fn truncate(message: &mut [u8], length: usize) -> usize {
-    message[2] |= (flags::TC >> 8) as u8;
-    length
 }
 
 #[cfg(test)]
@@ -372,7 +171,8 @@ mod tests {
     use crate::{
         cookies::CookieSecrets,
         limit::{Limiter, NetworkRate, RateLimit},
-        settings::{Order, OrderRule, RrsetOrder},
+        listen::Transport,
+        settings::{Order, OrderRule, RrsetOrder, ServerSettings, ViewSettings},
         zone::ZoneData,
         zones::{View, Zone, ZoneMap, ZoneState},
     };
@@ -401,8 +201,8 @@ mod tests {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let client = Client { addr: loopback, local: loopback, transport: Transport::Udp };
         let mut out = [0; 4096];
-        let length = responder.respond(&request, &client, &mut out).unwrap();
-        out[..length].to_vec()
+        let reply = responder.respond(&request, &client, &mut out).unwrap();
+        out[..reply.length].to_vec()
     }
 
     #[test]
@@ -495,8 +295,8 @@ mod tests {
             .concat();
             let addr = SocketAddr::from(((0x2001_0db8_u128 << 96 | network << 72 | 1).to_be_bytes(), 4053));
             let mut out = [0; 512];
-            let length = responder.respond(&request, &Client { addr, local: addr, transport }, &mut out);
-            (request.len(), out[..length.unwrap_or(0)].to_vec())
+            let reply = responder.respond(&request, &Client { addr, local: addr, transport }, &mut out);
+            (request.len(), out[..reply.map_or(0, |reply| reply.length)].to_vec())
         };
         let (mut brought, mut got) = (0, 0);
         for turn in 0..200_000 {

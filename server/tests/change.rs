@@ -201,6 +201,6 @@ fn ask(responder: &mut Responder, question: &[u8]) -> (usize, [u8; 512]) {
         transport: Transport::Udp,
     };
     let mut out = [0; 512];
-    let len = responder.respond(question, &client, &mut out).unwrap();
-    (len, out)
+    let reply = responder.respond(question, &client, &mut out).unwrap();
+    (reply.length, out)
 }

@@ -62,8 +62,8 @@ impl Engine {
     pub fn ask(&mut self, request: &[u8], transport: Transport) -> Option<&[u8]> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let client = Client { addr: loopback, local: loopback, transport };
-        let length = self.responder.respond(request, &client, &mut self.out)?;
-        Some(&self.out[..length])
+        let reply = self.responder.respond(request, &client, &mut self.out)?;
+        Some(&self.out[..reply.length])
     }
 }
 

@@ -24,7 +24,7 @@ pub use self::now::Now;
 use self::socket::Sockets;
 pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
 
-/// The two ends of a request and its transport.
+/// Where a request came from, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     /// The address and port that the request came from.
@@ -44,7 +44,16 @@ pub enum Transport {
     Tcp,
 }
 
-/// Answers requests. Each worker owns one, which may keep buffers and a cached view of the data.
+/// A reply that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Its length, in octets.
+    pub length: usize,
+    /// Whether the client wants its connection kept open (edns-tcp-keepalive, RFC 7828).
+    pub keepalive: bool,
+}
+
+/// Answers requests. Each worker owns one, so that it may keep buffers and a cached view of the data.
 pub trait Respond: Send + 'static {
     /// Sets the current time and checks whether newer data has been published. Called once per batch of requests.
     fn refresh(&mut self, now: Now);
@@ -54,13 +63,8 @@ pub trait Respond: Send + 'static {
         false
     }
 
-    /// Writes the reply to `request` into `out` and returns its length; with `None`, nothing is sent.
-    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize>;
-
-    /// Whether the request answered last asked to keep its connection open (edns-tcp-keepalive, RFC 7828).
-    fn keepalive(&self) -> bool {
-        false
-    }
+    /// Writes the reply to `request` into `out`; `None`: nothing is sent.
+    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply>;
 
     /// Drops cached data because the worker is idle. The next call is `refresh`.
     fn release(&mut self) {}

@@ -89,7 +89,7 @@ fn serve<R: Respond>(socket: &UdpSocket, addr: SocketAddr, mut responder: R, sto
                 responder.refresh(now);
                 batch.answer(|datagram, out| {
                     let client = Client { addr: datagram.peer, local: datagram.local, transport: Transport::Udp };
-                    responder.respond(datagram.bytes, &client, out)
+                    responder.respond(datagram.bytes, &client, out).map(|reply| reply.length)
                 });
                 let dropped = batch.send(socket);
                 if dropped > 0 {

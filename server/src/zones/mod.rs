@@ -21,7 +21,6 @@ use crate::{
 
 pub use map::ZoneMap;
 pub use publish::Published;
-pub(crate) use view::Seen;
 pub use view::{Membership, Snapshot, View};
 
 /// A zone as it is served.

@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use zonefmt::Class;
-
 use super::{Zone, ZoneChange, ZoneMap};
 use crate::{
-    access::{Acl, Requester},
-    answer::Outcome,
+    access::Acl,
     limit::Limiter,
-    listen::Client,
     settings::{ServerSettings, ViewSettings},
-    tsig::{Keyring, Signature},
-    wire::{Ede, Rcode, request::Request},
+    tsig::Keyring,
 };
 
 /// Zones, their settings, and the requests that see them. Cheap to clone.
@@ -52,14 +47,6 @@ pub struct Snapshot {
     pub(crate) chaos: View,
 }
 
-/// What a request sees of the server.
-pub(crate) struct Seen<'s> {
-    /// The view to answer from, or the error to answer instead.
-    pub(crate) view: Result<&'s View, Outcome>,
-    /// The result of verifying the request's TSIG.
-    pub(crate) signature: Signature<'s>,
-}
-
 impl View {
     /// The name of the only view if none is configured.
     pub const DEFAULT: &str = "_default";
@@ -75,14 +62,6 @@ impl View {
             settings: Arc::default(),
             zones,
         }
-    }
-
-    fn takes(&self, client: &Client, request: &Request<'_>, signature: &Signature<'_>) -> bool {
-        let Membership { clients, destinations, recursive_only } = &*self.membership;
-        let key = signature.key();
-        clients.allows(Requester { addr: client.addr.ip(), key })
-            && destinations.allows(Requester { addr: client.local.ip(), key })
-            && (!recursive_only || request.header.recursion_desired())
     }
 }
 
@@ -135,33 +114,6 @@ impl Snapshot {
     pub fn view(&self, name: &str) -> Option<&View> {
         self.views.iter().find(|view| *view.name == *name)
     }
-
-    /// Finds the view that a request belongs to and verifies its TSIG. `now` is in seconds since 1970.
-    pub(crate) fn seen<'s>(&'s self, request: &Request<'_>, client: &Client, now: u64) -> Seen<'s> {
-        let views = match request.question.qclass {
-            Class::IN | Class::ANY => &*self.views,
-            Class::CH => std::slice::from_ref(&self.chaos),
-            Class(0) | Class::NONE => return Seen::nothing(Rcode::FORMERR, None),
-            _ => return Seen::nothing(Rcode::REFUSED, Some(Ede::NotAuthoritative)),
-        };
-        let mut proven = Signature::None;
-        for view in views {
-            // Each view has its own keys, possibly different ones under one name, so the TSIG is verified anew for
-            // each.
-            let signature = match &request.tsig {
-                Some(tsig) => view.keys.verify(tsig, now),
-                None => Signature::None,
-            };
-            if view.takes(client, request, &signature) {
-                return Seen { view: Ok(view), signature };
-            }
-            if proven.key().is_none() {
-                proven = signature;
-            }
-        }
-        // The refusal is signed if any view knows the key (RFC 8945 5.3).
-        Seen { signature: proven, ..Seen::nothing(Rcode::REFUSED, Some(Ede::Prohibited)) }
-    }
 }
 
 impl Default for Snapshot {
@@ -174,12 +126,5 @@ impl Default for Snapshot {
 impl From<ZoneMap> for Snapshot {
     fn from(zones: ZoneMap) -> Snapshot {
         Snapshot::new(Arc::default(), vec![View::of(zones)])
-    }
-}
-
-impl Seen<'_> {
-    /// The request sees only an error.
-    pub(crate) fn nothing(rcode: Rcode, ede: Option<Ede>) -> Self {
-        Seen { view: Err(Outcome::error(rcode, ede)), signature: Signature::None }
     }
 }

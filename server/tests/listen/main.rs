@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bindy_server::listen::{Client, Config, Listeners, Now, Respond, TcpLimits, Transport, start};
+use bindy_server::listen::{Client, Config, Listeners, Now, Reply, Respond, TcpLimits, Transport, start};
 
 /// Longer than anything takes on a busy machine; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,12 +54,11 @@ mod ask {
 struct OracleWorker {
     oracle: Oracle,
     holds_data: bool,
-    keepalive: bool,
 }
 
 impl Oracle {
     fn worker(&self) -> OracleWorker {
-        OracleWorker { oracle: self.clone(), holds_data: false, keepalive: false }
+        OracleWorker { oracle: self.clone(), holds_data: false }
     }
 }
 
@@ -72,38 +71,31 @@ impl Respond for OracleWorker {
         addr == IGNORED
     }
 
-    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<usize> {
-        self.keepalive = false;
+    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply> {
         self.oracle.requests.fetch_add(1, Ordering::Relaxed);
         let (header, rest) = request.split_at_checked(12)?;
         out[..12].copy_from_slice(header);
         out[2] |= 0x80;
         let mut with = |text: &[u8]| {
             out[12..12 + text.len()].copy_from_slice(text);
-            Some(12 + text.len())
+            12 + text.len()
         };
-        match *rest.first()? {
-            ask::ECHO => with(rest),
-            ask::KEEPALIVE => {
-                self.keepalive = true;
-                with(rest)
-            }
+        let wanted = *rest.first()?;
+        let length = match wanted {
+            ask::ECHO | ask::KEEPALIVE => with(rest),
             ask::LONG => with(&[b'x'; 1000]),
             ask::LONGEST => {
                 out[12..].fill(b'x');
-                Some(out.len())
+                out.len()
             }
             ask::CLIENT => {
                 let transport = if client.transport == Transport::Udp { "udp" } else { "tcp" };
                 with(format!("{} {} {transport}", client.addr, client.local).as_bytes())
             }
             ask::LENGTH => with(request.len().to_string().as_bytes()),
-            _ => None,
-        }
-    }
-
-    fn keepalive(&self) -> bool {
-        self.keepalive
+            _ => return None,
+        };
+        Some(Reply { length, keepalive: wanted == ask::KEEPALIVE })
     }
 
     fn release(&mut self) {

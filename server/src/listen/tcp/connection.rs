@@ -166,11 +166,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
             }
             answered += 2 + request.len();
             let (length, out) = output[filled..].split_at_mut(2);
-            if let Some(len) = responder.respond(request, &self.client, &mut out[..LONGEST]) {
-                length.copy_from_slice(&(len as u16).to_be_bytes());
-                filled += 2 + len;
+            if let Some(reply) = responder.respond(request, &self.client, &mut out[..LONGEST]) {
+                length.copy_from_slice(&(reply.length as u16).to_be_bytes());
+                filled += 2 + reply.length;
+                self.keepalive |= reply.keepalive;
             }
-            self.keepalive |= responder.keepalive();
             if filled >= FLUSH {
                 self.send(context, &output[..filled])?;
                 filled = 0;

@@ -1,0 +1,282 @@
+//! A request that gets a response, and the response that is composed to it.
+
+use zonefmt::{MAX_NAME, NameRef, Rtype};
+
+use super::{LOOPING_PORTS, MAX_MESSAGE, MAX_NSID, MIN_UDP, seen::Seen};
+use crate::{
+    answer::{Answered, Outcome, Scratch, answer},
+    cookies::Checked,
+    dnstap::Taps,
+    limit::{Kind, Verdict},
+    listen::{Client, Now, Transport},
+    logs::{Asked, Ending, QueryLog},
+    settings::{ServerSettings, ViewSettings},
+    tsig::{self, Signature, TsigError},
+    wire::{
+        HEADER, Rcode, flags,
+        names::Names,
+        request::{Edns, Header, Parsed, Question, Rejected},
+        writer::{OptReply, Writer},
+    },
+    zones::Snapshot,
+};
+
+/// A request, and all that is known of it before it is answered.
+pub(super) struct Admitted<'r> {
+    pub(super) client: &'r Client,
+    /// The request's octets.
+    pub(super) message: &'r [u8],
+    parsed: &'r Parsed<'r>,
+    header: Header,
+    /// The question, if there is one and the response has room to repeat it.
+    question: Option<Question<'r>>,
+    pub(super) edns: Option<Edns>,
+    /// The view that it belongs to, and what its signature is worth.
+    seen: Seen<'r>,
+    server: &'r ServerSettings,
+    /// The settings of its view, or those that hold outside of all views.
+    rules: &'r ViewSettings,
+    /// What its cookie is worth, if it has one and cookies are in use.
+    pub(super) cookie: Option<Checked>,
+    /// The type asked for, if the question is to be answered.
+    pub(super) asked: Option<Rtype>,
+    now: Now,
+}
+
+/// What a request came to.
+pub(super) struct Composed<'c> {
+    /// The answer, before rate limiting.
+    pub(super) answered: Answered<'c>,
+    pub(super) verdict: Verdict,
+    /// Whether the request's signature was to be answered with another.
+    pub(super) signed: bool,
+    /// The response; `None` if rate limiting drops it.
+    pub(super) sent: Option<Sent<'c>>,
+}
+
+/// A response as it is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'c> {
+    pub(super) outcome: Outcome,
+    pub(super) octets: &'c [u8],
+}
+
+impl<'r> Admitted<'r> {
+    /// Finds out who asks and what they may see; `None`: they are to get no response.
+    #[inline]
+    pub(super) fn of(
+        message: &'r [u8],
+        parsed: &'r Parsed<'r>,
+        client: &'r Client,
+        snapshot: &'r Snapshot,
+        now: Now,
+    ) -> Option<Admitted<'r>> {
+        let server = &*snapshot.settings;
+        let loops = client.transport == Transport::Udp && LOOPING_PORTS.contains(&client.addr.port());
+        if loops || server.blackhole.allows(client.addr.ip()) {
+            return None;
+        }
+        let (header, question, edns, seen) = match parsed {
+            Parsed::Request(request) => {
+                let seen = Seen::by(request, client, snapshot, now.unix);
+                (request.header, Some(request.question), request.edns, seen)
+            }
+            &Parsed::CookieOnly { header, edns } => (header, None, Some(edns), Seen::nothing(Rcode::FORMERR, None)),
+            &Parsed::Rejected(Rejected { header, question, edns, rcode }) => {
+                (header, question, edns, Seen::nothing(rcode, None))
+            }
+        };
+        let rules = seen.view.map_or(&*server.outside, |view| &*view.settings);
+        let given = edns.and_then(|edns| edns.cookie).zip(server.cookies.as_deref());
+        let cookie = given.map(|(cookie, secrets)| secrets.check(&cookie, client.addr.ip(), now.unix));
+        let answerable = header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
+        let asked = question.filter(|_| answerable).map(|question| question.qtype);
+        Some(Admitted { client, message, parsed, header, question, edns, seen, server, rules, cookie, asked, now })
+    }
+
+    /// Writes the response into `out`, or finds that there is to be none.
+    #[inline]
+    pub(super) fn compose<'c>(&mut self, names: &mut Names, scratch: &mut Scratch, out: &'c mut [u8]) -> Composed<'c>
+    where
+        'r: 'c,
+    {
+        let limit = self.limit().min(out.len());
+        let tsig = self.signature();
+        let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
+        let opt = self.opt_reply();
+        let opt = self.fitting(opt, unsigned);
+        let mut writer = Writer::new(out, unsigned, names, self.question, opt.as_ref());
+        let answered = self.answered(&mut writer, scratch);
+        let (verdict, signed) = (self.verdict(answered.outcome), tsig.is_some());
+        let outcome = match verdict {
+            Verdict::Send => answered.outcome,
+            Verdict::Slip => slip(answered.outcome, self.question, self.cookie.is_some(), &mut writer),
+            Verdict::Drop => return Composed { answered, verdict, signed, sent: None },
+        };
+        let aa = if outcome.authoritative { flags::AA } else { 0 };
+        let opt = self.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
+        let length = writer.finish(self.header, aa, outcome.rcode, opt);
+        let length = match &tsig {
+            // Without room for its signature a response is truncated: the client asks again over TCP.
+            Some(tsig) => tsig.sign(&mut out[..limit], length).unwrap_or_else(|| truncate(out, length)),
+            None => length,
+        };
+        Composed { answered, verdict, signed, sent: Some(Sent { outcome, octets: &out[..length] }) }
+    }
+
+    /// Whether the client wants its connection kept open (RFC 7828).
+    pub(super) fn keepalive(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.keepalive) && self.client.transport != Transport::Udp
+    }
+
+    /// Whether the client's cookie proves that it receives at its address.
+    fn proven(&self) -> bool {
+        self.cookie.is_some_and(|cookie| cookie.proves())
+    }
+
+    /// Which messages are tapped: those of a view's clients, but no updates, for which dnstap has types of their own.
+    #[inline]
+    pub(super) fn taps(&self) -> Taps {
+        let tapped = self.seen.view.is_ok() && !self.header.is_update();
+        if tapped { self.rules.taps } else { Taps::default() }
+    }
+
+    /// The most octets that the response may have.
+    #[inline]
+    fn limit(&self) -> usize {
+        let nocookie = if self.proven() { u16::MAX } else { self.rules.nocookie_udp_size };
+        let most = self.rules.max_udp_size.min(nocookie).max(MIN_UDP);
+        match (self.client.transport, self.edns) {
+            (Transport::Tcp, _) => MAX_MESSAGE,
+            (Transport::Udp, None) => MIN_UDP.into(),
+            (Transport::Udp, Some(edns)) => edns.udp_size.clamp(MIN_UDP, most).into(),
+        }
+    }
+
+    /// The signature that the response is to have.
+    #[inline]
+    fn signature(&self) -> Option<tsig::Reply<'r>> {
+        let Parsed::Request(request) = self.parsed else { return None };
+        tsig::Reply::to(request.tsig, self.seen.signature, self.now.unix)
+    }
+
+    /// The OPT that the response is to have.
+    #[inline]
+    fn opt_reply(&self) -> Option<OptReply<'r>> {
+        let (edns, server) = (self.edns?, self.server);
+        let timeout = || u16::try_from(server.tcp_advertised_timeout.as_millis() / 100).unwrap_or(u16::MAX);
+        Some(OptReply {
+            udp_size: self.rules.edns_udp_size,
+            nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
+            keepalive: self.keepalive().then(timeout),
+            cookie: self.cookie.map(|cookie| cookie.reply),
+        })
+    }
+
+    /// Leaves out what has no room in so many octets: beside a signature, whose two names may have 255 octets each, 512
+    /// octets are few. The server's identity goes first, then the question, then all of EDNS.
+    #[inline]
+    fn fitting<'o>(&mut self, opt: Option<OptReply<'o>>, room: usize) -> Option<OptReply<'o>> {
+        let fixed = |question: Option<Question<'_>>, opt: Option<&OptReply<'_>>| {
+            HEADER + question.map_or(0, |question| question.qname.len() + 4) + opt.map_or(0, OptReply::octets)
+        };
+        if fixed(self.question, opt.as_ref()) <= room {
+            return opt;
+        }
+        let opt = opt.map(|opt| OptReply { nsid: None, ..opt });
+        if fixed(self.question, opt.as_ref()) > room {
+            self.question = None;
+        }
+        opt.filter(|opt| fixed(self.question, Some(opt)) <= room)
+    }
+
+    /// Writes the answer's records; or only finds the error to respond with.
+    #[inline]
+    fn answered(&self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'r> {
+        let request = match self.parsed {
+            Parsed::Request(request) => request,
+            // The OPT has the cookie.
+            Parsed::CookieOnly { .. } if self.cookie.is_some() => return Outcome::uncounted(Rcode::NOERROR).into(),
+            Parsed::CookieOnly { .. } => return Outcome::error(Rcode::FORMERR, None).into(),
+            Parsed::Rejected(rejected) => return Outcome::error(rejected.rcode, None).into(),
+        };
+        let view = match self.seen.view {
+            Ok(view) => view,
+            Err(instead) => return instead.into(),
+        };
+        let key = match &self.seen.signature {
+            Signature::None => None,
+            Signature::Valid(signer) => Some(signer.name()),
+            Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
+            Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
+        };
+        if !request.header.is_query() {
+            return Outcome::error(Rcode::NOTIMP, None).into();
+        }
+        if self.question.is_none() {
+            writer.give_up();
+            return Outcome::uncounted(Rcode::NOERROR).into();
+        }
+        let asks_for_cookies = self.rules.require_server_cookie && self.client.transport == Transport::Udp;
+        if asks_for_cookies && self.cookie.is_some() && !self.proven() {
+            return Outcome::uncounted(Rcode::BADCOOKIE).into();
+        }
+        answer(view, request.header, request.question, self.client, key, writer, scratch)
+    }
+
+    /// What came of the request, for the query log.
+    #[inline]
+    pub(super) fn ending(&self, outcome: Outcome) -> Ending {
+        match self.seen.signature {
+            Signature::None | Signature::Valid(_) => Ending::of(outcome),
+            Signature::Unproven(error) | Signature::Proven(error, _) => Ending::BadSignature(error),
+            Signature::Malformed => Ending::BadSignature(TsigError::BadSig),
+        }
+    }
+
+    /// Logs the request, if its question was to be answered or its signature is wrong.
+    #[cold]
+    pub(super) fn note(&self, ending: Ending, queries: &mut QueryLog) {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return };
+        let mut name = [0; MAX_NAME];
+        let key = match (ending, &request.tsig) {
+            (Ending::BadSignature(_), Some(tsig)) => Some(tsig.key(&mut name)),
+            _ if self.asked.is_some() => self.seen.signature.key(),
+            _ => return,
+        };
+        let (client, cookie) = (self.client, self.cookie.map(|_| self.proven()));
+        queries.note(&Asked { client, view, key, request, cookie, ending });
+    }
+
+    /// Whether rate limiting lets the response out.
+    #[inline]
+    fn verdict(&self, outcome: Outcome) -> Verdict {
+        match (self.rules.limiter.as_deref().filter(|_| !self.proven()), outcome.identity) {
+            (Some(limiter), Some(identity)) => {
+                let (qname, qtype) = self.question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
+                limiter.judge(self.client, qname, qtype, identity, self.now.instant)
+            }
+            _ => Verdict::Send,
+        }
+    }
+}
+
+/// Makes of a response that is one too many a small one, with which a client at a true address can come back: over TCP, or
+/// with the cookie that it gets.
+fn slip(outcome: Outcome, question: Option<Question<'_>>, knows_cookies: bool, writer: &mut Writer<'_>) -> Outcome {
+    let Some(question) = question else { return outcome };
+    if knows_cookies {
+        writer.clear(question);
+        return Outcome::uncounted(Rcode::BADCOOKIE);
+    }
+    writer.truncate(question);
+    // As in BIND, this does not show where a chain of CNAMEs ended.
+    let exists = outcome.identity.is_none_or(|identity| identity.kind != Kind::Nxdomain);
+    Outcome { rcode: if exists { Rcode::NOERROR } else { Rcode::NXDOMAIN }, ede: None, ..outcome }
+}
+
+/// Marks a finished response as truncated.
+fn truncate(message: &mut [u8], length: usize) -> usize {
+    message[2] |= (flags::TC >> 8) as u8;
+    length
+}
