@@ -9,7 +9,10 @@ use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The secrets that make and verify server cookies.
+pub use crate::wire::cookie::Cookie;
+use crate::wire::cookie::{CLIENT, COOKIE, ClientCookie, Given, SERVER, ServerCookie};
+
+/// What makes server cookies and knows them again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CookieSecrets {
     current: Secret,
@@ -20,31 +23,13 @@ pub struct CookieSecrets {
 /// 128 bits.
 type Secret = Zeroizing<[u8; CookieSecrets::OCTETS]>;
 
-/// The COOKIE option of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cookie {
-    client: [u8; CLIENT],
-    server: Given,
-}
-
-/// The server part of a request's cookie.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Given {
-    /// The part is missing.
-    Nothing,
-    /// The part has a different length from those made here.
-    Foreign,
-    /// The part may have been made here.
-    Familiar(ServerCookie),
-}
-
-/// The result of checking a cookie.
+/// What came of a cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Checked {
-    /// Whether the client has been given a cookie here.
+    /// What the cookie says of the client.
     pub standing: Standing,
-    /// The option for the response.
-    pub reply: [u8; REPLY],
+    /// The option that goes into the response.
+    pub reply: [u8; COOKIE],
 }
 
 /// How a client's cookie compares with those made here.
@@ -69,16 +54,8 @@ impl Checked {
     }
 }
 
-/// The octets of a client part.
-const CLIENT: usize = 8;
-/// The octets of a COOKIE option with both parts, as made by this server.
-pub const REPLY: usize = CLIENT + SERVER;
-/// The octets of a server part: version, three reserved, timestamp, hash (RFC 9018 4).
-const SERVER: usize = 16;
-/// How many of these are hashed.
+/// Of the server's part, the octets that go into the hash.
 const HASHED: usize = 8;
-
-type ServerCookie = [u8; SERVER];
 
 const VERSION: u8 = 1;
 
@@ -136,7 +113,7 @@ impl CookieSecrets {
         Checked { standing, reply: joined(cookie.client, server) }
     }
 
-    fn make(&self, client: [u8; CLIENT], addr: IpAddr, now: u32) -> ServerCookie {
+    fn make(&self, client: ClientCookie, addr: IpAddr, now: u32) -> ServerCookie {
         let mut server = [0; SERVER];
         server[0] = VERSION;
         server[4..HASHED].copy_from_slice(&now.to_be_bytes());
@@ -152,27 +129,14 @@ impl fmt::Debug for CookieSecrets {
     }
 }
 
-impl Cookie {
-    /// Reads the content of an option; `None` if it is malformed (RFC 7873 5.2.2).
-    pub fn read(option: &[u8]) -> Option<Cookie> {
-        let (&client, server) = option.split_first_chunk()?;
-        let server = match server.len() {
-            0 => Given::Nothing,
-            8..=32 => ServerCookie::try_from(server).map_or(Given::Foreign, Given::Familiar),
-            _ => return None,
-        };
-        Some(Cookie { client, server })
-    }
-}
-
-/// The age of a cookie in seconds; negative if it is ahead of our clock.
+/// How old a cookie is, in seconds; negative if it comes from ahead of our clock.
 fn age(server: &ServerCookie, now: u32) -> i32 {
     let made = [server[4], server[5], server[6], server[7]];
     now.wrapping_sub(u32::from_be_bytes(made)).cast_signed()
 }
 
-/// The hash that proves that a server cookie was made here for this client (RFC 9018 4.4).
-fn hash(secret: &Secret, client: [u8; CLIENT], head: [u8; HASHED], addr: IpAddr) -> [u8; SERVER - HASHED] {
+/// What proves that a server cookie was made here, for this client (RFC 9018 4.4).
+fn hash(secret: &Secret, client: ClientCookie, head: [u8; HASHED], addr: IpAddr) -> [u8; SERVER - HASHED] {
     let mut octets = [0; CLIENT + HASHED + 16];
     octets[..CLIENT].copy_from_slice(&client);
     octets[CLIENT..CLIENT + HASHED].copy_from_slice(&head);
@@ -190,8 +154,8 @@ fn hash(secret: &Secret, client: [u8; CLIENT], head: [u8; HASHED], addr: IpAddr)
     SipHasher24::new_with_key(secret).hash(&octets[..CLIENT + HASHED + length]).to_le_bytes()
 }
 
-fn joined(client: [u8; CLIENT], server: ServerCookie) -> [u8; REPLY] {
-    let mut reply = [0; REPLY];
+fn joined(client: ClientCookie, server: ServerCookie) -> [u8; COOKIE] {
+    let mut reply = [0; COOKIE];
     reply[..CLIENT].copy_from_slice(&client);
     reply[CLIENT..].copy_from_slice(&server);
     reply
@@ -274,14 +238,6 @@ mod tests {
         let others = CookieSecrets::random().unwrap();
         assert!(!check(&others, &given, "192.0.2.1", 1 << 30).0);
         assert_eq!(format!("{secrets:?}"), "CookieSecrets(1 + 0)");
-    }
-
-    #[test]
-    fn lengths_of_rfc_7873() {
-        for octets in 0..60 {
-            let well_formed = octets == 8 || (16..=40).contains(&octets);
-            assert_eq!(Cookie::read(&vec![1; octets]).is_some(), well_formed, "{octets}");
-        }
     }
 
     #[test]

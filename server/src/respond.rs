@@ -17,12 +17,11 @@ use zonefmt::MAX_NAME;
 
 use crate::{
     answer::{Answered, Scratch},
-    cookies,
     dnstap::{Message, Tap, Tapped},
     listen::{Client, Now, Reply, Respond},
     logs::QueryLog,
     stats::{Counters, Event},
-    wire::{HEADER, names::Names, request},
+    wire::{HEADER, cookie::COOKIE, names::Names, request},
     zones::{Published, Snapshot},
 };
 use admitted::{Admitted, Composed};
@@ -39,7 +38,7 @@ const MIN_UDP: u16 = 512;
 
 /// The most octets of an NSID: what [`MIN_UDP`] leaves beside the header, the longest question, and an OPT with all other
 /// options.
-pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6 + 4 + cookies::REPLY);
+pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6 + 4 + COOKIE);
 
 /// Answers requests from the newest snapshot. Each worker has its own.
 pub struct Responder {

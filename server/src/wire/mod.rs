@@ -1,9 +1,10 @@
 //! Messages as octets (RFC 1035 4): a borrowed parse of requests, and a writer of responses into a slice.
 //!
 //! [`request`] reads what an answer needs and checks the rest; [`writer`] appends RRsets whole or not at all, compresses
-//! names and truncates; [`names`] is its memory of names written; [`tsig`] is the record that signs either. Nothing here
-//! knows of zones' structure or of sockets.
+//! names and truncates; [`names`] is its memory of the names written; [`tsig`] is the record that signs a request or a
+//! response, [`cookie`] the EDNS option. Nothing here knows how zones are stored, or of sockets.
 
+pub(crate) mod cookie;
 pub(crate) mod names;
 pub(crate) mod request;
 pub(crate) mod tsig;

@@ -3,8 +3,7 @@
 
 use zonefmt::{Class, NameRef, Rtype};
 
-use super::{HEADER, Rcode, flags, tsig::Tsig, u16_at};
-use crate::cookies::Cookie;
+use super::{HEADER, Rcode, cookie::Cookie, flags, tsig::Tsig, u16_at};
 
 /// A request as it was read.
 pub(crate) enum Parsed<'a> {

@@ -4,11 +4,13 @@
 use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
 
 use super::{
-    Ede, HEADER, Rcode, flags,
+    Ede, HEADER, Rcode,
+    cookie::COOKIE,
+    flags,
     names::{Case, Names, copy_name, reads_as},
     request::{Edns, Header, Question},
 };
-use crate::{cookies, zone::Rrset};
+use crate::zone::Rrset;
 
 /// A response under construction.
 pub(crate) struct Writer<'b> {
@@ -72,7 +74,7 @@ pub(crate) struct OptReply<'o> {
     /// In units of 100 ms (RFC 7828 3.1).
     pub(crate) keepalive: Option<u16>,
     /// Both parts of a cookie (RFC 7873 4).
-    pub(crate) cookie: Option<[u8; cookies::REPLY]>,
+    pub(crate) cookie: Option<[u8; COOKIE]>,
 }
 
 impl OptReply<'_> {

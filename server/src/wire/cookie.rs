@@ -1,0 +1,57 @@
+//! The COOKIE option (RFC 7873 4). [`cookies`](crate::cookies) makes and checks its server's part.
+
+/// The COOKIE option of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cookie {
+    pub(crate) client: ClientCookie,
+    pub(crate) server: Given,
+}
+
+/// The server's part of a request's cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Given {
+    /// There is none.
+    Nothing,
+    /// Its length is not that of the cookies that are made here.
+    Foreign,
+    /// It may have been made here.
+    Familiar(ServerCookie),
+}
+
+pub(crate) type ClientCookie = [u8; CLIENT];
+
+/// Version, three reserved octets, timestamp, hash (RFC 9018 4).
+pub(crate) type ServerCookie = [u8; SERVER];
+
+/// Octets of the client's part.
+pub(crate) const CLIENT: usize = 8;
+/// Octets of the server's part, as it is made here.
+pub(crate) const SERVER: usize = 16;
+/// Octets of an option with both parts, as it is made here.
+pub(crate) const COOKIE: usize = CLIENT + SERVER;
+
+impl Cookie {
+    /// Reads an option's content; `None` if it is malformed (RFC 7873 5.2.2).
+    pub fn read(option: &[u8]) -> Option<Cookie> {
+        let (&client, server) = option.split_first_chunk()?;
+        let server = match server.len() {
+            0 => Given::Nothing,
+            8..=32 => ServerCookie::try_from(server).map_or(Given::Foreign, Given::Familiar),
+            _ => return None,
+        };
+        Some(Cookie { client, server })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_rfc_7873() {
+        for octets in 0..60 {
+            let well_formed = octets == 8 || (16..=40).contains(&octets);
+            assert_eq!(Cookie::read(&vec![1; octets]).is_some(), well_formed, "{octets}");
+        }
+    }
+}
