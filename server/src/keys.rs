@@ -120,15 +120,14 @@ impl Algorithm {
 
     /// The algorithm's name in TSIG records (RFC 8945 6).
     pub fn tsig_name(self) -> NameRef<'static> {
-        NameRef::from_wire(match self {
-            Algorithm::HmacMd5 => b"\x08hmac-md5\x07sig-alg\x03reg\x03int\0",
-            Algorithm::HmacSha1 => b"\x09hmac-sha1\0",
-            Algorithm::HmacSha224 => b"\x0bhmac-sha224\0",
-            Algorithm::HmacSha256 => b"\x0bhmac-sha256\0",
-            Algorithm::HmacSha384 => b"\x0bhmac-sha384\0",
-            Algorithm::HmacSha512 => b"\x0bhmac-sha512\0",
-        })
-        .unwrap_or(NameRef::ROOT)
+        match self {
+            Algorithm::HmacMd5 => const { name(b"\x08hmac-md5\x07sig-alg\x03reg\x03int\0") },
+            Algorithm::HmacSha1 => const { name(b"\x09hmac-sha1\0") },
+            Algorithm::HmacSha224 => const { name(b"\x0bhmac-sha224\0") },
+            Algorithm::HmacSha256 => const { name(b"\x0bhmac-sha256\0") },
+            Algorithm::HmacSha384 => const { name(b"\x0bhmac-sha384\0") },
+            Algorithm::HmacSha512 => const { name(b"\x0bhmac-sha512\0") },
+        }
     }
 
     /// The algorithm with this name in a TSIG record.
@@ -190,6 +189,14 @@ impl fmt::Display for KeyError {
 }
 
 impl std::error::Error for KeyError {}
+
+/// A name that is known when this is compiled, in wire form.
+const fn name(wire: &'static [u8]) -> NameRef<'static> {
+    match NameRef::from_wire(wire) {
+        Ok(name) => name,
+        Err(_) => panic!("these octets are not a name"),
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use zonefmt::{MAX_NAME, Name, NameRef};
+use zonefmt::{Name, NameBuf, NameRef};
 
 use crate::{
     keys::{Algorithm, Key, Mac},
@@ -43,7 +43,7 @@ pub(crate) enum Signature<'s> {
     Unproven(TsigError),
     /// The TSIG is invalid, although the code is the key's.
     Proven(TsigError, Signer<'s>),
-    /// The code has a length that is never allowed (RFC 8945 5.2.2.1).
+    /// Its code has a length that none may have (RFC 8945 5.2.2.1), or its key's name is not a name.
     Malformed,
 }
 
@@ -71,6 +71,7 @@ pub(crate) enum TsigError {
 /// The TSIG that the response to a signed request will have.
 pub(crate) struct Reply<'r> {
     to: Tsig<'r>,
+    key: NameBuf,
     signature: Signature<'r>,
     now: u64,
 }
@@ -96,9 +97,8 @@ impl Keyring {
     /// Verifies a request's TSIG (RFC 8945 5.2): first the key, then the code, the time, and the length of the code.
     /// `now` is in seconds since 1970.
     pub(crate) fn verify<'s>(&'s self, tsig: &Tsig<'_>, now: u64) -> Signature<'s> {
-        let mut name = [0; MAX_NAME];
-        let place =
-            Algorithm::from_tsig_name(tsig.algorithm).and_then(|known| self.place(tsig.key(&mut name), known).ok());
+        let Some(name) = tsig.key() else { return Signature::Malformed };
+        let place = Algorithm::from_tsig_name(tsig.algorithm).and_then(|known| self.place(name.as_ref(), known).ok());
         let Some(place) = place else { return Signature::Unproven(TsigError::BadKey) };
         let key = &self.keys[place];
         let (length, full) = (tsig.mac.len(), key.algorithm.octets());
@@ -189,15 +189,15 @@ impl<'r> Reply<'r> {
     /// The TSIG of the response to this request; `None` if the response is not signed.
     pub(crate) fn to(request: Option<Tsig<'r>>, signature: Signature<'r>, now: u64) -> Option<Reply<'r>> {
         let signed = !matches!(signature, Signature::None | Signature::Malformed);
-        request.filter(|_| signed).map(|to| Reply { to, signature, now })
+        let to = request.filter(|_| signed)?;
+        Some(Reply { to, key: to.key()?, signature, now })
     }
 
     /// The octets that the TSIG adds to the response.
     pub(crate) fn octets(&self) -> usize {
         let fixed = 2 + TsigRecord::CLASS_AND_TTL.len() + 2 + size_of::<Times>() + 2 + 2 + 2 + 2;
-        let mut name = [0; MAX_NAME];
         fixed
-            + self.to.key(&mut name).len()
+            + self.key.as_ref().len()
             + self.to.algorithm.len()
             + self.mac_octets()
             + self.now().map_or(0, |now| now.len())
@@ -206,13 +206,12 @@ impl<'r> Reply<'r> {
     /// Signs the response in the first `length` octets of `message` and returns its new length; `None` if there is not
     /// enough room.
     pub(crate) fn sign(&self, message: &mut [u8], length: usize) -> Option<usize> {
-        let mut name = [0; MAX_NAME];
         let error = self.signature.error().map_or(0, |error| error as u16).to_be_bytes();
         let now = self.now();
         // Only with its own time does the client accept the response as one to its request (RFC 8945 5.2.3).
         let times = if now.is_some() { self.to.times } else { times(self.now, FUDGE) };
         let mut record = TsigRecord {
-            key: self.to.key(&mut name),
+            key: self.key.as_ref(),
             algorithm: self.to.algorithm,
             times,
             mac: &[],
@@ -365,6 +364,16 @@ mod tests {
         assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 20)), ("valid", 20));
         assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 32)), ("valid", 32));
         assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 19)), ("BADTRUNC", 20));
+    }
+
+    /// Such a signature was taken for one by a key named `.`, which is not known.
+    #[test]
+    fn a_signature_by_what_is_no_name_is_malformed() {
+        let signed = signed(&secret(SECRET), ".", 0, 32);
+        let (header, record) = (&signed[..12], &signed[QUERY.len() + 1..]);
+        let (question, into_its_label) = (b"\x02\xff\xff\0\0\x01\0\x01", [0xc0, 13]);
+        let message = [header, question, &into_its_label, record].concat();
+        assert_eq!(verified(&ring(None), &message), ("malformed", 0));
     }
 
     #[test]

@@ -15,6 +15,5 @@ mod record;
 pub mod terminal;
 pub mod zone;
 
-use name::NameBuf;
-pub use name::{Labels, MAX_NAME, Name, NameError, NameRef, parse_into, unescape};
+pub use name::{Labels, MAX_NAME, Name, NameBuf, NameError, NameRef, parse_into, unescape};
 pub use record::{Class, Rtype, Serial};

@@ -2,7 +2,7 @@
 //! of a referral.
 
 use zonefmt::{
-    MAX_NAME, NameRef, Rtype,
+    NameBuf, NameRef, Rtype,
     rdata::{self, Additional},
 };
 
@@ -69,9 +69,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
             // 2.5).
             Additional::SvcbAlias if name.is_root() => {}
             Additional::SvcbTarget if name.is_root() => {
-                let mut wire = [0; MAX_NAME];
-                let owner = self.writer.owner(source.at, &mut wire);
-                self.add_types(source, owner, ADDRESSES);
+                if let Some(owner) = self.writer.owner(source.at) {
+                    self.add_types(source, owner.as_ref(), ADDRESSES);
+                }
             }
             Additional::Address | Additional::SvcbTarget => self.add_types(source, name, ADDRESSES),
             Additional::SvcbAlias => {
@@ -100,16 +100,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
             }
         }
         let digits = &digits[first..];
-        let mut wire = [0; MAX_NAME];
         let parts = [&[1 + digits.len() as u8, b'_'][..], digits, b"\x04_tcp", name.as_wire()];
-        let mut len = 0;
-        for part in parts {
-            let Some(room) = wire.get_mut(len..len + part.len()) else { return };
-            room.copy_from_slice(part);
-            len += part.len();
-        }
-        if let Ok(name) = NameRef::from_wire(&wire[..len]) {
-            self.add_types(source, name, &[Rtype::TLSA]);
+        if let Some(name) = NameBuf::from_parts(&parts) {
+            self.add_types(source, name.as_ref(), &[Rtype::TLSA]);
         }
     }
 

@@ -7,7 +7,7 @@
 
 mod additional;
 
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata::Soa, zone::may_stand_beside_cname};
+use zonefmt::{Class, NameBuf, NameRef, Rtype, rdata::Soa, zone::may_stand_beside_cname};
 
 use crate::{
     limit::{Identity, Kind},
@@ -212,10 +212,10 @@ impl<'h> Hop<'h> {
 #[allow(clippy::large_enum_variant)] // A step lives on the stack for a moment only.
 enum Step<'s> {
     Done(Outcome),
-    /// A CNAME leads to this name.
-    Follow(&'s [u8]),
-    /// A DNAME leads to this name, of this length.
-    FollowMade([u8; MAX_NAME], usize),
+    /// A CNAME leads on to this name.
+    Follow(NameRef<'s>),
+    /// A DNAME leads on to this name, which it makes.
+    FollowMade(NameBuf),
 }
 
 impl<'s> Answering<'s, '_, '_, '_> {
@@ -232,12 +232,12 @@ impl<'s> Answering<'s, '_, '_, '_> {
                     break;
                 }
                 Step::Follow(target) => target,
-                Step::FollowMade(wire, len) => {
-                    made = wire;
-                    &made[..len]
+                Step::FollowMade(target) => {
+                    made = target;
+                    made.as_ref()
                 }
             };
-            hop = Hop { name: NameRef::from_wire(next).unwrap_or(NameRef::ROOT), asked: false };
+            hop = Hop { name: next, asked: false };
         }
         if outcome.rcode == Rcode::NOERROR || outcome.rcode == Rcode::NXDOMAIN {
             self.add_additional();
@@ -335,10 +335,10 @@ impl<'s> Answering<'s, '_, '_, '_> {
             return Step::Done(AUTHORITATIVE);
         }
         self.add(Section::Answer, hop.owner(hop.name.len()), cname, cname.ttl, Need::Must);
-        match cname.rdatas().next() {
-            // A truncated chain is followed, too, because the response code is that of its end.
-            Some(target) => Step::Follow(target),
-            None => Step::Done(AUTHORITATIVE),
+        match cname.rdatas().next().map(NameRef::from_wire) {
+            // A truncated chain is followed, too: its code is that of its end.
+            Some(Ok(target)) => Step::Follow(target),
+            _ => Step::Done(AUTHORITATIVE),
         }
     }
 
@@ -356,22 +356,18 @@ impl<'s> Answering<'s, '_, '_, '_> {
         if !self.is_given(dname, hop.name.suffix_at(kept)) {
             self.add(Section::Answer, hop.owner(owner), dname, dname.ttl, Need::Must);
         }
-        let (mut made, len) = ([0; MAX_NAME], kept + target.len());
-        if len > MAX_NAME {
+        let Some(made) = NameBuf::from_parts(&[&wire[..kept], target]) else {
             return Step::Done(Outcome { rcode: Rcode::YXDOMAIN, ..AUTHORITATIVE });
-        }
-        made[..kept].copy_from_slice(&wire[..kept]);
-        made[kept..len].copy_from_slice(target);
-        let target = NameRef::from_wire(&made[..len]).unwrap_or(NameRef::ROOT);
+        };
         let at = self.writer.position();
-        if self.writer.add_cname(hop.owner(hop.name.len()), self.class, dname.ttl, target) {
+        if self.writer.add_cname(hop.owner(hop.name.len()), self.class, dname.ttl, made.as_ref()) {
             self.remember(dname, at);
         }
         if matches!(self.question.qtype, Rtype::CNAME | Rtype::ANY) {
             self.add_authority(hop, zone, data);
             return Step::Done(AUTHORITATIVE);
         }
-        Step::FollowMade(made, len)
+        Step::FollowMade(made)
     }
 
     /// The name is delegated to another zone: adds that zone's NS records, with glue (RFC 1034 4.2.1).
@@ -420,8 +416,8 @@ impl<'s> Answering<'s, '_, '_, '_> {
 
     /// Adds an RRset under its own owner; see [`Answering::add`].
     fn add_owned(&mut self, section: Section, node: Node<'s>, rrset: Rrset<'s>, ttl: u32, need: Need) -> Option<usize> {
-        let mut wire = [0; MAX_NAME];
-        let owner = node.owner_into(&mut wire);
+        let mut owner = NameBuf::default();
+        let owner = node.owner_into(&mut owner);
         self.add(section, Owner::Named(owner), rrset, ttl, need)
     }
 

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use zonefmt::{MAX_NAME, NameRef, Rtype};
+use zonefmt::{NameBuf, Rtype};
 
 use super::{
     Account, Kind, RateLimit, Subject,
@@ -33,8 +33,8 @@ pub(super) struct Note {
     kind: Option<Kind>,
     rtype: Rtype,
     wildcard: bool,
-    name: [u8; MAX_NAME],
-    name_len: u8,
+    /// `None` for errors, and for all kinds together.
+    name: Option<NameBuf>,
 }
 
 /// What is being limited, as far as it has been logged.
@@ -113,11 +113,8 @@ const TARGET: &str = "rate-limit";
 impl Note {
     pub(super) fn new(key: Key, network: Prefix, account: Account, subject: &Subject<'_>) -> Note {
         let kind = Some(subject.identity.kind).filter(|_| account == Account::Kind);
-        let name = if matches!(kind, None | Some(Kind::Error)) { &[] } else { subject.name().as_wire() };
-        let (rtype, wildcard) = (subject.qtype, subject.identity.wildcard);
-        let mut note = Note { key, network, kind, rtype, wildcard, name: [0; MAX_NAME], name_len: name.len() as u8 };
-        note.name[..name.len()].copy_from_slice(name);
-        note
+        let name = kind.filter(|kind| *kind != Kind::Error).map(|_| NameBuf::new(subject.name()));
+        Note { key, network, kind, rtype: subject.qtype, wildcard: subject.identity.wildcard, name }
     }
 }
 
@@ -133,8 +130,8 @@ impl fmt::Display for Note {
             Some(Kind::Error) => "error ",
         };
         write!(f, "{kind}responses to {}", self.network)?;
-        if let Ok(name) = NameRef::from_wire(&self.name[..self.name_len.into()]) {
-            write!(f, " for {}{name}", if self.wildcard { "*." } else { "" })?;
+        if let Some(name) = &self.name {
+            write!(f, " for {}{}", if self.wildcard { "*." } else { "" }, name.as_ref())?;
         }
         if self.kind == Some(Kind::Answer) {
             write!(f, " {}", self.rtype)?;

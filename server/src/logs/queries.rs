@@ -14,7 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
+use zonefmt::{Class, NameBuf, NameRef, Rtype};
 
 use super::{
     Severity,
@@ -105,8 +105,8 @@ pub(super) struct Query {
     client: SocketAddr,
     local: IpAddr,
     view: Arc<str>,
-    key: Option<Octets>,
-    qname: Octets,
+    key: Option<NameBuf>,
+    qname: NameBuf,
     qtype: Rtype,
     qclass: Class,
     flags: u16,
@@ -114,12 +114,6 @@ pub(super) struct Query {
     edns: Option<Edns>,
     cookie: Option<bool>,
     ending: Ending,
-}
-
-/// A name in its own octets.
-struct Octets {
-    octets: [u8; MAX_NAME],
-    len: u8,
 }
 
 impl QueryLog {
@@ -247,8 +241,8 @@ impl Query {
             client: client.addr,
             local: client.local.ip(),
             view: Arc::clone(&asked.view.name),
-            key: asked.key.map(Octets::of),
-            qname: Octets::of(question.qname),
+            key: asked.key.map(NameBuf::new),
+            qname: NameBuf::new(question.qname),
             qtype: question.qtype,
             qclass: question.qclass,
             flags: request.header.flags,
@@ -261,7 +255,7 @@ impl Query {
 
     /// All events of the query, in named's order.
     pub(super) fn events(&self) -> impl Iterator<Item = Event> {
-        let (name, class, rtype) = (self.qname.shown(), self.qclass, self.qtype);
+        let (name, class, rtype) = (shown(self.qname.as_ref()), self.qclass, self.qtype);
         let query = self.logged.then(|| {
             let text = format!("query: {name} {class} {rtype} {} ({})", self.flags(), self.local);
             self.event(Wanted::Queries, Severity::Info, &text)
@@ -300,15 +294,15 @@ impl Query {
     /// The event of a wrong signature. It omits the question, which named has not read at that point.
     fn unproven(&self) -> Option<Event> {
         let Ending::BadSignature(error) = self.ending else { return None };
-        let key = self.key.as_ref().map_or_else(String::new, Octets::shown);
+        let key = self.key.as_ref().map_or_else(String::new, |key| shown(key.as_ref()));
         let text = format!("request has invalid signature: TSIG {key}: tsig verify failure ({error})");
         Some(self.event(Wanted::Security, Severity::Error, &text))
     }
 
     fn event(&self, category: Wanted, severity: Severity, text: &str) -> Event {
-        let name = self.qname.shown();
+        let name = shown(self.qname.as_ref());
         let mut message = format!("client @{:#014x} {}#{}", self.number, self.client.ip(), self.client.port());
-        let key = self.key.as_ref().map(Octets::shown);
+        let key = self.key.as_ref().map(|key| shown(key.as_ref()));
         let view = Some(&*self.view).filter(|view| ![View::DEFAULT, View::CHAOS].contains(view));
         // Writing to a String cannot fail.
         if !matches!(self.ending, Ending::BadSignature(_)) {
@@ -334,19 +328,9 @@ impl Query {
     }
 }
 
-impl Octets {
-    fn of(name: NameRef<'_>) -> Octets {
-        let wire = name.as_wire();
-        let mut octets = [0; MAX_NAME];
-        octets[..wire.len()].copy_from_slice(wire);
-        Octets { octets, len: wire.len() as u8 }
-    }
-
-    /// The name as named shows it: without the final dot, except for the root.
-    fn shown(&self) -> String {
-        let name = NameRef::from_wire(&self.octets[..usize::from(self.len)]).unwrap_or(NameRef::ROOT);
-        name.without_final_dot().to_string()
-    }
+/// A name as named shows it: without the final dot, except for the root.
+fn shown(name: NameRef<'_>) -> String {
+    name.without_final_dot().to_string()
 }
 
 #[cfg(test)]

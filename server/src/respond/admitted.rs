@@ -1,6 +1,6 @@
 //! A request that gets a response, and the response that is composed to it.
 
-use zonefmt::{MAX_NAME, NameRef, Rtype};
+use zonefmt::{NameRef, Rtype};
 
 use super::{LOOPING_PORTS, MAX_MESSAGE, MAX_NSID, MIN_UDP, seen::Seen};
 use crate::{
@@ -238,9 +238,9 @@ impl<'r> Admitted<'r> {
     #[cold]
     pub(super) fn note(&self, ending: Ending, queries: &mut QueryLog) {
         let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return };
-        let mut name = [0; MAX_NAME];
-        let key = match (ending, &request.tsig) {
-            (Ending::BadSignature(_), Some(tsig)) => Some(tsig.key(&mut name)),
+        let named = request.tsig.and_then(|tsig| tsig.key());
+        let key = match (ending, &named) {
+            (Ending::BadSignature(_), Some(key)) => Some(key.as_ref()),
             _ if self.asked.is_some() => self.seen.signature.key(),
             _ => return,
         };

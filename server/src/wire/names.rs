@@ -4,7 +4,7 @@
 //! compared with the message itself, so a stale entry can cost a miss but never give a wrong pointer. The table takes a
 //! bounded number of suffixes and a lookup a bounded number of probes: no message makes compression slow.
 
-use zonefmt::{MAX_NAME, NameRef};
+use zonefmt::{MAX_NAME, NameBuf, NameRef};
 
 /// The table; see the module.
 pub(crate) struct Names {
@@ -181,27 +181,25 @@ pub(crate) fn reads_as(message: &[u8], mut at: usize, name: &[u8], case: Case) -
     }
 }
 
-/// Copies the name at an offset of a message, pointers followed backwards only; gives its length, 0 if there is none.
-pub(crate) fn copy_name(message: &[u8], mut at: usize, wire: &mut [u8; MAX_NAME]) -> usize {
-    let mut len = 0;
+/// The name at an offset of a message, pointers followed backwards only; `None` if there is none.
+pub(crate) fn copy_name(message: &[u8], mut at: usize) -> Option<NameBuf> {
+    let (mut wire, mut len) = ([0; MAX_NAME], 0);
     loop {
-        let Some(&length) = message.get(at) else { return 0 };
+        let length = *message.get(at)?;
         if length > 63 {
-            let Some(&low) = message.get(at + 1) else { return 0 };
-            let target = usize::from(length & 0x3f) << 8 | usize::from(low);
+            let target = usize::from(length & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
             if target >= at {
-                return 0;
+                return None;
             }
             at = target;
             continue;
         }
         let end = 1 + usize::from(length);
-        let (Some(from), Some(to)) = (message.get(at..at + end), wire.get_mut(len..len + end)) else { return 0 };
-        to.copy_from_slice(from);
+        wire.get_mut(len..len + end)?.copy_from_slice(message.get(at..at + end)?);
         len += end;
         at += end;
         if length == 0 {
-            return len;
+            return NameBuf::from_parts(&[&wire[..len]]);
         }
     }
 }

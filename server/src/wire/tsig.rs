@@ -1,7 +1,7 @@
 //! The TSIG record (RFC 8945 4.2) as octets: read from a request, written to a response. What keys there are and whether
 //! a signature is right is decided elsewhere.
 
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype};
+use zonefmt::{Class, NameBuf, NameRef, Rtype};
 
 use super::{HEADER, names::copy_name, u16_at};
 
@@ -56,10 +56,9 @@ impl<'a> Tsig<'a> {
         (class == Class::ANY && whole).then_some(tsig)
     }
 
-    /// The key's name, copied out.
-    pub(crate) fn key<'n>(&self, wire: &'n mut [u8; MAX_NAME]) -> NameRef<'n> {
-        let len = copy_name(self.message, self.start, wire);
-        NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
+    /// The key's name; `None` if its labels do not make one.
+    pub(crate) fn key(&self) -> Option<NameBuf> {
+        copy_name(self.message, self.start)
     }
 
     /// The message as it was before it was signed, its id apart (RFC 8945 4.3.3): header up to the last count, that count,

@@ -1,7 +1,7 @@
 //! The response, written front to back into a slice. An RRset goes in whole or not at all; only the writer truncates, and
 //! it alone knows what must stay free for OPT.
 
-use zonefmt::{Class, MAX_NAME, NameRef, Rtype, rdata};
+use zonefmt::{Class, NameBuf, NameRef, Rtype, rdata};
 
 use super::{
     Ede, HEADER, Rcode,
@@ -125,10 +125,9 @@ impl<'b> Writer<'b> {
         reads_as(&self.message[..self.at], position, name.as_wire(), Case::Ignore)
     }
 
-    /// The owner of the record that starts at `position`, copied out.
-    pub(crate) fn owner<'n>(&self, position: usize, wire: &'n mut [u8; MAX_NAME]) -> NameRef<'n> {
-        let len = copy_name(&self.message[..self.at], position, wire);
-        NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
+    /// The owner of the record that starts at `position`, if one does.
+    pub(crate) fn owner(&self, position: usize) -> Option<NameBuf> {
+        copy_name(&self.message[..self.at], position)
     }
 
     /// Adds an RRset; whether it went in.

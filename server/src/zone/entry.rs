@@ -10,7 +10,7 @@
 
 use std::{cmp::Ordering, collections::HashSet, mem};
 
-use zonefmt::{MAX_NAME, Name, NameRef, Rtype};
+use zonefmt::{Name, NameBuf, NameRef, Rtype};
 
 use super::{Key, Leaf};
 
@@ -59,7 +59,7 @@ impl<'z> Node<'z> {
 
     /// The owner's full name.
     pub fn owner(self) -> Name {
-        self.owner_into(&mut [0; MAX_NAME]).to_owned()
+        self.owner_into(&mut NameBuf::default()).to_owned()
     }
 
     /// The owner's length in wire form, in octets.
@@ -67,13 +67,11 @@ impl<'z> Node<'z> {
         self.labels.len() + self.origin.len()
     }
 
-    /// Writes the owner's full name into a buffer.
-    pub(crate) fn owner_into(self, wire: &mut [u8; MAX_NAME]) -> NameRef<'_> {
-        let (labels, len) = (self.labels.len(), self.owner_len());
-        wire[..labels].copy_from_slice(self.labels);
-        wire[labels..len].copy_from_slice(self.origin.as_wire());
-        // Labels below an origin, followed by that origin, are a valid name.
-        NameRef::from_wire(&wire[..len]).unwrap_or(NameRef::ROOT)
+    /// The owner, written into a buffer.
+    pub(crate) fn owner_into(self, buffer: &mut NameBuf) -> NameRef<'_> {
+        let joined = buffer.set_parts(&[self.labels, self.origin.as_wire()]);
+        joined.expect("a node was made of a name at or below its zone's origin");
+        buffer.as_ref()
     }
 
     /// The RRsets, in the order in which their types were added.

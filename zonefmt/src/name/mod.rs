@@ -1,12 +1,13 @@
 //! Domain names in wire form (RFC 1035 3.1): labels, each after its length octet, and a final zero. The module `text`
 //! reads and prints their presentation form.
 //!
-//! [`NameRef`] borrows a name and [`Name`] owns one. Both are always absolute, uncompressed and valid, so code that has
-//! one never checks again. The case of letters is kept but ignored in comparisons (RFC 4343), and the order is
-//! canonical (RFC 4034 6.1).
+//! [`NameRef`] borrows a name, [`Name`] owns one, [`NameBuf`] does without allocation; all are always absolute,
+//! uncompressed and valid, so code that holds one never checks again. Case is kept and never compared (RFC 4343); order is canonical (RFC 4034 6.1).
 
+mod buffer;
 mod text;
 
+pub use buffer::NameBuf;
 pub use text::{parse_into, unescape};
 
 use std::{
@@ -74,72 +75,36 @@ impl Name {
     }
 }
 
-/// A buffer for one name, which can be overwritten again and again without allocation.
-#[derive(Clone)]
-pub(crate) struct NameBuf {
-    wire: [u8; MAX_NAME],
-    len: u8,
-}
-
-impl NameBuf {
-    pub(crate) fn new(name: NameRef<'_>) -> NameBuf {
-        let mut buffer = NameBuf { wire: [0; MAX_NAME], len: 1 };
-        buffer.set(name);
-        buffer
-    }
-
-    /// Overwrites the buffer with a name; see [`parse_into`]. After an error it holds the root.
-    #[inline]
-    pub(crate) fn parse(&mut self, text: &[u8], origin: NameRef<'_>) -> Result<(), NameError> {
-        match parse_into(text, origin, &mut self.wire) {
-            Ok(len) => self.len = len as u8,
-            Err(error) => {
-                self.set(NameRef::ROOT);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn set(&mut self, name: NameRef<'_>) {
-        self.wire[..name.len()].copy_from_slice(name.0);
-        self.len = name.len() as u8;
-    }
-
-    #[inline]
-    pub(crate) fn as_ref(&self) -> NameRef<'_> {
-        NameRef(&self.wire[..usize::from(self.len)])
-    }
-}
-
 impl<'a> NameRef<'a> {
     /// The root name.
     pub const ROOT: NameRef<'static> = NameRef(&[0]);
 
-    /// Reads exactly one uncompressed name in wire form.
-    pub fn from_wire(wire: &'a [u8]) -> Result<NameRef<'a>, NameError> {
-        match Self::from_prefix(wire)? {
-            (name, []) => Ok(name),
-            _ => Err(NameError::Malformed),
+    /// Takes exactly one uncompressed name in wire form.
+    pub const fn from_wire(wire: &'a [u8]) -> Result<NameRef<'a>, NameError> {
+        match Self::from_prefix(wire) {
+            Ok((name, [])) => Ok(name),
+            Ok(_) => Err(NameError::Malformed),
+            Err(error) => Err(error),
         }
     }
 
-    /// Reads an uncompressed name from the start of `wire`, and returns it with the octets after it.
-    pub fn from_prefix(wire: &'a [u8]) -> Result<(NameRef<'a>, &'a [u8]), NameError> {
+    /// Takes an uncompressed name from the start of `wire`; returns it and what follows.
+    pub const fn from_prefix(wire: &'a [u8]) -> Result<(NameRef<'a>, &'a [u8]), NameError> {
         let mut at = 0;
-        loop {
-            match wire.get(at) {
-                Some(0) if at < MAX_NAME => {
+        while at < wire.len() {
+            match wire[at] {
+                0 => {
                     let (name, rest) = wire.split_at(at + 1);
                     return Ok((NameRef(name), rest));
                 }
-                Some(&len @ 1..=63) => at += 1 + usize::from(len),
+                len @ 1..=63 => at += 1 + len as usize,
                 _ => return Err(NameError::Malformed),
             }
             if at >= MAX_NAME {
                 return Err(NameError::NameTooLong);
             }
         }
+        Err(NameError::Malformed)
     }
 
     /// The length in wire form, 1 to 255 octets.

@@ -90,8 +90,8 @@ impl Names {
     }
 
     pub fn name_of(&self, node: &Node) -> NameRef<'_> {
-        // The octets were added as a name, and lower case does not change that.
-        NameRef::from_wire(&self.octets[node.start..][..usize::from(node.len)]).unwrap_or(NameRef::ROOT)
+        let octets = &self.octets[node.start..][..usize::from(node.len)];
+        NameRef::from_wire(octets).expect("the octets of a name in lower case are a name")
     }
 
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
