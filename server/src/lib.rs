@@ -33,6 +33,7 @@ pub mod respond;
 pub mod serve;
 pub mod settings;
 pub mod stats;
+mod sync;
 pub mod tsig;
 mod wire;
 pub mod zone;

@@ -23,7 +23,7 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -38,7 +38,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{access::Acl, keys::Key, notice};
+use crate::{access::Acl, keys::Key, notice, sync::lock};
 use message::MAX_MESSAGE;
 use session::{Heard, Replays, Session};
 
@@ -197,8 +197,7 @@ async fn converse(mut stream: TcpStream, rules: &ArcSwap<Listener>, shared: &Sha
     while let Some(message) = receive(&mut stream).await? {
         let (rules, now) = (rules.load_full(), seconds());
         let heard = {
-            // Nothing panics while it is held.
-            let mut replays = shared.replays.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut replays = lock(&shared.replays);
             session.hear(&message, &rules.keys, &mut replays, now).map_err(|refusal| refusal.to_string())?
         };
         let answer = match heard {

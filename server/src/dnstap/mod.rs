@@ -18,7 +18,7 @@ use std::{
     fmt, io,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError, Sender, SyncSender, sync_channel},
     },
@@ -28,6 +28,7 @@ use std::{
 
 use tracing::{info, warn};
 
+use crate::sync::lock;
 use stream::Stream;
 use tap::Lane;
 
@@ -150,7 +151,7 @@ impl Lanes {
     /// Makes the tap of one more worker.
     pub fn tap(&self) -> Tap {
         let lane = Arc::new(Lane::default());
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = lock(&self.0.lanes);
         lanes.retain(|lane| Arc::strong_count(lane) > 1 || !lane.is_empty());
         lanes.push(Arc::clone(&lane));
         lane.reserve();
@@ -159,7 +160,7 @@ impl Lanes {
 
     /// All buffers. Those of workers that have ended are returned for the last time.
     fn all(&self) -> Vec<Arc<Lane>> {
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = lock(&self.0.lanes);
         let all = lanes.clone();
         // One reference belongs to the list, one to the copy.
         lanes.retain(|lane| Arc::strong_count(lane) > 2);
@@ -168,7 +169,7 @@ impl Lanes {
 
     /// Gives every buffer its capacity.
     fn reserve(&self) {
-        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = lock(&self.0.lanes);
         lanes.iter().for_each(|lane| lane.reserve());
     }
 }

@@ -6,7 +6,7 @@ use std::{
     hint, mem,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,7 +14,10 @@ use std::{
 use jiff::Timestamp;
 use zonefmt::NameRef;
 
-use crate::listen::{Client, Transport};
+use crate::{
+    listen::{Client, Transport},
+    sync::{lock, try_lock},
+};
 
 /// Which messages of a view are tapped (`dnstap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -106,18 +109,16 @@ impl Lane {
     }
 
     fn hold(&self) -> MutexGuard<'_, Vec<u8>> {
-        // Nothing panics while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn try_hold(&self) -> Option<MutexGuard<'_, Vec<u8>>> {
-        (0..SPINS).find_map(|_| match self.0.try_lock() {
-            Ok(buffer) => Some(buffer),
-            Err(TryLockError::Poisoned(buffer)) => Some(buffer.into_inner()),
-            Err(TryLockError::WouldBlock) => {
+        (0..SPINS).find_map(|_| {
+            let held = try_lock(&self.0);
+            if held.is_none() {
                 hint::spin_loop();
-                None
             }
+            held
         })
     }
 }

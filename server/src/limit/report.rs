@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -16,7 +16,7 @@ use super::{
     Account, Kind, RateLimit, Subject,
     table::{Key, Table, Ticks},
 };
-use crate::access::Prefix;
+use crate::{access::Prefix, sync::lock};
 
 pub(super) struct Report {
     notes: SyncSender<Note>,
@@ -69,8 +69,7 @@ impl Report {
 
     /// Writes the lines that are due.
     pub(super) fn write(&self, settings: &RateLimit, table: &Table, now: Ticks) {
-        // A call that panicked leaves at worst a line unwritten.
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = lock(&self.book);
         let Book { notes, limited, swept } = &mut *book;
         let would = if settings.log_only { "would " } else { "" };
         limited.retain(|(key, what)| {
@@ -103,7 +102,7 @@ impl Report {
 /// A limiter that is dropped limits nobody any more, and the log says so.
 impl Drop for Report {
     fn drop(&mut self) {
-        let book = self.book.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let book = lock(&self.book);
         book.limited.iter().for_each(|(_, what)| tracing::info!(target: TARGET, "stop limiting {what}"));
     }
 }

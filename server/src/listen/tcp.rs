@@ -11,7 +11,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -25,6 +25,7 @@ use self::clients::Clients;
 pub use self::clients::{FamilyCounts, TcpCounts};
 use self::connection::{Connection, OUTPUT, READ};
 use super::{Client, Now, Respond, TcpLimits, Transport};
+use crate::sync::lock;
 
 /// How often idle responders drop the data that they hold.
 const IDLE: Duration = Duration::from_secs(1);
@@ -202,19 +203,19 @@ struct Pool<R> {
 impl<R: Respond> Pool<R> {
     /// Lends a worker to `round`, which must not wait.
     fn with<T>(&self, round: impl FnOnce(&mut Worker<R>) -> T) -> T {
-        let worker = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let worker = lock(&self.idle).pop();
         let mut worker = worker.unwrap_or_else(|| Worker {
             responder: (self.responder)(),
             input: vec![0; READ].into(),
             output: vec![0; OUTPUT].into(),
         });
         let result = round(&mut worker);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        lock(&self.idle).push(worker);
         result
     }
 
     fn release(&self) {
-        for worker in self.idle.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+        for worker in lock(&self.idle).iter_mut() {
             worker.responder.release();
         }
     }

@@ -29,7 +29,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
@@ -46,6 +46,7 @@ use tracing_subscriber::{
 };
 use zonefmt::conf::LOG_CATEGORIES;
 
+use crate::sync::lock;
 use file::Appender;
 use line::Event;
 use queries::{Note, Queries, Wanted};
@@ -400,11 +401,6 @@ fn missing(lines: u64) -> Event {
     let message = format!("{lines} log lines are missing: they came faster than they could be written");
     let (time, severity) = (Timestamp::now(), Severity::Warning);
     Event { time, category: "general", severity, message, fields: Vec::new(), details: Vec::new() }
-}
-
-/// Locks a mutex. What it guards stays usable even if a holder panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A log file could not be opened.

@@ -1,16 +1,11 @@
 //! The system log, written as libc's syslog(3) does: in RFC 3164's format, in datagrams to `/dev/log`.
 
-use std::{
-    ffi::OsString,
-    io,
-    os::unix::net::UnixDatagram,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use std::{ffi::OsString, io, os::unix::net::UnixDatagram, path::PathBuf, sync::Mutex};
 
 use jiff::Zoned;
 
 use super::{Facility, Severity};
+use crate::sync::lock;
 
 /// A client of the system log.
 pub(super) struct Syslog {
@@ -25,7 +20,7 @@ impl Syslog {
     pub(super) fn connect(ident: &str) -> Syslog {
         let path = std::env::var_os("BINDYD_SYSLOG").unwrap_or_else(|| OsString::from("/dev/log")).into();
         let syslog = Syslog { path, ident: ident.into(), socket: Mutex::default() };
-        *syslog.socket.lock().unwrap_or_else(PoisonError::into_inner) = syslog.open().ok();
+        *lock(&syslog.socket) = syslog.open().ok();
         syslog
     }
 
@@ -35,7 +30,7 @@ impl Syslog {
     /// `WouldBlock` if the log has no room; any other error if there is no log.
     pub(super) fn send(&self, facility: Facility, severity: Severity, time: &Zoned, line: &str) -> io::Result<()> {
         let message = message(facility, severity, time, &self.ident, std::process::id(), line);
-        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut socket = lock(&self.socket);
         let sent = socket.as_ref().map(|socket| socket.send(message.as_bytes()));
         match sent {
             Some(Ok(_)) => Ok(()),

@@ -23,6 +23,7 @@ use zonefmt::{
 use super::journal;
 use crate::{
     config::{Check, Limits, Reading, TargetChecks, ZoneConfig},
+    sync::lock,
     zone::{Added, Node, Rrset, ZoneData},
     zones::Zone,
 };
@@ -104,7 +105,7 @@ pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(
                 {
                     let loaded = load(job, directory);
                     // Only a panic while taking poisons it, and that ends the scope in a panic anyway.
-                    take.lock().unwrap_or_else(std::sync::PoisonError::into_inner)(job, loaded);
+                    lock(&take)(job, loaded);
                 }
             });
         }

@@ -5,7 +5,7 @@
 //! given to the next one, so that no count is lost and there are never more blocks than there were workers at one time.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     cookies::Standing,
     limit::Verdict,
     listen::{Client, Transport},
+    sync::lock,
     wire::{
         HEADER, Rcode, flags,
         request::{Edns, Ignored},
@@ -97,8 +98,7 @@ impl Blocks {
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
-        // Nothing panics while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -14,6 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::Snapshot;
+use crate::sync::lock;
 
 /// The snapshot that is currently served.
 pub struct Published {
@@ -50,8 +51,8 @@ impl Published {
     /// Changes what is served: `change` modifies a copy of the newest snapshot, which is then published. Other changes
     /// wait meanwhile, so `change` must be quick; slow work such as loading a zone is done beforehand.
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        // A change that panicked has published nothing, so the lock's poison is harmless.
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        // A change that panicked has published nothing.
+        let retired = lock(&self.retired);
         let mut next = Snapshot::clone(&self.current.load());
         change(&mut next);
         let old = self.current.swap(Arc::new(next));

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use std::{
 use tokio::task::AbortHandle;
 
 use super::TcpLimits;
+use crate::sync::lock;
 
 /// A connection whose last request is more recent than this is never closed to make room.
 const ACTIVE: Duration = Duration::from_secs(1);
@@ -133,7 +134,7 @@ impl Clients {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 
     fn milliseconds(&self, now: Instant) -> u64 {
