@@ -3,8 +3,9 @@
 //! Octets go to a [`Respond`] and octets come back; nothing here knows what a DNS message says. Each address has one
 //! UDP socket per worker, each with its own thread (`udp`), and one TCP socket, whose connections share a small runtime
 //! (`tcp`). [`start`] binds everything before it returns. [`Listeners::reconfigure`] changes the addresses of a running
-//! server without touching those that stay.
+//! server without touching those that stay. `admin` listens for the other protocols: rndc's and HTTP.
 
+pub(crate) mod admin;
 mod limits;
 mod now;
 mod socket;
@@ -24,7 +25,7 @@ pub use self::now::Now;
 use self::socket::Sockets;
 pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
 
-/// Where a request came from, and how.
+/// The two ends of a request and its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     /// The address and port that the request came from.
@@ -53,7 +54,7 @@ pub struct Reply {
     pub keepalive: bool,
 }
 
-/// Answers requests. Each worker owns one, so that it may keep buffers and a cached view of the data.
+/// Answers requests. Each worker owns one, which may keep buffers and a cached view of the data.
 pub trait Respond: Send + 'static {
     /// Sets the current time and checks whether newer data has been published. Called once per batch of requests.
     fn refresh(&mut self, now: Now);
@@ -63,7 +64,7 @@ pub trait Respond: Send + 'static {
         false
     }
 
-    /// Writes the reply to `request` into `out`; `None`: nothing is sent.
+    /// Writes the reply to `request` into `out`; with `None`, nothing is sent.
     fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply>;
 
     /// Drops cached data because the worker is idle. The next call is `refresh`.

@@ -251,9 +251,7 @@ impl Running {
         let settings = Arc::clone(&config.settings);
         self.published.update(|snapshot| *snapshot = Snapshot::new(settings, views));
         settle(config.additions.as_ref(), &self.sources).or_else(&on_failure)?;
-        for error in self.control.listen(config.controls.clone()) {
-            warn!(target: "general", "{error}");
-        }
+        self.control.listen(config.controls.clone());
         self.statistics.configured(&config.hash);
         self.next_scan = after(config.interface_interval);
         self.next_look = self.look_after(LOOK);

@@ -1,9 +1,9 @@
-//! The listener of `statistics-channels`: HTTP/1.1 for monitoring systems and orchestrators.
+//! The service of `statistics-channels`: HTTP/1.1 for monitoring systems and orchestrators.
 //!
 //! The number of connections is bounded. Each serves one request, and both the header and the whole exchange have a
 //! time limit.
 
-use std::{collections::BTreeMap, convert::Infallible, fmt::Write, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Write, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http_body_util::Full;
@@ -15,21 +15,19 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::Runtime,
-    sync::Semaphore,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
-use tracing::{debug, warn};
+use tokio::{net::TcpStream, time::timeout};
+use tracing::debug;
 
 use super::{
     Statistics, json, metrics,
     report::{Part, Report},
     xml,
 };
-use crate::{access::Acl, notice, zones::View};
+use crate::{
+    access::Acl,
+    listen::admin::{Endpoints, Service, Words},
+    zones::View,
+};
 
 /// An address on which statistics are served: one `inet` of `statistics-channels`.
 #[derive(Clone, Debug)]
@@ -41,20 +39,11 @@ pub struct Listener {
 }
 
 /// The statistics channels of a server.
-pub struct Channels {
-    runtime: Runtime,
-    statistics: Arc<Statistics>,
-    seats: Arc<Semaphore>,
-    listeners: BTreeMap<SocketAddr, Listening>,
-}
+pub struct Channels(Endpoints<Http>);
 
-struct Listening {
-    rules: Arc<ArcSwap<Acl>>,
-    task: JoinHandle<()>,
-}
+/// The service: where the statistics come from.
+struct Http(Arc<Statistics>);
 
-/// The most connections at a time; others wait until one ends.
-const SEATS: usize = 16;
 /// How long a client may take to send its request header.
 const HEADER_TIME: Duration = Duration::from_secs(5);
 /// How long a connection may last.
@@ -63,8 +52,6 @@ const TOTAL_TIME: Duration = Duration::from_secs(30);
 const MAX_REQUEST: usize = 8192;
 /// The most headers in a request.
 const MAX_HEADERS: usize = 64;
-/// How long a listener waits after it failed to accept a connection.
-const PAUSE: Duration = Duration::from_secs(1);
 /// The most faulty zones that `/readyz` lists by name.
 const MAX_NAMED: usize = 100;
 
@@ -74,82 +61,51 @@ impl Channels {
     /// # Errors
     /// If the system cannot start a thread.
     pub fn new(statistics: Arc<Statistics>) -> io::Result<Channels> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("statistics")
-            .enable_io()
-            .enable_time()
-            .build()?;
-        Ok(Channels { runtime, statistics, seats: Arc::new(Semaphore::new(SEATS)), listeners: BTreeMap::new() })
+        Endpoints::new(Http(statistics)).map(Channels)
     }
 
     /// Listens on exactly these addresses. A failure is only logged, because the server can answer without the channel.
     pub fn listen(&mut self, listeners: Vec<Listener>) {
-        let mut former = std::mem::take(&mut self.listeners);
-        for Listener { address, allow } in listeners {
-            if let Some(same) = former.remove(&address) {
-                same.rules.store(Arc::new(allow));
-                self.listeners.insert(address, same);
-                continue;
-            }
-            match self.runtime.block_on(TcpListener::bind(address)) {
-                Ok(socket) => {
-                    let bound = socket.local_addr().unwrap_or(address);
-                    notice!(target: "general", "statistics channel listening on {}#{}", bound.ip(), bound.port());
-                    let rules = Arc::new(ArcSwap::from_pointee(allow));
-                    let (statistics, seats) = (Arc::clone(&self.statistics), Arc::clone(&self.seats));
-                    let task = self.runtime.spawn(accept(socket, Arc::clone(&rules), statistics, seats));
-                    self.listeners.insert(address, Listening { rules, task });
-                }
-                Err(error) => {
-                    let (ip, port) = (address.ip(), address.port());
-                    warn!(target: "general", "could not start statistics channel {ip}#{port}: {error}");
-                }
-            }
-        }
-        for (address, closed) in former {
-            notice!(target: "general", "stopping statistics channel on {}#{}", address.ip(), address.port());
-            closed.task.abort();
-        }
+        self.0.listen(listeners);
     }
 
     /// Closes all channels.
     pub fn stop(self) {
-        self.runtime.shutdown_background();
+        self.0.stop();
     }
 }
 
-async fn accept(socket: TcpListener, rules: Arc<ArcSwap<Acl>>, statistics: Arc<Statistics>, seats: Arc<Semaphore>) {
-    loop {
-        // The semaphore is never closed, so this only waits.
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
-        let (stream, peer) = match socket.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(target: "general", "statistics channel: cannot accept: {error}");
-                sleep(PAUSE).await;
-                continue;
-            }
-        };
-        if !rules.load().allows(peer.ip()) {
-            warn!(target: "general", "rejected statistics connection from {}#{}", peer.ip(), peer.port());
-            continue;
+impl Service for Http {
+    type Inet = Listener;
+
+    const THREAD: &'static str = "statistics";
+    const WORDS: Words = Words {
+        listener: "statistics channel",
+        connection: "statistics connection",
+        failed: "could not start statistics channel",
+    };
+    const SEATS: u32 = 16;
+
+    fn address(listener: &Listener) -> SocketAddr {
+        listener.address
+    }
+
+    fn allow(listener: &Listener) -> &Acl {
+        &listener.allow
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _: Arc<ArcSwap<Listener>>) {
+        match timeout(TOTAL_TIME, converse(stream, &self.0)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(target: "general", "statistics connection from {peer}: {error}"),
+            Err(_) => debug!(target: "general", "statistics connection from {peer}: it took too long"),
         }
-        let statistics = Arc::clone(&statistics);
-        tokio::spawn(async move {
-            match timeout(TOTAL_TIME, serve(stream, statistics)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(target: "general", "statistics connection from {peer}: {error}"),
-                Err(_) => debug!(target: "general", "statistics connection from {peer}: it took too long"),
-            }
-            drop(seat);
-        });
     }
 }
 
-async fn serve(stream: TcpStream, statistics: Arc<Statistics>) -> hyper::Result<()> {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &statistics);
+async fn converse(stream: TcpStream, statistics: &Statistics) -> hyper::Result<()> {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = respond(request.method(), request.uri().path(), statistics);
         async move { Ok::<_, Infallible>(response) }
     });
     http1::Builder::new()

@@ -1,0 +1,162 @@
+//! TCP listeners for those who run the server: the control channel and the statistics channels.
+//!
+//! A [`Service`] talks on a connection. [`Endpoints`] has the sockets: it opens and closes them as the configuration
+//! says, lets in the clients that an address's list allows, and bounds how many there are at a time. All of a service
+//! shares one thread, apart from those that answer DNS.
+
+use std::{collections::BTreeMap, fmt, io, mem, net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    sync::Semaphore,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tracing::warn;
+
+use crate::{access::Acl, notice};
+
+/// A protocol that is spoken on the connections.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// An `inet` clause of named.conf: an address, who may connect there, and what else holds for them.
+    type Inet: Send + Sync + 'static;
+
+    /// The name of the service's thread.
+    const THREAD: &'static str;
+    /// What the log calls it.
+    const WORDS: Words;
+    /// Connections at a time; the others wait for one of them to end.
+    const SEATS: u32;
+
+    /// Where to listen.
+    fn address(inet: &Self::Inet) -> SocketAddr;
+
+    /// Who may connect.
+    fn allow(inet: &Self::Inet) -> &Acl;
+
+    /// Serves a connection to its end. `inet` is what holds now; it may change meanwhile.
+    fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        inet: Arc<ArcSwap<Self::Inet>>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// named's words for a service, in its log.
+pub(crate) struct Words {
+    /// One of its listeners.
+    pub(crate) listener: &'static str,
+    /// What a client is refused.
+    pub(crate) connection: &'static str,
+    /// That an address cannot be listened on.
+    pub(crate) failed: &'static str,
+}
+
+/// The listeners of a service.
+pub(crate) struct Endpoints<S: Service> {
+    runtime: Runtime,
+    service: Arc<S>,
+    seats: Arc<Semaphore>,
+    open: BTreeMap<SocketAddr, Endpoint<S::Inet>>,
+}
+
+struct Endpoint<I> {
+    inet: Arc<ArcSwap<I>>,
+    acceptor: JoinHandle<()>,
+}
+
+/// An address as named shows it: `127.0.0.1#953`.
+pub(crate) struct Shown(pub(crate) SocketAddr);
+
+/// How long a listener waits after it could not accept a connection.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the end waits for clients to read what they were sent.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl<S: Service> Endpoints<S> {
+    /// A service that listens nowhere yet.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn new(service: S) -> io::Result<Endpoints<S>> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name(S::THREAD)
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let seats = Arc::new(Semaphore::new(S::SEATS as usize));
+        Ok(Endpoints { runtime, service: Arc::new(service), seats, open: BTreeMap::new() })
+    }
+
+    /// Listens at these addresses and at no others; connections that are open stay. An address that cannot be listened
+    /// on is logged: the server answers without it.
+    pub(crate) fn listen(&mut self, wanted: Vec<S::Inet>) {
+        let mut former = mem::take(&mut self.open);
+        for inet in wanted {
+            let address = S::address(&inet);
+            if let Some(same) = former.remove(&address) {
+                same.inet.store(Arc::new(inet));
+                self.open.insert(address, same);
+                continue;
+            }
+            match self.runtime.block_on(TcpListener::bind(address)) {
+                Ok(socket) => {
+                    let bound = socket.local_addr().unwrap_or(address);
+                    notice!(target: "general", "{} listening on {}", S::WORDS.listener, Shown(bound));
+                    let inet = Arc::new(ArcSwap::from_pointee(inet));
+                    let accept = accept(socket, Arc::clone(&self.service), Arc::clone(&inet), Arc::clone(&self.seats));
+                    let acceptor = self.runtime.spawn(accept);
+                    self.open.insert(address, Endpoint { inet, acceptor });
+                }
+                Err(error) => warn!(target: "general", "{} {}: {error}", S::WORDS.failed, Shown(address)),
+            }
+        }
+        for (address, closed) in former {
+            notice!(target: "general", "stopping {} on {}", S::WORDS.listener, Shown(address));
+            closed.acceptor.abort();
+        }
+    }
+
+    /// Closes the listeners, then all connections, once the clients had a moment to end them.
+    pub(crate) fn stop(mut self) {
+        self.listen(Vec::new());
+        let all_gone = self.seats.acquire_many(S::SEATS);
+        // Connections that remain after that are cut off.
+        let _ = self.runtime.block_on(async { timeout(FAREWELL, all_gone).await });
+        self.runtime.shutdown_background();
+    }
+}
+
+async fn accept<S: Service>(socket: TcpListener, service: Arc<S>, inet: Arc<ArcSwap<S::Inet>>, seats: Arc<Semaphore>) {
+    loop {
+        // The semaphore is never closed, so this only waits.
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(target: "general", "{}: cannot accept: {error}", S::WORDS.listener);
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        if !S::allow(&inet.load()).allows(peer.ip()) {
+            warn!(target: "general", "rejected {} from {}", S::WORDS.connection, Shown(peer));
+            continue;
+        }
+        let served = Arc::clone(&service).serve(stream, peer, Arc::clone(&inet));
+        tokio::spawn(async move {
+            served.await;
+            drop(seat);
+        });
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.0.ip(), self.0.port())
+    }
+}
