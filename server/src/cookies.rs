@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub use crate::wire::cookie::Cookie;
 use crate::wire::cookie::{CLIENT, COOKIE, ClientCookie, Given, SERVER, ServerCookie};
 
-/// What makes server cookies and knows them again.
+/// The secrets that make and verify server cookies.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CookieSecrets {
     current: Secret,
@@ -23,12 +23,12 @@ pub struct CookieSecrets {
 /// 128 bits.
 type Secret = Zeroizing<[u8; CookieSecrets::OCTETS]>;
 
-/// What came of a cookie.
+/// The result of checking a cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Checked {
-    /// What the cookie says of the client.
+    /// How the cookie compares with those made here.
     pub standing: Standing,
-    /// The option that goes into the response.
+    /// The option for the response.
     pub reply: [u8; COOKIE],
 }
 
@@ -54,7 +54,7 @@ impl Checked {
     }
 }
 
-/// Of the server's part, the octets that go into the hash.
+/// How many octets of a server part are hashed.
 const HASHED: usize = 8;
 
 const VERSION: u8 = 1;
@@ -129,13 +129,13 @@ impl fmt::Debug for CookieSecrets {
     }
 }
 
-/// How old a cookie is, in seconds; negative if it comes from ahead of our clock.
+/// The age of a cookie in seconds; negative if it is ahead of our clock.
 fn age(server: &ServerCookie, now: u32) -> i32 {
     let made = [server[4], server[5], server[6], server[7]];
     now.wrapping_sub(u32::from_be_bytes(made)).cast_signed()
 }
 
-/// What proves that a server cookie was made here, for this client (RFC 9018 4.4).
+/// The hash that proves that a server cookie was made here for this client (RFC 9018 4.4).
 fn hash(secret: &Secret, client: ClientCookie, head: [u8; HASHED], addr: IpAddr) -> [u8; SERVER - HASHED] {
     let mut octets = [0; CLIENT + HASHED + 16];
     octets[..CLIENT].copy_from_slice(&client);

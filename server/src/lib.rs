@@ -1,8 +1,9 @@
 //! An authoritative DNS engine. `bindyd` is the server built from it.
 //!
-//! A packet's way: [`listen`] receives, [`respond`] has `wire` parse it and picks the class, `answer` finds the zone and
-//! answers from its data, `wire` writes, [`listen`] sends. [`zone`] is the data of one zone, [`zones`] what is served as a
-//! whole, `chaos` what is served of the server itself. On that way all above [`listen`] is synchronous and takes octets, a
+//! A packet travels from [`listen`], which receives it, to [`respond`], which has `wire` parse it and finds the view
+//! that the client sees. `answer` finds the zone and answers from its data, `wire` writes the response, and [`listen`]
+//! sends it. [`zone`] holds the data of one zone, [`zones`] everything that is served, and `chaos` the zones in which the
+//! server describes itself. On this path everything above [`listen`] is synchronous and never waits: it takes octets, a
 //! snapshot, a client and the time. It reads no clock and takes no lock, except while queries are logged or tapped.
 //!
 //! [`cookies`] separate clients that really are at their address from those that may be forging it, and [`limit`]

@@ -36,8 +36,8 @@ const LOOPING_PORTS: [u16; 4] = [7, 13, 19, 37];
 /// Octets that every client takes over UDP (RFC 1035 4.2.1).
 const MIN_UDP: u16 = 512;
 
-/// The most octets of an NSID: what [`MIN_UDP`] leaves beside the header, the longest question, and an OPT with all other
-/// options.
+/// The most octets of an NSID: what [`MIN_UDP`] leaves beside the header, the longest question, and an OPT with all
+/// other options.
 pub(crate) const MAX_NSID: usize = MIN_UDP as usize - HEADER - (MAX_NAME + 4) - (11 + 4 + 6 + 6 + 4 + COOKIE);
 
 /// Answers requests from the newest snapshot. Each worker has its own.

@@ -43,7 +43,7 @@ pub(crate) enum Signature<'s> {
     Unproven(TsigError),
     /// The TSIG is invalid, although the code is the key's.
     Proven(TsigError, Signer<'s>),
-    /// Its code has a length that none may have (RFC 8945 5.2.2.1), or its key's name is not a name.
+    /// The code has a length that is never allowed (RFC 8945 5.2.2.1), or the key's name cannot be read.
     Malformed,
 }
 
@@ -366,9 +366,9 @@ mod tests {
         assert_eq!(verified(&truncating, &signed(&key, "key.example", 0, 19)), ("BADTRUNC", 20));
     }
 
-    /// Such a signature was taken for one by a key named `.`, which is not known.
+    /// Such a signature was taken for one by an unknown key with the name `.`.
     #[test]
-    fn a_signature_by_what_is_no_name_is_malformed() {
+    fn a_signature_whose_key_has_no_readable_name_is_malformed() {
         let signed = signed(&secret(SECRET), ".", 0, 32);
         let (header, record) = (&signed[..12], &signed[QUERY.len() + 1..]);
         let (question, into_its_label) = (b"\x02\xff\xff\0\0\x01\0\x01", [0xc0, 13]);
@@ -383,7 +383,7 @@ mod tests {
             let mut changed = message.clone();
             changed[at] ^= 0x20;
             let Some(Parsed::Request(request)) = request::parse(&changed) else { continue };
-            // The name's case, class and TTL are signed in one form only; the original id takes the place of the id.
+            // The case of names is signed in one canonical form; the original ID replaces the message's ID.
             let Some(tsig) = request.tsig else { continue };
             let is_letter = (QUERY.len()..QUERY.len() + 13).contains(&at) && changed[at].is_ascii_alphabetic();
             let in_algorithm = tsig.algorithm == Algorithm::HmacSha256.tsig_name() && changed[at].is_ascii_alphabetic();

@@ -212,9 +212,9 @@ impl<'h> Hop<'h> {
 #[allow(clippy::large_enum_variant)] // A step lives on the stack for a moment only.
 enum Step<'s> {
     Done(Outcome),
-    /// A CNAME leads on to this name.
+    /// A CNAME leads to this name.
     Follow(NameRef<'s>),
-    /// A DNAME leads on to this name, which it makes.
+    /// A DNAME leads to this name, which is made from it.
     FollowMade(NameBuf),
 }
 
@@ -336,7 +336,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
         self.add(Section::Answer, hop.owner(hop.name.len()), cname, cname.ttl, Need::Must);
         match cname.rdatas().next().map(NameRef::from_wire) {
-            // A truncated chain is followed, too: its code is that of its end.
+            // A truncated chain is followed, too, because the response code is that of its end.
             Some(Ok(target)) => Step::Follow(target),
             _ => Step::Done(AUTHORITATIVE),
         }

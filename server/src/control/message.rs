@@ -5,21 +5,21 @@
 //! pair:  length of key (1) | key | value
 //! value: type (1) | length (4) | binary, table of pairs, or list of values
 //! ```
-//! All numbers are in network order. A message is read only after its code is right, and nothing in it may be deep, long
-//! or twice.
+//! All numbers are in network order. A message is read only after its code has proved right. Its length, the depth of
+//! its tables and the keys of a table are bounded: no key may be there twice.
 
 use data_encoding::BASE64;
 
 use crate::keys::{Algorithm, Key};
 
-/// Octets of a message after its length field, at most, as named has it.
+/// The most octets of a message after its length field; named's limit.
 pub(super) const MAX_MESSAGE: usize = 32_768;
 
-/// Tables in tables.
+/// The most tables and lists inside each other.
 const MAX_DEPTH: usize = 10;
 const VERSION: u32 = 1;
 
-/// A table: keys and values in the order of the message.
+/// Keys and values, in the order of the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table(Vec<(Vec<u8>, Value)>);
 
@@ -30,7 +30,7 @@ pub(super) enum Value {
     List(Vec<Value>),
 }
 
-/// Why a message is none, or none that may be listened to.
+/// Why a message is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MessageError {
     Malformed,
@@ -44,16 +44,16 @@ mod kind {
     pub(super) const LIST: u8 = 3;
 }
 
-/// The key of the pair that comes first.
+/// The key of the first pair, whose table has the code.
 const AUTH: &[u8] = b"_auth";
-/// In `_auth`: an algorithm and a code in base64, filled up with zeros.
+/// In `_auth`: an octet for the algorithm and the code in base64, padded with zeros.
 const HSHA: &[u8] = b"hsha";
 const HSHA_CODE: usize = 88;
 /// In `_auth`, for HMAC-MD5: the code in base64 without its padding.
 const HMD5: &[u8] = b"hmd5";
 const HMD5_CODE: usize = 22;
 
-/// Reads what follows the length field, if one of the keys signed it; gives that key.
+/// Reads a message without its length field, if one of the keys signed it; returns that key, too.
 pub(super) fn read<'k>(octets: &[u8], keys: &'k [Key]) -> Result<(Table, &'k Key), MessageError> {
     let mut reader = Reader(octets);
     if reader.u32()? != VERSION {
@@ -66,7 +66,7 @@ pub(super) fn read<'k>(octets: &[u8], keys: &'k [Key]) -> Result<(Table, &'k Key
     Ok((reader.table(0)?, key))
 }
 
-/// A whole message, its length field included, signed by a key.
+/// The octets of a message, its length field included, signed with a key.
 pub(super) fn write(table: &Table, key: &Key) -> Vec<u8> {
     let mut signed = Vec::new();
     table.write(&mut signed);
@@ -86,12 +86,12 @@ pub(super) fn write(table: &Table, key: &Key) -> Vec<u8> {
 }
 
 impl Table {
-    /// The value of a key.
+    /// The value of `key`.
     pub(super) fn value(&self, key: &[u8]) -> Option<&Value> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// The table of a key.
+    /// The value of `key`, if that is a table.
     pub(super) fn table(&self, key: &[u8]) -> Option<&Table> {
         match self.value(key) {
             Some(Value::Table(table)) => Some(table),
@@ -99,7 +99,7 @@ impl Table {
         }
     }
 
-    /// The text of a key.
+    /// The value of `key`, if that is UTF-8.
     pub(super) fn text(&self, key: &[u8]) -> Option<&str> {
         match self.value(key) {
             Some(Value::Binary(octets)) => std::str::from_utf8(octets).ok(),
@@ -107,7 +107,7 @@ impl Table {
         }
     }
 
-    /// The number of a key, which is written in decimal.
+    /// The value of `key`, if that is a decimal number.
     pub(super) fn number(&self, key: &[u8]) -> Option<u32> {
         self.text(key).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?.parse().ok()
     }
@@ -121,7 +121,7 @@ impl Table {
         self.push(key, Value::Binary(text.to_string().into_bytes()));
     }
 
-    /// Whether this is the `_auth` table that a key makes of these octets.
+    /// Whether this is the `_auth` table that `key` makes for these octets; takes the same time whatever the code.
     fn is_by(&self, key: &Key, signed: &[u8]) -> bool {
         use subtle::ConstantTimeEq;
         let (name, code) = code(key, signed);
@@ -162,10 +162,10 @@ impl Value {
     }
 }
 
-/// What `_auth` holds for a key: a name and a code.
+/// The pair that stands in `_auth`: the name of a kind of code, and the code of these octets.
 fn code(key: &Key, signed: &[u8]) -> (&'static [u8], Vec<u8>) {
     let base64 = BASE64.encode(key.sign(&[signed]).octets());
-    // DST's numbers, which SHA-2 and SHA-1 go by.
+    // The numbers that BIND's DST library gives these algorithms.
     let number = match key.algorithm() {
         Algorithm::HmacMd5 => return (HMD5, base64.as_bytes()[..HMD5_CODE].to_vec()),
         Algorithm::HmacSha1 => 161,
@@ -225,7 +225,7 @@ impl<'m> Reader<'m> {
         }
     }
 
-    /// All pairs that are left, each key once.
+    /// The pairs that are left, if each key is there once.
     fn table(&mut self, depth: usize) -> Result<Table, MessageError> {
         let mut table = Table::default();
         while !self.0.is_empty() {
@@ -249,7 +249,7 @@ mod tests {
         Key::new("k", algorithm, &BASE64.encode(b"0123456789abcdef0123456789abcdef")).unwrap()
     }
 
-    /// What rndc of BIND 9.18 sends first, and what named answers, hmac-sha256.
+    /// The first message of rndc 9.18 and named's answer, with hmac-sha256.
     const NULL: &str = "00000001055f61757468020000006304687368610100000059a3343774376f66487939636b76306c6d416a59444f6945583546625358314b7056326458554233797170336b3d\
         0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000055f6374726c020000003c045f736572010000000a32343132373233353835\
         045f74696d010000000a31373935323137373133045f657870010000000a31373935323137373733055f64617461020000000e047479706501000000046e756c6c";

@@ -3,7 +3,7 @@
 use zonefmt::diagnostics::{Diagnostic, Severity};
 
 use super::{CommandError, Failure, Reply, command::zone};
-use crate::config::{Modified, Running, ZoneRefusal};
+use crate::serve::{Modified, Running, ZoneRefusal};
 
 pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Reply {
     let (clean, arguments) = match arguments {

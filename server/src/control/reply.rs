@@ -1,4 +1,4 @@
-//! What a command is replied with: a text, or a failure in the numbers and words of BIND 9.18.
+//! The reply to a command: a text, or a failure with the number and the words that BIND 9.18 has for it.
 
 /// The reply to a command: a text, which may be empty, or why the command failed.
 pub type Reply = Result<String, CommandError>;
@@ -6,9 +6,9 @@ pub type Reply = Result<String, CommandError>;
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError {
-    /// What kind of failure it is: what rndc shows, and programs look for.
+    /// The kind of failure, which rndc shows and programs look for.
     pub failure: Failure,
-    /// What rndc shows besides; may be empty.
+    /// More for rndc to show; may be empty.
     pub text: String,
 }
 
@@ -62,7 +62,7 @@ impl CommandError {
     }
 }
 
-/// A failure that says all by itself.
+/// An error without more text.
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> CommandError {
         CommandError { failure, text: String::new() }

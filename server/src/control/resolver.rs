@@ -1,5 +1,5 @@
-//! Commands that matter only to a resolver: caches, validation, trust anchors. They do nothing, and reply as named does with
-//! recursion and validation off.
+//! Commands that matter only to a resolver: caches, validation, trust anchors. They do nothing, and reply as named does
+//! with recursion and validation off.
 
 use jiff::Zoned;
 

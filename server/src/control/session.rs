@@ -1,7 +1,7 @@
-//! One conversation on the control channel: what was heard, what to do, and what to answer. No sockets, no clock.
+//! A conversation on the control channel, without its socket and the clock: messages in, answers out.
 //!
-//! A client introduces itself with a message that is never carried out and gets a nonce; each of its commands must carry
-//! that nonce. Whatever fails a check ends the conversation without an answer.
+//! The first message of a client is never carried out: its answer has a nonce, which each command must repeat. A
+//! message that fails a check ends the conversation without an answer.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::keys::Key;
 
-/// One side of a connection.
+/// The server's side of a conversation.
 pub(super) struct Session {
     nonce: u32,
     greeted: bool,
 }
 
-/// What was heard.
+/// A message that passed the checks.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// An introduction, with the answer to it.
+    /// The first message; this is the answer.
     Greeting(Vec<u8>),
     /// A command, to be carried out and then [answered](Request::answer).
     Command(Request),
@@ -38,7 +38,7 @@ pub(super) struct Request {
     key: Key,
 }
 
-/// What `_ctrl` says of a message.
+/// The values of `_ctrl` that an answer repeats.
 #[derive(Debug)]
 struct Control {
     serial: String,
@@ -47,7 +47,7 @@ struct Control {
     nonce: u32,
 }
 
-/// Why a conversation ends. The words are those that named logs.
+/// Why a conversation ends. The words are those of named's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     BadAuth,
@@ -58,30 +58,31 @@ pub(super) enum Refusal {
     Duplicate,
 }
 
-/// Messages that were heard, for as long as their time would let them be heard again.
+/// The messages of all clients that were heard so lately that their time stamp would still be valid: none is heard
+/// twice.
 #[derive(Default)]
 pub(super) struct Replays {
     known: HashSet<String>,
-    /// In the order of their times of hearing, seconds.
+    /// With the second since 1970 at which each was heard, in that order.
     order: VecDeque<(u64, String)>,
 }
 
-/// Seconds by which a client's clock may differ.
+/// Seconds by which a client's clock may differ from ours.
 const CLOCK_SKEW: u64 = 300;
-/// Seconds for which an answer is good.
+/// Seconds for which an answer is valid.
 const ANSWER_TIME: u64 = 60;
 /// Seconds for which a message is remembered: longer than the clock window is wide.
 const REPLAY_TIME: u64 = 900;
-/// Messages remembered; each was signed by a key, so nobody else can fill this up.
+/// The most messages remembered. Each was signed by a key, so that others cannot use this up.
 const MAX_REPLAYS: usize = 65_536;
 
 impl Session {
-    /// A conversation with this nonce, which must be random.
+    /// A conversation with `nonce`, which must be random.
     pub(super) fn new(nonce: u32) -> Session {
         Session { nonce: nonce.max(1), greeted: false }
     }
 
-    /// Hears a message: what follows its length field. `now` is in seconds since 1970.
+    /// Takes a message, without its length field. `now` is in seconds since 1970.
     pub(super) fn hear(
         &mut self,
         octets: &[u8],
@@ -200,8 +201,8 @@ impl fmt::Display for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::reply::Failure, *};
-    use crate::keys::Algorithm;
+    use super::*;
+    use crate::{control::Failure, keys::Algorithm};
 
     const NOW: u64 = 1_795_217_713;
 

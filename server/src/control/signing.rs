@@ -1,4 +1,5 @@
-//! Commands about DNSSEC signing. No zone is signed here, so they reply as named does for a zone without keys and policy.
+//! Commands about DNSSEC signing. No zone is signed here, so they reply as named does for a zone without keys and
+//! policy.
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 use jiff::civil::DateTime;

@@ -261,8 +261,8 @@ impl<'r> Admitted<'r> {
     }
 }
 
-/// Makes of a response that is one too many a small one, with which a client at a true address can come back: over TCP, or
-/// with the cookie that it gets.
+/// Makes of a response that is one too many a small one, with which a client at a true address can come back: over TCP,
+/// or with the cookie that it gets.
 fn slip(outcome: Outcome, question: Option<Question<'_>>, knows_cookies: bool, writer: &mut Writer<'_>) -> Outcome {
     let Some(question) = question else { return outcome };
     if knows_cookies {

@@ -7,31 +7,31 @@ pub struct Cookie {
     pub(crate) server: Given,
 }
 
-/// The server's part of a request's cookie.
+/// The server part of a request's cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Given {
-    /// There is none.
+    /// The part is missing.
     Nothing,
-    /// Its length is not that of the cookies that are made here.
+    /// The part has a different length from those made here.
     Foreign,
-    /// It may have been made here.
+    /// The part may have been made here.
     Familiar(ServerCookie),
 }
 
 pub(crate) type ClientCookie = [u8; CLIENT];
 
-/// Version, three reserved octets, timestamp, hash (RFC 9018 4).
+/// A server part: version, three reserved octets, timestamp, hash (RFC 9018 4).
 pub(crate) type ServerCookie = [u8; SERVER];
 
-/// Octets of the client's part.
+/// The octets of a client part.
 pub(crate) const CLIENT: usize = 8;
-/// Octets of the server's part, as it is made here.
+/// The octets of a server part, as made by this server.
 pub(crate) const SERVER: usize = 16;
-/// Octets of an option with both parts, as it is made here.
+/// The octets of an option with both parts, as made by this server.
 pub(crate) const COOKIE: usize = CLIENT + SERVER;
 
 impl Cookie {
-    /// Reads an option's content; `None` if it is malformed (RFC 7873 5.2.2).
+    /// Reads the content of an option; `None` if it is malformed (RFC 7873 5.2.2).
     pub fn read(option: &[u8]) -> Option<Cookie> {
         let (&client, server) = option.split_first_chunk()?;
         let server = match server.len() {

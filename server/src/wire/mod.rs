@@ -1,8 +1,8 @@
 //! Messages as octets (RFC 1035 4): a borrowed parse of requests, and a writer of responses into a slice.
 //!
-//! [`request`] reads what an answer needs and checks the rest; [`writer`] appends RRsets whole or not at all, compresses
-//! names and truncates; [`names`] is its memory of the names written; [`tsig`] is the record that signs a request or a
-//! response, [`cookie`] the EDNS option. Nothing here knows how zones are stored, or of sockets.
+//! [`request`] reads what an answer needs and checks the rest; [`writer`] appends RRsets whole or not at all,
+//! compresses names and truncates; [`names`] is its memory of the names written; [`tsig`] is the record that signs a
+//! request or a response, [`cookie`] the EDNS option. Nothing here knows how zones are stored, or of sockets.
 
 pub(crate) mod cookie;
 pub(crate) mod names;
@@ -44,7 +44,7 @@ pub(crate) const HEADER: usize = 12;
 pub(crate) mod flags {
     pub(crate) const QR: u16 = 1 << 15;
     pub(crate) const OPCODE: u16 = 0xf << 11;
-    /// The opcode of dynamic updates (RFC 2136), in its place.
+    /// The opcode UPDATE (RFC 2136) at its place in the flags.
     pub(crate) const UPDATE: u16 = 5 << 11;
     pub(crate) const AA: u16 = 1 << 10;
     pub(crate) const TC: u16 = 1 << 9;

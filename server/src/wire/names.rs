@@ -1,17 +1,17 @@
-//! Which names a message holds already, so that later ones can point to them (RFC 1035 4.1.4).
+//! The memory of the names that a message holds already, so that later ones can point to them (RFC 1035 4.1.4).
 //!
-//! A small table of suffixes by hash, kept from message to message and emptied by counting up a generation. A hit is
+//! It is a small hash table of suffixes, kept from message to message and emptied by counting up a generation. A hit is
 //! compared with the message itself, so a stale entry can cost a miss but never give a wrong pointer. The table takes a
 //! bounded number of suffixes and a lookup a bounded number of probes: no message makes compression slow.
 
 use zonefmt::{MAX_NAME, NameBuf, NameRef};
 
-/// The table; see the module.
+/// The names of a message; see the module.
 pub(crate) struct Names {
     slots: Box<[Slot; SLOTS]>,
     generation: u16,
     taken: usize,
-    /// The suffixes of the name at hand, from the longest on.
+    /// The suffixes of the name at hand, the longest first.
     suffixes: [Suffix; MAX_LABELS],
 }
 
@@ -32,15 +32,15 @@ struct Suffix {
 const SLOTS: usize = 512;
 const MAX_TAKEN: usize = SLOTS * 3 / 4;
 const MAX_LABELS: usize = 127;
-/// A pointer has 14 bits.
+/// The largest offset that a pointer can have: 14 bits.
 const MAX_TARGET: usize = 0x3fff;
 
-/// Whether the letters' case must agree for one name to stand for another.
+/// Whether a pointer may lead to a name that differs in the case of its letters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// In owner names: RFC 1035 2.3.3.
+    /// It may: the case of owner names means nothing (RFC 1035 2.3.3).
     Ignore,
-    /// In RDATA: what the zone's owner wrote is kept.
+    /// It may not: names in RDATA keep the case that the zone's owner wrote.
     Keep,
 }
 
@@ -64,14 +64,14 @@ impl Names {
         }
     }
 
-    /// Remembers a name that stands in the message at `at`, whole.
+    /// Remembers a name that stands uncompressed at `at` in the message.
     pub(crate) fn learn(&mut self, name: NameRef<'_>, at: usize) {
         let count = self.split(name);
         self.remember(count, at, name.len());
     }
 
-    /// For a name that is to be written at the message's end: its longest suffix that the message holds, as the octets
-    /// of the name that come before it, and where it is. What is new of the name is remembered.
+    /// Looks for the longest suffix of `name` that the message holds: returns how many octets of the name come before
+    /// it, and its offset. The name is remembered, as it is about to be written at the message's end.
     pub(crate) fn compress(&mut self, name: NameRef<'_>, message: &[u8], case: Case) -> Option<(usize, u16)> {
         let count = self.split(name);
         let known = self.suffixes[..count].iter().find_map(|&Suffix { hash, start }| {
@@ -83,7 +83,7 @@ impl Names {
         known
     }
 
-    /// Notes the suffixes of a name; gives how many there are.
+    /// Notes the suffixes of a name; returns how many there are.
     fn split(&mut self, name: NameRef<'_>) -> usize {
         let wire = name.as_wire();
         let (mut count, mut at) = (0, 0);
@@ -102,7 +102,7 @@ impl Names {
         count
     }
 
-    /// Remembers the labels of the name at hand, up to `octets` into it, as standing at `at`.
+    /// Remembers those suffixes of the name at hand that start in its first `octets` octets, which stand at `at`.
     fn remember(&mut self, count: usize, at: usize, octets: usize) {
         for index in 0..count {
             let Suffix { hash, start } = self.suffixes[index];
@@ -138,7 +138,7 @@ impl Names {
     }
 }
 
-/// Goes on with a hash; letters that differ in case alone give the same.
+/// Adds octets to a hash; letters that differ only in case give the same hash.
 fn fold(mut hash: u32, octets: &[u8]) -> u32 {
     const ONE_CASE: u32 = 0x2020_2020;
     let mut mix = |word: u32| hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9);
@@ -153,7 +153,7 @@ fn fold(mut hash: u32, octets: &[u8]) -> u32 {
     hash
 }
 
-/// Whether the name at an offset of a message is this one; pointers are followed backwards only.
+/// Whether the name at an offset of a message is `name`; pointers are followed backwards only.
 pub(crate) fn reads_as(message: &[u8], mut at: usize, name: &[u8], case: Case) -> bool {
     let mut read = 0;
     loop {
@@ -181,7 +181,7 @@ pub(crate) fn reads_as(message: &[u8], mut at: usize, name: &[u8], case: Case) -
     }
 }
 
-/// The name at an offset of a message, pointers followed backwards only; `None` if there is none.
+/// The name at an offset of a message, if there is one; pointers are followed backwards only.
 pub(crate) fn copy_name(message: &[u8], mut at: usize) -> Option<NameBuf> {
     let (mut wire, mut len) = ([0; MAX_NAME], 0);
     loop {

@@ -1,5 +1,5 @@
-//! The request: header, the one question, EDNS (RFC 6891), TSIG (RFC 8945). Other records are walked, so that a malformed
-//! message is told from a good one, and otherwise ignored.
+//! Reads requests: header, question, EDNS (RFC 6891) and TSIG (RFC 8945). Other records are walked, to find malformed
+//! messages, and otherwise ignored.
 
 use zonefmt::{Class, NameRef, Rtype};
 
@@ -83,7 +83,8 @@ impl Header {
     }
 }
 
-/// Reads a request; `None` if the message is too short to be one, or itself a response: answering could start a loop.
+/// Reads a request; `None` if the message is too short for one, or is a response, as an answer to that could start a
+/// loop.
 pub(crate) fn parse(message: &[u8]) -> Option<Parsed<'_>> {
     let (&id, flags) = (message.first_chunk()?, u16_at(message, 2)?);
     let is_request = message.len() >= HEADER && flags & flags::QR == 0;
@@ -94,14 +95,15 @@ pub(crate) fn parse(message: &[u8]) -> Option<Parsed<'_>> {
     })
 }
 
-/// Reads a request without a question, or with more than one: then the records after them are not looked for.
+/// Reads a request without a question, or only its header if there are several questions.
 fn without_question(message: &[u8], header: Header, has_none: bool) -> Parsed<'_> {
-    // An OPT gets one back also without a question (`dig +header-only`; RFC 6891 6.1.1).
+    // A request with an OPT gets one back, question or not (`dig +header-only`; RFC 6891 6.1.1).
     let records = has_none.then_some(Records { message, at: HEADER });
-    let edns = records.and_then(|records| records.find().ok()).and_then(|found| found.edns);
+    let Found { edns, version, .. } = records.and_then(|records| records.find().ok()).unwrap_or_default();
     let rejected = |rcode| Parsed::Rejected(Rejected { header, question: None, edns, rcode });
     match edns {
         _ if !header.is_query() => rejected(Rcode::NOTIMP),
+        _ if version > 0 => rejected(Rcode::BADVERS),
         Some(edns) if edns.cookie.is_some() => Parsed::CookieOnly { header, edns },
         _ => rejected(Rcode::FORMERR),
     }
@@ -121,7 +123,7 @@ fn with_question(message: &[u8], header: Header) -> Result<Request<'_>, Rejected
     Ok(Request { header, question, edns, tsig })
 }
 
-/// The first question and where it ends.
+/// The first question, and the offset at which it ends.
 fn question(message: &[u8]) -> Option<(Question<'_>, usize)> {
     let (qname, rest) = NameRef::from_prefix(&message[HEADER..]).ok()?;
     let question = Question { qname, qtype: Rtype(u16_at(rest, 0)?), qclass: Class(u16_at(rest, 2)?) };
@@ -138,7 +140,7 @@ struct Records<'a> {
 #[derive(Default)]
 struct Found<'a> {
     edns: Option<Edns>,
-    /// The version of EDNS; 0 without any.
+    /// The version of EDNS; 0 without an OPT.
     version: u8,
     /// Whether an option is malformed: then `edns` has none of them.
     faulty: bool,
@@ -190,7 +192,7 @@ impl<'a> Records<'a> {
         Ok(taken)
     }
 
-    /// Steps over a name; a pointer must lead backwards (RFC 1035 4.1.4).
+    /// Skips a name; a pointer must lead backwards (RFC 1035 4.1.4).
     fn skip_name(&mut self) -> Result<(), Malformed> {
         let start = self.at;
         loop {
@@ -285,8 +287,8 @@ impl Edns {
     }
 }
 
-/// Whether `data` is a client subnet: family, prefix length, scope, and the octets of an address that the prefix covers, with
-/// no bit set beyond it (RFC 7871 6).
+/// Whether `data` is a query's client subnet: family, prefix length, a scope of zero, and the octets of an address that
+/// the prefix covers, with no bit set beyond it (RFC 7871 6).
 fn is_subnet(data: &[u8]) -> bool {
     let (Some(family), Some(&[_, _, prefix, scope])) = (u16_at(data, 0), data.first_chunk()) else { return false };
     let longest = match family {

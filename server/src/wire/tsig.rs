@@ -1,5 +1,5 @@
-//! The TSIG record (RFC 8945 4.2) as octets: read from a request, written to a response. What keys there are and whether
-//! a signature is right is decided elsewhere.
+//! The TSIG record (RFC 8945 4.2) as octets: read from a request, written to a response. [`tsig`](crate::tsig) knows
+//! the keys and checks signatures.
 
 use zonefmt::{Class, NameBuf, NameRef, Rtype};
 
@@ -21,7 +21,8 @@ pub(crate) struct Tsig<'a> {
     pub(crate) other: &'a [u8],
 }
 
-/// When a message was signed: 48 bits of seconds since 1970; and for how many seconds before and after that it is good: 16.
+/// The second since 1970 at which a message was signed, in 48 bits, and for how many seconds before and after that the
+/// signature is valid, in 16.
 pub(crate) type Times = [u8; 8];
 
 /// A TSIG record to write.
@@ -36,8 +37,8 @@ pub(crate) struct TsigRecord<'r> {
 }
 
 impl<'a> Tsig<'a> {
-    /// Reads a record that starts at `start` in `message`; `None` if it is malformed. Whether it is the last one is the
-    /// caller's to see.
+    /// Reads the record that starts at `start` in `message`; `None` if it is malformed. The caller must check that it
+    /// is the last one.
     pub(super) fn read(
         message: &'a [u8],
         start: usize,
@@ -56,39 +57,39 @@ impl<'a> Tsig<'a> {
         (class == Class::ANY && whole).then_some(tsig)
     }
 
-    /// The key's name; `None` if its labels do not make one.
+    /// The key's name; `None` if the octets there do not make a name.
     pub(crate) fn key(&self) -> Option<NameBuf> {
         copy_name(self.message, self.start)
     }
 
-    /// The message as it was before it was signed, its id apart (RFC 8945 4.3.3): header up to the last count, that count,
-    /// and all after it.
+    /// The message as it was before it was signed, without its id (RFC 8945 4.3.3): the header up to the last count,
+    /// that count, and all that follows.
     pub(crate) fn unsigned(&self) -> (&'a [u8], [u8; 2], &'a [u8]) {
-        // It counts this record, or there would be none.
+        // The count includes this record.
         let additionals = u16_at(self.message, HEADER - 2).unwrap_or(1).wrapping_sub(1);
         (&self.message[2..HEADER - 2], additionals.to_be_bytes(), &self.message[HEADER..self.start])
     }
 }
 
-/// The seconds of [`Times`], and how many around them.
+/// The second at which a message was signed, and for how many around it the signature is valid.
 pub(crate) fn seconds(times: Times) -> (u64, u16) {
     let word = u64::from_be_bytes(times);
     (word >> 16, word as u16)
 }
 
-/// [`Times`] of these seconds.
+/// The octets of these seconds.
 pub(crate) fn times(seconds: u64, fudge: u16) -> Times {
     (seconds << 16 | u64::from(fudge)).to_be_bytes()
 }
 
 impl TsigRecord<'_> {
-    /// The class, which is signed too.
+    /// The record's class, which is signed, too.
     pub(crate) const CLASS: [u8; 2] = Class::ANY.0.to_be_bytes();
-    /// The class and the TTL.
+    /// The record's class and TTL.
     pub(crate) const CLASS_AND_TTL: [u8; 6] = [Self::CLASS[0], Self::CLASS[1], 0, 0, 0, 0];
 
-    /// Appends the record to a message of `at` octets and counts it; gives the message's new length, `None` if there is no
-    /// room.
+    /// Appends the record to a message of `at` octets and counts it; returns the message's new length, `None` if there
+    /// is no room.
     pub(crate) fn append(&self, message: &mut [u8], at: usize) -> Option<usize> {
         let TsigRecord { key, algorithm, times, mac, original_id, error, other } = self;
         let rdlength = (algorithm.len() + times.len() + 2 + mac.len() + 2 + 2 + 2 + other.len()) as u16;

@@ -1,5 +1,5 @@
-//! The response, written front to back into a slice. An RRset goes in whole or not at all; only the writer truncates, and
-//! it alone knows what must stay free for OPT.
+//! Writes a response front to back into a slice. An RRset goes in whole or not at all. Only the writer truncates, as
+//! only it knows what must stay free for the OPT record.
 
 use zonefmt::{Class, NameBuf, NameRef, Rtype, rdata};
 
@@ -16,18 +16,18 @@ use crate::zone::Rrset;
 pub(crate) struct Writer<'b> {
     message: &'b mut [u8],
     at: usize,
-    /// Where records must end.
+    /// The offset at which records must end.
     limit: usize,
-    /// Where the message must end: what lies between is kept for OPT.
+    /// The offset at which the message must end; what lies between is kept for the OPT.
     end: usize,
     counts: [u16; 4],
     names: &'b mut Names,
-    /// The question's name is in `names`; it gets there only when a name must be compressed.
+    /// Whether `names` has the question's name, which it gets only when there is a name to compress.
     knows_question: bool,
     truncated: bool,
 }
 
-/// The sections that records go to.
+/// A section that records go to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Section {
     Answer = 1,
@@ -35,50 +35,50 @@ pub(crate) enum Section {
     Additional = 3,
 }
 
-/// Whose records they are.
+/// The owner of records.
 #[derive(Clone, Copy)]
 pub(crate) enum Owner<'n> {
-    /// The question's name from this octet of it on: a label's start.
+    /// The question's name from this octet on, at which a label starts.
     Asked(usize),
     /// Any name.
     Named(NameRef<'n>),
 }
 
-/// What it means that an RRset does not fit.
+/// What to do about an RRset that does not fit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// The response is truncated: TC.
+    /// Truncate the response (TC).
     Must,
-    /// It is left out (RFC 2181 9).
+    /// Leave the RRset out (RFC 2181 9).
     May,
 }
 
-/// An RRset as it is to be written.
+/// An RRset to be written.
 pub(crate) struct Entry<'n, 'z> {
     pub(crate) owner: Owner<'n>,
     pub(crate) class: Class,
     pub(crate) rrset: Rrset<'z>,
     pub(crate) ttl: u32,
-    /// Which record comes first; the others follow around the circle.
+    /// The index of the record that comes first; the others follow in a circle.
     pub(crate) first: usize,
 }
 
-/// The record does not fit.
+/// A record does not fit.
 struct Full;
 
-/// What the final OPT carries.
+/// The content of the response's OPT.
 pub(crate) struct OptReply<'o> {
     /// The UDP payload size that this server takes, in octets.
     pub(crate) udp_size: u16,
     pub(crate) nsid: Option<&'o [u8]>,
-    /// In units of 100 ms (RFC 7828 3.1).
+    /// How long the client may keep its connection, in units of 100 ms (RFC 7828 3.1).
     pub(crate) keepalive: Option<u16>,
-    /// Both parts of a cookie (RFC 7873 4).
+    /// Both parts of the client's cookie (RFC 7873 4).
     pub(crate) cookie: Option<[u8; COOKIE]>,
 }
 
 impl OptReply<'_> {
-    /// How much of a response it takes.
+    /// The length of the OPT record.
     pub(crate) fn octets(&self) -> usize {
         let (nsid, keepalive) = (self.nsid.map_or(0, |nsid| 4 + nsid.len()), self.keepalive.map_or(0, |_| 6));
         11 + nsid + keepalive + self.cookie.map_or(0, |cookie| 4 + cookie.len())
@@ -86,8 +86,8 @@ impl OptReply<'_> {
 }
 
 impl<'b> Writer<'b> {
-    /// Starts a response of at most `limit` octets, in which header, question and `opt` have room. The question is copied
-    /// where there is one.
+    /// Starts a response of at most `limit` octets, in which header, question and OPT must have room. The question is
+    /// copied if there is one.
     pub(crate) fn new(
         message: &'b mut [u8],
         limit: usize,
@@ -110,12 +110,12 @@ impl<'b> Writer<'b> {
         writer
     }
 
-    /// Whether an RRset that must be there did not fit; from then on nothing is added.
+    /// Whether an RRset that must be there did not fit. Nothing is added after it.
     pub(crate) fn is_truncated(&self) -> bool {
         self.truncated
     }
 
-    /// Where the next record will start; with [`Writer::owner_is`], a way to speak of records written.
+    /// The offset at which the next record will start, by which [`Writer::owner_is`] knows it later.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
@@ -130,7 +130,7 @@ impl<'b> Writer<'b> {
         copy_name(&self.message[..self.at], position)
     }
 
-    /// Adds an RRset; whether it went in.
+    /// Adds an RRset; returns whether it fits.
     pub(crate) fn add(&mut self, section: Section, entry: &Entry<'_, '_>, need: Need) -> bool {
         if self.truncated {
             return false;
@@ -145,7 +145,7 @@ impl<'b> Writer<'b> {
         false
     }
 
-    /// Adds one record with the only RDATA a name, the given one; for the CNAME that a DNAME makes (RFC 6672 3.1).
+    /// Adds a CNAME record to the answer, as a DNAME makes one (RFC 6672 3.1); returns whether it fits.
     pub(crate) fn add_cname(&mut self, owner: Owner<'_>, class: Class, ttl: u32, target: NameRef<'_>) -> bool {
         if self.truncated {
             return false;
@@ -160,7 +160,7 @@ impl<'b> Writer<'b> {
         false
     }
 
-    /// Writes OPT and header; gives the length of the whole.
+    /// Writes OPT and header, with the flags `set`; returns the length of the message.
     pub(crate) fn finish(
         mut self,
         header: Header,
@@ -189,7 +189,7 @@ impl<'b> Writer<'b> {
         self.truncated = false;
     }
 
-    /// Empties the sections after the question, as if nothing had fitted: the client is to ask again over TCP.
+    /// Empties the sections after the question and truncates the response, so that the client asks again over TCP.
     pub(crate) fn truncate(&mut self, question: Question<'_>) {
         self.clear(question);
         self.give_up();
@@ -229,7 +229,7 @@ impl<'b> Writer<'b> {
         self.counts[Section::Additional as usize] += 1;
     }
 
-    /// Writes where room was kept.
+    /// Writes into the room that was kept.
     fn put_raw(&mut self, octets: &[u8]) {
         self.message[self.at..self.at + octets.len()].copy_from_slice(octets);
         self.at += octets.len();
@@ -272,7 +272,7 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    /// RDATA with its names compressed where that is allowed (RFC 3597 4).
+    /// Writes RDATA, with its names compressed where that is allowed (RFC 3597 4).
     fn rdata(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Full> {
         let mut written = 0;
         for embedded in rdata::names(rtype, rdata) {

@@ -67,7 +67,7 @@ impl<'z> Node<'z> {
         self.labels.len() + self.origin.len()
     }
 
-    /// The owner, written into a buffer.
+    /// Writes the owner's full name into a buffer.
     pub(crate) fn owner_into(self, buffer: &mut NameBuf) -> NameRef<'_> {
         let joined = buffer.set_parts(&[self.labels, self.origin.as_wire()]);
         joined.expect("a node was made of a name at or below its zone's origin");

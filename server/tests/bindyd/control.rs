@@ -77,7 +77,7 @@ impl Controlled {
         Controlled { server: prepared.run(), port }
     }
 
-    /// `named` with these further words for `inet`, once it can be controlled.
+    /// Starts `named`, with these further words for `inet`, and waits until it can be controlled.
     pub fn named(inet: &str) -> Controlled {
         let (prepared, port) = Controlled::prepare("{ none; }", inet);
         Controlled::launch("named", prepared, port)
@@ -104,7 +104,7 @@ impl Controlled {
     }
 
     fn launch(program: &str, prepared: Prepared, port: u16) -> Controlled {
-        // What bindyd says is to be heard, be there a syslog or not.
+        // Lines must go to stderr whether this machine has a syslog or not.
         let prepared = prepared.with_variable("BINDYD_SYSLOG", "/nowhere");
         let server = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]).run_program(program);
         let controlled = Controlled { server, port };

@@ -48,7 +48,8 @@ impl NameBuf {
             len += part.len();
             Ok(())
         });
-        self.finish(joined.and_then(|()| NameRef::from_wire(&self.wire[..len]).map(NameRef::len)))
+        let written = joined.and_then(|()| NameRef::from_wire(&self.wire[..len]).map(NameRef::len));
+        self.finish(written)
     }
 
     /// Replaces the name with the one that a text says; see [`parse_into`].

@@ -1,8 +1,9 @@
 //! Domain names in wire form (RFC 1035 3.1): labels, each after its length octet, and a final zero. The module `text`
 //! reads and prints their presentation form.
 //!
-//! [`NameRef`] borrows a name, [`Name`] owns one, [`NameBuf`] does without allocation; all are always absolute,
-//! uncompressed and valid, so code that holds one never checks again. Case is kept and never compared (RFC 4343); order is canonical (RFC 4034 6.1).
+//! [`NameRef`] borrows a name, [`Name`] owns one, and [`NameBuf`] holds one without allocation. All are always absolute,
+//! uncompressed and valid, so code that has one never checks again. The case of letters is kept but ignored in
+//! comparisons (RFC 4343), and the order is canonical (RFC 4034 6.1).
 
 mod buffer;
 mod text;
@@ -79,7 +80,7 @@ impl<'a> NameRef<'a> {
     /// The root name.
     pub const ROOT: NameRef<'static> = NameRef(&[0]);
 
-    /// Takes exactly one uncompressed name in wire form.
+    /// Reads exactly one uncompressed name in wire form.
     pub const fn from_wire(wire: &'a [u8]) -> Result<NameRef<'a>, NameError> {
         match Self::from_prefix(wire) {
             Ok((name, [])) => Ok(name),
@@ -88,7 +89,7 @@ impl<'a> NameRef<'a> {
         }
     }
 
-    /// Takes an uncompressed name from the start of `wire`; returns it and what follows.
+    /// Reads an uncompressed name from the start of `wire`, and returns it with the octets after it.
     pub const fn from_prefix(wire: &'a [u8]) -> Result<(NameRef<'a>, &'a [u8]), NameError> {
         let mut at = 0;
         while at < wire.len() {
