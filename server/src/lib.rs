@@ -9,19 +9,20 @@
 //! [`cookies`] separate clients that really are at their address from those that may be forging it, and [`limit`]
 //! bounds what the latter can do. [`tsig`] holds the keys of signed requests, [`keys`] the secrets themselves. [`stats`]
 //! counts requests and responses and reports the counters; [`dnstap`] exports the messages themselves; [`logs`] writes
-//! the log.
+//! the log. [`control`] receives the commands of `rndc`.
 //!
 //! Dependencies between modules:
 //!
 //! * Each of these modules has types of its own for its configuration: [`settings`], [`access`] lists, the channels of
 //!   [`logs`], the output of [`dnstap`], and so on. None of them knows named.conf.
 //! * [`config`] reads named.conf into those types, and runs nothing.
-//! * [`serve`] makes a running server from a configuration, and reloads it. Only [`control`], which handles the commands
-//!   of `rndc`, and `bindyd` use it.
+//! * [`serve`] makes a running server from a configuration, and reloads it. [`commands`] carries out what `rndc` asks of
+//!   that server. Only `bindyd` uses these two.
 
 pub mod access;
 mod answer;
 mod chaos;
+pub mod commands;
 pub mod config;
 pub mod control;
 pub mod cookies;

@@ -1,21 +1,14 @@
-//! The control channel: how `rndc` speaks to a running server.
+//! The control channel: how `rndc` sends commands to a running server.
 //!
-//! * [`message`]: octets to messages and back, signed; [`session`]: a conversation, without sockets and clock.
-//! * [`command`]: the commands, with those that add and remove zones in [`new_zones`], those about signing in
-//!   [`signing`], those of a resolver in [`resolver`], and `dumpdb` in [`dump`]; [`reply`]: what rndc gets back.
-//! * Here: the connections and their limits, on [`admin`](crate::listen::admin)'s sockets. A command goes as a [`Job`]
-//!   to the thread that owns the server, one at a time.
+//! * [`message`]: octets to messages and back, signed; [`session`]: a conversation, without sockets and clock; [`reply`]:
+//!   what rndc gets back.
+//! * Here: sockets and their limits. A command goes as a [`Job`] to the thread that owns the server, one at a time;
+//!   [`commands`](crate::commands) has what each of them does.
 
-mod command;
-mod dump;
 mod message;
-mod new_zones;
 mod reply;
-mod resolver;
 mod session;
-mod signing;
 
-pub use command::{Done, perform};
 pub use reply::{CommandError, Failure, Reply};
 
 use std::{

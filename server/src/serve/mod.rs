@@ -98,7 +98,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 impl Running {
     /// Loads the zones of `config`, which was read from the file that `options` names, and begins to answer.
     ///
-    /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::control::perform).
+    /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::commands::perform).
     ///
     /// # Errors
     /// What the server cannot do without: an address that cannot be listened on, a lock that another server holds, a

@@ -25,8 +25,9 @@ use std::{
 };
 
 use bindy_server::{
+    commands::{self, Done},
     config::Config,
-    control::{self, Done, Job},
+    control::Job,
     logs::Logs,
     notice,
     serve::{self, Options, Running, StartError},
@@ -173,7 +174,7 @@ fn run_until_stopped(
             // BIND does not define what the other signals do; here they do not end the process.
             Event::Signal(_) => {}
             Event::Command(job) => {
-                let Done { reply, stop } = control::perform(&mut running, &job.line, job.read_only);
+                let Done { reply, stop } = commands::perform(&mut running, &job.line, job.read_only);
                 job.answer(reply);
                 if stop {
                     break;

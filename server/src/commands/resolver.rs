@@ -3,11 +3,12 @@
 
 use jiff::Zoned;
 
-use super::{
-    CommandError, Failure, Reply,
-    command::{argument, switch},
+use super::{argument, switch};
+use crate::{
+    control::{CommandError, Failure, Reply},
+    serve::Running,
+    zones::View,
 };
-use crate::{serve::Running, zones::View};
 
 /// `flush [VIEW]`
 pub(super) fn flush(server: &mut Running, arguments: &[String]) -> Reply {

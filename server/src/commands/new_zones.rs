@@ -2,8 +2,11 @@
 
 use zonefmt::diagnostics::{Diagnostic, Severity};
 
-use super::{CommandError, Failure, Reply, command::zone};
-use crate::serve::{Modified, Running, ZoneRefusal};
+use super::zone;
+use crate::{
+    control::{CommandError, Failure, Reply},
+    serve::{Modified, Running, ZoneRefusal},
+};
 
 pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Reply {
     let (clean, arguments) = match arguments {

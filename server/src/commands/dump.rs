@@ -11,8 +11,8 @@ use zonefmt::{
     zone::{Location, Record, write_record},
 };
 
-use super::{CommandError, Failure, Reply};
 use crate::{
+    control::{CommandError, Failure, Reply},
     serve::Running,
     zone::Node,
     zones::{View, Zone},

@@ -1,4 +1,13 @@
 //! The commands of the control channel. They reply in the words of BIND 9.18, which programs look for.
+//!
+//! * Here: the table of commands, finding the one of a line, and those about the server as a whole.
+//! * `new_zones`: adding, changing and deleting zones; `signing`: DNSSEC; `resolver`: what only a resolver has;
+//!   `dump`: the zones' text.
+
+mod dump;
+mod new_zones;
+mod resolver;
+mod signing;
 
 use std::{
     fmt::Write,
@@ -10,8 +19,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use tracing::info;
 use zonefmt::Name;
 
-use super::{CommandError, Failure, Reply, dump, new_zones, resolver, signing};
 use crate::{
+    control::{CommandError, Failure, Reply},
     dnstap::{Destination, Roll},
     listen::TcpTimeouts,
     serve::{Running, ServedZone, ZoneReload},
@@ -333,12 +342,12 @@ fn test_text(arguments: &[String]) -> String {
 }
 
 /// The argument at `index`, which must be there.
-pub(super) fn argument(arguments: &[String], index: usize) -> Result<&str, Failure> {
+fn argument(arguments: &[String], index: usize) -> Result<&str, Failure> {
     arguments.get(index).map(String::as_str).ok_or(Failure::UnexpectedEnd)
 }
 
 /// Whether a word means on (`true`) or off, if either.
-pub(super) fn switch(word: &str) -> Option<bool> {
+fn switch(word: &str) -> Option<bool> {
     let is_one_of = |words: [&str; 4]| words.into_iter().any(|known| known.eq_ignore_ascii_case(word));
     if is_one_of(["on", "yes", "enable", "true"]) {
         Some(true)
@@ -348,7 +357,7 @@ pub(super) fn switch(word: &str) -> Option<bool> {
 }
 
 /// Reads a decimal number, as named does.
-pub(super) fn number(text: &str) -> Result<u32, Failure> {
+fn number(text: &str) -> Result<u32, Failure> {
     if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
         return Err(Failure::BadNumber);
     }
@@ -356,7 +365,7 @@ pub(super) fn number(text: &str) -> Result<u32, Failure> {
 }
 
 /// The zone that the arguments `ZONE [CLASS [VIEW]]` name.
-pub(super) fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, CommandError> {
+fn zone(server: &Running, arguments: &[String]) -> Result<ServedZone, CommandError> {
     let text = argument(arguments, 0)?;
     let not_found = |what: String| CommandError::new(Failure::NotFound, what);
     let view = arguments.get(2);

@@ -5,11 +5,11 @@ use data_encoding::HEXUPPER_PERMISSIVE;
 use jiff::civil::DateTime;
 use zonefmt::{NameRef, Rtype, zone::parse_rdata};
 
-use super::{
-    CommandError, Failure, Reply,
-    command::{argument, number, zone},
+use super::{argument, number, zone};
+use crate::{
+    control::{CommandError, Failure, Reply},
+    serve::Running,
 };
-use crate::serve::Running;
 
 /// The most iterations of NSEC3's hash that named takes (RFC 9276 3.1 recommends none).
 const MAX_ITERATIONS: u32 = 150;
