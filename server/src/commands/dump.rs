@@ -68,8 +68,7 @@ fn write(views: &[&View], zones: bool, file: File) -> io::Result<()> {
 }
 
 fn write_zone(zone: &Zone, view: &View, file: &mut impl Write) -> io::Result<()> {
-    let origin = zone.origin.to_string();
-    let origin = origin.strip_suffix('.').filter(|origin| !origin.is_empty()).unwrap_or(&origin);
+    let origin = zone.origin.as_ref().without_final_dot();
     let (class, of_view) = match &*view.name {
         View::CHAOS => (Class::CH, String::new()),
         View::DEFAULT => (Class::IN, String::new()),

@@ -283,11 +283,10 @@ fn set_debug_level(server: &Running, level: u32) -> String {
 }
 
 fn tsig_list(server: &Running) -> String {
-    let lines = server.tsig_keys().into_iter().map(|(view, key)| {
-        let key = key.to_string();
-        let key = key.strip_suffix('.').filter(|key| !key.is_empty()).unwrap_or(&key);
-        format!("view \"{view}\"; type \"static\"; key \"{key}\";")
-    });
+    let lines = server
+        .tsig_keys()
+        .into_iter()
+        .map(|(view, key)| format!("view \"{view}\"; type \"static\"; key \"{}\";", key.as_ref().without_final_dot()));
     lines.collect::<Vec<_>>().join("\n")
 }
 
