@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zonefmt::{
     Name, NameRef, Rtype, rdata,
-    zone::{MAX_RRSET_IN_MESSAGE, octets_in_message},
+    zone::{octets_in_message, room_in_message},
 };
 
 use super::{Finding, Reason, index::Rank};
@@ -50,8 +50,7 @@ impl<'a> Resolved<'a> {
     /// Adds a resource. Resources must come oldest first: what was added is never displaced by a later one.
     pub(super) fn take(&mut self, origin: &Name, owner: NameRef<'_>, said: Contribution<'a>) {
         let Contribution { rank, rtype, ttl, records } = said;
-        let mut finding = |reason, message| {
-            let path = if reason == Reason::TtlOverridden { "ttl" } else { "name" };
+        let mut finding = |reason, path: &str, message| {
             let finding = Finding { reason, zone: Some(origin.clone()), path: path.into(), message };
             self.findings.push((&rank.id, finding));
         };
@@ -61,35 +60,44 @@ impl<'a> Resolved<'a> {
                 other.first.id,
                 other.first.advantage(rank)
             );
-            return finding(Reason::CnameConflict, message);
+            return finding(Reason::CnameConflict, "name", message);
         }
-        let set = self.rrsets.entry(rtype).or_insert_with(|| Rrset::new(ttl, rank));
+        let older = self.rrsets.get(&rtype);
         let new: BTreeMap<_, _> = records
             .into_iter()
             .map(|record| (canonical(rtype, &record), record))
-            .filter(|(canonical, _)| !set.records.contains_key(canonical))
+            .filter(|(canonical, _)| older.is_none_or(|set| !set.records.contains_key(canonical)))
             .collect();
-        if let Some((_, reason)) = ALONE.iter().find(|(alone, _)| *alone == rtype)
-            && !set.records.is_empty()
-            && !new.is_empty()
-        {
-            let message = format!(
-                "{owner} has another {rtype} from {}, {}, and a name has one at most; remove one of them",
-                set.first.id,
-                set.first.advantage(rank)
-            );
-            return finding(*reason, message);
-        }
-        let octets: usize = new.values().map(|record| octets_in_message(record.len())).sum();
-        if set.octets + octets > MAX_RRSET_IN_MESSAGE {
-            let message = format!(
-                "the {rtype} RRset of {owner} would have over {MAX_RRSET_IN_MESSAGE} octets, more than a message holds; spread it over more names"
-            );
-            if set.records.is_empty() {
-                self.rrsets.remove(&rtype);
+        if let Some((_, reason)) = ALONE.iter().find(|(alone, _)| *alone == rtype) {
+            match older {
+                Some(set) if !new.is_empty() => {
+                    let message = format!(
+                        "{owner} has another {rtype} from {}, {}, and a name has one at most; remove one of them",
+                        set.first.id,
+                        set.first.advantage(rank)
+                    );
+                    return finding(*reason, "name", message);
+                }
+                None if new.len() > 1 => {
+                    let message = format!(
+                        "{owner} would have {} {rtype} records, and a name has one at most; keep one of them",
+                        new.len()
+                    );
+                    return finding(*reason, "rdata", message);
+                }
+                _ => {}
             }
-            return finding(Reason::TooLarge, message);
         }
+        let octets = new.values().map(|record| octets_in_message(record.len())).sum::<usize>();
+        let octets = octets + older.map_or(0, |set| set.octets);
+        let room = room_in_message(owner.as_wire().len());
+        if octets > room {
+            let message = format!(
+                "the {rtype} RRset of {owner} would take {octets} octets of a message, which has {room} for it; spread its records over more names"
+            );
+            return finding(Reason::TooLarge, "name", message);
+        }
+        let set = self.rrsets.entry(rtype).or_insert_with(|| Rrset::new(ttl, rank));
         if set.ttl != ttl {
             let message = format!(
                 "the {rtype} RRset of {owner} has TTL {} from {}, {} and holds for all of it; write the same ttl in both",
@@ -97,9 +105,9 @@ impl<'a> Resolved<'a> {
                 set.first.id,
                 set.first.advantage(rank)
             );
-            finding(Reason::TtlOverridden, message);
+            finding(Reason::TtlOverridden, "ttl", message);
         }
-        set.octets += octets;
+        set.octets = octets;
         set.records.extend(new);
     }
 }

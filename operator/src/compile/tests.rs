@@ -184,6 +184,16 @@ fn a_cname_allows_no_other_data() {
 }
 
 #[test]
+fn two_cnames_or_dnames_of_one_record_set_are_a_conflict() {
+    for (rtype, reason) in [("CNAME", "CnameConflict"), ("DNAME", "DnameConflict")] {
+        let set = |rdata: &str| record("RecordSet", "a", &format!("name: f, type: {rtype}, rdata: [{rdata}]"));
+        let wrong = format!("RecordSet default/a: {reason}: f.example.com. would have 2 {rtype} records");
+        expect(&[set("x.example.net., y.example.net.")], "", &[&wrong]);
+        expect(&[set("x.example.net., x.example.net.")], &format!("f 3600 {rtype} x.example.net.\n"), &[]);
+    }
+}
+
+#[test]
 fn a_delegation_and_what_it_hides_do_not_stand_together() {
     let (cut, data) = ("name: sub, nameserver: ns.example.net.", "name: a.sub, ipv4Addresses: [192.0.2.8]");
     let (cut_wins, data_wins) = ("sub 3600 NS ns.example.net.\n", "a.sub 3600 A 192.0.2.8\n");
@@ -473,6 +483,15 @@ fn an_rrset_that_fits_no_message_is_not_served() {
     assert!(findings.iter().all(|finding| finding.contains("TooLarge")), "{findings:?}");
     assert_eq!(findings.len() + records(&compiler).lines().count(), many.len());
     assert!(!findings.is_empty());
+}
+
+#[test]
+fn an_rrset_that_just_fits_a_message_is_served() {
+    let strings = vec![format!("'{}'", "x".repeat(255)); 255].join(", ");
+    let compiler =
+        compiled(resources(&format!("{ZONE}{}", record("TXTRecord", "t", &format!("name: t, text: [{strings}]")))));
+    assert_eq!(findings(&compiler), [""; 0]);
+    assert_eq!(records(&compiler).matches(" \"").count(), 255);
 }
 
 #[test]

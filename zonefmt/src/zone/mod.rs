@@ -52,7 +52,7 @@ pub use remark::{Remark, target};
 pub use report::{FileId, Location, Report};
 pub use rrsets::{RrSet, RrSets};
 pub use rule::{Rule, TargetProblem, deletes_keys, may_stand_beside_cname};
-pub use size::{MAX_RRSET, MAX_RRSET_IN_MESSAGE, octets_in_message, records_in_message};
+pub use size::{MAX_RRSET, octets_in_message, records_in_message, room_in_message};
 pub use write::write_record;
 
 use crate::{Class, NameRef, Rtype, diagnostics::Source};
