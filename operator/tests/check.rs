@@ -209,6 +209,19 @@ fn a_misspelt_kind_fails_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_second_definition_of_a_resource_fails() {
+    let site = copy_of_quickstart();
+    let one = |address: &str| record("ARecord", "zz", &format!("name: zz, ipv4Addresses: [{address}]"));
+    fs::write(site.path().join("late.yaml"), format!("{}---\n{}", one("192.0.2.3"), one("192.0.2.4"))).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!(checked.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert!(complaint.contains("late.yaml:9:18: error: ARecord dns/zz is defined in "), "{complaint}");
+    assert!(complaint.contains("late.yaml:1 already, and that definition is used"), "{complaint}");
+    assert!(text(&checked).contains("19 of 19 resources served in 1 zone, 1 error"), "{}", text(&checked));
+}
+
+#[test]
 fn nothing_to_check_is_a_failure() {
     let site = TempDir::new().unwrap();
     let checked = bindy(&["check", path(&site)]);

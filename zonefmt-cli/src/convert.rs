@@ -9,7 +9,7 @@ use std::{
 };
 
 use bindy::{
-    compile::{self, Change, Compiler},
+    compile::{self, Change, Compiler, Finding, Reason},
     manifest::{self, Folder, Unsayable},
     report,
 };
@@ -29,7 +29,8 @@ use super::{
 /// Converts zones between zone files (text or raw) and manifests, without loss.
 ///
 /// Zone files are checked first. Manifests are read from files and folders. They are `bindy.firestoned.io/v1beta1`
-/// resources, and all resources for a zone are put together as Bindy does when it serves it.
+/// resources, and all resources for a zone are put together as Bindy does when it serves it. All
+/// records of a name then have it in the same letter case.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Zone files, or files and folders of manifests; `-` is standard input, for a zone file.
@@ -69,14 +70,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Outcome, Repo
     let mut zones = Zones::new();
     for file in files {
         let (name, zone) = arguments.read_zone_file(file, output)?;
-        if zones.contains_key(&name) {
-            let message = format_args!("{file}: the zone {name} was in another file already: convert them one by one");
-            return Err(Reported::of(message));
-        }
-        zones.insert(name, zone);
+        add(&mut zones, file, name, zone)?;
     }
     if !manifests.is_empty() {
-        zones.extend(read_manifests(&manifests, output)?);
+        for (name, zone) in read_manifests(&manifests, output)? {
+            add(&mut zones, "the manifests", name, zone)?;
+        }
     }
     if let Some(origin) = &arguments.zone.origin {
         zones.retain(|name, _| name == origin);
@@ -99,6 +98,16 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Outcome, Repo
             text.into_bytes()
         }),
     }
+}
+
+/// Adds the zone that `file` has, unless another file had it.
+fn add(zones: &mut Zones, file: &str, name: Name, zone: RrSets) -> Result<(), Reported> {
+    if zones.contains_key(&name) {
+        let message = format_args!("{file}: the zone {name} was in another file already: convert them one by one");
+        return Err(Reported::of(message));
+    }
+    zones.insert(name, zone);
+    Ok(())
 }
 
 impl Arguments {
@@ -177,20 +186,20 @@ fn compare(name: &Name, zone: &RrSets, manifests: &str) -> Result<(), Reported> 
     let nothing = || RrSets::collect(Class::IN, []);
     let compiled = compiler.zone(name).map_or_else(nothing, compile::rrsets);
     let lost: Vec<_> = zone::diff(zone, &compiled, Serials::Compare).collect();
-    for set in lost.iter().take(10).filter_map(|difference| difference.old.or(difference.new)) {
-        complain(format_args!(
-            "zone {name}: manifests cannot say the {} records of {} beside its others",
-            set.rtype(),
-            set.owner()
-        ));
-    }
     if lost.is_empty() {
         return Ok(());
     }
+    let verdicts = compiler.resources().filter_map(|id| compiler.verdict(id));
+    let findings = verdicts.flat_map(|verdict| verdict.findings);
+    let matters = |finding: &Finding| finding.reason.is_loss() || finding.reason == Reason::TtlOverridden;
+    for finding in findings.filter(matters).take(10) {
+        complain(format_args!("zone {name}: as manifests it would have a {finding}"));
+    }
+    for set in lost.iter().take(10).filter_map(|difference| difference.old.or(difference.new)) {
+        complain(format_args!("zone {name}: the {} records of {} would be lost or changed", set.rtype(), set.owner()));
+    }
     let sets = count(lost.len(), "RRset");
-    Err(Reported::of(format_args!(
-        "zone {name}: {sets} would be lost, so nothing is written: remove what no server answers with"
-    )))
+    Err(Reported::of(format_args!("zone {name}: {sets} would be lost or changed, so nothing is written")))
 }
 
 /// Reads manifests and compiles them.
@@ -207,6 +216,13 @@ fn read_manifests(paths: &[&String], output: Output) -> Result<Zones, Reported> 
             complain(error);
         }
         sound &= update.unreadable.is_empty() && !update.diagnostics.iter().any(Diagnostic::is_error);
+        let again = folder.manifests().filter_map(|manifest| {
+            let first = folders.iter().find_map(|folder: &Folder| folder.manifest(&manifest.resource.id))?;
+            Some(manifest::duplicate(manifest, first))
+        });
+        let again: Vec<Diagnostic> = again.collect();
+        output.show(&again);
+        sound &= again.is_empty();
         compiler.apply(update.changes);
         folders.push(folder);
     }

@@ -85,6 +85,11 @@ fn every_record_type_survives() {
 }
 
 #[test]
+fn an_rrset_that_nearly_fills_a_message_survives() {
+    assert_nothing_is_lost(&format!("{TOP}x TXT{}\n", format!(" {}", "x".repeat(255)).repeat(255)));
+}
+
+#[test]
 fn more_strings_than_a_text_record_may_have_survive() {
     assert_nothing_is_lost(&format!("{TOP}x TXT{}\n", " a".repeat(5_000)));
 }
@@ -272,6 +277,22 @@ fn raw_files_are_known_by_their_head() {
 }
 
 #[test]
+fn a_resource_in_two_arguments_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("z"), format!("$ORIGIN example.com.\n{TOP}")).unwrap();
+    let (_, manifests, _) = run(folder, &["convert", "--to", "manifests", "z"]);
+    fs::write(folder.join("a.yaml"), &manifests).unwrap();
+    fs::write(folder.join("b.yaml"), manifests.replace("192.0.2.53", "192.0.2.54")).unwrap();
+    let (code, output, errors) = run(folder, &["convert", "--to", "zone", "a.yaml", "b.yaml"]);
+    assert_eq!((code, output.as_str()), (Some(1), ""));
+    assert!(errors.contains("DNSZone default/example.com is defined in a.yaml:1 already"), "{errors}");
+    let (code, output, errors) = run(folder, &["convert", "--to", "zone", "-o", "example.com", "z", "a.yaml"]);
+    assert_eq!((code, output.as_str()), (Some(1), ""));
+    assert!(errors.contains("the manifests: the zone example.com. was in another file already"), "{errors}");
+}
+
+#[test]
 fn what_cannot_be_said_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -293,7 +314,7 @@ fn what_cannot_be_said_is_refused() {
     failure(&["--to", "zone", "-o", "c", "a.zone", "b.zone"], "there is no zone to write");
     failure(&["--to", "zone", "a.zone", "a.zone"], "was in another file already");
     failure(&["--to", "manifests", "signed.zone"], "belongs to a signed zone");
-    failure(&["--to", "manifests", "hidden.zone"], "manifests cannot say the");
+    failure(&["--to", "manifests", "hidden.zone"], "its TXT of x.sub.d. would be hidden by the NS of sub.d.");
     failure(&["--to", "zone", "wrong.yaml"], "missing field");
     failure(&["--to", "zone", "gone"], "cannot read the file");
     failure(&["--to", "manifests", "a.zone", "--namespace", "Not One"], "metadata.namespace: does not match");

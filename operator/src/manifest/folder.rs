@@ -19,7 +19,8 @@ use crate::{
 /// Keeps the manifests of a folder with its subfolders, or of a single file. Names that start with a dot are skipped.
 ///
 /// While a file has errors, its resources that cannot be read stay as they were: only a file without errors removes
-/// resources. If two files declare the same resource, the first one by path is used.
+/// resources. If a file with errors is renamed, the file of the new name keeps them. If two files declare the same
+/// resource, the first one by path is used.
 pub struct Folder {
     root: PathBuf,
     files: BTreeMap<PathBuf, File>,
@@ -74,7 +75,8 @@ impl Folder {
     pub fn look(&mut self) -> Result<Update, FolderError> {
         let mut update = Update::default();
         let mut unreadable = Vec::new();
-        let news = self.news(&mut update, &mut unreadable)?;
+        let mut news = self.news(&mut update, &mut unreadable)?;
+        self.keep_renamed(&mut news);
         let before = self.resources_in(&news);
         let failed = |path: &PathBuf| self.files.get(path).is_some_and(|file| file.failed);
         update
@@ -86,7 +88,8 @@ impl Folder {
         for (id, before) in before {
             let paths = self.places.get(&id).into_iter().flatten();
             let manifests: Vec<&Manifest> = paths.filter_map(|path| self.files.get(path)?.manifests.get(&id)).collect();
-            for other in manifests.iter().skip(1) {
+            let is_another = |other: &&&Manifest| other.origin.file() != manifests[0].origin.file();
+            for other in manifests.iter().filter(is_another) {
                 update.diagnostics.push(duplicate(other, manifests[0]));
             }
             match manifests.first().map(|manifest| &manifest.resource) {
@@ -117,9 +120,14 @@ impl Folder {
         self.files.get(self.places.get(id)?.first()?)?.manifests.get(id)
     }
 
+    /// The resources and where each was read, by namespace, name and kind.
+    pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.places.keys().filter_map(|id| self.manifest(id))
+    }
+
     /// The resources, by namespace, name and kind.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.places.keys().filter_map(|id| self.manifest(id)).map(|manifest| &manifest.resource)
+        self.manifests().map(|manifest| &manifest.resource)
     }
 
     /// The resources that cannot be read, and of which no earlier version is kept either, by namespace, name and kind.
@@ -165,6 +173,22 @@ impl Folder {
             }
         }
         Ok(news)
+    }
+
+    /// Lets files with errors keep the resources of files that were removed at the same time, because a file may have
+    /// been renamed. Resources that another file declares now are left out.
+    fn keep_renamed(&self, news: &mut BTreeMap<PathBuf, Option<File>>) {
+        let gone = news.iter().filter(|(_, file)| file.is_none()).filter_map(|(path, _)| self.files.get(path));
+        let is_read = |id: &ResourceId| {
+            let stays = |path: &PathBuf| !news.contains_key(path);
+            news.values().flatten().any(|file| file.manifests.contains_key(id))
+                || self.places.get(id).is_some_and(|paths| paths.iter().any(stays))
+        };
+        let gone = gone.flat_map(|file| &file.manifests).filter(|(id, _)| !is_read(id));
+        let gone: Vec<_> = gone.map(|(id, manifest)| (id.clone(), manifest.clone())).collect();
+        for file in news.values_mut().flatten().filter(|file| file.failed) {
+            file.manifests.extend(gone.iter().cloned());
+        }
     }
 
     /// The resources that the changed files may affect, as they are before the change.
@@ -219,9 +243,19 @@ impl File {
     }
 }
 
-fn duplicate(manifest: &Manifest, first: &Manifest) -> Diagnostic {
-    let message = format!("{} is in {} too, and that one counts", manifest.resource.id, first.origin.file());
-    let diagnostic = manifest.origin.diagnostic(Severity::Warning, "metadata.name", message);
+/// Says that a resource is defined a second time.
+///
+/// The first definition is used, so that adding another file changes nothing that is served; `kubectl apply` would end
+/// with the last.
+pub fn duplicate(manifest: &Manifest, first: &Manifest) -> Diagnostic {
+    let Manifest { resource, origin } = manifest;
+    let message = format!(
+        "{} is defined in {}:{} already, and that definition is used; `kubectl apply` would end with this one",
+        resource.id,
+        first.origin.file(),
+        first.origin.line()
+    );
+    let diagnostic = origin.diagnostic(Severity::Error, "metadata.name", message);
     diagnostic.help("remove one of them, or give it another `metadata.name`")
 }
 
@@ -417,6 +451,28 @@ mod tests {
         assert_eq!(look(&mut folder), told(&["-a"], 0));
         fs::write(root.path().join("a.yaml"), b"\xff").unwrap();
         assert_eq!(look(&mut folder), told(&[], 1));
+    }
+
+    #[test]
+    fn what_a_renamed_file_with_errors_had_stays() {
+        let (root, write) = folder();
+        let path = |name: &str| root.path().join(name);
+        let mut folder = Folder::new(root.path().to_owned());
+        write("a.yaml", &text("TXTRecord", &["a", "b"]));
+        look(&mut folder);
+        write("a.yaml", &format!("{}---\nkind: [\n", text("TXTRecord", &["b"])));
+        assert_eq!(look(&mut folder), told(&[], 1));
+        fs::rename(path("a.yaml"), path("c.yaml")).unwrap();
+        assert_eq!(look(&mut folder), told(&[], 1));
+        fs::rename(path("c.yaml"), path("d.yaml")).unwrap();
+        write("e.yaml", &text("TXTRecord", &["a"]).replace("text: [x]", "text: [other]"));
+        assert_eq!(look(&mut folder), told(&["+a"], 1), "a file that has it goes before one that may have it");
+        write("d.yaml", &text("TXTRecord", &["b"]));
+        assert_eq!(look(&mut folder), told(&[], 0));
+        write("d.yaml", &text("TXTRecord", &["c"]));
+        assert_eq!(look(&mut folder), told(&["+c", "-b"], 0), "a file without errors lets go");
+        fs::remove_file(path("d.yaml")).unwrap();
+        assert_eq!(look(&mut folder), told(&["-c"], 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod locate;
 mod write;
 mod yaml;
 
-pub use folder::{Folder, FolderError, Update};
+pub use folder::{Folder, FolderError, Update, duplicate};
 pub use write::{Unsayable, write};
 
 use std::{marker::PhantomData, ops::Range};
