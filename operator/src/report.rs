@@ -195,6 +195,7 @@ pub fn explain(folder: &Folder, id: &ResourceId, verdict: &Verdict) -> Vec<Diagn
         verdict.findings.iter().map(|finding| {
             let lost = match &finding.zone {
                 _ if !finding.reason.is_loss() => String::new(),
+                _ if matches!(id.kind, Kind::Infrastructure(_)) => " cannot be used".to_owned(),
                 Some(zone) if !verdict.served.is_empty() => format!(" is not served by {zone}"),
                 _ => " is not served".to_owned(),
             };

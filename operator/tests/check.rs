@@ -222,6 +222,20 @@ fn a_second_definition_of_a_resource_fails() {
 }
 
 #[test]
+fn a_list_that_no_server_can_use_fails() {
+    let site = copy_of_quickstart();
+    let cluster = "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {name: ns}\n\
+                   spec:\n  global: {allowQuery: [intern]}\n  primary: {replicas: 1}\n";
+    fs::write(site.path().join("ns.yaml"), cluster).unwrap();
+    let checked = bindy(&["check", path(&site)]);
+    assert_eq!(checked.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    let told =
+        "ns.yaml:5:25: warning: Bind9Cluster default/ns cannot be used: InvalidServer: global.allowQuery[0]: `intern`";
+    assert!(complaint.contains(told), "{complaint}");
+}
+
+#[test]
 fn nothing_to_check_is_a_failure() {
     let site = TempDir::new().unwrap();
     let checked = bindy(&["check", path(&site)]);

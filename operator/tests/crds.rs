@@ -183,6 +183,9 @@ fn rules_hold_where_types_cannot() {
     assert_eq!(admitted(spread(json!({ "topologyKey": "zone", "minDomains": 2 })), None).len(), 1);
     let hard = json!({ "topologyKey": "zone", "minDomains": 2, "whenUnsatisfiable": "DoNotSchedule" });
     assert_eq!(admitted(spread(hard), None), [""; 0]);
+    let rotated = |after: &str| admitted(instance(json!({ "rndcKey": { "rotateAfter": after } })), None).len();
+    assert_eq!(["1h", "8760h", "365d", "52w"].map(rotated), [0; 4]);
+    assert_eq!(["8761h", "366d", "53w"].map(rotated), [1; 3]);
     let claim = json!({ "storage": { "storageType": "persistentVolumeClaim" } });
     assert_eq!(admitted(instance(claim), None).len(), 1);
 }

@@ -29,8 +29,8 @@ use super::{
 /// Converts zones between zone files (text or raw) and manifests, without loss.
 ///
 /// Zone files are checked first. Manifests are read from files and folders. They are `bindy.firestoned.io/v1beta1`
-/// resources, and all resources for a zone are put together as Bindy does when it serves it. All
-/// records of a name then have it in the same letter case.
+/// resources, and all resources for a zone are put together as Bindy does when it serves it; all records of a name then
+/// have it in the same letter case.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Zone files, or files and folders of manifests; `-` is standard input, for a zone file.

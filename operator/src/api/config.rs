@@ -145,7 +145,7 @@ pub struct SigningConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeySource {
-    /// A Secret that holds the keys under BIND's file names. Key lifetimes must then be `unlimited`.
+    /// A Secret that holds the keys under BIND's file names. Key lifetimes should then be `unlimited`.
     pub secret_ref: Option<SecretRef>,
     /// A volume that holds the keys as files.
     pub persistent_volume: Option<PersistentVolumeClaimSpec>,

@@ -12,6 +12,9 @@ use super::{
     spread::PlacementConfig,
 };
 
+/// What Kubernetes takes as a quantity that is not negative.
+const QUANTITY: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
 /// A server, on its own or of a cluster. A server that a cluster makes is named after the cluster, its role and a
 /// number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -104,7 +107,7 @@ pub struct EmptyDir {
     #[schemars(length(max = 32), extend("x-default" = "the node's disk"), extend("x-example" = "Memory"))]
     pub medium: Option<String>,
     /// The most octets that the storage may hold, as a Kubernetes quantity.
-    #[schemars(length(max = 32), extend("x-unit" = "quantity"), extend("x-example" = "256Mi"))]
+    #[schemars(length(max = 32), regex(pattern = QUANTITY), extend("x-unit" = "quantity"), extend("x-example" = "256Mi"))]
     pub size_limit: Option<String>,
 }
 
@@ -119,7 +122,7 @@ pub struct ClaimConfig {
     #[schemars(length(max = 253), extend("x-default" = "the cluster's default class"), extend("x-example" = "fast-ssd"))]
     pub storage_class_name: Option<String>,
     /// The size of a new claim in octets, as a Kubernetes quantity.
-    #[schemars(length(max = 32), extend("x-unit" = "quantity", "x-default" = "1Gi"), extend("x-example" = "10Gi"))]
+    #[schemars(length(max = 32), regex(pattern = QUANTITY), extend("x-unit" = "quantity", "x-default" = "1Gi"), extend("x-example" = "10Gi"))]
     pub size: Option<String>,
     /// The access modes of a new claim.
     #[schemars(

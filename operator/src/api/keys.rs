@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +28,15 @@ pub struct RndcSecretRef {
 }
 
 /// How a server gets its RNDC key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "RndcKeyConfig"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.rotateAfter) || (self.rotateAfter.endsWith('h') ? int(self.rotateAfter.split('h')[0]) <= 8760 : \
+     self.rotateAfter.endsWith('d') ? int(self.rotateAfter.split('d')[0]) <= 365 : \
+     int(self.rotateAfter.split('w')[0]) <= 52)"
+)
+    .message("rotateAfter is over a year: write 8760h, 365d, 52w or less"))]
 pub struct RndcKeyConfig {
     /// Whether the key is replaced when it reaches the age `rotateAfter`. A key from `secretRef` is never replaced.
     #[serde(default)]

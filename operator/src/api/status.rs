@@ -23,11 +23,11 @@ pub struct Condition {
     pub last_transition_time: String,
     /// The reason for programs: one word of a documented list.
     #[serde(default)]
-    #[schemars(length(max = 1024), extend("x-example" = "Served"))]
+    #[schemars(length(max = 1024), extend("x-example" = "CnameConflict"))]
     pub reason: String,
     /// The reason for people, and what to do.
     #[serde(default)]
-    #[schemars(length(max = 32_768), extend("x-example" = "served by 3 of 3 servers under serial 2026112101"))]
+    #[schemars(length(max = 32_768), extend("x-example" = "www.example.com. has A from ARecord dns/www, which is older, and a CNAME allows no other data; remove one of them"))]
     pub message: String,
 }
 
@@ -77,7 +77,7 @@ pub struct RecordStatus {
     /// The name under which the record is served.
     #[schemars(length(max = 1004), extend("x-example" = "www.example.com."))]
     pub published_name: Option<String>,
-    /// The addresses, separated by commas, for listings.
+    /// The addresses of an ARecord or AAAARecord, separated by commas, for listings.
     #[schemars(length(max = 4096), extend("x-example" = "192.0.2.10,192.0.2.11"))]
     pub addresses: Option<String>,
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use zonefmt::Name;
+use zonefmt::{Name, NameRef};
 
 /// The names inside a zone that NS records point to, and the number of records that point to each.
 #[derive(Default)]
@@ -17,6 +17,12 @@ pub(super) struct Servers(BTreeMap<Name, usize>);
 pub(super) struct Standing {
     by_owner: BTreeMap<Name, Vec<Name>>,
     servers: Servers,
+}
+
+/// The names inside a zone that NS records point to.
+pub(super) fn servers_in<'r>(rdatas: impl IntoIterator<Item = &'r [u8]>, origin: &Name) -> Vec<Name> {
+    let names = rdatas.into_iter().filter_map(|rdata| NameRef::from_wire(rdata).ok());
+    names.filter(|name| name.is_at_or_below(origin.as_ref())).map(NameRef::to_owned).collect()
 }
 
 impl Servers {

@@ -16,6 +16,8 @@ pub(super) struct Index {
     zones: BTreeMap<ResourceId, ZoneEntry>,
     records: HashMap<ResourceId, RecordEntry>,
     infrastructure: BTreeMap<ResourceId, Resource>,
+    /// The zones that cannot be read.
+    unreadable: BTreeSet<ResourceId>,
     /// The resources that claim to be the zone of a name, oldest first.
     claims: BTreeMap<Name, BTreeSet<Rank>>,
     /// The records that have a label.
@@ -50,10 +52,20 @@ pub(super) struct Rank {
 }
 
 impl Rank {
-    /// Why this resource comes before another, for messages. Data of the zone itself counts as oldest.
+    /// Why this resource comes before another, for messages.
     pub(super) fn advantage(&self, other: &Rank) -> &'static str {
-        let alike = (self.id.kind == Kind::Zone) == (other.id.kind == Kind::Zone);
-        if alike && self.age == other.age { "which comes first by name" } else { "which is older" }
+        let (this, that) = (&self.id, &other.id);
+        if this.kind == Kind::Zone && that.kind != Kind::Zone {
+            "whose own data goes first"
+        } else if self.age != other.age {
+            "which is older"
+        } else if this.namespace != that.namespace {
+            "which comes first by namespace"
+        } else if this.name != that.name {
+            "which comes first by name"
+        } else {
+            "which comes first by kind"
+        }
     }
 }
 
@@ -111,7 +123,19 @@ impl Index {
         }
     }
 
+    /// Notes that a resource is there and cannot be read, which matters if it is a zone.
+    pub(super) fn refuse(&mut self, id: ResourceId, touched: &mut Touched) {
+        self.remove(&id, touched);
+        if id.kind == Kind::Zone {
+            touched.namespaces.insert(id.namespace.clone());
+            self.unreadable.insert(id);
+        }
+    }
+
     pub(super) fn remove(&mut self, id: &ResourceId, touched: &mut Touched) {
+        if self.unreadable.remove(id) {
+            touched.namespaces.insert(id.namespace.clone());
+        }
         if let Some(ZoneEntry { handles, rank, apex, .. }) = self.zones.remove(id) {
             if let Ok(Apex { origin, .. }) = apex {
                 forget(&mut self.claims, &origin, &rank);
@@ -211,6 +235,11 @@ impl Index {
     pub(super) fn zones_of(&self, namespace: &str) -> impl Iterator<Item = (&ResourceId, &ZoneEntry)> {
         let first = ResourceId { namespace: namespace.to_owned(), name: String::new(), kind: Kind::Zone };
         self.zones.range(&first..).take_while(move |(id, _)| id.namespace == first.namespace)
+    }
+
+    /// The first zone of a namespace that cannot be read.
+    pub(super) fn unreadable_zone_of(&self, namespace: &str) -> Option<&ResourceId> {
+        self.unreadable.iter().find(|id| id.namespace == namespace)
     }
 
     pub(super) fn records_of(&self, namespace: &str) -> impl Iterator<Item = (&ResourceId, &RecordEntry)> {

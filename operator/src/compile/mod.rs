@@ -10,7 +10,7 @@
 //!   resource.
 //! * Records of several resources with the same name and type form one RRset; duplicates are dropped.
 //! * If two resources cannot both be served, the older one is, by `creationTimestamp`, and then by namespace, name and
-//!   kind. A resource without a timestamp counts as newest. The zone's own records count as older than all others.
+//!   kind. A resource without a timestamp counts as newest. The zone's own data goes before all records.
 //! * A delegation or DNAME conflicts in this way with data that it would hide. Addresses of name servers below a
 //!   delegation are glue, and do not conflict.
 //! * A resource that cannot be served gets a [`Finding`]; everything else is served.
@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bindy_server::zone::{Node, ZoneData};
 use zonefmt::{
-    Class, Name, NameRef, Serial,
+    Class, Name, NameRef, Rtype, Serial,
     zone::{Location, Record, RrSets},
 };
 
@@ -65,6 +65,8 @@ pub struct Compiler {
 pub enum Change {
     /// The resource is new or has changed.
     Put(Resource),
+    /// The resource is new, and cannot be read.
+    Refuse(ResourceId),
     /// The resource is gone.
     Remove(ResourceId),
 }
@@ -74,7 +76,7 @@ impl Change {
     pub fn id(&self) -> &ResourceId {
         match self {
             Change::Put(resource) => &resource.id,
-            Change::Remove(id) => id,
+            Change::Refuse(id) | Change::Remove(id) => id,
         }
     }
 }
@@ -132,12 +134,16 @@ impl Compiler {
         for change in changes {
             match change {
                 Change::Put(resource) => self.index.put(resource, &mut touched),
+                Change::Refuse(id) => self.index.refuse(id, &mut touched),
                 Change::Remove(id) => self.index.remove(&id, &mut touched),
             }
         }
         let (mut zones, mut judged) = (Vec::new(), Judged::default());
         for origin in &touched.origins {
             zones.extend(self.elect(origin, &mut judged));
+        }
+        for origin in &touched.origins {
+            self.judge_above(origin, &mut judged);
         }
         let mut stale = touched.origins.clone();
         // If every zone is new, each has already looked at every record.
@@ -251,6 +257,32 @@ impl Compiler {
         Some(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 })
     }
 
+    /// Marks the records of other zones that a zone hides, or no longer hides, as judged.
+    fn judge_above(&self, origin: &Name, judged: &mut Judged) {
+        let above = origin.as_ref().ancestors(NameRef::ROOT).skip(1);
+        for zone in above.filter_map(|name| self.zones.get(&name.to_owned())) {
+            judged.extend(zone.members_below(origin));
+        }
+    }
+
+    /// Reports that a zone below `origin` answers for the owner of a record, although `origin` does not delegate it.
+    fn hidden_by_zone(&self, origin: &Name, id: &ResourceId, record: &RecordEntry) -> Option<Finding> {
+        let zone = self.zones.get(origin)?;
+        let owner = zone.owner_of(id)?;
+        let below = owner.as_ref().ancestors(origin.as_ref()).take_while(|name| *name != origin.as_ref());
+        let hiding = below.map(NameRef::to_owned).find_map(|name| self.zones.get(&name))?;
+        let name = hiding.data.origin();
+        let is_of_cut = owner.as_ref() == name && matches!(record.set.rtype, Rtype::NS | Rtype::DS);
+        if is_of_cut || zone.data.rrset(name, Rtype::NS).is_some() {
+            return None;
+        }
+        let message = format!(
+            "{owner} is answered from {name}, {}, by servers of both zones; let that zone select the record",
+            hiding.id
+        );
+        Some(Finding { reason: Reason::HiddenByZone, zone: Some(origin.clone()), path: "name".into(), message })
+    }
+
     /// Whether the zone of that name is made from this resource.
     fn serves(&self, id: &ResourceId, origin: &Name) -> bool {
         self.zones.get(origin).is_some_and(|zone| zone.id == *id)
@@ -291,6 +323,7 @@ impl Compiler {
             let findings = self.zones.get(origin).map(|zone| zone.findings_of_member(id, record)).unwrap_or_default();
             if !findings.iter().any(|finding| finding.reason.is_loss()) {
                 verdict.served.push(origin.clone());
+                verdict.findings.extend(self.hidden_by_zone(origin, id, record));
             }
             verdict.findings.extend(findings);
         }
@@ -306,7 +339,12 @@ impl Compiler {
         let is_instance = id.kind == Kind::INSTANCE;
         let server = self.servers.server(&server).filter(|_| is_instance);
         let orphaned = server.and_then(|server| server.orphaned.clone());
-        Verdict { served: Vec::new(), findings: orphaned.map(dangling).into_iter().collect() }
+        let mut findings: Vec<Finding> = orphaned.map(dangling).into_iter().collect();
+        if let Some(Resource { spec: Spec::Infrastructure(infrastructure), .. }) = self.index.infrastructure().get(id) {
+            let errors = self.servers.unusable_lists(id, infrastructure).into_iter();
+            findings.extend(errors.map(|error| unreadable(Reason::InvalidServer, None, error)));
+        }
+        Verdict { served: Vec::new(), findings }
     }
 
     /// Why no zone serves a record.
@@ -319,11 +357,23 @@ impl Compiler {
             return Finding { reason: Reason::ZoneNotServed, zone: None, path: String::new(), message };
         }
         let namespace = &id.namespace;
-        let message = match self.index.zones_of(namespace).next() {
-            None => {
+        if let Some(zone) = self.index.unreadable_zone_of(namespace) {
+            let message = format!("no zone selects it, and {zone}, which may, cannot be read; mend that zone first");
+            return Finding { reason: Reason::ZoneNotServed, zone: None, path: String::new(), message };
+        }
+        let mut zones = self.index.zones_of(namespace).peekable();
+        let first = zones.peek().map(|(zone, _)| *zone);
+        let selecting = zones.find(|(_, entry)| !entry.spec.records_from.is_empty());
+        let message = match (first, selecting) {
+            (None, _) => {
                 format!("namespace {namespace} has no DNSZone; add one, or move the record to its zone's namespace")
             }
-            Some((zone, _)) => format!(
+            (Some(zone), None) => format!(
+                "no DNSZone of namespace {namespace} has `recordsFrom`, so that none selects records; give {} one \
+                 that matches the record's labels",
+                zone.name
+            ),
+            (_, Some((zone, _))) => format!(
                 "no DNSZone of namespace {namespace} selects it; give it the labels that `recordsFrom` of {} asks for",
                 zone.name
             ),

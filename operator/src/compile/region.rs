@@ -11,7 +11,7 @@ use zonefmt::{Name, NameRef, Rtype};
 
 use super::{
     Finding, Reason,
-    glue::Servers,
+    glue::{Servers, servers_in},
     node::{Contribution, Resolved},
 };
 use crate::api::ResourceId;
@@ -81,8 +81,12 @@ impl<'z, 'i> Region<'z, 'i> {
             return None;
         }
         let below = self.names.range(owner..).take_while(|(name, _)| name.as_ref().is_at_or_below(owner.as_ref()));
-        let mut sets = below.flat_map(|(name, resolved)| resolved.rrsets.iter().map(move |set| (name, set)));
-        sets.find(|(name, (of, _))| self.hides(owner, rtype, name, **of)).map(|(name, (of, set))| {
+        let sets = below.flat_map(|(name, resolved)| resolved.rrsets.iter().map(move |set| (name, set)));
+        let hidden = sets.filter(|(name, (of, _))| self.hides(owner, rtype, name, **of));
+        // The addresses of its own servers could stay: they are glue once it is served.
+        let servers = servers_in(said.records.iter().map(Vec::as_slice), self.origin);
+        let could_stay = |name: &Name, of: Rtype| rtype == Rtype::NS && is_address(of) && servers.contains(name);
+        hidden.min_by_key(|(name, (of, _))| could_stay(name, **of)).map(|(name, (of, set))| {
             format!(
                 "its {rtype} of {owner} would hide the {of} of {name} from {}, {}; remove one of them",
                 set.first.id,
@@ -93,7 +97,7 @@ impl<'z, 'i> Region<'z, 'i> {
 
     /// Whether data of type `by` at `cover` hides data of type `rtype` at `name`, which is at or below `cover`.
     fn hides(&self, cover: &Name, by: Rtype, name: &Name, rtype: Rtype) -> bool {
-        let is_glue = || matches!(rtype, Rtype::A | Rtype::AAAA) && self.servers.has(name);
+        let is_glue = || is_address(rtype) && self.servers.has(name);
         // A CNAME beside a delegation is a different conflict.
         let stands_at_cut = || name == cover && matches!(rtype, Rtype::NS | Rtype::DS | Rtype::CNAME);
         match by {
@@ -102,6 +106,10 @@ impl<'z, 'i> Region<'z, 'i> {
             _ => false,
         }
     }
+}
+
+fn is_address(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::A | Rtype::AAAA)
 }
 
 /// Whether data of this type may hide data below it.

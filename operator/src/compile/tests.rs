@@ -327,6 +327,45 @@ fn what_zonefmt_warns_of_is_told_of_records() {
 }
 
 #[test]
+fn a_delegation_conflict_names_what_may_not_stay() {
+    let address = record("ARecord", "a", "name: ns.g, ipv4Addresses: [192.0.2.8]");
+    let text = record("TXTRecord", "b", "name: t.g, text: [x]");
+    let cut = record("NSRecord", "c", "name: g, nameserver: ns.g.example.com.");
+    expect(
+        &[address, text, cut],
+        "ns.g 3600 A 192.0.2.8\nt.g 3600 TXT \"x\"\n",
+        &[
+            "NSRecord default/c: DelegationConflict: its NS of g.example.com. would hide the TXT of t.g.example.com. from",
+        ],
+    );
+}
+
+#[test]
+fn data_that_a_zone_below_hides_is_reported() {
+    let child = ZONE
+        .replace("{name: example}", "{name: sub}")
+        .replace("example.com", "sub.example.com")
+        .replace("zone: example", "zone: sub");
+    let hidden = record("ARecord", "a", "name: www.sub, ipv4Addresses: [192.0.2.8]");
+    let parent = resources(&format!("{ZONE}{hidden}"));
+    let child = resources(&child).remove(0);
+    let mut compiler = compiled(parent.clone());
+    assert!(findings(&compiler).is_empty());
+    let step = compiler.apply([Change::Put(child.clone())]);
+    assert!(step.judged.contains(&parent[1].id));
+    let told = findings(&compiler);
+    let start =
+        "ARecord default/a: HiddenByZone: www.sub.example.com. is answered from sub.example.com., DNSZone default/sub";
+    assert!(told.len() == 1 && told[0].starts_with(start), "{told:?}");
+    assert_eq!(compiler.verdict(&parent[1].id).unwrap().served.len(), 1);
+
+    let cut = resources(&record("NSRecord", "cut", "name: sub, nameserver: ns1.sub.example.com.")).remove(0);
+    let glue = record("ARecord", "glue", "name: ns1.sub, ipv4Addresses: [192.0.2.1]");
+    let delegated = resources(&format!("{ZONE}{glue}")).into_iter().chain([cut, child]);
+    assert_eq!(findings(&compiled(delegated)), [""; 0], "a delegation and its glue are meant");
+}
+
+#[test]
 fn a_wildcard_is_not_delegated() {
     expect(
         &[record("NSRecord", "a", "name: '*.wd', nameserver: ns.example.net.")],
@@ -367,6 +406,58 @@ fn what_the_zone_does_not_select_is_not_served() {
             "ARecord other/far: NotSelected: namespace other has no DNSZone",
         ],
     );
+}
+
+#[test]
+fn what_decides_between_two_resources_is_said_as_it_is() {
+    let aged = |text: String| text.replace("labels:", "creationTimestamp: 2026-01-01T00:00:00Z, labels:");
+    expect(
+        &[aged(record("ARecord", "ns1", "name: ns1, ttl: 5, ipv4Addresses: [192.0.2.1]"))],
+        "",
+        &[
+            "ARecord default/ns1: TtlOverridden: the A RRset of ns1.example.com. has TTL 3600 from DNSZone default/example, \
+           whose own data goes first and",
+        ],
+    );
+    let address = record("ARecord", "b", "name: b, ipv4Addresses: [192.0.2.1]");
+    expect(
+        &[record("CNAMERecord", "b", "name: b, target: other"), address],
+        "b 3600 A 192.0.2.1\n",
+        &[
+            "CNAMERecord default/b: CnameConflict: b.example.com. has A from ARecord default/b, which comes first by kind,",
+        ],
+    );
+    let elsewhere = ZONE.replace("{name: example}", "{namespace: other, name: example}");
+    let told = findings(&compiled(resources(&format!("{ZONE}---{elsewhere}"))));
+    assert!(
+        told.len() == 1 && told[0].contains("default/example already, which comes first by namespace;"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_record_that_none_selects_is_told_what_can_be_done() {
+    let a = record("ARecord", "a", "name: www, ipv4Addresses: [192.0.2.8]");
+    let deaf = ZONE.replace("  recordsFrom: [{selector: {matchLabels: {zone: example}}}]\n", "");
+    let told = findings(&compiled(resources(&format!("{deaf}{a}"))));
+    assert!(
+        told.len() == 1 && told[0].contains("NotSelected: no DNSZone of namespace default has `recordsFrom`"),
+        "{told:?}"
+    );
+
+    let zone = resources(ZONE).remove(0);
+    let mut compiler = compiled(resources(&a));
+    let step = compiler.apply([Change::Refuse(zone.id.clone())]);
+    assert_eq!(step.judged.len(), 1);
+    let told = findings(&compiler);
+    assert!(
+        told.len() == 1 && told[0].contains("ZoneNotServed: no zone selects it, and DNSZone default/example"),
+        "{told:?}"
+    );
+    compiler.apply([Change::Put(zone)]);
+    assert!(findings(&compiler).is_empty());
+    compiler.apply([Change::Refuse(resources(ZONE).remove(0).id), Change::Remove(resources(ZONE).remove(0).id)]);
+    assert!(findings(&compiler)[0].contains("NotSelected: namespace default has no DNSZone"));
 }
 
 #[test]

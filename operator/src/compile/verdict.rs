@@ -67,8 +67,8 @@ macro_rules! reasons {
 
 reasons! {
     NotSelected, lost: "No zone of the record's namespace selects it.",
-        "Give it the labels that `recordsFrom` of its zone asks for, or move it to the zone's namespace.";
-    ZoneNotServed, lost: "The zone that selects the record is not served itself.",
+        "Give it the labels that `recordsFrom` of its zone asks for, give the zone a `recordsFrom`, or move the record to the zone's namespace.";
+    ZoneNotServed, lost: "The zone that selects the record, or may select it, is not served itself.",
         "Fix what the zone's own reason names.";
     DuplicateZone, lost: "An older zone has the same name.",
         "Remove one of the two; the older one is served until then.";
@@ -76,7 +76,7 @@ reasons! {
         "Fix the field that the message names; until then the zone is not served.";
     InvalidRecord, lost: "A field of a record cannot be read, or no resource may have records of its type.",
         "Fix the field that the message names.";
-    InvalidServer, lost: "A field of a provider, cluster or instance cannot be read.",
+    InvalidServer, lost: "A field of a provider, cluster or instance cannot be read, or names an undefined list of `acls`.",
         "Fix the field that the message names.";
     OutOfZone, lost: "The record's owner is neither the zone's name nor below it.",
         "Write a name relative to the zone, or one that ends in the zone's name and a dot.";
@@ -88,7 +88,7 @@ reasons! {
         "Move the data into the delegated zone, or remove the delegation. Addresses of name servers may stay.";
     WildcardDelegation, lost: "The owner of an NS record is a wildcard, which delegates nothing (RFC 4592 4.2).",
         "Write an NSRecord for each delegated name.";
-    TooLarge, lost: "The RRset would not fit into a message.",
+    TooLarge, lost: "The RRset does not fit into a response, which has up to 65,535 octets.",
         "Spread the records over more names.";
     RepeatedZoneName, served: "The owner has the zone's name twice. It is served, but was probably not meant.",
         "End an absolute name with a dot, or leave the zone's name out.";
@@ -100,6 +100,8 @@ reasons! {
         "Write a host name of letters, digits and hyphens.";
     UnusableTarget, served: "A host in NS, MX or SRV has no address in the zone, is an alias (RFC 2181 10.3), or lacks glue (RFC 9471).",
         "Add its address, or name another host.";
+    HiddenByZone, served: "Another zone below has the owner, and is not delegated. Servers of both zones answer from that one.",
+        "Let the zone below select the record, and delegate it by an NSRecord.";
     DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` refers to no server or cluster here.",
         "Declare what it refers to, or correct the name. If it is declared elsewhere, nothing is wrong.";
     NotSigned, served: "The zone asks for signing, but is served unsigned.",

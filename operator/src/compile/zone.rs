@@ -8,7 +8,7 @@ use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa, zone::TargetProblem};
 use super::{
     ContentHash, Finding, Judged, Published, Reason, ZoneStep,
     apex::Apex,
-    glue::{Servers, Standing},
+    glue::{Servers, Standing, servers_in},
     index::{Index, Rank, RecordEntry, ZoneEntry},
     node::{Contribution, Resolved, Rrset},
     record::{owner, wire},
@@ -179,6 +179,20 @@ impl Zone {
     /// Whether the zone selects a record.
     pub(super) fn has_member(&self, id: &ResourceId) -> bool {
         self.members.contains_key(id)
+    }
+
+    /// The selected records with an owner at or below `top`.
+    pub(super) fn members_below(&self, top: &Name) -> impl Iterator<Item = &ResourceId> {
+        let nodes = self.nodes.range(top..).take_while(move |(name, _)| name.as_ref().is_at_or_below(top.as_ref()));
+        nodes.flat_map(|(_, node)| node.contributors.iter().map(|rank| &rank.id))
+    }
+
+    /// The owner of a selected record, if it is in the zone.
+    pub(super) fn owner_of(&self, id: &ResourceId) -> Option<&Name> {
+        match self.members.get(id)? {
+            Member::At(place) => Some(&place.owner),
+            Member::Lost(_) => None,
+        }
     }
 
     /// The findings about a record that the zone selects.
@@ -415,12 +429,6 @@ impl Zone {
             Some(Finding { reason, zone, path, message })
         })
     }
-}
-
-/// The names inside a zone that NS records point to.
-fn servers_in<'r>(rdatas: impl IntoIterator<Item = &'r [u8]>, origin: &Name) -> Vec<Name> {
-    let names = rdatas.into_iter().filter_map(|rdata| NameRef::from_wire(rdata).ok());
-    names.filter(|name| name.is_at_or_below(origin.as_ref())).map(NameRef::to_owned).collect()
 }
 
 /// An RRset of the data, as it was before the serial was set.

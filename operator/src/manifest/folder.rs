@@ -78,6 +78,7 @@ impl Folder {
         let mut news = self.news(&mut update, &mut unreadable)?;
         self.keep_renamed(&mut news);
         let before = self.resources_in(&news);
+        let refused_before = self.refused_ids();
         let failed = |path: &PathBuf| self.files.get(path).is_some_and(|file| file.failed);
         update
             .gone
@@ -98,6 +99,10 @@ impl Folder {
                 _ => {}
             }
         }
+        let refused = self.refused_ids();
+        let no_more = refused_before.difference(&refused).filter(|id| self.manifest(id).is_none());
+        update.changes.extend(no_more.cloned().map(Change::Remove));
+        update.changes.extend(refused.difference(&refused_before).cloned().map(Change::Refuse));
         let known = std::mem::take(&mut self.unreadable);
         for error in unreadable {
             let reason = error.error.to_string();
@@ -135,6 +140,10 @@ impl Folder {
         let refused = self.files.values().rev().flat_map(|file| file.refused.iter().rev());
         let first: BTreeMap<&ResourceId, &Refused> = refused.map(|refused| (&refused.id, refused)).collect();
         first.into_values().filter(|refused| self.manifest(&refused.id).is_none())
+    }
+
+    fn refused_ids(&self) -> BTreeSet<ResourceId> {
+        self.refused().map(|refused| refused.id.clone()).collect()
     }
 
     /// The number of files.
@@ -355,6 +364,7 @@ mod tests {
             .iter()
             .map(|change| match change {
                 Change::Put(resource) => format!("+{}", resource.id.name),
+                Change::Refuse(id) => format!("?{}", id.name),
                 Change::Remove(id) => format!("-{}", id.name),
             })
             .collect();
@@ -473,6 +483,25 @@ mod tests {
         assert_eq!(look(&mut folder), told(&["+c", "-b"], 0), "a file without errors lets go");
         fs::remove_file(path("d.yaml")).unwrap();
         assert_eq!(look(&mut folder), told(&["-c"], 0));
+    }
+
+    #[test]
+    fn a_resource_that_cannot_be_read_is_refused_until_it_can_be_or_is_gone() {
+        let (root, write) = folder();
+        let mut folder = Folder::new(root.path().to_owned());
+        let right = text("TXTRecord", &["a"]);
+        write("a.yaml", &right.replace("[x]", "x"));
+        assert_eq!(look(&mut folder), told(&["?a"], 1));
+        write("a.yaml", &right);
+        assert_eq!(look(&mut folder), told(&["+a"], 0));
+        write("a.yaml", &right.replace("[x]", "x"));
+        assert_eq!(look(&mut folder), told(&[], 1), "it stays as it was");
+        fs::remove_file(root.path().join("a.yaml")).unwrap();
+        assert_eq!(look(&mut folder), told(&["-a"], 0));
+        write("a.yaml", &right.replace("[x]", "x"));
+        assert_eq!(look(&mut folder), told(&["?a"], 1));
+        fs::remove_file(root.path().join("a.yaml")).unwrap();
+        assert_eq!(look(&mut folder), told(&["-a"], 0));
     }
 
     #[test]

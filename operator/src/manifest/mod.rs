@@ -130,7 +130,10 @@ impl Reading {
         if let Some(spec) = value.get_mut("spec") {
             origin.moves = self.modernize(&origin, kind, spec);
         }
-        let Ok(metadata) = self.typed(&origin, kind, "metadata", value, PhantomData::<Metadata>) else { return };
+        let metadata = match self.typed(&origin, kind, "metadata", value, PhantomData::<Metadata>) {
+            Ok(metadata) => metadata,
+            Err(error) => return self.refuse_unnamed(kind, &value["metadata"], origin, error),
+        };
         for (path, nearest) in
             value.get("spec").into_iter().flat_map(|spec| api::unknown_fields(api::spec_schema(kind), spec))
         {
@@ -146,12 +149,8 @@ impl Reading {
                 self.unknown_field(&origin, field, None);
             }
         }
-        let namespace = match metadata.namespace {
-            _ if !kind.is_namespaced() => String::new(),
-            named => named.unwrap_or_else(|| "default".into()),
-        };
-        let id = ResourceId { namespace, name: metadata.name, kind };
-        let Metadata { labels, mut annotations, creation_timestamp: created, .. } = metadata;
+        let Metadata { name, namespace, labels, mut annotations, creation_timestamp: created } = metadata;
+        let id = identity(kind, namespace.as_deref(), name);
         annotations.retain(|key, _| key.starts_with(GROUP));
         let spec = match self.typed(&origin, kind, "spec", value, kind) {
             Ok(spec) => spec,
@@ -173,6 +172,15 @@ impl Reading {
         } else {
             self.refused.push(Refused { id: resource.id, origin, findings });
         }
+    }
+
+    /// Refuses a resource whose `metadata` cannot be read, if its name can.
+    fn refuse_unnamed(&mut self, kind: Kind, metadata: &Value, origin: Origin, error: FieldError) {
+        let Some(name) = metadata["name"].as_str() else { return };
+        let id = identity(kind, metadata["namespace"].as_str(), name.to_owned());
+        let findings =
+            vec![Finding { reason: Reason::unreadable(kind), zone: None, path: String::new(), message: error.message }];
+        self.refused.push(Refused { id, origin, findings });
     }
 
     /// Finds what an API server would refuse, except for what is `known`, and adds it to the diagnostics.
@@ -328,6 +336,12 @@ impl Origin {
     }
 }
 
+/// The identity of a resource; without a namespace, it is in `default`, as with kubectl.
+fn identity(kind: Kind, namespace: Option<&str>, name: String) -> ResourceId {
+    let namespace = if kind.is_namespaced() { namespace.unwrap_or("default") } else { "" };
+    ResourceId { namespace: namespace.to_owned(), name, kind }
+}
+
 /// The names of all kinds, for messages.
 fn kinds() -> String {
     Kind::all().map(Kind::name).collect::<Vec<_>>().join(", ")
@@ -352,6 +366,10 @@ fn explain(kind: Kind, path: &str, error: &str) -> (String, Option<String>) {
         Some(format!("add {field} under `{path}`"))
     } else if error.ends_with("expected a string") && !error.contains("sequence") && !error.contains("map,") {
         Some("put it in quotes".into())
+    } else if path == "metadata.creationTimestamp" {
+        Some("write it as `2026-01-31T12:00:00Z`, or leave it out: the cluster sets it".into())
+    } else if bounds.is_some() && error.contains("floating point") {
+        Some("write a whole number without a point and without a zero in front".into())
     } else if error.ends_with("expected a sequence") {
         Some("write a list, `[…]`, or a line `- …` for each item".into())
     } else {
@@ -475,6 +493,32 @@ mod tests {
         refused("type: NSEC, rdata: [x]", "4:23: error: type: NSEC belongs to a signed zone");
         refused("type: TLSA, rdata: ['3 1 1 ab', '3 1 ab']", "4:49: error: rdata[1]: TLSA ");
         refused("type: TXT, rdata: ['v=DKIM1; k=rsa']", "4:36: error: rdata[0]: a `;` starts a comment");
+    }
+
+    #[test]
+    fn a_resource_whose_metadata_cannot_be_read_is_refused() {
+        let text = mx("  priority: 10\n");
+        for (wrong, at, help) in [
+            ("labels: {zone: 1}", "3:37: error: metadata.labels.zone: invalid type: integer `1`", "put it in quotes"),
+            (
+                "creationTimestamp: now",
+                "3:41: error: metadata.creationTimestamp: ",
+                "write it as `2026-01-31T12:00:00Z`",
+            ),
+        ] {
+            let text = text.replace("labels: {zone: a}", wrong);
+            let reading = read_text(&text);
+            assert!(told(&text).len() == 1 && told(&text)[0].starts_with(at), "{:?}", told(&text));
+            assert!(reading.diagnostics[0].help.as_deref().unwrap().starts_with(help), "{:?}", reading.diagnostics);
+            assert_eq!(reading.refused[0].id.to_string(), "MXRecord default/mx");
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_zero_in_front_is_told_so() {
+        let reading = read_text(&mx("  priority: 010\n"));
+        let help = reading.diagnostics[0].help.as_deref();
+        assert_eq!(help, Some("write a whole number without a point and without a zero in front"));
     }
 
     #[test]

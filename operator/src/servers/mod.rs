@@ -167,6 +167,32 @@ impl Servers {
         cluster.into_iter().chain(provider).chain(instances).collect()
     }
 
+    /// The address match lists of a resource that cannot be used, because a list that they name is not defined or names
+    /// itself. Lists of a cluster are reported with the cluster, not with its instances.
+    pub fn unusable_lists(&self, id: &ResourceId, infrastructure: &Infrastructure) -> Vec<FieldError> {
+        let nowhere = Local { addresses: Acl::none(), networks: Acl::none() };
+        let (acls, is_instance) = match infrastructure {
+            Infrastructure::Provider(spec) | Infrastructure::Cluster(spec) => (&spec.acls, false),
+            Infrastructure::Instance(_) => {
+                let id = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
+                // What an orphan inherits is not known.
+                let Some(server) = self.server(&id).filter(|server| server.orphaned.is_none()) else {
+                    return Vec::new();
+                };
+                (&server.acls, true)
+            }
+        };
+        let lists = lists(infrastructure).into_iter();
+        let errors = lists.filter_map(|(path, list)| acl::list(&path, list, acls, &nowhere).err());
+        let errors = errors.filter(|error| !is_instance || !error.path.starts_with("acls."));
+        // Several lists may name the same one.
+        let mut by_path: BTreeMap<String, FieldError> = BTreeMap::new();
+        for error in errors {
+            by_path.entry(error.path.clone()).or_insert(error);
+        }
+        by_path.into_values().collect()
+    }
+
     /// The cluster that `name` refers to in a namespace: one of that namespace, or else a provider.
     fn cluster(&self, namespace: &str, name: &str) -> Option<&ClusterId> {
         let mut here = self.clusters.iter().filter(|id| id.name == name && id.namespace == namespace);
@@ -310,23 +336,29 @@ fn config_of(role: &RoleSpec) -> Bind9Config {
 
 /// The errors in a resource that declares servers, regardless of other resources.
 pub fn check(infrastructure: &Infrastructure) -> Vec<FieldError> {
-    match infrastructure {
-        Infrastructure::Provider(spec) | Infrastructure::Cluster(spec) => {
-            let roles = [("primary", &spec.primary), ("secondary", &spec.secondary)];
-            let of_roles = roles.into_iter().filter_map(|(at, role)| role.as_ref().map(|role| (at, role)));
-            let of_roles = of_roles.flat_map(|(at, role)| {
-                let transfer = role.allow_transfer.iter();
-                let transfer = transfer.flat_map(move |list| check_list(&format!("{at}.allowTransfer"), list));
-                check_config(&format!("{at}.config"), role.config.as_ref()).into_iter().chain(transfer)
-            });
-            let acls = spec.acls.iter().flat_map(|(name, list)| check_list(&format!("acls.{name}"), list));
-            check_config("global", spec.global.as_ref()).into_iter().chain(of_roles).chain(acls).collect()
-        }
-        Infrastructure::Instance(spec) => check_config("config", spec.config.as_ref()),
-    }
+    lists(infrastructure).into_iter().flat_map(|(path, list)| check_list(&path, list)).collect()
 }
 
-fn check_config(at: &str, config: Option<&Bind9Config>) -> Vec<FieldError> {
+/// The address match lists of a resource that declares servers, each with its path below `spec`.
+fn lists(infrastructure: &Infrastructure) -> Vec<(String, &[String])> {
+    let mut lists: Vec<(String, &[String])> = Vec::new();
+    match infrastructure {
+        Infrastructure::Instance(spec) => lists.extend(lists_of("config", spec.config.as_ref())),
+        Infrastructure::Provider(spec) | Infrastructure::Cluster(spec) => {
+            lists.extend(lists_of("global", spec.global.as_ref()));
+            let roles = [("primary", &spec.primary), ("secondary", &spec.secondary)];
+            for (at, role) in roles.into_iter().filter_map(|(at, role)| Some((at, role.as_ref()?))) {
+                lists.extend(lists_of(&format!("{at}.config"), role.config.as_ref()));
+                let transfer = role.allow_transfer.as_deref();
+                lists.extend(transfer.map(|list| (format!("{at}.allowTransfer"), list)));
+            }
+            lists.extend(spec.acls.iter().map(|(name, list)| (format!("acls.{name}"), list.as_slice())));
+        }
+    }
+    lists
+}
+
+fn lists_of<'c>(at: &str, config: Option<&'c Bind9Config>) -> Vec<(String, &'c [String])> {
     let Some(config) = config else { return Vec::new() };
     let lists = [
         ("allowQuery", &config.allow_query),
@@ -334,8 +366,7 @@ fn check_config(at: &str, config: Option<&Bind9Config>) -> Vec<FieldError> {
         ("listenOn", &config.listen_on),
         ("listenOnV6", &config.listen_on_v6),
     ];
-    let lists = lists.into_iter().filter_map(|(field, list)| list.as_ref().map(|list| (field, list)));
-    lists.flat_map(|(field, list)| check_list(&format!("{at}.{field}"), list)).collect()
+    lists.into_iter().filter_map(|(field, list)| Some((format!("{at}.{field}"), list.as_deref()?))).collect()
 }
 
 #[cfg(test)]

@@ -175,6 +175,35 @@ fn a_list_that_cannot_be_read_says_where() {
 }
 
 #[test]
+fn lists_that_cannot_be_used_are_found_where_they_are_written() {
+    let told = |yaml: &str| {
+        let all = resources(yaml);
+        let servers = Servers::of(&all, HOME);
+        let errors = all.iter().flat_map(|resource| match &resource.spec {
+            Spec::Infrastructure(infrastructure) => servers.unusable_lists(&resource.id, infrastructure),
+            _ => Vec::new(),
+        });
+        errors.map(|error| format!("{}: {}", error.path, error.message)).collect::<Vec<_>>()
+    };
+    let cluster = |spec: &str| format!("\nkind: Bind9Cluster\nmetadata: {{name: c}}\nspec: {{{spec}}}\n");
+    let instance = |list: &str| {
+        format!(
+            "---\nkind: Bind9Instance\nmetadata: {{name: i}}\nspec: {{clusterRef: c, role: primary, config: {{allowQuery: [{list}]}}}}\n"
+        )
+    };
+    let around = told(&cluster("acls: {a: [b], b: [a]}, global: {allowQuery: [a]}"));
+    assert!(around.len() == 2 && around[0].starts_with("acls.a[0]: `b` names itself"), "{around:?}");
+    let undefined =
+        cluster("acls: {a: [10.0.0.0/8]}, global: {allowQuery: [any]}, primary: {allowTransfer: ['!a', inner]}");
+    let why = "`inner` is no address, and no list of `acls`";
+    assert_eq!(told(&undefined), [format!("primary.allowTransfer[1]: {why}")]);
+    let fine = cluster("acls: {a: [10.0.0.0/8], loop: [loop]}");
+    assert_eq!(told(&format!("{fine}{}", instance("a"))).len(), 1, "the cluster's own list");
+    let both = told(&format!("{fine}{}", instance("inner, loop")));
+    assert!(both.len() == 2 && both[1] == format!("config.allowQuery[0]: {why}"), "{both:?}");
+}
+
+#[test]
 fn a_list_is_checked_where_it_is_written() {
     let yaml = "apiVersion: bindy.firestoned.io/v1beta1\nkind: Bind9Cluster\nmetadata: {name: a}\nspec:\n  global:\n    \
                 allowQuery: [any, 10.0.0.0/99]\n";
