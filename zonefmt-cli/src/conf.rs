@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use zonefmt::{
-    conf::{self, Conf, Secrets},
+    conf::{self, Conf, Part, Secrets, Statement},
     diagnostics::Diagnostic,
 };
 
@@ -65,6 +65,15 @@ impl File {
             Err(findings) => findings,
         };
         output.show(findings.iter().filter(|finding: &&Diagnostic| !quiet || finding.is_error()));
-        read.map_err(|_| Reported)
+        let conf = read.map_err(|_| Reported)?;
+        let options = conf.statements().find("options").map(Statement::block);
+        let directory = options.and_then(|options| options.find("directory")?.argument());
+        match directory.and_then(Part::missing_directory) {
+            Some(error) => {
+                output.show([&error]);
+                Err(Reported)
+            }
+            None => Ok(conf),
+        }
     }
 }

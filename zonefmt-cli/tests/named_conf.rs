@@ -22,6 +22,14 @@ fn conf_checks_and_prints_with_the_files_that_are_included() {
     assert_eq!(run(folder, &["conf", "print", "named.conf"]).1, printed);
     assert_eq!(run(folder, &["conf", "print", "-x", "named.conf"]).1, printed.replace("abcd", "????"));
 
+    fs::write(folder.join("away"), "options { directory \"nowhere\"; };").unwrap();
+    let (code, _, errors) = run(folder, &["conf", "check", "--brief", "away"]);
+    assert_eq!(
+        (code, errors.starts_with("away:1:21: error: there is no directory `nowhere`")),
+        (Some(1), true),
+        "{errors}"
+    );
+
     fs::write(folder.join("key"), "key k { secret abcd; };").unwrap();
     let (code, output, errors) = run(folder, &["conf", "print", "--brief", "named.conf"]);
     assert_eq!((code, output.as_str()), (Some(1), ""));

@@ -19,12 +19,10 @@ use crate::{
 /// The folder that names of files are relative to (`directory`).
 pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> PathBuf {
     let Some(part) = options.find("directory").and_then(Statement::argument) else { return PathBuf::new() };
-    let directory = path(&part.text());
-    if !directory.is_dir() {
-        let error = part.error(format!("there is no directory `{}`", part.shown()));
-        reader.findings.push(error.help("make it, or name the one that the zone files are in"));
+    if let Some(error) = part.missing_directory() {
+        reader.findings.push(error);
     }
-    directory
+    path(&part.text())
 }
 
 /// The settings of the server; `keys` are those known in all views.

@@ -232,6 +232,10 @@ impl Checker<'_> {
             let message = "the address has bits set beyond the prefix's length";
             return self.error(self.node(at), message.into()).help("set them to zero, or make the prefix longer");
         }
+        if error == PrefixError::Incomplete {
+            let error = self.error(self.node(at), "an incomplete IPv4 address or prefix".into());
+            return error.help("write all four numbers, or add a length, as in `10.1/16`");
+        }
         let longest = if self.tree.text(self.node(at)).contains(&b':') { 128 } else { 32 };
         let error = self.error(self.node(at + 2), "no length of a prefix".into());
         error.help(format!("write a number from 0 to {longest}"))

@@ -38,7 +38,9 @@ use grammar::GRAMMAR;
 use references::Reference;
 use std::{
     borrow::Cow,
+    ffi::OsStr,
     net::IpAddr,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 use tree::{Includes, NO_ROW, Node, NodeKind, Tree};
@@ -316,6 +318,13 @@ impl<'c> Part<'c> {
     /// An error at this part.
     pub fn error(self, message: impl Into<String>) -> Diagnostic {
         Diagnostic::at(Severity::Error, self.place(), message)
+    }
+
+    /// The error at this part if there is no directory of this name.
+    pub fn missing_directory(self) -> Option<Diagnostic> {
+        let error = || self.error(format!("there is no directory `{}`", self.shown()));
+        let help = "make it, or name the one that the zone files are in";
+        (!Path::new(OsStr::from_bytes(&self.text())).is_dir()).then(|| error().help(help))
     }
 
     /// A warning at this part.

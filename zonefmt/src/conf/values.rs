@@ -109,13 +109,18 @@ pub(super) enum PrefixError {
     Length,
     /// Bits beyond the length are set.
     Bits,
+    /// An IPv4 address lacks its final numbers, and no length follows that says so.
+    Incomplete,
 }
 
 /// Reads an address, or a prefix `address/length`. An IPv4 prefix may leave out final zeros: `10/8`, `192.168/16`.
 pub(super) fn prefix(address: &[u8], length: Option<&[u8]>) -> Result<(IpAddr, u8), PrefixError> {
     let (address, full): (IpAddr, u8) = match ipv6(address) {
         Some(v6) => (v6.into(), 128),
-        None => (short_ipv4(address, length.is_some()).ok_or(PrefixError::NotAnAddress)?.into(), 32),
+        None => match short_ipv4(address).ok_or(PrefixError::NotAnAddress)? {
+            (_, true) if length.is_none() => return Err(PrefixError::Incomplete),
+            (v4, _) => (v4.into(), 32),
+        },
     };
     let length = match length {
         None => full,
@@ -131,19 +136,10 @@ pub(super) fn prefix(address: &[u8], length: Option<&[u8]>) -> Result<(IpAddr, u
     if host_bits { Err(PrefixError::Bits) } else { Ok((address, length)) }
 }
 
-/// Reads four numbers, or fewer if a length follows.
-fn short_ipv4(text: &[u8], prefix: bool) -> Option<Ipv4Addr> {
-    if let Some(full) = ipv4(text) {
-        return Some(full);
-    }
-    let mut octets = [0; 4];
-    let mut given = 0;
-    for part in text.split(|&octet| octet == b'.') {
-        let digits = std::str::from_utf8(part).ok().filter(|part| part.bytes().all(|octet| octet.is_ascii_digit()))?;
-        *octets.get_mut(given)? = digits.parse().ok()?;
-        given += 1;
-    }
-    (prefix && given < 4).then(|| octets.into())
+/// Reads an IPv4 address, with zeros in the place of final numbers that are missing, and whether any are.
+fn short_ipv4(text: &[u8]) -> Option<(Ipv4Addr, bool)> {
+    let zeros = ["", ".0", ".0.0", ".0.0.0"];
+    zeros.iter().find_map(|zeros| Some((ipv4(&[text, zeros.as_bytes()].concat())?, !zeros.is_empty())))
 }
 
 #[cfg(test)]
@@ -198,7 +194,12 @@ mod tests {
         assert_eq!(prefix(b"2001:db8::", Some(b"32")).map(|(_, length)| length), Ok(32));
         assert_eq!(prefix(b"10.0.0.1", Some(b"8")), Err(PrefixError::Bits));
         assert_eq!(prefix(b"10.0.0.0", Some(b"33")), Err(PrefixError::Length));
-        assert_eq!(prefix(b"10.0", None), Err(PrefixError::NotAnAddress));
+        for incomplete in ["10", "10.0", "1.2.3"] {
+            assert_eq!(prefix(incomplete.as_bytes(), None), Err(PrefixError::Incomplete));
+        }
+        for name in ["010.1", "300.1", "1.2.3.", "1.2.3.4.5", ".1", ""] {
+            assert_eq!(prefix(name.as_bytes(), None), Err(PrefixError::NotAnAddress), "{name}");
+        }
         assert_eq!(prefix(b"1.2.3.4.5", Some(b"8")), Err(PrefixError::NotAnAddress));
         assert_eq!(prefix(b"internal", None), Err(PrefixError::NotAnAddress));
     }

@@ -107,7 +107,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("requires inline-signing when used in secondary zone", SIGNING),
     ("plugin check failed", ABSENT),
     ("valid cipher list string", ABSENT),
-    ("valid transport protocol", ABSENT),
     (
         "unexpected token",
         "BIND allows `tls` with some lists of servers only; one shape for all of them is easier to read",

@@ -6,7 +6,7 @@ use super::{again, floods, tls, unique, zones::forwards_nowhere};
 use crate::{
     Class, Name, Rtype,
     conf::{
-        Part, Statement, Statements,
+        Conf, Part, Statement, Statements,
         values::{self, number},
     },
     diagnostics::Findings,
@@ -43,6 +43,30 @@ pub(super) fn servers(block: &Statements<'_>, findings: &mut Findings) {
                 findings.push(source.error(format!("`{name}` has no meaning for {address}")).help("remove it"));
             }
         }
+    }
+}
+
+/// Checks that no query leaves from the port on which the server listens. The blocks of `server` say the port of other
+/// messages, too.
+pub(super) fn source_ports(conf: &Conf, findings: &mut Findings) {
+    const DOMAIN: u32 = 53;
+    let written = conf.statements().find("options").and_then(|options| options.block().find("port")?.argument());
+    let listens_on = written.and_then(|port| number(&port.text())).unwrap_or(DOMAIN);
+    let mut check = |source: Statement<'_>| {
+        let port = source.arguments().behind("port").filter(|port| number(&port.text()) == Some(listens_on));
+        if let Some(port) = port {
+            let error =
+                port.error(format!("`{}` cannot use port {listens_on}, where the server listens", source.name()));
+            findings.push(error.help("leave the port out"));
+        }
+    };
+    let is_source = |found: &Statement<'_>| found.name().trim_end_matches("-v6").ends_with("-source");
+    for block in conf.statements().filter(|block| ["options", "view"].contains(&block.name())) {
+        block.block().filter(|found| ["query-source", "query-source-v6"].contains(&found.name())).for_each(&mut check);
+        block.block().all("server").for_each(|server| server.block().filter(is_source).for_each(&mut check));
+    }
+    for server in conf.statements().all("server") {
+        server.block().filter(is_source).for_each(&mut check);
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn check(conf: &Conf, whole: bool, findings: &mut Findings) {
         outer: options.clone(),
         views: FxHashMap::default(),
         files: FxHashMap::default(),
+        transports: FxHashSet::default(),
         findings,
     };
     let mut views = conf.statements().all("view").peekable();
@@ -75,6 +76,8 @@ struct Zones<'c, 'f> {
     views: FxHashMap<Vec<u8>, (Class, FxHashSet<Name>)>,
     /// The files of zones, and whether a zone writes to them.
     files: FxHashMap<Vec<u8>, (bool, Part<'c>)>,
+    /// The unknown transports that are reported; many zones may inherit the same.
+    transports: FxHashSet<u32>,
     findings: &'f mut Findings,
 }
 
@@ -151,6 +154,7 @@ impl<'c> Zones<'c, '_> {
         self.servers(zone);
         self.agrees(zone, kind);
         self.static_stub(zone, origin);
+        self.transport(zone, kind);
         policies::zone(zone, kind, &self.outer, self.findings);
         for rule in zone.block().all("update-policy").flat_map(Statement::block) {
             if let Some(error) = update_rule(rule) {
@@ -159,6 +163,21 @@ impl<'c> Zones<'c, '_> {
         }
         self.file(zone, kind);
         Some(kind)
+    }
+
+    /// Checks that the transport of the `allow-transfer` that holds for a zone exists. As in BIND, one that holds for no
+    /// zone is not looked at.
+    fn transport(&mut self, zone: Statement<'c>, kind: &str) {
+        if !matches!(kind, "primary" | "secondary" | "mirror") {
+            return;
+        }
+        let own = zone.block().find("allow-transfer");
+        let list = own.or_else(|| self.outer.iter().find_map(|outer| outer.find("allow-transfer")));
+        let Some(transport) = list.and_then(|list| list.arguments().behind("transport")) else { return };
+        if !transport.is("tcp") && !transport.is("tls") && self.transports.insert(transport.at) {
+            let error = transport.error(format!("no zone is transferred over `{}`", transport.shown()));
+            self.findings.push(error.help("write `tcp` or `tls`"));
+        }
     }
 
     /// Checks that policy zones and catalog zones are defined here, and that a catalog is named only once.
