@@ -2,21 +2,15 @@
 //!
 //! * Here: the table of commands, finding the one of a line, and those about the server as a whole.
 //! * `new_zones`: adding, changing and deleting zones; `signing`: DNSSEC; `resolver`: what only a resolver has;
-//!   `dump`: the zones' text.
+//!   `dump`: the zones' text; `status`: the lines of `status` and `zonestatus`.
 
 mod dump;
 mod new_zones;
 mod resolver;
 mod signing;
+mod status;
 
-use std::{
-    fmt::Write,
-    path::{self, Path},
-    thread,
-};
-
-use jiff::{Timestamp, tz::TimeZone};
-use tracing::info;
+use tracing::{debug, info, warn};
 use zonefmt::Name;
 
 use crate::{
@@ -61,14 +55,15 @@ enum Access {
 
 const COMMANDS: &[Command] = &[
     Command { names: &["null"], access: Access::Reads, run: NOTHING },
-    Command { names: &["status"], access: Access::Reads, run: Run::Words(|server, _| Ok(status(server))) },
+    Command { names: &["status"], access: Access::Reads, run: Run::Words(|server, _| Ok(status::of_server(server))) },
     Command { names: &["zonestatus"], access: Access::Reads, run: Run::Words(zone_status) },
     Command { names: &["stats"], access: Access::Changes, run: Run::Words(statistics) },
     Command { names: &["reload"], access: Access::Changes, run: Run::Words(reload) },
     Command { names: &["reconfig"], access: Access::Changes, run: Run::Words(|server, _| reconfigure(server, "")) },
     Command { names: &["stop", "halt"], access: Access::Stops, run: Run::Words(|_, arguments| Ok(stop(arguments))) },
     Command { names: &["freeze"], access: Access::Changes, run: Run::Words(freeze) },
-    Command { names: &["thaw", "unfreeze", "sync"], access: Access::Changes, run: Run::Words(nothing_pending) },
+    Command { names: &["thaw", "unfreeze"], access: Access::Changes, run: Run::Words(thaw) },
+    Command { names: &["sync"], access: Access::Changes, run: Run::Words(sync) },
     Command { names: &["refresh"], access: Access::Changes, run: Run::Words(refresh) },
     Command { names: &["retransfer"], access: Access::Changes, run: Run::Words(retransfer) },
     Command { names: &["querylog"], access: Access::Changes, run: Run::Words(query_log) },
@@ -116,7 +111,9 @@ const MAX_TEST: usize = 500_000;
 /// Carries out a command line. With `read_only`, commands that change something are refused.
 pub fn perform(server: &mut Running, line: &str, read_only: bool) -> Done {
     let words = words(line);
-    match find(&words, read_only) {
+    let found = find(&words, read_only);
+    log_command(line, &words, found.as_ref().err().copied());
+    match found {
         Ok((command, arguments)) => {
             let reply = match command.run {
                 Run::Words(run) => run(server, arguments),
@@ -141,48 +138,32 @@ fn find(words: &[String], read_only: bool) -> Result<(&'static Command, &[String
     }
 }
 
-fn status(server: &Running) -> String {
-    let state = server.state();
-    let mut text = String::new();
-    let mut line = |words: std::fmt::Arguments<'_>| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{words}");
+/// Logs a command as named does; one that only asks how the server is, for those who look for a fault.
+fn log_command(line: &str, words: &[String], failure: Option<Failure>) {
+    let done = if failure == Some(Failure::Failure) { "rejecting restricted" } else { "received" };
+    let line = printable(line);
+    let is_question = match words {
+        [word] if word.eq_ignore_ascii_case("null") => true,
+        words => words.first().is_some_and(|word| word.eq_ignore_ascii_case("status")),
     };
-    line(format_args!("version: bindyd {} <id:>", env!("CARGO_PKG_VERSION")));
-    line(format_args!("running on {}", machine()));
-    line(format_args!("boot time: {}", date(state.started)));
-    line(format_args!("last configured: {}", date(state.configured)));
-    let file = path::absolute(state.file).unwrap_or_else(|_| state.file.to_owned());
-    line(format_args!("configuration file: {}", file.display()));
-    line(format_args!("CPUs found: {}", thread::available_parallelism().map_or(1, usize::from)));
-    line(format_args!("worker threads: {}", state.workers));
-    line(format_args!("UDP listeners per interface: {}", state.workers));
-    line(format_args!("number of zones: {} (0 automatic)", state.zones));
-    line(format_args!("debug level: {}", server.logs().debug_level()));
-    line(format_args!("xfers running: 0"));
-    line(format_args!("xfers deferred: 0"));
-    line(format_args!("soa queries in progress: 0"));
-    line(format_args!("query logging is {}", if server.logs().querylog() { "ON" } else { "OFF" }));
-    line(format_args!("recursive clients: 0/0/0"));
-    text + "server is up and running"
+    if is_question {
+        debug!(target: "general", "{done} control channel command '{line}'");
+    } else {
+        info!(target: "general", "{done} control channel command '{line}'");
+    }
+    if let (Some(Failure::UnknownCommand), Some(name)) = (failure, words.first()) {
+        warn!(target: "general", "unknown control channel command '{}'", printable(name));
+    }
+}
+
+/// A text without the control characters that would break a line of the log.
+fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 fn zone_status(server: &mut Running, arguments: &[String]) -> Reply {
     let zone = zone(server, arguments)?;
-    let (Some(data), Some(source)) = (zone.zone.data(), server.source(&zone)) else {
-        return Err(Failure::NotLoaded.into());
-    };
-    let relative = |file: &Path| file.strip_prefix(server.directory()).unwrap_or(file).display().to_string();
-    let files = source.files().map(relative).collect::<Vec<_>>().join(", ");
-    let serial = data.serial().map_or(0, |serial| serial.0);
-    let nodes = data.names();
-    let loaded = date(source.loaded());
-    let name = &arguments[0];
-    Ok(format!(
-        "name: {name}\ntype: primary\nfiles: {files}\nserial: {serial}\nnodes: {nodes}\nlast loaded: {loaded}\n\
-         secure: no\ndynamic: no\nreconfigurable via modzone: {}",
-        if source.added().is_some() { "yes" } else { "no" }
-    ))
+    Ok(status::of_zone(server, &arguments[0], &zone).ok_or(Failure::NotLoaded)?)
 }
 
 fn reload(server: &mut Running, arguments: &[String]) -> Reply {
@@ -212,7 +193,9 @@ fn scan(server: &mut Running) -> String {
 
 fn statistics(server: &mut Running, _: &[String]) -> Reply {
     let written = server.write_statistics();
-    written.map(|()| String::new()).map_err(|error| CommandError::new(Failure::Failure, error.to_string()))
+    written.map_err(|error| CommandError::new(Failure::Failure, error.to_string()))?;
+    info!(target: "general", "dumpstats complete");
+    Ok(String::new())
 }
 
 fn stop(arguments: &[String]) -> String {
@@ -225,16 +208,33 @@ fn stop(arguments: &[String]) -> String {
 /// Zones come from files only and are not updated, so there is nothing to freeze.
 fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
     if arguments.is_empty() {
+        info!(target: "general", "freezing all zones: success");
         return Ok(String::new());
     }
     zone(server, arguments)?;
     Err(Failure::NotDynamic.into())
 }
 
-/// A zone that is not frozen and has no journal is complete in its file already.
-fn nothing_pending(server: &mut Running, arguments: &[String]) -> Reply {
-    let arguments = arguments.strip_prefix(&["-clean".to_owned()]).unwrap_or(arguments);
-    if !arguments.is_empty() {
+/// No zone is frozen.
+fn thaw(server: &mut Running, arguments: &[String]) -> Reply {
+    if arguments.is_empty() {
+        info!(target: "general", "thawing all zones: success");
+    } else {
+        zone(server, arguments)?;
+    }
+    Ok(String::new())
+}
+
+/// A zone that has no journal is complete in its file already.
+fn sync(server: &mut Running, arguments: &[String]) -> Reply {
+    let (clean, arguments) = match arguments {
+        [option, rest @ ..] if option == "-clean" => (true, rest),
+        _ => (false, arguments),
+    };
+    if arguments.is_empty() {
+        let removing = if clean { ", removing journal files" } else { "" };
+        info!(target: "general", "dumping all zones{removing}: success");
+    } else {
         zone(server, arguments)?;
     }
     Ok(String::new())
@@ -408,19 +408,6 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// A time as HTTP writes it: `Fri, 20 Nov 2026 23:35:10 GMT`.
-fn date(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// The host's name, the system and the kernel, as named shows them.
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let (host, release) = (read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/osrelease"));
-    let version = read("/proc/sys/kernel/version");
-    format!("{host}: Linux {} {release} {version}", std::env::consts::ARCH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -433,7 +420,21 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_http() {
-        assert_eq!(date(Timestamp::UNIX_EPOCH), "Thu, 01 Jan 1970 00:00:00 GMT");
+    fn the_documentation_lists_every_command() {
+        let page = include_str!("../../../docs/rndc.md");
+        let (_, table) = page.split_once("|---|---|---|\n").unwrap();
+        let rows = table.lines().map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let [_, name, _, read_only, _] = *cells else { panic!("{row}") };
+            (name.trim_matches('`').to_owned(), read_only == "yes")
+        });
+        let mut listed: Vec<_> = rows.collect();
+        let names = |command: &'static Command| {
+            command.names.iter().map(|name| ((*name).to_owned(), command.access == Access::Reads))
+        };
+        let mut known: Vec<_> = COMMANDS.iter().flat_map(names).collect();
+        listed.sort();
+        known.sort();
+        assert_eq!(listed, known);
     }
 }

@@ -5,7 +5,7 @@ use zonefmt::diagnostics::{Diagnostic, Severity};
 use super::zone;
 use crate::{
     control::{CommandError, Failure, Reply},
-    serve::{Modified, Running, ZoneRefusal},
+    serve::{Modified, Running, STATEMENT, ZoneRefusal},
 };
 
 pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Reply {
@@ -88,8 +88,12 @@ fn not_kept(error: &std::io::Error) -> CommandError {
     CommandError::new(Failure::Failure, format!("the file of added zones cannot be written: {error}"))
 }
 
-/// The first error; the log has the others.
+/// The first error; the log has the others. A statement that rndc gave is no file, and has no lines.
 fn first(findings: &[Diagnostic]) -> String {
-    let error = findings.iter().find(|finding| finding.severity == Severity::Error);
-    error.map(|error| error.without_severity().to_string()).unwrap_or_default()
+    let Some(error) = findings.iter().find(|finding| finding.severity == Severity::Error) else { return String::new() };
+    if error.place.source.name() != STATEMENT {
+        return error.without_severity().to_string();
+    }
+    let message = error.message.replace("end of the file", "end of the statement");
+    error.help.as_ref().map_or_else(|| message.clone(), |help| format!("{message} ({help})"))
 }

@@ -2,6 +2,7 @@
 //! with recursion and validation off.
 
 use jiff::Zoned;
+use tracing::info;
 
 use super::{argument, switch};
 use crate::{
@@ -12,7 +13,12 @@ use crate::{
 
 /// `flush [VIEW]`
 pub(super) fn flush(server: &mut Running, arguments: &[String]) -> Reply {
-    view(server, arguments.first(), Failure::NotFound)
+    let flushed = view(server, arguments.first(), Failure::NotFound)?;
+    match arguments.first() {
+        None => info!(target: "general", "flushing caches in all views succeeded"),
+        Some(view) => info!(target: "general", "flushing cache in view '{view}' succeeded"),
+    }
+    Ok(flushed)
 }
 
 /// `flushname NAME [VIEW]`, `flushtree NAME [VIEW]`

@@ -26,7 +26,7 @@ use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     access::Acl,
@@ -145,7 +145,6 @@ async fn converse(mut stream: TcpStream, rules: &ArcSwap<Listener>, channel: &Ch
         let answer = match heard {
             Heard::Greeting(answer) => answer,
             Heard::Command(request) => {
-                info!(target: "general", "received control channel command '{}'", request.line.escape_debug());
                 let (answer, reply) = oneshot::channel();
                 let job = Job { line: request.line.clone(), read_only: rules.read_only, answer };
                 if channel.jobs.send(job).is_err() {

@@ -18,6 +18,9 @@ use crate::{
     zones::{View, Zone, ZoneChange},
 };
 
+/// The name under which findings show the statement that rndc gave.
+pub const STATEMENT: &str = "rndc";
+
 /// Why a zone was not added or changed.
 #[derive(Debug)]
 pub enum ZoneRefusal {
@@ -70,7 +73,7 @@ impl Running {
         let Wanted { view, file, zone, current, .. } = self.wanted(statement, false)?;
         let ready = self.prepare(&view, &zone, current.as_deref())?;
         file.append(zone.written.added().unwrap_or_default()).map_err(ZoneRefusal::NotKept)?;
-        info!(target: "general", "added zone {} in view {view} via addzone", zone.origin);
+        info!(target: "general", "added zone {} in view {view} via addzone", zone.origin.as_ref().without_final_dot());
         self.serve(&view, ready, None);
         Ok(())
     }
@@ -91,7 +94,7 @@ impl Running {
             statements.insert(&zone.origin, line);
             file.replace(statements.into_values()).map_err(ZoneRefusal::NotKept)?;
         }
-        info!(target: "general", "updated zone {} in view {view} via modzone", zone.origin);
+        info!(target: "general", "updated zone {} in view {view} via modzone", zone.origin.as_ref().without_final_dot());
         self.serve(&view, ready, current.as_ref());
         Ok(if kept { Modified::Kept } else { Modified::UntilReconfigured })
     }
@@ -110,7 +113,8 @@ impl Running {
             statements.remove(&zone.origin);
             file.replace(statements.into_values())?;
         }
-        info!(target: "general", "deleting zone {} in view {view} via delzone", zone.origin);
+        info!(target: "general", "zone {} scheduled for removal via delzone", zone.origin.as_ref().without_final_dot());
+        info!(target: "general", "deleting zone {} in view {view} via delzone", zone.origin.as_ref().without_final_dot());
         let source = self.sources.forget(view, &zone.origin);
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
         if added && clean {
@@ -134,7 +138,7 @@ impl Running {
 
     /// Reads the statement of a zone that has to be there already (`known`), or must not be.
     fn wanted(&self, statement: &str, known: bool) -> Result<Wanted, ZoneRefusal> {
-        let conf = conf::parse_zones(Source::new("rndc", statement)).map_err(|findings| {
+        let conf = conf::parse_zones(Source::new(STATEMENT, statement)).map_err(|findings| {
             log(&findings, "config");
             ZoneRefusal::Statement(findings)
         })?;

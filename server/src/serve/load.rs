@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use jiff::Timestamp;
 use zonefmt::{
     NameRef, Rtype,
     diagnostics::{Diagnostic, Severity, Source},
@@ -61,6 +62,11 @@ impl Files {
     /// The files that the zone file includes.
     pub(super) fn includes(&self) -> impl Iterator<Item = &Path> {
         self.includes.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// When the zone's file was last changed, as of the time when it was read; 1970 if there was none.
+    pub(super) fn modified(&self) -> Timestamp {
+        Timestamp::from_second(self.file.seconds).unwrap_or_default()
     }
 
     /// Whether the files are what they were when the zone was read from `file`.

@@ -20,7 +20,7 @@ mod start_error;
 mod state;
 mod upkeep;
 
-pub use additions::{Modified, ZoneRefusal};
+pub use additions::{Modified, STATEMENT, ZoneRefusal};
 pub use sources::{ZoneSource, check};
 pub use start_error::StartError;
 pub use state::{ServedZone, State, ZoneReload};
@@ -83,6 +83,8 @@ pub struct Running {
     listeners: Listeners<Responder>,
     control: Control,
     files: HeldFiles,
+    /// Whether the configuration could not be used when it was last read.
+    reload_failed: bool,
     /// When to look next whether the addresses of this machine changed.
     next_scan: Option<Instant>,
     /// When to look next whether an address that is to be listened on has come.
@@ -124,6 +126,12 @@ impl Running {
     /// cannot be used is logged, and what was served in its place stays served. Returns whether the configuration could
     /// be used.
     pub fn reload(&mut self) -> bool {
+        let succeeded = self.reconfigure();
+        self.reload_failed = !succeeded;
+        succeeded
+    }
+
+    fn reconfigure(&mut self) -> bool {
         let began = Instant::now();
         info!(target: "general", "loading configuration from '{}'", self.options.config.display());
         let mut config = match Config::load(&self.options.config, self.options.overrides) {
@@ -226,6 +234,7 @@ impl Running {
             sources: Sources::default(),
             published,
             files,
+            reload_failed: false,
             next_scan: None,
             next_look: None,
         })

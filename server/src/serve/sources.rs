@@ -40,7 +40,6 @@ pub struct ZoneSource {
     files: Files,
     /// Whether the data is that of the files; `false` after an error, when older data may still be served.
     sound: bool,
-    loaded: Timestamp,
     /// Where the zone's statement is.
     written: Written,
 }
@@ -124,15 +123,15 @@ impl Sources {
         directory: &Path,
     ) -> Result<Ready, Vec<Diagnostic>> {
         let known = self.get(view, &zone.origin).filter(|source| source.is_current(zone));
-        let (data, files, loaded) = match (known, current.and_then(Zone::data)) {
-            (Some(source), Some(data)) => (data.clone(), source.files.clone(), source.loaded),
+        let (data, files) = match (known, current.and_then(Zone::data)) {
+            (Some(source), Some(data)) => (data.clone(), source.files.clone()),
             _ => {
                 let Loaded { data, files, findings } = load::load(Job { zone, current }, directory);
                 log(&findings, "zoneload");
-                (data.ok_or(findings)?, files, Timestamp::now())
+                (data.ok_or(findings)?, files)
             }
         };
-        let source = ZoneSource::new(zone, files, true, loaded);
+        let source = ZoneSource::new(zone, files, true);
         let serial = data.serial().unwrap_or(Serial(0));
         info!(target: "zoneload", "zone {}: loaded serial {}", Shown { origin: &zone.origin, view }, serial.0);
         let made = made(zone, ZoneState::Loaded(data)).after(current);
@@ -203,15 +202,17 @@ impl ViewSources {
                     ZoneState::Loaded(data)
                 }
                 (None, Some(old)) => {
+                    log_failed(shown, zone, directory, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
                     ZoneState::Loaded(old.clone())
                 }
                 (None, None) => {
+                    log_failed(shown, zone, directory, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors");
                     ZoneState::NotLoaded
                 }
             };
-            let source = ZoneSource::new(zone, files, sound, Timestamp::now());
+            let source = ZoneSource::new(zone, files, sound);
             self.0.insert(zone.origin.clone(), source);
             changes.push(ZoneChange::Put(Arc::new(made(zone, state).after(current))));
         };
@@ -221,9 +222,9 @@ impl ViewSources {
 }
 
 impl ZoneSource {
-    fn new(zone: &ZoneConfig, files: Files, sound: bool, loaded: Timestamp) -> ZoneSource {
+    fn new(zone: &ZoneConfig, files: Files, sound: bool) -> ZoneSource {
         let (file, journal, written) = (zone.file.clone(), zone.journal.clone(), zone.written.clone());
-        ZoneSource { file, journal, reading: zone.reading, files, sound, loaded, written }
+        ZoneSource { file, journal, reading: zone.reading, files, sound, written }
     }
 
     /// The zone file, then those that it includes.
@@ -231,9 +232,9 @@ impl ZoneSource {
         std::iter::once(&*self.file).chain(self.files.includes())
     }
 
-    /// When the files were last read.
-    pub fn loaded(&self) -> Timestamp {
-        self.loaded
+    /// When its file was last changed, as of the time when it was read; 1970 if there was none.
+    pub fn modified(&self) -> Timestamp {
+        self.files.modified()
     }
 
     /// The zone's statement, if `rndc addzone` added it.
@@ -263,6 +264,18 @@ impl ZoneSource {
 
 fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
     Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state)
+}
+
+/// Logs why a zone does not load, in named's words.
+fn log_failed(shown: Shown<'_>, zone: &ZoneConfig, directory: &Path, findings: &[Diagnostic]) {
+    let first = findings.iter().find(|finding| finding.severity == Severity::Error);
+    let why = match first {
+        _ if !zone.file.exists() => "file not found",
+        Some(first) => &first.message,
+        None => "failure",
+    };
+    let file = zone.file.strip_prefix(directory).unwrap_or(&zone.file).display();
+    error!(target: "zoneload", "zone {shown}: loading from master file {file} failed: {why}");
 }
 
 /// Logs that a zone was loaded. `each`: so few zones are loaded that new ones are logged one by one; `mended`: its

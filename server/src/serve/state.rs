@@ -14,7 +14,7 @@ use zonefmt::Name;
 use super::{Running, ZoneSource};
 use crate::{
     dnstap::Dnstap,
-    listen::{TcpLimits, TcpTimeouts},
+    listen::{TcpCounts, TcpLimits, TcpTimeouts},
     logs::Logs,
     settings::ServerSettings,
     zones::{Published, View, Zone},
@@ -44,6 +44,12 @@ pub struct State<'a> {
     pub workers: NonZeroUsize,
     /// Zones in all views together.
     pub zones: usize,
+    /// The TCP connections of clients.
+    pub connections: TcpCounts,
+    /// The most TCP connections at a time (`tcp-clients`).
+    pub tcp_clients: usize,
+    /// Whether the configuration could not be used when it was last read.
+    pub reload_failed: bool,
 }
 
 /// What became of reading a zone again.
@@ -66,6 +72,9 @@ impl Running {
             file: &self.options.config,
             workers: self.options.workers,
             zones: self.published.load().declared().count(),
+            connections: self.listeners.connections().counts(),
+            tcp_clients: self.listeners.tcp_limits().clients,
+            reload_failed: self.reload_failed,
         }
     }
 

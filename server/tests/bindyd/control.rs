@@ -15,6 +15,8 @@ use super::{
     zone,
 };
 
+const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
+
 /// A secret in base64; there is a key of each algorithm with it.
 pub const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const ALGORITHMS: [&str; 6] = ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
@@ -313,4 +315,86 @@ fn stop_stops_and_tells_the_process() {
     let (success, text) = ours.told(&["stop", "-p"]);
     assert!(success && text.starts_with("pid: "), "{text}");
     assert!(ours.server.ended().success());
+}
+
+#[test]
+fn status_has_the_lines_of_named() {
+    for options in ["", "version none;", "version \"none of it\";"] {
+        let lines = |program: &str| {
+            let listen = if program == BINDYD { "port 0 { 127.0.0.1; }" } else { "{ none; }" };
+            let server = Controlled::start(program, listen, options, EXAMPLE);
+            let conf = std::fs::read_to_string(server.server.folder().join("named.conf")).expect("it is there");
+            let now = server.told(&["status"]).1;
+            server.server.write("named.conf", &format!("{conf}zone \"x\" {{ type primary file \"y\"; }};\n"));
+            assert!(!server.told(&["reload"]).0);
+            let broken = server.told(&["status"]).1;
+            [now, broken].map(|text| {
+                let comparable = |line: &str| match line.split_once(": ") {
+                    Some(("version", version)) => version.split_once("<id:>").map_or("", |(_, rest)| rest).to_owned(),
+                    Some((name, _)) if !name.starts_with("running on") && !name.contains("cp ") => name.to_owned(),
+                    _ => line.to_owned(),
+                };
+                text.lines().map(comparable).collect::<Vec<_>>()
+            })
+        };
+        let (ours, named) = (lines(BINDYD), lines("named"));
+        assert_eq!(ours, named, "{options}");
+        assert!(ours[1].contains(&"reload/reconfig failed".to_owned()), "{ours:?}");
+    }
+}
+
+#[test]
+fn zonestatus_tells_nodes_and_the_time_of_the_file_as_named() {
+    const NAMES: &str = "a.b.c TXT x\n*.w.v TXT x\nx.e TXT x\ny.e TXT x\np.q.r.s TXT x\no.q.r.s TXT x\n*.e2 TXT x\n";
+    let lines = |program: &str| {
+        let listen = if program == BINDYD { "port 0 { 127.0.0.1; }" } else { "{ none; }" };
+        let mut server = Controlled::start(program, listen, "", EXAMPLE);
+        server.server.write("example.zone", &format!("{ZONE}{NAMES}"));
+        let file = server.server.folder().join("example.zone");
+        let touched = Command::new("touch").args(["-d", "2021-01-02T03:04:05Z"]).arg(file).status();
+        assert!(touched.expect("touch is everywhere").success());
+        server.replace("TERM", program);
+        server.told(&["zonestatus", "example.com"]).1
+    };
+    let ours = lines(BINDYD);
+    assert!(ours.contains("last loaded: Sat, 02 Jan 2021 03:04:05 GMT"), "{ours}");
+    assert_eq!(ours, lines("named"));
+}
+
+#[test]
+fn commands_are_logged_in_the_words_of_named() {
+    const LOGGING: &str = "logging { channel g { file \"general.log\"; severity info; print-severity yes; };\n\
+                           category general { g; }; };\n";
+    const NEW: &str = "{ type primary; file \"example.zone\"; };";
+    let commands: &[&[&str]] = &[
+        &["addzone", "new.test", NEW],
+        &["modzone", "new.test", "{ type primary; file \"example.zone\"; notify no; };"],
+        &["delzone", "new.test"],
+        &["sync"],
+        &["sync", "-clean"],
+        &["freeze"],
+        &["thaw"],
+        &["flush"],
+        &["flush", "_default"],
+        &["stats"],
+        &["trace", "2"],
+        &["notrace"],
+        &["dumpdb", "-zones"],
+        &["tsig-list"],
+        &["null"],
+        &["status"],
+        &["nosuch", "command"],
+    ];
+    let logged = |program: &str| {
+        let listen = if program == BINDYD { "port 0 { 127.0.0.1; }" } else { "{ none; }" };
+        let server = Controlled::start(program, listen, "allow-new-zones yes;", &format!("{EXAMPLE}{LOGGING}"));
+        for command in commands {
+            server.told(command);
+        }
+        let log = server.server.writes("general.log", "unknown control channel command");
+        let log = log.split_once("received control channel command 'addzone").expect("it was logged").1;
+        // named dumps in a thread of its own.
+        log.lines().skip(1).filter(|line| !line.contains("dumpdb ")).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(logged(BINDYD), logged("named"));
 }

@@ -148,6 +148,7 @@ fn a_zone_that_cannot_be_is_refused_with_the_reason() {
     ] {
         let (success, text) = ours.told(&command);
         assert!(!success && text.contains(why), "{command:?}: {text}");
+        assert!(!text.contains("rndc:1:"), "the statement is no file: {text}");
     }
     let shown = "zone \"new.test\" { type primary; file \"example.zone\"; };\n";
     assert_eq!(ours.told(&["showzone", "new.test"]), (true, shown.into()));
