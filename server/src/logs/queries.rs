@@ -26,7 +26,7 @@ use crate::{
     tsig::TsigError,
     wire::{
         Ede, Rcode, flags,
-        request::{Edns, Request},
+        request::{Edns, Request, Subnet},
     },
     zones::View,
 };
@@ -257,7 +257,8 @@ impl Query {
     pub(super) fn events(&self) -> impl Iterator<Item = Event> {
         let (name, class, rtype) = (shown(self.qname.as_ref()), self.qclass, self.qtype);
         let query = self.logged.then(|| {
-            let text = format!("query: {name} {class} {rtype} {} ({})", self.flags(), self.local);
+            let subnet = self.subnet().map_or_else(String::new, |subnet| format!(" [ECS {subnet}]"));
+            let text = format!("query: {name} {class} {rtype} {} ({}){subnet}", self.flags(), self.local);
             self.event(Wanted::Queries, Severity::Info, &text)
         });
         let denied = (self.ending == Ending::Denied)
@@ -272,6 +273,10 @@ impl Query {
             self.event(Wanted::Errors, Severity::Info, &text)
         });
         [query, denied, self.unproven(), failed].into_iter().flatten()
+    }
+
+    fn subnet(&self) -> Option<Subnet> {
+        self.edns.and_then(|edns| edns.subnet)
     }
 
     /// The properties of the request that named shows as letters.
@@ -322,6 +327,7 @@ impl Query {
             ("server", text(&self.local)),
         ];
         details.extend(key.map(|key| ("key", Value::Text(key))));
+        details.extend(self.subnet().map(|subnet| ("ecs", text(&subnet))));
         details.extend(view.map(|view| ("view", Value::Text(view.into()))));
         let (time, category) = (self.time, category.category());
         Event { time, category, severity, message, fields: Vec::new(), details }

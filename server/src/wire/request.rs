@@ -1,6 +1,8 @@
 //! Reads requests: header, question, EDNS (RFC 6891) and TSIG (RFC 8945). Other records are walked, to find malformed
 //! messages, and otherwise ignored.
 
+use std::{fmt, net::IpAddr};
+
 use zonefmt::{Class, NameRef, Rtype};
 
 use super::{HEADER, Rcode, cookie::Cookie, flags, tsig::Tsig, u16_at};
@@ -52,8 +54,19 @@ pub(crate) struct Edns {
     pub(crate) keepalive: bool,
     /// The sender takes part in DNS cookies (RFC 7873).
     pub(crate) cookie: Option<Cookie>,
+    /// The network that the sender asks for; it is logged, and has no effect on the answer.
+    pub(crate) subnet: Option<Subnet>,
     /// Its other options.
     pub(crate) ignored: Ignored,
+}
+
+/// The client subnet of a query (RFC 7871 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Subnet {
+    /// The address, with no bit set beyond the prefix; `None` without a family.
+    address: Option<IpAddr>,
+    /// The length of the prefix, in bits.
+    length: u8,
 }
 
 /// Options that are counted and otherwise ignored, as a set.
@@ -255,7 +268,10 @@ impl Edns {
             match code {
                 NSID => self.nsid = true,
                 SUBNET => {
-                    sound &= is_subnet(data);
+                    match Subnet::read(data) {
+                        Some(subnet) => _ = self.subnet.get_or_insert(subnet),
+                        None => sound = false,
+                    }
                     self.ignored.add(Ignored::SUBNET);
                 }
                 EXPIRE => {
@@ -287,20 +303,44 @@ impl Edns {
     }
 }
 
-/// Whether `data` is a query's client subnet: family, prefix length, a scope of zero, and the octets of an address that
-/// the prefix covers, with no bit set beyond it (RFC 7871 6).
-fn is_subnet(data: &[u8]) -> bool {
-    let (Some(family), Some(&[_, _, prefix, scope])) = (u16_at(data, 0), data.first_chunk()) else { return false };
-    let longest = match family {
-        0 => 0,
-        1 => 32,
-        2 => 128,
-        _ => return false,
-    };
-    let address = &data[4..];
-    let beyond = match (address.last(), prefix % 8) {
-        (Some(last), bits @ 1..) => last & (0xff >> bits),
-        _ => 0,
-    };
-    prefix <= longest && scope == 0 && address.len() == usize::from(prefix.div_ceil(8)) && beyond == 0
+impl Subnet {
+    /// Reads a query's client subnet: family, prefix length, a scope of zero, and the octets of an address that the prefix
+    /// covers, with no bit set beyond it; `None` if `data` is otherwise.
+    fn read(data: &[u8]) -> Option<Subnet> {
+        let (family, &[_, _, length, scope]) = (u16_at(data, 0)?, data.first_chunk()?);
+        let longest = match family {
+            0 => 0,
+            1 => 32,
+            2 => 128,
+            _ => return None,
+        };
+        let octets = &data[4..];
+        let beyond = match (octets.last(), length % 8) {
+            (Some(last), bits @ 1..) => last & (0xff >> bits),
+            _ => 0,
+        };
+        let is_whole = octets.len() == usize::from(length.div_ceil(8));
+        if length > longest || scope != 0 || !is_whole || beyond != 0 {
+            return None;
+        }
+        let mut whole = [0; 16];
+        whole[..octets.len()].copy_from_slice(octets);
+        let address = match family {
+            1 => Some(IpAddr::from(*whole.first_chunk::<4>()?)),
+            2 => Some(IpAddr::from(whole)),
+            _ => None,
+        };
+        Some(Subnet { address, length })
+    }
+}
+
+/// The address, the prefix length and the scope, as named logs them.
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{address}")?,
+            None => f.write_str("<unknown address, family 0>")?,
+        }
+        write!(f, "/{}/0", self.length)
+    }
 }

@@ -59,6 +59,9 @@ fn queries_and_refusals_are_told_in_named_s_words() {
         &["+nocookie", "else.where", "NS"],
         &["+nocookie", ".", "NS"],
         &["+nocookie", "a\\.b\\000\\ c.example.com"],
+        &["+nocookie", "+subnet=192.0.2.0/24", "www.example.com"],
+        &["+nocookie", "+subnet=2001:db8:1::/37", "www.example.com", "AAAA"],
+        &["+nocookie", "+subnet=0", "www.example.com"],
         // Malformed queries are not logged as queries.
         &["+nocookie", "+edns=1", "+noednsnegotiation", "www.example.com"],
         &["+nocookie", "last.example.com"],
