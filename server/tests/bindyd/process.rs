@@ -138,7 +138,7 @@ fn a_check_shows_all_that_is_wrong_and_serves_nothing() {
     };
     let zone = |name: &str, file: &str| format!("zone {name} {{ type primary; file \"{file}\"; }};\n");
     let (success, said) = check(&zone("good.test", "good.zone"));
-    assert!(success && said.contains("named.conf: 0 errors in 1 zones"), "{said}");
+    assert!(success && said.contains("named.conf: 0 errors in 1 zone\n"), "{said}");
     let (success, said) = check(&["broken", "missing"].map(|name| zone(name, &format!("{name}.zone"))).concat());
     assert!(!success && said.contains("192.0.2.256") && said.contains("cannot read the zone file"), "{said}");
     let (success, said) =

@@ -37,7 +37,10 @@ use signal_hook::{
     iterator::Signals,
 };
 use tracing::{debug, warn};
-use zonefmt::diagnostics::{Colour, Severity, render};
+use zonefmt::{
+    diagnostics::{Colour, Severity, render},
+    terminal::count,
+};
 
 use arguments::{Arguments, Command, USAGE};
 use background::Parent;
@@ -87,7 +90,8 @@ fn check(Arguments { options, root, .. }: &Arguments) -> Result<ExitCode, String
     if !findings.is_empty() {
         let _ = writeln!(io::stderr(), "{}", render(&findings, Colour::of(&io::stderr())).trim_end());
     }
-    let _ = writeln!(io::stderr(), "{}: {errors} errors in {zones} zones", options.config.display());
+    let (counted, zones) = (count(errors, "error"), count(zones, "zone"));
+    let _ = writeln!(io::stderr(), "{}: {counted} in {zones}", options.config.display());
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
