@@ -140,13 +140,18 @@ impl LogFile {
 
     /// Moves the file away, and deletes the oldest versions if there would be too many.
     pub(crate) fn make_room(&self, versions: Versions) -> io::Result<()> {
-        match versions {
+        let moved = match versions {
             Versions::None => Ok(()),
             Versions::Number(0) => fs::remove_file(&self.path),
             versions => match self.suffix {
                 Suffix::Increment => increment(&self.path, versions),
                 Suffix::Timestamp => timestamp(&self.path, versions),
             },
+        };
+        match moved {
+            // Somebody else has moved it, for example the channel that this one is about to replace.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => moved,
         }
     }
 }
@@ -292,6 +297,20 @@ mod tests {
         assert!(!names.contains(&"log.20190101000000000".into()) && names.contains(&"log.20200101000000000".into()));
         let new = names.iter().find(|name| name.starts_with("log.2") && !name.starts_with("log.2020010")).unwrap();
         assert_eq!((new.len(), folder.text(new)), ("log.".len() + 17, "one\n".into()));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_moved_needs_no_more_room() {
+        let folder = Folder::new();
+        for (versions, suffix) in [
+            (Versions::Number(0), Suffix::Increment),
+            (Versions::Number(2), Suffix::Increment),
+            (Versions::Number(2), Suffix::Timestamp),
+            (Versions::Unlimited, Suffix::Timestamp),
+        ] {
+            folder.file(None, versions, suffix).make_room(versions).unwrap();
+        }
+        assert_eq!(folder.names().len(), 0);
     }
 
     #[test]
