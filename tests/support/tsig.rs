@@ -67,6 +67,9 @@ impl Key {
 
     /// Removes the TSIG record from a response to a request with this code; `None` if it has none of this key.
     pub fn take(&self, response: &mut Vec<u8>, request_code: &[u8]) -> Option<Signature> {
+        if word(&response[ADDITIONALS..]) == 0 {
+            return None;
+        }
         let head = [&self.name.wire(), &FIXED[..]].concat();
         // The same octets may occur in a name.
         let whole = |record: &[u8]| {
@@ -77,7 +80,7 @@ impl Key {
         let start = (0..=response.len().checked_sub(head.len())?).rev().find(|&start| is_one(start))?;
         let record = response.split_off(start);
         count(response, -1);
-        let rdata = record[head.len() + 2..].strip_prefix(&self.algorithm[..]).expect("the algorithm is the request's");
+        let rdata = record[head.len() + 2..].strip_prefix(&self.algorithm[..])?;
         let (times, rdata) = rdata.split_at(8);
         let (code, rdata) = rdata[2..].split_at(word(rdata));
         assert_eq!(rdata[..2], response[..2], "the id is the request's");
