@@ -41,27 +41,25 @@ impl Engine {
         };
         let zones: ZoneMap = zones.into_iter().map(served).collect();
         self.published.update(|snapshot| *snapshot = Snapshot::from(zones));
-        self.responder.refresh(Now::read());
     }
 
     /// Accepts the signatures of these keys, until other zones are served.
     pub fn trust(&mut self, keys: impl IntoIterator<Item = TsigKey>) {
         let keys = Arc::new(Keyring::new(keys));
         self.published.update(|snapshot| snapshot.views[0].keys = keys);
-        self.responder.refresh(Now::read());
     }
 
     /// Returns this identity to clients that ask for it (NSID), until other zones are served.
     pub fn identify(&mut self, id: &[u8]) {
         let settings = ServerSettings { server_id: Some(id.into()), ..ServerSettings::default() };
         self.published.update(|snapshot| *snapshot = Snapshot::new(Arc::new(settings), snapshot.views.clone()));
-        self.responder.refresh(Now::read());
     }
 
     /// The response's octets; `None` if there is no response.
     pub fn ask(&mut self, request: &[u8], transport: Transport) -> Option<&[u8]> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let client = Client { addr: loopback, local: loopback, transport };
+        self.responder.refresh(Now::read());
         let reply = self.responder.respond(request, &client, &mut self.out)?;
         Some(&self.out[..reply.length])
     }
