@@ -129,17 +129,10 @@ fn nsd_answers_the_same_but_for_listed_differences_and_never_shorter() {
 /// owner. Knot does the same except for KEY; NSD follows the CNAME for any type.
 #[test]
 fn what_may_stand_beside_a_cname_is_looked_for_at_its_owner_as_in_bind() {
-    let record = |owner: &str, data| Record { owner: Name::of(owner), ttl: 300, data };
-    let zone = Zone {
-        origin: Name::of("example."),
-        records: vec![
-            record("example.", Data::Soa { mname: Name::of("ns.example."), minimum: 300 }),
-            record("example.", Data::Ns(Name::of("ns.example."))),
-            record("ns.example.", Data::A(1)),
-            record("alias.example.", Data::Cname(Name::of("ns.example."))),
-            record("*.wild.example.", Data::Cname(Name::of("nothing.example."))),
-        ],
-    };
+    let zone = zone_with([
+        ("alias.example.", Data::Cname(Name::of("ns.example."))),
+        ("*.wild.example.", Data::Cname(Name::of("nothing.example."))),
+    ]);
     let mut engine = Engine::new();
     engine.serve([&zone]);
     let named = Peer::start(NAMED, [&zone]);
@@ -155,22 +148,25 @@ fn what_may_stand_beside_a_cname_is_looked_for_at_its_owner_as_in_bind() {
 
 #[test]
 fn a_key_is_answered_with_the_name_servers_of_its_zone_as_in_bind() {
-    let record = |owner: &str, data| Record { owner: Name::of(owner), ttl: 300, data };
-    let zone = Zone {
-        origin: Name::of("example."),
-        records: vec![
-            record("example.", Data::Soa { mname: Name::of("ns.example."), minimum: 300 }),
-            record("example.", Data::Ns(Name::of("ns.example."))),
-            record("ns.example.", Data::A(1)),
-            record("host.example.", Data::Key(512)),
-        ],
-    };
+    let zone = zone_with([("host.example.", Data::Key(512))]);
     let mut engine = Engine::new();
     engine.serve([&zone]);
     let query = Query { name: Name::of("host.example."), qtype: types::KEY, recursion_desired: false, edns: None };
     let ours = sections(&ask(&mut engine, &query));
     assert_eq!(ours, sections(&Peer::start(NAMED, [&zone]).ask(&query, 1)));
     assert_eq!((ours.answer.len(), ours.authority.len(), ours.additional.len()), (1, 1, 1));
+}
+
+/// The zone `example.` with these records, beside its SOA and a name server that has an address.
+fn zone_with<const N: usize>(records: [(&str, Data); N]) -> Zone {
+    let nameserver = Name::of("ns.example.");
+    let top = [
+        ("example.", Data::Soa { mname: nameserver.clone(), minimum: 300 }),
+        ("example.", Data::Ns(nameserver)),
+        ("ns.example.", Data::A(1)),
+    ];
+    let record = |(owner, data)| Record { owner: Name::of(owner), ttl: 300, data };
+    Zone { origin: Name::of("example."), records: top.into_iter().chain(records).map(record).collect() }
 }
 
 fn compare(maker: Maker) {

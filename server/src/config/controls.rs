@@ -14,7 +14,12 @@ use super::{
     Reader, inet,
     keys::{self, NamedKey},
 };
-use crate::{access::Acl, control::Listener, keys::Key};
+use crate::{
+    access::Acl,
+    control::{Listener, Rules},
+    keys::Key,
+    listen::admin::Inet,
+};
 
 /// The port that rndc uses.
 const PORT: u16 = 953;
@@ -43,7 +48,7 @@ pub(super) fn listeners<'c>(conf: &'c Conf, known: &[NamedKey], reader: &mut Rea
 
 /// Reads `inet ADDRESS [port PORT] allow { … } [keys { … }] [read-only …]`.
 fn listener<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reader<'c, '_>) -> Option<Listener> {
-    let (address, allow) = inet::read(statement, PORT, reader)?;
+    let Inet { address, allow, rules: () } = inet::read(statement, PORT, Acl::none(), reader)?;
     let arguments = statement.arguments();
     let mut own = Vec::new();
     for named in arguments.behind("keys").and_then(Part::block).into_iter().flatten() {
@@ -60,7 +65,7 @@ fn listener<'c>(statement: Statement<'c>, known: &[NamedKey], reader: &mut Reade
         own.extend(default_key(reader));
     }
     let read_only = arguments.behind("read-only").and_then(|part| values::yes_no(&part.text())).unwrap_or(false);
-    Some(Listener { address, allow: allow.unwrap_or_else(Acl::none), keys: own, read_only })
+    Some(Listener { address, allow, rules: Rules { keys: own, read_only } })
 }
 
 fn default_listeners(reader: &mut Reader<'_, '_>) -> Vec<Listener> {
@@ -69,8 +74,7 @@ fn default_listeners(reader: &mut Reader<'_, '_>) -> Vec<Listener> {
     let listener = |ip| Listener {
         address: SocketAddr::new(ip, PORT),
         allow: Acl::any(),
-        keys: vec![key.clone()],
-        read_only: false,
+        rules: Rules { keys: vec![key.clone()], read_only: false },
     };
     loopback.map(listener).into()
 }

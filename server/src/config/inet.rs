@@ -5,15 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use zonefmt::conf::{Part, Statement, values};
 
 use super::Reader;
-use crate::access::Acl;
+use crate::{access::Acl, listen::admin::Inet};
 
-/// The address, with `port` unless another one is written, and the list if there is one. `None` after an error, which
-/// was reported.
-pub(super) fn read<'c>(
-    inet: Statement<'c>,
-    port: u16,
-    reader: &mut Reader<'c, '_>,
-) -> Option<(SocketAddr, Option<Acl>)> {
+/// The address, with `port` unless another one is written, and the list, or else `allow`. `None` after an error, which was
+/// reported.
+pub(super) fn read<'c>(inet: Statement<'c>, port: u16, allow: Acl, reader: &mut Reader<'c, '_>) -> Option<Inet<()>> {
     let arguments = inet.arguments();
     let ip = match &*arguments.clone().next()?.text() {
         b"*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -24,8 +20,8 @@ pub(super) fn read<'c>(
         None => port,
     };
     let allow = match arguments.behind("allow").and_then(Part::block) {
-        Some(list) => Some(reader.acls.read(list).map_err(|error| reader.findings.push(*error)).ok()?),
-        None => None,
+        Some(list) => reader.acls.read(list).map_err(|error| reader.findings.push(*error)).ok()?,
+        None => allow,
     };
-    Some((SocketAddr::new(ip, port), allow))
+    Some(Inet { address: SocketAddr::new(ip, port), allow, rules: () })
 }

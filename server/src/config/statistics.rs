@@ -23,6 +23,5 @@ pub(super) fn file(options: &Scope<'_, '_>, directory: &Path) -> PathBuf {
 
 /// `inet ADDRESS [port PORT] [allow { … }]`; without a list everybody is allowed, as in BIND.
 fn channel<'c>(inet: Statement<'c>, reader: &mut Reader<'c, '_>) -> Option<Listener> {
-    let (address, allow) = inet::read(inet, PORT, reader)?;
-    Some(Listener { address, allow: allow.unwrap_or_else(Acl::any) })
+    inet::read(inet, PORT, Acl::any(), reader)
 }

@@ -29,21 +29,19 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    access::Acl,
     keys::Key,
-    listen::admin::{Endpoints, Service, Shown, Words},
+    listen::admin::{Endpoints, Inet, Service, Shown, Words},
     sync::lock,
 };
 use message::MAX_MESSAGE;
 use session::{Heard, Replays, Session};
 
 /// An address for rndc: one `inet` of `controls`.
+pub type Listener = Inet<Rules>;
+
+/// What holds for the commands that come to an address.
 #[derive(Clone, Debug)]
-pub struct Listener {
-    /// Where to listen.
-    pub address: SocketAddr,
-    /// Who may connect.
-    pub allow: Acl,
+pub struct Rules {
     /// The keys, one of which must have signed a command.
     pub keys: Vec<Key>,
     /// Whether commands that change something are refused.
@@ -105,7 +103,7 @@ impl Job {
 }
 
 impl Service for Channel {
-    type Inet = Listener;
+    type Rules = Rules;
 
     const THREAD: &'static str = "control";
     const WORDS: Words = Words {
@@ -115,16 +113,8 @@ impl Service for Channel {
     };
     const SEATS: u32 = 32;
 
-    fn address(listener: &Listener) -> SocketAddr {
-        listener.address
-    }
-
-    fn allow(listener: &Listener) -> &Acl {
-        &listener.allow
-    }
-
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, rules: Arc<ArcSwap<Listener>>) {
-        if let Err(why) = converse(stream, &rules, &self).await {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, inet: Arc<ArcSwap<Listener>>) {
+        if let Err(why) = converse(stream, &inet, &self).await {
             warn!(target: "general", "invalid command from {}: {why}", Shown(peer));
             sleep(PENALTY).await;
         }
@@ -132,21 +122,21 @@ impl Service for Channel {
 }
 
 /// Hears commands until the client has no more.
-async fn converse(mut stream: TcpStream, rules: &ArcSwap<Listener>, channel: &Channel) -> Result<(), String> {
+async fn converse(mut stream: TcpStream, inet: &ArcSwap<Listener>, channel: &Channel) -> Result<(), String> {
     // A hasher with a random key gives a number that nobody can foretell.
     let nonce = RandomState::new().build_hasher().finish() as u32;
     let mut session = Session::new(nonce);
     while let Some(message) = receive(&mut stream).await? {
-        let (rules, now) = (rules.load_full(), seconds());
+        let (inet, now) = (inet.load_full(), seconds());
         let heard = {
             let mut replays = lock(&channel.replays);
-            session.hear(&message, &rules.keys, &mut replays, now).map_err(|refusal| refusal.to_string())?
+            session.hear(&message, &inet.rules.keys, &mut replays, now).map_err(|refusal| refusal.to_string())?
         };
         let answer = match heard {
             Heard::Greeting(answer) => answer,
             Heard::Command(request) => {
                 let (answer, reply) = oneshot::channel();
-                let job = Job { line: request.line.clone(), read_only: rules.read_only, answer };
+                let job = Job { line: request.line.clone(), read_only: inet.rules.read_only, answer };
                 if channel.jobs.send(job).is_err() {
                     return Ok(());
                 }

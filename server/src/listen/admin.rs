@@ -20,8 +20,8 @@ use crate::{access::Acl, notice};
 
 /// A protocol that is spoken on the connections.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// An `inet` clause of named.conf: an address, who may connect there, and what else holds for them.
-    type Inet: Send + Sync + 'static;
+    /// What holds for the connections of an address.
+    type Rules: Send + Sync + 'static;
 
     /// The name of the service's thread.
     const THREAD: &'static str;
@@ -30,19 +30,24 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// Connections at a time; the others wait for one of them to end.
     const SEATS: u32;
 
-    /// Where to listen.
-    fn address(inet: &Self::Inet) -> SocketAddr;
-
-    /// Who may connect.
-    fn allow(inet: &Self::Inet) -> &Acl;
-
     /// Serves a connection to its end. `inet` is what holds now; it may change meanwhile.
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
-        inet: Arc<ArcSwap<Self::Inet>>,
+        inet: Arc<ArcSwap<Inet<Self::Rules>>>,
     ) -> impl Future<Output = ()> + Send;
+}
+
+/// An `inet` clause of named.conf: an address, who may connect to it, and what holds for those who do.
+#[derive(Clone, Debug)]
+pub struct Inet<R> {
+    /// The address to listen on.
+    pub address: SocketAddr,
+    /// The clients that may connect.
+    pub allow: Acl,
+    /// What else the service is told about the address.
+    pub rules: R,
 }
 
 /// named's words for a service, in its log.
@@ -60,11 +65,11 @@ pub(crate) struct Endpoints<S: Service> {
     runtime: Runtime,
     service: Arc<S>,
     seats: Arc<Semaphore>,
-    open: BTreeMap<SocketAddr, Endpoint<S::Inet>>,
+    open: BTreeMap<SocketAddr, Endpoint<S::Rules>>,
 }
 
-struct Endpoint<I> {
-    inet: Arc<ArcSwap<I>>,
+struct Endpoint<R> {
+    inet: Arc<ArcSwap<Inet<R>>>,
     acceptor: JoinHandle<()>,
 }
 
@@ -94,10 +99,10 @@ impl<S: Service> Endpoints<S> {
 
     /// Listens at these addresses and at no others; connections that are open stay. An address that cannot be listened
     /// on is logged: the server answers without it.
-    pub(crate) fn listen(&mut self, wanted: Vec<S::Inet>) {
+    pub(crate) fn listen(&mut self, wanted: Vec<Inet<S::Rules>>) {
         let mut former = mem::take(&mut self.open);
         for inet in wanted {
-            let address = S::address(&inet);
+            let address = inet.address;
             if let Some(same) = former.remove(&address) {
                 same.inet.store(Arc::new(inet));
                 self.open.insert(address, same);
@@ -131,7 +136,12 @@ impl<S: Service> Endpoints<S> {
     }
 }
 
-async fn accept<S: Service>(socket: TcpListener, service: Arc<S>, inet: Arc<ArcSwap<S::Inet>>, seats: Arc<Semaphore>) {
+async fn accept<S: Service>(
+    socket: TcpListener,
+    service: Arc<S>,
+    inet: Arc<ArcSwap<Inet<S::Rules>>>,
+    seats: Arc<Semaphore>,
+) {
     loop {
         // The semaphore is never closed, so this only waits.
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
@@ -143,7 +153,7 @@ async fn accept<S: Service>(socket: TcpListener, service: Arc<S>, inet: Arc<ArcS
                 continue;
             }
         };
-        if !S::allow(&inet.load()).allows(peer.ip()) {
+        if !inet.load().allow.allows(peer.ip()) {
             warn!(target: "general", "rejected {} from {}", S::WORDS.connection, Shown(peer));
             continue;
         }

@@ -24,19 +24,12 @@ use super::{
     xml,
 };
 use crate::{
-    access::Acl,
-    listen::admin::{Endpoints, Service, Words},
+    listen::admin::{Endpoints, Inet, Service, Words},
     zones::View,
 };
 
 /// An address on which statistics are served: one `inet` of `statistics-channels`.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    /// The address to listen on.
-    pub address: SocketAddr,
-    /// The clients that may connect.
-    pub allow: Acl,
-}
+pub type Listener = Inet<()>;
 
 /// The statistics channels of a server.
 pub struct Channels(Endpoints<Http>);
@@ -76,7 +69,7 @@ impl Channels {
 }
 
 impl Service for Http {
-    type Inet = Listener;
+    type Rules = ();
 
     const THREAD: &'static str = "statistics";
     const WORDS: Words = Words {
@@ -85,14 +78,6 @@ impl Service for Http {
         failed: "could not start statistics channel",
     };
     const SEATS: u32 = 16;
-
-    fn address(listener: &Listener) -> SocketAddr {
-        listener.address
-    }
-
-    fn allow(listener: &Listener) -> &Acl {
-        &listener.allow
-    }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _: Arc<ArcSwap<Listener>>) {
         match timeout(TOTAL_TIME, converse(stream, &self.0)).await {
