@@ -116,6 +116,12 @@ impl Edit {
         Ok(self.draft.remove(rtype))
     }
 
+    /// Removes one record, and with the last one its RRset. Returns whether it was there.
+    pub fn remove_record(&mut self, owner: NameRef<'_>, rtype: Rtype, rdata: &[u8]) -> Result<bool, EditError> {
+        self.turn_to(owner)?;
+        Ok(self.draft.remove_record(rtype, rdata))
+    }
+
     /// Makes the new version; if nothing changed, returns the old one.
     pub fn commit(mut self) -> ZoneData {
         self.settle();

@@ -261,6 +261,16 @@ impl Draft {
         usize::from(self.sets[self.live].count)
     }
 
+    /// Removes one record, and with the last one its RRset. Returns whether it was there.
+    pub(super) fn remove_record(&mut self, rtype: Rtype, rdata: &[u8]) -> bool {
+        let Some(index) = self.position(rtype) else { return false };
+        let removed = self.sets[index].take(rdata);
+        if self.sets[index].count == 0 {
+            self.remove(rtype);
+        }
+        removed
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.live == 0
     }
@@ -321,6 +331,27 @@ impl SetDraft {
             self.seen = self.as_rrset().rdatas().map(|other| canonical(rtype, other)).collect();
         }
         !self.seen.insert(canonical(rtype, rdata))
+    }
+
+    /// Removes a record and returns whether it was there.
+    fn take(&mut self, rdata: &[u8]) -> bool {
+        let rtype = Rtype(self.rtype);
+        let mut end = 0;
+        let found = self.as_rrset().rdatas().find_map(|other| {
+            let start = end;
+            end += 2 + other.len();
+            same_rdata(rtype, other, rdata).then_some(start)
+        });
+        let Some(start) = found else { return false };
+        self.records.drain(start..end);
+        self.count -= 1;
+        if self.count > SMALL_SET {
+            self.seen.remove(&canonical(rtype, rdata));
+        } else {
+            // A small set does not keep it up to date.
+            self.seen.clear();
+        }
+        true
     }
 
     fn push(&mut self, rdata: &[u8]) {

@@ -6,11 +6,12 @@
 //! * [`entry`]: what is stored for a name.
 //! * [`find`]: lookups, RFC 1034 4.3.2 step 3; [`target`]: whether a host that a record names is usable.
 //! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: replacing a zone's whole content; [`diff`]: the
-//!   differences between two versions.
+//!   differences between two versions; [`change`]: those as records, to be kept and transferred.
 //!
 //! The data knows nothing of views, access, keys or journals.
 
 mod arena;
+mod change;
 mod diff;
 mod edit;
 mod entry;
@@ -24,6 +25,7 @@ mod trie;
 #[cfg(test)]
 mod tests;
 
+pub use change::{Change, ChangeError, RecordRef, Records};
 pub use diff::{Difference, Differences};
 pub use edit::{Edit, EditError};
 pub use entry::{Added, Node, Rrset};
