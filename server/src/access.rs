@@ -127,6 +127,16 @@ impl Prefix {
         Prefix { bits: bits(address) & mask, mask }
     }
 
+    /// Whether an address has the prefix; an IPv4-mapped IPv6 address counts as the IPv4 address.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.holds(bits(address))
+    }
+
+    /// Its length, in bits of an IPv6 address.
+    pub fn length(self) -> u32 {
+        self.mask.leading_ones()
+    }
+
     /// Whether an address has the prefix. As in BIND, `::/0` is every IPv6 address but no IPv4 address.
     fn holds(self, address: u128) -> bool {
         let is_ipv4 = |bits: u128| bits >> 32 == 0xffff;
@@ -146,7 +156,7 @@ impl Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, length) = (Ipv6Addr::from(self.bits), self.mask.leading_ones());
+        let (first, length) = (Ipv6Addr::from(self.bits), self.length());
         match first.to_ipv4_mapped() {
             Some(first) if length >= 96 => write!(f, "{first}/{}", length - 96),
             _ => write!(f, "{first}/{length}"),

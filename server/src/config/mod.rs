@@ -5,7 +5,7 @@
 //! to. Nothing runs here; [`serve`](crate::serve) makes a server of a [`Config`].
 //!
 //! * The whole server: `options`, `listen`, `controls`, `statistics`, `logging`, `dnstap`, `run_files`.
-//! * Its parts: `views`, `zones`, and `new_zones` for those that `rndc addzone` added.
+//! * Its parts: `views`, `zones` with their `transfers`, and `new_zones` for those that `rndc addzone` added.
 //! * What statements of several kinds are made of: `acl` for address match lists, `interfaces` for the addresses of
 //!   this machine, `keys` for secrets, `inet` for the addresses of channels, `floods` for rate limits and cookies.
 //! * `scope`: in which block a statement is looked for; `support`: what is reported of statements that are not obeyed.
@@ -25,6 +25,7 @@ mod run_files;
 mod scope;
 mod statistics;
 mod support;
+mod transfers;
 mod views;
 mod zones;
 
@@ -178,7 +179,8 @@ impl Config {
         let directory = options::directory(&scope, reader);
         let known = keys::read(&conf.statements(), reader.findings);
         let tcp = options::tcp(&scope, reader);
-        let settings = options::settings(&scope, keys::ring(&known, None), tcp.timeouts.advertised, reader);
+        let peers = transfers::peers(conf.statements().all("server"));
+        let settings = options::settings(&scope, peers, keys::ring(&known, None), tcp.timeouts.advertised, reader);
         let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
         let places = listen::places(&scope, port, overrides.only, reader);
         let logging = logging::read(conf.statements().find("logging"), options, &directory);

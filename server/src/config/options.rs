@@ -7,12 +7,12 @@ use zonefmt::conf::Statement;
 use super::{
     Reader, floods,
     scope::{Scope, hostname, path},
-    views,
+    transfers, views,
 };
 use crate::{
     listen::{TcpLimits, TcpTimeouts},
     respond::MAX_NSID,
-    settings::ServerSettings,
+    settings::{Peers, ServerSettings},
     tsig::Keyring,
 };
 
@@ -25,9 +25,10 @@ pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>
     path(&part.text())
 }
 
-/// The settings of the server; `keys` are those known in all views.
+/// The settings of the server; `peers` and `keys` are those known in all views.
 pub(super) fn settings<'c>(
     options: &Scope<'c, '_>,
+    peers: Peers,
     keys: Keyring,
     tcp_advertised_timeout: Duration,
     reader: &mut Reader<'c, '_>,
@@ -40,9 +41,10 @@ pub(super) fn settings<'c>(
         hostname: options.text("hostname", hostname),
         blackhole: options.acl("blackhole", reader).unwrap_or(default.blackhole),
         tcp_advertised_timeout,
+        transfers_out: transfers::most_out(options).unwrap_or(default.transfers_out),
         keys: Arc::new(keys),
         cookies: floods::cookies(options, reader),
-        outside: Arc::new(views::settings(options, None, reader)),
+        outside: Arc::new(views::settings(options, peers, None, reader)),
     }
 }
 

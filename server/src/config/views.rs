@@ -7,10 +7,10 @@ use zonefmt::{
     conf::{Conf, Part, Parts, Statement, values},
 };
 
-use super::{Reader, ZoneConfig, dnstap, floods, keys, new_zones::Growing, scope::Scope, zones};
+use super::{Reader, ZoneConfig, dnstap, floods, keys, new_zones::Growing, scope::Scope, transfers, zones};
 use crate::{
     access::Acl,
-    settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, RrsetOrder, ServerSettings, ViewSettings},
+    settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, Peers, RrsetOrder, ServerSettings, ViewSettings},
     tsig::Keyring,
     zones::{Membership, View},
 };
@@ -94,16 +94,22 @@ fn one<'c>(
         name: name.shown().into(),
         membership: Arc::new(membership),
         keys,
-        settings: Arc::new(settings(&scope, Some(&server.outside), reader)),
+        settings: Arc::new(settings(
+            &scope,
+            transfers::peers(view.block().all("server")),
+            Some(&server.outside),
+            reader,
+        )),
         zones,
         shared,
     })
 }
 
-/// The settings of a view, or of requests that belong to none. Views without a `rate-limit` of their own share the
-/// limiter of `around`.
+/// The settings of a view with these `peers`, or of requests that belong to none. Views without a `rate-limit` of their
+/// own share the limiter of `around`, and views without a `server` have its peers.
 pub(super) fn settings<'c>(
     scope: &Scope<'c, '_>,
+    peers: Peers,
     around: Option<&ViewSettings>,
     reader: &mut Reader<'c, '_>,
 ) -> ViewSettings {
@@ -124,6 +130,12 @@ pub(super) fn settings<'c>(
         limiter: match scope.own("rate-limit") {
             Some(statement) => Some(floods::limiter(statement, reader)),
             None => around.and_then(|around| around.limiter.clone()),
+        },
+        provide_ixfr: scope.yes_no("provide-ixfr").unwrap_or(default.provide_ixfr),
+        transfer_format: scope.find("transfer-format").map_or(default.transfer_format, transfers::format),
+        peers: match around {
+            Some(around) if peers.is_empty() => Arc::clone(&around.peers),
+            _ => Arc::new(peers),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use zonefmt::{
     Name,
     conf::{Conf, Part, Secrets, Statement, Statements, values},
@@ -17,6 +17,7 @@ use super::{
     ForEverybody, Reader, SharedZone,
     scope::{Scope, path},
     support::Judge,
+    transfers,
 };
 use crate::settings::{ZoneSettings, ZoneStatistics};
 
@@ -204,9 +205,9 @@ pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
 }
 
 /// The settings of all zones, so that zones that are served alike share them.
-type Alike = FxHashMap<ZoneSettings, Arc<ZoneSettings>>;
+type Alike = FxHashSet<Arc<ZoneSettings>>;
 
-/// The statements that a zone inherits from the blocks around it.
+/// The statements that a zone inherits from the blocks around it, apart from those of other modules.
 const INHERITED: [&str; 11] = [
     "allow-query",
     "allow-query-on",
@@ -224,7 +225,7 @@ const INHERITED: [&str; 11] = [
 /// The configuration of a zone without statements of its own.
 #[derive(Clone)]
 struct Inherited {
-    settings: ZoneSettings,
+    settings: Arc<ZoneSettings>,
     reading: Reading,
     /// Whether there is an `allow-transfer`.
     allow_transfer: bool,
@@ -234,8 +235,8 @@ impl Inherited {
     fn from_scope<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Inherited {
         let reading = Reading::default();
         let allow_transfer = scope.find("allow-transfer").is_some();
-        let mut all = Inherited { settings: ZoneSettings::default(), reading, allow_transfer };
-        for name in INHERITED {
+        let mut all = Inherited { settings: Arc::default(), reading, allow_transfer };
+        for name in INHERITED.into_iter().chain(transfers::NAMES) {
             if let Some(statement) = scope.find(name) {
                 all.take(statement, reader);
             }
@@ -252,8 +253,8 @@ impl Inherited {
         let number = || statement.argument().and_then(|part| values::number(&part.text())).unwrap_or(0);
         match statement.name() {
             name @ ("allow-query" | "allow-query-on") => match reader.acls.read(statement.block()) {
-                Ok(acl) if name == "allow-query" => self.settings.allow_query = acl,
-                Ok(acl) => self.settings.allow_query_on = acl,
+                Ok(acl) if name == "allow-query" => self.settings().allow_query = acl,
+                Ok(acl) => self.settings().allow_query_on = acl,
                 Err(error) => reader.findings.push(*error),
             },
             "max-records" => self.reading.limits.records = number(),
@@ -275,7 +276,7 @@ impl Inherited {
             "check-srv-cname" => self.reading.targets.srv_cname = check(statement),
             "zone-statistics" => {
                 let level = statement.argument();
-                self.settings.statistics = match level.and_then(|part| values::yes_no(&part.text())) {
+                self.settings().statistics = match level.and_then(|part| values::yes_no(&part.text())) {
                     Some(true) => ZoneStatistics::Full,
                     Some(false) => ZoneStatistics::None,
                     None if level.is_some_and(|part| part.is("full")) => ZoneStatistics::Full,
@@ -287,8 +288,12 @@ impl Inherited {
                 let raw = statement.argument().is_some_and(|part| part.is("raw"));
                 self.reading.format = if raw { FileFormat::Raw } else { FileFormat::Text };
             }
-            _ => {}
+            _ => transfers::take(&mut self.settings().outbound, statement, reader),
         }
+    }
+
+    fn settings(&mut self) -> &mut ZoneSettings {
+        Arc::make_mut(&mut self.settings)
     }
 }
 
@@ -314,8 +319,8 @@ fn one<'c>(
             "type" => is_served(statement.argument()?, reader).then_some(())?,
             "file" => file = statement.argument(),
             "journal" => journal = statement.argument(),
-            "allow-transfer" => allow_transfer = true,
-            name if name == "check-names" || INHERITED.contains(&name) => {
+            name if name == "check-names" || INHERITED.contains(&name) || transfers::NAMES.contains(&name) => {
+                allow_transfer |= name == "allow-transfer";
                 own.get_or_insert_with(|| all.clone()).take(statement, reader);
             }
             _ => {}
@@ -325,12 +330,15 @@ fn one<'c>(
         ForEverybody::note(&mut reader.for_everybody, zone);
     }
     let said = own.as_ref().unwrap_or(all);
-    let settings = match alike.get(&said.settings) {
-        Some(settings) => Arc::clone(settings),
-        None => {
-            let settings = Arc::new(said.settings.clone());
-            alike.insert(said.settings.clone(), Arc::clone(&settings));
-            settings
+    let settings = if Arc::ptr_eq(&said.settings, &all.settings) {
+        Arc::clone(&all.settings)
+    } else {
+        match alike.get(&said.settings) {
+            Some(settings) => Arc::clone(settings),
+            None => {
+                alike.insert(Arc::clone(&said.settings));
+                Arc::clone(&said.settings)
+            }
         }
     };
     // The grammar's checks let no primary zone without a file pass, and other sources of its data are errors of their

@@ -1,6 +1,12 @@
 //! The settings of the engine that configuration determines: for the whole server, for a view, and for a zone. Defaults
 //! that affect answers are those of `named -C` (BIND 9.18).
 
+mod peers;
+mod transfers;
+
+pub use peers::{Peer, Peers};
+pub use transfers::{Outbound, TransferAcl, TransferFormat, TransferTransport};
+
 use std::{sync::Arc, time::Duration};
 
 use zonefmt::{Class, Name, NameRef, Rtype};
@@ -27,6 +33,8 @@ pub struct ServerSettings {
     pub blackhole: Acl,
     /// How long a client that asks for it may keep an idle TCP connection (RFC 7828).
     pub tcp_advertised_timeout: Duration,
+    /// How many transfers to others may run at a time (`transfers-out`).
+    pub transfers_out: usize,
     /// The secrets of DNS cookies (RFC 7873); with `None`, clients' cookies are ignored.
     pub cookies: Option<Arc<CookieSecrets>>,
     /// The keys that are known in every view, and to requests for class CH.
@@ -59,6 +67,12 @@ pub struct ViewSettings {
     pub taps: Taps,
     /// The limiter of responses; it applies over UDP to clients without a valid cookie.
     pub limiter: Option<Arc<Limiter>>,
+    /// Whether incremental transfers are given (`provide-ixfr`), except where [`peers`](Self::peers) says otherwise.
+    pub provide_ixfr: bool,
+    /// How many records a message of a transfer holds, except where [`peers`](Self::peers) says otherwise.
+    pub transfer_format: TransferFormat,
+    /// What is special about some remote servers.
+    pub peers: Arc<Peers>,
 }
 
 /// The largest valid [`ViewSettings::max_chain`].
@@ -73,6 +87,8 @@ pub struct ZoneSettings {
     pub allow_query_on: Acl,
     /// What statistics include about the zone (`zone-statistics`).
     pub statistics: ZoneStatistics,
+    /// How the zone is transferred to others.
+    pub outbound: Outbound,
 }
 
 /// What statistics include about a zone.
@@ -147,6 +163,7 @@ impl Default for ServerSettings {
             hostname: None,
             blackhole: Acl::none(),
             tcp_advertised_timeout: TcpTimeouts::default().advertised,
+            transfers_out: 10,
             cookies: None,
             keys: Arc::default(),
             outside: Arc::default(),
@@ -167,6 +184,9 @@ impl Default for ViewSettings {
             require_server_cookie: false,
             taps: Taps::default(),
             limiter: None,
+            provide_ixfr: true,
+            transfer_format: TransferFormat::default(),
+            peers: Arc::default(),
         }
     }
 }

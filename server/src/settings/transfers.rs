@@ -1,0 +1,103 @@
+//! The settings of zone transfers: who may have a zone, and how it is sent.
+
+use std::time::Duration;
+
+use zonefmt::NameRef;
+
+use crate::{
+    access::{Acl, Requester},
+    listen::{Client, Transport},
+};
+
+/// How a zone is transferred to others. Defaults are those of `named -C`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Outbound {
+    /// The clients that may transfer the zone (`allow-transfer`).
+    pub allow: TransferAcl,
+    /// How long a transfer may take in all (`max-transfer-time-out`); up to 28 days.
+    pub max_time: Duration,
+    /// How long a transfer may make no progress (`max-transfer-idle-out`); up to 28 days.
+    pub max_idle: Duration,
+    /// How large an incremental transfer may be, in percent of the whole zone (`max-ixfr-ratio`), before the whole zone
+    /// is sent instead; `None` for any size.
+    pub max_ixfr_ratio: Option<u32>,
+}
+
+/// The clients that may transfer a zone, and the transport over which they may.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct TransferAcl {
+    /// The clients.
+    pub clients: Acl,
+    /// The one port of this server at which they may ask; `None` for any.
+    pub port: Option<u16>,
+    /// The one transport over which they may ask; `None` for any.
+    pub transport: Option<TransferTransport>,
+}
+
+/// A transport that `allow-transfer` may require.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TransferTransport {
+    /// TCP without TLS.
+    Tcp,
+    /// TLS (RFC 9103). No client passes, as there are no TLS listeners.
+    Tls,
+}
+
+/// How many records a message of a transfer holds (`transfer-format`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum TransferFormat {
+    /// As many as fit (RFC 5936 2.2).
+    #[default]
+    ManyAnswers,
+    /// One, for secondaries older than BIND 4.9.5.
+    OneAnswer,
+}
+
+impl Default for Outbound {
+    fn default() -> Outbound {
+        Outbound {
+            allow: TransferAcl::default(),
+            max_time: Duration::from_secs(120 * 60),
+            max_idle: Duration::from_secs(60 * 60),
+            max_ixfr_ratio: Some(100),
+        }
+    }
+}
+
+impl TransferAcl {
+    /// Whether this client, with the key that it has proved to hold, may transfer the zone.
+    pub fn admits(&self, client: &Client, key: Option<NameRef<'_>>) -> bool {
+        let transport = match self.transport {
+            None => true,
+            Some(TransferTransport::Tcp) => client.transport == Transport::Tcp,
+            Some(TransferTransport::Tls) => false,
+        };
+        transport
+            && self.port.is_none_or(|port| port == client.local.port())
+            && self.clients.allows(Requester { addr: client.addr.ip(), key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_may_hold_for_one_port_and_transport_only() {
+        let client = |port, transport| Client {
+            addr: "192.0.2.1:4000".parse().unwrap(),
+            local: ([192, 0, 2, 53], port).into(),
+            transport,
+        };
+        let acl = |port, transport| TransferAcl { clients: Acl::any(), port, transport };
+        let (udp, tcp) = (client(53, Transport::Udp), client(53, Transport::Tcp));
+        assert!(acl(None, None).admits(&udp, None) && acl(Some(53), None).admits(&udp, None));
+        assert!(
+            !acl(Some(853), None).admits(&tcp, None) && acl(Some(853), None).admits(&client(853, Transport::Tcp), None)
+        );
+        let tcp_only = acl(None, Some(TransferTransport::Tcp));
+        assert!(tcp_only.admits(&tcp, None) && !tcp_only.admits(&udp, None));
+        assert!(!acl(None, Some(TransferTransport::Tls)).admits(&tcp, None));
+        assert!(!TransferAcl { clients: Acl::none(), ..tcp_only }.admits(&tcp, None));
+    }
+}
