@@ -62,6 +62,44 @@ impl NameBuf {
         self.finish(parsed)
     }
 
+    /// Replaces the name with the one at an offset of a message, following compression pointers (RFC 1035 4.1.4), and
+    /// returns the offset after it. Each pointer must lead to before the name, and to before where the last one led.
+    ///
+    /// # Errors
+    /// There is no name at that offset, or one with over 128 pointers; the buffer holds the root then.
+    #[inline]
+    pub fn read(&mut self, message: &[u8], at: usize) -> Result<usize, NameError> {
+        let (mut len, mut next, mut bound, mut end, mut pointers) = (0, at, at, None, 0);
+        let mut copy = || loop {
+            let octet = *message.get(next).ok_or(NameError::Malformed)?;
+            match octet {
+                0..=63 => {
+                    let label = message.get(next..=next + usize::from(octet)).ok_or(NameError::Malformed)?;
+                    let room = self.wire.get_mut(len..len + label.len()).ok_or(NameError::NameTooLong)?;
+                    room.copy_from_slice(label);
+                    (len, next) = (len + label.len(), next + label.len());
+                    if octet == 0 {
+                        return Ok(len);
+                    }
+                }
+                0xc0.. => {
+                    let low = *message.get(next + 1).ok_or(NameError::Malformed)?;
+                    let target = usize::from(octet & 0x3f) << 8 | usize::from(low);
+                    end.get_or_insert(next + 2);
+                    pointers += 1;
+                    if target >= bound || pointers > MAX_POINTERS {
+                        return Err(NameError::Malformed);
+                    }
+                    (bound, next) = (target, target);
+                }
+                _ => return Err(NameError::Malformed),
+            }
+        };
+        let copied = copy();
+        self.finish(copied)?;
+        Ok(end.unwrap_or(next))
+    }
+
     /// The name.
     #[inline]
     pub fn as_ref(&self) -> NameRef<'_> {
@@ -81,6 +119,9 @@ impl NameBuf {
         Ok(())
     }
 }
+
+/// The most pointers of one name: more than its labels never help.
+const MAX_POINTERS: usize = 128;
 
 impl Default for NameBuf {
     #[inline]
@@ -124,5 +165,50 @@ mod tests {
         assert_eq!(name.as_ref().to_string(), "b.");
         assert!(name.parse(b"b..c", NameRef::ROOT).is_err());
         assert_eq!(name.as_ref().to_string(), ".");
+    }
+
+    fn read(message: &[u8], at: usize) -> Result<(String, usize), NameError> {
+        let mut name = NameBuf::default();
+        let end = name.read(message, at);
+        assert!(end.is_ok() || name.as_ref().is_root());
+        end.map(|end| (name.as_ref().to_string(), end))
+    }
+
+    #[test]
+    fn pointers_are_followed_backwards() {
+        let message = b"\x01a\x01b\0\x01c\xc0\x02\xc0\x05\x01d\xc0\x09";
+        let name = |text: &str, end| Ok((text.to_string(), end));
+        assert_eq!(read(message, 0), name("a.b.", 5));
+        assert_eq!(read(message, 5), name("c.b.", 9));
+        assert_eq!(read(message, 9), name("c.b.", 11));
+        assert_eq!(read(message, 11), name("d.c.b.", 15));
+        assert_eq!(read(message, 15), Err(NameError::Malformed), "nothing is there");
+    }
+
+    #[test]
+    fn pointers_that_lead_nowhere_are_refused() {
+        let loops: [(&[u8], usize); 8] = [
+            (b"\xc0\x00", 0),                   // to itself
+            (b"\0\xc0\x03\0", 1),               // forward
+            (b"\0\xc0\x01", 1),                 // to its own first octet
+            (b"\x01a\xc0\x00", 0),              // to the label before it
+            (b"\xc0\x02\xc0\x00", 2),           // two that lead to each other
+            (b"\x01a\xc0\x04\x01b\xc0\x00", 4), // the same with labels
+            (b"\0\xc0", 1),                     // cut short
+            (b"\0\x40a", 1),                    // a reserved label type
+        ];
+        for (message, at) in loops {
+            assert_eq!(read(message, at), Err(NameError::Malformed), "{message:x?}");
+        }
+        let label = [&[63][..], &[b'a'; 63]].concat();
+        let long = [&*label, &label, &label, &label, b"\0"].concat();
+        assert_eq!(read(&long, 0), Err(NameError::NameTooLong));
+        let mut chain = b"\x01a\0".to_vec();
+        for at in 0..=128_u16 {
+            let target = if at == 0 { 0 } else { 1 + 2 * at };
+            chain.extend((0xc000 | target).to_be_bytes());
+        }
+        assert!(read(&chain, 3 + 2 * 127).is_ok());
+        assert_eq!(read(&chain, 3 + 2 * 128), Err(NameError::Malformed), "129 pointers");
     }
 }

@@ -296,6 +296,15 @@ impl Field {
         }
     }
 
+    /// Whether the field is a name and nothing else, given the fields before it.
+    pub(super) fn is_name(self, rdata: &[u8]) -> bool {
+        match self {
+            Field::Name(_) => true,
+            Field::Gateway | Field::Relay => linked::is_gateway_name(self.is_relay(), rdata),
+            _ => false,
+        }
+    }
+
     fn is_relay(self) -> bool {
         self == Field::Relay
     }

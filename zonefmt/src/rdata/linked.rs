@@ -39,6 +39,11 @@ pub(super) fn parse_gateway(
     }
 }
 
+/// Whether the gateway in `rdata` is a name.
+pub(super) fn is_gateway_name(relay: bool, rdata: &[u8]) -> bool {
+    gateway_kind(relay, rdata) == NAME
+}
+
 /// The length of the gateway in octets. An AMTRELAY may have one of an unknown type, which reaches to the end.
 pub(super) fn check_gateway(relay: bool, rdata: &[u8], wire: &[u8]) -> Result<usize, Malformed> {
     match gateway_kind(relay, rdata) {

@@ -2,9 +2,9 @@
 //!
 //! A record type is a row (`table`): number, mnemonic, list of fields. A field kind (`field`) knows how to read its
 //! text, how long it is in wire form and how it is printed; the special formats (SVCB parameters, LOC, APL, …) are
-//! field kinds too. Everything else here walks rows: [`parse`] and [`write_text`] for zone files, [`validate`] for data
-//! from the network, [`canonical`] for DNSSEC and ZONEMD, and [`names()`] for the answer path. A type without a row has
-//! the form of RFC 3597.
+//! field kinds too. Everything else here walks rows: [`parse`] and [`write_text`] for zone files, [`read`] for records in
+//! messages, [`validate`] for other data in wire form, [`canonical`] for DNSSEC and ZONEMD, and [`names()`] for the
+//! answer path. A type without a row has the form of RFC 3597.
 //!
 //! What is accepted, and the text that is printed, agree with BIND 9.18's named-checkzone and named-compilezone.
 
@@ -26,6 +26,8 @@ mod token;
 mod types;
 mod wks;
 
+use std::ops::Range;
+
 use encoding::Encoding;
 use field::Context;
 use token::Fault;
@@ -38,7 +40,7 @@ pub(crate) use table::info_in;
 pub use table::{TypeInfo, UnknownMnemonic, Usage, all, info};
 pub use token::{Fields, RdataError, Token};
 
-use crate::{Class, NameRef, Rtype};
+use crate::{Class, NameBuf, NameRef, Rtype};
 
 /// The largest length of rdata, in octets.
 pub const MAX_RDATA: usize = 65535;
@@ -185,6 +187,63 @@ pub(crate) fn validate_in(class: Class, rtype: Rtype, rdata: &[u8]) -> Result<()
         at = spec.kind.end(rdata, at).map_err(|what| malformed(rtype, format_args!("{} {what}", spec.label)))?;
     }
     if at == rdata.len() { Ok(()) } else { Err(malformed(rtype, format_args!("octets follow the last field"))) }
+}
+
+/// Reads the rdata of one record from a message and appends its wire form, checked as by [`validate`] and with its names
+/// uncompressed. `at` is the range of RDATA in `message`.
+///
+/// Only the types of RFC 1035 may have compressed names (RFC 3597 4). As in BIND, the other types are read all the same,
+/// except HIP and A6.
+///
+/// # Errors
+/// The rdata does not have the layout of its type in that class, or a name in it leads past its end or nowhere. `out` is
+/// left unchanged then.
+pub fn read(class: Class, rtype: Rtype, message: &[u8], at: Range<usize>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let start = out.len();
+    let cut_short = || malformed(rtype, format_args!("the data {}", field::CUT_SHORT));
+    // A pointer leads back, so nothing after the rdata is ever part of a name in it.
+    let message = message.get(..at.end).ok_or_else(cut_short)?;
+    let rdata = message.get(at.start..).ok_or_else(cut_short)?;
+    out.extend_from_slice(rdata);
+    let Some(row) = info_in(class, rtype).filter(|row| !row.fields.is_empty()) else { return Ok(()) };
+    read_fields(row, message, at.start, start, out)
+        .and_then(|()| if out.len() - start > MAX_RDATA { Err(too_long(rtype)) } else { Ok(()) })
+        .inspect_err(|_| out.truncate(start))
+}
+
+/// Walks the fields of rdata that `out` has from `start` on, as it stands at `from` in the message up to its end, and
+/// replaces compressed names.
+fn read_fields(
+    row: &TypeInfo,
+    message: &[u8],
+    mut from: usize,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), RdataError> {
+    let mut at = 0;
+    for spec in row.fields {
+        let rdata = &out[start..];
+        let fault = |what| malformed(row.rtype, format_args!("{} {what}", spec.label));
+        if spec.kind.is_name(rdata) && from < message.len() {
+            let mut name = NameBuf::default();
+            let end = name.read(message, from).map_err(|_| fault("holds no whole name"))?;
+            let name = name.as_ref();
+            if end - from != name.len() {
+                out.truncate(start + at);
+                out.extend_from_slice(name.as_wire());
+                out.extend_from_slice(&message[end..]);
+            }
+            (from, at) = (end, at + name.len());
+        } else {
+            let end = spec.kind.end(rdata, at).map_err(fault)?;
+            (from, at) = (from + end - at, end);
+        }
+    }
+    if start + at == out.len() {
+        Ok(())
+    } else {
+        Err(malformed(row.rtype, format_args!("octets follow the last field")))
+    }
 }
 
 /// The number of a DNSSEC algorithm, from its mnemonic in either case or from digits.

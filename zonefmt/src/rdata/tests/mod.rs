@@ -9,6 +9,8 @@ use std::{
 use super::{field::Field, *};
 use crate::Name;
 
+mod read;
+
 /// Splits a line as the zone parser does, as far as these tests need: blanks, quotes, escapes kept.
 fn tokens(line: &str) -> Vec<Token<'_>> {
     let text = line.as_bytes();
