@@ -41,4 +41,4 @@ mod wire;
 pub mod zone;
 pub mod zones;
 
-pub use wire::Rcode;
+pub use wire::{Malformed, Opcode, Rcode, message};

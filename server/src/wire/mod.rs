@@ -1,10 +1,14 @@
-//! Messages as octets (RFC 1035 4): a borrowed parse of requests, and a writer of responses into a slice.
+//! Messages as octets (RFC 1035 4): a borrowed parse of requests, and a writer of responses into a slice; and a general
+//! reader and builder for everything off the query path.
 //!
-//! [`request`] reads what an answer needs and checks the rest; [`writer`] appends RRsets whole or not at all,
+//! [`request`] reads what an answer needs and checks the rest; [`message`] reads whole messages, record by record;
+//! [`frames`] finds where records start and end for both. [`writer`] appends RRsets whole or not at all,
 //! compresses names and truncates; [`names`] is its memory of the names written; [`tsig`] is the record that signs a
 //! request or a response, [`cookie`] the EDNS option. Nothing here knows how zones are stored, or of sockets.
 
 pub(crate) mod cookie;
+mod frames;
+pub mod message;
 pub(crate) mod names;
 pub(crate) mod request;
 pub(crate) mod tsig;
@@ -23,10 +27,46 @@ impl Rcode {
     pub const NOTIMP: Rcode = Rcode(4);
     pub const REFUSED: Rcode = Rcode(5);
     pub const YXDOMAIN: Rcode = Rcode(6);
+    pub const YXRRSET: Rcode = Rcode(7);
+    pub const NXRRSET: Rcode = Rcode(8);
     pub const NOTAUTH: Rcode = Rcode(9);
+    pub const NOTZONE: Rcode = Rcode(10);
     pub const BADVERS: Rcode = Rcode(16);
     pub const BADCOOKIE: Rcode = Rcode(23);
 }
+
+/// What a message is for (RFC 1035 4.1.1): 0 to 15.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opcode(u8);
+
+#[allow(missing_docs)] // The names are the registry's.
+impl Opcode {
+    pub const QUERY: Opcode = Opcode(0);
+    pub const NOTIFY: Opcode = Opcode(4);
+    pub const UPDATE: Opcode = Opcode(5);
+
+    /// The opcode in the header's flags.
+    const fn of(flags: u16) -> Opcode {
+        Opcode(((flags & flags::OPCODE) >> flags::OPCODE.trailing_zeros()) as u8)
+    }
+
+    /// The opcode at its place in the header's flags.
+    const fn bits(self) -> u16 {
+        (self.0 as u16) << flags::OPCODE.trailing_zeros()
+    }
+}
+
+/// The error for octets that are not a DNS message: a request gets FORMERR, a response is worth nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Malformed;
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("malformed message")
+    }
+}
+
+impl std::error::Error for Malformed {}
 
 /// Extended DNS Errors that this server gives (RFC 8914 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,8 +84,6 @@ pub(crate) const HEADER: usize = 12;
 pub(crate) mod flags {
     pub(crate) const QR: u16 = 1 << 15;
     pub(crate) const OPCODE: u16 = 0xf << 11;
-    /// The opcode UPDATE (RFC 2136) at its place in the flags.
-    pub(crate) const UPDATE: u16 = 5 << 11;
     pub(crate) const AA: u16 = 1 << 10;
     pub(crate) const TC: u16 = 1 << 9;
     pub(crate) const RD: u16 = 1 << 8;

@@ -4,7 +4,7 @@
 //! compared with the message itself, so a stale entry can cost a miss but never give a wrong pointer. The table takes a
 //! bounded number of suffixes and a lookup a bounded number of probes: no message makes compression slow.
 
-use zonefmt::{MAX_NAME, NameBuf, NameRef};
+use zonefmt::NameRef;
 
 /// The names of a message; see the module.
 pub(crate) struct Names {
@@ -177,29 +177,6 @@ pub(crate) fn reads_as(message: &[u8], mut at: usize, name: &[u8], case: Case) -
                 }
                 at = target;
             }
-        }
-    }
-}
-
-/// The name at an offset of a message, if there is one; pointers are followed backwards only.
-pub(crate) fn copy_name(message: &[u8], mut at: usize) -> Option<NameBuf> {
-    let (mut wire, mut len) = ([0; MAX_NAME], 0);
-    loop {
-        let length = *message.get(at)?;
-        if length > 63 {
-            let target = usize::from(length & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
-            if target >= at {
-                return None;
-            }
-            at = target;
-            continue;
-        }
-        let end = 1 + usize::from(length);
-        wire.get_mut(len..len + end)?.copy_from_slice(message.get(at..at + end)?);
-        len += end;
-        at += end;
-        if length == 0 {
-            return NameBuf::from_parts(&[&wire[..len]]);
         }
     }
 }

@@ -3,9 +3,17 @@
 
 use std::{fmt, net::IpAddr};
 
-use zonefmt::{Class, NameRef, Rtype};
+use zonefmt::Rtype;
 
-use super::{HEADER, Rcode, cookie::Cookie, flags, tsig::Tsig, u16_at};
+pub(crate) use super::message::Question;
+use super::{
+    HEADER, Malformed, Opcode, Rcode,
+    cookie::Cookie,
+    flags,
+    frames::{Frame, Frames},
+    tsig::Tsig,
+    u16_at,
+};
 
 /// A request as it was read.
 pub(crate) enum Parsed<'a> {
@@ -31,14 +39,6 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Header {
     pub(crate) id: [u8; 2],
     pub(crate) flags: u16,
-}
-
-/// The question; its name starts right after the header.
-#[derive(Clone, Copy)]
-pub(crate) struct Question<'a> {
-    pub(crate) qname: NameRef<'a>,
-    pub(crate) qtype: Rtype,
-    pub(crate) qclass: Class,
 }
 
 /// The OPT record of a request.
@@ -84,11 +84,11 @@ pub(crate) struct Rejected<'a> {
 
 impl Header {
     pub(crate) fn is_query(self) -> bool {
-        self.flags & flags::OPCODE == 0
+        Opcode::of(self.flags) == Opcode::QUERY
     }
 
     pub(crate) fn is_update(self) -> bool {
-        self.flags & flags::OPCODE == flags::UPDATE
+        Opcode::of(self.flags) == Opcode::UPDATE
     }
 
     pub(crate) fn recursion_desired(self) -> bool {
@@ -111,8 +111,8 @@ pub(crate) fn parse(message: &[u8]) -> Option<Parsed<'_>> {
 /// Reads a request without a question, or only its header if there are several questions.
 fn without_question(message: &[u8], header: Header, has_none: bool) -> Parsed<'_> {
     // A request with an OPT gets one back, question or not (`dig +header-only`; RFC 6891 6.1.1).
-    let records = has_none.then_some(Records { message, at: HEADER });
-    let Found { edns, version, .. } = records.and_then(|records| records.find().ok()).unwrap_or_default();
+    let found = has_none.then(|| find(message, HEADER).ok()).flatten();
+    let Found { edns, version, .. } = found.unwrap_or_default();
     let rejected = |rcode| Parsed::Rejected(Rejected { header, question: None, edns, rcode });
     match edns {
         _ if !header.is_query() => rejected(Rcode::NOTIMP),
@@ -124,9 +124,9 @@ fn without_question(message: &[u8], header: Header, has_none: bool) -> Parsed<'_
 
 fn with_question(message: &[u8], header: Header) -> Result<Request<'_>, Rejected<'_>> {
     let reject = |question, edns, rcode| Rejected { header, question, edns, rcode };
-    let (question, end) = question(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
-    let found = Records { message, at: end }.find();
-    let Found { edns, version, faulty, tsig } = found.map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
+    let (question, end) = Question::read(message).ok_or_else(|| reject(None, None, Rcode::FORMERR))?;
+    let Found { edns, version, faulty, tsig } =
+        find(message, end).map_err(|_| reject(Some(question), None, Rcode::FORMERR))?;
     if faulty {
         return Err(reject(Some(question), edns, Rcode::FORMERR));
     }
@@ -134,19 +134,6 @@ fn with_question(message: &[u8], header: Header) -> Result<Request<'_>, Rejected
         return Err(reject(Some(question), edns, Rcode::BADVERS));
     }
     Ok(Request { header, question, edns, tsig })
-}
-
-/// The first question, and the offset at which it ends.
-fn question(message: &[u8]) -> Option<(Question<'_>, usize)> {
-    let (qname, rest) = NameRef::from_prefix(&message[HEADER..]).ok()?;
-    let question = Question { qname, qtype: Rtype(u16_at(rest, 0)?), qclass: Class(u16_at(rest, 2)?) };
-    Some((question, HEADER + qname.len() + 4))
-}
-
-/// A cursor over the records that follow the question.
-struct Records<'a> {
-    message: &'a [u8],
-    at: usize,
 }
 
 /// The records that are about the message itself.
@@ -160,72 +147,36 @@ struct Found<'a> {
     tsig: Option<Tsig<'a>>,
 }
 
-struct Malformed;
-
-impl<'a> Records<'a> {
-    /// Walks all records, as many as the header counts, and returns OPT and TSIG.
-    fn find(mut self) -> Result<Found<'a>, Malformed> {
-        let count = |at| usize::from(u16_at(self.message, at).unwrap_or(0));
-        let (before, additionals) = (count(6) + count(8), count(10));
-        let mut found = Found::default();
-        let last = (before + additionals).wrapping_sub(1);
-        for index in 0..before + additionals {
-            let owner = self.at;
-            self.skip_name()?;
-            let fixed = self.take(10)?;
-            let rtype = Rtype(u16::from_be_bytes([fixed[0], fixed[1]]));
-            let class = u16::from_be_bytes([fixed[2], fixed[3]]);
-            let ttl @ [_, version, high, _] = [fixed[4], fixed[5], fixed[6], fixed[7]];
-            let rdata = self.take(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
-            match rtype {
-                Rtype::OPT => {
-                    let is_root = self.message[owner] == 0;
-                    if !is_root || index < before || found.edns.is_some() {
-                        return Err(Malformed);
-                    }
-                    let edns = Edns { udp_size: class, dnssec_ok: high & 0x80 != 0, ..Edns::default() };
-                    let options = edns.with_options(rdata)?;
-                    (found.edns, found.version) = (options.or(Some(edns)), version);
-                    found.faulty = options.is_none();
+/// Walks all records from `at` on, as many as the header counts, and returns OPT and TSIG.
+fn find(message: &[u8], at: usize) -> Result<Found<'_>, Malformed> {
+    let count = |at| usize::from(u16_at(message, at).unwrap_or(0));
+    let (before, additionals) = (count(6) + count(8), count(10));
+    let mut frames = Frames::new(message, at);
+    let mut found = Found::default();
+    let last = (before + additionals).wrapping_sub(1);
+    for index in 0..before + additionals {
+        let Frame { start, rtype, class, ttl, rdata, .. } = frames.next()?;
+        match rtype {
+            Rtype::OPT => {
+                let is_root = message[start] == 0;
+                if !is_root || index < before || found.edns.is_some() {
+                    return Err(Malformed);
                 }
-                Rtype::TSIG => {
-                    let is_last = index == last && additionals > 0;
-                    let tsig = Tsig::read(self.message, owner, Class(class), ttl, rdata).filter(|_| is_last);
-                    found.tsig = Some(tsig.ok_or(Malformed)?);
-                }
-                _ => {}
+                let [_, version, high, _] = ttl;
+                let edns = Edns { udp_size: class.0, dnssec_ok: high & 0x80 != 0, ..Edns::default() };
+                let options = edns.with_options(rdata)?;
+                (found.edns, found.version) = (options.or(Some(edns)), version);
+                found.faulty = options.is_none();
             }
-        }
-        Ok(found)
-    }
-
-    fn take(&mut self, octets: usize) -> Result<&'a [u8], Malformed> {
-        let taken = self.message.get(self.at..self.at + octets).ok_or(Malformed)?;
-        self.at += octets;
-        Ok(taken)
-    }
-
-    /// Skips a name; a pointer must lead backwards (RFC 1035 4.1.4).
-    fn skip_name(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        loop {
-            let length = usize::from(self.take(1)?[0]);
-            match length {
-                0 => return Ok(()),
-                1..=63 => {
-                    self.take(length)?;
-                }
-                0xc0.. => {
-                    let target = (length & 0x3f) << 8 | usize::from(self.take(1)?[0]);
-                    return if target < start { Ok(()) } else { Err(Malformed) };
-                }
-                _ => return Err(Malformed),
+            Rtype::TSIG => {
+                let is_last = index == last && additionals > 0;
+                let tsig = Tsig::read(message, start, class, ttl, rdata).filter(|_| is_last);
+                found.tsig = Some(tsig.ok_or(Malformed)?);
             }
-            if self.at - start > zonefmt::MAX_NAME {
-                return Err(Malformed);
-            }
+            _ => {}
         }
     }
+    Ok(found)
 }
 
 impl Ignored {

@@ -3,7 +3,7 @@
 
 use zonefmt::{Class, NameBuf, NameRef, Rtype};
 
-use super::{HEADER, names::copy_name, u16_at};
+use super::{HEADER, u16_at};
 
 /// A request's TSIG record.
 #[derive(Clone, Copy)]
@@ -59,7 +59,9 @@ impl<'a> Tsig<'a> {
 
     /// The key's name; `None` if the octets there do not make a name.
     pub(crate) fn key(&self) -> Option<NameBuf> {
-        copy_name(self.message, self.start)
+        let mut name = NameBuf::default();
+        name.read(self.message, self.start).ok()?;
+        Some(name)
     }
 
     /// The message as it was before it was signed, without its id (RFC 8945 4.3.3): the header up to the last count,

@@ -7,7 +7,7 @@ use super::{
     Ede, HEADER, Rcode,
     cookie::COOKIE,
     flags,
-    names::{Case, Names, copy_name, reads_as},
+    names::{Case, Names, reads_as},
     request::{Edns, Header, Question},
 };
 use crate::zone::Rrset;
@@ -127,7 +127,9 @@ impl<'b> Writer<'b> {
 
     /// The owner of the record that starts at `position`, if one does.
     pub(crate) fn owner(&self, position: usize) -> Option<NameBuf> {
-        copy_name(&self.message[..self.at], position)
+        let mut name = NameBuf::default();
+        name.read(&self.message[..self.at], position).ok()?;
+        Some(name)
     }
 
     /// Adds an RRset; returns whether it fits.
