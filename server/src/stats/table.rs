@@ -313,18 +313,7 @@ pub(super) const FAMILIES: [Family; 4] = [
         heading: "Outgoing Rcodes",
         zeros: Zeros::Shown,
         metrics: Metrics::One("responses", "Responses by response code", "rcode"),
-        name: |index| {
-            const NAMES: [&str; 11] = [
-                "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
-                "NOTAUTH", "NOTZONE",
-            ];
-            match index {
-                16 => "BADVERS".into(),
-                23 => "BADCOOKIE".into(),
-                17.. => index.to_string().into(),
-                _ => NAMES.get(index).map_or_else(|| format!("RESERVED{index}").into(), |&name| name.into()),
-            }
-        },
+        name: |index| Rcode(index as u16).to_string().into(),
     },
     Family {
         cells: QTYPES,

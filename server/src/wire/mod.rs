@@ -14,6 +14,8 @@ pub(crate) mod request;
 pub(crate) mod tsig;
 pub(crate) mod writer;
 
+use std::fmt;
+
 /// Response codes (RFC 1035 4.1.1, RFC 2136 2.2, RFC 6891 9); above 15 they need EDNS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rcode(pub u16);
@@ -33,6 +35,23 @@ impl Rcode {
     pub const NOTZONE: Rcode = Rcode(10);
     pub const BADVERS: Rcode = Rcode(16);
     pub const BADCOOKIE: Rcode = Rcode(23);
+}
+
+/// Prints the mnemonic as BIND does; a code without one is `RESERVED11` up to 15, and the number above.
+impl fmt::Display for Rcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 11] = [
+            "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+            "NOTAUTH", "NOTZONE",
+        ];
+        match (NAMES.get(usize::from(self.0)), self.0) {
+            (Some(name), _) => f.write_str(name),
+            (None, 16) => f.write_str("BADVERS"),
+            (None, 23) => f.write_str("BADCOOKIE"),
+            (None, reserved @ ..16) => write!(f, "RESERVED{reserved}"),
+            (None, number) => write!(f, "{number}"),
+        }
+    }
 }
 
 /// What a message is for (RFC 1035 4.1.1): 0 to 15.
@@ -60,8 +79,8 @@ impl Opcode {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed;
 
-impl std::fmt::Display for Malformed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("malformed message")
     }
 }
