@@ -45,6 +45,8 @@ pub enum ChangeError {
     Missing(Name, Rtype),
     /// A record that is to come exists already.
     Present(Name, Rtype),
+    /// A record that is to come has another TTL than the records of its RRset that stay.
+    OtherTtl(Name, Rtype),
     /// A record cannot be in the zone.
     Unfit(Name, Rtype, EditError),
 }
@@ -154,8 +156,10 @@ impl Change {
         }
         for RecordRef { owner, rtype, ttl, rdata } in self.added.iter() {
             let unfit = |error| ChangeError::Unfit(owner.to_owned(), rtype, error);
-            if edit.add(owner, rtype, ttl, rdata).map_err(unfit)? == Added::Duplicate {
-                return Err(ChangeError::Present(owner.to_owned(), rtype));
+            match edit.add(owner, rtype, ttl, rdata).map_err(unfit)? {
+                Added::New => {}
+                Added::Duplicate => return Err(ChangeError::Present(owner.to_owned(), rtype)),
+                Added::OtherTtl(_) => return Err(ChangeError::OtherTtl(owner.to_owned(), rtype)),
             }
         }
         Ok(edit.commit())
@@ -318,6 +322,9 @@ impl fmt::Display for ChangeError {
             ChangeError::OtherSerial(from, None) => write!(f, "starts from serial {}, the zone has no SOA", from.0),
             ChangeError::Missing(owner, rtype) => write!(f, "removes {owner} {rtype}, which does not exist"),
             ChangeError::Present(owner, rtype) => write!(f, "adds {owner} {rtype}, which exists already"),
+            ChangeError::OtherTtl(owner, rtype) => {
+                write!(f, "adds {owner} {rtype} with another TTL than its RRset has")
+            }
             ChangeError::Unfit(owner, rtype, error) => write!(f, "has {owner} {rtype}: {error}"),
         }
     }
