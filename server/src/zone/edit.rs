@@ -122,6 +122,11 @@ impl Edit {
         Ok(self.draft.remove_record(rtype, rdata))
     }
 
+    /// The number of types of the name that was changed last, and of its records of this type.
+    pub(crate) fn sizes(&self, rtype: Rtype) -> (usize, usize) {
+        self.draft.sizes(rtype)
+    }
+
     /// Makes the new version; if nothing changed, returns the old one.
     pub fn commit(mut self) -> ZoneData {
         self.settle();

@@ -275,6 +275,11 @@ impl Draft {
         self.live == 0
     }
 
+    /// The number of types, and of records of this type.
+    pub(super) fn sizes(&self, rtype: Rtype) -> (usize, usize) {
+        (self.live, self.position(rtype).map_or(0, |index| usize::from(self.sets[index].count)))
+    }
+
     pub(super) fn records(&self) -> usize {
         self.sets[..self.live].iter().map(|set| usize::from(set.count)).sum()
     }
