@@ -11,6 +11,8 @@
 //! counts requests and responses and reports the counters; [`dnstap`] exports the messages themselves; [`logs`] writes
 //! the log. [`control`] receives the commands of `rndc`.
 //!
+//! [`transfer`] brings zones from one server to another.
+//!
 //! Dependencies between modules:
 //!
 //! * Each of these modules has types of its own for its configuration: [`settings`], [`access`] lists, the channels of
@@ -36,6 +38,7 @@ pub mod serve;
 pub mod settings;
 pub mod stats;
 mod sync;
+pub mod transfer;
 pub mod tsig;
 mod wire;
 pub mod zone;

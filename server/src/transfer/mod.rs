@@ -1,0 +1,8 @@
+//! Zone transfers (RFC 5936, RFC 1995), and what makes a secondary ask for one.
+//!
+//! * [`inbound`]: how a secondary gets its zones from primaries.
+//!
+//! The rules are apart from the sockets: what decides about messages and times takes octets and the present time, so
+//! that tests and fuzzers call the same functions as the server.
+
+pub mod inbound;
