@@ -3,7 +3,7 @@
 //! A packet travels from [`listen`], which receives it, to [`respond`], which has `wire` parse it and finds the view
 //! that the client sees. `answer` finds the zone and answers from its data, `wire` writes the response, and [`listen`]
 //! sends it. [`zone`] holds the data of one zone, [`zones`] everything that is served, and `chaos` the zones in which the
-//! server describes itself. On this path everything above [`listen`] is synchronous and never waits: it takes octets, a
+//! server describes itself. [`update`] makes the changes that clients ask for. On this path everything above [`listen`] is synchronous and never waits: it takes octets, a
 //! snapshot, a client and the time. It reads no clock and takes no lock, except while queries are logged or tapped.
 //!
 //! [`cookies`] separate clients that really are at their address from those that may be forging it, and [`limit`]
@@ -40,6 +40,7 @@ pub mod stats;
 mod sync;
 pub mod transfer;
 pub mod tsig;
+pub mod update;
 mod wire;
 pub mod zone;
 pub mod zones;

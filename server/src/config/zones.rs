@@ -19,7 +19,7 @@ use super::{
     support::Judge,
     transfers,
 };
-use crate::settings::{ZoneSettings, ZoneStatistics};
+use crate::settings::{Limits, ZoneSettings, ZoneStatistics};
 
 /// The configuration of a zone.
 #[derive(Clone, Debug)]
@@ -112,17 +112,6 @@ pub enum Check {
     Fail,
 }
 
-/// How much a zone may hold; 0 means no limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Records (`max-records`).
-    pub records: u32,
-    /// Records of an RRset (`max-records-per-type`).
-    pub records_per_type: u32,
-    /// Types of a name (`max-types-per-name`).
-    pub types_per_name: u32,
-}
-
 impl Default for Reading {
     /// The defaults of `named -C`.
     fn default() -> Reading {
@@ -133,13 +122,6 @@ impl Default for Reading {
             check_integrity: true,
             targets: TargetChecks { mx: Check::Warn, mx_cname: Check::Warn, srv_cname: Check::Warn },
         }
-    }
-}
-
-impl Default for Limits {
-    /// The defaults of `named -C`.
-    fn default() -> Limits {
-        Limits { records: 0, records_per_type: 100, types_per_name: 100 }
     }
 }
 

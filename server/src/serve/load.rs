@@ -23,7 +23,8 @@ use zonefmt::{
 
 use super::journal;
 use crate::{
-    config::{Check, Limits, Reading, TargetChecks, ZoneConfig},
+    config::{Check, Reading, TargetChecks, ZoneConfig},
+    settings::Limits,
     sync::lock,
     zone::{Added, Node, Rrset, ZoneData},
     zones::Zone,

@@ -1,11 +1,15 @@
 //! The settings of the engine that configuration determines: for the whole server, for a view, and for a zone. Defaults
 //! that affect answers are those of `named -C` (BIND 9.18).
 
+mod limits;
 mod peers;
 mod transfers;
+mod updates;
 
+pub use limits::Limits;
 pub use peers::{Peer, Peers};
 pub use transfers::{Outbound, TransferAcl, TransferFormat, TransferTransport};
+pub use updates::{Checks, Updates};
 
 use std::{sync::Arc, time::Duration};
 
