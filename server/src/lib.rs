@@ -11,7 +11,7 @@
 //! counts requests and responses and reports the counters; [`dnstap`] exports the messages themselves; [`logs`] writes
 //! the log. [`control`] receives the commands of `rndc`.
 //!
-//! [`transfer`] brings zones from one server to another.
+//! [`transfer`] brings zones from one server to another. [`journal`] keeps the changes of a zone on the disk.
 //!
 //! Dependencies between modules:
 //!
@@ -29,6 +29,7 @@ pub mod config;
 pub mod control;
 pub mod cookies;
 pub mod dnstap;
+pub mod journal;
 pub mod keys;
 pub mod limit;
 pub mod listen;

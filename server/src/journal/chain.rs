@@ -1,0 +1,220 @@
+//! The file of a journal while it is open: a chain of changes, each starting from the serial where the one before ended,
+//! and where each of them is.
+
+use std::{io, path::Path, sync::Arc};
+
+use zonefmt::{NameRef, Serial};
+
+use super::{
+    changes::Changes,
+    disk::DiskFile,
+    error::{JournalCause, cannot},
+    format::{ALIGNMENT, Entry, Frame, FrameReader, HEADER, Header, Mark, Tail},
+};
+
+/// An open file; see the module. What it says of itself holds for the changes that are durable.
+pub(super) struct Chain {
+    file: Arc<dyn DiskFile>,
+    mark: Mark,
+    pub(super) base: Serial,
+    pub(super) end: Serial,
+    frames: u64,
+    /// Where the next frame goes.
+    pub(super) octets: u64,
+    /// The length of the file: zeroes are written ahead, so that a sync need not make a new length durable.
+    size: u64,
+    places: Vec<Place>,
+}
+
+/// Where a change is; eight octets for each change in the file.
+#[derive(Clone, Copy)]
+struct Place {
+    from: Serial,
+    /// The offset of its frame, divided by [`ALIGNMENT`].
+    frame: u32,
+}
+
+/// The bound on a file's length in octets: what a [`Place`] can address.
+const MAX_FILE: u64 = (u32::MAX as u64) * ALIGNMENT as u64;
+/// Frames that are copied are joined until they have this many octets.
+const JOINED: usize = 1 << 16;
+
+impl Place {
+    fn offset(self) -> u64 {
+        u64::from(self.frame) * ALIGNMENT as u64
+    }
+}
+
+impl Chain {
+    /// Starts a chain in an empty file. Nothing is durable before [`Chain::sync`].
+    pub(super) fn create(file: Arc<dyn DiskFile>, origin: NameRef<'_>, base: Serial) -> io::Result<Chain> {
+        let mark = Mark::random()?;
+        file.write_at(&Header { mark, base }.write(origin), 0)?;
+        let octets = HEADER as u64;
+        Ok(Chain { file, mark, base, end: base, frames: 0, octets, size: octets, places: Vec::new() })
+    }
+
+    /// Reads a file from end to end and makes what it holds durable. Also returns the number of octets at its end that
+    /// were cut off, because a crash had interrupted their writing.
+    pub(super) fn open(file: Arc<dyn DiskFile>, origin: NameRef<'_>) -> Result<(Chain, u64), JournalCause> {
+        let read = cannot("read it");
+        let size = file.size().map_err(cannot("read it"))?;
+        let mut header = [0; HEADER];
+        if size < HEADER as u64 {
+            return Err(JournalCause::NotAJournal);
+        }
+        file.read_at(&mut header, 0).map_err(read)?;
+        let Header { mark, base } = Header::read(&header, origin)?;
+        let octets = HEADER as u64;
+        let mut chain = Chain { file, mark, base, end: base, frames: 0, octets, size, places: Vec::new() };
+        let last = chain.read_frames()?;
+        let torn = chain.cut_tail()?;
+        chain.settle(last).map_err(cannot("sync it"))?;
+        Ok((chain, torn))
+    }
+
+    /// Appends a frame and makes it durable, with one write and one sync. The chain is as it was if this fails, but the
+    /// file may have the frame or any part of it.
+    pub(super) fn append(&mut self, mut frame: Frame) -> Result<(), JournalCause> {
+        let octets = self.write(&mut frame)?;
+        self.sync()?;
+        self.admit(frame, octets);
+        Ok(())
+    }
+
+    /// Appends the changes of another chain, from a frame's offset on. Nothing is durable before [`Chain::sync`].
+    pub(super) fn copy(&mut self, from: &Chain, at: u64) -> Result<(), JournalCause> {
+        let mut frame = Frame::new();
+        let mut reader = FrameReader::default();
+        let mut next = at;
+        while next < from.octets {
+            let at = next;
+            let read = reader.read(&*from.file, from.mark, at, from.octets).map_err(cannot("read it"))?;
+            next = read.ok_or(JournalCause::Damaged(at))?;
+            if frame.len() + reader.changes.len() > JOINED {
+                self.put(std::mem::replace(&mut frame, Frame::new()))?;
+            }
+            let mut rest = &*reader.changes;
+            while let Some((entry, after)) = Entry::split(rest) {
+                frame.push(entry);
+                rest = after;
+            }
+        }
+        self.put(frame)
+    }
+
+    /// Appends a frame that is not durable before [`Chain::sync`].
+    pub(super) fn put(&mut self, mut frame: Frame) -> Result<(), JournalCause> {
+        if frame.len() > 0 {
+            let octets = self.write(&mut frame)?;
+            self.admit(frame, octets);
+        }
+        Ok(())
+    }
+
+    /// Makes everything written durable.
+    pub(super) fn sync(&self) -> Result<(), JournalCause> {
+        self.file.sync().map_err(cannot("sync it"))
+    }
+
+    /// The changes from a serial to the end; `None` if no change starts from it and it is not the end.
+    pub(super) fn since(&self, serial: Serial, path: &Path) -> Option<Changes> {
+        let at = if serial == self.end { self.octets } else { self.frame_of(serial)? };
+        Some(Changes::new(self.file.clone(), path, self.mark, serial, at..self.octets))
+    }
+
+    /// The offset of the frame with the change from this serial; `None` if there is no such change.
+    pub(super) fn frame_of(&self, serial: Serial) -> Option<u64> {
+        self.places.iter().rfind(|place| place.from == serial).map(|place| place.offset())
+    }
+
+    /// The first frame at or after an offset: its own offset, and the serial that its first change starts from. After the
+    /// last frame: the end of the chain.
+    pub(super) fn frame_after(&self, offset: u64) -> (u64, Serial) {
+        let index = self.places.partition_point(|place| place.offset() < offset);
+        self.places.get(index).map_or((self.octets, self.end), |place| (place.offset(), place.from))
+    }
+
+    /// Writes a frame after the last one. When the file has no room for it, zeroes for those to come are written in the
+    /// same go. Returns the length of the frame alone.
+    fn write(&mut self, frame: &mut Frame) -> Result<u64, JournalCause> {
+        let octets = frame.seal(self.mark, self.frames + 1);
+        let length = octets.len() as u64;
+        let end = self.octets + length;
+        if end > MAX_FILE {
+            return Err(JournalCause::TooLarge);
+        }
+        if end > self.size {
+            octets.resize((with_reserve(end) - self.octets) as usize, 0);
+        }
+        self.file.write_at(octets, self.octets).map_err(cannot("write it"))?;
+        self.size = self.size.max(self.octets + octets.len() as u64);
+        Ok(length)
+    }
+
+    /// Takes a frame that has been written into the chain.
+    fn admit(&mut self, frame: Frame, octets: u64) {
+        self.note(frame.starts, frame.end, self.octets + octets);
+    }
+
+    /// Notes the changes of the frame after the last one, which ends at an offset.
+    fn note(&mut self, starts: impl IntoIterator<Item = Serial>, end: Option<Serial>, next: u64) {
+        let frame = (self.octets / ALIGNMENT as u64) as u32;
+        self.places.extend(starts.into_iter().map(|from| Place { from, frame }));
+        self.end = end.unwrap_or(self.end);
+        self.frames += 1;
+        self.octets = next;
+    }
+
+    /// Reads all frames up to the first place where there is none. Returns the offset of the last one.
+    fn read_frames(&mut self) -> Result<u64, JournalCause> {
+        let (mut reader, mut last) = (FrameReader::default(), self.octets);
+        let size = self.size.min(MAX_FILE);
+        while let Some(next) = reader.read(&*self.file, self.mark, self.octets, size).map_err(cannot("read it"))? {
+            let damaged = JournalCause::Damaged(self.octets);
+            if reader.sequence != self.frames + 1 {
+                return Err(damaged);
+            }
+            let (mut starts, mut end, mut rest) = (Vec::new(), self.end, &*reader.changes);
+            while let Some((entry, after)) = Entry::split(rest).filter(|(entry, _)| entry.from == end) {
+                starts.push(entry.from);
+                (end, rest) = (entry.to, after);
+            }
+            if !rest.is_empty() {
+                return Err(damaged);
+            }
+            last = self.octets;
+            self.note(starts, Some(end), next);
+        }
+        Ok(last)
+    }
+
+    /// Cuts off what follows the last frame, unless it is zeroes. Returns how many octets that were.
+    fn cut_tail(&mut self) -> Result<u64, JournalCause> {
+        match Tail::read(&*self.file, self.mark, self.octets, self.size).map_err(cannot("read it"))? {
+            Tail::Clean => Ok(0),
+            Tail::Damaged => Err(JournalCause::Damaged(self.octets)),
+            Tail::Torn => {
+                let torn = self.size.saturating_sub(self.octets);
+                self.file.resize(self.octets).map_err(cannot("shorten it"))?;
+                self.size = self.octets;
+                Ok(torn)
+            }
+        }
+    }
+
+    /// Makes the frame at an offset, the last one, durable. It may never have been: the process that wrote it can have
+    /// ended before its sync, or after one that failed, and then the system believes that nothing is left to sync.
+    fn settle(&self, last: u64) -> io::Result<()> {
+        let mut frame = vec![0; (self.octets - last) as usize];
+        self.file.read_at(&mut frame, last)?;
+        self.file.write_at(&frame, last)?;
+        self.file.sync()
+    }
+}
+
+/// The length of a file with frames up to this offset: a quarter more, in whole blocks.
+fn with_reserve(end: u64) -> u64 {
+    const BLOCK: u64 = 4096;
+    (end + (end / 4).clamp(BLOCK, 1 << 20)).next_multiple_of(BLOCK)
+}

@@ -1,0 +1,280 @@
+//! The journal of a zone that changes while it is served: the changes since the zone file was written, each on the disk
+//! before it is acknowledged. At a start they are made to what the zone file has, and meanwhile secondaries get them by
+//! IXFR (RFC 1995).
+//!
+//! The journal is one file beside the zone file. [`Journal::append`] adds the changes of any number of updates with one
+//! write and one sync of the data; the file's length and blocks do not change then, because zeroes are written ahead.
+//! Everything else makes a new file and renames it into place, so that a crash leaves the old journal or the new one.
+//!
+//! * [`disk`]: the operations on files that this needs.
+//! * [`format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
+//! * [`error`]: what can go wrong.
+//!
+//! After a crash the end of the file may be a frame that is not whole. It was never acknowledged, and is cut off. Any
+//! other damage is an error: the zone must not silently be served as it once was.
+//!
+//! After a failed write or sync nobody knows what is on the disk, and the system may take for durable what is not. From
+//! then on the journal accepts nothing until it has been written anew from what had been acknowledged before; see
+//! [`Journal::recover`].
+
+mod chain;
+mod changes;
+pub mod disk;
+mod error;
+mod format;
+
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod soak;
+#[cfg(test)]
+mod tests;
+
+pub use changes::Changes;
+pub use error::{JournalCause, JournalError};
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tracing::warn;
+use zonefmt::{Name, NameRef, Serial};
+
+use crate::zone::{Change, ZoneData};
+use chain::Chain;
+use disk::Disk;
+use error::cannot;
+use format::{Frame, HEADER};
+
+/// The journal of a zone; see the module. Whoever changes the zone owns it.
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    origin: Name,
+    /// The file; `None` as long as there is no change to keep.
+    chain: Option<Chain>,
+    /// Whether the disk may have something else than `chain`.
+    uncertain: bool,
+}
+
+/// The journal of a zone: beside the zone file, or beside named's journal where named.conf has a `journal`.
+pub fn path(zone_file: &Path, named: Option<&Path>) -> PathBuf {
+    let with_extension = |path: &Path| {
+        let mut path = OsString::from(path);
+        path.push(".changes");
+        path.into()
+    };
+    match named {
+        Some(named) if named.extension().is_some_and(|extension| extension == "jnl") => named.with_extension("changes"),
+        Some(named) => with_extension(named),
+        None => with_extension(zone_file),
+    }
+}
+
+impl Journal {
+    /// Opens the journal of a zone, reads it from end to end, and makes what it holds durable. There need not be a file:
+    /// the first change makes it. A change at the end that a crash interrupted is cut off and logged.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, is not this zone's journal, or is damaged elsewhere than at its end.
+    pub fn open(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
+        let error = |cause| JournalError::new(&path, cause);
+        let file = match disk.open(&path) {
+            Ok(file) => Some(file),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(error(cannot("open it")(cause))),
+        };
+        // Whether there is a file must be durable, too.
+        match disk.sync_folder(&path) {
+            Err(cause) if file.is_some() || cause.kind() != io::ErrorKind::NotFound => {
+                return Err(error(cannot("sync its folder")(cause)));
+            }
+            _ => {}
+        }
+        let opened = file.map(|file| Chain::open(file, origin)).transpose().map_err(error)?;
+        let chain = opened.map(|(chain, torn)| {
+            if torn > 0 {
+                let (zone, path) = (origin.without_final_dot(), path.display());
+                warn!(
+                    target: "general",
+                    "zone {zone}/IN: journal {path}: dropped an unfinished change at its end ({torn} octets), which had not \
+                     been acknowledged"
+                );
+            }
+            chain
+        });
+        let journal = Journal { disk, path, origin: origin.to_owned(), chain, uncertain: false };
+        // A crash while the journal was written anew has left this.
+        let _ = journal.disk.remove(&journal.temporary());
+        Ok(journal)
+    }
+
+    /// Appends changes, each of which starts from the serial where the one before ended. They are durable once this
+    /// returns; after a crash all of them are there, or none.
+    ///
+    /// # Errors
+    /// The changes do not follow the journal's last one, or are larger than 1 GiB together; the journal is as it was.
+    /// Or the disk failed: whether the changes are on it is unknown, and nothing is accepted before
+    /// [`Journal::recover`].
+    pub fn append(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+        let Some(first) = changes.first() else { return Ok(()) };
+        if self.uncertain {
+            return Err(self.error(JournalCause::Uncertain));
+        }
+        let mut end = self.end().unwrap_or(first.from());
+        for change in changes {
+            if change.from() != end {
+                return Err(self.error(JournalCause::Gap(end, change.from())));
+            }
+            end = change.to();
+        }
+        let frame = Frame::of(changes).map_err(|cause| self.error(cause))?;
+        let Some(chain) = &mut self.chain else { return self.replace(first.from(), |chain, _| chain.put(frame)) };
+        chain.append(frame).map_err(|cause| {
+            self.uncertain = !matches!(cause, JournalCause::TooLarge);
+            JournalError::new(&self.path, cause)
+        })
+    }
+
+    /// The changes from a serial to the end; none if the serial is the end. `None` if the journal does not have that
+    /// serial.
+    pub fn since(&self, serial: Serial) -> Option<Changes> {
+        self.chain.as_ref()?.since(serial, &self.path)
+    }
+
+    /// Makes the changes that a zone file lacks to its content, and returns the newest version.
+    ///
+    /// # Errors
+    /// The journal does not have the serial of the zone file, cannot be read, or a change does not fit.
+    pub fn replay(&self, zone: &ZoneData) -> Result<ZoneData, JournalError> {
+        let Some(chain) = &self.chain else { return Ok(zone.clone()) };
+        let serial = zone.serial();
+        let Some(changes) = serial.and_then(|serial| self.since(serial)) else {
+            return Err(self.error(JournalCause::OutOfSync(serial, (chain.base, chain.end))));
+        };
+        changes.into_iter().try_fold(zone.clone(), |zone, change| {
+            change?.apply(&zone).map_err(|error| self.error(JournalCause::Unfit(error)))
+        })
+    }
+
+    /// Shortens the file to at most this many octets by dropping its oldest changes, but none from the serial `keep` on,
+    /// which is that of the zone file: at a start they are needed. Does nothing if the journal does not have that serial.
+    ///
+    /// # Errors
+    /// As for [`Journal::recover`].
+    pub fn compact(&mut self, octets: u64, keep: Serial) -> Result<(), JournalError> {
+        let Some(chain) = self.chain.as_ref().filter(|chain| chain.octets > octets) else { return Ok(()) };
+        let Some(kept) = chain.frame_of(keep).or((keep == chain.end).then_some(chain.octets)) else { return Ok(()) };
+        let wanted = chain.octets - octets + HEADER as u64;
+        let (cut, base) = chain.frame_after(wanted.min(kept));
+        if cut == HEADER as u64 {
+            return Ok(());
+        }
+        self.replace(base, |chain, old| old.map_or(Ok(()), |old| chain.copy(old, cut)))
+    }
+
+    /// Writes the journal anew from what has been acknowledged, if a write or a sync had failed. Whether the changes that
+    /// failed were on the disk does not matter then: they are dropped.
+    ///
+    /// # Errors
+    /// The disk still fails. Nothing is lost, and it can be tried again.
+    pub fn recover(&mut self) -> Result<(), JournalError> {
+        match &self.chain {
+            _ if !self.uncertain => Ok(()),
+            Some(chain) => {
+                let base = chain.base;
+                self.replace(base, |chain, old| old.map_or(Ok(()), |old| chain.copy(old, HEADER as u64)))
+            }
+            None => self.remove().map_err(|cause| self.error(cause)),
+        }
+    }
+
+    /// Forgets all changes and removes the file: the next change starts a new chain, from any serial. The zone file must
+    /// be durable before, and have all changes, or other content altogether, as after an AXFR.
+    ///
+    /// # Errors
+    /// The file cannot be removed. The journal is empty all the same, and accepts nothing before [`Journal::recover`].
+    pub fn reset(&mut self) -> Result<(), JournalError> {
+        self.chain = None;
+        self.uncertain = true;
+        self.recover()
+    }
+
+    /// The serial that the oldest change starts from; `None` without a file.
+    pub fn base(&self) -> Option<Serial> {
+        self.chain.as_ref().map(|chain| chain.base)
+    }
+
+    /// The serial that the newest change leads to; `None` without a file.
+    pub fn end(&self) -> Option<Serial> {
+        self.chain.as_ref().map(|chain| chain.end)
+    }
+
+    /// The length of the journal in octets, without what is written ahead.
+    pub fn octets(&self) -> u64 {
+        self.chain.as_ref().map_or(0, |chain| chain.octets)
+    }
+
+    /// Whether a write has failed, so that nothing is accepted before [`Journal::recover`].
+    pub fn is_uncertain(&self) -> bool {
+        self.uncertain
+    }
+
+    /// The journal's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a new file, which `fill` fills given the old one, and puts it in place.
+    fn replace(
+        &mut self,
+        base: Serial,
+        fill: impl FnOnce(&mut Chain, Option<&Chain>) -> Result<(), JournalCause>,
+    ) -> Result<(), JournalError> {
+        let new = self.temporary();
+        let made = self.disk.create(&new).and_then(|file| Chain::create(file, self.origin.as_ref(), base));
+        let filled = made.map_err(cannot("write a new one")).and_then(|mut chain| {
+            fill(&mut chain, self.chain.as_ref())?;
+            chain.sync()?;
+            Ok(chain)
+        });
+        let chain = filled.map_err(|cause| {
+            // Should this fail, too, the next new file takes its place.
+            let _ = self.disk.remove(&new);
+            self.error(cause)
+        })?;
+        self.uncertain = true;
+        let placed = self.disk.rename(&new, &self.path).and_then(|()| self.disk.sync_folder(&self.path));
+        placed.map_err(|error| self.error(cannot("put a new one in its place")(error)))?;
+        self.chain = Some(chain);
+        self.uncertain = false;
+        Ok(())
+    }
+
+    /// Removes the file.
+    fn remove(&mut self) -> Result<(), JournalCause> {
+        for path in [&self.temporary(), &self.path] {
+            match self.disk.remove(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("remove it")(error)),
+                _ => {}
+            }
+        }
+        self.disk.sync_folder(&self.path).map_err(cannot("sync its folder"))?;
+        self.uncertain = false;
+        Ok(())
+    }
+
+    /// The name of a new file before it is put in place.
+    fn temporary(&self) -> PathBuf {
+        let mut path = OsString::from(&self.path);
+        path.push(".new");
+        path.into()
+    }
+
+    fn error(&self, cause: JournalCause) -> JournalError {
+        JournalError::new(&self.path, cause)
+    }
+}
