@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use zonefmt::conf::{Statement, values};
+use zonefmt::conf::{Conf, Statement, values};
 
 use super::{Family, Reader, scope::Scope};
 use crate::access::{Acl, Match, Rule};
@@ -10,8 +10,10 @@ use crate::access::{Acl, Match, Rule};
 const DEFAULT_PORT: u16 = 53;
 
 /// The port of addresses that are written without one.
-pub(super) fn port(options: &Scope<'_, '_>) -> u16 {
-    options.number("port").and_then(|port| port.try_into().ok()).unwrap_or(DEFAULT_PORT)
+pub(super) fn port(conf: &Conf) -> u16 {
+    let written = conf.statements().find("options").and_then(|options| options.block().find("port")?.argument());
+    let port = written.and_then(|port| values::number(&port.text())?.try_into().ok());
+    port.unwrap_or(DEFAULT_PORT)
 }
 
 /// Where to listen.

@@ -5,9 +5,11 @@
 //! to. Nothing runs here; [`serve`](crate::serve) makes a server of a [`Config`].
 //!
 //! * The whole server: `options`, `listen`, `controls`, `statistics`, `logging`, `dnstap`, `run_files`.
-//! * Its parts: `views`, `zones` with their `transfers`, and `new_zones` for those that `rndc addzone` added.
+//! * Its parts: `views`; `zones`, which have statements of their own and `inherited` ones, among them those about
+//!   `transfers` and about `notify`; and `new_zones` for those that `rndc addzone` added.
 //! * What statements of several kinds are made of: `acl` for address match lists, `interfaces` for the addresses of
-//!   this machine, `keys` for secrets, `inet` for the addresses of channels, `floods` for rate limits and cookies.
+//!   this machine, `keys` for secrets, `inet` for the addresses of channels, `floods` for rate limits and cookies,
+//!   `remotes` and `peers` for other servers.
 //! * `scope`: in which block a statement is looked for; `support`: what is reported of statements that are not obeyed.
 
 mod acl;
@@ -15,12 +17,16 @@ mod controls;
 mod dnstap;
 mod floods;
 mod inet;
+mod inherited;
 mod interfaces;
 mod keys;
 mod listen;
 mod logging;
 mod new_zones;
+mod notify;
 mod options;
+mod peers;
+mod remotes;
 mod run_files;
 mod scope;
 mod statistics;
@@ -34,7 +40,7 @@ pub(crate) use new_zones::{Additions, NewZones, whole};
 pub use run_files::RunFiles;
 pub(crate) use run_files::{RunFile, SessionKey};
 pub use views::{SharedZone, ViewConfig};
-pub use zones::{Check, Reading, TargetChecks, Written, ZoneConfig};
+pub use zones::{Check, Reading, Role, Secondary, TargetChecks, Written, ZoneConfig};
 pub(crate) use zones::{origin, unservable};
 
 use std::{
@@ -61,6 +67,7 @@ use crate::{
 };
 use acl::Acls;
 use new_zones::Growing;
+use remotes::Remotes;
 use scope::Scope;
 use support::Judge;
 
@@ -141,8 +148,9 @@ impl Config {
     fn read(conf: Conf, overrides: Overrides) -> Result<Config, Vec<Diagnostic>> {
         let mut findings = conf.warnings().to_vec();
         let growing = new_zones::of_views(&conf, &mut findings);
-        let mut reader = Reader::new(&conf, &mut findings);
-        let config = Config::assemble(&conf, &growing, overrides, &mut reader);
+        let port = overrides.port.unwrap_or_else(|| listen::port(&conf));
+        let mut reader = Reader::new(&conf, port, &mut findings);
+        let config = Config::assemble(&conf, &growing, port, overrides.only, &mut reader);
         let for_everybody = reader.for_everybody.take();
         findings.extend(for_everybody.map(ForEverybody::warning));
         findings.extend(judge(&conf, growing.iter().filter_map(|view| view.zones.as_ref())));
@@ -151,7 +159,7 @@ impl Config {
             return Err(findings);
         }
         let files: Vec<_> = growing.into_iter().map(|view| view.file).collect();
-        let additions = (!files.is_empty()).then(|| Additions::new(conf, files));
+        let additions = (!files.is_empty()).then(|| Additions::new(conf, port, files));
         Ok(Config { warnings: findings, additions, ..config })
     }
 
@@ -168,7 +176,8 @@ impl Config {
     fn assemble<'c>(
         conf: &'c Conf,
         growing: &'c [Growing],
-        overrides: Overrides,
+        port: u16,
+        only: Option<Family>,
         reader: &mut Reader<'c, '_>,
     ) -> Config {
         let options = conf.statements().find("options");
@@ -179,10 +188,9 @@ impl Config {
         let directory = options::directory(&scope, reader);
         let known = keys::read(&conf.statements(), reader.findings);
         let tcp = options::tcp(&scope, reader);
-        let peers = transfers::peers(conf.statements().all("server"));
+        let peers = peers::read(conf.statements().all("server"));
         let settings = options::settings(&scope, peers, keys::ring(&known, None), tcp.timeouts.advertised, reader);
-        let port = overrides.port.unwrap_or_else(|| listen::port(&scope));
-        let places = listen::places(&scope, port, overrides.only, reader);
+        let places = listen::places(&scope, port, only, reader);
         let logging = logging::read(conf.statements().find("logging"), options, &directory);
         Config {
             listen: places.sockets,
@@ -216,6 +224,7 @@ fn hash(conf: &Conf) -> String {
 /// What every function that reads statements needs, and where it reports.
 struct Reader<'c, 'f> {
     acls: Acls<'c>,
+    remotes: Remotes<'c>,
     findings: &'f mut Vec<Diagnostic>,
     for_everybody: Option<ForEverybody<'c>>,
 }
@@ -249,12 +258,14 @@ impl<'c> ForEverybody<'c> {
 }
 
 impl<'c, 'f> Reader<'c, 'f> {
-    fn new(conf: &'c Conf, findings: &'f mut Vec<Diagnostic>) -> Reader<'c, 'f> {
+    /// `port` is that of servers that are written without one.
+    fn new(conf: &'c Conf, port: u16, findings: &'f mut Vec<Diagnostic>) -> Reader<'c, 'f> {
         let interfaces = Interfaces::now().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot list the addresses of this machine: localhost and localnets match none");
             Interfaces::default()
         });
-        Reader { acls: Acls::new(conf, interfaces), findings, for_everybody: None }
+        let (acls, remotes) = (Acls::new(conf, interfaces), Remotes::new(conf, port));
+        Reader { acls, remotes, findings, for_everybody: None }
     }
 }
 

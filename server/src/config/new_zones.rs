@@ -31,6 +31,8 @@ use crate::zones::View;
 pub(crate) struct Additions {
     /// The configuration that a zone's statement is read against.
     conf: Conf,
+    /// The port of servers that are written without one.
+    port: u16,
     files: Vec<NewZones>,
 }
 
@@ -91,8 +93,8 @@ pub(super) fn of_views(conf: &Conf, findings: &mut Vec<Diagnostic>) -> Vec<Growi
 }
 
 impl Additions {
-    pub(super) fn new(conf: Conf, files: Vec<NewZones>) -> Additions {
-        Additions { conf, files }
+    pub(super) fn new(conf: Conf, port: u16, files: Vec<NewZones>) -> Additions {
+        Additions { conf, port, files }
     }
 
     /// The files of all these views.
@@ -112,7 +114,7 @@ impl Additions {
         zone: Statement<'_>,
         directory: &Path,
     ) -> (Option<ZoneConfig>, Vec<Diagnostic>) {
-        zones::read_one(&self.conf, view, zone, directory)
+        zones::read_one(&self.conf, view, zone, directory, self.port)
     }
 
     /// The statement of a zone in named.conf, on one line.

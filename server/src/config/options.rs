@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use zonefmt::conf::Statement;
 
 use super::{
-    Reader, floods,
+    Reader, floods, notify,
     scope::{Scope, hostname, path},
     transfers, views,
 };
@@ -42,6 +42,8 @@ pub(super) fn settings<'c>(
         blackhole: options.acl("blackhole", reader).unwrap_or(default.blackhole),
         tcp_advertised_timeout,
         transfers_out: transfers::most_out(options).unwrap_or(default.transfers_out),
+        transfers_in: transfers::most_in(options),
+        rates: notify::rates(options),
         keys: Arc::new(keys),
         cookies: floods::cookies(options, reader),
         outside: Arc::new(views::settings(options, peers, None, reader)),

@@ -2,46 +2,88 @@
 
 use std::time::Duration;
 
-use zonefmt::conf::{Part, Statement, Statements, values};
+use zonefmt::conf::{Part, Statement, values};
 
-use super::{Reader, scope::Scope};
+use super::{Reader, inherited::Inherited, remotes, scope::Scope};
 use crate::{
-    access::Prefix,
-    settings::{Outbound, Peer, Peers, TransferAcl, TransferFormat, TransferTransport},
+    access::Acl,
+    settings::{InboundLimits, TransferAcl, TransferFormat, TransferTransport},
 };
 
 /// The statements that [`take`] reads.
-pub(super) const NAMES: [&str; 4] =
-    ["allow-transfer", "max-ixfr-ratio", "max-transfer-idle-out", "max-transfer-time-out"];
+pub(super) const NAMES: [&str; 17] = [
+    "allow-notify",
+    "allow-transfer",
+    "allow-update-forwarding",
+    "max-ixfr-ratio",
+    "max-refresh-time",
+    "max-retry-time",
+    "max-transfer-idle-in",
+    "max-transfer-idle-out",
+    "max-transfer-time-in",
+    "max-transfer-time-out",
+    "min-refresh-time",
+    "min-retry-time",
+    "multi-master",
+    "request-expire",
+    "request-ixfr",
+    "transfer-source",
+    "transfer-source-v6",
+];
 
-/// How many transfers may run at a time (`transfers-out`).
+/// How many transfers to others may run at a time (`transfers-out`).
 pub(super) fn most_out(options: &Scope<'_, '_>) -> Option<usize> {
     options.number("transfers-out").map(|number| number as usize)
 }
 
-/// Takes over what a statement of `options`, a view or a zone says.
-pub(super) fn take<'c>(outbound: &mut Outbound, statement: Statement<'c>, reader: &mut Reader<'c, '_>) {
-    match statement.name() {
-        "allow-transfer" => match reader.acls.read(statement.block()) {
-            Ok(clients) => outbound.allow = TransferAcl { clients, ..over(statement) },
-            Err(error) => reader.findings.push(*error),
-        },
-        "max-ixfr-ratio" => {
-            outbound.max_ixfr_ratio = statement.argument().and_then(|part| values::percent(&part.text()));
-        }
-        "max-transfer-idle-out" => outbound.max_idle = minutes(statement).unwrap_or(outbound.max_idle),
-        "max-transfer-time-out" => outbound.max_time = minutes(statement).unwrap_or(outbound.max_time),
-        _ => {}
+/// How many transfers from primaries may run at a time.
+pub(super) fn most_in(options: &Scope<'_, '_>) -> InboundLimits {
+    let default = InboundLimits::default();
+    let most = |name, default| options.number(name).map_or(default, |number| number as usize);
+    InboundLimits {
+        in_all: most("transfers-in", default.in_all),
+        per_primary: most("transfers-per-ns", default.per_primary),
     }
 }
 
-/// The settings of remote servers.
-pub(super) fn peers<'c>(servers: impl Iterator<Item = Statement<'c>>) -> Peers {
-    let peer = |server: Statement<'c>| {
-        let (address, length) = server.arguments().prefix()?;
-        Some((Prefix::new(address, length), peer(&server.block())))
+/// Takes over what a statement of `options`, a view or a zone says.
+pub(super) fn take<'c>(all: &mut Inherited, statement: Statement<'c>, reader: &mut Reader<'c, '_>) {
+    let argument = statement.argument();
+    let number = |default| argument.and_then(|part| values::number(&part.text())).unwrap_or(default);
+    let minutes = |default| {
+        let minutes = argument.and_then(|part| values::number(&part.text()));
+        minutes.map_or(default, |minutes| Duration::from_secs(u64::from(minutes) * 60))
     };
-    Peers::new(servers.filter_map(peer).collect())
+    let yes = || argument.and_then(|part| values::yes_no(&part.text())).unwrap_or(false);
+    let acl = |reader: &mut Reader<'c, '_>| {
+        let read = reader.acls.read(statement.block());
+        read.map_err(|error| reader.findings.push(*error)).unwrap_or_else(|()| Acl::none())
+    };
+    match statement.name() {
+        "allow-transfer" => {
+            all.allow_transfer = true;
+            all.settings().outbound.allow = TransferAcl { clients: acl(reader), ..over(statement) };
+        }
+        "max-ixfr-ratio" => {
+            all.settings().outbound.max_ixfr_ratio = argument.and_then(|part| values::percent(&part.text()));
+        }
+        "max-transfer-idle-out" => all.settings().outbound.max_idle = minutes(all.settings.outbound.max_idle),
+        "max-transfer-time-out" => all.settings().outbound.max_time = minutes(all.settings.outbound.max_time),
+        "allow-notify" => all.inbound().allow_notify = acl(reader),
+        "allow-update-forwarding" => all.inbound().allow_update_forwarding = acl(reader),
+        "max-refresh-time" => all.inbound().refresh.most = number(all.inbound.refresh.most),
+        "max-retry-time" => all.inbound().retry.most = number(all.inbound.retry.most),
+        "max-transfer-idle-in" => all.inbound().max_idle = minutes(all.inbound.max_idle),
+        "max-transfer-time-in" => all.inbound().max_time = minutes(all.inbound.max_time),
+        "min-refresh-time" => all.inbound().refresh.least = number(all.inbound.refresh.least),
+        "min-retry-time" => all.inbound().retry.least = number(all.inbound.retry.least),
+        "multi-master" => all.inbound().multi_master = yes(),
+        "request-expire" => all.inbound().request_expire = yes(),
+        "request-ixfr" => all.inbound().request_ixfr = yes(),
+        "transfer-source" => all.inbound().source.v4 = remotes::source_v4(statement),
+        "transfer-source-v6" => all.inbound().source.v6 = remotes::source_v6(statement),
+        _ => {}
+    }
 }
 
 /// `transfer-format`.
@@ -61,18 +103,6 @@ fn over(statement: Statement<'_>) -> TransferAcl {
         transport: parts.behind("transport").map(transport),
         ..TransferAcl::default()
     }
-}
-
-fn peer(block: &Statements<'_>) -> Peer {
-    Peer {
-        provide_ixfr: block.find("provide-ixfr").and_then(|said| values::yes_no(&said.argument()?.text())),
-        transfer_format: block.find("transfer-format").map(format),
-    }
-}
-
-fn minutes(statement: Statement<'_>) -> Option<Duration> {
-    let minutes = values::number(&statement.argument()?.text())?;
-    Some(Duration::from_secs(u64::from(minutes) * 60))
 }
 
 #[cfg(test)]

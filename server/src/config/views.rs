@@ -7,7 +7,7 @@ use zonefmt::{
     conf::{Conf, Part, Parts, Statement, values},
 };
 
-use super::{Reader, ZoneConfig, dnstap, floods, keys, new_zones::Growing, scope::Scope, transfers, zones};
+use super::{Reader, ZoneConfig, dnstap, floods, keys, new_zones::Growing, peers, scope::Scope, transfers, zones};
 use crate::{
     access::Acl,
     settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, Peers, RrsetOrder, ServerSettings, ViewSettings},
@@ -94,12 +94,7 @@ fn one<'c>(
         name: name.shown().into(),
         membership: Arc::new(membership),
         keys,
-        settings: Arc::new(settings(
-            &scope,
-            transfers::peers(view.block().all("server")),
-            Some(&server.outside),
-            reader,
-        )),
+        settings: Arc::new(settings(&scope, peers::read(view.block().all("server")), Some(&server.outside), reader)),
         zones,
         shared,
     })

@@ -1,6 +1,7 @@
 //! The `zone` statements.
 
 use std::{
+    hash::Hash,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,26 +9,26 @@ use std::{
 use rustc_hash::FxHashSet;
 use zonefmt::{
     Name,
-    conf::{Conf, Part, Secrets, Statement, Statements, values},
+    conf::{Conf, Part, Secrets, Statement, Statements},
     diagnostics::{Diagnostic, Severity},
     zone::{CheckNames, FileFormat},
 };
 
 use super::{
     ForEverybody, Reader, SharedZone,
+    inherited::{Inherited, is_inherited},
     scope::{Scope, path},
     support::Judge,
-    transfers,
 };
-use crate::settings::{Limits, ZoneSettings, ZoneStatistics};
+use crate::settings::{Inbound, Limits, Remote, ZoneSettings};
 
 /// The configuration of a zone.
 #[derive(Clone, Debug)]
 pub struct ZoneConfig {
     /// Its name.
     pub origin: Name,
-    /// Its zone file.
-    pub file: PathBuf,
+    /// Where its data comes from.
+    pub role: Role,
     /// Its journal, unless that is in the usual place beside the file.
     pub journal: Option<PathBuf>,
     /// How it is served. Zones that are served alike share their settings.
@@ -36,6 +37,36 @@ pub struct ZoneConfig {
     pub reading: Reading,
     /// Where its statement is.
     pub written: Written,
+}
+
+/// Where a zone's data comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// From this zone file (`type primary`).
+    Primary(PathBuf),
+    /// From other servers (`type secondary`).
+    Secondary(Box<Secondary>),
+}
+
+/// How a secondary zone comes from its primaries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Secondary {
+    /// The file with a copy for the next start, if there is one.
+    pub copy: Option<PathBuf>,
+    /// The servers that have the zone, in the order in which they are asked.
+    pub primaries: Arc<[Remote]>,
+    /// How it is got from them.
+    pub inbound: Arc<Inbound>,
+}
+
+impl Role {
+    /// The file that has the zone, or a copy; a secondary may have none.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Role::Primary(file) => Some(file),
+            Role::Secondary(secondary) => secondary.copy.as_deref(),
+        }
+    }
 }
 
 /// Where the statement of a zone is. A statement that rndc gave is on one line and has no semicolon.
@@ -156,16 +187,17 @@ pub(super) fn read<'c>(
     (zones, shared)
 }
 
-/// Reads the statement of a zone that is to be added to a view of this configuration; `None` if there is an error among
-/// the findings.
+/// Reads the statement of a zone that is to be added to a view of this configuration; `port` is that of servers that are
+/// written without one. `None` if there is an error among the findings.
 pub(super) fn read_one<'c>(
     conf: &'c Conf,
     view: &str,
     zone: Statement<'c>,
     directory: &Path,
+    port: u16,
 ) -> (Option<ZoneConfig>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
-    let mut reader = Reader::new(conf, &mut findings);
+    let mut reader = Reader::new(conf, port, &mut findings);
     let options = Scope::new(conf.statements().find("options").into_iter().flat_map(Statement::block), None);
     let statements = conf.statements();
     let view = statements.all("view").find(|statement| statement.argument().is_some_and(|name| name.shown() == view));
@@ -186,105 +218,22 @@ pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
     format!("zone \"{name}\" {}", String::from_utf8_lossy(&zone.print_zone_block(Secrets::Show))).into()
 }
 
-/// The settings of all zones, so that zones that are served alike share them.
-type Alike = FxHashSet<Arc<ZoneSettings>>;
-
-/// The statements that a zone inherits from the blocks around it, apart from those of other modules.
-const INHERITED: [&str; 11] = [
-    "allow-query",
-    "allow-query-on",
-    "check-integrity",
-    "check-mx",
-    "check-mx-cname",
-    "check-srv-cname",
-    "max-records",
-    "max-records-per-type",
-    "max-types-per-name",
-    "masterfile-format",
-    "zone-statistics",
-];
-
-/// The configuration of a zone without statements of its own.
-#[derive(Clone)]
-struct Inherited {
-    settings: Arc<ZoneSettings>,
-    reading: Reading,
-    /// Whether there is an `allow-transfer`.
-    allow_transfer: bool,
+/// The settings of all zones so far, so that zones that are alike share them.
+#[derive(Default)]
+struct Alike {
+    settings: FxHashSet<Arc<ZoneSettings>>,
+    inbound: FxHashSet<Arc<Inbound>>,
+    primaries: FxHashSet<Arc<[Remote]>>,
 }
 
-impl Inherited {
-    fn from_scope<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Inherited {
-        let reading = Reading::default();
-        let allow_transfer = scope.find("allow-transfer").is_some();
-        let mut all = Inherited { settings: Arc::default(), reading, allow_transfer };
-        for name in INHERITED.into_iter().chain(transfers::NAMES) {
-            if let Some(statement) = scope.find(name) {
-                all.take(statement, reader);
-            }
+/// This value, or an equal one among those so far.
+fn shared<T: Eq + Hash + ?Sized>(values: &mut FxHashSet<Arc<T>>, value: Arc<T>) -> Arc<T> {
+    match values.get(&value) {
+        Some(known) => Arc::clone(known),
+        None => {
+            values.insert(Arc::clone(&value));
+            value
         }
-        for names in scope.all("check-names") {
-            if names.argument().is_some_and(|of| of.is("primary") || of.is("master")) {
-                all.take(names, reader);
-            }
-        }
-        all
-    }
-
-    fn take<'c>(&mut self, statement: Statement<'c>, reader: &mut Reader<'c, '_>) {
-        let number = || statement.argument().and_then(|part| values::number(&part.text())).unwrap_or(0);
-        match statement.name() {
-            name @ ("allow-query" | "allow-query-on") => match reader.acls.read(statement.block()) {
-                Ok(acl) if name == "allow-query" => self.settings().allow_query = acl,
-                Ok(acl) => self.settings().allow_query_on = acl,
-                Err(error) => reader.findings.push(*error),
-            },
-            "max-records" => self.reading.limits.records = number(),
-            "max-records-per-type" => self.reading.limits.records_per_type = number(),
-            "max-types-per-name" => self.reading.limits.types_per_name = number(),
-            "check-names" => {
-                self.reading.check_names = match statement.arguments().last() {
-                    Some(part) if part.is("ignore") => CheckNames::Ignore,
-                    Some(part) if part.is("warn") => CheckNames::Warn,
-                    _ => CheckNames::Fail,
-                };
-            }
-            "check-integrity" => {
-                let read = statement.argument().and_then(|part| values::yes_no(&part.text()));
-                self.reading.check_integrity = read.unwrap_or(true);
-            }
-            "check-mx" => self.reading.targets.mx = check(statement),
-            "check-mx-cname" => self.reading.targets.mx_cname = check(statement),
-            "check-srv-cname" => self.reading.targets.srv_cname = check(statement),
-            "zone-statistics" => {
-                let level = statement.argument();
-                self.settings().statistics = match level.and_then(|part| values::yes_no(&part.text())) {
-                    Some(true) => ZoneStatistics::Full,
-                    Some(false) => ZoneStatistics::None,
-                    None if level.is_some_and(|part| part.is("full")) => ZoneStatistics::Full,
-                    None if level.is_some_and(|part| part.is("none")) => ZoneStatistics::None,
-                    None => ZoneStatistics::Terse,
-                };
-            }
-            "masterfile-format" => {
-                let raw = statement.argument().is_some_and(|part| part.is("raw"));
-                self.reading.format = if raw { FileFormat::Raw } else { FileFormat::Text };
-            }
-            _ => transfers::take(&mut self.settings().outbound, statement, reader),
-        }
-    }
-
-    fn settings(&mut self) -> &mut ZoneSettings {
-        Arc::make_mut(&mut self.settings)
-    }
-}
-
-/// `ignore`, `warn` or `fail`.
-fn check(statement: Statement<'_>) -> Check {
-    match statement.argument() {
-        Some(part) if part.is("ignore") => Check::Ignore,
-        Some(part) if part.is("fail") => Check::Fail,
-        _ => Check::Warn,
     }
 }
 
@@ -295,42 +244,46 @@ fn one<'c>(
     alike: &mut Alike,
     reader: &mut Reader<'c, '_>,
 ) -> Option<ZoneConfig> {
-    let (mut own, mut file, mut journal, mut allow_transfer) = (None, None, None, all.allow_transfer);
+    let kind = kind(zone.block().find("type")?.argument()?, reader)?;
+    let (mut own, mut file, mut journal, mut primaries) = (None, None, None, None);
     for statement in zone.block() {
         match statement.name() {
-            "type" => is_served(statement.argument()?, reader).then_some(())?,
             "file" => file = statement.argument(),
             "journal" => journal = statement.argument(),
-            name if name == "check-names" || INHERITED.contains(&name) || transfers::NAMES.contains(&name) => {
-                allow_transfer |= name == "allow-transfer";
-                own.get_or_insert_with(|| all.clone()).take(statement, reader);
-            }
+            "primaries" | "masters" => primaries = Some(statement),
+            name if is_inherited(name) => own.get_or_insert_with(|| all.clone()).take(statement, reader),
             _ => {}
         }
     }
-    if !allow_transfer {
+    if !own.as_ref().unwrap_or(all).allow_transfer {
         ForEverybody::note(&mut reader.for_everybody, zone);
     }
-    let said = own.as_ref().unwrap_or(all);
-    let settings = if Arc::ptr_eq(&said.settings, &all.settings) {
-        Arc::clone(&all.settings)
-    } else {
-        match alike.get(&said.settings) {
-            Some(settings) => Arc::clone(settings),
-            None => {
-                alike.insert(Arc::clone(&said.settings));
-                Arc::clone(&said.settings)
-            }
+    let place = |part: Part<'_>| directory.join(path(&part.text()));
+    let (said, role) = match kind {
+        // The grammar's checks let no primary zone without a file pass, and other sources of its data are errors of
+        // their own.
+        Kind::Primary => (own, Role::Primary(place(file?))),
+        Kind::Secondary => {
+            let own = own.unwrap_or_else(|| all.clone()).of_secondary();
+            let primaries = reader.remotes.read(primaries?, reader.findings);
+            let secondary = Secondary {
+                copy: file.map(place),
+                primaries: shared(&mut alike.primaries, primaries.into()),
+                inbound: shared(&mut alike.inbound, Arc::clone(&own.inbound)),
+            };
+            (Some(own), Role::Secondary(Box::new(secondary)))
         }
     };
-    // The grammar's checks let no primary zone without a file pass, and other sources of its data are errors of their
-    // own.
+    let (settings, reading) = match said {
+        None => (Arc::clone(&all.settings), all.reading),
+        Some(own) => (shared(&mut alike.settings, own.settings), own.reading),
+    };
     Some(ZoneConfig {
         origin: origin(zone)?,
-        file: directory.join(path(&file?.text())),
-        journal: journal.map(|journal| directory.join(path(&journal.text()))),
+        role,
+        journal: journal.map(place),
         settings,
-        reading: said.reading,
+        reading,
         written: Written::Configured,
     })
 }
@@ -351,10 +304,17 @@ pub(crate) fn unservable(zone: Statement<'_>) -> Option<String> {
     }
 }
 
-/// Whether zones of this type can be served; if not, that is reported.
-fn is_served(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> bool {
+/// The types of zone that are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Primary,
+    Secondary,
+}
+
+/// The type of a zone. One that cannot be served is reported, and `None` unless it can at least be read.
+fn kind(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> Option<Kind> {
     if kind.is("primary") || kind.is("master") {
-        return true;
+        return Some(Kind::Primary);
     }
     let shown = kind.shown();
     let finding = if kind.is("hint") || kind.is("delegation-only") {
@@ -366,5 +326,109 @@ fn is_served(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> bool {
         kind.error(format!("zones of type {shown} are not supported yet")).help("only `type primary` is")
     };
     reader.findings.push(finding);
-    false
+    (kind.is("secondary") || kind.is("slave")).then_some(Kind::Secondary)
+}
+
+/// Reads the zones of a configuration without views, secondary ones included; the errors about these are left out.
+#[cfg(test)]
+pub(super) fn read_all(text: &str) -> (Vec<ZoneConfig>, Vec<String>) {
+    use zonefmt::{conf, diagnostics::Source};
+
+    let conf = conf::parse(Source::new("named.conf", text)).expect("a configuration");
+    let mut findings = Vec::new();
+    let mut reader = Reader::new(&conf, 53, &mut findings);
+    let options = Scope::new(conf.statements().find("options").into_iter().flat_map(Statement::block), None);
+    let (zones, _) = read(&conf.statements(), None, &options, Path::new("/var"), &mut reader);
+    let others = findings.into_iter().filter(|finding| !finding.message.contains("not supported yet"));
+    (zones, others.map(|finding| finding.message).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use zonefmt::zone::{CheckNames, FileFormat};
+
+    use super::*;
+    use crate::{
+        access::Acl,
+        settings::{Bounds, JournalSize, Whom},
+        update::SerialMethod,
+    };
+
+    fn zones(text: &str) -> Vec<ZoneConfig> {
+        let (zones, errors) = read_all(text);
+        assert!(errors.is_empty(), "{errors:?}");
+        zones
+    }
+
+    fn secondary(zone: &ZoneConfig) -> &Secondary {
+        let Role::Secondary(secondary) = &zone.role else { panic!("{zone:?}") };
+        secondary
+    }
+
+    #[test]
+    fn a_secondary_has_the_defaults_of_named() {
+        let both = zones(
+            "zone a.test { type secondary; primaries { 192.0.2.1; }; };\
+             zone b.test { type slave; masters { 192.0.2.1; }; file \"b\"; journal \"j\"; };",
+        );
+        let [a, b] = [&both[0], &both[1]].map(secondary);
+        assert_eq!((a.copy.as_deref(), b.copy.as_deref()), (None, Some(Path::new("/var/b"))));
+        assert_eq!(both[1].journal.as_deref(), Some(Path::new("/var/j")));
+        assert_eq!(*a.inbound, Inbound::default());
+        assert_eq!(a.primaries[0].address, "192.0.2.1:53".parse().unwrap());
+        assert!(Arc::ptr_eq(&a.primaries, &b.primaries) && Arc::ptr_eq(&a.inbound, &b.inbound));
+        assert!(Arc::ptr_eq(&both[0].settings, &both[1].settings));
+        assert_eq!((both[0].reading.check_names, both[0].reading.format), (CheckNames::Warn, FileFormat::Raw));
+    }
+
+    #[test]
+    fn a_zone_overrides_what_options_say_of_secondaries() {
+        let all = zones(
+            "options { min-refresh-time 10; max-refresh-time 5; min-retry-time 6; max-retry-time 7; multi-master yes;\
+             max-transfer-time-in 3; max-transfer-idle-in 4; request-ixfr no; request-expire no;\
+             transfer-source 192.0.2.9 port 99; transfer-source-v6 2001:db8::9; allow-notify { 192.0.2.8; };\
+             allow-update-forwarding { any; }; max-journal-size 2m; serial-update-method unixtime;\
+             masterfile-format text; check-names secondary fail; };\
+             zone a.test { type secondary; primaries { 192.0.2.1; }; };\
+             zone b.test { type secondary; primaries { 192.0.2.1; }; request-ixfr yes; max-refresh-time 50;\
+             transfer-source *; max-journal-size unlimited; check-names ignore; masterfile-format raw; };\
+             zone c.test { type primary; file \"c\"; serial-update-method date; max-journal-size default; };",
+        );
+        let [a, b] = [&all[0], &all[1]].map(|zone| Arc::clone(&secondary(zone).inbound));
+        assert_eq!(a.refresh, Bounds { least: 10, most: 5 });
+        assert_eq!((a.refresh.range(), b.refresh.range(), a.retry.range()), (10..=10, 10..=50, 6..=7));
+        assert_eq!((a.max_time, a.max_idle), (Duration::from_secs(180), Duration::from_secs(240)));
+        assert_eq!([a.multi_master, a.request_ixfr, a.request_expire], [true, false, false]);
+        assert!(b.request_ixfr && !b.request_expire);
+        assert_eq!((a.source.v4, b.source.v4), ("192.0.2.9:99".parse().unwrap(), "0.0.0.0:0".parse().unwrap()));
+        assert_eq!(b.source.towards("[::1]:53".parse().unwrap()), "[2001:db8::9]:0".parse().unwrap());
+        assert_ne!(a.allow_notify, Acl::none());
+        assert_eq!(a.allow_update_forwarding, Acl::any());
+        let settings = |zone: usize| (all[zone].settings.journal_size, all[zone].settings.updates.serial);
+        assert_eq!(settings(0), (JournalSize::Octets(2 << 20), SerialMethod::UnixTime));
+        assert_eq!(settings(1), (JournalSize::Unlimited, SerialMethod::UnixTime));
+        assert_eq!(settings(2), (JournalSize::TwiceTheZone, SerialMethod::Date));
+        let reading = |zone: usize| (all[zone].reading.check_names, all[zone].reading.format);
+        assert_eq!(reading(0), (CheckNames::Fail, FileFormat::Text));
+        assert_eq!(reading(1), (CheckNames::Ignore, FileFormat::Raw));
+    }
+
+    #[test]
+    fn some_statements_are_about_zones_of_one_type() {
+        let settings = |options: &str| {
+            let zones = zones(&format!(
+                "options {{ {options} }}; zone a.test {{ type primary; file \"a\"; }};\
+                 zone b.test {{ type secondary; primaries {{ 192.0.2.1; }}; }};"
+            ));
+            [&zones[0], &zones[1]].map(|zone| (zone.settings.notify.whom, zone.settings.ixfr_from_differences))
+        };
+        let (all, none) = (Whom::NameServers, Whom::Nobody);
+        assert_eq!(settings(""), [(all, false), (all, false)]);
+        assert_eq!(settings("notify primary-only; ixfr-from-differences yes;"), [(all, true), (none, true)]);
+        assert_eq!(settings("notify master-only; ixfr-from-differences master;"), [(all, true), (none, false)]);
+        assert_eq!(settings("notify no; ixfr-from-differences slave;"), [(none, false), (none, true)]);
+        assert_eq!(settings("notify explicit;"), [(Whom::Listed, false); 2]);
+    }
 }

@@ -177,8 +177,8 @@ impl Running {
     /// Loads the zone, if that is needed.
     fn prepare(&self, view: &str, zone: &ZoneConfig, current: Option<&Zone>) -> Result<Ready, ZoneRefusal> {
         let ready = self.sources.prepare(view, zone, current, &self.config.directory);
-        ready
-            .map_err(|findings| if zone.file.exists() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
+        let is_there = || zone.role.file().is_none_or(Path::exists);
+        ready.map_err(|findings| if is_there() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
     }
 
     /// Serves a zone in place of `before`.

@@ -31,21 +31,21 @@ pub(super) fn path(zone_file: &Path) -> PathBuf {
 }
 
 /// Reports on what named left beside a zone file of this serial: an error if named would serve something newer.
-pub(super) fn look_around(zone: &ZoneConfig, serial: Serial) -> Option<Diagnostic> {
-    let journal = zone.journal.clone().unwrap_or_else(|| path(&zone.file));
-    look_at(&journal, &zone.origin, &zone.file, serial).or_else(|| look_at_signed(zone, serial))
+pub(super) fn look_around(zone: &ZoneConfig, file: &Path, serial: Serial) -> Option<Diagnostic> {
+    let journal = zone.journal.clone().unwrap_or_else(|| path(file));
+    look_at(&journal, &zone.origin, file, serial).or_else(|| look_at_signed(zone, file, serial))
 }
 
 /// Reports on the signed zone that named made of this one (`inline-signing`), and that it would serve.
-fn look_at_signed(zone: &ZoneConfig, serial: Serial) -> Option<Diagnostic> {
-    let signed = with_extension(&zone.file, ".signed");
+fn look_at_signed(zone: &ZoneConfig, file: &Path, serial: Serial) -> Option<Diagnostic> {
+    let signed = with_extension(file, ".signed");
     let journal = path(&signed);
     if !signed.exists() && !journal.exists() {
         return None;
     }
     let finding = |severity, message: String| Diagnostic::of_file(severity, &signed, message);
     let served = end(&journal).ok().flatten().or_else(|| serial_in(&signed, zone));
-    let (file, signed) = (zone.file.display(), signed.display());
+    let (file, signed) = (file.display(), signed.display());
     let what = match served {
         Some(served) if serial.partial_cmp(&served) == Some(Ordering::Greater) => {
             let message = format!("named signed this zone up to serial {}; {} is served unsigned", served.0, serial.0);

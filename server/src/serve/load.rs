@@ -60,6 +60,10 @@ struct Stamp {
 const MAX_FINDINGS: usize = 20;
 
 impl Files {
+    fn none() -> Files {
+        Files { file: Stamp::default(), includes: Box::default() }
+    }
+
     /// The files that the zone file includes.
     pub(super) fn includes(&self) -> impl Iterator<Item = &Path> {
         self.includes.iter().map(|(path, _)| path.as_path())
@@ -121,20 +125,21 @@ pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(
 
 /// Loads one zone.
 pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
-    let path = &job.zone.file;
+    let Some(path) = job.zone.role.file() else {
+        return Loaded { data: None, files: Files::none(), findings: Vec::new() };
+    };
     let (source, file) = match read(path) {
         Ok(read) => read,
         Err(error) => {
             let message = format!("cannot read the zone file: {error}");
             let findings = vec![Diagnostic::of_file(Severity::Error, path, message)];
-            let files = Files { file: Stamp::default(), includes: Box::default() };
-            return Loaded { data: None, files, findings };
+            return Loaded { data: None, files: Files::none(), findings };
         }
     };
     let included = Included { directory, files: RefCell::default() };
-    let (mut data, mut findings) = parse(job, source, &included);
+    let (mut data, mut findings) = parse(job, path, source, &included);
     if let Some(serial) = data.as_ref().and_then(ZoneData::serial)
-        && let Some(finding) = journal::look_around(job.zone, serial)
+        && let Some(finding) = journal::look_around(job.zone, path, serial)
     {
         data = data.filter(|_| finding.severity != Severity::Error);
         findings.push(finding);
@@ -184,6 +189,7 @@ impl Includes for Included<'_> {
 
 fn parse(
     Job { zone, current }: Job<'_>,
+    path: &Path,
     source: Source,
     includes: &dyn Includes,
 ) -> (Option<ZoneData>, Vec<Diagnostic>) {
@@ -223,7 +229,7 @@ fn parse(
     // The text goes before the data is laid out, so that the two are never in memory beside a copy.
     drop(source);
     let data = edit.commit();
-    let faults = faults(&data, zone.reading, &zone.file);
+    let faults = faults(&data, zone.reading, path);
     let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
     findings.extend(faults);
     (sound.then_some(data), findings)
@@ -377,7 +383,7 @@ fn target_faults(data: &ZoneData, node: Node<'_>, rrset: &Rrset<'_>, reading: Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Written;
+    use crate::config::{Role, Written};
     use std::{env, fs, process, process::Command, sync::Arc};
     use zonefmt::Name;
 
@@ -453,7 +459,7 @@ mod tests {
                 } = check;
                 let zone = ZoneConfig {
                     origin: Name::from_ascii("test").unwrap(),
-                    file: file.clone(),
+                    role: Role::Primary(file.clone()),
                     journal: None,
                     settings: Arc::default(),
                     reading,
@@ -480,7 +486,7 @@ mod tests {
         let file = folder.join("test.zone");
         let zone = ZoneConfig {
             origin: Name::from_ascii("test").unwrap(),
-            file: file.clone(),
+            role: Role::Primary(file.clone()),
             journal: None,
             settings: Arc::default(),
             reading: Reading::default(),

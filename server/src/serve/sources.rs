@@ -18,7 +18,7 @@ use zonefmt::{
 
 use super::load::{self, Files, Job, Loaded};
 use crate::{
-    config::{Config, Reading, ViewConfig, Written, ZoneConfig},
+    config::{Config, Reading, Role, ViewConfig, Written, ZoneConfig},
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -34,7 +34,7 @@ struct ViewSources(FxHashMap<Name, ZoneSource>);
 /// The files that a zone's data was made of.
 #[derive(Debug)]
 pub struct ZoneSource {
-    file: PathBuf,
+    role: Role,
     journal: Option<PathBuf>,
     reading: Reading,
     files: Files,
@@ -101,7 +101,7 @@ impl Sources {
         let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
         let config = ZoneConfig {
             origin,
-            file: source.file.clone(),
+            role: source.role.clone(),
             journal: source.journal.clone(),
             settings,
             reading: source.reading,
@@ -223,13 +223,13 @@ impl ViewSources {
 
 impl ZoneSource {
     fn new(zone: &ZoneConfig, files: Files, sound: bool) -> ZoneSource {
-        let (file, journal, written) = (zone.file.clone(), zone.journal.clone(), zone.written.clone());
-        ZoneSource { file, journal, reading: zone.reading, files, sound, written }
+        let (role, journal, written) = (zone.role.clone(), zone.journal.clone(), zone.written.clone());
+        ZoneSource { role, journal, reading: zone.reading, files, sound, written }
     }
 
     /// The zone file, then those that it includes.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(&*self.file).chain(self.files.includes())
+        self.role.file().into_iter().chain(self.files.includes())
     }
 
     /// When its file was last changed, as of the time when it was read; 1970 if there was none.
@@ -255,10 +255,10 @@ impl ZoneSource {
     /// Whether the zone, as it is configured now, would be read from the same files in the same way.
     fn is_current(&self, zone: &ZoneConfig) -> bool {
         self.sound
-            && self.file == zone.file
+            && self.role == zone.role
             && self.journal == zone.journal
             && self.reading == zone.reading
-            && self.files.are_unchanged(&zone.file)
+            && zone.role.file().is_none_or(|file| self.files.are_unchanged(file))
     }
 }
 
@@ -270,11 +270,12 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
 fn log_failed(shown: Shown<'_>, zone: &ZoneConfig, directory: &Path, findings: &[Diagnostic]) {
     let first = findings.iter().find(|finding| finding.severity == Severity::Error);
     let why = match first {
-        _ if !zone.file.exists() => "file not found",
+        _ if !zone.role.file().is_none_or(Path::exists) => "file not found",
         Some(first) => &first.message,
         None => "failure",
     };
-    let file = zone.file.strip_prefix(directory).unwrap_or(&zone.file).display();
+    let Some(file) = zone.role.file() else { return };
+    let file = file.strip_prefix(directory).unwrap_or(file).display();
     error!(target: "zoneload", "zone {shown}: loading from master file {file} failed: {why}");
 }
 

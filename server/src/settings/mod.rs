@@ -2,13 +2,17 @@
 //! that affect answers are those of `named -C` (BIND 9.18).
 
 mod limits;
+mod notify;
 mod peers;
+mod remotes;
 mod transfers;
 mod updates;
 
 pub use limits::Limits;
+pub use notify::{Notify, Rates, Whom};
 pub use peers::{Peer, Peers};
-pub use transfers::{Outbound, TransferAcl, TransferFormat, TransferTransport};
+pub use remotes::{Remote, Sources};
+pub use transfers::{Bounds, Inbound, InboundLimits, Outbound, TransferAcl, TransferFormat, TransferTransport};
 pub use updates::{Checks, Updates};
 
 use std::{sync::Arc, time::Duration};
@@ -39,6 +43,10 @@ pub struct ServerSettings {
     pub tcp_advertised_timeout: Duration,
     /// How many transfers to others may run at a time (`transfers-out`).
     pub transfers_out: usize,
+    /// How many transfers from primaries may run at a time.
+    pub transfers_in: InboundLimits,
+    /// How many notifications and questions are sent a second.
+    pub rates: Rates,
     /// The secrets of DNS cookies (RFC 7873); with `None`, clients' cookies are ignored.
     pub cookies: Option<Arc<CookieSecrets>>,
     /// The keys that are known in every view, and to requests for class CH.
@@ -93,6 +101,26 @@ pub struct ZoneSettings {
     pub statistics: ZoneStatistics,
     /// How the zone is transferred to others.
     pub outbound: Outbound,
+    /// How others hear of a new version.
+    pub notify: Notify,
+    /// Whether secondaries can get the difference between two versions that came whole (`ixfr-from-differences`).
+    pub ixfr_from_differences: bool,
+    /// How large the zone's journal may become (`max-journal-size`).
+    pub journal_size: JournalSize,
+    /// How the zone is updated.
+    pub updates: Updates,
+}
+
+/// How large a zone's journal may become before old changes are dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum JournalSize {
+    /// Twice as large as the zone (`default`).
+    #[default]
+    TwiceTheZone,
+    /// As large as it gets (`unlimited`).
+    Unlimited,
+    /// So many octets.
+    Octets(u64),
 }
 
 /// What statistics include about a zone.
@@ -168,6 +196,8 @@ impl Default for ServerSettings {
             blackhole: Acl::none(),
             tcp_advertised_timeout: TcpTimeouts::default().advertised,
             transfers_out: 10,
+            transfers_in: InboundLimits::default(),
+            rates: Rates::default(),
             cookies: None,
             keys: Arc::default(),
             outside: Arc::default(),

@@ -1,6 +1,8 @@
 //! The settings for single remote servers (`server`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use zonefmt::Name;
 
 use super::TransferFormat;
 use crate::access::Prefix;
@@ -12,10 +14,28 @@ pub struct Peers(Vec<(Prefix, Peer)>);
 /// What is special about a remote server; `None` is what holds for servers in general.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Peer {
+    /// The name of the key that messages to the server are signed with (`keys`).
+    pub key: Option<Name>,
+    /// Whether nothing the server sends is heeded (`bogus`).
+    pub bogus: bool,
+    /// Whether messages to the server may have EDNS (`edns`).
+    pub edns: Option<bool>,
+    /// Whether the server is only asked over TCP (`tcp-only`).
+    pub tcp_only: Option<bool>,
     /// Whether the server gets incremental transfers (`provide-ixfr`).
     pub provide_ixfr: Option<bool>,
     /// How many records a message of a transfer to the server holds.
     pub transfer_format: Option<TransferFormat>,
+    /// Whether the server is asked for the changes only (`request-ixfr`).
+    pub request_ixfr: Option<bool>,
+    /// Whether the server is asked when a zone expires (`request-expire`).
+    pub request_expire: Option<bool>,
+    /// How many transfers from the server may run at a time (`transfers`).
+    pub transfers: Option<usize>,
+    /// The address and port that the server is asked from (`transfer-source`).
+    pub transfer_source: Option<SocketAddr>,
+    /// The address and port that the server is notified from (`notify-source`).
+    pub notify_source: Option<SocketAddr>,
 }
 
 impl Peers {

@@ -1,9 +1,10 @@
-//! The settings of zone transfers: who may have a zone, and how it is sent.
+//! The settings of zone transfers: who may have a zone and how it is sent, and how one is got from its primaries.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use zonefmt::NameRef;
 
+use super::Sources;
 use crate::{
     access::{Acl, Requester},
     listen::{Client, Transport},
@@ -21,6 +22,53 @@ pub struct Outbound {
     /// How large an incremental transfer may be, in percent of the whole zone (`max-ixfr-ratio`), before the whole zone
     /// is sent instead; `None` for any size.
     pub max_ixfr_ratio: Option<u32>,
+}
+
+/// How a secondary gets a zone from its primaries, and what it takes from others. Defaults are those of `named -C`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Inbound {
+    /// Whether primaries are asked for the changes only (`request-ixfr`), except where a [`Peer`](super::Peer) says
+    /// otherwise.
+    pub request_ixfr: bool,
+    /// Whether primaries are asked when the zone expires (`request-expire`, RFC 7314), except where a
+    /// [`Peer`](super::Peer) says otherwise.
+    pub request_expire: bool,
+    /// Whether primaries may have different versions, so that a lower serial at one is nothing to report
+    /// (`multi-master`).
+    pub multi_master: bool,
+    /// The bounds of the refresh time, in seconds (`min-refresh-time`, `max-refresh-time`).
+    pub refresh: Bounds,
+    /// The bounds of the retry time, in seconds (`min-retry-time`, `max-retry-time`).
+    pub retry: Bounds,
+    /// How long a transfer may take in all (`max-transfer-time-in`); up to 28 days.
+    pub max_time: Duration,
+    /// How long a transfer may make no progress (`max-transfer-idle-in`); up to 28 days.
+    pub max_idle: Duration,
+    /// The addresses that primaries are asked from (`transfer-source`), except where a [`Peer`](super::Peer) says
+    /// otherwise.
+    pub source: Sources,
+    /// The servers besides the primaries whose notifications are heeded (`allow-notify`).
+    pub allow_notify: Acl,
+    /// The clients whose updates are forwarded to the primary (`allow-update-forwarding`).
+    pub allow_update_forwarding: Acl,
+}
+
+/// The bounds of a time, in seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Bounds {
+    /// The least.
+    pub least: u32,
+    /// The most, unless that is below the least.
+    pub most: u32,
+}
+
+/// How many transfers from primaries may run at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InboundLimits {
+    /// In all (`transfers-in`).
+    pub in_all: usize,
+    /// From one primary (`transfers-per-ns`), except where its [`Peer`](super::Peer) has a limit of its own.
+    pub per_primary: usize,
 }
 
 /// The clients that may transfer a zone, and the transport over which they may.
@@ -61,6 +109,37 @@ impl Default for Outbound {
             max_idle: Duration::from_secs(60 * 60),
             max_ixfr_ratio: Some(100),
         }
+    }
+}
+
+impl Default for Inbound {
+    fn default() -> Inbound {
+        Inbound {
+            request_ixfr: true,
+            request_expire: true,
+            multi_master: false,
+            refresh: Bounds { least: 300, most: 28 * 86400 },
+            retry: Bounds { least: 500, most: 14 * 86400 },
+            max_time: Duration::from_secs(120 * 60),
+            max_idle: Duration::from_secs(60 * 60),
+            source: Sources::default(),
+            allow_notify: Acl::none(),
+            allow_update_forwarding: Acl::none(),
+        }
+    }
+}
+
+impl Default for InboundLimits {
+    /// 100 and 50. named's 10 and 2 are too few for thousands of zones that change together.
+    fn default() -> InboundLimits {
+        InboundLimits { in_all: 100, per_primary: 50 }
+    }
+}
+
+impl Bounds {
+    /// The times within the bounds; as in BIND, the lower bound prevails over the upper one.
+    pub fn range(self) -> RangeInclusive<u32> {
+        self.least..=self.most.max(self.least)
     }
 }
 
