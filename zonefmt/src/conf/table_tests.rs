@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// means.
 const FORM: [&str; 5] = [" near '", "missing ';'", "unknown option", "unexpected", "redefined"];
 
+/// Words that are unknown to BIND.
+const OURS: [&str; 1] = ["acme-challenge"];
+
 fn has_form(text: &str) -> Result<(), String> {
     match named_checkconf(text) {
         Err(message) if FORM.iter().any(|form| message.contains(form)) => Err(message),
@@ -41,6 +44,7 @@ pub(super) fn samples(shape: &Shape, depth: usize) -> Vec<String> {
     const DEEPEST: usize = 8;
     let of = |shape: &Shape| samples(shape, depth + 1);
     let mut texts: Vec<String> = match shape {
+        Shape::Keyword(word) if OURS.contains(word) => vec![],
         Shape::Keyword(word) => vec![(*word).into()],
         Shape::Value(kind) => value(*kind).iter().map(|&text| text.into()).collect(),
         Shape::Defined(_) if depth > DEEPEST => vec![],

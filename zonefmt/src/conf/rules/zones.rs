@@ -364,8 +364,19 @@ fn update_rule(rule: Statement<'_>) -> Option<Diagnostic> {
         }
         parts.collect()
     };
-    // `A(5)` limits how many of them there may be.
-    let mnemonic = |part: &Part<'_>| part.shown().split('(').next().unwrap_or_default().to_owned();
-    let unknown = types.into_iter().find(|part| mnemonic(part).parse::<Rtype>().is_err())?;
-    Some(unknown.error(format!("`{}` is no record type", unknown.shown())))
+    types.into_iter().find_map(update_type)
+}
+
+/// The error in a type of a rule of `update-policy`: `A`, or `A(5)` for at most five records.
+fn update_type(part: Part<'_>) -> Option<Diagnostic> {
+    let shown = part.shown();
+    let (mnemonic, most) = shown.split_once('(').unwrap_or((&shown, ")"));
+    if mnemonic.parse::<Rtype>().is_err() {
+        return Some(part.error(format!("`{shown}` is no record type")));
+    }
+    let counts = |most: &str| most.is_empty() || most.parse::<u16>().is_ok();
+    if most.strip_suffix(')').is_some_and(counts) {
+        return None;
+    }
+    Some(part.error(format!("`{shown}` does not say how many records")).help("write at most 65535, as in `TXT(1)`"))
 }
