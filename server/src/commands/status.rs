@@ -3,8 +3,7 @@
 use std::{
     collections::BTreeSet,
     fmt::{self, Write},
-    path::{self, Path},
-    thread,
+    path, thread,
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -53,8 +52,7 @@ pub(super) fn of_server(server: &Running) -> String {
 /// The lines of `zonestatus` for a zone that was asked for as `name`; `None` if the zone is not loaded.
 pub(super) fn of_zone(server: &Running, name: &str, served: &ServedZone) -> Option<String> {
     let (data, source) = (served.zone.data()?, server.source(served)?);
-    let relative = |file: &Path| file.strip_prefix(server.directory()).unwrap_or(file).display().to_string();
-    let files = source.files().map(relative).collect::<Vec<_>>().join(", ");
+    let files = source.files().map(|file| file.as_written().display().to_string()).collect::<Vec<_>>().join(", ");
     let serial = data.serial().map_or(0, |serial| serial.0);
     // named takes a file from the future as of now.
     let (nodes, loaded) = (nodes(data), date(source.modified().min(Timestamp::now())));

@@ -22,6 +22,7 @@ mod interfaces;
 mod keys;
 mod listen;
 mod logging;
+mod named_file;
 mod new_zones;
 mod notify;
 mod options;
@@ -37,6 +38,7 @@ mod zones;
 
 pub use interfaces::Interfaces;
 pub(crate) use new_zones::{Additions, NewZones, whole};
+pub use named_file::NamedFile;
 pub use run_files::RunFiles;
 pub(crate) use run_files::{RunFile, SessionKey};
 pub use views::{SharedZone, ViewConfig};

@@ -15,7 +15,7 @@ use zonefmt::{
 };
 
 use super::{
-    ForEverybody, Reader, SharedZone,
+    ForEverybody, NamedFile, Reader, SharedZone,
     inherited::{Inherited, is_inherited},
     scope::{Scope, path},
     support::Judge,
@@ -43,7 +43,7 @@ pub struct ZoneConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Role {
     /// From this zone file (`type primary`).
-    Primary(PathBuf),
+    Primary(NamedFile),
     /// From other servers (`type secondary`).
     Secondary(Box<Secondary>),
 }
@@ -52,7 +52,7 @@ pub enum Role {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Secondary {
     /// The file with a copy for the next start, if there is one.
-    pub copy: Option<PathBuf>,
+    pub copy: Option<NamedFile>,
     /// The servers that have the zone, in the order in which they are asked.
     pub primaries: Arc<[Remote]>,
     /// How it is got from them.
@@ -61,10 +61,10 @@ pub struct Secondary {
 
 impl Role {
     /// The file that has the zone, or a copy; a secondary may have none.
-    pub fn file(&self) -> Option<&Path> {
+    pub fn file(&self) -> Option<&NamedFile> {
         match self {
             Role::Primary(file) => Some(file),
-            Role::Secondary(secondary) => secondary.copy.as_deref(),
+            Role::Secondary(secondary) => secondary.copy.as_ref(),
         }
     }
 }
@@ -258,7 +258,7 @@ fn one<'c>(
     if !own.as_ref().unwrap_or(all).allow_transfer {
         ForEverybody::note(&mut reader.for_everybody, zone);
     }
-    let place = |part: Part<'_>| directory.join(path(&part.text()));
+    let place = |part: Part<'_>| NamedFile::new(directory, &path(&part.text()));
     let (said, role) = match kind {
         // The grammar's checks let no primary zone without a file pass, and other sources of its data are errors of
         // their own.
@@ -281,7 +281,7 @@ fn one<'c>(
     Some(ZoneConfig {
         origin: origin(zone)?,
         role,
-        journal: journal.map(place),
+        journal: journal.map(|journal| directory.join(path(&journal.text()))),
         settings,
         reading,
         written: Written::Configured,
@@ -374,7 +374,7 @@ mod tests {
              zone b.test { type slave; masters { 192.0.2.1; }; file \"b\"; journal \"j\"; };",
         );
         let [a, b] = [&both[0], &both[1]].map(secondary);
-        assert_eq!((a.copy.as_deref(), b.copy.as_deref()), (None, Some(Path::new("/var/b"))));
+        assert_eq!((&a.copy, &b.copy), (&None, &Some(NamedFile::new(Path::new("/var"), Path::new("b")))));
         assert_eq!(both[1].journal.as_deref(), Some(Path::new("/var/j")));
         assert_eq!(*a.inbound, Inbound::default());
         assert_eq!(a.primaries[0].address, "192.0.2.1:53".parse().unwrap());

@@ -118,7 +118,7 @@ impl Running {
         let source = self.sources.forget(view, &zone.origin);
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
         if added && clean {
-            for file in source.iter().filter_map(|source| source.files().next()) {
+            for file in source.iter().filter_map(ZoneSource::file) {
                 remove(file);
                 remove(&journal::path(file));
             }
@@ -177,7 +177,7 @@ impl Running {
     /// Loads the zone, if that is needed.
     fn prepare(&self, view: &str, zone: &ZoneConfig, current: Option<&Zone>) -> Result<Ready, ZoneRefusal> {
         let ready = self.sources.prepare(view, zone, current, &self.config.directory);
-        let is_there = || zone.role.file().is_none_or(Path::exists);
+        let is_there = || zone.role.file().is_none_or(|file| file.path().exists());
         ready.map_err(|findings| if is_there() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
     }
 

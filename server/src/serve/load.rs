@@ -7,7 +7,7 @@ use std::{
     io::{self, Read},
     num::NonZeroUsize,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -23,7 +23,7 @@ use zonefmt::{
 
 use super::journal;
 use crate::{
-    config::{Check, Reading, TargetChecks, ZoneConfig},
+    config::{Check, NamedFile, Reading, TargetChecks, ZoneConfig},
     settings::Limits,
     sync::lock,
     zone::{Added, Node, Rrset, ZoneData},
@@ -44,7 +44,7 @@ pub(super) struct Loaded {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Files {
     file: Stamp,
-    includes: Box<[(PathBuf, Stamp)]>,
+    includes: Box<[(NamedFile, Stamp)]>,
 }
 
 /// The state of a file: two stamps differ if the file was changed in between. It is all zeros if there is no file.
@@ -65,8 +65,8 @@ impl Files {
     }
 
     /// The files that the zone file includes.
-    pub(super) fn includes(&self) -> impl Iterator<Item = &Path> {
-        self.includes.iter().map(|(path, _)| path.as_path())
+    pub(super) fn includes(&self) -> impl Iterator<Item = &NamedFile> {
+        self.includes.iter().map(|(file, _)| file)
     }
 
     /// When the zone's file was last changed, as of the time when it was read; 1970 if there was none.
@@ -76,7 +76,7 @@ impl Files {
 
     /// Whether the files are what they were when the zone was read from `file`.
     pub(super) fn are_unchanged(&self, file: &Path) -> bool {
-        Stamp::of(file) == self.file && self.includes.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)
+        Stamp::of(file) == self.file && self.includes.iter().all(|(file, stamp)| Stamp::of(file.path()) == *stamp)
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(
 
 /// Loads one zone.
 pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
-    let Some(path) = job.zone.role.file() else {
+    let Some(path) = job.zone.role.file().map(NamedFile::path) else {
         return Loaded { data: None, files: Files::none(), findings: Vec::new() };
     };
     let (source, file) = match read(path) {
@@ -174,15 +174,15 @@ fn capacity(octets: usize) -> usize {
 /// Reads the files that `$INCLUDE` names, and takes note of their state.
 struct Included<'d> {
     directory: &'d Path,
-    files: RefCell<Vec<(PathBuf, Stamp)>>,
+    files: RefCell<Vec<(NamedFile, Stamp)>>,
 }
 
 impl Includes for Included<'_> {
     fn open(&self, path: &Path) -> io::Result<Source> {
-        let path = self.directory.join(path);
-        let read = read(&path);
+        let file = NamedFile::new(self.directory, path);
+        let read = read(file.path());
         let stamp = read.as_ref().map_or(Stamp::default(), |(_, stamp)| *stamp);
-        self.files.borrow_mut().push((path, stamp));
+        self.files.borrow_mut().push((file, stamp));
         Ok(read?.0)
     }
 }
@@ -459,7 +459,7 @@ mod tests {
                 } = check;
                 let zone = ZoneConfig {
                     origin: Name::from_ascii("test").unwrap(),
-                    role: Role::Primary(file.clone()),
+                    role: Role::Primary(NamedFile::new(Path::new(""), &file)),
                     journal: None,
                     settings: Arc::default(),
                     reading,
@@ -486,7 +486,7 @@ mod tests {
         let file = folder.join("test.zone");
         let zone = ZoneConfig {
             origin: Name::from_ascii("test").unwrap(),
-            role: Role::Primary(file.clone()),
+            role: Role::Primary(NamedFile::new(Path::new(""), &file)),
             journal: None,
             settings: Arc::default(),
             reading: Reading::default(),

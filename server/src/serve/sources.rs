@@ -18,7 +18,7 @@ use zonefmt::{
 
 use super::load::{self, Files, Job, Loaded};
 use crate::{
-    config::{Config, Reading, Role, ViewConfig, Written, ZoneConfig},
+    config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -202,12 +202,12 @@ impl ViewSources {
                     ZoneState::Loaded(data)
                 }
                 (None, Some(old)) => {
-                    log_failed(shown, zone, directory, &findings);
+                    log_failed(shown, zone, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
                     ZoneState::Loaded(old.clone())
                 }
                 (None, None) => {
-                    log_failed(shown, zone, directory, &findings);
+                    log_failed(shown, zone, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors");
                     ZoneState::NotLoaded
                 }
@@ -227,8 +227,13 @@ impl ZoneSource {
         ZoneSource { role, journal, reading: zone.reading, files, sound, written }
     }
 
+    /// The zone file.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.role.file().map(NamedFile::path)
+    }
+
     /// The zone file, then those that it includes.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
+    pub fn files(&self) -> impl Iterator<Item = &NamedFile> {
         self.role.file().into_iter().chain(self.files.includes())
     }
 
@@ -258,7 +263,7 @@ impl ZoneSource {
             && self.role == zone.role
             && self.journal == zone.journal
             && self.reading == zone.reading
-            && zone.role.file().is_none_or(|file| self.files.are_unchanged(file))
+            && zone.role.file().is_none_or(|file| self.files.are_unchanged(file.path()))
     }
 }
 
@@ -267,15 +272,15 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
 }
 
 /// Logs why a zone does not load, in named's words.
-fn log_failed(shown: Shown<'_>, zone: &ZoneConfig, directory: &Path, findings: &[Diagnostic]) {
+fn log_failed(shown: Shown<'_>, zone: &ZoneConfig, findings: &[Diagnostic]) {
     let first = findings.iter().find(|finding| finding.severity == Severity::Error);
     let why = match first {
-        _ if !zone.role.file().is_none_or(Path::exists) => "file not found",
+        _ if !zone.role.file().is_none_or(|file| file.path().exists()) => "file not found",
         Some(first) => &first.message,
         None => "failure",
     };
     let Some(file) = zone.role.file() else { return };
-    let file = file.strip_prefix(directory).unwrap_or(file).display();
+    let file = file.as_written().display();
     error!(target: "zoneload", "zone {shown}: loading from master file {file} failed: {why}");
 }
 
