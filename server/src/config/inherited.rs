@@ -10,13 +10,10 @@ use zonefmt::{
 use super::{
     Reader, notify,
     scope::Scope,
-    transfers,
+    transfers, updates,
     zones::{Check, Reading},
 };
-use crate::{
-    settings::{Inbound, JournalSize, Limits, Whom, ZoneSettings, ZoneStatistics},
-    update::SerialMethod,
-};
+use crate::settings::{Inbound, JournalSize, Limits, Whom, ZoneSettings, ZoneStatistics};
 
 /// The configuration of a zone without statements of its own.
 #[derive(Clone)]
@@ -40,7 +37,7 @@ pub(super) struct OfSecondaries {
 }
 
 /// The statements that are read here.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 13] = [
     "allow-query",
     "allow-query-on",
     "check-integrity",
@@ -53,7 +50,6 @@ const NAMES: [&str; 14] = [
     "max-records",
     "max-records-per-type",
     "max-types-per-name",
-    "serial-update-method",
     "zone-statistics",
 ];
 
@@ -64,7 +60,7 @@ pub(super) fn is_inherited(name: &str) -> bool {
 
 /// The statements that a zone inherits, but for `check-names`, which may be repeated.
 fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.into_iter().chain(transfers::NAMES).chain(notify::NAMES)
+    NAMES.into_iter().chain(transfers::NAMES).chain(notify::NAMES).chain(updates::NAMES)
 }
 
 impl Inherited {
@@ -155,14 +151,8 @@ impl Inherited {
                     None => JournalSize::TwiceTheZone,
                 };
             }
-            "serial-update-method" => {
-                self.settings().updates.serial = match () {
-                    () if is(&["date"]) => SerialMethod::Date,
-                    () if is(&["unixtime"]) => SerialMethod::UnixTime,
-                    () => SerialMethod::Increment,
-                };
-            }
             name if notify::NAMES.contains(&name) => notify::take(self, statement, reader),
+            name if updates::NAMES.contains(&name) => updates::take(self, statement, reader),
             _ => transfers::take(self, statement, reader),
         }
     }

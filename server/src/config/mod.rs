@@ -6,7 +6,7 @@
 //!
 //! * The whole server: `options`, `listen`, `controls`, `statistics`, `logging`, `dnstap`, `run_files`.
 //! * Its parts: `views`; `zones`, which have statements of their own and `inherited` ones, among them those about
-//!   `transfers` and about `notify`; and `new_zones` for those that `rndc addzone` added.
+//!   `transfers`, `notify` and `updates`; and `new_zones` for those that `rndc addzone` added.
 //! * What statements of several kinds are made of: `acl` for address match lists, `interfaces` for the addresses of
 //!   this machine, `keys` for secrets, `inet` for the addresses of channels, `floods` for rate limits and cookies,
 //!   `remotes` and `peers` for other servers.
@@ -33,12 +33,13 @@ mod scope;
 mod statistics;
 mod support;
 mod transfers;
+mod updates;
 mod views;
 mod zones;
 
 pub use interfaces::Interfaces;
-pub(crate) use new_zones::{Additions, NewZones, whole};
 pub use named_file::NamedFile;
+pub(crate) use new_zones::{Additions, NewZones, whole};
 pub use run_files::RunFiles;
 pub(crate) use run_files::{RunFile, SessionKey};
 pub use views::{SharedZone, ViewConfig};
@@ -55,6 +56,7 @@ use std::{
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use zonefmt::{
+    Name,
     conf::{self, Conf, Statement},
     diagnostics::{Diagnostic, Severity, Source},
 };
@@ -227,6 +229,8 @@ fn hash(conf: &Conf) -> String {
 struct Reader<'c, 'f> {
     acls: Acls<'c>,
     remotes: Remotes<'c>,
+    /// The name of the session key, if there is one.
+    session_key: Option<Name>,
     findings: &'f mut Vec<Diagnostic>,
     for_everybody: Option<ForEverybody<'c>>,
 }
@@ -267,7 +271,7 @@ impl<'c, 'f> Reader<'c, 'f> {
             Interfaces::default()
         });
         let (acls, remotes) = (Acls::new(conf, interfaces), Remotes::new(conf, port));
-        Reader { acls, remotes, findings, for_everybody: None }
+        Reader { acls, remotes, session_key: run_files::session_key(conf), findings, for_everybody: None }
     }
 }
 

@@ -55,11 +55,14 @@ impl<'c> Remotes<'c> {
                 findings.push(error.help("write it behind each address in that list"));
             }
             let name = first.text().to_ascii_lowercase();
-            // The grammar's checks let only defined names pass.
-            if let Some(list) = self.named.get(&name)
-                && seen.insert(name)
-            {
-                open.push((list.block(), port_of(*list).unwrap_or(port)));
+            match self.named.get(&name) {
+                Some(list) if seen.insert(name) => open.push((list.block(), port_of(*list).unwrap_or(port))),
+                Some(_) => {}
+                // The checks of named.conf find this, but not those of a statement that rndc gives.
+                None => {
+                    let error = first.error(format!("there is no list of primaries `{}`", first.shown()));
+                    findings.push(error.help("define it in named.conf, or write addresses"));
+                }
             }
         }
         servers

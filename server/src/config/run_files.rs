@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use zonefmt::{Name, conf::Statement};
+use zonefmt::{
+    Name,
+    conf::{Conf, Statement},
+};
 
 use super::{Reader, scope::Scope};
 use crate::keys::Algorithm;
@@ -58,13 +61,28 @@ impl RunFiles {
     }
 }
 
+/// The name of the session key; `None` if there is none.
+pub(super) fn session_key(conf: &Conf) -> Option<Name> {
+    let options = conf.statements().find("options").map(Statement::block);
+    let written = |name| options.as_ref()?.find(name)?.argument();
+    if written("session-keyfile").is_some_and(|file| file.is("none")) {
+        return None;
+    }
+    let name = written("session-keyname").and_then(|name| Name::from_ascii(name.text()).ok());
+    Some(name.unwrap_or_else(default_session_name))
+}
+
 fn session_name(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Name {
     let written = options.find("session-keyname").and_then(Statement::argument);
     let read = written.map(|part| (part, Name::from_ascii(part.text())));
     if let Some((part, Err(error))) = &read {
         reader.findings.push(part.error(format!("`{}` is not the name of a key: {error}", part.shown())));
     }
-    read.and_then(|(_, name)| name.ok()).unwrap_or_else(|| Name::from_ascii("local-ddns").expect("it is a name"))
+    read.and_then(|(_, name)| name.ok()).unwrap_or_else(default_session_name)
+}
+
+fn default_session_name() -> Name {
+    Name::from_ascii("local-ddns").expect("it is a name")
 }
 
 fn session_algorithm(options: &Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> Option<Algorithm> {

@@ -19,6 +19,7 @@ use super::{
     inherited::{Inherited, is_inherited},
     scope::{Scope, path},
     support::Judge,
+    updates,
 };
 use crate::settings::{Inbound, Limits, Remote, ZoneSettings};
 
@@ -244,16 +245,22 @@ fn one<'c>(
     alike: &mut Alike,
     reader: &mut Reader<'c, '_>,
 ) -> Option<ZoneConfig> {
-    let kind = kind(zone.block().find("type")?.argument()?, reader)?;
-    let (mut own, mut file, mut journal, mut primaries) = (None, None, None, None);
+    let (kind, origin) = (kind(zone.block().find("type")?.argument()?, reader)?, origin(zone)?);
+    let (mut own, mut file, mut journal, mut primaries, mut policy) = (None, None, None, None, None);
     for statement in zone.block() {
         match statement.name() {
             "file" => file = statement.argument(),
             "journal" => journal = statement.argument(),
             "primaries" | "masters" => primaries = Some(statement),
+            "update-policy" => policy = Some(statement),
             name if is_inherited(name) => own.get_or_insert_with(|| all.clone()).take(statement, reader),
             _ => {}
         }
+    }
+    // It prevails over an `allow-update` around.
+    if let Some(policy) = policy {
+        let policy = updates::policy(policy, &origin, reader);
+        own.get_or_insert_with(|| all.clone()).settings().updates.policy = policy;
     }
     if !own.as_ref().unwrap_or(all).allow_transfer {
         ForEverybody::note(&mut reader.for_everybody, zone);
@@ -279,7 +286,7 @@ fn one<'c>(
         Some(own) => (shared(&mut alike.settings, own.settings), own.reading),
     };
     Some(ZoneConfig {
-        origin: origin(zone)?,
+        origin,
         role,
         journal: journal.map(|journal| directory.join(path(&journal.text()))),
         settings,
