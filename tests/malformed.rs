@@ -177,9 +177,9 @@ fn rows() -> Vec<Row> {
         row("QTYPE 128, unassigned meta", "RFC 6895 3.1", of_type(128), FORMERR),
         row("QTYPE TKEY", "RFC 2930", of_type(249), FORMERR),
         row("QTYPE TSIG", "RFC 8945", of_type(250), FORMERR),
-        // Transfers are not supported yet; BIND replies that it has no zone of this name.
-        row("QTYPE IXFR without SOA", "RFC 1995 3", of_type(251), REFUSED).but_bind(NOTAUTH),
-        row("QTYPE AXFR over UDP", "RFC 5936 4.2", of_type(252), REFUSED).but_bind(NOTAUTH),
+        // There is no zone of this name.
+        row("QTYPE IXFR without SOA", "RFC 1995 3", of_type(251), NOTAUTH),
+        row("QTYPE AXFR over UDP", "RFC 5936 4.2", of_type(252), NOTAUTH),
         row("QTYPE MAILB", "RFC 1035 3.2.3", of_type(253), NOTIMP),
         row("QTYPE MAILA", "RFC 1035 3.2.3", of_type(254), NOTIMP),
         row("QTYPE ANY", "RFC 8482", of_type(255), NOERROR),

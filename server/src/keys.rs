@@ -69,6 +69,11 @@ impl Key {
 
     /// Signs the concatenation of these parts.
     pub fn sign(&self, parts: &[&[u8]]) -> Mac {
+        self.sign_all(parts.iter().copied())
+    }
+
+    /// Signs the concatenation of all these parts.
+    pub(crate) fn sign_all<'p>(&self, parts: impl Iterator<Item = &'p [u8]>) -> Mac {
         match self.algorithm {
             Algorithm::HmacMd5 => self.sign_by::<md5::Md5>(parts),
             Algorithm::HmacSha1 => self.sign_by::<sha1::Sha1>(parts),
@@ -79,7 +84,7 @@ impl Key {
         }
     }
 
-    fn sign_by<D: Digest + EagerHash>(&self, parts: &[&[u8]]) -> Mac
+    fn sign_by<'p, D: Digest + EagerHash>(&self, parts: impl Iterator<Item = &'p [u8]>) -> Mac
     where
         Hmac<D>: KeyInit + hmac::Mac,
     {

@@ -3,9 +3,10 @@
 //!
 //! 1. `admitted`: the message is parsed, `seen` checks its signature and finds the view that it belongs to.
 //! 2. `admitted` composes the response: an answer or an error, response rate limiting, EDNS, the signature.
+//!    A request for a zone transfer gets its messages from [`transfer`](crate::transfer) instead.
 //! 3. Here, the observers take account of it: the counters, the query log, dnstap.
 //!
-//! None of this allocates or waits. It reads no clock and takes no lock, except while queries are logged or tapped.
+//! Except for transfers, none of this allocates or waits. It reads no clock and takes no lock, except while queries are logged or tapped.
 
 mod admitted;
 mod seen;
@@ -18,13 +19,14 @@ use zonefmt::MAX_NAME;
 use crate::{
     answer::{Answered, Scratch},
     dnstap::{Message, Tap, Tapped},
-    listen::{Client, Now, Reply, Respond},
+    listen::{Client, Now, Reply, Respond, Response},
     logs::QueryLog,
     stats::{Counters, Event},
+    transfer::outbound::Slots,
     wire::{HEADER, cookie::COOKIE, names::Names, request},
     zones::{Published, Snapshot},
 };
-use admitted::{Admitted, Composed};
+use admitted::{Admitted, Composed, Sent};
 
 /// The largest message there can be, in octets.
 pub const MAX_MESSAGE: usize = 65_535;
@@ -48,6 +50,7 @@ pub struct Responder {
     now: Now,
     scratch: Scratch,
     names: Names,
+    transfers: Slots,
     observers: Observers,
 }
 
@@ -68,7 +71,14 @@ impl Responder {
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
         let (scratch, names, now) = (Scratch::new(), Names::new(), Now::read());
         let observers = Observers { counters, queries: QueryLog::default(), tap: Tap::default() };
-        Responder { published, snapshot: None, now, scratch, names, observers }
+        Responder { published, snapshot: None, now, scratch, names, transfers: Slots::new(), observers }
+    }
+
+    /// Makes zone transfers within these slots.
+    #[must_use]
+    pub fn transferring(mut self, slots: Slots) -> Responder {
+        self.transfers = slots;
+        self
     }
 
     /// Logs queries here.
@@ -104,16 +114,23 @@ impl Respond for Responder {
     }
 
     /// Writes the response to `message` into `out`, which takes 512 octets at least; over TCP, [`MAX_MESSAGE`].
-    fn respond(&mut self, message: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply> {
-        let parsed = request::parse(message)?;
+    fn respond(&mut self, message: &[u8], client: &Client, out: &mut [u8]) -> Response {
+        let Some(parsed) = request::parse(message) else { return Response::None };
         let published = &self.published;
         let snapshot = &**self.snapshot.get_or_insert_with(|| published.load());
-        let mut request = Admitted::of(message, &parsed, client, snapshot, self.now)?;
+        let Some(mut request) = Admitted::of(message, &parsed, client, snapshot, self.now) else {
+            return Response::None;
+        };
         let arrived = self.observers.request(&request);
+        if request.wants_transfer()
+            && let Some(transfer) = request.transfer(&self.transfers, &mut self.names)
+        {
+            return Response::Messages(transfer);
+        }
         let composed = request.compose(&mut self.names, &mut self.scratch, out);
         self.observers.response(&request, &composed, arrived);
-        let length = composed.sent?.octets.len();
-        Some(Reply { length, keepalive: request.keepalive() })
+        let Some(Sent { octets, .. }) = composed.sent else { return Response::None };
+        Response::Reply(Reply { length: octets.len(), keepalive: request.keepalive() })
     }
 
     fn release(&mut self) {
@@ -200,7 +217,7 @@ mod tests {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let client = Client { addr: loopback, local: loopback, transport: Transport::Udp };
         let mut out = [0; 4096];
-        let reply = responder.respond(&request, &client, &mut out).unwrap();
+        let reply = responder.respond(&request, &client, &mut out).reply().unwrap();
         out[..reply.length].to_vec()
     }
 
@@ -224,7 +241,7 @@ mod tests {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let mut answers = |port, transport| {
             let client = Client { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), local, transport };
-            responder.respond(&request, &client, &mut [0; 512]).is_some()
+            responder.respond(&request, &client, &mut [0; 512]).reply().is_some()
         };
         let silent: Vec<u16> = (1..1024).filter(|&port| !answers(port, Transport::Udp)).collect();
         assert_eq!(silent, LOOPING_PORTS);
@@ -294,7 +311,7 @@ mod tests {
             .concat();
             let addr = SocketAddr::from(((0x2001_0db8_u128 << 96 | network << 72 | 1).to_be_bytes(), 4053));
             let mut out = [0; 512];
-            let reply = responder.respond(&request, &Client { addr, local: addr, transport }, &mut out);
+            let reply = responder.respond(&request, &Client { addr, local: addr, transport }, &mut out).reply();
             (request.len(), out[..reply.map_or(0, |reply| reply.length)].to_vec())
         };
         let (mut brought, mut got) = (0, 0);

@@ -1,16 +1,20 @@
 //! Signed messages (RFC 8945): holds the known keys, verifies the signatures of requests and signs the responses.
 //! [`wire`](crate::wire) encodes and decodes the TSIG record.
 
+mod chain;
+
 use std::fmt;
 
 use zonefmt::{Name, NameBuf, NameRef};
 
 use crate::{
     keys::{Algorithm, Key, Mac},
-    wire::tsig::{Times, Tsig, TsigRecord, seconds, times},
+    wire::tsig::{Tsig, TsigRecord, seconds, times},
 };
 
-/// For how many seconds in either direction the signature of a response is valid, as RFC 8945 10 recommends.
+pub(crate) use chain::Chain;
+
+/// For how many seconds in either direction the signature of a message made here is valid, as RFC 8945 10 recommends.
 const FUDGE: u16 = 300;
 
 /// The keys that messages may be signed with.
@@ -195,12 +199,8 @@ impl<'r> Reply<'r> {
 
     /// The octets that the TSIG adds to the response.
     pub(crate) fn octets(&self) -> usize {
-        let fixed = 2 + TsigRecord::CLASS_AND_TTL.len() + 2 + size_of::<Times>() + 2 + 2 + 2 + 2;
-        fixed
-            + self.key.as_ref().len()
-            + self.to.algorithm.len()
-            + self.mac_octets()
-            + self.now().map_or(0, |now| now.len())
+        let other = self.now().map_or(0, |now| now.len());
+        TsigRecord::octets(self.key.as_ref(), self.to.algorithm, self.mac_octets(), other)
     }
 
     /// Signs the response in the first `length` octets of `message` and returns its new length; `None` if there is not
@@ -219,27 +219,11 @@ impl<'r> Reply<'r> {
             error,
             other: now.as_ref().map_or(&[], |now| now),
         };
-        let mac = self.signer().map(|signer| self.code(signer, &message[..length], &record));
+        let made = |signer| code(signer, Some(self.to.mac), &[&message[..length]], &record, Signed::Whole);
+        let mac = self.signer().map(made);
         let octets = self.mac_octets();
         record.mac = mac.as_ref().map_or(&[], |mac| &mac.octets()[..octets]);
         record.append(message, length)
-    }
-
-    fn code(&self, signer: Signer<'_>, message: &[u8], record: &TsigRecord<'_>) -> Mac {
-        let request_length = (self.to.mac.len() as u16).to_be_bytes();
-        let other_length = (record.other.len() as u16).to_be_bytes();
-        signer.secret.sign(&[
-            &request_length,
-            self.to.mac,
-            message,
-            signer.key.name.as_ref().as_wire(),
-            &TsigRecord::CLASS_AND_TTL,
-            signer.key.algorithm.tsig_name().as_wire(),
-            &record.times,
-            &record.error,
-            &other_length,
-            record.other,
-        ])
     }
 
     /// The signer of the response; `None` if the request does not prove that both sides have the same secret.
@@ -259,6 +243,36 @@ impl<'r> Reply<'r> {
         let [seconds @ .., _, _] = times(self.now, 0);
         (self.signature.error() == Some(TsigError::BadTime)).then_some(seconds)
     }
+}
+
+/// How much of a TSIG record is signed, besides the messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signed {
+    /// Everything but the code (RFC 8945 4.3.3).
+    Whole,
+    /// The times only (RFC 8945 5.3.1).
+    Times,
+}
+
+/// The code of messages. `prior` is the code of the message that they answer or follow; `messages` may be in parts.
+fn code(signer: Signer<'_>, prior: Option<&[u8]>, messages: &[&[u8]], record: &TsigRecord<'_>, signed: Signed) -> Mac {
+    let prior_length = prior.map_or(0, <[u8]>::len) as u16;
+    let (prior_length, other_length) = (prior_length.to_be_bytes(), (record.other.len() as u16).to_be_bytes());
+    let whole: [&[u8]; 7] = [
+        signer.key.name.as_ref().as_wire(),
+        &TsigRecord::CLASS_AND_TTL,
+        signer.key.algorithm.tsig_name().as_wire(),
+        &record.times,
+        &record.error,
+        &other_length,
+        record.other,
+    ];
+    let variables: &[&[u8]] = match signed {
+        Signed::Whole => &whole,
+        Signed::Times => &[&record.times],
+    };
+    let prior: &[&[u8]] = &prior.map_or([&[][..], &[]], |prior| [&prior_length, prior]);
+    signer.secret.sign_all([prior, messages, variables].into_iter().flatten().copied())
 }
 
 impl fmt::Display for TsigError {

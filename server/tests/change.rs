@@ -201,6 +201,6 @@ fn ask(responder: &mut Responder, question: &[u8]) -> (usize, [u8; 512]) {
         transport: Transport::Udp,
     };
     let mut out = [0; 512];
-    let reply = responder.respond(question, &client, &mut out).unwrap();
+    let reply = responder.respond(question, &client, &mut out).reply().unwrap();
     (reply.length, out)
 }

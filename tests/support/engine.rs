@@ -60,7 +60,7 @@ impl Engine {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
         let client = Client { addr: loopback, local: loopback, transport };
         self.responder.refresh(Now::read());
-        let reply = self.responder.respond(request, &client, &mut self.out)?;
+        let reply = self.responder.respond(request, &client, &mut self.out).reply()?;
         Some(&self.out[..reply.length])
     }
 }

@@ -12,7 +12,7 @@ use bindy_server::{
     access::{Acl, Match, Prefix, Rule},
     config::Interfaces,
     limit::{Limiter, RateLimit},
-    settings::{ViewSettings, ZoneSettings},
+    settings::{Outbound, TransferAcl, ViewSettings, ZoneSettings},
 };
 
 use crate::{
@@ -77,7 +77,7 @@ impl Scope {
     /// The settings with which a zone is served; `None` if only other servers serve it.
     pub(super) fn settings_of(&self, zone: &Resource) -> Option<Arc<ZoneSettings>> {
         match (self, &zone.spec) {
-            (Scope::All, _) => Some(Arc::default()),
+            (Scope::All, _) => Some(Arc::new(transferred_to(Acl::none()))),
             (Scope::Server { id, servers, settings }, Spec::Zone(spec)) => {
                 let mut of_zone = servers.of_zone(&zone.id.namespace, spec);
                 of_zone.any(|server| server.id == *id).then(|| Arc::clone(&settings.zone))
@@ -117,11 +117,17 @@ fn read(server: &Server) -> Result<Settings, FieldError> {
     let zone = ZoneSettings {
         allow_query: server.allow_query(&local)?,
         allow_query_on: by_family(ipv4, ipv6),
-        ..ZoneSettings::default()
+        ..transferred_to(server.allow_transfer(&local)?)
     };
     let rate = server.responses_per_second();
     let view = ViewSettings { limiter: rate.map(|rate| Arc::new(limiter(rate))), ..ViewSettings::default() };
     Ok(Settings { zone: Arc::new(zone), rate, view: Arc::new(view) })
+}
+
+/// The settings of a zone that these clients may transfer.
+fn transferred_to(clients: Acl) -> ZoneSettings {
+    let allow = TransferAcl { clients, ..TransferAcl::default() };
+    ZoneSettings { outbound: Outbound { allow, ..Outbound::default() }, ..ZoneSettings::default() }
 }
 
 /// The addresses that match a list for IPv4 addresses or one for IPv6 addresses.

@@ -148,7 +148,6 @@ fn unanswerable(qtype: Rtype) -> Option<Rcode> {
     match qtype {
         Rtype::ANY => None,
         Rtype::MAILA | Rtype::MAILB => Some(Rcode::NOTIMP),
-        Rtype::AXFR | Rtype::IXFR => Some(Rcode::REFUSED),
         _ if qtype.is_meta() => Some(Rcode::FORMERR),
         _ => None,
     }

@@ -36,7 +36,7 @@ pub(super) fn of_server(server: &Running) -> String {
     line(format_args!("UDP listeners per interface: {}", state.workers));
     line(format_args!("number of zones: {} (0 automatic)", state.zones));
     line(format_args!("debug level: {}", server.logs().debug_level()));
-    line(format_args!("xfers running: 0"));
+    line(format_args!("xfers running: {}", state.transfers));
     line(format_args!("xfers deferred: 0"));
     line(format_args!("soa queries in progress: 0"));
     line(format_args!("query logging is {}", if server.logs().querylog() { "ON" } else { "OFF" }));

@@ -257,9 +257,7 @@ impl<'c> ForEverybody<'c> {
         };
         let message =
             format!("no `allow-transfer` for this zone{more}: as in BIND 9.18, that lets everybody transfer it");
-        self.first
-            .warning(message)
-            .help("transfers are refused for now; write `allow-transfer { none; };`, or name those who may")
+        self.first.warning(message).help("write `allow-transfer { none; };`, or name those who may")
     }
 }
 

@@ -6,6 +6,7 @@
 //! server without touching those that stay. `admin` listens for the other protocols: rndc's and HTTP.
 
 pub(crate) mod admin;
+mod later;
 mod limits;
 mod now;
 mod socket;
@@ -18,8 +19,10 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
+    time::Duration,
 };
 
+pub use self::later::Later;
 pub use self::limits::{TcpLimits, TcpTimeout, TcpTimeouts};
 pub use self::now::Now;
 use self::socket::Sockets;
@@ -45,6 +48,18 @@ pub enum Transport {
     Tcp,
 }
 
+/// What a request gets.
+pub enum Response {
+    /// Nothing.
+    None,
+    /// The reply that was written.
+    Reply(Reply),
+    /// Replies that are made one after the other, as the client takes them; only over TCP.
+    Messages(Box<dyn Messages>),
+    /// A reply that comes later: this is to be called with the way back to the client.
+    Later(Box<dyn FnOnce(Later) + Send>),
+}
+
 /// A reply that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -52,6 +67,26 @@ pub struct Reply {
     pub length: usize,
     /// Whether the client wants its connection kept open (edns-tcp-keepalive, RFC 7828).
     pub keepalive: bool,
+}
+
+/// Several replies to one request, such as a zone transfer.
+pub trait Messages: Send {
+    /// Writes the next reply into `out`, which takes 65,535 octets.
+    fn next(&mut self, out: &mut [u8], now: Now) -> Next;
+
+    /// How long the client may take to receive a reply for which its window had no room.
+    fn patience(&self) -> Duration;
+}
+
+/// What comes next of several replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A reply of this many octets.
+    Message(usize),
+    /// Nothing: the request has its whole response.
+    Done,
+    /// Nothing, although the response is not complete: the connection has to be closed.
+    Abort,
 }
 
 /// Answers requests. Each worker owns one, which may keep buffers and a cached view of the data.
@@ -64,11 +99,21 @@ pub trait Respond: Send + 'static {
         false
     }
 
-    /// Writes the reply to `request` into `out`; with `None`, nothing is sent.
-    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply>;
+    /// Responds to `request`; a single reply is written into `out`.
+    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Response;
 
     /// Drops cached data because the worker is idle. The next call is `refresh`.
     fn release(&mut self) {}
+}
+
+impl Response {
+    /// The single reply, if there is one.
+    pub fn reply(self) -> Option<Reply> {
+        match self {
+            Response::Reply(reply) => Some(reply),
+            Response::None | Response::Messages(_) | Response::Later(_) => None,
+        }
+    }
 }
 
 /// The configuration of the listeners.

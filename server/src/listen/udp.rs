@@ -20,7 +20,8 @@ use std::{
 };
 
 use self::batch::Batch;
-use super::{Client, Now, Respond, Transport};
+pub(super) use self::batch::send_from;
+use super::{Client, Later, Now, Respond, Response, Transport};
 
 /// How long without a request until a worker drops the data that it holds.
 const IDLE: Duration = Duration::from_secs(1);
@@ -79,7 +80,7 @@ impl Drop for Workers {
     }
 }
 
-fn serve<R: Respond>(socket: &UdpSocket, addr: SocketAddr, mut responder: R, stop: &AtomicBool) {
+fn serve<R: Respond>(socket: &Arc<UdpSocket>, addr: SocketAddr, mut responder: R, stop: &AtomicBool) {
     let mut batch = Batch::new(addr);
     let mut now = Now::read();
     while !stop.load(Ordering::Acquire) {
@@ -89,7 +90,14 @@ fn serve<R: Respond>(socket: &UdpSocket, addr: SocketAddr, mut responder: R, sto
                 responder.refresh(now);
                 batch.answer(|datagram, out| {
                     let client = Client { addr: datagram.peer, local: datagram.local, transport: Transport::Udp };
-                    responder.respond(datagram.bytes, &client, out).map(|reply| reply.length)
+                    match responder.respond(datagram.bytes, &client, out) {
+                        Response::Reply(reply) => Some(reply.length),
+                        Response::Later(begin) => {
+                            begin(Later::udp(socket, addr, client.addr, client.local));
+                            None
+                        }
+                        Response::None | Response::Messages(_) => None,
+                    }
                 });
                 let dropped = batch.send(socket);
                 if dropped > 0 {

@@ -6,8 +6,9 @@
 //! lines are dropped and their number is logged; nothing ever waits for the log.
 //!
 //! * [`severity`]: BIND's severities, and macros for those that `tracing` lacks; `line`: the format of a line.
-//! * `file`, `syslog`: destinations; `queries`: what workers log.
+//! * `file`, `syslog`: destinations; `queries`: what workers log; `client`: how lines name clients.
 
+mod client;
 mod file;
 mod line;
 mod logging;
@@ -15,6 +16,7 @@ mod queries;
 pub mod severity;
 mod syslog;
 
+pub(crate) use client::ClientLine;
 pub(crate) use queries::{Asked, Ending};
 
 pub use file::{LogFile, Suffix, Versions};

@@ -4,7 +4,7 @@
 //! waits, and while nothing is logged it pays for one atomic load.
 
 use std::{
-    fmt::{self, Write},
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use zonefmt::{Class, NameBuf, NameRef, Rtype};
 
 use super::{
-    Severity,
+    ClientLine, Severity,
     line::{Event, Value},
 };
 use crate::{
@@ -306,16 +306,17 @@ impl Query {
 
     fn event(&self, category: Wanted, severity: Severity, text: &str) -> Event {
         let name = shown(self.qname.as_ref());
-        let mut message = format!("client @{:#014x} {}#{}", self.number, self.client.ip(), self.client.port());
         let key = self.key.as_ref().map(|key| shown(key.as_ref()));
         let view = Some(&*self.view).filter(|view| ![View::DEFAULT, View::CHAOS].contains(view));
-        // Writing to a String cannot fail.
-        if !matches!(self.ending, Ending::BadSignature(_)) {
-            let _ = key.iter().try_for_each(|key| write!(message, "/key {key}"));
-            let _ = write!(message, " ({name})");
-        }
-        let _ = view.iter().try_for_each(|view| write!(message, ": view {view}"));
-        let _ = write!(message, ": {text}");
+        let proven = !matches!(self.ending, Ending::BadSignature(_));
+        let line = ClientLine {
+            number: self.number,
+            client: self.client,
+            key: self.key.as_ref().filter(|_| proven).map(NameBuf::as_ref),
+            name: proven.then(|| self.qname.as_ref()),
+            view: &self.view,
+        };
+        let message = format!("{line}: {text}");
         let text = |text: &dyn fmt::Display| Value::Text(text.to_string());
         let mut details = vec![
             ("client", text(&self.client.ip())),

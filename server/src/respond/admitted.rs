@@ -1,6 +1,6 @@
 //! A request that gets a response, and the response that is composed to it.
 
-use zonefmt::{NameRef, Rtype};
+use zonefmt::{NameRef, Rtype, Serial, rdata::Soa};
 
 use super::{LOOPING_PORTS, MAX_MESSAGE, MAX_NSID, MIN_UDP, seen::Seen};
 use crate::{
@@ -8,12 +8,14 @@ use crate::{
     cookies::Checked,
     dnstap::Taps,
     limit::{Kind, Verdict},
-    listen::{Client, Now, Transport},
+    listen::{Client, Messages, Now, Transport},
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
+    transfer::outbound::{self, Begun, Frame, Slots, Wanted},
     tsig::{self, Signature, TsigError},
     wire::{
         HEADER, Rcode, flags,
+        message::Message,
         names::Names,
         request::{Edns, Header, Parsed, Question, Rejected},
         writer::{OptReply, Writer},
@@ -40,7 +42,18 @@ pub(super) struct Admitted<'r> {
     pub(super) cookie: Option<Checked>,
     /// The type asked for, if the question is to be answered.
     pub(super) asked: Option<Rtype>,
+    /// What became of a request for a transfer that does not begin.
+    instead: Option<Instead>,
     now: Now,
+}
+
+/// What a request for a transfer gets in place of one.
+#[derive(Clone, Copy)]
+enum Instead {
+    /// An error.
+    Error(Outcome),
+    /// The zone's SOA.
+    Soa,
 }
 
 /// What a request came to.
@@ -91,7 +104,61 @@ impl<'r> Admitted<'r> {
         let cookie = given.map(|(cookie, secrets)| secrets.check(&cookie, client.addr.ip(), now.unix));
         let answerable = header.is_query() && seen.view.is_ok() && !seen.signature.is_bad();
         let asked = question.filter(|_| answerable).map(|question| question.qtype);
-        Some(Admitted { client, message, parsed, header, question, edns, seen, server, rules, cookie, asked, now })
+        Some(Admitted {
+            client,
+            message,
+            parsed,
+            header,
+            question,
+            edns,
+            seen,
+            server,
+            rules,
+            cookie,
+            asked,
+            instead: None,
+            now,
+        })
+    }
+
+    /// Whether it asks for a zone transfer.
+    #[inline]
+    pub(super) fn wants_transfer(&self) -> bool {
+        matches!(self.asked, Some(Rtype::AXFR | Rtype::IXFR))
+    }
+
+    /// Begins the transfer that it asks for; `None` if it gets one message instead, which is to be composed.
+    #[cold]
+    pub(super) fn transfer(&mut self, slots: &Slots, names: &mut Names) -> Option<Box<dyn Messages>> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let most = self.server.transfers_out;
+        let key = self.seen.signature.key();
+        let wanted =
+            Wanted { client: self.client, view, question: request.question, key, has: serial_of(self.message), most };
+        match outbound::begin(&wanted, slots) {
+            Ok(Begun::Transfer(start)) => Some(Box::new(start.within(self.frame(names), self.now))),
+            Ok(Begun::Soa) => {
+                self.instead = Some(Instead::Soa);
+                None
+            }
+            Err(outcome) => {
+                self.instead = Some(Instead::Error(outcome));
+                None
+            }
+        }
+    }
+
+    /// What surrounds the records of a transfer.
+    fn frame(&self, names: &mut Names) -> Frame {
+        let mut message = vec![0; MIN_UDP.into()];
+        let opt = self.opt_reply();
+        let room = message.len();
+        let writer = Writer::new(&mut message, room, names, self.question, opt.as_ref());
+        let start = writer.position();
+        let opt = self.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, None));
+        let length = writer.finish(self.header, flags::AA, Rcode::NOERROR, opt);
+        message.truncate(length);
+        Frame { message, opt: start, signatures: self.signature().and_then(|reply| tsig::Chain::of(&reply)) }
     }
 
     /// Writes the response into `out`, or finds that there is to be none.
@@ -221,7 +288,12 @@ impl<'r> Admitted<'r> {
         if asks_for_cookies && self.cookie.is_some() && !self.proven() {
             return Outcome::uncounted(Rcode::BADCOOKIE).into();
         }
-        answer(view, request.header, request.question, self.client, key, writer, scratch)
+        let question = match self.instead {
+            Some(Instead::Error(outcome)) => return outcome.into(),
+            Some(Instead::Soa) => Question { qtype: Rtype::SOA, ..request.question },
+            None => request.question,
+        };
+        answer(view, request.header, question, self.client, key, writer, scratch)
     }
 
     /// What came of the request, for the query log.
@@ -259,6 +331,17 @@ impl<'r> Admitted<'r> {
             _ => Verdict::Send,
         }
     }
+}
+
+/// The serial of the SOA in the authority section of a request for IXFR: that of the client's version (RFC 1995 3).
+fn serial_of(request: &[u8]) -> Option<Serial> {
+    let mut records = Message::read(request).ok()?.authorities();
+    while let Some(record) = records.next().ok()? {
+        if record.rtype == Rtype::SOA {
+            return Soa::serial_of(record.rdata);
+        }
+    }
+    None
 }
 
 /// Makes of a response that is one too many a small one, with which a client at a true address can come back: over TCP,

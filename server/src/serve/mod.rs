@@ -46,6 +46,7 @@ use crate::{
     notice,
     respond::Responder,
     stats::{Channels, Statistics},
+    transfer::outbound::Slots,
     zone::ZoneData,
     zones::{Published, Snapshot},
 };
@@ -77,6 +78,8 @@ pub struct Running {
     statistics: Arc<Statistics>,
     channels: Channels,
     dnstap: Dnstap,
+    /// The transfers to other servers that run.
+    transfers: Slots,
     /// What each zone's data was made of.
     sources: Sources,
     published: Arc<Published>,
@@ -207,14 +210,14 @@ impl Running {
     /// A server that has its lock and threads, but neither zones nor sockets.
     fn idle(options: Options, config: Config, logs: Logs, jobs: Sender<control::Job>) -> Result<Running, StartError> {
         let files = HeldFiles::lock(&config.run_files)?;
-        let (dnstap, statistics) = (Dnstap::default(), Statistics::new());
+        let (dnstap, statistics, transfers) = (Dnstap::default(), Statistics::new(), Slots::new());
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), Vec::new())));
         let responder = {
             let (published, statistics) = (Arc::clone(&published), Arc::clone(&statistics));
-            let (queries, lanes) = (logs.queries(), dnstap.lanes());
+            let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
             move || {
                 let responder = Responder::counting(Arc::clone(&published), statistics.counters());
-                responder.logging(queries.clone()).tapped(lanes.tap())
+                responder.logging(queries.clone()).tapped(lanes.tap()).transferring(transfers.clone())
             }
         };
         let nowhere = listen::Config { addresses: Vec::new(), workers: options.workers, tcp: config.tcp.clone() };
@@ -231,6 +234,7 @@ impl Running {
             logs,
             statistics,
             dnstap,
+            transfers,
             sources: Sources::default(),
             published,
             files,

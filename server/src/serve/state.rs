@@ -48,6 +48,8 @@ pub struct State<'a> {
     pub connections: TcpCounts,
     /// The most TCP connections at a time (`tcp-clients`).
     pub tcp_clients: usize,
+    /// The transfers that run.
+    pub transfers: usize,
     /// Whether the configuration could not be used when it was last read.
     pub reload_failed: bool,
 }
@@ -74,6 +76,7 @@ impl Running {
             zones: self.published.load().declared().count(),
             connections: self.listeners.connections().counts(),
             tcp_clients: self.listeners.tcp_limits().clients,
+            transfers: self.transfers.taken(),
             reload_failed: self.reload_failed,
         }
     }

@@ -90,6 +90,12 @@ impl TsigRecord<'_> {
     /// The record's class and TTL.
     pub(crate) const CLASS_AND_TTL: [u8; 6] = [Self::CLASS[0], Self::CLASS[1], 0, 0, 0, 0];
 
+    /// The length of a record with these names, and a code and other data of so many octets.
+    pub(crate) fn octets(key: NameRef<'_>, algorithm: NameRef<'_>, mac: usize, other: usize) -> usize {
+        let fixed = 2 + Self::CLASS_AND_TTL.len() + 2 + size_of::<Times>() + 2 + 2 + 2 + 2;
+        fixed + key.len() + algorithm.len() + mac + other
+    }
+
     /// Appends the record to a message of `at` octets and counts it; returns the message's new length, `None` if there
     /// is no room.
     pub(crate) fn append(&self, message: &mut [u8], at: usize) -> Option<usize> {

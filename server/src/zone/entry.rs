@@ -57,6 +57,11 @@ impl<'z> Node<'z> {
         self.labels
     }
 
+    /// The name of the zone's apex.
+    pub(crate) fn origin(self) -> NameRef<'z> {
+        self.origin
+    }
+
     /// The owner's full name.
     pub fn owner(self) -> Name {
         self.owner_into(&mut NameBuf::default()).to_owned()

@@ -4,6 +4,7 @@
 //! * [`trie`]: the index of names; [`key`]: a name as the trie's key; [`arena`]: storage for the trie's nodes and for
 //!   the entries; [`holes`]: the parts of it that an edit has freed.
 //! * [`entry`]: what is stored for a name.
+//! * [`walk`]: all names, one after the other, as long as it takes.
 //! * [`find`]: lookups, RFC 1034 4.3.2 step 3; [`target`]: whether a host that a record names is usable.
 //! * [`edit`]: changes, from one record to a whole zone; [`rewrite`]: replacing a zone's whole content; [`diff`]: the
 //!   differences between two versions; [`change`]: those as records, to be kept and transferred.
@@ -21,6 +22,7 @@ mod key;
 mod rewrite;
 mod target;
 mod trie;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub use entry::{Added, Node, Rrset};
 pub(crate) use find::{Found, Spare, Target};
 pub(crate) use key::{Key, KeyRef};
 pub(crate) use trie::{Descent, Leaf, Trie, TrieEdit};
+pub(crate) use walk::Walk;
 
 use std::sync::Arc;
 

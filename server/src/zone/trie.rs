@@ -142,7 +142,12 @@ impl Trie {
 
     /// The leaves in the order of their keys.
     pub(crate) fn iter(&self) -> Leaves<'_> {
-        Leaves { nodes: &self.nodes, root: self.root, pending: Vec::new() }
+        Leaves { trie: self, cursor: self.cursor() }
+    }
+
+    /// A position before the first leaf.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { root: self.root, pending: Vec::new() }
     }
 
     pub(crate) fn edit(&self) -> TrieEdit {
@@ -156,31 +161,46 @@ impl Trie {
 
 /// Iterates over a trie's leaves; see [`Trie::iter`].
 pub(crate) struct Leaves<'t> {
-    nodes: &'t Arena<Node>,
-    root: Option<Node>,
-    pending: Vec<std::slice::Iter<'t, Node>>,
+    trie: &'t Trie,
+    cursor: Cursor,
 }
 
 impl Iterator for Leaves<'_> {
     type Item = Leaf;
 
     fn next(&mut self) -> Option<Leaf> {
+        self.cursor.next(self.trie)
+    }
+}
+
+/// A position among a trie's leaves; see [`Trie::cursor`].
+pub(crate) struct Cursor {
+    root: Option<Node>,
+    /// The runs of twigs on the way, and how many twigs of each are passed.
+    pending: Vec<(Ref, usize, usize)>,
+}
+
+impl Cursor {
+    /// The next leaf, of the trie that the cursor was made for.
+    #[inline]
+    pub(crate) fn next(&mut self, trie: &Trie) -> Option<Leaf> {
         let mut node = match self.root.take() {
             Some(root) => root,
             None => loop {
-                match self.pending.last_mut()?.next() {
-                    Some(&node) => break node,
-                    None => self.pending.pop(),
-                };
+                let (twigs, passed, len) = self.pending.last_mut()?;
+                if passed < len {
+                    *passed += 1;
+                    break trie.nodes.run(*twigs, *len)[*passed - 1];
+                }
+                self.pending.pop();
             },
         };
         loop {
             match node.view() {
                 View::Leaf(leaf) => return Some(leaf),
                 View::Branch(branch) => {
-                    let mut twigs = self.nodes.run(branch.twigs, branch.len()).iter();
-                    node = *twigs.next()?;
-                    self.pending.push(twigs);
+                    node = *trie.nodes.run(branch.twigs, branch.len()).first()?;
+                    self.pending.push((branch.twigs, 1, branch.len()));
                 }
             }
         }

@@ -13,6 +13,7 @@ mod querylog;
 mod requests;
 mod server;
 mod statistics;
+mod transfers;
 mod views;
 
 use server::{Prepared, Server, dig};

@@ -16,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bindy_server::listen::{Client, Config, Listeners, Now, Reply, Respond, TcpLimits, Transport, start};
+use bindy_server::listen::{
+    Client, Config, Later, Listeners, Messages, Next, Now, Reply, Respond, Response, TcpLimits, Transport, start,
+};
 
 /// Longer than anything takes on a busy machine; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +51,14 @@ mod ask {
     pub const LENGTH: u8 = b'n';
     /// Like ECHO, and asks to keep the connection open.
     pub const KEEPALIVE: u8 = b'k';
+    /// Like CLIENT, but later and from another thread.
+    pub const LATER: u8 = b'w';
+    /// Nothing, but decided later.
+    pub const NEVER: u8 = b'W';
+    /// Returns, over TCP, ten replies of 30,000 octets, which are numbered from 0.
+    pub const MESSAGES: u8 = b'm';
+    /// Returns as many, but there should be one more, which cannot be made.
+    pub const ABORTED: u8 = b'M';
 }
 
 struct OracleWorker {
@@ -71,8 +81,31 @@ impl Respond for OracleWorker {
         addr == IGNORED
     }
 
-    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply> {
+    fn respond(&mut self, request: &[u8], client: &Client, out: &mut [u8]) -> Response {
         self.oracle.requests.fetch_add(1, Ordering::Relaxed);
+        let id = request.first_chunk().copied().unwrap_or_default();
+        let (wanted, client_text) = (request.get(12), client_text(client));
+        match wanted {
+            Some(&(ask::LATER | ask::NEVER)) => {
+                let answers = wanted == Some(&ask::LATER);
+                Response::Later(Box::new(move |way| later(way, answers.then(|| text_reply(id, &client_text)))))
+            }
+            Some(&(ask::MESSAGES | ask::ABORTED)) => {
+                Response::Messages(Box::new(Ten { id, made: 0, aborts: wanted == Some(&ask::ABORTED) }))
+            }
+            _ => OracleWorker::reply(request, client, out).map_or(Response::None, Response::Reply),
+        }
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.holds_data) {
+            self.oracle.releases.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl OracleWorker {
+    fn reply(request: &[u8], client: &Client, out: &mut [u8]) -> Option<Reply> {
         let (header, rest) = request.split_at_checked(12)?;
         out[..12].copy_from_slice(header);
         out[2] |= 0x80;
@@ -88,20 +121,53 @@ impl Respond for OracleWorker {
                 out[12..].fill(b'x');
                 out.len()
             }
-            ask::CLIENT => {
-                let transport = if client.transport == Transport::Udp { "udp" } else { "tcp" };
-                with(format!("{} {} {transport}", client.addr, client.local).as_bytes())
-            }
+            ask::CLIENT => with(client_text(client).as_bytes()),
             ask::LENGTH => with(request.len().to_string().as_bytes()),
             _ => return None,
         };
         Some(Reply { length, keepalive: wanted == ask::KEEPALIVE })
     }
+}
 
-    fn release(&mut self) {
-        if std::mem::take(&mut self.holds_data) {
-            self.oracle.releases.fetch_add(1, Ordering::Relaxed);
+fn client_text(client: &Client) -> String {
+    let transport = if client.transport == Transport::Udp { "udp" } else { "tcp" };
+    format!("{} {} {transport}", client.addr, client.local)
+}
+
+fn text_reply(id: [u8; 2], text: &str) -> Vec<u8> {
+    [&id, &[0x80; 10][..], text.as_bytes()].concat()
+}
+
+/// Replies from another thread, or lets go of the way back there.
+fn later(way: Later, reply: Option<Vec<u8>>) {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(5));
+        if let Some(reply) = reply {
+            way.send(&reply);
         }
+    });
+}
+
+/// Ten long replies.
+struct Ten {
+    id: [u8; 2],
+    made: u8,
+    aborts: bool,
+}
+
+impl Messages for Ten {
+    fn next(&mut self, out: &mut [u8], _: Now) -> Next {
+        if self.made == 10 {
+            return if self.aborts { Next::Abort } else { Next::Done };
+        }
+        out[..30_000].fill(self.made);
+        out[..2].copy_from_slice(&self.id);
+        self.made += 1;
+        Next::Message(30_000)
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 }
 

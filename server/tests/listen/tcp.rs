@@ -1,7 +1,7 @@
 //! TCP: requests of all sizes and in all pieces, and clients that want more than their share.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     process::Command,
@@ -199,6 +199,41 @@ fn ten_thousand_requests_may_be_written_before_the_first_reply_is_read() {
         }
         assert!(until_closed(&mut stream).is_empty());
     }
+}
+
+#[test]
+fn replies_that_come_later_come_and_do_not_keep_others_waiting() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());
+    let mut stream = connect(only(&listeners));
+    // More than may wait at a time, some of which get no reply.
+    for id in 0..500 {
+        let what = if id % 5 == 0 { ask::NEVER } else { ask::LATER };
+        stream.write_all(&framed(&request(id, what))).expect("sends");
+    }
+    assert!(stream.write_all(&framed(&request(1000, ask::ECHO))).is_ok());
+    let ids: BTreeSet<u16> = (0..401).map(|_| reply(&receive(&mut stream).expect("a reply")).0).collect();
+    assert_eq!(ids, (0..500).filter(|id| id % 5 != 0).chain([1000]).collect());
+    assert!(echoes(&mut stream, 7));
+}
+
+#[test]
+fn a_response_of_several_messages_is_whole_and_what_is_asked_behind_it_is_answered() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());
+    let mut stream = connect(only(&listeners));
+    stream.write_all(&framed(&request(7, ask::MESSAGES))).expect("sends");
+    stream.write_all(&framed(&request(8, ask::ECHO))).expect("sends");
+    for number in 0..10 {
+        let message = receive(&mut stream).expect("a message");
+        assert!(
+            message.len() == 30_000
+                && message.starts_with(&[0, 7])
+                && message[2..].iter().all(|&octet| octet == number)
+        );
+    }
+    assert_eq!(reply(&receive(&mut stream).expect("a reply")).0, 8);
+    stream.write_all(&framed(&request(9, ask::ABORTED))).expect("sends");
+    let whole = until_closed(&mut stream).len() / 30_002;
+    assert!(whole <= 10, "the connection is closed instead of the last one");
 }
 
 #[test]

@@ -32,10 +32,12 @@ fn replies_go_to_who_asked_from_what_was_asked() {
     let listeners = listen(&["127.0.0.1:0", "[::1]:0"], TcpLimits::default());
     for addr in listeners.local_addrs() {
         let socket = client(if addr.is_ipv4() { "127.0.0.1" } else { "::1" });
-        let (bytes, from) = ask(&socket, addr, &request(7, ask::CLIENT));
-        let expected = format!("{} {addr} udp", socket.local_addr().expect("bound"));
-        assert_eq!(reply(&bytes), (7, expected.as_bytes()));
-        assert_eq!(from, addr);
+        for way in [ask::CLIENT, ask::LATER] {
+            let (bytes, from) = ask(&socket, addr, &request(7, way));
+            let expected = format!("{} {addr} udp", socket.local_addr().expect("bound"));
+            assert_eq!(reply(&bytes), (7, expected.as_bytes()));
+            assert_eq!(from, addr);
+        }
     }
 }
 
@@ -44,9 +46,12 @@ fn wildcard_replies_come_from_the_address_that_was_asked() {
     let listeners = listen(&["0.0.0.0:0"], TcpLimits::default());
     let port = only(&listeners).port();
     let socket = client("127.0.0.1");
-    for ip in ["127.0.0.1", "127.0.0.2", "127.1.2.3"] {
+    let ways = [ask::CLIENT, ask::LATER]
+        .into_iter()
+        .flat_map(|way| ["127.0.0.1", "127.0.0.2", "127.1.2.3"].map(|ip| (way, ip)));
+    for (way, ip) in ways {
         let addr: SocketAddr = (ip.parse::<std::net::IpAddr>().expect("an address"), port).into();
-        let (bytes, from) = ask(&socket, addr, &request(7, ask::CLIENT));
+        let (bytes, from) = ask(&socket, addr, &request(7, way));
         let expected = format!("{} {addr} udp", socket.local_addr().expect("bound"));
         assert_eq!(reply(&bytes), (7, expected.as_bytes()));
         assert_eq!(from, addr);
@@ -64,9 +69,11 @@ fn ipv6_wildcard_leaves_ipv4_alone() {
     let port = only(&listeners).port();
     let addr: SocketAddr = format!("[::1]:{port}").parse().expect("an address");
     let socket = client("::1");
-    let (bytes, from) = ask(&socket, addr, &request(7, ask::CLIENT));
-    assert_eq!(reply(&bytes), (7, format!("{} {addr} udp", socket.local_addr().expect("bound")).as_bytes()));
-    assert_eq!(from, addr);
+    for way in [ask::CLIENT, ask::LATER] {
+        let (bytes, from) = ask(&socket, addr, &request(7, way));
+        assert_eq!(reply(&bytes), (7, format!("{} {addr} udp", socket.local_addr().expect("bound")).as_bytes()));
+        assert_eq!(from, addr);
+    }
     // The IPv4 port is free for others.
     UdpSocket::bind(("0.0.0.0", port)).expect("free");
 }

@@ -3,6 +3,7 @@
 //!
 //! A round takes what has arrived, answers all complete requests in it and writes the replies at once. Nothing more is
 //! read while replies wait for the client, so a client that does not read occupies at most one round's worth of memory.
+//! A response of several messages, such as a transfer, takes as many rounds as it needs; requests behind it wait.
 //! Every state has a deadline: waiting for the first request, for the next one, for the rest of a request, and for the
 //! client to receive its replies.
 
@@ -13,15 +14,16 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::mpsc,
     time,
 };
 
-use super::{Client, Now, Pool, Respond, Worker, clients::Seat};
+use super::{Client, Later, Messages, Next, Now, Pool, Respond, Response, Worker, clients::Seat};
 use crate::wire::HEADER;
 
 /// The octets read per round: some 300 queries.
@@ -45,6 +47,10 @@ pub(super) struct Connection<S, R> {
     held: Vec<u8>,
     /// Replies that the client has not received yet. At most `FLUSH` octets plus the longest message.
     unsent: Vec<u8>,
+    /// The response that is still to be made, message by message.
+    messages: Option<Box<dyn Messages>>,
+    /// Replies that come later (RFC 7766 6.2.1.1: in any order), once there was a request for one.
+    late: Option<Late>,
     /// Whether the client sent edns-tcp-keepalive (RFC 7828).
     keepalive: bool,
     /// When the present state times out.
@@ -53,12 +59,27 @@ pub(super) struct Connection<S, R> {
     waiting_for: Wait,
 }
 
+/// Replies that come later, from other threads.
+struct Late {
+    sender: mpsc::UnboundedSender<Option<Vec<u8>>>,
+    receiver: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
+    /// How many requests wait for theirs; at most [`MOST_LATE`].
+    waiting: usize,
+}
+
+/// The most requests of a connection that wait for their replies. Until one comes, no further request is read.
+const MOST_LATE: usize = 128;
+
+/// How long a reply may take to come.
+const LATEST: Duration = Duration::from_secs(60);
+
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     FirstRequest,
     NextRequest,
     RestOfRequest,
+    LateReplies,
     RoomForReplies,
 }
 
@@ -72,6 +93,8 @@ pub(super) enum End {
     TimedOut(Wait),
     /// A message is shorter than a DNS header: the client does not speak DNS, so the rest is not read.
     TooShort(usize),
+    /// A response of several messages cannot be completed.
+    Aborted,
     Failed(io::Error),
 }
 
@@ -79,8 +102,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     pub(super) fn new(stream: S, client: Client, seat: Seat, pool: Arc<Pool<R>>) -> Connection<S, R> {
         let deadline = Instant::now() + seat.limits().timeouts.initial;
         let waiting_for = Wait::FirstRequest;
-        let (held, unsent) = (Vec::new(), Vec::new());
-        Connection { stream, client, seat, pool, held, unsent, keepalive: false, deadline, waiting_for }
+        let (held, unsent, messages) = (Vec::new(), Vec::new(), None);
+        let (late, keepalive) = (None, false);
+        Connection { stream, client, seat, pool, held, unsent, messages, late, keepalive, deadline, waiting_for }
     }
 
     /// Answers requests until the connection ends.
@@ -109,10 +133,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         .await
     }
 
-    /// Sends waiting replies, then answers what is held or, if that is not a whole request, what arrives.
+    /// Sends waiting replies, then goes on with a response of several messages, then answers what is held or, if that
+    /// is not a whole request, what arrives.
     fn poll_round(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         ready!(self.poll_unsent(context)).map_err(End::Failed)?;
         let pool = Arc::clone(&self.pool);
+        if let Some(messages) = self.messages.take() {
+            return Poll::Ready(pool.with(|worker| self.go_on(context, messages, &mut worker.output)));
+        }
+        if let Some(late) = self.late.as_mut().filter(|late| late.waiting > 0) {
+            if let Poll::Ready(Some(reply)) = late.receiver.poll_recv(context) {
+                late.waiting -= 1;
+                return Poll::Ready(self.send_late(context, reply));
+            }
+            if late.waiting >= MOST_LATE {
+                return Poll::Pending;
+            }
+        }
         pool.with(|worker| {
             let Worker { responder, input, output } = worker;
             let mut arrived = ReadBuf::new(input);
@@ -146,6 +183,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         })
     }
 
+    /// Sends a reply that came later, if there is one.
+    fn send_late(&mut self, context: &mut Context<'_>, reply: Option<Vec<u8>>) -> Result<(), End> {
+        let now = Instant::now();
+        if let Some(reply) = reply.filter(|reply| reply.len() <= LONGEST) {
+            let length = (reply.len() as u16).to_be_bytes();
+            self.send(context, &[&length, &*reply].concat())?;
+            self.seat.requested(now);
+        }
+        self.wait(now, true);
+        Ok(())
+    }
+
+    /// Makes and sends the next messages of a response.
+    fn go_on(
+        &mut self,
+        context: &mut Context<'_>,
+        mut messages: Box<dyn Messages>,
+        output: &mut [u8],
+    ) -> Result<(), End> {
+        let now = Now::read();
+        let (mut filled, mut next) = (0, Next::Done);
+        while filled < FLUSH {
+            let (length, out) = output[filled..].split_at_mut(2);
+            next = messages.next(&mut out[..LONGEST], now);
+            let Next::Message(octets) = next else { break };
+            length.copy_from_slice(&(octets as u16).to_be_bytes());
+            filled += 2 + octets;
+        }
+        if next == Next::Abort {
+            return Err(End::Aborted);
+        }
+        self.send(context, &output[..filled])?;
+        // Whoever takes what was asked for is not idle.
+        self.seat.requested(now.instant);
+        if matches!(next, Next::Message(_)) {
+            self.messages = Some(messages);
+        }
+        self.wait(now.instant, true);
+        Ok(())
+    }
+
     /// Answers the complete requests at the start of `input`, as long as the client receives the replies. Returns the
     /// number of octets of the answered requests.
     fn answer(
@@ -158,6 +236,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         let (mut answered, mut filled) = (0, 0);
         let mut too_short = None;
         while self.unsent.is_empty()
+            && self.messages.is_none()
+            && self.waiting() < MOST_LATE
             && let Some(request) = first_message(&input[answered..])
         {
             if request.len() < HEADER {
@@ -166,10 +246,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
             }
             answered += 2 + request.len();
             let (length, out) = output[filled..].split_at_mut(2);
-            if let Some(reply) = responder.respond(request, &self.client, &mut out[..LONGEST]) {
-                length.copy_from_slice(&(reply.length as u16).to_be_bytes());
-                filled += 2 + reply.length;
-                self.keepalive |= reply.keepalive;
+            match responder.respond(request, &self.client, &mut out[..LONGEST]) {
+                Response::None => {}
+                Response::Reply(reply) => {
+                    length.copy_from_slice(&(reply.length as u16).to_be_bytes());
+                    filled += 2 + reply.length;
+                    self.keepalive |= reply.keepalive;
+                }
+                Response::Messages(messages) => self.messages = Some(messages),
+                Response::Later(begin) => {
+                    let late = self.late.get_or_insert_with(Late::new);
+                    late.waiting += 1;
+                    begin(Later::tcp(late.sender.clone()));
+                }
             }
             if filled >= FLUSH {
                 self.send(context, &output[..filled])?;
@@ -208,6 +297,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// How many requests wait for replies that come later.
+    fn waiting(&self) -> usize {
+        self.late.as_ref().map_or(0, |late| late.waiting)
+    }
+
     /// Sets the deadline for the present state. It restarts when the state changes, or when the client has made
     /// progress within the same state; more octets of the same request do not count as progress.
     fn wait(&mut self, now: Instant, progress: bool) {
@@ -218,7 +312,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
             _ => limits.timeouts.idle,
         };
         let (state, timeout) = if !self.unsent.is_empty() {
-            (Wait::RoomForReplies, limits.write_timeout)
+            (Wait::RoomForReplies, self.messages.as_ref().map_or(limits.write_timeout, |messages| messages.patience()))
+        } else if self.waiting() > 0 {
+            (Wait::LateReplies, LATEST)
         } else if !self.held.is_empty() {
             // A client that has sent half a request may not stay longer than one that has sent nothing.
             (Wait::RestOfRequest, limits.message_timeout.min(idle))
@@ -229,6 +325,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
             self.deadline = now + timeout;
             self.waiting_for = state;
         }
+    }
+}
+
+impl Late {
+    fn new() -> Late {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Late { sender, receiver, waiting: 0 }
     }
 }
 
@@ -246,8 +349,10 @@ impl fmt::Display for End {
             End::TimedOut(Wait::FirstRequest) => f.write_str("no request came"),
             End::TimedOut(Wait::NextRequest) => f.write_str("idle"),
             End::TimedOut(Wait::RestOfRequest) => f.write_str("the rest of a request did not come in time"),
+            End::TimedOut(Wait::LateReplies) => f.write_str("an update took too long"),
             End::TimedOut(Wait::RoomForReplies) => f.write_str("the client did not take its replies in time"),
             End::TooShort(length) => write!(f, "a message of {length} octets, too short for a DNS header"),
+            End::Aborted => f.write_str("a response of several messages cannot be completed"),
             End::Failed(error) => write!(f, "{error}"),
         }
     }

@@ -272,6 +272,57 @@ impl Drop for Batch {
     }
 }
 
+/// Sends a datagram to `peer` through a socket bound to `bound`, from the address `local`. Does not wait.
+pub(in crate::listen) fn send_from(
+    socket: &UdpSocket,
+    bound: SocketAddr,
+    local: SocketAddr,
+    peer: SocketAddr,
+    octets: &[u8],
+) -> io::Result<()> {
+    let name = socket2::SockAddr::from(peer);
+    let mut control = Control([0; 40]);
+    let mut part = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+    // SAFETY: all-zero is a valid `msghdr`. The pointers stored are to live locals and to `octets`, which the kernel
+    // only reads, with their lengths.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = name.as_ptr().cast_mut().cast();
+    header.msg_namelen = name.len();
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    if bound.ip().is_unspecified() {
+        header.msg_control = (&raw mut control).cast();
+        // SAFETY: `control` is aligned for a `cmsghdr` and has room for one with either structure (16 + 12 or 20
+        // octets); CMSG_FIRSTHDR and CMSG_DATA stay within it because `msg_controllen` is its size.
+        unsafe {
+            header.msg_controllen = size_of::<Control>() as _;
+            let message = libc::CMSG_FIRSTHDR(&raw const header);
+            let data = libc::CMSG_DATA(message);
+            let (level, kind, size) = match local.ip() {
+                IpAddr::V4(ip) => {
+                    let mut info: libc::in_pktinfo = std::mem::zeroed();
+                    info.ipi_spec_dst.s_addr = u32::from(ip).to_be();
+                    data.cast::<libc::in_pktinfo>().write_unaligned(info);
+                    (libc::IPPROTO_IP, libc::IP_PKTINFO, size_of::<libc::in_pktinfo>())
+                }
+                IpAddr::V6(ip) => {
+                    let mut info: libc::in6_pktinfo = std::mem::zeroed();
+                    info.ipi6_addr.s6_addr = ip.octets();
+                    data.cast::<libc::in6_pktinfo>().write_unaligned(info);
+                    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, size_of::<libc::in6_pktinfo>())
+                }
+            };
+            (*message).cmsg_level = level;
+            (*message).cmsg_type = kind;
+            (*message).cmsg_len = libc::CMSG_LEN(size as _) as _;
+            header.msg_controllen = libc::CMSG_SPACE(size as _) as _;
+        }
+    }
+    // SAFETY: the header is set up above, and what it points to is alive.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Makes the kernel report the destination address of each datagram. Needed for sockets bound to a wildcard address.
 pub(super) fn ask_for_destination(socket: &UdpSocket, bound: SocketAddr) -> io::Result<()> {
     match bound {

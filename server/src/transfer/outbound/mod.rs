@@ -1,0 +1,307 @@
+//! Transfers of a zone to other servers: AXFR (RFC 5936) and IXFR (RFC 1995).
+//!
+//! [`begin`] decides whether a request gets the zone. If it does, it gets [`Outgoing`]: messages that are made one
+//! after the other, as the client takes them, from the version of the zone that was served when the request came. So a
+//! transfer holds no more than one message, however large the zone and however slow the client. `packer` writes records
+//! into messages, `content` is what they are.
+
+mod content;
+mod packer;
+mod slots;
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use tracing::{debug, error, info, warn};
+use zonefmt::{Class, Name, NameRef, Rtype, Serial};
+
+use crate::{
+    answer::Outcome,
+    listen::{Client, Messages, Next, Now, Transport},
+    logs::ClientLine,
+    settings::TransferFormat,
+    tsig,
+    wire::{Ede, Rcode, request::Question},
+    zone::ZoneData,
+    zones::{View, ZoneState},
+};
+use content::Content;
+use packer::Packer;
+use slots::Slot;
+pub use slots::Slots;
+
+/// A request for a transfer.
+pub(crate) struct Wanted<'r> {
+    pub(crate) client: &'r Client,
+    pub(crate) view: &'r View,
+    pub(crate) question: Question<'r>,
+    /// The key that the client has proved to hold.
+    pub(crate) key: Option<NameRef<'r>>,
+    /// The serial of the version that the client has, in a request for IXFR.
+    pub(crate) has: Option<Serial>,
+    /// How many transfers may run at a time.
+    pub(crate) most: usize,
+}
+
+/// What a request for a transfer gets.
+pub(crate) enum Begun {
+    /// The transfer, once it has its [`Frame`].
+    Transfer(Box<Start>),
+    /// The zone's SOA alone, by which the client sees whether it has to ask over TCP (RFC 1995 2).
+    Soa,
+}
+
+/// A transfer that may begin.
+pub(crate) struct Start {
+    content: Content,
+    slot: Slot,
+    title: Title,
+    format: TransferFormat,
+    max_time: Duration,
+    max_idle: Duration,
+}
+
+/// What surrounds the records of a transfer.
+pub(crate) struct Frame {
+    /// A message with the question and the OPT record of the first message, and no other record.
+    pub(crate) message: Vec<u8>,
+    /// Where the OPT begins.
+    pub(crate) opt: usize,
+    /// What signs the messages.
+    pub(crate) signatures: Option<tsig::Chain>,
+}
+
+/// A transfer under way.
+pub(crate) struct Outgoing {
+    content: Content,
+    frame: Frame,
+    format: TransferFormat,
+    title: Title,
+    began: Instant,
+    max_time: Duration,
+    max_idle: Duration,
+    sent: Sent,
+    ended: bool,
+    _slot: Slot,
+}
+
+/// How much of a transfer was sent.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    messages: u64,
+    records: u64,
+    octets: u64,
+}
+
+/// A transfer as its log lines name it, in named's words.
+struct Title {
+    client: String,
+    zone: Name,
+    view: String,
+    kind: Kind,
+    key: Option<Name>,
+}
+
+/// The form of a transfer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The whole zone.
+    Axfr,
+    /// The whole zone, or only its SOA, to a client that asked for changes.
+    Whole,
+}
+
+/// How many octets a message has unless a record needs more: every octet of it can be the target of a compressed name.
+const MESSAGE: usize = 1 << 14;
+
+/// Decides whether a request gets a transfer, and of what.
+///
+/// # Errors
+/// The outcome to respond with, which is logged.
+pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome> {
+    let Wanted { client, view, question, key, has, .. } = *wanted;
+    let bad = |what: &str, rcode, ede| {
+        let request = format!("{}/{}", question.qname.without_final_dot(), question.qclass);
+        info!(target: "xfer-out", "{}: bad zone transfer request: '{request}': {what}", wanted.client());
+        Outcome::error(rcode, ede)
+    };
+    let ours = view.zones.get(question.qname).filter(|_| question.qclass == Class::IN);
+    let Some(zone) = ours else {
+        return Err(bad("non-authoritative zone (NOTAUTH)", Rcode::NOTAUTH, Some(Ede::NotAuthoritative)));
+    };
+    let incremental = question.qtype == Rtype::IXFR;
+    if incremental && has.is_none() {
+        return Err(bad("IXFR request missing SOA (FORMERR)", Rcode::FORMERR, None));
+    }
+    if !incremental && client.transport == Transport::Udp {
+        return Err(bad("attempted AXFR over UDP (FORMERR)", Rcode::FORMERR, None));
+    }
+    let settings = &zone.settings.outbound;
+    if !settings.allow.admits(client, key) {
+        let shown = zone.origin.as_ref().without_final_dot();
+        info!(target: "security", "{}: zone transfer '{shown}/{}/IN' denied", wanted.client(), question.qtype);
+        return Err(Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)));
+    }
+    let Some((data, serial)) = zone.data().and_then(|data| Some((data, data.serial()?))) else {
+        let ede = if matches!(zone.state, ZoneState::Expired) { Ede::NotAuthoritative } else { Ede::NotReady };
+        return Err(bad("zone not loaded (SERVFAIL)", Rcode::SERVFAIL, Some(ede)));
+    };
+    if client.transport == Transport::Udp {
+        return Ok(Begun::Soa);
+    }
+    let title = |kind| Title {
+        client: wanted.client(),
+        zone: zone.origin.clone(),
+        view: view.name.to_string(),
+        kind,
+        key: key.map(NameRef::to_owned),
+    };
+    let Some(slot) = slots.take(wanted.most) else {
+        warn!(target: "xfer-out", "{}: {} request denied: quota reached", wanted.client(), question.qtype);
+        return Err(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
+    };
+    let (title, content) = wanted.content(data, serial, title);
+    let peer = view.settings.peers.of(client.addr.ip());
+    let format = peer.and_then(|peer| peer.transfer_format).unwrap_or(view.settings.transfer_format);
+    let (max_time, max_idle) = (settings.max_time, settings.max_idle);
+    Ok(Begun::Transfer(Box::new(Start { content, slot, title, format, max_time, max_idle })))
+}
+
+impl Wanted<'_> {
+    /// What the client gets of a zone.
+    fn content(&self, data: &ZoneData, serial: Serial, title: impl Fn(Kind) -> Title) -> (Title, Content) {
+        let Some(has) = self.has.filter(|_| self.question.qtype == Rtype::IXFR) else {
+            return (title(Kind::Axfr), Content::whole(data, serial));
+        };
+        let title = title(Kind::Whole);
+        if has >= serial {
+            debug!(target: "xfer-out", "{title}: the client has serial {}, the zone {}", has.0, serial.0);
+            return (title, Content::soa(data, serial));
+        }
+        debug!(target: "xfer-out", "{title}: IXFR version not in journal, falling back to AXFR");
+        (title, Content::whole(data, serial))
+    }
+
+    /// The client as log lines name it.
+    fn client(&self) -> String {
+        let (client, key, name) = (self.client.addr, self.key, Some(self.question.qname));
+        ClientLine { number: ClientLine::number(), client, key, name, view: &self.view.name }.to_string()
+    }
+}
+
+impl Start {
+    /// Begins the transfer.
+    pub(crate) fn within(self, frame: Frame, now: Now) -> Outgoing {
+        let Start { content, slot, title, format, max_time, max_idle } = self;
+        info!(target: "xfer-out", "{title} started{} (serial {})", title.signed(), content.serial().0);
+        let (began, sent) = (now.instant, Sent::default());
+        Outgoing { content, frame, format, title, began, max_time, max_idle, sent, ended: false, _slot: slot }
+    }
+}
+
+impl Messages for Outgoing {
+    fn next(&mut self, out: &mut [u8], now: Now) -> Next {
+        if self.content.is_done() {
+            self.log_end(now);
+            return Next::Done;
+        }
+        if now.instant.saturating_duration_since(self.began) > self.max_time {
+            error!(target: "xfer-out", "{}: maximum transfer time exceeded", self.title);
+            return self.abort();
+        }
+        match self.message(out, now) {
+            Some(length) => Next::Message(length),
+            None => {
+                error!(target: "xfer-out", "{}: a record does not fit into any message", self.title);
+                self.abort()
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.max_idle
+    }
+}
+
+impl Outgoing {
+    /// Writes the next message, with one record at least; `None` if that does not fit.
+    fn message(&mut self, out: &mut [u8], now: Now) -> Option<usize> {
+        let is_first = self.sent.messages == 0;
+        let (head, opt) = self.frame.message.split_at(self.frame.opt);
+        let opt = if is_first { opt } else { &[] };
+        let kept = opt.len() + self.frame.signatures.as_ref().map_or(0, tsig::Chain::octets);
+        let most = match self.format {
+            TransferFormat::ManyAnswers => u16::MAX,
+            TransferFormat::OneAnswer => 1,
+        };
+        // A record that is too long for the usual size gets a message as long as there can be.
+        let (length, records) = [MESSAGE, out.len()].into_iter().find_map(|size| {
+            let room = size.min(out.len()).checked_sub(kept)?;
+            let mut packer = Packer::new(&mut out[..room], head, is_first, most)?;
+            self.content.fill(&mut packer);
+            Some((packer.length(), packer.records())).filter(|&(_, records)| records > 0)
+        })?;
+        out[length..length + opt.len()].copy_from_slice(opt);
+        let mut length = length + opt.len();
+        let counts = [u16::from(is_first), records, 0, u16::from(!opt.is_empty())];
+        for (count, field) in counts.iter().zip(out[4..12].chunks_exact_mut(2)) {
+            field.copy_from_slice(&count.to_be_bytes());
+        }
+        if let Some(chain) = &mut self.frame.signatures {
+            length = chain.sign(out, length, now.unix)?;
+        }
+        self.sent.messages += 1;
+        self.sent.records += u64::from(records);
+        self.sent.octets += length as u64;
+        Some(length)
+    }
+
+    fn abort(&mut self) -> Next {
+        self.ended = true;
+        Next::Abort
+    }
+
+    fn log_end(&mut self, now: Now) {
+        let Sent { messages, records, octets } = self.sent;
+        let time = now.instant.saturating_duration_since(self.began).max(Duration::from_millis(1));
+        let speed = u128::from(octets) * 1000 / time.as_millis().max(1);
+        info!(
+            target: "xfer-out",
+            "{} ended: {messages} messages, {records} records, {octets} bytes, {:.3} secs ({speed} bytes/sec) (serial {})",
+            self.title,
+            time.as_secs_f64(),
+            self.content.serial().0
+        );
+        self.ended = true;
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if !self.ended {
+            let messages = self.sent.messages;
+            warn!(target: "xfer-out", "{}: the client left after {messages} messages", self.title);
+        }
+    }
+}
+
+impl Title {
+    fn signed(&self) -> String {
+        self.key.as_ref().map_or_else(String::new, |key| format!(": TSIG {}", key.as_ref().without_final_dot()))
+    }
+}
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: transfer of '{}/IN", self.client, self.zone.as_ref().without_final_dot())?;
+        if self.view != View::DEFAULT {
+            write!(f, "/{}", self.view)?;
+        }
+        f.write_str(match self.kind {
+            Kind::Axfr => "': AXFR",
+            Kind::Whole => "': AXFR-style IXFR",
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Zone transfers to others, as dig and named get them.
+
+use std::{collections::BTreeSet, fmt::Write as _, io::Write, net::TcpStream, process::Command};
+
+use super::{
+    ZONE,
+    control::free_port,
+    server::{Prepared, Server, dig},
+};
+
+const KEY: &str = "key k { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"; };";
+const SIGN: [&str; 2] = ["-y", "hmac-sha256:k:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="];
+
+fn conf(statements: &str) -> String {
+    format!("{KEY} zone \"example.com\" {{ type primary; file \"example.zone\"; {statements} }};")
+}
+
+/// A zone of many messages, with names that are compressed and names that are not.
+fn large_zone(names: u32) -> String {
+    let mut zone = ZONE.to_owned();
+    for i in 0..names {
+        let _ = writeln!(
+            zone,
+            "h{i} A 192.0.2.{}\n  MX {i} mail.h{i}\n  TXT \"{}\"",
+            i % 256,
+            "t".repeat(i as usize % 200)
+        );
+        let _ = writeln!(zone, "x{i} CNAME H{i}.Example.Com.\ns{i} SRV 1 2 3 h{i}.elsewhere.");
+    }
+    zone
+}
+
+/// A server at a port that was free, and the port.
+fn serve(program: &str, conf: &str, files: &[(&str, &str)]) -> (Server, u16) {
+    let port = free_port();
+    let mut prepared = Prepared::new("recursion no; dnssec-validation no; notify no;", "", files);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    prepared.configure(conf);
+    let server = prepared.run_until(program, "all zones loaded");
+    server.says(" running");
+    (server, port)
+}
+
+fn records(answer: &str) -> Vec<String> {
+    let lines = answer.lines().filter(|line| !line.is_empty() && !line.starts_with(';') && !line.contains("TSIG"));
+    lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn a_zone_of_many_messages_is_transferred_as_by_named() {
+    let run = |program: &str| {
+        let (_server, port) =
+            serve(program, &conf("allow-transfer { key k; };"), &[("example.zone", &*large_zone(3000))]);
+        let dig = |question: &[&str]| dig("127.0.0.1", port, question);
+        let answers: Vec<_> = [&["AXFR"][..], &["AXFR", "+noedns"], &["IXFR=0"], &["IXFR=1"]]
+            .into_iter()
+            .map(|question| dig(&[&SIGN, &["+tcp", "example.com"], question].concat()))
+            .collect();
+        let refused = dig(&["example.com", "AXFR"]);
+        assert!(refused.contains("Transfer failed."), "{refused}");
+        answers
+    };
+    let (ours, named) = (run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
+    for (ours, named) in ours.iter().zip(&named) {
+        assert!(!ours.contains("WARNING") && !ours.contains("Couldn't verify"), "{ours}");
+        let (mine, theirs) = (records(ours), records(named));
+        assert_eq!((mine.len(), mine.first(), mine.last()), (theirs.len(), theirs.first(), theirs.last()));
+        let set = |records: Vec<String>| records.into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(set(mine), set(theirs));
+    }
+    let messages = |answer: &str| answer.matches("hmac-sha256.").count();
+    assert!(messages(&ours[0]) > 10, "every message is signed");
+    assert_eq!(messages(&ours[3]), 1);
+}
+
+/// Asks for a transfer of example.com, and does not read the response.
+fn ask(server: &Server) -> TcpStream {
+    const AXFR: &[u8] = b"\0\x1d\0\x01\0\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\xfc\0\x01";
+    let mut client = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    client.write_all(AXFR).unwrap();
+    client
+}
+
+#[test]
+fn no_more_transfers_run_than_may_and_one_that_is_refused_takes_no_place() {
+    let files = [("example.zone", &*large_zone(60_000))];
+    let conf = conf("allow-transfer { key k; 127.0.0.1; };");
+    let server = Prepared::new("transfers-out 1;", &conf, &files).run();
+    let slow = ask(&server);
+    server.says("transfer of 'example.com/IN': AXFR started (serial 1)");
+    let refused = server.dig(&[&SIGN, &["example.com", "AXFR"][..]].concat());
+    assert!(refused.contains("Transfer failed."), "{refused}");
+    server.says("/key k (example.com): AXFR request denied: quota reached");
+    drop(slow);
+    server.says("transfer of 'example.com/IN': AXFR: the client left after ");
+    let whole = server.dig(&[&SIGN, &["example.com", "AXFR"][..]].concat());
+    assert_eq!(records(&whole).len(), 5 * 60_000 + 5);
+    server.says("AXFR ended: ");
+}
+
+#[test]
+fn a_record_that_no_message_can_hold_ends_the_transfer() {
+    let (owner, data) = ("a".repeat(63), "00".repeat(65_500));
+    let zone = format!("{ZONE}{owner} TYPE65400 \\# 65500 {data}\nlast A 192.0.2.1\n");
+    let server = Server::start(&conf("allow-transfer { any; };"), &[("example.zone", &zone)]);
+    let answer = server.dig(&["example.com", "AXFR"]);
+    assert!(answer.contains("Transfer failed.") || answer.contains("communications error"), "{answer}");
+    server.says("transfer of 'example.com/IN': AXFR: a record does not fit into any message");
+    assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
+}
+
+#[test]
+fn who_asks_wrongly_is_told_as_by_named() {
+    let run = |program: &str| {
+        let conf = conf("allow-transfer { any; };") + "zone missing { type primary; file \"missing.zone\"; };";
+        let (_server, port) = serve(program, &conf, &[("example.zone", ZONE)]);
+        let ask = |question: &[&str]| {
+            let answer = Command::new("kdig").args(["@127.0.0.1", "-p", &port.to_string()]).args(question).output();
+            let answer = answer.expect("kdig is installed: run scripts/install-test-tools");
+            let said = String::from_utf8_lossy(&answer.stdout) + String::from_utf8_lossy(&answer.stderr);
+            let error = said.split("replied with error '").nth(1).and_then(|rest| rest.split('\'').next());
+            error.map_or_else(|| records(&said).join("\n"), str::to_owned)
+        };
+        let questions: [&[&str]; 7] = [
+            &["example.com", "AXFR"],
+            &["www.example.com", "AXFR"],
+            &["nowhere.test", "AXFR"],
+            &["missing", "AXFR"],
+            &["example.com", "AXFR", "-c", "CH"],
+            &["example.com", "IXFR=1", "+notcp"],
+            &["example.com", "IXFR=0", "+notcp"],
+        ];
+        questions.map(|question| (question.join(" "), ask(question)))
+    };
+    assert_eq!(run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
+}
