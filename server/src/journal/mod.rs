@@ -9,6 +9,7 @@
 //! * [`disk`]: the operations on files that this needs.
 //! * [`format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
 //! * [`error`]: what can go wrong.
+//! * [`bind`]: named's journals, whose changes are taken over.
 //!
 //! After a crash the end of the file may be a frame that is not whole. It was never acknowledged, and is cut off. Any
 //! other damage is an error: the zone must not silently be served as it once was.
@@ -17,6 +18,7 @@
 //! then on the journal accepts nothing until it has been written anew from what had been acknowledged before; see
 //! [`Journal::recover`].
 
+pub mod bind;
 mod chain;
 mod changes;
 pub mod disk;

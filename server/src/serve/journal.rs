@@ -6,8 +6,7 @@
 use std::{
     cmp::Ordering,
     ffi::OsString,
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -18,12 +17,7 @@ use zonefmt::{
     zone::{self, FileFormat, Record},
 };
 
-use crate::config::ZoneConfig;
-
-/// Octets before the first change.
-const HEADER: usize = 64;
-/// The octets that a journal begins with, in either version.
-const MARKS: [&[u8]; 2] = [b";BIND LOG V9\n\0\0\0", b";BIND LOG V9.2\n\0"];
+use crate::{config::ZoneConfig, journal::bind::NamedJournal};
 
 /// The journal of a zone file, unless named.conf names another one.
 pub(super) fn path(zone_file: &Path) -> PathBuf {
@@ -115,20 +109,5 @@ fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Opti
 
 /// The serial that a journal leads to; `None` if there is no journal, or no change in it.
 fn end(path: &Path) -> io::Result<Option<Serial>> {
-    let is_missing = |opened: &io::Result<File>| matches!(opened, Err(e) if e.kind() == io::ErrorKind::NotFound);
-    // While named shortens a journal, the old one has this name.
-    let opened = Some(File::open(path)).filter(|opened| !is_missing(opened));
-    let opened = opened.unwrap_or_else(|| File::open(path.with_extension("jbk")));
-    if is_missing(&opened) {
-        return Ok(None);
-    }
-    let mut file = opened?;
-    let mut header = [0; HEADER];
-    file.read_exact(&mut header)?;
-    if !MARKS.iter().any(|mark| header.starts_with(mark)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it has not the form of one"));
-    }
-    let [_begin, begin_offset, end, end_offset] =
-        [16, 20, 24, 28].map(|at| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
-    Ok((begin_offset != end_offset).then_some(Serial(end)))
+    Ok(NamedJournal::open(path)?.and_then(|journal| journal.end()))
 }
