@@ -71,7 +71,8 @@ impl Default for Engine {
     }
 }
 
-fn data(zone: &Zone) -> ZoneData {
+/// A zone's data as the engine holds it.
+pub fn data(zone: &Zone) -> ZoneData {
     let mut edit = ZoneData::new(owned(&zone.origin)).edit();
     for record in &zone.records {
         let owner = owned(&record.owner);

@@ -12,7 +12,8 @@ use std::{
 };
 
 use crate::{
-    message::{Query, Response},
+    message::{Query, Response, Rr},
+    name::Name,
     zone::Zone,
 };
 
@@ -62,6 +63,27 @@ pub const NAMED: Maker = Maker {
         );
         for (origin, file) in &site.zones {
             writeln!(conf, "zone \"{origin}\" {{ type primary; file \"{file}\"; }};").expect("a string takes all");
+        }
+        let path = format!("{folder}/named.conf");
+        fs::write(&path, conf).expect("the folder is ours");
+        ["-g", "-n", "1", "-c", &path].map(String::from).to_vec()
+    },
+};
+
+/// BIND at the defaults of `named -C`, for updates by everybody. Zones whose name begins with `small` may hold little.
+pub const UPDATED: Maker = Maker {
+    program: "named",
+    configure: |site| {
+        let Site { folder, port, .. } = site;
+        let mut conf = format!(
+            "options {{ directory \"{folder}\"; pid-file none; session-keyfile none; recursion no; notify no;\n\
+             listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; }};\ncontrols {{ }};\n"
+        );
+        for (origin, file) in &site.zones {
+            let limits = "max-records 20; max-records-per-type 3; max-types-per-name 0;";
+            let limits = if origin.starts_with("small") { limits } else { "" };
+            writeln!(conf, "zone \"{origin}\" {{ type primary; file \"{file}\"; allow-update {{ any; }}; {limits} }};")
+                .expect("a string takes all");
         }
         let path = format!("{folder}/named.conf");
         fs::write(&path, conf).expect("the folder is ours");
@@ -151,6 +173,27 @@ impl Peer {
         let mut response = vec![0; u16::from_be_bytes(length).into()];
         stream.read_exact(&mut response).expect("a whole response");
         response
+    }
+
+    /// Transfers a zone; returns its records, the SOA once.
+    pub fn transfer(&self, origin: &Name) -> Vec<Rr> {
+        use crate::zone::types::{AXFR, SOA};
+        let mut stream = TcpStream::connect(self.addr).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
+        let query = Query { name: origin.clone(), qtype: AXFR, recursion_desired: false, edns: None }.wire(1, 0);
+        stream.write_all(&[&(query.len() as u16).to_be_bytes(), &*query].concat()).expect("the server reads");
+        let mut records: Vec<Rr> = Vec::new();
+        while records.len() < 2 || records.last().is_none_or(|last| last.rtype != SOA) {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).expect("a message within 5 s");
+            let mut message = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut message).expect("a whole message");
+            let message = Response::read(&message).unwrap_or_else(|error| panic!("{origin}: {error}"));
+            assert_eq!(message.rcode(), 0, "{origin} is transferred");
+            records.extend(message.answer);
+        }
+        records.pop();
+        records
     }
 
     /// Asks a question over UDP, and again over TCP if the response is truncated. ANY goes over TCP at once, since over

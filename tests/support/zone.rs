@@ -24,6 +24,7 @@ pub mod types {
     pub const RRSIG: u16 = 46;
     pub const NSEC: u16 = 47;
     pub const HTTPS: u16 = 65;
+    pub const AXFR: u16 = 252;
     pub const ANY: u16 = 255;
     pub const PRIVATE: u16 = 65_280;
 }

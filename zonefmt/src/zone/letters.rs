@@ -5,6 +5,13 @@ use crate::{
     rdata::{self, Letters},
 };
 
+/// Whether the owner and the names in the data of a record have only letters that the type allows, as `check-names`
+/// demands.
+pub fn has_fine_names(owner: NameRef<'_>, rtype: Rtype, data: &[u8]) -> bool {
+    let owner_is_host = rdata::info(rtype).is_some_and(|row| row.owner_is_host);
+    (!owner_is_host || owner_is_fine(owner)) && odd_name(owner, rtype, data).is_none()
+}
+
 /// Whether a record whose owner must be a host name may have this owner.
 #[inline]
 pub(super) fn owner_is_fine(owner: NameRef<'_>) -> bool {

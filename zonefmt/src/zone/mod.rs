@@ -46,6 +46,7 @@ pub use diff::{Difference, Serials, diff};
 pub use file::write_file;
 pub use include::{Directory, Includes, NoIncludes};
 pub use layout::format;
+pub use letters::has_fine_names;
 pub use origin::origin;
 pub use raw::write_raw;
 pub use remark::{Remark, target};
