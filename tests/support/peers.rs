@@ -70,7 +70,8 @@ pub const NAMED: Maker = Maker {
     },
 };
 
-/// BIND at the defaults of `named -C`, for updates by everybody. Zones whose name begins with `small` may hold little.
+/// BIND at the defaults of `named -C`, for updates: by everybody, except where the zone's name has rules in
+/// [`update_policy`].
 pub const UPDATED: Maker = Maker {
     program: "named",
     configure: |site| {
@@ -79,10 +80,13 @@ pub const UPDATED: Maker = Maker {
             "options {{ directory \"{folder}\"; pid-file none; session-keyfile none; recursion no; notify no;\n\
              listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; }};\ncontrols {{ }};\n"
         );
+        for key in ["k1", "k2", "a.policy", "host.policy"] {
+            let secret = data_encoding::BASE64.encode(b"secret");
+            writeln!(conf, "key {key} {{ algorithm hmac-sha256; secret \"{secret}\"; }};").expect("a string takes all");
+        }
         for (origin, file) in &site.zones {
-            let limits = "max-records 20; max-records-per-type 3; max-types-per-name 0;";
-            let limits = if origin.starts_with("small") { limits } else { "" };
-            writeln!(conf, "zone \"{origin}\" {{ type primary; file \"{file}\"; allow-update {{ any; }}; {limits} }};")
+            let policy = update_policy(origin);
+            writeln!(conf, "zone \"{origin}\" {{ type primary; file \"{file}\"; {policy} }};")
                 .expect("a string takes all");
         }
         let path = format!("{folder}/named.conf");
@@ -90,6 +94,23 @@ pub const UPDATED: Maker = Maker {
         ["-g", "-n", "1", "-c", &path].map(String::from).to_vec()
     },
 };
+
+/// What the statement of a zone says about its updates.
+fn update_policy(origin: &str) -> &'static str {
+    match origin {
+        "small." => "allow-update { any; }; max-records 20; max-records-per-type 3; max-types-per-name 0;",
+        "few." => "allow-update { any; }; max-types-per-name 2;",
+        "policy." => {
+            "update-policy {\n\
+             deny k1 name c.policy. A; grant k1 subdomain b.policy. A TXT(2) PTR; grant k1 wildcard *.d.policy. ANY;\n\
+             grant k1 name ns.policy.; deny k2 subdomain d.policy.; grant k2 zonesub ANY(2);\n\
+             grant *.policy. self . A AAAA; grant *.policy. selfsub . TXT; grant host.policy. selfwild . SRV; };"
+        }
+        "127.in-addr.arpa." => "update-policy { grant *.in-addr.arpa. tcp-self . PTR(1) TXT; };",
+        "2.0.0.2.ip6.arpa." => "update-policy { grant *.ip6.arpa. 6to4-self . NS; };",
+        _ => "allow-update { any; };",
+    }
+}
 
 /// NSD at its defaults, without the rate limit, which would suppress answers.
 pub const NSD: Maker = Maker {
@@ -206,6 +227,11 @@ impl Peer {
         }
         let response = read(&self.ask_udp(&request));
         if response.has(crate::message::flags::TC) { read(&self.ask_tcp(&request)) } else { response }
+    }
+
+    /// The configuration, of a server that has it in `named.conf`.
+    pub fn configuration(&self) -> String {
+        fs::read_to_string(self.folder.join("named.conf")).expect("the server was started with it")
     }
 
     /// The log so far.
