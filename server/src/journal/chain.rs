@@ -91,10 +91,10 @@ impl Chain {
             let at = next;
             let read = reader.read(&*from.file, from.mark, at, from.octets).map_err(cannot("read it"))?;
             next = read.ok_or(JournalCause::Damaged(at))?;
-            if frame.len() + reader.changes.len() > JOINED {
+            if frame.len() + reader.changes().len() > JOINED {
                 self.put(std::mem::replace(&mut frame, Frame::new()))?;
             }
-            let mut rest = &*reader.changes;
+            let mut rest = reader.changes();
             while let Some((entry, after)) = Entry::split(rest) {
                 frame.push(entry);
                 rest = after;
@@ -175,7 +175,7 @@ impl Chain {
             if reader.sequence != self.frames + 1 {
                 return Err(damaged);
             }
-            let (mut starts, mut end, mut rest) = (Vec::new(), self.end, &*reader.changes);
+            let (mut starts, mut end, mut rest) = (Vec::new(), self.end, reader.changes());
             while let Some((entry, after)) = Entry::split(rest).filter(|(entry, _)| entry.from == end) {
                 starts.push(entry.from);
                 (end, rest) = (entry.to, after);

@@ -38,13 +38,13 @@ impl Changes {
 
     /// At least the number of octets of the changes that are left, and at most a frame more.
     pub fn octets(&self) -> u64 {
-        self.left.end - self.left.start + (self.frame.changes.len() - self.at) as u64
+        self.left.end - self.left.start + (self.frame.changes().len() - self.at) as u64
     }
 
     fn read(&mut self) -> Result<Option<Change>, JournalCause> {
         loop {
-            while let Some((entry, rest)) = Entry::split(&self.frame.changes[self.at..]) {
-                self.at = self.frame.changes.len() - rest.len();
+            while let Some((entry, rest)) = Entry::split(&self.frame.changes()[self.at..]) {
+                self.at = self.frame.changes().len() - rest.len();
                 // A frame can begin before the first change that is asked for.
                 if entry.from == self.serial {
                     self.serial = entry.to;
@@ -68,7 +68,7 @@ impl Iterator for Changes {
         let read = self.read().transpose()?;
         Some(read.map_err(|cause| {
             self.left = 0..0;
-            self.frame.changes.clear();
+            self.frame = FrameReader::default();
             self.at = 0;
             JournalError::new(&self.path, cause)
         }))

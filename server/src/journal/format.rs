@@ -10,7 +10,7 @@
 //! zeroes, so a frame is there completely or not at all. The mark is a random number, new for each file: no record that
 //! somebody puts into the zone can look like a frame, nor can a piece of an older file.
 
-use std::io;
+use std::{io, ops::Range};
 
 use zonefmt::{MAX_NAME, NameRef, Serial};
 
@@ -172,36 +172,61 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The frame that was read last from a file; the buffer is used again.
+/// The frame that was read last from a file. The file is read in windows, as most frames are small.
 #[derive(Default)]
 pub(super) struct FrameReader {
     pub(super) sequence: u64,
-    /// The octets of the changes.
-    pub(super) changes: Vec<u8>,
+    window: Vec<u8>,
+    /// The offset of the window in the file.
+    at: u64,
+    /// The changes in the window.
+    changes: Range<usize>,
 }
 
 impl FrameReader {
+    /// The octets of the frame's changes.
+    pub(super) fn changes(&self) -> &[u8] {
+        &self.window[self.changes.clone()]
+    }
+
     /// Reads the frame at an offset of a file that is `size` octets long. Returns the offset where the next frame starts,
     /// or `None` if there is no whole frame.
     pub(super) fn read(&mut self, file: &dyn DiskFile, mark: Mark, at: u64, size: u64) -> io::Result<Option<u64>> {
-        let mut start = [0; FRAME];
+        self.changes = 0..0;
         let changes = at + FRAME as u64;
         if changes > size {
             return Ok(None);
         }
-        file.read_at(&mut start, at)?;
+        let mut start = [0; FRAME];
+        let place = self.load(file, at, FRAME, size)?;
+        start.copy_from_slice(&self.window[place]);
         let length = u32_at(&start, 16) as usize;
         let end = changes + length as u64;
         if start[..8] != mark.0 || length > MAX_FRAME || end > size {
             return Ok(None);
         }
-        self.changes.resize(length, 0);
-        file.read_at(&mut self.changes, changes)?;
-        if crc(&start[..20], &self.changes).to_be_bytes() != start[20..] {
+        let place = self.load(file, changes, length, size)?;
+        if crc(&start[..20], &self.window[place.clone()]).to_be_bytes() != start[20..] {
             return Ok(None);
         }
         self.sequence = u64::from(u32_at(&start, 8)) << 32 | u64::from(u32_at(&start, 12));
+        self.changes = place;
         Ok(Some(end.next_multiple_of(ALIGNMENT as u64)))
+    }
+
+    /// Brings octets of the file, which has them, into the window, and returns their place in it.
+    fn load(&mut self, file: &dyn DiskFile, at: u64, octets: usize, size: u64) -> io::Result<Range<usize>> {
+        const WINDOW: usize = 1 << 16;
+        if at < self.at || at + octets as u64 > self.at + self.window.len() as u64 {
+            self.window.resize(octets.max(WINDOW).min((size - at) as usize), 0);
+            self.at = at;
+            if let Err(error) = file.read_at(&mut self.window, at) {
+                self.window.clear();
+                return Err(error);
+            }
+        }
+        let start = (at - self.at) as usize;
+        Ok(start..start + octets)
     }
 }
 
