@@ -193,3 +193,53 @@ fn check(statement: Statement<'_>) -> Check {
         _ => Check::Warn,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, time::Duration};
+
+    use super::*;
+    use crate::{
+        access::Acl,
+        config::{Role, zones::read_all},
+        settings::Notify,
+    };
+
+    const ZONES: &str =
+        "zone a.test { type primary; file \"a\"; }; zone b.test { type secondary; primaries { 192.0.2.1; }; };";
+
+    /// The settings of a primary zone and of a secondary one, the way in which the files of each are read, and how the
+    /// secondary one comes from its primaries.
+    fn all(options: &str) -> ([Arc<ZoneSettings>; 2], [Reading; 2], Inbound) {
+        let (zones, errors) = read_all(&[options, ZONES].concat());
+        assert!(errors.is_empty(), "{errors:?}");
+        let [primary, secondary] = &zones[..] else { panic!("two zones") };
+        let Role::Secondary(role) = &secondary.role else { panic!("{secondary:?}") };
+        let settings = [&primary.settings, &secondary.settings].map(Arc::clone);
+        (settings, [primary.reading, secondary.reading], Inbound::clone(&role.inbound))
+    }
+
+    #[test]
+    fn what_is_not_written_is_what_named_lists() {
+        let output = Command::new("named").arg("-C").output();
+        let listed = output.expect("named must be installed: run scripts/install-test-tools").stdout;
+        let listed = String::from_utf8(listed).unwrap();
+        let begin = listed.find("options {").unwrap();
+        let options = &listed[begin..=begin + listed[begin..].find("\n};").unwrap() + 2];
+        let (theirs, their_reading, their_inbound) = all(options);
+        let (ours, reading, inbound) = all("");
+        assert_eq!(their_reading, reading);
+        for (theirs, ours) in theirs.iter().zip(&ours) {
+            // The one default of a zone that is not named's.
+            assert_eq!(theirs.notify.delay, Duration::from_secs(5));
+            let notify = Notify { delay: ours.notify.delay, ..theirs.notify.clone() };
+            let settings = ZoneSettings { notify, ..ZoneSettings::clone(theirs) };
+            assert_eq!(settings, **ours);
+        }
+        // They list `{ none; }`, which is not an empty list.
+        let nobody = |acl: &Acl| !acl.allows(std::net::IpAddr::from([192, 0, 2, 1]));
+        assert!(nobody(&their_inbound.allow_notify) && nobody(&their_inbound.allow_update_forwarding));
+        let (allow_notify, allow_update_forwarding) = (Acl::none(), Acl::none());
+        assert_eq!(Inbound { allow_notify, allow_update_forwarding, ..their_inbound }, inbound);
+    }
+}

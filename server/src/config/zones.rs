@@ -249,6 +249,7 @@ fn one<'c>(
     let (mut own, mut file, mut journal, mut primaries, mut policy) = (None, None, None, None, None);
     for statement in zone.block() {
         match statement.name() {
+            "type" => {}
             "file" => file = statement.argument(),
             "journal" => journal = statement.argument(),
             "primaries" | "masters" => primaries = Some(statement),
