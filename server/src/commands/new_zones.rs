@@ -72,7 +72,8 @@ fn statement(line: &str) -> Result<&str, Failure> {
 
 fn refused(refusal: ZoneRefusal, command: &str) -> CommandError {
     let (failure, text) = match refusal {
-        ZoneRefusal::Statement(findings) | ZoneRefusal::NotLoaded(findings) => (Failure::Failure, first(&findings)),
+        ZoneRefusal::Statement(findings) => (kind(&findings), first(&findings)),
+        ZoneRefusal::NotLoaded(findings) => (Failure::Failure, first(&findings)),
         ZoneRefusal::Kind(kind) => (Failure::Failure, format!("'{kind}' zones not supported by {command}")),
         ZoneRefusal::NoView(view) => (Failure::NotFound, format!("no matching view found for '{view}'")),
         ZoneRefusal::NotAllowed(view) => (Failure::NoPermission, format!("Not allowing new zones in view '{view}'")),
@@ -86,6 +87,17 @@ fn refused(refusal: ZoneRefusal, command: &str) -> CommandError {
 
 fn not_kept(error: &std::io::Error) -> CommandError {
     CommandError::new(Failure::Failure, format!("the file of added zones cannot be written: {error}"))
+}
+
+/// The word by which named reports errors in a statement: it has one of its own for a value that is none of those that
+/// are expected.
+fn kind(findings: &[Diagnostic]) -> Failure {
+    let error = findings.iter().find(|finding| finding.severity == Severity::Error);
+    let is_value = |message: &str| {
+        let is_missing = message.ends_with(" is missing") && !message.contains("`;`");
+        is_missing || message.contains(" is expected, not ")
+    };
+    if error.is_some_and(|error| is_value(&error.message)) { Failure::UnexpectedToken } else { Failure::Failure }
 }
 
 /// The first error; the log has the others. A statement that rndc gave is no file, and has no lines.

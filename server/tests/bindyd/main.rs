@@ -1,5 +1,6 @@
 //! `bindyd` as its users see it: named.conf, zone files, signals and dig.
 
+mod bindcar;
 mod commands;
 mod control;
 mod dnstap;
