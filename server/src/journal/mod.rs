@@ -7,7 +7,7 @@
 //! Everything else makes a new file and renames it into place, so that a crash leaves the old journal or the new one.
 //!
 //! * [`disk`]: the operations on files that this needs.
-//! * [`format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
+//! * [`mod@format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
 //! * [`error`]: what can go wrong.
 //! * [`bind`]: named's journals, whose changes are taken over.
 //!
