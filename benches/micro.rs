@@ -1,5 +1,5 @@
 //! Measures answering a request from octets to octets, for each kind of answer, as well as loading a zone and changing
-//! one of its RRsets.
+//! one of its RRsets, and making an update.
 
 use std::{
     hint::black_box,
@@ -10,15 +10,20 @@ use std::{
 
 use bindy_benches::{load, origin, query, text};
 use bindy_server::{
+    Opcode,
+    access::{Acl, Requester},
     cookies::{Cookie, CookieSecrets},
     limit::{Identity, Kind, Limiter, RateLimit},
     listen::{Client, Now, Respond, Transport},
+    message::{Builder, Message, Question, Record, Section},
     respond::Responder,
-    settings::{ServerSettings, ViewSettings, ZoneSettings},
+    settings::{ServerSettings, Updates, ViewSettings, ZoneSettings},
+    update::{Policy, Update, Updater},
     zones::{Published, Snapshot, View, Zone, ZoneMap, ZoneState},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use zonefmt::{Name, Rtype};
+use jiff::Zoned;
+use zonefmt::{Class, Name, Rtype};
 
 const HOSTS: u32 = 100_000;
 
@@ -169,6 +174,25 @@ fn data(criterion: &mut Criterion) {
         edit.commit()
     };
     group.bench_function("change one RRset", |bencher| bencher.iter_batched(&mut next, &change, BatchSize::SmallInput));
+    let (settings, now) = (Updates { policy: Policy::Clients(Acl::any()), ..Updates::default() }, Zoned::now());
+    let update = |(owner, address): (Name, [u8; 4])| {
+        let octets = add(&owner, address);
+        let update = Update::read(&Message::read(&octets).expect("a message")).expect("an update");
+        let by = Updater { requester: Requester::from(client().addr.ip()), tcp: false };
+        let update = update.permit(by, &zone, &settings).expect("everybody may update the zone");
+        update.apply(&zone, &settings, &now, &mut |_| {}).expect("nothing forbids it")
+    };
+    group
+        .bench_function("update one record", |bencher| bencher.iter_batched(&mut next, &update, BatchSize::SmallInput));
+}
+
+/// An update that adds an address.
+fn add(owner: &Name, address: [u8; 4]) -> Vec<u8> {
+    let origin = origin();
+    let zone = Question { qname: origin.as_ref(), qtype: Rtype::SOA, qclass: Class::IN };
+    let record = Record { owner: owner.as_ref(), rtype: Rtype::A, class: Class::IN, ttl: 60, rdata: &address };
+    let builder = Builder::new(1, Opcode::UPDATE, zone).record(Section::Authority, &record);
+    builder.expect("one record fits").finish()
 }
 
 criterion_group!(benches, answers, floods, data);

@@ -1,7 +1,11 @@
 //! The operations of an update (RFC 2136 2.5, 3.4.2), carried out on drafts of the names that they touch. What differs
 //! in the end is the change.
 
-use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU32};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    num::NonZeroU32,
+};
 
 use jiff::Zoned;
 use zonefmt::{
@@ -238,15 +242,15 @@ impl<'u> NameDraft<'u> {
         let owner = owner.as_ref();
         for old in self.before.into_iter().flat_map(Node::rrsets).filter(|old| old.rtype != Rtype::SOA) {
             let new = self.set(old.rtype).filter(|new| new.ttl == old.ttl);
-            for rdata in old.rdatas().filter(|rdata| !new.is_some_and(|new| new.holds(rdata))) {
+            let stay: HashSet<&[u8]> = new.into_iter().flat_map(|new| &new.records).map(AsRef::as_ref).collect();
+            for rdata in old.rdatas().filter(|rdata| !stay.contains(rdata)) {
                 removed.push(owner, old.rtype, old.ttl, rdata);
             }
         }
         for new in self.sets.iter().filter(|new| new.rtype != Rtype::SOA) {
             let old = self.before.and_then(|node| node.rrset(new.rtype)).filter(|old| old.ttl == new.ttl);
-            for rdata in
-                new.records.iter().filter(|rdata| !old.is_some_and(|old| old.rdatas().any(|old| old == &***rdata)))
-            {
+            let were: HashSet<&[u8]> = old.into_iter().flat_map(Rrset::rdatas).collect();
+            for rdata in new.records.iter().filter(|rdata| !were.contains(&***rdata)) {
                 added.push(owner, new.rtype, new.ttl, rdata);
             }
         }
@@ -264,11 +268,6 @@ impl SetDraft<'_> {
         self.records
             .iter()
             .position(|old| **old == *rdata || (old.eq_ignore_ascii_case(rdata) && canonical(old) == canonical(rdata)))
-    }
-
-    /// Whether there is a record of exactly these octets.
-    fn holds(&self, rdata: &[u8]) -> bool {
-        self.records.iter().any(|record| **record == *rdata)
     }
 }
 

@@ -15,7 +15,6 @@ mod requests;
 mod server;
 mod statistics;
 mod transfers;
-mod updates;
 mod views;
 
 use server::{Prepared, Server, dig};
