@@ -1,12 +1,23 @@
-//! Updates as a client writes them: lines in the language of nsupdate, and the messages that they make.
+//! Updates as a client writes them: lines in the language of nsupdate, and the messages that they make; and what must be
+//! true of the changes that come of them.
 
 use std::{collections::BTreeSet, fmt};
 
+use bindy_server::{
+    access::{Acl, Requester},
+    message::{Message, Records},
+    settings::Updates,
+    update::{Note, Policy, Update, Updater},
+    zone::{Change, ZoneData},
+};
+use jiff::Zoned;
 use zonefmt::{
     Class, Name, NameRef, Rtype,
-    rdata::{Style, write_text},
+    rdata::{self, Style, write_text},
     zone::parse_rdata,
 };
+
+use crate::zone::{Data, Record, Zone};
 
 /// A prerequisite or an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,3 +139,60 @@ impl fmt::Debug for Shown {
 
 /// The content of a zone.
 pub type Content = BTreeSet<Shown>;
+
+/// The records of a zone of ours.
+pub fn content(zone: &ZoneData) -> Content {
+    let mut content = BTreeSet::new();
+    for node in zone.iter() {
+        let owner = node.owner();
+        for set in node.rrsets() {
+            content.extend(set.rdatas().map(|rdata| Shown::new(owner.as_ref(), set.rtype, set.ttl, rdata)));
+        }
+    }
+    content
+}
+
+/// A small zone to start from.
+pub fn start(origin: &str) -> Zone {
+    let origin = crate::name::Name::of(origin);
+    let server = origin.child(b"ns");
+    let record = |owner: &crate::name::Name, data| Record { owner: owner.clone(), ttl: 300, data };
+    let records = vec![
+        record(&origin, Data::Soa { mname: server.clone(), minimum: 60 }),
+        record(&origin, Data::Ns(server.clone())),
+        record(&server, Data::A(53)),
+        record(&origin.child(b"a"), Data::Txt(1)),
+    ];
+    Zone { origin, records }
+}
+
+/// Checks what must be true of a change that made `new` of `old`.
+pub fn check(old: &ZoneData, new: &ZoneData, change: &Change) {
+    assert!(old.serial() < new.serial(), "the serial grows");
+    assert_eq!((Some(change.from()), Some(change.to())), (old.serial(), new.serial()));
+    let replayed = change.apply(old).expect("a change fits what it was made for");
+    assert_eq!(content(&replayed), content(new));
+    for record in change.added().iter() {
+        rdata::validate(record.rtype, record.rdata).expect("what is added is well-formed");
+        assert!(record.owner.is_at_or_below(new.origin()) && record.ttl <= i32::MAX.cast_unsigned());
+    }
+    let apex = new.apex().expect("a zone has an apex");
+    assert_eq!(apex.rrset(Rtype::SOA).map(bindy_server::zone::Rrset::len), Some(1));
+    assert!(apex.rrset(Rtype::NS).is_some());
+}
+
+/// Takes any octets for an update of the zone by somebody who may do everything; returns the new version if they are one
+/// that changes something.
+pub fn exercise(octets: &[u8], zone: &ZoneData) -> Option<ZoneData> {
+    let message = Message::read(octets).ok()?;
+    let walk = |mut records: Records<'_>| while let Ok(Some(_)) = records.next() {};
+    [message.answers(), message.authorities(), message.additionals()].into_iter().for_each(walk);
+    let settings = Updates { policy: Policy::Clients(Acl::any()), ..Updates::default() };
+    let by = Updater { requester: Requester { addr: [127, 0, 0, 1].into(), key: None }, tcp: false };
+    let update = Update::read(&message).and_then(|update| update.permit(by, zone, &settings));
+    let mut note = |note: Note<'_>| assert!(!note.to_string().is_empty());
+    let changed = update.and_then(|update| update.apply(zone, &settings, &Zoned::now(), &mut note));
+    let (new, change) = changed.inspect_err(|refusal| assert!(!refusal.to_string().is_empty())).ok()??;
+    check(zone, &new, &change);
+    Some(new)
+}

@@ -2,10 +2,10 @@
 
 use bindy_tests::{
     peers::{Peer, UPDATED},
-    update::{Content, Shown},
+    update::{Content, Shown, content, start},
 };
 
-use crate::pair::{Pair, Sender, content, start};
+use crate::pair::{Pair, Sender};
 
 /// A deliberate difference.
 struct Difference {
@@ -110,6 +110,16 @@ fn bind_does_not_ask_its_rules_about_a_ptr_that_is_not_there() {
         let codes = pair.update(1, &[line.to_string()], Sender { key: None, tcp: true });
         assert_eq!(codes, (NOERROR, REFUSED), "theirs and ours: {line}");
     }
+}
+
+#[test]
+fn bind_counts_types_that_the_same_update_has_removed() {
+    // Its limit is on what the memory for the name holds. Ours is on what the zone holds in the end.
+    let zone = start("few.");
+    let peer = Peer::start(UPDATED, [&zone]);
+    let mut pair = Pair::new(&peer, &zone);
+    let lines = ["delete a TXT", "add a 60 A 192.0.2.1", "add a 60 AAAA 2001:db8::1"].map(String::from);
+    assert_eq!(pair.update(1, &lines, Sender::default()), (SERVFAIL, NOERROR), "theirs and ours");
 }
 
 /// The outcome of an update that made `after` of `before`.

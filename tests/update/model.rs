@@ -10,16 +10,13 @@ use bindy_server::{
 };
 use bindy_tests::{
     engine,
-    update::{Content, Line, Shown, message},
+    update::{Content, Line, Shown, content, message, start},
 };
 use fastrand::Rng;
 use jiff::Zoned;
 use zonefmt::{Class, Name, Rtype, Serial, rdata::Soa};
 
-use crate::{
-    pair::{content, start},
-    script::Script,
-};
+use crate::script::Script;
 
 /// A zone.
 #[derive(Clone, PartialEq)]

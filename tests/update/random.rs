@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use bindy_tests::{
     peers::{Peer, UPDATED},
     tsig::Key,
-    update::Content,
+    update::{Content, content, start},
 };
 use fastrand::Rng;
 
 use crate::{
-    pair::{Pair, Sender, content, start},
+    pair::{Pair, Sender},
     script::Script,
 };
 
@@ -63,6 +63,6 @@ fn compare(origin: &str, senders: &[Sender<'_>], alike: impl Fn(&str) -> bool) -
         let differ = (only(&ours, &theirs), only(&theirs, &ours));
         assert_eq!(differ, (vec![], vec![]), "only we have, and only they: {}", context());
     }
-    assert_eq!(pair.notes, pair.their_notes(), "what is logged of {origin}");
+    assert_eq!(pair.logged_otherwise(), None, "theirs and ours: {origin}");
     codes
 }
