@@ -1,7 +1,9 @@
-//! Signed messages (RFC 8945): holds the known keys, verifies the signatures of requests and signs the responses.
+//! Signed messages (RFC 8945): holds the known keys, verifies the signatures of requests and signs the responses, and
+//! the other way round for questions of our own ([`Exchange`]).
 //! [`wire`](crate::wire) encodes and decodes the TSIG record.
 
 mod chain;
+mod exchange;
 
 use std::fmt;
 
@@ -13,6 +15,7 @@ use crate::{
 };
 
 pub(crate) use chain::Chain;
+pub use exchange::Exchange;
 
 /// For how many seconds in either direction the signature of a message made here is valid, as RFC 8945 10 recommends.
 const FUDGE: u16 = 300;

@@ -20,7 +20,7 @@ pub struct Message<'m> {
     question: Option<Question<'m>>,
     sections: [Span; 3],
     opt: Option<Opt<'m>>,
-    is_signed: bool,
+    tsig: Option<Tsig<'m>>,
 }
 
 /// The question of a query, and the zone section of an update (RFC 2136 2.3).
@@ -106,7 +106,7 @@ impl<'m> Message<'m> {
             1 => Question::read(octets).map(|(question, end)| (Some(question), end)).ok_or(Malformed)?,
             _ => return Err(Malformed),
         };
-        let mut message = Message { octets, question, sections: [Span::default(); 3], opt: None, is_signed: false };
+        let mut message = Message { octets, question, sections: [Span::default(); 3], opt: None, tsig: None };
         for (section, records) in [Section::Answer, Section::Authority, Section::Additional].into_iter().zip(counts) {
             message.sections[section as usize] = Span { at, records };
             let mut frames = Frames::new(octets, at);
@@ -187,7 +187,12 @@ impl<'m> Message<'m> {
 
     /// Whether the message has a TSIG record, which nobody has checked yet.
     pub fn is_signed(&self) -> bool {
-        self.is_signed
+        self.tsig.is_some()
+    }
+
+    /// The TSIG record, which nobody has checked yet.
+    pub(crate) fn tsig(&self) -> Option<Tsig<'m>> {
+        self.tsig
     }
 
     fn records(&self, section: Section) -> Records<'m> {
@@ -204,8 +209,8 @@ impl<'m> Message<'m> {
             Rtype::OPT => self.opt = Some(Opt::read(self.octets, frame)?),
             Rtype::TSIG if !is_additional || !is_last => return Err(Malformed),
             Rtype::TSIG => {
-                Tsig::read(self.octets, frame.start, frame.class, frame.ttl, frame.rdata).ok_or(Malformed)?;
-                self.is_signed = true;
+                let tsig = Tsig::read(self.octets, frame.start, frame.class, frame.ttl, frame.rdata);
+                self.tsig = Some(tsig.ok_or(Malformed)?);
             }
             _ => {}
         }
