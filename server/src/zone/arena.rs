@@ -167,6 +167,10 @@ impl<T: Item> ArenaEdit<T> {
         let chunk = &mut self.added[index - self.committed];
         let before = chunk.len();
         let start = before.next_multiple_of(T::ALIGN);
+        if start + run.len() > chunk_items::<T>() {
+            // The chunk ends here, so it needs no room to grow.
+            chunk.reserve_exact(start + run.len() - before);
+        }
         chunk.resize(start, T::FILLER);
         chunk.extend_from_slice(run);
         self.used += chunk.len() - before;
