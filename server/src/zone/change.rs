@@ -293,7 +293,7 @@ impl<'a> RecordRef<'a> {
     }
 
     /// What is equal for equal records (RFC 2181 5).
-    fn key(self) -> Vec<u8> {
+    pub(crate) fn key(self) -> Vec<u8> {
         let mut key = self.owner.as_wire().to_ascii_lowercase();
         key.extend(self.rtype.0.to_be_bytes());
         zonefmt::rdata::canonical(self.rtype, self.rdata, &mut key);

@@ -170,6 +170,11 @@ impl<'z> Rrset<'z> {
         })
     }
 
+    /// Whether one of the records has this RDATA (RFC 2181 5).
+    pub(crate) fn contains(self, rdata: &[u8]) -> bool {
+        self.rdatas().any(|other| same_rdata(self.rtype, other, rdata))
+    }
+
     /// The records as stored: RDLENGTH and RDATA, one after the other.
     pub(crate) fn records(self) -> &'z [u8] {
         self.records

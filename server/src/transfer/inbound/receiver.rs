@@ -3,7 +3,7 @@
 
 use zonefmt::{Class, Rtype, Serial};
 
-use super::{EdnsExpire, Limits, Outcome, Refusal, Refused, Want, Warning, sequence::Sequence};
+use super::{EdnsExpire, Failure, Limits, Outcome, Reason, Want, Warning, sequence::Sequence};
 use crate::{
     Malformed, Opcode, Rcode,
     message::{Builder, Message, MessageFull, Question, Record, Section},
@@ -54,7 +54,7 @@ pub struct Totals {
 }
 
 /// The code of the EDNS option EXPIRE (RFC 7314).
-pub(super) const EXPIRE: u16 = 9;
+const EXPIRE: u16 = 9;
 
 /// The largest number of messages without a record.
 const MAX_EMPTY: u32 = 1000;
@@ -67,21 +67,21 @@ impl Receiver {
         Receiver { id, sequence, totals: Totals::default(), edns_expire: None, empty: 0 }
     }
 
-    /// The question, before it is signed: for AXFR, or for IXFR with the SOA at hand (RFC 1995 3). It asks how long the
-    /// primary's version is valid (RFC 7314).
-    pub fn question(&self) -> Vec<u8> {
+    /// The question, before it is signed: for AXFR, or for IXFR with the SOA at hand (RFC 1995 3). It may ask for how
+    /// long the primary's version is valid (RFC 7314).
+    pub fn question(&self, request_expire: bool) -> Vec<u8> {
         let (qtype, soa) = self.sequence.question();
-        request(self.id, question(&self.sequence, qtype), soa)
+        request(self.id, question(&self.sequence, qtype), soa, Some(request_expire))
     }
 
     /// Takes the next message.
     ///
     /// # Errors
     /// The message is not the next one of a transfer that makes a sound zone. Nothing is kept.
-    pub fn receive(mut self, message: &[u8]) -> Result<Progress, Refused> {
+    pub fn receive(mut self, message: &[u8]) -> Result<Progress, Failure> {
         match self.take(message) {
             Ok(()) => {}
-            Err(why) => return Err(self.sequence.refused(why)),
+            Err(why) => return Err(self.sequence.failure(why)),
         }
         let Receiver { id, sequence, totals, edns_expire, empty } = self;
         Ok(match sequence.finish() {
@@ -91,29 +91,27 @@ impl Receiver {
     }
 
     /// What to say of a transfer that ends here for a reason that is not in its messages.
-    pub fn interrupted(&self, why: Refusal) -> Refused {
-        self.sequence.refused(why)
+    pub fn interrupted(&self, why: Reason) -> Failure {
+        self.sequence.failure(why)
     }
 
-    fn take(&mut self, octets: &[u8]) -> Result<(), Refusal> {
+    fn take(&mut self, octets: &[u8]) -> Result<(), Reason> {
         self.totals.octets += octets.len() as u64;
         let limit = self.sequence.limits().octets;
         if limit != 0 && self.totals.octets > limit {
-            return Err(Refusal::TooManyOctets(limit));
+            return Err(Reason::TooManyOctets(limit));
         }
         let message = Message::read(octets)?;
         self.check_header(&message)?;
         self.totals.messages += 1;
-        if let Some(expire) = message.opt().and_then(|opt| opt.option(EXPIRE)).and_then(|data| data.try_into().ok()) {
-            self.edns_expire = Some(u32::from_be_bytes(expire));
-        }
+        self.edns_expire = edns_expire(&message).or(self.edns_expire);
         if message.count(Section::Answer) == 0 {
             // A primary that does not know IXFR may give an empty answer to it.
             if self.totals.messages == 1 && self.sequence.question().0 == Rtype::IXFR {
-                return Err(Refusal::NoAnswer);
+                return Err(Reason::NoAnswer);
             }
             self.empty += 1;
-            return if self.empty > MAX_EMPTY { Err(Refusal::TooManyEmpty(MAX_EMPTY)) } else { Ok(()) };
+            return if self.empty > MAX_EMPTY { Err(Reason::TooManyEmpty(MAX_EMPTY)) } else { Ok(()) };
         }
         let mut records = message.answers();
         while let Some(record) = records.next()? {
@@ -123,46 +121,56 @@ impl Receiver {
         Ok(())
     }
 
-    fn check_header(&self, message: &Message<'_>) -> Result<(), Refusal> {
+    fn check_header(&self, message: &Message<'_>) -> Result<(), Reason> {
         check_header(message, self.id)?;
         let (qtype, _) = self.sequence.question();
         match message.question() {
-            Some(asked) if asked != question(&self.sequence, qtype) => Err(Refusal::OtherQuestion),
-            None if self.totals.messages == 0 => Err(Refusal::NoQuestion),
+            Some(asked) if asked != question(&self.sequence, qtype) => Err(Reason::OtherQuestion),
+            None if self.totals.messages == 0 => Err(Reason::NoQuestion),
             _ => Ok(()),
         }
     }
 }
 
 /// The UDP payload size that questions announce.
-pub(super) const UDP_SIZE: u16 = 1232;
+const UDP_SIZE: u16 = 1232;
 
-/// Checks what the header of a response says of it.
-pub(super) fn check_header(message: &Message<'_>, id: u16) -> Result<(), Refusal> {
-    if message.id() != id {
-        return Err(Refusal::OtherId);
-    }
-    if !message.is_response() {
-        return Err(Refusal::NotAResponse);
-    }
-    if message.opcode() != Opcode::QUERY {
-        return Err(Refusal::OtherOpcode);
-    }
-    if message.rcode() != Rcode::NOERROR {
-        return Err(Refusal::Rcode(message.rcode()));
-    }
-    if message.is_truncated() { Err(Refusal::Truncated) } else { Ok(()) }
+/// For how long the primary's version is valid, if the message says so.
+pub(super) fn edns_expire(message: &Message<'_>) -> EdnsExpire {
+    let option = message.opt()?.option(EXPIRE)?;
+    option.try_into().ok().map(u32::from_be_bytes)
 }
 
-/// A question of our own, with the SOA at hand if changes are asked for.
-pub(super) fn request(id: u16, question: Question<'_>, soa: Option<&[u8]>) -> Vec<u8> {
+/// Checks what the header of a response says of it.
+pub(super) fn check_header(message: &Message<'_>, id: u16) -> Result<(), Reason> {
+    if message.id() != id {
+        return Err(Reason::OtherId);
+    }
+    if !message.is_response() {
+        return Err(Reason::NotAResponse);
+    }
+    if message.opcode() != Opcode::QUERY {
+        return Err(Reason::OtherOpcode);
+    }
+    if message.rcode() != Rcode::NOERROR {
+        return Err(Reason::Rcode(message.rcode()));
+    }
+    if message.is_truncated() { Err(Reason::Truncated) } else { Ok(()) }
+}
+
+/// A question of our own, with the SOA at hand if changes are asked for. It has EDNS unless `request_expire` is `None`.
+pub(super) fn request(id: u16, question: Question<'_>, soa: Option<&[u8]>, request_expire: Option<bool>) -> Vec<u8> {
     let whole = || -> Result<Builder, MessageFull> {
         let mut builder = Builder::new(id, Opcode::QUERY, question);
         if let Some(rdata) = soa {
             let record = Record { owner: question.qname, rtype: Rtype::SOA, class: Class::IN, ttl: 0, rdata };
             builder = builder.record(Section::Authority, &record)?;
         }
-        builder.opt(UDP_SIZE, &[(EXPIRE, &[])])
+        match request_expire {
+            None => Ok(builder),
+            Some(false) => builder.opt(UDP_SIZE, &[]),
+            Some(true) => builder.opt(UDP_SIZE, &[(EXPIRE, &[])]),
+        }
     };
     whole().expect("a question, an SOA and an OPT have less than 2,000 octets").finish()
 }
@@ -171,9 +179,9 @@ fn question(sequence: &Sequence, qtype: Rtype) -> Question<'_> {
     Question { qname: sequence.origin(), qtype, qclass: Class::IN }
 }
 
-impl From<Malformed> for Refusal {
-    fn from(_: Malformed) -> Refusal {
-        Refusal::Malformed
+impl From<Malformed> for Reason {
+    fn from(_: Malformed) -> Reason {
+        Reason::Malformed
     }
 }
 
@@ -256,7 +264,7 @@ mod tests {
     }
 
     /// Feeds messages to a receiver: the transfer if it is complete, `None` if it needs more.
-    fn receive(want: Want, limits: Limits, messages: &[Vec<u8>]) -> Result<Option<Transfer>, Refused> {
+    fn receive(want: Want, limits: Limits, messages: &[Vec<u8>]) -> Result<Option<Transfer>, Failure> {
         let mut receiver = Receiver::new(ID, at_hand(), want, limits);
         for message in messages {
             receiver = match receiver.receive(message)? {
@@ -267,12 +275,12 @@ mod tests {
         Ok(None)
     }
 
-    fn whole(messages: &[Vec<u8>]) -> Result<Option<Transfer>, Refused> {
+    fn whole(messages: &[Vec<u8>]) -> Result<Option<Transfer>, Failure> {
         receive(Want::Any, Limits::default(), messages)
     }
 
-    fn refusal(result: Result<Option<Transfer>, Refused>) -> (Refusal, bool) {
-        let Refused { why, axfr_may_help } = result.map(drop).unwrap_err();
+    fn failure(result: Result<Option<Transfer>, Failure>) -> (Reason, bool) {
+        let Failure { why, axfr_may_help } = result.map(drop).unwrap_err();
         (why, axfr_may_help)
     }
 
@@ -302,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_question_names_the_version_at_hand() {
-        let asked = |want| Receiver::new(ID, at_hand(), want, Limits::default()).question();
+        let asked = |want| Receiver::new(ID, at_hand(), want, Limits::default()).question(true);
         let (axfr, ixfr) = (asked(Want::Any), asked(Want::Changes));
         let axfr = Message::read(&axfr).unwrap();
         let zone = name("test");
@@ -315,7 +323,7 @@ mod tests {
         let soa = authorities.next().unwrap().unwrap();
         assert_eq!((soa.owner, soa.rtype, soa.rdata), (zone.as_ref(), Rtype::SOA, &soa_data(1)[..]));
         assert!(authorities.next().unwrap().is_none());
-        let first = Receiver::new(ID, ZoneData::new(name("test")), Want::Changes, Limits::default()).question();
+        let first = Receiver::new(ID, ZoneData::new(name("test")), Want::Changes, Limits::default()).question(true);
         assert_eq!(Message::read(&first).unwrap().question(), question(Rtype::AXFR));
     }
 
@@ -327,31 +335,31 @@ mod tests {
         let asked = |qname, qtype, qclass| Shape { question: Some((qname, qtype, qclass)), ..GOOD };
         let short_a = [all[..3].to_vec(), vec![rr("b.test", Rtype::A, &[1, 2, 3])]].concat();
         for (messages, why) in [
-            (of(Shape { id: 1, ..GOOD }), Refusal::OtherId),
-            (second(Shape { id: 1, ..GOOD }), Refusal::OtherId),
-            (of(Shape { flags: 0x0400, ..GOOD }), Refusal::NotAResponse),
-            (of(Shape { flags: 0xa400, ..GOOD }), Refusal::OtherOpcode),
-            (of(Shape { flags: 0x8600, ..GOOD }), Refusal::Truncated),
-            (of(Shape { flags: 0x8405, ..GOOD }), Refusal::Rcode(Rcode::REFUSED)),
-            (second(Shape { flags: 0x8402, ..GOOD }), Refusal::Rcode(Rcode::SERVFAIL)),
-            (of(Shape { question: None, ..GOOD }), Refusal::NoQuestion),
-            (of(asked("other.test", Rtype::AXFR, Class::IN)), Refusal::OtherQuestion),
-            (of(asked("test", Rtype::IXFR, Class::IN)), Refusal::OtherQuestion),
-            (of(asked("test", Rtype::AXFR, Class::CH)), Refusal::OtherQuestion),
-            (second(asked("other.test", Rtype::AXFR, Class::IN)), Refusal::OtherQuestion),
-            (vec![message(&GOOD, &all)[..40].to_vec()], Refusal::Malformed),
-            (vec![message(&GOOD, &short_a)], Refusal::Malformed),
-            (vec![vec![0; 11]], Refusal::Malformed),
+            (of(Shape { id: 1, ..GOOD }), Reason::OtherId),
+            (second(Shape { id: 1, ..GOOD }), Reason::OtherId),
+            (of(Shape { flags: 0x0400, ..GOOD }), Reason::NotAResponse),
+            (of(Shape { flags: 0xa400, ..GOOD }), Reason::OtherOpcode),
+            (of(Shape { flags: 0x8600, ..GOOD }), Reason::Truncated),
+            (of(Shape { flags: 0x8405, ..GOOD }), Reason::Rcode(Rcode::REFUSED)),
+            (second(Shape { flags: 0x8402, ..GOOD }), Reason::Rcode(Rcode::SERVFAIL)),
+            (of(Shape { question: None, ..GOOD }), Reason::NoQuestion),
+            (of(asked("other.test", Rtype::AXFR, Class::IN)), Reason::OtherQuestion),
+            (of(asked("test", Rtype::IXFR, Class::IN)), Reason::OtherQuestion),
+            (of(asked("test", Rtype::AXFR, Class::CH)), Reason::OtherQuestion),
+            (second(asked("other.test", Rtype::AXFR, Class::IN)), Reason::OtherQuestion),
+            (vec![message(&GOOD, &all)[..40].to_vec()], Reason::Malformed),
+            (vec![message(&GOOD, &short_a)], Reason::Malformed),
+            (vec![vec![0; 11]], Reason::Malformed),
         ] {
-            assert_eq!(refusal(whole(&messages)), (why, false));
+            assert_eq!(failure(whole(&messages)), (why, false));
         }
         for (shape, why) in [
-            (Shape { flags: 0x8404, ..IXFR }, Refusal::Rcode(Rcode::NOTIMP)),
-            (Shape { id: 1, ..IXFR }, Refusal::OtherId),
-            (IXFR, Refusal::NoAnswer),
+            (Shape { flags: 0x8404, ..IXFR }, Reason::Rcode(Rcode::NOTIMP)),
+            (Shape { id: 1, ..IXFR }, Reason::OtherId),
+            (IXFR, Reason::NoAnswer),
         ] {
             let received = receive(Want::Changes, Limits::default(), &[message(&shape, &[])]);
-            assert_eq!(refusal(received), (why, true));
+            assert_eq!(failure(received), (why, true));
         }
     }
 
@@ -360,12 +368,12 @@ mod tests {
         let (start, all) = (message(&GOOD, &axfr()[..2]), message(&GOOD, &axfr()));
         let empty = |count| [vec![start.clone()], vec![message(&GOOD, &[]); count], vec![message(&GOOD, &axfr()[2..])]];
         assert!(whole(&empty(1000).concat()).unwrap().is_some());
-        assert_eq!(refusal(whole(&empty(1001).concat())).0, Refusal::TooManyEmpty(1000));
+        assert_eq!(failure(whole(&empty(1001).concat())).0, Reason::TooManyEmpty(1000));
         let limited = |octets| receive(Want::Any, Limits { octets, ..Limits::default() }, std::slice::from_ref(&all));
         assert!(limited(all.len() as u64).unwrap().is_some());
         assert!(limited(0).unwrap().is_some());
         let bound = all.len() as u64 - 1;
-        assert_eq!(refusal(limited(bound)).0, Refusal::TooManyOctets(bound));
+        assert_eq!(failure(limited(bound)).0, Reason::TooManyOctets(bound));
     }
 
     proptest! {

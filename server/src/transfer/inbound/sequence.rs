@@ -5,10 +5,10 @@ use std::mem;
 
 use zonefmt::{Class, Name, NameRef, Rtype, Serial, rdata::Soa};
 
-use super::{Limits, Refusal, Refused, soundness::check_apex};
+use super::{Failure, Limits, Reason, chain::Chain};
 use crate::{
     message::Record,
-    zone::{Added, Change, Edit, EditError, Records, ZoneData},
+    zone::{Added, Change, Edit, EditError, ZoneData},
 };
 
 /// What is asked of the primary.
@@ -40,13 +40,16 @@ pub enum Warning {
     OutOfZone(Name, Rtype),
     /// The records of an RRset have several TTLs; the last one holds for all.
     TtlsDiffer(Name, Rtype),
+    /// A change adds a record that is there, or removes or adds one twice; once is enough.
+    NoEffect(Name, Rtype),
 }
+
+/// The first warnings of a transfer.
+#[derive(Default)]
+pub(super) struct Warnings(Vec<Warning>);
 
 /// How many warnings a transfer keeps.
 const MAX_WARNINGS: usize = 20;
-
-/// The octets of changes that are always allowed, however small the zone.
-const MIN_CHANGES: usize = 1 << 20;
 
 /// A transfer as far as it has come.
 pub(super) struct Sequence {
@@ -54,7 +57,7 @@ pub(super) struct Sequence {
     want: Want,
     limits: Limits,
     state: State,
-    warnings: Vec<Warning>,
+    warnings: Warnings,
 }
 
 enum State {
@@ -69,27 +72,12 @@ enum State {
     Complete(Outcome),
 }
 
-/// The changes of an IXFR.
-struct Chain {
-    /// The serial at which the chain ends.
-    end: Serial,
-    /// The version that the changes so far have made.
-    data: ZoneData,
-    changes: Vec<Change>,
-    /// The octets of `changes`.
-    octets: usize,
-    /// What the next change removes.
-    removed: Records,
-    /// What it adds, and the serial to which it leads; `None` while records are removed.
-    added: Option<(Serial, Records)>,
-}
-
 impl Sequence {
     /// Starts a transfer. Names that do not change share their data with the version at hand, which has no records if
     /// there is none; then any version is newer.
     pub(super) fn new(at_hand: ZoneData, want: Want, limits: Limits) -> Sequence {
         let want = if at_hand.serial().is_some() { want } else { Want::Any };
-        Sequence { at_hand, want, limits, state: State::Start, warnings: Vec::new() }
+        Sequence { at_hand, want, limits, state: State::Start, warnings: Warnings::default() }
     }
 
     /// The name of the zone.
@@ -111,7 +99,7 @@ impl Sequence {
     }
 
     /// Takes the next record, with a TTL as it was sent: one above 2³¹−1 means 0 (RFC 2181 8).
-    pub(super) fn take(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+    pub(super) fn take(&mut self, record: &Record<'_>) -> Result<(), Reason> {
         let ttl = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl };
         self.advance(&Record { ttl, ..*record })
     }
@@ -119,34 +107,34 @@ impl Sequence {
     /// The result, and what was strange; `Err` returns the transfer while it is not complete.
     pub(super) fn finish(self) -> Result<(Outcome, Vec<Warning>), Sequence> {
         match self.state {
-            State::Complete(outcome) => Ok((outcome, self.warnings)),
+            State::Complete(outcome) => Ok((outcome, self.warnings.0)),
             state => Err(Sequence { state, ..self }),
         }
     }
 
-    /// A refusal at this point.
-    pub(super) fn refused(&self, why: Refusal) -> Refused {
+    /// A failure at this point.
+    pub(super) fn failure(&self, why: Reason) -> Failure {
         let axfr_may_help = self.want == Want::Changes && !matches!(self.state, State::Whole(..));
-        Refused { why, axfr_may_help }
+        Failure { why, axfr_may_help }
     }
 
-    fn advance(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+    fn advance(&mut self, record: &Record<'_>) -> Result<(), Reason> {
         if let State::Complete(outcome) = &self.state {
             // Whoever has a version that is not newer may go on sending all of it.
-            return if matches!(outcome, Outcome::UpToDate(_)) { Ok(()) } else { Err(Refusal::AfterEnd) };
+            return if matches!(outcome, Outcome::UpToDate(_)) { Ok(()) } else { Err(Reason::AfterEnd) };
         }
         let Record { owner, rtype, class, ttl, rdata } = *record;
         if class != Class::IN {
-            return Err(Refusal::OtherClass(class));
+            return Err(Reason::OtherClass(class));
         }
         if rtype.is_meta() {
-            return Err(Refusal::MetaType(owner.to_owned(), rtype));
+            return Err(Reason::MetaType(owner.to_owned(), rtype));
         }
         let soa = if rtype == Rtype::SOA {
             if owner != self.origin() {
-                return Err(Refusal::SoaElsewhere(owner.to_owned()));
+                return Err(Reason::SoaElsewhere(owner.to_owned()));
             }
-            Some(Soa::read(rdata).ok_or(Refusal::MalformedSoa)?.serial)
+            Some(Soa::read(rdata).ok_or(Reason::MalformedSoa)?.serial)
         } else {
             None
         };
@@ -155,7 +143,7 @@ impl Sequence {
         }
         match &mut self.state {
             State::Start => {
-                let serial = soa.ok_or(Refusal::FirstNotSoa(rtype))?;
+                let serial = soa.ok_or(Reason::FirstNotSoa(rtype))?;
                 let is_newer = self.at_hand.serial().is_none_or(|ours| serial > ours);
                 self.state = if is_newer || self.want == Want::Any {
                     State::FirstSoa(ttl, rdata.to_vec())
@@ -169,7 +157,7 @@ impl Sequence {
                     return add(edit, record, &self.limits, &mut self.warnings);
                 };
                 if !is_same_soa(first, rdata) {
-                    return Err(Refusal::SoaMismatch(Soa::serial_of(first).unwrap_or(last), last));
+                    return Err(Reason::SoaMismatch(Soa::serial_of(first).unwrap_or(last), last));
                 }
                 let nothing = Box::new(ZoneData::new(self.at_hand.origin().to_owned()).edit());
                 let data = mem::replace(edit, nothing).commit();
@@ -179,14 +167,14 @@ impl Sequence {
             }
             State::Changes(chain) => {
                 if let Some(serial) = soa {
-                    if chain.turn(serial, record, &self.limits)? {
-                        let Chain { changes, data, .. } = chain.as_mut();
-                        self.state = State::Complete(Outcome::Changes(mem::take(changes), data.clone()));
+                    if chain.turn(serial, record, &self.limits, &mut self.warnings)? {
+                        let (changes, data) = chain.finish();
+                        self.state = State::Complete(Outcome::Changes(changes, data));
                     }
                     return Ok(());
                 }
                 if !owner.is_at_or_below(self.at_hand.origin()) {
-                    warn(&mut self.warnings, || Warning::OutOfZone(owner.to_owned(), rtype));
+                    self.warnings.add(|| Warning::OutOfZone(owner.to_owned(), rtype));
                     return Ok(());
                 }
                 chain.take(record, self.at_hand.octets())
@@ -198,19 +186,13 @@ impl Sequence {
 
 /// The state after the first SOA, which the second record decides: an IXFR continues with the SOA of the version at
 /// hand, anything else is the whole zone.
-fn start(at_hand: &ZoneData, want: Want, second: Option<Serial>, ttl: u32, first: Vec<u8>) -> Result<State, Refusal> {
+fn start(at_hand: &ZoneData, want: Want, second: Option<Serial>, ttl: u32, first: Vec<u8>) -> Result<State, Reason> {
     if want == Want::Changes && second.is_some() && second == at_hand.serial() {
-        return Ok(State::Changes(Box::new(Chain {
-            end: Soa::serial_of(&first).ok_or(Refusal::MalformedSoa)?,
-            data: at_hand.clone(),
-            changes: Vec::new(),
-            octets: 0,
-            removed: Records::new(),
-            added: None,
-        })));
+        let end = Soa::serial_of(&first).ok_or(Reason::MalformedSoa)?;
+        return Ok(State::Changes(Box::new(Chain::new(at_hand.clone(), end))));
     }
     let mut edit = at_hand.rewrite();
-    let unfit = |error| Refusal::Unfit(at_hand.origin().to_owned(), Rtype::SOA, error);
+    let unfit = |error| Reason::Unfit(at_hand.origin().to_owned(), Rtype::SOA, error);
     edit.add(at_hand.origin(), Rtype::SOA, ttl, &first).map_err(unfit)?;
     Ok(State::Whole(first, Box::new(edit)))
 }
@@ -220,27 +202,30 @@ fn add(
     edit: &mut Edit,
     &Record { owner, rtype, ttl, rdata, .. }: &Record<'_>,
     limits: &Limits,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), Refusal> {
+    warnings: &mut Warnings,
+) -> Result<(), Reason> {
     match edit.add(owner, rtype, ttl, rdata) {
         Ok(Added::Duplicate) => return Ok(()),
         Ok(Added::New) => {}
-        Ok(Added::OtherTtl(_)) => warn(warnings, || Warning::TtlsDiffer(owner.to_owned(), rtype)),
+        Ok(Added::OtherTtl(_)) => warnings.add(|| Warning::TtlsDiffer(owner.to_owned(), rtype)),
         Err(EditError::OutOfZone) => {
-            warn(warnings, || Warning::OutOfZone(owner.to_owned(), rtype));
+            warnings.add(|| Warning::OutOfZone(owner.to_owned(), rtype));
             return Ok(());
         }
-        Err(error) => return Err(Refusal::Unfit(owner.to_owned(), rtype, error)),
+        Err(error) => return Err(Reason::Unfit(owner.to_owned(), rtype, error)),
     }
     let (types, records) = edit.sizes(rtype);
     limits.check_name(types, records, || (owner.to_owned(), rtype))
 }
 
-fn warn(warnings: &mut Vec<Warning>, warning: impl FnOnce() -> Warning) {
-    if warnings.len() < MAX_WARNINGS {
-        let warning = warning();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
+impl Warnings {
+    /// Adds a warning, unless it is there or there are enough.
+    pub(super) fn add(&mut self, warning: impl FnOnce() -> Warning) {
+        if self.0.len() < MAX_WARNINGS {
+            let warning = warning();
+            if !self.0.contains(&warning) {
+                self.0.push(warning);
+            }
         }
     }
 }
@@ -255,73 +240,12 @@ fn is_same_soa(one: &[u8], other: &[u8]) -> bool {
     canonical(one) == canonical(other)
 }
 
-impl Chain {
-    /// Takes an SOA, which ends a list of records; returns whether it is the last one.
-    fn turn(&mut self, serial: Serial, soa: &Record<'_>, limits: &Limits) -> Result<bool, Refusal> {
-        if let Some((to, added)) = self.added.take() {
-            if serial != to {
-                return Err(Refusal::OutOfSync(to, serial));
-            }
-            self.close(added, limits)?;
-            if to == self.end {
-                return Ok(true);
-            }
-        }
-        let mut list = Records::new();
-        list.push(soa.owner, soa.rtype, soa.ttl, soa.rdata);
-        if self.removed.is_empty() {
-            self.removed = list;
-            return Ok(false);
-        }
-        match self.data.serial() {
-            Some(from) if serial <= from => Err(Refusal::Backwards(from, serial)),
-            _ => {
-                self.added = Some((serial, list));
-                Ok(false)
-            }
-        }
-    }
-
-    /// Takes a record that is removed or added.
-    fn take(&mut self, &Record { owner, rtype, ttl, rdata, .. }: &Record<'_>, zone: usize) -> Result<(), Refusal> {
-        let list = self.added.as_mut().map_or(&mut self.removed, |(_, added)| added);
-        list.push(owner, rtype, ttl, rdata);
-        let added = self.added.as_ref().map_or(0, |(_, added)| added.octets());
-        let bound = zone.max(MIN_CHANGES);
-        if self.octets + self.removed.octets() + added > bound {
-            return Err(Refusal::ChangesOutgrowZone(bound));
-        }
-        Ok(())
-    }
-
-    /// Makes the change whose records are all there.
-    fn close(&mut self, added: Records, limits: &Limits) -> Result<(), Refusal> {
-        let removed = mem::take(&mut self.removed);
-        for record in removed.iter() {
-            if self.data.rrset(record.owner, record.rtype).is_some_and(|rrset| rrset.ttl != record.ttl) {
-                return Err(Refusal::OtherTtl(record.owner.to_owned(), record.rtype));
-            }
-        }
-        let change = Change::new(removed, added).ok_or(Refusal::MalformedSoa)?;
-        let data = change.apply(&self.data).map_err(Refusal::NotExact)?;
-        limits.check_records(data.records())?;
-        check_apex(&data)?;
-        for record in change.added().iter() {
-            data.node(record.owner).map_or(Ok(()), |node| limits.check_node(node))?;
-        }
-        self.octets += change.octets();
-        self.changes.push(change);
-        self.data = data;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    use crate::zone::ChangeError;
+    use crate::{settings, zone::ChangeError};
 
     /// An owned record.
     #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -389,14 +313,14 @@ mod tests {
         all
     }
 
-    fn take(sequence: &mut Sequence, Rr(owner, rtype, ttl, rdata): &Rr) -> Result<(), Refused> {
+    fn take(sequence: &mut Sequence, Rr(owner, rtype, ttl, rdata): &Rr) -> Result<(), Failure> {
         let owner = NameRef::from_wire(owner).unwrap();
         let record = Record { owner, rtype: Rtype(*rtype), class: Class::IN, ttl: *ttl, rdata };
-        sequence.take(&record).map_err(|why| sequence.refused(why))
+        sequence.take(&record).map_err(|why| sequence.failure(why))
     }
 
     /// The result of a transfer: `None` if it is not complete.
-    type Taken = Result<Option<(Outcome, Vec<Warning>)>, Refused>;
+    type Taken = Result<Option<(Outcome, Vec<Warning>)>, Failure>;
 
     fn transfer(at_hand: &ZoneData, want: Want, limits: Limits, records: &[Rr]) -> Taken {
         let mut sequence = Sequence::new(at_hand.clone(), want, limits);
@@ -412,8 +336,8 @@ mod tests {
         transfer(&zone(&self::records(1, &[])), Want::Changes, Limits::default(), records)
     }
 
-    fn refused(taken: Taken) -> (Refusal, bool) {
-        let Refused { why, axfr_may_help } = taken.map(drop).unwrap_err();
+    fn failure(taken: Taken) -> (Reason, bool) {
+        let Failure { why, axfr_may_help } = taken.map(drop).unwrap_err();
         (why, axfr_may_help)
     }
 
@@ -464,38 +388,39 @@ mod tests {
         let cut = [axfr(7, &[])[..3].to_vec(), vec![soa(8)], axfr(7, &[])[3..].to_vec()].concat();
         let short_soa = rr("test", Rtype::SOA, 300, &[0; 21]);
         for (records, why) in [
-            (axfr(7, &[])[1..].to_vec(), Refusal::FirstNotSoa(Rtype::NS)),
-            (vec![short_soa], Refusal::MalformedSoa),
-            (vec![elsewhere.clone()], Refusal::SoaElsewhere(name("a.test"))),
-            (within(&[elsewhere]), Refusal::SoaElsewhere(name("a.test"))),
-            (cut, Refusal::SoaMismatch(Serial(7), Serial(8))),
-            (end(soa_by("other.test", 7)), Refusal::SoaMismatch(Serial(7), Serial(7))),
-            ([&[soa(7)], &axfr(7, &[])[..]].concat(), Refusal::NoNs),
-            (vec![soa(7), soa(7)], Refusal::NoNs),
-            ([axfr(7, &[]), vec![a("b.test", 1)]].concat(), Refusal::AfterEnd),
-            (within(&[rr("b.test", Rtype::ANY, 0, b"")]), Refusal::MetaType(name("b.test"), Rtype::ANY)),
-            (within(&[rr("b.test", Rtype(0), 0, b"")]), Refusal::MetaType(name("b.test"), Rtype(0))),
-            (within(&[cname("a.test", "b.test")]), Refusal::CnameAndOther(name("a.test"))),
+            (axfr(7, &[])[1..].to_vec(), Reason::FirstNotSoa(Rtype::NS)),
+            (vec![short_soa], Reason::MalformedSoa),
+            (vec![elsewhere.clone()], Reason::SoaElsewhere(name("a.test"))),
+            (within(&[elsewhere]), Reason::SoaElsewhere(name("a.test"))),
+            (cut, Reason::SoaMismatch(Serial(7), Serial(8))),
+            (end(soa_by("other.test", 7)), Reason::SoaMismatch(Serial(7), Serial(7))),
+            ([&[soa(7)], &axfr(7, &[])[..]].concat(), Reason::NoNs),
+            (vec![soa(7), soa(7)], Reason::NoNs),
+            ([axfr(7, &[]), vec![a("b.test", 1)]].concat(), Reason::AfterEnd),
+            (within(&[rr("b.test", Rtype::ANY, 0, b"")]), Reason::MetaType(name("b.test"), Rtype::ANY)),
+            (within(&[rr("b.test", Rtype(0), 0, b"")]), Reason::MetaType(name("b.test"), Rtype(0))),
+            (within(&[cname("a.test", "b.test")]), Reason::CnameAndOther(name("a.test"))),
             (
                 within(&[cname("d.test", "a.test"), cname("d.test", "b.test")]),
-                Refusal::Several(second.clone(), Rtype::CNAME),
+                Reason::Several(second.clone(), Rtype::CNAME),
             ),
-            (within(&[dname("a.test"), dname("b.test")]), Refusal::Several(second.clone(), Rtype::DNAME)),
-            (within(&[dname("a.test"), cname("d.test", "b.test")]), Refusal::CnameAndOther(second)),
+            (within(&[dname("a.test"), dname("b.test")]), Reason::Several(second.clone(), Rtype::DNAME)),
+            (within(&[dname("a.test"), cname("d.test", "b.test")]), Reason::CnameAndOther(second)),
             (
                 within(&[rr("*.test", Rtype::NS, 1, name("a.test").as_ref().as_wire())]),
-                Refusal::AtWildcard(name("*.test"), Rtype::NS),
+                Reason::AtWildcard(name("*.test"), Rtype::NS),
             ),
-            (within(&addresses), Refusal::TooManyInRrset(name("b.test"), Rtype::A, 100)),
-            (within(&types), Refusal::TooManyTypes(name("b.test"), 100)),
+            (within(&addresses), Reason::TooManyInRrset(name("b.test"), Rtype::A, 100)),
+            (within(&types), Reason::TooManyTypes(name("b.test"), 100)),
         ] {
-            assert_eq!(refused(first(&records)), (why, false));
+            assert_eq!(failure(first(&records)), (why, false));
         }
-        let limits = Limits { records: 5, ..Limits::default() };
+        let zone = settings::Limits { records: 5, ..settings::Limits::default() };
+        let limits = Limits { zone, ..Limits::default() };
         let empty = ZoneData::new(name("test"));
         let limited = |more: &[Rr]| transfer(&empty, Want::Newer, limits, &axfr(7, more));
         assert_eq!(whole(limited(&[])).0.records(), 5);
-        assert_eq!(refused(limited(&[a("b.test", 1)])).0, Refusal::TooManyRecords(5));
+        assert_eq!(failure(limited(&[a("b.test", 1)])).0, Reason::TooManyRecords(5));
     }
 
     #[test]
@@ -504,7 +429,7 @@ mod tests {
         let Rr(owner, rtype, ttl, rdata) = soa(1);
         let owner = NameRef::from_wire(&owner).unwrap();
         let record = Record { owner, rtype: Rtype(rtype), class: Class::CH, ttl, rdata: &rdata };
-        assert_eq!(sequence.take(&record).unwrap_err(), Refusal::OtherClass(Class::CH));
+        assert_eq!(sequence.take(&record).unwrap_err(), Reason::OtherClass(Class::CH));
     }
 
     #[test]
@@ -571,37 +496,49 @@ mod tests {
         let one = |removed: &[Rr], added: &[Rr]| ixfr(&[(removed, added)]);
         let from = |serials: &[u32]| serials.iter().map(|&serial| soa(serial)).collect::<Vec<_>>();
         let other_ttl = |last| Rr { 2: 5, ..a("a.test", last) };
-        let (missing, present) =
-            (ChangeError::Missing(name("a.test"), Rtype::A), ChangeError::Present(name("a.test"), Rtype::A));
-        let twice = [a("a.test", 10), a("a.test", 10)];
+        let missing = ChangeError::Missing(name("a.test"), Rtype::A);
         let other_old = [soa(2), soa_by("other.test", 1), soa(2), soa(2)];
         for (records, why) in [
-            (one(&[a("a.test", 99)], &[]), Refusal::NotExact(missing.clone())),
-            (one(&twice, &[]), Refusal::NotExact(missing)),
-            (one(&[], &[a("a.test", 10)]), Refusal::NotExact(present)),
-            (one(&[other_ttl(10)], &[]), Refusal::OtherTtl(name("a.test"), Rtype::A)),
-            (one(&[], &[other_ttl(12)]), Refusal::NotExact(ChangeError::OtherTtl(name("a.test"), Rtype::A))),
-            (other_old.to_vec(), Refusal::NotExact(ChangeError::Missing(name("test"), Rtype::SOA))),
+            (one(&[a("a.test", 99)], &[]), Reason::NotExact(missing)),
+            (one(&[other_ttl(10)], &[]), Reason::OtherTtl(name("a.test"), Rtype::A)),
+            (one(&[], &[other_ttl(12)]), Reason::NotExact(ChangeError::OtherTtl(name("a.test"), Rtype::A))),
+            (other_old.to_vec(), Reason::NotExact(ChangeError::Missing(name("test"), Rtype::SOA))),
             // A gap, a chain that ends too early, and one that goes back.
-            (from(&[4, 1, 2, 3, 4, 4]), Refusal::OutOfSync(Serial(2), Serial(3))),
-            (from(&[4, 1, 2, 4]), Refusal::OutOfSync(Serial(2), Serial(4))),
-            (from(&[4, 1, 5, 5, 4, 4]), Refusal::Backwards(Serial(5), Serial(4))),
-            (from(&[2, 1, 1, 1, 2, 2]), Refusal::Backwards(Serial(1), Serial(1))),
-            (one(&[ns()], &[]), Refusal::NoNs),
-            (one(&[], &[cname("a.test", "b.test")]), Refusal::CnameAndOther(name("a.test"))),
-            ([one(&[], &[]), vec![a("b.test", 1)]].concat(), Refusal::AfterEnd),
+            (from(&[4, 1, 2, 3, 4, 4]), Reason::OutOfSync(Serial(2), Serial(3))),
+            (from(&[4, 1, 2, 4]), Reason::OutOfSync(Serial(2), Serial(4))),
+            (from(&[4, 1, 5, 5, 4, 4]), Reason::Backwards(Serial(5), Serial(4))),
+            (from(&[2, 1, 1, 1, 2, 2]), Reason::Backwards(Serial(1), Serial(1))),
+            (one(&[ns()], &[]), Reason::NoNs),
+            (one(&[], &[cname("a.test", "b.test")]), Reason::CnameAndOther(name("a.test"))),
+            ([one(&[], &[]), vec![a("b.test", 1)]].concat(), Reason::AfterEnd),
         ] {
-            assert_eq!(refused(changes(&records)), (why, true));
+            assert_eq!(failure(changes(&records)), (why, true));
         }
         // What is not an IXFR is an AXFR, which another AXFR would not mend.
-        assert_eq!(refused(changes(&from(&[8, 7, 8, 8]))), (Refusal::SoaMismatch(Serial(8), Serial(7)), false));
+        assert_eq!(failure(changes(&from(&[8, 7, 8, 8]))), (Reason::SoaMismatch(Serial(8), Serial(7)), false));
+    }
+
+    /// NSD's changes add what is there.
+    #[test]
+    fn what_has_no_effect_is_left_out_of_a_change() {
+        let there = a("a.test", 11);
+        let lists: [(&[Rr], &[Rr]); 1] =
+            [(&[a("a.test", 10), a("a.test", 10)], &[there, a("b.test", 1), a("B.test", 1), a("a.test", 10)])];
+        let (Outcome::Changes(changes, data), warnings) = changes(&ixfr(&lists)).unwrap().unwrap() else {
+            panic!("it is incremental")
+        };
+        assert_eq!(content(&data), content(&zone(&records(2, &[a("b.test", 1)]))));
+        let counts = (changes[0].removed().iter().count(), changes[0].added().iter().count());
+        assert_eq!(counts, (2, 3));
+        let no_effect = |owner| Warning::NoEffect(name(owner), Rtype::A);
+        assert_eq!(warnings, [no_effect("a.test"), no_effect("b.test")]);
     }
 
     #[test]
     fn changes_may_not_outgrow_the_zone() {
         let text = vec![0; 65_535];
         let big: Vec<Rr> = (0..17).map(|i| rr(&format!("n{i}.test"), Rtype::TXT, 300, &text)).collect();
-        assert_eq!(refused(changes(&ixfr(&[(&[], &big)]))), (Refusal::ChangesOutgrowZone(MIN_CHANGES), true));
+        assert_eq!(failure(changes(&ixfr(&[(&[], &big)]))), (Reason::ChangesOutgrowZone(1 << 20), true));
     }
 
     /// CVE-2022-27227: an interrupted transfer was taken for a complete one.

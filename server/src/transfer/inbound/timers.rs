@@ -10,8 +10,9 @@ use std::{cmp, mem, ops::RangeInclusive, time::Duration};
 use zonefmt::{Serial, rdata::Soa};
 
 use super::Want;
+use crate::settings::Inbound;
 
-/// How a zone is kept up to date. Defaults are those of `named -C`.
+/// How a zone is kept up to date.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefreshSettings {
     /// Whether each primary, in the order in which they are tried, is asked for changes (`request-ixfr`).
@@ -45,7 +46,7 @@ pub enum Heard {
     Version(Times, EdnsExpire),
     /// The step failed.
     Failed {
-        /// Whether the same primary may give the whole zone: see [`Refused`](super::Refused).
+        /// Whether the same primary may give the whole zone: see [`Failure`](super::Failure).
         axfr_may_help: bool,
     },
 }
@@ -126,9 +127,11 @@ const MAX_EXPIRE: u32 = 14_515_200;
 /// primary.
 const BACKOFF: RangeInclusive<u32> = 1..=600;
 
-impl Default for RefreshSettings {
-    fn default() -> RefreshSettings {
-        RefreshSettings { request_ixfr: Box::default(), refresh: 300..=2_419_200, retry: 500..=1_209_600 }
+impl RefreshSettings {
+    /// The configured bounds, and whether each primary is asked for changes.
+    pub fn of(settings: &Inbound, request_ixfr: impl IntoIterator<Item = bool>) -> RefreshSettings {
+        let (refresh, retry) = (settings.refresh.range(), settings.retry.range());
+        RefreshSettings { request_ixfr: request_ixfr.into_iter().collect(), refresh, retry }
     }
 }
 
@@ -368,7 +371,7 @@ mod tests {
     }
 
     fn settings(primaries: usize) -> RefreshSettings {
-        RefreshSettings { request_ixfr: vec![true; primaries].into(), ..RefreshSettings::default() }
+        RefreshSettings::of(&Inbound::default(), vec![true; primaries])
     }
 
     fn times(serial: u32) -> Times {
@@ -445,7 +448,7 @@ mod tests {
     #[test]
     fn changes_are_asked_only_of_primaries_that_are_to_be_asked_for_them() {
         let mut timers = timers(1);
-        timers.configure(RefreshSettings { request_ixfr: [false].into(), ..RefreshSettings::default() }, at(5));
+        timers.configure(RefreshSettings::of(&Inbound::default(), [false]), at(5));
         assert_eq!(timers.wake(at(5)), Step::Ask(0));
         assert_eq!(timers.heard(serial(6), at(5)), Step::Transfer(0, Want::Newer));
     }

@@ -1,0 +1,315 @@
+//! Questions to one primary: for its SOA over UDP or TCP, and for a transfer over TCP. A transfer's messages are read on
+//! the reactor and applied to the zone on a thread that may block.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    task::Poll,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpSocket, TcpStream, UdpSocket},
+    sync::mpsc,
+    task,
+    time::{Instant, timeout, timeout_at},
+};
+use zonefmt::{Class, NameRef, Rtype, Serial, rdata::Soa};
+
+use super::{
+    EdnsExpire, Failure, Limits, Progress, Reason, Receiver, Transfer, Want,
+    receiver::{check_header, edns_expire, request},
+};
+use crate::{
+    Rcode,
+    message::{Message, Question},
+    settings::Inbound,
+    tsig::{Exchange, TsigKey},
+    zone::ZoneData,
+};
+
+/// A primary, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct Primary {
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// The address and port that it is asked from (`transfer-source`); 0 leaves the choice to the system.
+    pub source: SocketAddr,
+    /// The key that questions and answers are signed with.
+    pub key: Option<TsigKey>,
+    /// Whether it is asked for how long its version is valid (`request-expire`, RFC 7314).
+    pub request_expire: bool,
+    /// Whether it is asked over TCP after it has not answered over UDP (`try-tcp-refresh`).
+    pub try_tcp: bool,
+    /// How long it may take.
+    pub patience: Patience,
+}
+
+/// How long a primary may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// Until a connection is made.
+    pub connect: Duration,
+    /// Until a question for the SOA is answered; over UDP, each of three times.
+    pub answer: Duration,
+    /// Until the next message of a transfer is there (`max-transfer-idle-in`).
+    pub idle: Duration,
+    /// For a whole transfer (`max-transfer-time-in`).
+    pub total: Duration,
+}
+
+/// How often a question is sent over UDP.
+const UDP_TRIES: usize = 3;
+
+/// Messages that wait to be applied: at most 64 KiB each.
+const READ_AHEAD: usize = 8;
+
+impl Patience {
+    /// The configured limits of transfers. A question takes less time than in BIND, as the next primary is waiting.
+    pub fn of(settings: &Inbound) -> Patience {
+        let (connect, answer) = (Duration::from_secs(10), Duration::from_secs(2));
+        Patience { connect, answer, idle: settings.max_idle, total: settings.max_time }
+    }
+}
+
+impl Primary {
+    /// Asks for the serial of the primary's version.
+    ///
+    /// # Errors
+    /// No usable answer came over any transport.
+    pub async fn serial(&self, zone: NameRef<'_>) -> Result<(Serial, EdnsExpire), Failure> {
+        let mut edns = Some(self.request_expire);
+        let over_udp = loop {
+            match self.ask_udp(zone, edns).await {
+                // What predates EDNS does not know what to make of it (RFC 6891 7).
+                Err(Reason::Rcode(Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS)) if edns.is_some() => edns = None,
+                other => break other,
+            }
+        };
+        let result = match over_udp {
+            Err(Reason::Truncated) => self.ask_tcp(zone, edns).await,
+            // A transfer may be allowed where a question is not, or UDP may not get through.
+            Err(why) if self.try_tcp => self.ask_tcp(zone, edns).await.map_err(|_| why),
+            other => other,
+        };
+        result.map_err(|why| Failure { why, axfr_may_help: false })
+    }
+
+    /// Asks for a transfer. Names that do not change share their data with the version at hand, which has no records if
+    /// there is none.
+    ///
+    /// # Errors
+    /// The transfer is not complete, or makes no sound zone. Nothing is kept.
+    pub async fn transfer(&self, at_hand: ZoneData, want: Want, limits: Limits) -> Result<Transfer, Failure> {
+        let deadline = Instant::now() + self.patience.total;
+        let mut exchange = self.exchange();
+        let start = async {
+            let receiver = Receiver::new(random_id()?, at_hand, want, limits);
+            let mut question = receiver.question(self.request_expire);
+            exchange.sign(&mut question, now());
+            Ok((self.connect(&question).await?, receiver))
+        };
+        let (stream, receiver) = start.await.map_err(|why| Failure { why, axfr_may_help: false })?;
+        let (messages, waiting) = mpsc::channel(READ_AHEAD);
+        let mut applied = task::spawn_blocking(move || apply(receiver, waiting, exchange));
+        let stream = BufReader::with_capacity(READ_BUFFER, stream);
+        let mut reading = pin!(self.read_all(stream, messages, deadline));
+        // Whoever has all messages may end before the primary closes the connection.
+        let ended = poll_fn(|cx| match reading.as_mut().poll(cx) {
+            Poll::Ready(why) => Poll::Ready(Err(why)),
+            Poll::Pending => Pin::new(&mut applied).poll(cx).map(Ok),
+        });
+        let (result, why) = match ended.await {
+            Ok(result) => (result, Reason::Closed),
+            Err(why) => (applied.await, why),
+        };
+        match result {
+            Ok(Applied::Complete(transfer)) => Ok(transfer),
+            Ok(Applied::Failed(failure)) => Err(failure),
+            Ok(Applied::Incomplete(receiver)) => Err(receiver.interrupted(why)),
+            Err(_) => Err(Failure { why: Reason::Io(io::ErrorKind::Other), axfr_may_help: false }),
+        }
+    }
+
+    /// Reads messages until no more can be read, or nobody takes them; returns why.
+    async fn read_all(
+        &self,
+        mut stream: BufReader<TcpStream>,
+        messages: mpsc::Sender<Vec<u8>>,
+        deadline: Instant,
+    ) -> Reason {
+        loop {
+            let until = deadline.min(Instant::now() + self.patience.idle);
+            let pass_on = async {
+                let message = read_message(&mut stream).await?;
+                messages.send(message).await.map_err(|_| Reason::Closed)
+            };
+            match timeout_at(until, pass_on).await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => return why,
+                Err(_) if until == deadline => return Reason::Overdue(self.patience.total),
+                Err(_) => return Reason::Idle(self.patience.idle),
+            }
+        }
+    }
+
+    async fn ask_udp(&self, zone: NameRef<'_>, edns: Option<bool>) -> Result<(Serial, EdnsExpire), Reason> {
+        let socket = UdpSocket::bind(self.source).await?;
+        socket.connect(self.address).await?;
+        let mut message = vec![0; usize::from(u16::MAX)];
+        for _ in 0..UDP_TRIES {
+            let mut question = SoaQuestion::new(zone, edns, self.exchange())?;
+            socket.send(&question.octets).await?;
+            let until = Instant::now() + self.patience.answer;
+            while let Ok(received) = timeout_at(until, socket.recv(&mut message)).await {
+                let octets = &message[..received?];
+                // What is not the answer may be forged, or late: the answer may still come.
+                match question.read(octets) {
+                    Err(Reason::OtherId | Reason::OtherQuestion | Reason::NotAResponse | Reason::Malformed) => {}
+                    answer => return answer,
+                }
+            }
+        }
+        Err(Reason::Idle(self.patience.answer * UDP_TRIES as u32))
+    }
+
+    async fn ask_tcp(&self, zone: NameRef<'_>, edns: Option<bool>) -> Result<(Serial, EdnsExpire), Reason> {
+        let mut question = SoaQuestion::new(zone, edns, self.exchange())?;
+        let mut stream = BufReader::new(self.connect(&question.octets).await?);
+        let message = timeout(self.patience.answer, read_message(&mut stream)).await;
+        question.read(&message.map_err(|_| Reason::Idle(self.patience.answer))??)
+    }
+
+    fn exchange(&self) -> Exchange {
+        Exchange::new(self.key.clone())
+    }
+
+    /// Connects and sends a question.
+    async fn connect(&self, question: &[u8]) -> Result<TcpStream, Reason> {
+        let connecting = async {
+            let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A fixed port may still be in TIME-WAIT from the transfer before.
+            socket.set_reuseaddr(true)?;
+            socket.bind(self.source)?;
+            let mut stream = socket.connect(self.address).await?;
+            let length = u16::try_from(question.len()).map_err(io::Error::other)?;
+            stream.write_all(&[&length.to_be_bytes(), question].concat()).await?;
+            Ok::<_, Reason>(stream)
+        };
+        timeout(self.patience.connect, connecting).await.map_err(|_| Reason::Io(io::ErrorKind::TimedOut))?
+    }
+}
+
+/// The room for messages that have arrived.
+const READ_BUFFER: usize = 64 << 10;
+
+/// What came of the messages of a transfer.
+#[allow(clippy::large_enum_variant)] // There is one a transfer.
+enum Applied {
+    Complete(Transfer),
+    Failed(Failure),
+    /// No more messages came.
+    Incomplete(Receiver),
+}
+
+/// Applies messages until the transfer is complete or fails.
+fn apply(mut receiver: Receiver, mut messages: mpsc::Receiver<Vec<u8>>, mut exchange: Exchange) -> Applied {
+    while let Some(message) = messages.blocking_recv() {
+        if let Err(why) = verify(&mut exchange, &message) {
+            return Applied::Failed(receiver.interrupted(why));
+        }
+        match receiver.receive(&message) {
+            Ok(Progress::More(more)) => receiver = more,
+            Ok(Progress::Complete(transfer)) if exchange.is_settled() => return Applied::Complete(transfer),
+            Ok(Progress::Complete(_)) => {
+                let why = Reason::Signature("the last message is not signed");
+                return Applied::Failed(Failure { why, axfr_may_help: false });
+            }
+            Err(failure) => return Applied::Failed(failure),
+        }
+    }
+    Applied::Incomplete(receiver)
+}
+
+fn verify(exchange: &mut Exchange, octets: &[u8]) -> Result<(), Reason> {
+    let message = Message::read(octets)?;
+    exchange.verify(&message, now()).map_err(|what| match message.rcode() {
+        // An error is one without a signature, too.
+        rcode if rcode != Rcode::NOERROR && !message.is_signed() => Reason::Rcode(rcode),
+        _ => Reason::Signature(what),
+    })
+}
+
+/// A question for the SOA.
+struct SoaQuestion<'z> {
+    id: u16,
+    zone: NameRef<'z>,
+    octets: Vec<u8>,
+    exchange: Exchange,
+}
+
+impl<'z> SoaQuestion<'z> {
+    fn new(zone: NameRef<'z>, edns: Option<bool>, mut exchange: Exchange) -> Result<SoaQuestion<'z>, Reason> {
+        let id = random_id()?;
+        let mut octets = request(id, soa_question(zone), None, edns);
+        exchange.sign(&mut octets, now());
+        Ok(SoaQuestion { id, zone, octets, exchange })
+    }
+
+    /// Reads the answer.
+    fn read(&mut self, octets: &[u8]) -> Result<(Serial, EdnsExpire), Reason> {
+        let message = Message::read(octets)?;
+        if message.question().is_some_and(|question| question != soa_question(self.zone)) {
+            return Err(Reason::OtherQuestion);
+        }
+        match check_header(&message, self.id) {
+            Err(why @ (Reason::OtherId | Reason::NotAResponse)) => return Err(why),
+            checked => verify(&mut self.exchange, octets).and(checked)?,
+        }
+        if !message.is_authoritative() {
+            return Err(Reason::NotAuthoritative);
+        }
+        let (mut serial, mut count) = (None, 0);
+        let mut answers = message.answers();
+        while let Some(record) = answers.next()? {
+            if record.rtype == Rtype::SOA && record.class == Class::IN && record.owner == self.zone {
+                serial = Some(Soa::read(record.rdata).ok_or(Reason::MalformedSoa)?.serial);
+                count += 1;
+            }
+        }
+        let serial = serial.filter(|_| count == 1).ok_or(Reason::SoaCount(count))?;
+        Ok((serial, edns_expire(&message)))
+    }
+}
+
+fn soa_question(zone: NameRef<'_>) -> Question<'_> {
+    Question { qname: zone, qtype: Rtype::SOA, qclass: Class::IN }
+}
+
+/// Reads a message preceded by its length (RFC 1035 4.2.2).
+async fn read_message(stream: &mut BufReader<TcpStream>) -> Result<Vec<u8>, Reason> {
+    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+fn random_id() -> Result<u16, Reason> {
+    getrandom::u32().map(|random| random as u16).map_err(|_| Reason::Io(io::ErrorKind::Other))
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl From<io::Error> for Reason {
+    fn from(error: io::Error) -> Reason {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Reason::Closed,
+            kind => Reason::Io(kind),
+        }
+    }
+}
