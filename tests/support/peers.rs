@@ -48,6 +48,8 @@ struct Site<'a> {
     port: u16,
     /// The origin and zone file of each zone.
     zones: Vec<(String, String)>,
+    /// The primary that the zones come from; `None` if the server is the primary.
+    primary: Option<SocketAddr>,
 }
 
 /// BIND at the defaults of `named -C`, except that recursion is off (there is nobody to ask), and zones are not
@@ -61,8 +63,16 @@ pub const NAMED: Maker = Maker {
              listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
              check-integrity no; check-names primary ignore; }};\ncontrols {{ }};\n"
         );
+        let role = site.primary.map_or("type primary;".into(), |primary| {
+            conf = conf.replacen(
+                "options {",
+                "options { transfers-in 1000; transfers-per-ns 1000; serial-query-rate 1000;",
+                1,
+            );
+            format!("type secondary; primaries {{ {} port {}; }};", primary.ip(), primary.port())
+        });
         for (origin, file) in &site.zones {
-            writeln!(conf, "zone \"{origin}\" {{ type primary; file \"{file}\"; }};").expect("a string takes all");
+            writeln!(conf, "zone \"{origin}\" {{ {role} file \"{file}\"; }};").expect("a string takes all");
         }
         let path = format!("{folder}/named.conf");
         fs::write(&path, conf).expect("the folder is ours");
@@ -132,19 +142,87 @@ pub const NSD: Maker = Maker {
     },
 };
 
+/// The name and the secret of the HMAC-SHA256 key that primaries know.
+pub const TRANSFER_KEY: (&str, &str) = ("transfer.", "c2VjcmV0IG9mIHRyYW5zZmVycw==");
+
+/// BIND as a primary that gives its zones to all, signed or not, with the changes between versions of their files.
+pub const NAMED_PRIMARY: Maker = Maker {
+    program: "named",
+    configure: |site| {
+        let arguments = (NAMED.configure)(site);
+        let path = format!("{}/named.conf", site.folder);
+        let conf = fs::read_to_string(&path).expect("it has just been written");
+        let more = "options { allow-transfer { any; }; ixfr-from-differences yes; max-ixfr-ratio unlimited;";
+        let (name, secret) = TRANSFER_KEY;
+        let key = format!("key \"{name}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n");
+        fs::write(&path, key + &conf.replacen("options {", more, 1)).expect("the folder is ours");
+        arguments
+    },
+};
+
+/// Knot as such a primary.
+pub const KNOT_PRIMARY: Maker = Maker {
+    program: "knotd",
+    configure: |site| {
+        let Site { folder, port, .. } = site;
+        let (name, secret) = TRANSFER_KEY;
+        let mut conf = format!(
+            "server:\n    listen: 127.0.0.1@{port}\n    rundir: {folder}\nlog:\n  - target: stderr\n    any: info\n\
+             database:\n    storage: {folder}\n\
+             key:\n  - id: {name}\n    algorithm: hmac-sha256\n    secret: {secret}\n\
+             acl:\n  - id: all\n    action: transfer\n  - id: signed\n    key: {name}\n    action: transfer\n\
+             template:\n  - id: default\n    storage: {folder}\n    acl: [all, signed]\n    zonefile-load: difference\n\
+             zone:\n"
+        );
+        for (origin, file) in &site.zones {
+            writeln!(conf, "  - domain: \"{origin}\"\n    file: {file}").expect("a string takes all");
+        }
+        let path = format!("{folder}/knot.conf");
+        fs::write(&path, conf).expect("the folder is ours");
+        ["-c", &path].map(String::from).to_vec()
+    },
+};
+
+/// NSD as such a primary.
+pub const NSD_PRIMARY: Maker = Maker {
+    program: "nsd",
+    configure: |site| {
+        let arguments = (NSD.configure)(site);
+        let path = format!("{}/nsd.conf", site.folder);
+        let conf = fs::read_to_string(&path).expect("it has just been written");
+        let (name, secret) = TRANSFER_KEY;
+        let more = format!(
+            "zone:\n provide-xfr: 127.0.0.1 {name}\n provide-xfr: 127.0.0.1 NOKEY\n store-ixfr: yes\n create-ixfr: yes\n"
+        );
+        let key = format!("key:\n name: {name}\n algorithm: hmac-sha256\n secret: {secret}\n");
+        fs::write(&path, key + &conf.replace("zone:\n", &more)).expect("the folder is ours");
+        arguments
+    },
+};
+
 impl Peer {
     /// Starts a server with these zones and waits until it answers.
     pub fn start<'a>(maker: Maker, zones: impl IntoIterator<Item = &'a Zone>) -> Peer {
+        let texts: Vec<_> = zones.into_iter().map(|zone| (zone.origin.to_string(), Some(zone.text()))).collect();
+        Peer::start_with(maker, texts, None)
+    }
+
+    /// Starts BIND as a secondary of zones, all of the same primary, and waits until it answers.
+    pub fn follow(primary: SocketAddr, origins: &[String]) -> Peer {
+        Peer::start_with(NAMED, origins.iter().map(|origin| (origin.clone(), None)).collect(), Some(primary))
+    }
+
+    fn start_with(maker: Maker, zones: Vec<(String, Option<String>)>, primary: Option<SocketAddr>) -> Peer {
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("bindy-{}-{}-{port}", maker.program, std::process::id()));
         fs::create_dir_all(&folder).expect("the folder for temporary files takes one more");
-        let write = |(i, zone): (usize, &Zone)| {
+        let write = |(i, (origin, text)): (usize, (String, Option<String>))| {
             let file = folder.join(format!("{i}.zone"));
-            fs::write(&file, zone.text()).expect("the folder is ours");
-            (zone.origin.to_string(), file.display().to_string())
+            text.map_or(Ok(()), |text| fs::write(&file, text)).expect("the folder is ours");
+            (origin, file.display().to_string())
         };
         let zones = zones.into_iter().enumerate().map(write).collect();
-        let arguments = (maker.configure)(&Site { folder: &folder.display().to_string(), port, zones });
+        let arguments = (maker.configure)(&Site { folder: &folder.display().to_string(), port, zones, primary });
         let log = fs::File::create(folder.join("log")).expect("the folder is ours");
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         let process = Command::new(maker.program)
@@ -232,6 +310,19 @@ impl Peer {
     /// The configuration, of a server that has it in `named.conf`.
     pub fn configuration(&self) -> String {
         fs::read_to_string(self.folder.join("named.conf")).expect("the server was started with it")
+    }
+
+    /// Replaces the text of a zone, by its number in the order of [`Self::start`], and has the server read it again.
+    pub fn rewrite(&self, zone: usize, text: &str) {
+        let path = self.folder.join(format!("{zone}.zone"));
+        let new = path.with_extension("new");
+        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).expect("the folder is ours");
+        self.reload();
+    }
+
+    /// Has the server read its files again.
+    pub fn reload(&self) {
+        let _ = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status();
     }
 
     /// The log so far.
