@@ -3,7 +3,7 @@
 //! A packet travels from [`listen`], which receives it, to [`respond`], which has `wire` parse it and finds the view
 //! that the client sees. `answer` finds the zone and answers from its data, `wire` writes the response, and [`listen`]
 //! sends it. [`zone`] holds the data of one zone, [`zones`] everything that is served, and `chaos` the zones in which the
-//! server describes itself. [`update`] makes the changes that clients ask for. On this path everything above [`listen`] is synchronous and never waits: it takes octets, a
+//! server describes itself. On this path everything above [`listen`] is synchronous and never waits: it takes octets, a
 //! snapshot, a client and the time. It reads no clock and takes no lock, except while queries are logged or tapped.
 //!
 //! [`cookies`] separate clients that really are at their address from those that may be forging it, and [`limit`]
@@ -11,7 +11,8 @@
 //! counts requests and responses and reports the counters; [`dnstap`] exports the messages themselves; [`logs`] writes
 //! the log. [`control`] receives the commands of `rndc`.
 //!
-//! [`transfer`] brings zones from one server to another. [`journal`] keeps the changes of a zone on the disk.
+//! [`transfer`] brings zones from one server to another, [`update`] makes the changes that clients ask for. Either way,
+//! [`live`] is where a zone changes while it is served, and [`journal`] keeps its changes on the disk.
 //!
 //! Dependencies between modules:
 //!
@@ -33,6 +34,7 @@ pub mod journal;
 pub mod keys;
 pub mod limit;
 pub mod listen;
+pub mod live;
 pub mod logs;
 pub mod respond;
 pub mod serve;

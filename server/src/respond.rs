@@ -3,10 +3,11 @@
 //!
 //! 1. `admitted`: the message is parsed, `seen` checks its signature and finds the view that it belongs to.
 //! 2. `admitted` composes the response: an answer or an error, response rate limiting, EDNS, the signature.
-//!    A request for a zone transfer gets its messages from [`transfer`](crate::transfer) instead.
+//!    A request for a zone transfer gets its messages from [`transfer`](crate::transfer) instead, and an update its
+//!    reply from [`update`](crate::update).
 //! 3. Here, the observers take account of it: the counters, the query log, dnstap.
 //!
-//! Except for transfers, none of this allocates or waits. It reads no clock and takes no lock, except while queries are logged or tapped.
+//! Except for these, none of this allocates or waits. It reads no clock and takes no lock, except while queries are logged or tapped.
 
 mod admitted;
 mod seen;
@@ -23,6 +24,7 @@ use crate::{
     logs::QueryLog,
     stats::{Counters, Event},
     transfer::outbound::Slots,
+    update::Queue,
     wire::{HEADER, cookie::COOKIE, names::Names, request},
     zones::{Published, Snapshot},
 };
@@ -51,6 +53,8 @@ pub struct Responder {
     scratch: Scratch,
     names: Names,
     transfers: Slots,
+    /// Where updates go; without it, there are none.
+    updates: Option<Queue>,
     observers: Observers,
 }
 
@@ -71,13 +75,20 @@ impl Responder {
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
         let (scratch, names, now) = (Scratch::new(), Names::new(), Now::read());
         let observers = Observers { counters, queries: QueryLog::default(), tap: Tap::default() };
-        Responder { published, snapshot: None, now, scratch, names, transfers: Slots::new(), observers }
+        Responder { published, snapshot: None, now, scratch, names, transfers: Slots::new(), updates: None, observers }
     }
 
     /// Makes zone transfers within these slots.
     #[must_use]
     pub fn transferring(mut self, slots: Slots) -> Responder {
         self.transfers = slots;
+        self
+    }
+
+    /// Sends updates to this queue.
+    #[must_use]
+    pub fn updating(mut self, queue: Queue) -> Responder {
+        self.updates = Some(queue);
         self
     }
 
@@ -126,6 +137,11 @@ impl Respond for Responder {
             && let Some(transfer) = request.transfer(&self.transfers, &mut self.names)
         {
             return Response::Messages(transfer);
+        }
+        if let Some(queue) = self.updates.as_ref().filter(|_| request.wants_update())
+            && let Some((update, reply)) = request.update(queue, &mut self.names)
+        {
+            return Response::Later(Box::new(move |way| update.enqueue(reply, way)));
         }
         let composed = request.compose(&mut self.names, &mut self.scratch, out);
         self.observers.response(&request, &composed, arrived);

@@ -13,6 +13,7 @@ use crate::{
     settings::{ServerSettings, ViewSettings},
     transfer::outbound::{self, Begun, Frame, Slots, Wanted},
     tsig::{self, Signature, TsigError},
+    update::{self, Queue},
     wire::{
         HEADER, Rcode, flags,
         message::Message,
@@ -42,12 +43,12 @@ pub(super) struct Admitted<'r> {
     pub(super) cookie: Option<Checked>,
     /// The type asked for, if the question is to be answered.
     pub(super) asked: Option<Rtype>,
-    /// What became of a request for a transfer that does not begin.
+    /// What became of a request for a transfer or an update that does not begin.
     instead: Option<Instead>,
     now: Now,
 }
 
-/// What a request for a transfer gets in place of one.
+/// What a request for a transfer or an update gets in place of it.
 #[derive(Clone, Copy)]
 enum Instead {
     /// An error.
@@ -136,7 +137,7 @@ impl<'r> Admitted<'r> {
         let wanted =
             Wanted { client: self.client, view, question: request.question, key, has: serial_of(self.message), most };
         match outbound::begin(&wanted, slots) {
-            Ok(Begun::Transfer(start)) => Some(Box::new(start.within(self.frame(names), self.now))),
+            Ok(Begun::Transfer(start)) => Some(Box::new(start.within(self.frame(flags::AA, names), self.now))),
             Ok(Begun::Soa) => {
                 self.instead = Some(Instead::Soa);
                 None
@@ -148,15 +149,39 @@ impl<'r> Admitted<'r> {
         }
     }
 
-    /// What surrounds the records of a transfer.
-    fn frame(&self, names: &mut Names) -> Frame {
+    /// Whether it is an update (RFC 2136) that is not refused for other reasons.
+    #[inline]
+    pub(super) fn wants_update(&self) -> bool {
+        self.header.is_update() && self.seen.view.is_ok() && !self.seen.signature.is_bad()
+    }
+
+    /// Prepares the update that it asks for, and its reply; `None` if it is refused, with a message that is to be
+    /// composed.
+    #[cold]
+    pub(super) fn update(&mut self, queue: &Queue, names: &mut Names) -> Option<(update::Admitted, update::Reply)> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let key = self.seen.signature.key();
+        match queue.admit(view, request.question, self.client, key, self.message) {
+            Ok(update) => {
+                let Frame { message, signatures, .. } = self.frame(0, names);
+                Some((update, update::Reply { message, signature: signatures }))
+            }
+            Err(outcome) => {
+                self.instead = Some(Instead::Error(outcome));
+                None
+            }
+        }
+    }
+
+    /// What surrounds the records of a response that is made elsewhere, with these flags.
+    fn frame(&self, flags: u16, names: &mut Names) -> Frame {
         let mut message = vec![0; MIN_UDP.into()];
         let opt = self.opt_reply();
         let room = message.len();
         let writer = Writer::new(&mut message, room, names, self.question, opt.as_ref());
         let start = writer.position();
         let opt = self.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, None));
-        let length = writer.finish(self.header, flags::AA, Rcode::NOERROR, opt);
+        let length = writer.finish(self.header, flags, Rcode::NOERROR, opt);
         message.truncate(length);
         Frame { message, opt: start, signatures: self.signature().and_then(|reply| tsig::Chain::of(&reply)) }
     }
@@ -277,6 +302,9 @@ impl<'r> Admitted<'r> {
             Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
             Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
         };
+        if let Some(Instead::Error(outcome)) = self.instead {
+            return outcome.into();
+        }
         if !request.header.is_query() {
             return Outcome::error(Rcode::NOTIMP, None).into();
         }
@@ -289,9 +317,8 @@ impl<'r> Admitted<'r> {
             return Outcome::uncounted(Rcode::BADCOOKIE).into();
         }
         let question = match self.instead {
-            Some(Instead::Error(outcome)) => return outcome.into(),
             Some(Instead::Soa) => Question { qtype: Rtype::SOA, ..request.question },
-            None => request.question,
+            _ => request.question,
         };
         answer(view, request.header, question, self.client, key, writer, scratch)
     }

@@ -47,6 +47,7 @@ use crate::{
     respond::Responder,
     stats::{Channels, Statistics},
     transfer::outbound::Slots,
+    update::Queue,
     zone::ZoneData,
     zones::{Published, Snapshot},
 };
@@ -215,9 +216,14 @@ impl Running {
         let responder = {
             let (published, statistics) = (Arc::clone(&published), Arc::clone(&statistics));
             let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
+            let updates = Queue::start(Arc::clone(&published)).map_err(StartError::Updates)?;
             move || {
                 let responder = Responder::counting(Arc::clone(&published), statistics.counters());
-                responder.logging(queries.clone()).tapped(lanes.tap()).transferring(transfers.clone())
+                responder
+                    .logging(queries.clone())
+                    .tapped(lanes.tap())
+                    .transferring(transfers.clone())
+                    .updating(updates.clone())
             }
         };
         let nowhere = listen::Config { addresses: Vec::new(), workers: options.workers, tcp: config.tcp.clone() };
@@ -257,12 +263,16 @@ impl Running {
         if let Some(key) = self.files.session_key(&config.run_files) {
             config.add_key(key);
         }
-        // Only this thread changes what is served.
+        // Only this thread changes what is served, except for the content of zones that have an owner.
         let views = self.sources.views(config, &self.published.load().views);
         // Not needed any more, and as large as all zones' statements.
         config.views = Vec::new();
         let settings = Arc::clone(&config.settings);
-        self.published.update(|snapshot| *snapshot = Snapshot::new(settings, views));
+        self.published.update(|snapshot| {
+            let mut next = Snapshot::new(settings, views);
+            next.catch_up(snapshot);
+            *snapshot = next;
+        });
         settle(config.additions.as_ref(), &self.sources).or_else(&on_failure)?;
         self.control.listen(config.controls.clone());
         self.statistics.configured(&config.hash);

@@ -19,6 +19,9 @@ use zonefmt::{
 use super::load::{self, Files, Job, Loaded};
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
+    journal::{self, Journal, JournalError, disk::LocalDisk},
+    live::Live,
+    update::Policy,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -108,7 +111,7 @@ impl Sources {
             written: source.written.clone(),
         };
         let stale = [Job { zone: &config, current: Some(zone) }];
-        (!source.is_current(&config)).then(|| sources.load(view, &stale, directory))
+        (!source.is_current(&config, zone.live.is_some())).then(|| sources.load(view, &stale, directory))
     }
 
     /// Loads a zone that is to be added or changed, if that is needed. It is not served yet.
@@ -122,19 +125,22 @@ impl Sources {
         current: Option<&Zone>,
         directory: &Path,
     ) -> Result<Ready, Vec<Diagnostic>> {
-        let known = self.get(view, &zone.origin).filter(|source| source.is_current(zone));
-        let (data, files) = match (known, current.and_then(Zone::data)) {
-            (Some(source), Some(data)) => (data.clone(), source.files.clone()),
+        let owner = current.and_then(|current| current.live.clone());
+        let known = self.get(view, &zone.origin).filter(|source| source.is_current(zone, owner.is_some()));
+        let (data, files, live) = match (known, current.and_then(Zone::data)) {
+            (Some(source), Some(data)) => (data.clone(), source.files.clone(), owner),
             _ => {
                 let Loaded { data, files, findings } = load::load(Job { zone, current }, directory);
                 log(&findings, "zoneload");
-                (data.ok_or(findings)?, files)
+                let owned = own(zone, data.ok_or(findings)?, current);
+                let (data, live) = owned.map_err(|cause| vec![unfit(zone, &cause)])?;
+                (data, files, live)
             }
         };
         let source = ZoneSource::new(zone, files, true);
         let serial = data.serial().unwrap_or(Serial(0));
         info!(target: "zoneload", "zone {}: loaded serial {}", Shown { origin: &zone.origin, view }, serial.0);
-        let made = made(zone, ZoneState::Loaded(data)).after(current);
+        let made = made(zone, ZoneState::Loaded(data)).after(current).owned_by(live);
         Ok(Ready { zone: Arc::new(made), source })
     }
 
@@ -165,6 +171,7 @@ impl ViewSources {
         let wanted: FxHashSet<&Name> = own.chain(config.shared.iter().map(|zone| &zone.origin)).collect();
         for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
             info!(target: "zoneload", "zone {}: no longer served", Shown { origin: &zone.origin, view: &config.name });
+            disown(zone);
             changes.push(ZoneChange::Remove(zone.origin.clone()));
         }
         self.0.retain(|origin, _| wanted.contains(origin));
@@ -173,11 +180,11 @@ impl ViewSources {
         for zone in &config.zones {
             let current = served.get(zone.origin.as_ref());
             match (current, self.0.get_mut(&zone.origin)) {
-                (Some(current), Some(source)) if source.is_current(zone) => {
+                (Some(current), Some(source)) if source.is_current(zone, current.live.is_some()) => {
                     source.written.clone_from(&zone.written);
                     if current.settings != zone.settings {
                         let made = made(zone, current.state.clone()).after(Some(current));
-                        changes.push(ZoneChange::Put(Arc::new(made)));
+                        changes.push(ZoneChange::Put(Arc::new(made.owned_by(current.live.clone()))));
                     }
                 }
                 (current, _) => stale.push(Job { zone, current: current.map(Arc::as_ref) }),
@@ -193,8 +200,16 @@ impl ViewSources {
         let each = stale.len() <= LOGGED_ZONES;
         let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings }: Loaded| {
             log(&findings, "zoneload");
-            let (sound, old) = (data.is_some(), current.and_then(Zone::data));
             let shown = Shown { origin: &zone.origin, view };
+            let (data, live) = match data.map(|data| own(zone, data, current)).transpose() {
+                Ok(owned) => owned.unzip(),
+                Err(cause) => {
+                    error!(target: "zoneload", "zone {shown}: {cause}");
+                    (None, None)
+                }
+            };
+            let live = live.flatten().or_else(|| current?.live.clone());
+            let (sound, old) = (data.is_some(), current.and_then(Zone::data));
             let state = match (data, old) {
                 (Some(data), old) => {
                     let mended = self.0.get(&zone.origin).is_some_and(|source| !source.sound);
@@ -214,7 +229,7 @@ impl ViewSources {
             };
             let source = ZoneSource::new(zone, files, sound);
             self.0.insert(zone.origin.clone(), source);
-            changes.push(ZoneChange::Put(Arc::new(made(zone, state).after(current))));
+            changes.push(ZoneChange::Put(Arc::new(made(zone, state).after(current).owned_by(live))));
         };
         load::load_all(stale, directory, take);
         changes
@@ -257,18 +272,58 @@ impl ZoneSource {
         self.sound
     }
 
-    /// Whether the zone, as it is configured now, would be read from the same files in the same way.
-    fn is_current(&self, zone: &ZoneConfig) -> bool {
+    /// Whether the zone, as it is configured now, would be read from the same files in the same way. The file of a zone
+    /// that has an owner is the owner's.
+    fn is_current(&self, zone: &ZoneConfig, has_owner: bool) -> bool {
         self.sound
             && self.role == zone.role
             && self.journal == zone.journal
             && self.reading == zone.reading
-            && zone.role.file().is_none_or(|file| self.files.are_unchanged(file.path()))
+            && has_owner == needs_owner(zone)
+            && (has_owner || zone.role.file().is_none_or(|file| self.files.are_unchanged(file.path())))
     }
 }
 
 fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
     Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state)
+}
+
+/// Whether a zone changes while it is served, or has done so and its file may lack changes.
+fn needs_owner(zone: &ZoneConfig) -> bool {
+    let Role::Primary(_) = zone.role else { return false };
+    zone.settings.updates.policy != Policy::nobody() || journal_of(zone).is_some_and(|journal| journal.exists())
+}
+
+/// The journal of a zone that is loaded from a file.
+fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
+    Some(journal::path(zone.role.file()?.path(), zone.journal.as_deref()))
+}
+
+/// Gives a zone that needs it an owner, and makes the changes of its journal. Another owner that it has must let go.
+fn own(
+    zone: &ZoneConfig,
+    data: ZoneData,
+    current: Option<&Zone>,
+) -> Result<(ZoneData, Option<Arc<Live>>), JournalError> {
+    let Some(path) = journal_of(zone).filter(|_| needs_owner(zone)) else { return Ok((data, None)) };
+    current.into_iter().for_each(disown);
+    let journal = Journal::open(Arc::new(LocalDisk), path, zone.origin.as_ref())?;
+    let live = Live::open(&data, journal)?;
+    let data = live.lock().data().clone();
+    Ok((data, Some(Arc::new(live))))
+}
+
+/// Takes a zone from its owner.
+fn disown(zone: &Zone) {
+    if let Some(live) = &zone.live {
+        live.close();
+    }
+}
+
+/// The finding that a journal does not fit its zone.
+fn unfit(zone: &ZoneConfig, cause: &JournalError) -> Diagnostic {
+    let file = zone.role.file().map_or(Path::new(""), |file| file.path());
+    Diagnostic::of_file(Severity::Error, file, cause.to_string())
 }
 
 /// Logs why a zone does not load, in named's words.

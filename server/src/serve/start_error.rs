@@ -27,6 +27,8 @@ pub enum StartError {
     Control(io::Error),
     /// The thread of the statistics channels cannot be started.
     Statistics(io::Error),
+    /// The thread of updates cannot be started.
+    Updates(io::Error),
     /// The thread for regular work cannot be started.
     Upkeep(io::Error),
 }
@@ -41,7 +43,7 @@ impl fmt::Display for StartError {
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
             StartError::Statistics(error) => write!(f, "cannot start the statistics channels: {error}"),
-            StartError::Upkeep(error) => write!(f, "cannot start a thread: {error}"),
+            StartError::Updates(error) | StartError::Upkeep(error) => write!(f, "cannot start a thread: {error}"),
             StartError::Log(error) => error.fmt(f),
             StartError::Dnstap(error) => error.fmt(f),
             StartError::Lock(path, error) => {

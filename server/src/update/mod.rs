@@ -5,16 +5,21 @@
 //! against the [`Policy`], and the form of each operation (RFC 2136 3.4.1). [`Permitted::apply`] checks the prerequisites
 //! (`prerequisites`) and makes the change (`apply`), both against one and the same version, or changes nothing. The
 //! order of the checks, and so the response code when several fail, is BIND's, and so are the texts.
+//!
+//! `service` carries out the updates of a running server.
 
 mod apply;
 mod policy;
 mod prerequisites;
 mod report;
 mod serial;
+mod service;
 
 pub use policy::{Names, Policy, Rule, TypeLimit, Updater, Verdict};
 pub use report::{Note, Refusal};
 pub use serial::SerialMethod;
+pub use service::Queue;
+pub(crate) use service::{Admitted, Reply};
 
 use std::num::NonZeroU32;
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use zonefmt::Name;
 
 use crate::{
+    live::Live,
     settings::{ZoneSettings, ZoneStatistics},
     stats::ZoneCounters,
     zone::ZoneData,
@@ -36,6 +37,8 @@ pub struct Zone {
     pub loaded: Option<Timestamp>,
     /// Where queries for the zone are counted, if they are.
     pub counters: Option<Arc<ZoneCounters>>,
+    /// Who changes the zone while it is served, if it does.
+    pub live: Option<Arc<Live>>,
 }
 
 /// Whether a zone has data to answer from.
@@ -54,7 +57,7 @@ impl Zone {
     pub fn new(origin: Name, settings: Arc<ZoneSettings>, state: ZoneState) -> Zone {
         let loaded = matches!(state, ZoneState::Loaded(_)).then(Timestamp::now);
         let counters = (settings.statistics == ZoneStatistics::Full).then(Arc::default);
-        Zone { origin, settings, state, loaded, counters }
+        Zone { origin, settings, state, loaded, counters, live: None }
     }
 
     /// Takes over from the previous version of the zone: its counters, and its load time if the data is the same.
@@ -66,6 +69,18 @@ impl Zone {
         }
         self.counters = self.counters.map(|new| before.counters.clone().unwrap_or(new));
         self
+    }
+
+    /// The zone with this owner, which changes it while it is served.
+    #[must_use]
+    pub fn owned_by(self, live: Option<Arc<Live>>) -> Zone {
+        Zone { live, ..self }
+    }
+
+    /// The zone with another version of its data.
+    #[must_use]
+    pub fn with_data(&self, data: ZoneData) -> Zone {
+        Zone { state: ZoneState::Loaded(data), loaded: Some(Timestamp::now()), ..self.clone() }
     }
 
     /// The zone's data, if it is served.

@@ -110,6 +110,22 @@ impl Snapshot {
         }
     }
 
+    /// Takes over the newest versions of zones that have changed while this snapshot was made.
+    pub(crate) fn catch_up(&mut self, newest: &Snapshot) {
+        for view in &mut self.views {
+            let Some(now) = newest.view(&view.name) else { continue };
+            let changed = view.zones.iter().filter(|zone| zone.live.is_some()).filter_map(|zone| {
+                let now = now.zones.get(zone.origin.as_ref())?;
+                let same_owner =
+                    zone.live.as_ref().zip(now.live.as_ref()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
+                let data = now.data().filter(|data| same_owner && !zone.data().is_some_and(|old| old.is(data)))?;
+                Some(ZoneChange::Put(Arc::new(zone.with_data(data.clone()))))
+            });
+            let changed: Vec<_> = changed.collect();
+            view.zones.update(changed);
+        }
+    }
+
     /// The view with this name.
     pub fn view(&self, name: &str) -> Option<&View> {
         self.views.iter().find(|view| *view.name == *name)

@@ -15,6 +15,7 @@ mod requests;
 mod server;
 mod statistics;
 mod transfers;
+mod updates;
 mod views;
 
 use server::{Prepared, Server, dig};

@@ -8,8 +8,8 @@ use super::{
     server::{Prepared, Server, dig},
 };
 
-const KEY: &str = "key k { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"; };";
-const SIGN: [&str; 2] = ["-y", "hmac-sha256:k:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="];
+pub const KEY: &str = "key k { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"; };";
+pub const SIGN: [&str; 2] = ["-y", "hmac-sha256:k:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="];
 
 fn conf(statements: &str) -> String {
     format!("{KEY} zone \"example.com\" {{ type primary; file \"example.zone\"; {statements} }};")

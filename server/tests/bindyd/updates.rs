@@ -1,0 +1,129 @@
+//! Dynamic updates as nsupdate makes them.
+
+use std::{
+    fmt::Write as _,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use super::{
+    ZONE,
+    control::free_port,
+    server::{Prepared, Server, dig},
+    transfers::{KEY, SIGN},
+};
+
+const CONF: &str = "zone \"example.com\" { type primary; file \"example.zone\"; allow-update { key k; }; };";
+
+/// A server that has the same port after a restart.
+fn serve() -> Served {
+    let port = free_port();
+    let mut prepared = Prepared::new("", "", &[("example.zone", ZONE)]);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    prepared.configure(&format!("{KEY}{CONF}"));
+    Served { server: prepared.run(), port }
+}
+
+struct Served {
+    server: Server,
+    port: u16,
+}
+
+impl Served {
+    fn nsupdate(&self, arguments: &[&str], commands: &str) -> String {
+        nsupdate(self.port, arguments, commands)
+    }
+
+    fn dig(&self, question: &[&str]) -> String {
+        dig("127.0.0.1", self.port, question)
+    }
+
+    fn serial(&self) -> u32 {
+        self.dig(&["+short", "example.com", "SOA"]).split(' ').nth(2).unwrap().parse().unwrap()
+    }
+
+    fn kill_and_start(&mut self) {
+        self.server.replace("KILL", env!("CARGO_BIN_EXE_bindyd"));
+        self.server.says(": running");
+    }
+}
+
+/// What nsupdate prints for these commands, given to the server of this port; nothing if all succeeds.
+fn nsupdate(port: u16, arguments: &[&str], commands: &str) -> String {
+    let mut child = Command::new("nsupdate")
+        .args(["-t", "20"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nsupdate is installed: run scripts/install-test-tools");
+    let mut input = child.stdin.take().expect("it is piped");
+    write!(input, "server 127.0.0.1 {port}\nzone example.com\n{commands}\nsend\n").unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn updates_are_served_at_once_and_are_there_after_a_kill() {
+    let mut server = serve();
+    assert_eq!(server.nsupdate(&SIGN, "update add a.example.com 60 A 192.0.2.7"), "");
+    assert_eq!(server.dig(&["+short", "a.example.com"]), "192.0.2.7\n");
+    let tcp = [&SIGN[..], &["-v"]].concat();
+    assert_eq!(server.nsupdate(&tcp, "update del www.example.com\nupdate add b.example.com 60 TXT b"), "");
+    assert_eq!(server.serial(), 3);
+    server.kill_and_start();
+    server.server.has_said("zone example.com/IN: the journal leads from serial 1 to 3");
+    assert_eq!(server.serial(), 3);
+    assert_eq!(server.dig(&["+short", "a.example.com"]), "192.0.2.7\n");
+    assert_eq!(server.dig(&["+short", "b.example.com", "TXT"]), "\"b\"\n");
+    assert!(server.dig(&["www.example.com"]).contains("NXDOMAIN"));
+    // A reload does not bring back what the zone file has.
+    server.server.reload();
+    server.server.says("reloading configuration succeeded");
+    assert_eq!(server.serial(), 3);
+    assert_eq!(server.nsupdate(&SIGN, "update add c.example.com 60 A 192.0.2.8"), "");
+    assert_eq!(server.serial(), 4);
+}
+
+#[test]
+fn who_may_not_update_is_told_as_by_named() {
+    let server = serve();
+    let add = "update add a.example.com 60 A 192.0.2.7";
+    assert_eq!(server.nsupdate(&[], add), "update failed: REFUSED\n");
+    server.server.says("update 'example.com/IN' denied");
+    let unknown = ["-y", "hmac-sha256:unknown:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="];
+    assert!(server.nsupdate(&unknown, add).contains("(BADKEY)"));
+    let other = ["-y", "hmac-sha256:k:b3RoZXI="];
+    assert!(server.nsupdate(&other, add).contains("(BADSIG)"));
+    let elsewhere = server.nsupdate(&SIGN, "zone example.net\nupdate add a.example.net 60 A 192.0.2.7");
+    assert_eq!(elsewhere, "update failed: NOTAUTH\n");
+    let outside = server.nsupdate(&SIGN, "update add a.example.net 60 A 192.0.2.7");
+    assert_eq!(outside, "update failed: NOTZONE\n");
+    assert_eq!(server.nsupdate(&SIGN, &format!("prereq nxdomain www.example.com\n{add}")), "update failed: YXDOMAIN\n");
+    assert_eq!(server.serial(), 1);
+}
+
+#[test]
+fn many_clients_updates_are_committed_together_and_none_is_lost() {
+    let mut server = serve();
+    let port = server.port;
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            scope.spawn(move || {
+                let mut commands = String::new();
+                for i in 0..25 {
+                    let _ = writeln!(commands, "update add h{i}.c{client}.example.com 60 A 192.0.2.{i}\nsend");
+                }
+                assert_eq!(nsupdate(port, &SIGN, &commands), "");
+            });
+        }
+    });
+    assert_eq!(server.serial(), 201);
+    server.kill_and_start();
+    assert_eq!(server.serial(), 201);
+    for client in 0..8 {
+        assert_eq!(server.dig(&["+short", &format!("h24.c{client}.example.com")]), "192.0.2.24\n");
+    }
+}
