@@ -32,7 +32,7 @@ pub use verdict::{Finding, Reason, Verdict};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use bindy_server::zone::{Node, ZoneData};
+use bindy_server::zone::ZoneData;
 use zonefmt::{
     Class, Name, NameRef, Rtype, Serial,
     zone::{Location, Record, RrSets},
@@ -404,19 +404,6 @@ fn move_out(homes: &mut HashMap<ResourceId, BTreeSet<Name>>, member: &ResourceId
             homes.remove(member);
         }
     }
-}
-
-/// Converts a zone's data to zonefmt's RRsets, for text formats.
-pub fn rrsets(data: &ZoneData) -> RrSets {
-    let owners: Vec<Name> = data.iter().map(Node::owner).collect();
-    let records = data.iter().zip(&owners).flat_map(|(node, owner)| {
-        let sets = node.rrsets().flat_map(|set| set.rdatas().map(move |rdata| (set.rtype, set.ttl, rdata)));
-        sets.map(move |(rtype, ttl, rdata)| {
-            let (owner, class, at) = (owner.as_ref(), Class::IN, Location::default());
-            Record { owner, ttl, class, rtype, rdata, at }
-        })
-    });
-    RrSets::collect(Class::IN, records)
 }
 
 fn invalid_zone(error: FieldError) -> Finding {

@@ -5,6 +5,7 @@
 //!   `dump`: the zones' text; `status`: the lines of `status` and `zonestatus`.
 
 mod dump;
+mod dynamic;
 mod new_zones;
 mod resolver;
 mod signing;
@@ -61,9 +62,9 @@ const COMMANDS: &[Command] = &[
     Command { names: &["reload"], access: Access::Changes, run: Run::Words(reload) },
     Command { names: &["reconfig"], access: Access::Changes, run: Run::Words(|server, _| reconfigure(server, "")) },
     Command { names: &["stop", "halt"], access: Access::Stops, run: Run::Words(|_, arguments| Ok(stop(arguments))) },
-    Command { names: &["freeze"], access: Access::Changes, run: Run::Words(freeze) },
-    Command { names: &["thaw", "unfreeze"], access: Access::Changes, run: Run::Words(thaw) },
-    Command { names: &["sync"], access: Access::Changes, run: Run::Words(sync) },
+    Command { names: &["freeze"], access: Access::Changes, run: Run::Words(dynamic::freeze) },
+    Command { names: &["thaw", "unfreeze"], access: Access::Changes, run: Run::Words(dynamic::thaw) },
+    Command { names: &["sync"], access: Access::Changes, run: Run::Words(dynamic::sync) },
     Command { names: &["refresh"], access: Access::Changes, run: Run::Words(refresh) },
     Command { names: &["retransfer"], access: Access::Changes, run: Run::Words(retransfer) },
     Command { names: &["querylog"], access: Access::Changes, run: Run::Words(query_log) },
@@ -171,6 +172,13 @@ fn reload(server: &mut Running, arguments: &[String]) -> Reply {
         return reconfigure(server, "server reload successful");
     }
     let zone = zone(server, arguments)?;
+    if let Some(live) = &zone.zone.live {
+        if !live.lock().is_frozen() {
+            return Err(Failure::Dynamic.into());
+        }
+        server.take_over(&zone).map_err(|text| CommandError::new(Failure::Failure, text))?;
+        return Ok("zone reload successful".into());
+    }
     match server.reload_zone(&zone) {
         ZoneReload::Loaded => Ok("zone reload successful".into()),
         ZoneReload::UpToDate => Ok("zone reload up-to-date".into()),
@@ -203,41 +211,6 @@ fn stop(arguments: &[String]) -> String {
         Some("-p") => format!("pid: {}", std::process::id()),
         _ => String::new(),
     }
-}
-
-/// Zones come from files only and are not updated, so there is nothing to freeze.
-fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
-    if arguments.is_empty() {
-        info!(target: "general", "freezing all zones: success");
-        return Ok(String::new());
-    }
-    zone(server, arguments)?;
-    Err(Failure::NotDynamic.into())
-}
-
-/// No zone is frozen.
-fn thaw(server: &mut Running, arguments: &[String]) -> Reply {
-    if arguments.is_empty() {
-        info!(target: "general", "thawing all zones: success");
-    } else {
-        zone(server, arguments)?;
-    }
-    Ok(String::new())
-}
-
-/// A zone that has no journal is complete in its file already.
-fn sync(server: &mut Running, arguments: &[String]) -> Reply {
-    let (clean, arguments) = match arguments {
-        [option, rest @ ..] if option == "-clean" => (true, rest),
-        _ => (false, arguments),
-    };
-    if arguments.is_empty() {
-        let removing = if clean { ", removing journal files" } else { "" };
-        info!(target: "general", "dumping all zones{removing}: success");
-    } else {
-        zone(server, arguments)?;
-    }
-    Ok(String::new())
 }
 
 fn refresh(server: &mut Running, arguments: &[String]) -> Reply {

@@ -56,10 +56,15 @@ pub(super) fn of_zone(server: &Running, name: &str, served: &ServedZone) -> Opti
     let serial = data.serial().map_or(0, |serial| serial.0);
     // named takes a file from the future as of now.
     let (nodes, loaded) = (nodes(data), date(source.modified().min(Timestamp::now())));
+    let dynamic = match &served.zone.live {
+        None => "dynamic: no",
+        Some(live) if live.lock().is_frozen() => "dynamic: yes\nfrozen: yes",
+        Some(_) => "dynamic: yes\nfrozen: no",
+    };
     let modifiable = if source.added().is_some() { "yes" } else { "no" };
     Some(format!(
         "name: {name}\ntype: primary\nfiles: {files}\nserial: {serial}\nnodes: {nodes}\nlast loaded: {loaded}\n\
-         secure: no\ndynamic: no\nreconfigurable via modzone: {modifiable}"
+         secure: no\n{dynamic}\nreconfigurable via modzone: {modifiable}"
     ))
 }
 

@@ -51,6 +51,8 @@ failures! {
     Multiple = 62 "multiple",
     Syntax = 89 "syntax error",
     NotLoaded = 123 "zone not loaded",
+    Frozen = 154 "already frozen",
+    Dynamic = 171 "dynamic zone",
     UnknownCommand = 172 "unknown command",
     NotDynamic = 181 "not dynamic",
 }

@@ -4,9 +4,16 @@
 //! the next version from [`Locked::data`], and hands the change to [`Locked::commit`]: first it becomes durable, then
 //! it is published, and only then may it be acknowledged. Readers never wait: they get what is published.
 
+mod file;
+
+pub use file::ZoneFile;
+
 use std::{
-    fmt,
+    cmp::Ordering,
+    fmt, io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use tracing::{error, info};
@@ -30,6 +37,13 @@ struct Tip {
     /// What is published.
     data: ZoneData,
     journal: Journal,
+    file: ZoneFile,
+    /// The serial of the content of the zone file.
+    written: Option<Serial>,
+    /// Since when the zone file lacks changes.
+    lacking: Option<Instant>,
+    /// Whether the zone file is edited by hand at the moment, so that it is not written, and no change is accepted.
+    frozen: bool,
     /// Whether no more changes are accepted, because another owner has taken over or the zone is not served any more.
     closed: bool,
 }
@@ -45,9 +59,16 @@ pub struct Locked<'l> {
 pub enum Failure {
     /// The zone does not accept changes any more.
     Closed,
+    /// The zone does not accept changes while its file is edited.
+    Frozen,
     /// It did not become durable.
     Journal(JournalError),
+    /// The zone file cannot be written.
+    File(PathBuf, io::Error),
 }
+
+/// How long the zone file may lack changes; as in BIND.
+const LATEST: Duration = Duration::from_secs(15 * 60);
 
 impl Live {
     /// The owner of a zone whose file has this content. The changes in the journal that the file lacks are made; see
@@ -55,17 +76,19 @@ impl Live {
     ///
     /// # Errors
     /// The journal does not fit the file.
-    pub fn open(file: &ZoneData, journal: Journal) -> Result<Live, JournalError> {
-        let data = journal.replay(file)?;
-        if let (Some(from), Some(to)) = (file.serial(), data.serial())
+    pub fn open(file: ZoneFile, content: &ZoneData, journal: Journal) -> Result<Live, JournalError> {
+        let data = journal.replay(content)?;
+        let (origin, written) = (content.origin().to_owned(), content.serial());
+        let lacking = (written != data.serial()).then(Instant::now);
+        if let (Some(from), Some(to)) = (written, data.serial())
             && from != to
         {
-            let zone = file.origin();
+            let zone = origin.as_ref();
             let zone = zone.without_final_dot();
             info!(target: "zoneload", "zone {zone}/IN: the journal leads from serial {} to {}", from.0, to.0);
         }
-        let origin = file.origin().to_owned();
-        Ok(Live { origin, tip: Mutex::new(Tip { data, journal, closed: false }) })
+        let tip = Tip { data, journal, file, written, lacking, frozen: false, closed: false };
+        Ok(Live { origin, tip: Mutex::new(tip) })
     }
 
     /// Waits until nobody else changes the zone.
@@ -79,9 +102,32 @@ impl Live {
         lock(&self.tip).journal.since(serial)
     }
 
-    /// Accepts no more changes.
+    /// Writes the zone file if it lacks changes, and accepts no more changes.
     pub fn close(&self) {
-        lock(&self.tip).closed = true;
+        let mut locked = self.lock();
+        if locked.is_frozen() || locked.tip.closed {
+            return;
+        }
+        locked.log_failed(Locked::sync);
+        locked.tip.closed = true;
+    }
+
+    /// Writes the zone file if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
+    /// octets, which is shortened then. To be called now and then.
+    pub fn tend(&self, now: Instant, most: impl FnOnce(&ZoneData) -> u64) {
+        let mut locked = self.lock();
+        let late = locked.tip.lacking.is_some_and(|since| now.saturating_duration_since(since) >= LATEST);
+        let most = most(locked.data());
+        let long = locked.tip.journal.octets() > most;
+        if locked.is_frozen() || locked.tip.closed || !(late || long) {
+            return;
+        }
+        locked.log_failed(|locked| {
+            locked.sync()?;
+            let Some(written) = locked.tip.written.filter(|_| long) else { return Ok(()) };
+            // Half of it goes at a time, so that this is seldom necessary.
+            locked.tip.journal.compact(most / 2, written).map_err(Failure::Journal)
+        });
     }
 
     /// Serves a version in all views that serve this zone.
@@ -107,15 +153,82 @@ impl Locked<'_> {
         &self.tip.data
     }
 
+    /// Whether the zone file is edited by hand at the moment.
+    pub fn is_frozen(&self) -> bool {
+        self.tip.frozen
+    }
+
+    /// Writes the zone file, if it lacks changes.
+    ///
+    /// # Errors
+    /// The file cannot be written; it is as it was.
+    pub fn sync(&mut self) -> Result<(), Failure> {
+        let Tip { data, file, written, lacking, .. } = &mut *self.tip;
+        if *written != data.serial() || lacking.is_some() {
+            file.write(data).map_err(|error| Failure::File(file.path.clone(), error))?;
+            (*written, *lacking) = (data.serial(), None);
+        }
+        Ok(())
+    }
+
+    /// Writes the zone file, if it lacks changes, and removes the journal.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the journal not be removed.
+    pub fn sync_and_clean(&mut self) -> Result<(), Failure> {
+        self.sync()?;
+        self.tip.journal.reset().map_err(Failure::Journal)
+    }
+
+    /// Writes the zone file, and accepts no more changes until [`Locked::thaw`], so that it can be edited.
+    ///
+    /// # Errors
+    /// The file cannot be written; the zone is not frozen then.
+    pub fn freeze(&mut self) -> Result<(), Failure> {
+        self.sync()?;
+        self.tip.frozen = true;
+        Ok(())
+    }
+
+    /// Serves what the zone file has now: `content`. If its serial has increased, secondaries will get the difference.
+    ///
+    /// # Errors
+    /// The change did not become durable. The zone stays as it was.
+    pub fn take_over(&mut self, content: ZoneData, published: &Published) -> Result<(), Failure> {
+        let Tip { data, journal, written, lacking, .. } = &mut *self.tip;
+        let change = Change::between(data, &content);
+        let follows =
+            change.as_ref().is_some_and(|change| change.from().partial_cmp(&change.to()) == Some(Ordering::Less));
+        let durable = match change {
+            Some(change) if follows => journal.recover().and_then(|()| journal.append(&[change])),
+            // The file has the same serial, and maybe the same content; or it goes back.
+            _ if data.is(&content) => Ok(()),
+            _ => journal.reset(),
+        };
+        durable.map_err(Failure::Journal)?;
+        (*written, *lacking) = (content.serial(), None);
+        self.live.publish(published, &content);
+        self.tip.data = content;
+        Ok(())
+    }
+
+    /// Accepts changes again.
+    pub fn thaw(&mut self) {
+        self.tip.frozen = false;
+    }
+
     /// Makes changes, of which the first starts from [`Locked::data`] and the last leads to `data`: durable, then
     /// served.
     ///
     /// # Errors
     /// They are not made: neither served nor, after a restart, found in the journal.
     pub fn commit(&mut self, changes: &[Change], data: ZoneData, published: &Published) -> Result<(), Failure> {
-        let Tip { closed, journal, .. } = &mut *self.tip;
+        let Tip { closed, frozen, journal, .. } = &mut *self.tip;
         if *closed {
             return Err(Failure::Closed);
+        }
+        if *frozen {
+            return Err(Failure::Frozen);
         }
         // After a failure, the journal is written anew before anything else is acknowledged.
         let durable = journal.recover().and_then(|()| journal.append(changes));
@@ -126,7 +239,16 @@ impl Locked<'_> {
         }
         self.live.publish(published, &data);
         self.tip.data = data;
+        self.tip.lacking.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// Does something of which only the log hears that it failed.
+    fn log_failed(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Failure>) {
+        if let Err(failure) = work(self) {
+            let zone = self.live.origin.as_ref();
+            error!(target: "general", "zone {}/IN: {failure}", zone.without_final_dot());
+        }
     }
 }
 
@@ -140,7 +262,14 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Closed => f.write_str("the zone is not served any more"),
+            // named's words.
+            Failure::Frozen => f.write_str(
+                "dynamic update temporarily disabled because the zone is frozen.  Use 'rndc thaw' to re-enable updates.",
+            ),
             Failure::Journal(cause) => write!(f, "{cause}"),
+            Failure::File(path, error) => {
+                write!(f, "cannot write the zone file {}: {error}; its changes are in the journal", path.display())
+            }
         }
     }
 }

@@ -197,10 +197,12 @@ impl Running {
         }
     }
 
-    /// Stops answering. When this returns, the sockets are closed and the threads have ended.
+    /// Stops answering, and writes the files of zones that have changed. When this returns, the sockets are closed and the threads have ended.
     pub fn stop(mut self) {
         info!(target: "general", "shutting down");
         self.listeners.stop();
+        // Their files are complete then, also for another server.
+        self.published.load().declared().filter_map(|(_, zone)| zone.live.as_ref()).for_each(|live| live.close());
         self.dnstap.stop();
         self.control.stop();
         self.channels.stop();

@@ -20,7 +20,7 @@ use super::load::{self, Files, Job, Loaded};
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
     journal::{self, Journal, JournalError, disk::LocalDisk},
-    live::Live,
+    live::{Live, ZoneFile},
     update::Policy,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -52,6 +52,9 @@ pub(super) struct Ready {
     pub(super) zone: Arc<Zone>,
     source: ZoneSource,
 }
+
+/// A zone file cannot be used; the log has the reason.
+pub(super) struct Unusable;
 
 /// The most zones that are logged one by one when they are loaded. Of more only the total is logged.
 const LOGGED_ZONES: usize = 100;
@@ -101,17 +104,21 @@ impl Sources {
     pub(super) fn reload(&mut self, view: &str, zone: &Zone, directory: &Path) -> Option<Vec<ZoneChange>> {
         let sources = self.0.get_mut(view)?;
         let source = sources.0.get(&zone.origin)?;
-        let (origin, settings) = (zone.origin.clone(), Arc::clone(&zone.settings));
-        let config = ZoneConfig {
-            origin,
-            role: source.role.clone(),
-            journal: source.journal.clone(),
-            settings,
-            reading: source.reading,
-            written: source.written.clone(),
-        };
+        let config = source.config(zone);
         let stale = [Job { zone: &config, current: Some(zone) }];
         (!source.is_current(&config, zone.live.is_some())).then(|| sources.load(view, &stale, directory))
+    }
+
+    /// Reads the file of a zone that has an owner, for the owner to take over.
+    ///
+    /// # Errors
+    /// There are errors in the file, which are logged.
+    pub(super) fn read(&self, view: &str, zone: &Zone, directory: &Path) -> Result<ZoneData, Unusable> {
+        let source = self.get(view, &zone.origin).ok_or(Unusable)?;
+        let config = source.config(zone);
+        let Loaded { data, findings, .. } = load::load(Job { zone: &config, current: Some(zone) }, directory);
+        log(&findings, "zoneload");
+        data.ok_or(Unusable)
     }
 
     /// Loads a zone that is to be added or changed, if that is needed. It is not served yet.
@@ -242,6 +249,18 @@ impl ZoneSource {
         ZoneSource { role, journal, reading: zone.reading, files, sound, written }
     }
 
+    /// The configuration of the zone.
+    fn config(&self, zone: &Zone) -> ZoneConfig {
+        ZoneConfig {
+            origin: zone.origin.clone(),
+            role: self.role.clone(),
+            journal: self.journal.clone(),
+            settings: Arc::clone(&zone.settings),
+            reading: self.reading,
+            written: self.written.clone(),
+        }
+    }
+
     /// The zone file.
     pub(super) fn file(&self) -> Option<&Path> {
         self.role.file().map(NamedFile::path)
@@ -308,7 +327,11 @@ fn own(
     let Some(path) = journal_of(zone).filter(|_| needs_owner(zone)) else { return Ok((data, None)) };
     current.into_iter().for_each(disown);
     let journal = Journal::open(Arc::new(LocalDisk), path, zone.origin.as_ref())?;
-    let live = Live::open(&data, journal)?;
+    let file = ZoneFile {
+        path: zone.role.file().map(|file| file.path().to_owned()).unwrap_or_default(),
+        format: zone.reading.format,
+    };
+    let live = Live::open(file, &data, journal)?;
     let data = live.lock().data().clone();
     Ok((data, Some(Arc::new(live))))
 }

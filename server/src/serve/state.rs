@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use zonefmt::Name;
 
-use super::{Running, ZoneSource};
+use super::{Running, ZoneSource, sources::Unusable};
 use crate::{
     dnstap::Dnstap,
     listen::{TcpCounts, TcpLimits, TcpTimeouts},
@@ -108,6 +108,17 @@ impl Running {
     /// What a zone's data was made of.
     pub fn source(&self, ServedZone { owner, zone, .. }: &ServedZone) -> Option<&ZoneSource> {
         self.sources.get(owner, &zone.origin)
+    }
+
+    /// Serves what the file of a zone that was frozen has now.
+    ///
+    /// # Errors
+    /// The text for rndc: the file cannot be used, or what it changes did not become durable.
+    pub fn take_over(&mut self, ServedZone { owner, zone, .. }: &ServedZone) -> Result<(), String> {
+        let Some(live) = &zone.live else { return Ok(()) };
+        let read = self.sources.read(owner, zone, &self.config.directory);
+        let content = read.map_err(|Unusable| "the zone file cannot be used; see the log".to_owned())?;
+        live.lock().take_over(content, &self.published).map_err(|failure| failure.to_string())
     }
 
     /// Reads the files of one zone again, if they changed.

@@ -1,4 +1,5 @@
-//! Work that has to be done once a second as long as a server runs: limiters log what they limit.
+//! Work that has to be done now and then as long as a server runs: every second limiters log what they limit, and every
+//! minute zones that change write their files and shorten their journals.
 
 use std::{
     io,
@@ -10,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::zones::Published;
+use crate::{
+    settings::JournalSize,
+    zones::{Published, Zone},
+};
 
 /// The thread that does it. Dropping this ends the thread.
 pub(super) struct Upkeep {
@@ -18,6 +22,8 @@ pub(super) struct Upkeep {
 }
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// In intervals.
+const MINUTE: u64 = 60;
 
 impl Upkeep {
     /// Starts the thread.
@@ -27,10 +33,25 @@ impl Upkeep {
     pub(super) fn start(published: Arc<Published>) -> io::Result<Upkeep> {
         let (ends, end) = channel::<()>();
         thread::Builder::new().name("upkeep".into()).spawn(move || {
+            let mut second = 0_u64;
             while end.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                published.load().limiters().for_each(|limiter| limiter.tend(Instant::now()));
+                let snapshot = published.load();
+                snapshot.limiters().for_each(|limiter| limiter.tend(Instant::now()));
+                second += 1;
+                if second.is_multiple_of(MINUTE) {
+                    snapshot.declared().for_each(|(_, zone)| tend(zone));
+                }
             }
         })?;
         Ok(Upkeep { _ends: ends })
     }
+}
+
+fn tend(zone: &Zone) {
+    let Some(live) = &zone.live else { return };
+    live.tend(Instant::now(), |data| match zone.settings.journal_size {
+        JournalSize::TwiceTheZone => 2 * data.octets() as u64,
+        JournalSize::Unlimited => u64::MAX,
+        JournalSize::Octets(octets) => octets,
+    });
 }

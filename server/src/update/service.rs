@@ -25,7 +25,7 @@ use crate::{
     access::Requester,
     answer::Outcome,
     listen::{Client, Later, Transport},
-    live::Live,
+    live::{Failure, Live},
     logs::ClientLine,
     message::Message,
     tsig,
@@ -204,6 +204,16 @@ fn run(jobs: &Receiver<Job>, published: &Published) {
 /// Carries out the updates of one zone, together.
 fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published) {
     let mut locked = live.lock();
+    if locked.is_frozen() {
+        for job in jobs {
+            let (line, zone) = (job.update.line(), job.update.zone.origin.clone());
+            let zone = zone.as_ref();
+            let zone = zone.without_final_dot();
+            info!(target: "update", "{line}: updating zone '{zone}/IN': update failed: {} (REFUSED)", Failure::Frozen);
+            job.finish(Rcode::REFUSED, now());
+        }
+        return;
+    }
     let (mut data, mut changes) = (locked.data().clone(), Vec::new());
     let time = Zoned::now();
     let mut rcodes = Vec::with_capacity(jobs.len());

@@ -38,7 +38,11 @@ pub(crate) use walk::Walk;
 
 use std::sync::Arc;
 
-use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa};
+use zonefmt::{
+    Class, Name, NameRef, Rtype, Serial,
+    rdata::Soa,
+    zone::{Location, Record, RrSets},
+};
 
 use arena::{Arena, Ref};
 
@@ -91,6 +95,19 @@ impl ZoneData {
     /// Every name that has data, in canonical order, the apex first.
     pub fn iter(&self) -> impl Iterator<Item = Node<'_>> {
         self.0.trie.iter().map(|leaf| self.read(leaf))
+    }
+
+    /// The zone as zonefmt's RRsets, for text formats.
+    pub fn rrsets(&self) -> RrSets {
+        let owners: Vec<Name> = self.iter().map(Node::owner).collect();
+        let records = self.iter().zip(&owners).flat_map(|(node, owner)| {
+            let sets = node.rrsets().flat_map(|set| set.rdatas().map(move |rdata| (set.rtype, set.ttl, rdata)));
+            sets.map(move |(rtype, ttl, rdata)| {
+                let (owner, class, at) = (owner.as_ref(), Class::IN, Location::default());
+                Record { owner, ttl, class, rtype, rdata, at }
+            })
+        });
+        RrSets::collect(Class::IN, records)
     }
 
     /// The number of names that have data.

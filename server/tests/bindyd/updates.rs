@@ -9,7 +9,7 @@ use std::{
 use super::{
     ZONE,
     control::free_port,
-    server::{Prepared, Server, dig},
+    server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
 };
 
@@ -103,6 +103,71 @@ fn who_may_not_update_is_told_as_by_named() {
     assert_eq!(outside, "update failed: NOTZONE\n");
     assert_eq!(server.nsupdate(&SIGN, &format!("prereq nxdomain www.example.com\n{add}")), "update failed: YXDOMAIN\n");
     assert_eq!(server.serial(), 1);
+}
+
+/// A program, and what `rndc` and nsupdate see of it.
+fn session(program: &str) -> Vec<String> {
+    let (port, control) = (free_port(), free_port());
+    let files = [("example.zone", ZONE), ("fixed.zone", ZONE)];
+    let mut prepared = Prepared::new("recursion no; dnssec-validation no; notify no;", "", &files);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    let inet = format!("controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ k; }}; }};");
+    let fixed = "zone \"fixed.test\" { type primary; file \"fixed.zone\"; };";
+    prepared.configure(&format!("{KEY}{inet}{CONF}{fixed}"));
+    let options = format!("options {{ default-key k; default-server 127.0.0.1; default-port {control}; }};");
+    prepared.write("rndc.conf", &format!("{KEY}\n{options}\n"));
+    let mut server = prepared.run_until(program, "all zones loaded");
+    server.says(" running");
+    let mut said = Vec::new();
+    let rndc_conf = server.folder().join("rndc.conf");
+    let mut rndc = |command: &str| {
+        let output = Command::new("rndc").arg("-c").arg(&rndc_conf).args(command.split(' ')).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let kept = text.lines().filter(|line| !line.starts_with("last loaded: ")).collect::<Vec<_>>().join("\n");
+        said.push(format!("{command}: {:?} {kept}", output.status.code()));
+    };
+    let update = |name: &str| nsupdate(port, &SIGN, &format!("update add {name}.example.com 60 A 192.0.2.7"));
+    let dig = |question: &[&str]| dig("127.0.0.1", port, question);
+    let on_disk = |server: &Server| std::fs::read_to_string(server.folder().join("example.zone")).unwrap();
+    assert_eq!(update("one"), "");
+    for command in ["zonestatus example.com", "reload example.com", "freeze example.com", "freeze example.com"] {
+        rndc(command);
+    }
+    assert!(on_disk(&server).contains("one"), "{}", on_disk(&server));
+    assert_eq!(update("two"), "update failed: REFUSED\n");
+    rndc("zonestatus example.com");
+    // Edited by hand.
+    let edited = ZONE.replace("hostmaster 1 ", "hostmaster 10 ") + "three A 192.0.2.3\n";
+    server.write("example.zone", &edited);
+    for command in ["thaw example.com", "thaw example.com", "zonestatus example.com"] {
+        rndc(command);
+    }
+    wait_until(|| dig(&["+short", "three.example.com"]) == "192.0.2.3\n", "the edited zone is served");
+    assert_eq!(dig(&["+short", "one.example.com"]), "");
+    assert_eq!(update("four"), "");
+    for command in ["sync -clean example.com", "sync example.com", "freeze fixed.test", "thaw fixed.test"] {
+        rndc(command);
+    }
+    for command in ["sync fixed.test", "freeze", "thaw", "sync", "sync -clean", "freeze nowhere.test"] {
+        rndc(command);
+    }
+    assert!(on_disk(&server).contains("four"), "{}", on_disk(&server));
+    assert_eq!(update("five"), "");
+    rndc("stop");
+    assert!(server.ended().success());
+    assert!(on_disk(&server).contains("five"), "what is stopped leaves a whole file:\n{}", on_disk(&server));
+    said
+}
+
+#[test]
+fn zone_files_are_written_edited_and_taken_over_as_by_named() {
+    // named reads the edited file after its reply, and here it has been read by then.
+    let (later, done) = (
+        "A zone reload and thaw was started.\nCheck the logs to see the result.",
+        "The zone reload and thaw was successful.",
+    );
+    let named: Vec<String> = session("named").iter().map(|said| said.replace(later, done)).collect();
+    assert_eq!(session(env!("CARGO_BIN_EXE_bindyd")), named);
 }
 
 #[test]

@@ -1,0 +1,111 @@
+//! `freeze`, `thaw` and `sync`: the zone files of zones that change while they are served.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::zone;
+use crate::{
+    control::{CommandError, Failure, Reply},
+    live::{self, Live},
+    serve::{Running, ServedZone},
+    zones::View,
+};
+
+/// `freeze [ZONE [CLASS [VIEW]]]`: writes the zone file, and accepts no more changes, so that the file can be edited.
+pub(super) fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
+    if arguments.is_empty() {
+        for (_, live) in owners(server) {
+            let mut locked = live.lock();
+            if !locked.is_frozen() {
+                locked.freeze().map_err(|failure| failed(&failure))?;
+            }
+        }
+        info!(target: "general", "freezing all zones: success");
+        return Ok(String::new());
+    }
+    let zone = zone(server, arguments)?;
+    let Some(live) = &zone.zone.live else { return Err(Failure::NotDynamic.into()) };
+    let mut locked = live.lock();
+    if locked.is_frozen() {
+        let text = "WARNING: The zone was already frozen.\n\
+                    Someone else may be editing it or it may still be re-loading.";
+        info!(target: "general", "freezing zone '{}': already frozen", shown(&zone));
+        return Err(CommandError::new(Failure::Frozen, text));
+    }
+    locked.freeze().map_err(|failure| failed(&failure))?;
+    info!(target: "general", "freezing zone '{}': success", shown(&zone));
+    Ok(String::new())
+}
+
+/// `thaw [ZONE [CLASS [VIEW]]]`: serves what the zone file has now, and accepts changes again.
+pub(super) fn thaw(server: &mut Running, arguments: &[String]) -> Reply {
+    if arguments.is_empty() {
+        for (zone, _) in owners(server) {
+            thaw_one(server, &zone)?;
+        }
+        info!(target: "general", "thawing all zones: success");
+        return Ok(String::new());
+    }
+    let zone = zone(server, arguments)?;
+    let was_frozen = thaw_one(server, &zone)?;
+    info!(target: "general", "thawing zone '{}': success", shown(&zone));
+    Ok(if was_frozen { "The zone reload and thaw was successful.".into() } else { String::new() })
+}
+
+/// `sync [-clean] [ZONE [CLASS [VIEW]]]`: writes the zone file, and with `-clean` removes the journal.
+pub(super) fn sync(server: &mut Running, arguments: &[String]) -> Reply {
+    let (clean, arguments) = match arguments {
+        [option, rest @ ..] if option == "-clean" => (true, rest),
+        _ => (false, arguments),
+    };
+    let write = |live: &Live| {
+        let mut locked = live.lock();
+        let written = match (locked.is_frozen(), clean) {
+            // Its file was written when it was frozen, and is edited now.
+            (true, _) => Ok(()),
+            (false, true) => locked.sync_and_clean(),
+            (false, false) => locked.sync(),
+        };
+        written.map_err(|failure| failed(&failure))
+    };
+    if arguments.is_empty() {
+        owners(server).iter().try_for_each(|(_, live)| write(live))?;
+        let removing = if clean { ", removing journal files" } else { "" };
+        info!(target: "general", "dumping all zones{removing}: success");
+    } else {
+        let zone = zone(server, arguments)?;
+        zone.zone.live.as_deref().map_or(Ok(()), write)?;
+        let removing = if clean { ", removing journal file" } else { "" };
+        info!(target: "general", "sync: dumping zone '{}'{removing}: success", shown(&zone));
+    }
+    Ok(String::new())
+}
+
+/// Thaws a zone, and returns whether it was frozen.
+fn thaw_one(server: &mut Running, zone: &ServedZone) -> Result<bool, CommandError> {
+    let Some(live) = zone.zone.live.as_ref().filter(|live| live.lock().is_frozen()) else { return Ok(false) };
+    server.take_over(zone).map_err(|text| CommandError::new(Failure::Failure, text))?;
+    live.lock().thaw();
+    Ok(true)
+}
+
+/// All zones that change while they are served, with their owners.
+fn owners(server: &Running) -> Vec<(ServedZone, Arc<Live>)> {
+    let snapshot = server.published().load();
+    let owned = snapshot.declared().filter_map(|(view, zone)| {
+        let (name, live) = (Arc::clone(&view.name), Arc::clone(zone.live.as_ref()?));
+        Some((ServedZone { view: Arc::clone(&name), owner: name, zone: Arc::clone(zone) }, live))
+    });
+    owned.collect()
+}
+
+/// A zone as named's log shows it.
+fn shown(ServedZone { view, zone, .. }: &ServedZone) -> String {
+    let view = if **view == *View::DEFAULT { String::new() } else { format!("/{view}") };
+    format!("{}/IN{view}", zone.origin.as_ref().without_final_dot())
+}
+
+fn failed(failure: &live::Failure) -> CommandError {
+    CommandError::new(Failure::Failure, failure.to_string())
+}

@@ -1,0 +1,57 @@
+//! The zone file of a zone that changes while it is served.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use zonefmt::{
+    Class, durable,
+    zone::{FileFormat, Location, Record, write_file, write_raw, write_record},
+};
+
+use crate::zone::ZoneData;
+
+/// Where the content of a zone is written for its next start, for people, and for other servers.
+#[derive(Clone, Debug)]
+pub struct ZoneFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: FileFormat,
+}
+
+/// The most records that are laid out in columns, which takes several times the memory of the text.
+const NEAT: usize = 100_000;
+
+impl ZoneFile {
+    /// Writes a version of the zone; it is on the disk once this returns. The file is replaced as a whole.
+    pub(super) fn write(&self, data: &ZoneData) -> io::Result<()> {
+        durable::replace(&self.path, |file| match self.format {
+            FileFormat::Text if data.records() <= NEAT => file.write_all(&write_file(data.origin(), &data.rrsets())),
+            FileFormat::Text => write_lines(data, file),
+            FileFormat::Raw => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+                file.write_all(&write_raw(&data.rrsets(), u32::try_from(now).unwrap_or(u32::MAX)))
+            }
+        })
+    }
+}
+
+/// Writes one record a line.
+fn write_lines(data: &ZoneData, file: &mut impl Write) -> io::Result<()> {
+    let mut line = String::new();
+    for node in data.iter() {
+        let owner = node.owner();
+        for set in node.rrsets() {
+            for rdata in set.rdatas() {
+                let (rtype, ttl, at) = (set.rtype, set.ttl, Location::default());
+                line.clear();
+                write_record(&Record { owner: owner.as_ref(), ttl, class: Class::IN, rtype, rdata, at }, &mut line);
+                file.write_all(line.as_bytes())?;
+            }
+        }
+    }
+    Ok(())
+}
