@@ -9,7 +9,7 @@ use std::{
 };
 
 use bindy::{
-    compile::{self, Change, Compiler, Finding, Reason},
+    compile::{Change, Compiler, Finding, Reason},
     manifest::{self, Folder, Unsayable},
     report,
 };
@@ -184,7 +184,7 @@ fn compare(name: &Name, zone: &RrSets, manifests: &str) -> Result<(), Reported> 
     }
     compiler.apply(reading.manifests.into_iter().map(|manifest| Change::Put(manifest.resource)));
     let nothing = || RrSets::collect(Class::IN, []);
-    let compiled = compiler.zone(name).map_or_else(nothing, compile::rrsets);
+    let compiled = compiler.zone(name).map_or_else(nothing, |data| data.rrsets());
     let lost: Vec<_> = zone::diff(zone, &compiled, Serials::Compare).collect();
     if lost.is_empty() {
         return Ok(());
@@ -235,7 +235,7 @@ fn read_manifests(paths: &[&String], output: Output) -> Result<Zones, Reported> 
     if !sound {
         return Err(Reported::of("not all of the manifests would be served, so nothing is written"));
     }
-    Ok(compiler.zones().map(|(name, data)| (name.clone(), compile::rrsets(data))).collect())
+    Ok(compiler.zones().map(|(name, data)| (name.clone(), data.rrsets())).collect())
 }
 
 /// Prints the only zone; an error if there are more.

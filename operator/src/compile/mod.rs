@@ -33,10 +33,7 @@ pub use verdict::{Finding, Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bindy_server::zone::ZoneData;
-use zonefmt::{
-    Class, Name, NameRef, Rtype, Serial,
-    zone::{Location, Record, RrSets},
-};
+use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use crate::{
     api::{FieldError, Kind, Resource, ResourceId, Spec},
