@@ -9,7 +9,7 @@ use std::{
 };
 
 use bindy::{
-    compile::{Change, Compiler, Finding, Reason},
+    compile::{Change, Compiler, Finding, Reason, ZoneData},
     manifest::{self, Folder, Unsayable},
     report,
 };
@@ -184,7 +184,7 @@ fn compare(name: &Name, zone: &RrSets, manifests: &str) -> Result<(), Reported> 
     }
     compiler.apply(reading.manifests.into_iter().map(|manifest| Change::Put(manifest.resource)));
     let nothing = || RrSets::collect(Class::IN, []);
-    let compiled = compiler.zone(name).map_or_else(nothing, |data| data.rrsets());
+    let compiled = compiler.zone(name).map_or_else(nothing, ZoneData::rrsets);
     let lost: Vec<_> = zone::diff(zone, &compiled, Serials::Compare).collect();
     if lost.is_empty() {
         return Ok(());

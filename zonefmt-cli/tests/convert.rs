@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command, sync::LazyLock};
 
 use bindy::{
-    compile::{Change, Compiler},
+    compile::{Change, Compiler, ZoneData},
     manifest,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -46,7 +46,7 @@ fn compiled(manifests: &str) -> (Option<RrSets>, String) {
     for finding in compiler.resources().filter_map(|id| compiler.verdict(id)).flat_map(|verdict| verdict.findings) {
         writeln!(told, "{finding}").unwrap();
     }
-    (compiler.zone(&origin()).map(|data| data.rrsets()), told)
+    (compiler.zone(&origin()).map(ZoneData::rrsets), told)
 }
 
 /// Converts a zone to manifests and back, and asserts that it is the same and that a cluster would accept every

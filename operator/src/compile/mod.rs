@@ -26,13 +26,13 @@ mod serial;
 mod verdict;
 mod zone;
 
+pub use bindy_server::zone::ZoneData;
 pub(crate) use record::reserved;
 pub use serial::{ContentHash, Published};
 pub use verdict::{Finding, Reason, Verdict};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use bindy_server::zone::ZoneData;
 use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use crate::{
