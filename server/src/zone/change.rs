@@ -229,6 +229,12 @@ impl Records {
         })
     }
 
+    /// The record that starts at this octet, and the octet at which it ends.
+    pub(crate) fn at(&self, octet: usize) -> Option<(RecordRef<'_>, usize)> {
+        let (record, rest) = RecordRef::split(self.0.get(octet..)?)?;
+        Some((record, self.0.len() - rest.len()))
+    }
+
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _, io::Write, net::TcpStream, pro
 use super::{
     ZONE,
     control::free_port,
-    server::{Prepared, Server, dig},
+    server::{Prepared, Server, dig, wait_until},
 };
 
 pub const KEY: &str = "key k { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"; };";
@@ -133,4 +133,43 @@ fn who_asks_wrongly_is_told_as_by_named() {
         questions.map(|question| (question.join(" "), ask(question)))
     };
     assert_eq!(run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
+}
+
+/// A zone that a secondary asks for every second, changed by updates: it gets the changes, and never the whole zone
+/// again.
+#[test]
+fn named_follows_by_ixfr_what_is_updated_here() {
+    let zone = large_zone(200).replace(" 3600 900 604800 300", " 1 1 604800 300");
+    let conf_here = conf("allow-transfer { key k; }; allow-update { key k; };");
+    let (primary, port) = serve(env!("CARGO_BIN_EXE_bindyd"), &conf_here, &[("example.zone", &zone)]);
+    let there = format!(
+        "{KEY} zone \"example.com\" {{ type secondary; file \"copy\"; primaries {{ 127.0.0.1 port {port} key k; }};\
+         min-refresh-time 1; min-retry-time 1; allow-transfer {{ any; }}; }};"
+    );
+    let (_secondary, copy) = serve("named", &there, &[]);
+    let serial = |port| dig("127.0.0.1", port, &["+short", "example.com", "SOA"]).split(' ').nth(2).map(str::to_owned);
+    wait_until(|| serial(copy).as_deref() == Some("1"), "named has the zone");
+    let updates = [
+        "update add one.example.com 60 A 192.0.2.1",
+        "update add one.example.com 60 A 192.0.2.2\nupdate del h7.example.com",
+        "update del one.example.com\nupdate add example.com 300 NS ns2.example.com\nupdate add ns2.example.com 60 A 192.0.2.3",
+        "update add h9.example.com 7200 A 192.0.2.200",
+    ];
+    for (update, number) in updates.into_iter().zip(2..) {
+        assert_eq!(super::updates::nsupdate(port, &SIGN, update), "");
+        // The last two come together.
+        if number < 4 {
+            wait_until(|| serial(copy) == Some(number.to_string()), "named has followed");
+        }
+    }
+    wait_until(|| serial(copy).as_deref() == Some("5"), "named has followed");
+    let whole = |port, signed: &[&str]| {
+        let answer = dig("127.0.0.1", port, &[signed, &["+onesoa", "example.com", "AXFR"]].concat());
+        records(&answer).into_iter().collect::<BTreeSet<_>>()
+    };
+    assert_eq!(whole(copy, &[]), whole(port, &SIGN));
+    primary.says("IXFR started: TSIG k (serial 1 -> 2)");
+    assert!(primary.goes_on_without("AXFR-style"));
+    let back = dig("127.0.0.1", port, &[&SIGN, &["+tcp", "example.com", "IXFR=3"][..]].concat());
+    assert_eq!(records(&back).iter().filter(|record| record.contains("SOA")).count(), 4, "one change:\n{back}");
 }

@@ -49,7 +49,7 @@ impl Served {
 }
 
 /// What nsupdate prints for these commands, given to the server of this port; nothing if all succeeds.
-fn nsupdate(port: u16, arguments: &[&str], commands: &str) -> String {
+pub fn nsupdate(port: u16, arguments: &[&str], commands: &str) -> String {
     let mut child = Command::new("nsupdate")
         .args(["-t", "20"])
         .args(arguments)

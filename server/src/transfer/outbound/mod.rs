@@ -20,11 +20,12 @@ use zonefmt::{Class, Name, NameRef, Rtype, Serial};
 use crate::{
     answer::Outcome,
     listen::{Client, Messages, Next, Now, Transport},
+    live::Live,
     logs::ClientLine,
     settings::TransferFormat,
     tsig,
     wire::{Ede, Rcode, request::Question},
-    zone::ZoneData,
+    zone::{Change, ZoneData},
     zones::{View, ZoneState},
 };
 use content::Content;
@@ -109,12 +110,20 @@ struct Title {
 enum Kind {
     /// The whole zone.
     Axfr,
+    /// The changes since this version.
+    Ixfr(Serial),
     /// The whole zone, or only its SOA, to a client that asked for changes.
     Whole,
 }
 
 /// How many octets a message has unless a record needs more: every octet of it can be the target of a compressed name.
 const MESSAGE: usize = 1 << 14;
+
+/// The most octets of changes that are sent in place of the whole zone; they are held in memory.
+const LONGEST_CHANGES: u64 = 16 << 20;
+
+/// The most octets of changes that are joined into one.
+const LONGEST_JOINED: usize = 1 << 20;
 
 /// Decides whether a request gets a transfer, and of what.
 ///
@@ -162,26 +171,64 @@ pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome
         warn!(target: "xfer-out", "{}: {} request denied: quota reached", wanted.client(), question.qtype);
         return Err(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
     };
-    let (title, content) = wanted.content(data, serial, title);
     let peer = view.settings.peers.of(client.addr.ip());
+    let provide_ixfr = peer.and_then(|peer| peer.provide_ixfr).unwrap_or(view.settings.provide_ixfr);
+    let live = zone.live.as_deref().filter(|_| provide_ixfr);
+    let (title, content) = wanted.content(data, serial, live, settings.max_ixfr_ratio, title);
     let format = peer.and_then(|peer| peer.transfer_format).unwrap_or(view.settings.transfer_format);
     let (max_time, max_idle) = (settings.max_time, settings.max_idle);
     Ok(Begun::Transfer(Box::new(Start { content, slot, title, format, max_time, max_idle })))
 }
 
+/// The changes from one serial to another, joined into one if that is shorter; `None` if they are not known, or are
+/// longer than `most` octets.
+fn changes(live: &Live, from: Serial, to: Serial, most: u64) -> Option<Vec<Change>> {
+    let found = live.since(from).filter(|found| found.octets() <= most)?;
+    let mut changes = Vec::new();
+    // The journal may be ahead of what is served.
+    for change in found {
+        let change = change.inspect_err(|error| warn!(target: "xfer-out", "{error}")).ok()?;
+        let is_last = change.to() == to;
+        changes.push(change);
+        if is_last {
+            let octets: usize = changes.iter().map(Change::octets).sum();
+            let joined = (changes.len() > 1 && octets <= LONGEST_JOINED)
+                .then(|| Change::condensed(changes.iter().cloned()))
+                .flatten()
+                .filter(|joined| joined.octets() < octets);
+            return Some(joined.map_or(changes, |joined| vec![joined]));
+        }
+    }
+    None
+}
+
 impl Wanted<'_> {
-    /// What the client gets of a zone.
-    fn content(&self, data: &ZoneData, serial: Serial, title: impl Fn(Kind) -> Title) -> (Title, Content) {
+    /// What the client gets of a zone. `live` has the changes that it may get.
+    fn content(
+        &self,
+        data: &ZoneData,
+        serial: Serial,
+        live: Option<&Live>,
+        ratio: Option<u32>,
+        title: impl Fn(Kind) -> Title,
+    ) -> (Title, Content) {
         let Some(has) = self.has.filter(|_| self.question.qtype == Rtype::IXFR) else {
             return (title(Kind::Axfr), Content::whole(data, serial));
         };
-        let title = title(Kind::Whole);
+        let whole = title(Kind::Whole);
         if has >= serial {
-            debug!(target: "xfer-out", "{title}: the client has serial {}, the zone {}", has.0, serial.0);
-            return (title, Content::soa(data, serial));
+            debug!(target: "xfer-out", "{whole}: the client has serial {}, the zone {}", has.0, serial.0);
+            return (whole, Content::soa(data, serial));
         }
-        debug!(target: "xfer-out", "{title}: IXFR version not in journal, falling back to AXFR");
-        (title, Content::whole(data, serial))
+        let size = data.octets() as u64;
+        let most = ratio.map_or(u64::MAX, |percent| size * u64::from(percent) / 100).min(LONGEST_CHANGES);
+        match live.and_then(|live| changes(live, has, serial, most)) {
+            Some(changes) => (title(Kind::Ixfr(has)), Content::changes(data, serial, changes)),
+            None => {
+                debug!(target: "xfer-out", "{whole}: IXFR version not in journal, falling back to AXFR");
+                (whole, Content::whole(data, serial))
+            }
+        }
     }
 
     /// The client as log lines name it.
@@ -195,7 +242,11 @@ impl Start {
     /// Begins the transfer.
     pub(crate) fn within(self, frame: Frame, now: Now) -> Outgoing {
         let Start { content, slot, title, format, max_time, max_idle } = self;
-        info!(target: "xfer-out", "{title} started{} (serial {})", title.signed(), content.serial().0);
+        let from = match title.kind {
+            Kind::Ixfr(from) => format!("{} -> ", from.0),
+            Kind::Axfr | Kind::Whole => String::new(),
+        };
+        info!(target: "xfer-out", "{title} started{} (serial {from}{})", title.signed(), content.serial().0);
         let (began, sent) = (now.instant, Sent::default());
         Outgoing { content, frame, format, title, began, max_time, max_idle, sent, ended: false, _slot: slot }
     }
@@ -301,6 +352,7 @@ impl fmt::Display for Title {
         }
         f.write_str(match self.kind {
             Kind::Axfr => "': AXFR",
+            Kind::Ixfr(_) => "': IXFR",
             Kind::Whole => "': AXFR-style IXFR",
         })
     }
