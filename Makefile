@@ -5,7 +5,7 @@ STORY  ?= quickstart
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build run test bench fmt lint tools
+.PHONY: help build run soak test bench fmt lint tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +31,9 @@ lint: ## format check and clippy, warnings are errors
 
 tools: ## install the programs that tests and benches use, where missing
 	@scripts/install-test-tools
+
+soak: tools ## kills the server a thousand times in the midst of updates
+	BINDY_KILLS=1000 $(CARGO) test --profile checked --locked -p bindy-server --test bindyd -- crash
 
 test: ## everything that CI checks; installs what it uses and this machine lacks
 	@scripts/test

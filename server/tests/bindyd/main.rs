@@ -3,6 +3,7 @@
 mod bindcar;
 mod commands;
 mod control;
+mod crash;
 mod dnstap;
 mod floods;
 mod interfaces;
