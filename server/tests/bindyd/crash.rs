@@ -54,7 +54,8 @@ fn write(port: u16, writer: u8, stop: &AtomicBool) -> BTreeSet<String> {
             continue;
         };
         let mut reply = response[..length].to_vec();
-        if reply[..2] == [high, low] && reply[3] & 0xf == 0 {
+        let rcode = reply[3] & 0xf;
+        if reply[..2] == [high, low] && rcode == 0 {
             assert!(key.take(&mut reply, &code).is_some_and(|signature| signature.proven), "the reply is signed");
             acknowledged.insert(label);
         }
