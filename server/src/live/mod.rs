@@ -10,9 +10,10 @@ pub use file::ZoneFile;
 
 use std::{
     cmp::Ordering,
+    collections::HashSet,
     fmt, io,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ use tracing::{error, info};
 use zonefmt::{Name, Serial};
 
 use crate::{
-    journal::{Changes, Journal, JournalError},
+    journal::{Changes, Journal, JournalError, disk::Disk},
     sync::lock,
     zone::{Change, ZoneData},
     zones::{Published, ZoneChange},
@@ -67,6 +68,15 @@ pub enum Failure {
     File(PathBuf, io::Error),
 }
 
+/// Why a zone gets no owner.
+#[derive(Debug)]
+pub enum OpenError {
+    /// This journal belongs to another zone, or to the same zone of another view.
+    Owned(PathBuf),
+    /// The journal cannot be used.
+    Journal(JournalError),
+}
+
 /// How long the zone file may lack changes; as in BIND.
 const LATEST: Duration = Duration::from_secs(15 * 60);
 
@@ -75,8 +85,19 @@ impl Live {
     /// [`Locked::data`].
     ///
     /// # Errors
-    /// The journal does not fit the file.
-    pub fn open(file: ZoneFile, content: &ZoneData, journal: Journal) -> Result<Live, JournalError> {
+    /// The journal does not fit the file, or has an owner already.
+    pub fn open(file: ZoneFile, content: &ZoneData, disk: Arc<dyn Disk>, journal: PathBuf) -> Result<Live, OpenError> {
+        if !open_journals().insert(journal.clone()) {
+            return Err(OpenError::Owned(journal));
+        }
+        Live::opened(file, content, disk, &journal).map_err(|cause| {
+            open_journals().remove(&journal);
+            OpenError::Journal(cause)
+        })
+    }
+
+    fn opened(file: ZoneFile, content: &ZoneData, disk: Arc<dyn Disk>, journal: &Path) -> Result<Live, JournalError> {
+        let journal = Journal::open(disk, journal.to_owned(), content.origin())?;
         let data = journal.replay(content)?;
         let (origin, written) = (content.origin().to_owned(), content.serial());
         let lacking = (written != data.serial()).then(Instant::now);
@@ -105,11 +126,17 @@ impl Live {
     /// Writes the zone file if it lacks changes, and accepts no more changes.
     pub fn close(&self) {
         let mut locked = self.lock();
-        if locked.is_frozen() || locked.tip.closed {
-            return;
+        // The file of a frozen zone is complete, and is being edited.
+        if !locked.is_frozen() && !locked.tip.closed {
+            locked.log_failed(Locked::sync);
         }
-        locked.log_failed(Locked::sync);
         locked.tip.closed = true;
+        open_journals().remove(locked.tip.journal.path());
+    }
+
+    /// Whether no more changes are accepted, for good.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.tip).closed
     }
 
     /// Writes the zone file if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
@@ -252,6 +279,21 @@ impl Locked<'_> {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        let tip = lock(&self.tip);
+        if !tip.closed {
+            open_journals().remove(tip.journal.path());
+        }
+    }
+}
+
+/// The journals that have owners. A second owner would write over what the first has acknowledged.
+fn open_journals() -> MutexGuard<'static, HashSet<PathBuf>> {
+    static OPEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+    lock(&OPEN)
+}
+
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Live").field(&self.origin).finish()
@@ -275,3 +317,20 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Owned(path) => {
+                write!(
+                    f,
+                    "another zone has the journal {}; give each a file of its own, or use `in-view`",
+                    path.display()
+                )
+            }
+            OpenError::Journal(cause) => write!(f, "{cause}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}

@@ -10,8 +10,8 @@ use zonefmt::{
 };
 
 use super::{
-    Running, ServedZone, ZoneSource, journal,
-    sources::{Ready, log},
+    Running, ServedZone, ZoneSource,
+    sources::{Ready, disown, log},
 };
 use crate::{
     config::{NewZones, ZoneConfig, origin, unservable},
@@ -116,12 +116,12 @@ impl Running {
         info!(target: "general", "zone {} scheduled for removal via delzone", zone.origin.as_ref().without_final_dot());
         info!(target: "general", "deleting zone {} in view {view} via delzone", zone.origin.as_ref().without_final_dot());
         let source = self.sources.forget(view, &zone.origin);
+        // Nothing is acknowledged any more, and no file is written once it is removed.
+        disown(zone);
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
-        if added && clean {
-            for file in source.iter().filter_map(ZoneSource::file) {
-                remove(file);
-                remove(&journal::path(file));
-            }
+        if let Some(source) = source.filter(|_| added && clean) {
+            source.file().into_iter().for_each(remove);
+            source.journals().iter().for_each(|journal| remove(journal));
         }
         Ok(added)
     }
@@ -189,11 +189,17 @@ impl Running {
 
     /// Changes a view, and those that share the zone `before` with it.
     fn publish(&self, view: &str, before: Option<&Arc<Zone>>, change: &ZoneChange) {
-        let shares = |zone: &Arc<Zone>| before.is_some_and(|before| Arc::ptr_eq(before, zone));
         self.published.update(|snapshot| {
+            // An update may have made another version of it since.
+            let now = before.and_then(|zone| snapshot.view(view)?.zones.get(zone.origin.as_ref()).cloned());
+            let change = match (change, &now) {
+                (ZoneChange::Put(zone), Some(now)) => ZoneChange::Put(zone.caught_up_with(now)),
+                (change, _) => change.clone(),
+            };
             for served in &mut snapshot.views {
-                let origin = before.map(|zone| zone.origin.as_ref());
-                if *served.name == *view || origin.and_then(|origin| served.zones.get(origin)).is_some_and(shares) {
+                let same =
+                    |now: &Arc<Zone>| served.zones.get(now.origin.as_ref()).is_some_and(|zone| Arc::ptr_eq(zone, now));
+                if *served.name == *view || now.as_ref().is_some_and(same) {
                     served.zones.update([change.clone()]);
                 }
             }

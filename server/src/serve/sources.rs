@@ -19,8 +19,8 @@ use zonefmt::{
 use super::load::{self, Files, Job, Loaded};
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
-    journal::{self, Journal, JournalError, disk::LocalDisk},
-    live::{Live, ZoneFile},
+    journal::{self, disk::LocalDisk},
+    live::{Live, OpenError, ZoneFile},
     update::Policy,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -80,6 +80,7 @@ impl Sources {
     /// The views of a configuration, made from those that are served: zones that have not changed stay, the others are
     /// loaded. A zone that does not load keeps the data that it had.
     pub(super) fn views(&mut self, config: &Config, served: &[View]) -> Vec<View> {
+        self.disown_stale(config, served);
         self.0.retain(|name, _| config.views.iter().any(|view| view.name == *name));
         let mut views: Vec<View> = Vec::with_capacity(config.views.len());
         for view in &config.views {
@@ -99,6 +100,27 @@ impl Sources {
         views
     }
 
+    /// Takes zones that do not stay as they are from their owners: each must have let go before its files are read
+    /// again, be it for the zone of another view.
+    fn disown_stale(&self, config: &Config, served: &[View]) {
+        for view in served {
+            let wanted = config.views.iter().find(|wanted| wanted.name == view.name);
+            let owned: Vec<_> = view.zones.iter().filter(|zone| zone.live.is_some()).collect();
+            if owned.is_empty() {
+                continue;
+            }
+            let wanted: FxHashMap<&Name, &ZoneConfig> =
+                wanted.into_iter().flat_map(|view| &view.zones).map(|zone| (&zone.origin, zone)).collect();
+            for zone in owned {
+                // A zone without a source is another view's.
+                let Some(source) = self.get(&view.name, &zone.origin) else { continue };
+                if !wanted.get(&zone.origin).is_some_and(|wanted| source.is_current(wanted, is_owned(zone))) {
+                    disown(zone);
+                }
+            }
+        }
+    }
+
     /// Loads a served zone again, if its files changed, and returns how to serve it; `None` if they did not, or are
     /// unknown.
     pub(super) fn reload(&mut self, view: &str, zone: &Zone, directory: &Path) -> Option<Vec<ZoneChange>> {
@@ -106,7 +128,7 @@ impl Sources {
         let source = sources.0.get(&zone.origin)?;
         let config = source.config(zone);
         let stale = [Job { zone: &config, current: Some(zone) }];
-        (!source.is_current(&config, zone.live.is_some())).then(|| sources.load(view, &stale, directory))
+        (!source.is_current(&config, is_owned(zone))).then(|| sources.load(view, &stale, directory))
     }
 
     /// Reads the file of a zone that has an owner, for the owner to take over.
@@ -133,7 +155,8 @@ impl Sources {
         directory: &Path,
     ) -> Result<Ready, Vec<Diagnostic>> {
         let owner = current.and_then(|current| current.live.clone());
-        let known = self.get(view, &zone.origin).filter(|source| source.is_current(zone, owner.is_some()));
+        let known =
+            self.get(view, &zone.origin).filter(|source| source.is_current(zone, current.is_some_and(is_owned)));
         let (data, files, live) = match (known, current.and_then(Zone::data)) {
             (Some(source), Some(data)) => (data.clone(), source.files.clone(), owner),
             _ => {
@@ -187,7 +210,7 @@ impl ViewSources {
         for zone in &config.zones {
             let current = served.get(zone.origin.as_ref());
             match (current, self.0.get_mut(&zone.origin)) {
-                (Some(current), Some(source)) if source.is_current(zone, current.live.is_some()) => {
+                (Some(current), Some(source)) if source.is_current(zone, is_owned(current)) => {
                     source.written.clone_from(&zone.written);
                     if current.settings != zone.settings {
                         let made = made(zone, current.state.clone()).after(Some(current));
@@ -209,13 +232,13 @@ impl ViewSources {
             log(&findings, "zoneload");
             let shown = Shown { origin: &zone.origin, view };
             let (data, live) = match data.map(|data| own(zone, data, current)).transpose() {
-                Ok(owned) => owned.unzip(),
+                Ok(Some((data, live))) => (Some(data), live),
+                Ok(None) => (None, current.and_then(|current| current.live.clone())),
                 Err(cause) => {
                     error!(target: "zoneload", "zone {shown}: {cause}");
-                    (None, None)
+                    (None, current.and_then(|current| current.live.clone()))
                 }
             };
-            let live = live.flatten().or_else(|| current?.live.clone());
             let (sound, old) = (data.is_some(), current.and_then(Zone::data));
             let state = match (data, old) {
                 (Some(data), old) => {
@@ -259,6 +282,13 @@ impl ZoneSource {
             reading: self.reading,
             written: self.written.clone(),
         }
+    }
+
+    /// The journals that the zone may have: named's, and the one that is written here.
+    pub(super) fn journals(&self) -> Vec<PathBuf> {
+        let Some(file) = self.file() else { return Vec::new() };
+        let named = self.journal.clone().unwrap_or_else(|| super::journal::path(file));
+        vec![named, journal::path(file, self.journal.as_deref())]
     }
 
     /// The zone file.
@@ -319,32 +349,38 @@ fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
 }
 
 /// Gives a zone that needs it an owner, and makes the changes of its journal. Another owner that it has must let go.
-fn own(
-    zone: &ZoneConfig,
-    data: ZoneData,
-    current: Option<&Zone>,
-) -> Result<(ZoneData, Option<Arc<Live>>), JournalError> {
-    let Some(path) = journal_of(zone).filter(|_| needs_owner(zone)) else { return Ok((data, None)) };
+fn own(zone: &ZoneConfig, data: ZoneData, current: Option<&Zone>) -> Result<(ZoneData, Option<Arc<Live>>), OpenError> {
     current.into_iter().for_each(disown);
-    let journal = Journal::open(Arc::new(LocalDisk), path, zone.origin.as_ref())?;
+    let Some(path) = journal_of(zone).filter(|_| needs_owner(zone)) else { return Ok((data, None)) };
+    // One path for one file, however it is written.
+    let path = path
+        .parent()
+        .and_then(|folder| folder.canonicalize().ok())
+        .zip(path.file_name())
+        .map_or(path.clone(), |(folder, name)| folder.join(name));
     let file = ZoneFile {
         path: zone.role.file().map(|file| file.path().to_owned()).unwrap_or_default(),
         format: zone.reading.format,
     };
-    let live = Live::open(file, &data, journal)?;
+    let live = Live::open(file, &data, Arc::new(LocalDisk), path)?;
     let data = live.lock().data().clone();
     Ok((data, Some(Arc::new(live))))
 }
 
+/// Whether a zone has an owner that makes changes.
+fn is_owned(zone: &Zone) -> bool {
+    zone.live.as_ref().is_some_and(|live| !live.is_closed())
+}
+
 /// Takes a zone from its owner.
-fn disown(zone: &Zone) {
+pub(super) fn disown(zone: &Zone) {
     if let Some(live) = &zone.live {
         live.close();
     }
 }
 
 /// The finding that a journal does not fit its zone.
-fn unfit(zone: &ZoneConfig, cause: &JournalError) -> Diagnostic {
+fn unfit(zone: &ZoneConfig, cause: &OpenError) -> Diagnostic {
     let file = zone.role.file().map_or(Path::new(""), |file| file.path());
     Diagnostic::of_file(Severity::Error, file, cause.to_string())
 }

@@ -24,6 +24,8 @@ pub(super) struct Upkeep {
 const INTERVAL: Duration = Duration::from_secs(1);
 /// In intervals.
 const MINUTE: u64 = 60;
+/// What a small zone's journal may have in any case, in octets.
+const LEAST: u64 = 1 << 20;
 
 impl Upkeep {
     /// Starts the thread.
@@ -50,7 +52,7 @@ impl Upkeep {
 fn tend(zone: &Zone) {
     let Some(live) = &zone.live else { return };
     live.tend(Instant::now(), |data| match zone.settings.journal_size {
-        JournalSize::TwiceTheZone => 2 * data.octets() as u64,
+        JournalSize::TwiceTheZone => (2 * data.octets() as u64).max(LEAST),
         JournalSize::Unlimited => u64::MAX,
         JournalSize::Octets(octets) => octets,
     });

@@ -23,7 +23,10 @@ pub(crate) use service::{Admitted, Reply};
 
 use std::num::NonZeroU32;
 
-use zonefmt::{Class, Name, NameRef, Rtype, rdata, zone::has_fine_names};
+use zonefmt::{
+    Class, Name, NameRef, Rtype, rdata,
+    zone::{deletes_keys, has_fine_names},
+};
 
 use crate::{
     Malformed, Rcode,
@@ -145,6 +148,15 @@ impl Item {
             || rtype == Rtype::RRSIG && owner != zone.origin()
         {
             return Err(Refusal::of(Rcode::REFUSED, owner, rtype, "explicit updates are not allowed"));
+        }
+        // A zone with these would not load again as long as zones are not signed here.
+        let signs = match rtype {
+            Rtype::DNSKEY => true,
+            Rtype::CDS | Rtype::CDNSKEY => !deletes_keys(rdata),
+            _ => false,
+        };
+        if *class == Class::IN && signs && owner == zone.origin() {
+            return Err(Refusal::of(Rcode::REFUSED, owner, rtype, "signed zones are not supported yet"));
         }
         let refused = || Refusal::of(Rcode::REFUSED, owner, rtype, "rejected by secure update");
         if rtype != Rtype::ANY {

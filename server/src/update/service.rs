@@ -7,8 +7,10 @@
 
 use std::{
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -16,7 +18,7 @@ use std::{
 };
 
 use jiff::Zoned;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
 use super::{Refusal, Update, Updater};
@@ -36,7 +38,11 @@ use crate::{
 
 /// The queue of updates. Clones lead to the same one.
 #[derive(Clone)]
-pub struct Queue(SyncSender<Job>);
+pub struct Queue {
+    jobs: SyncSender<Job>,
+    /// How many updates wait of clients that have proved no key.
+    unproven: Arc<AtomicUsize>,
+}
 
 /// An update that may be carried out.
 pub(crate) struct Admitted {
@@ -47,7 +53,11 @@ pub(crate) struct Admitted {
     client: Client,
     key: Option<Name>,
     message: Vec<u8>,
+    _unproven: Option<Unproven>,
 }
+
+/// The place of an update of a client that has proved no key.
+struct Unproven(Arc<AtomicUsize>);
 
 /// An update that waits.
 struct Job {
@@ -66,6 +76,8 @@ pub(crate) struct Reply {
 
 /// How many updates may wait.
 const LENGTH: usize = 4096;
+/// How many of them may be of clients that have proved no key: `update-policy` can allow something to anybody over TCP.
+const UNPROVEN: usize = 64;
 /// The most updates that are carried out together.
 const BATCH: usize = 512;
 
@@ -77,7 +89,7 @@ impl Queue {
     pub fn start(published: Arc<Published>) -> io::Result<Queue> {
         let (sender, jobs) = sync_channel(LENGTH);
         thread::Builder::new().name("update".into()).spawn(move || run(&jobs, &published))?;
-        Ok(Queue(sender))
+        Ok(Queue { jobs: sender, unproven: Arc::default() })
     }
 
     /// Checks whether an update is for a zone that this client may update.
@@ -114,6 +126,10 @@ impl Queue {
         let Some(live) = zone.live.clone().filter(|_| matches!(zone.state, ZoneState::Loaded(_))) else {
             return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "the zone is not loaded (SERVFAIL)");
         };
+        let unproven = key.is_none().then(|| Unproven::new(&self.unproven));
+        if self.unproven.load(Ordering::Relaxed) > UNPROVEN && unproven.is_some() {
+            return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "too many unsigned updates are waiting (SERVFAIL)");
+        }
         Ok(Admitted {
             queue: self.clone(),
             zone: Arc::clone(zone),
@@ -122,6 +138,7 @@ impl Queue {
             client: *client,
             key: key.map(NameRef::to_owned),
             message: message.to_vec(),
+            _unproven: unproven,
         })
     }
 }
@@ -130,7 +147,7 @@ impl Admitted {
     /// Puts the update into the queue. If that is full, the client gets SERVFAIL at once.
     pub(crate) fn enqueue(self, reply: Reply, way: Later) {
         let queue = self.queue.clone();
-        let job = match queue.0.try_send(Job { update: self, reply, way }) {
+        let job = match queue.jobs.try_send(Job { update: self, reply, way }) {
             Ok(()) => return,
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
         };
@@ -168,6 +185,19 @@ impl Admitted {
     }
 }
 
+impl Unproven {
+    fn new(waiting: &Arc<AtomicUsize>) -> Unproven {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Unproven(Arc::clone(waiting))
+    }
+}
+
+impl Drop for Unproven {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Job {
     /// Replies with a response code.
     fn finish(self, rcode: Rcode, now: u64) {
@@ -196,7 +226,10 @@ fn run(jobs: &Receiver<Job>, published: &Published) {
             }
         }
         for (live, together) in zones {
-            carry_out(&live, together, published);
+            // Of a fault here, only these clients shall suffer.
+            if panic::catch_unwind(AssertUnwindSafe(|| carry_out(&live, together, published))).is_err() {
+                error!(target: "update", "{live:?}: updates failed by a fault of this server");
+            }
         }
     }
 }

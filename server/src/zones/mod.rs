@@ -83,6 +83,15 @@ impl Zone {
         Zone { state: ZoneState::Loaded(data), loaded: Some(Timestamp::now()), ..self.clone() }
     }
 
+    /// This zone, or if another one of the same owner has other data, this zone with that data.
+    pub(crate) fn caught_up_with(self: &Arc<Zone>, newest: &Zone) -> Arc<Zone> {
+        let same_owner = self.live.as_ref().zip(newest.live.as_ref()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
+        match newest.data().filter(|data| same_owner && !self.data().is_some_and(|old| old.is(data))) {
+            Some(data) => Arc::new(self.with_data(data.clone())),
+            None => Arc::clone(self),
+        }
+    }
+
     /// The zone's data, if it is served.
     pub fn data(&self) -> Option<&ZoneData> {
         match &self.state {

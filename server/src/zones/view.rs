@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::{Zone, ZoneChange, ZoneMap};
 use crate::{
     access::Acl,
@@ -110,19 +112,26 @@ impl Snapshot {
         }
     }
 
-    /// Takes over the newest versions of zones that have changed while this snapshot was made.
+    /// Takes over the newest versions of zones that have changed while this snapshot was made. Views that share a zone
+    /// go on sharing it.
     pub(crate) fn catch_up(&mut self, newest: &Snapshot) {
+        let owned = newest.views.iter().flat_map(|view| view.zones.iter());
+        let newest: FxHashMap<_, _> =
+            owned.filter_map(|zone| Some((zone.live.as_ref().map(Arc::as_ptr)?, zone))).collect();
+        if newest.is_empty() {
+            return;
+        }
+        let mut made: FxHashMap<_, Arc<Zone>> = FxHashMap::default();
         for view in &mut self.views {
-            let Some(now) = newest.view(&view.name) else { continue };
-            let changed = view.zones.iter().filter(|zone| zone.live.is_some()).filter_map(|zone| {
-                let now = now.zones.get(zone.origin.as_ref())?;
-                let same_owner =
-                    zone.live.as_ref().zip(now.live.as_ref()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
-                let data = now.data().filter(|data| same_owner && !zone.data().is_some_and(|old| old.is(data)))?;
-                Some(ZoneChange::Put(Arc::new(zone.with_data(data.clone()))))
-            });
-            let changed: Vec<_> = changed.collect();
-            view.zones.update(changed);
+            let mut changes = Vec::new();
+            for zone in view.zones.iter() {
+                let Some(now) = zone.live.as_ref().and_then(|live| newest.get(&Arc::as_ptr(live))) else { continue };
+                let caught_up = made.entry(Arc::as_ptr(zone)).or_insert_with(|| zone.caught_up_with(now));
+                if !Arc::ptr_eq(caught_up, zone) {
+                    changes.push(ZoneChange::Put(Arc::clone(caught_up)));
+                }
+            }
+            view.zones.update(changes);
         }
     }
 

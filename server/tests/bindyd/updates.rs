@@ -170,6 +170,90 @@ fn zone_files_are_written_edited_and_taken_over_as_by_named() {
     assert_eq!(session(env!("CARGO_BIN_EXE_bindyd")), named);
 }
 
+impl Served {
+    /// Writes another configuration, and has it read.
+    fn reconfigure(&mut self, conf: &str) {
+        self.server.configure(&format!("{KEY}{conf}"));
+        self.server.reload();
+        self.server.says("reloading configuration succeeded");
+    }
+
+    fn add(&self, name: &str) -> String {
+        self.nsupdate(&SIGN, &format!("update add {name}.example.com 60 A 192.0.2.7"))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.dig(&["+short", &format!("{name}.example.com")]) == "192.0.2.7\n"
+    }
+}
+
+/// While the new views were loaded, the zone had two owners, and the second wrote over what the first acknowledged.
+#[test]
+fn a_zone_that_moves_to_another_view_keeps_what_was_acknowledged() {
+    let mut server = serve();
+    assert_eq!(server.add("one"), "");
+    for (view, name) in ["first", "second"].into_iter().zip(["two", "three"]) {
+        server.reconfigure(&format!("view {view} {{ {CONF} }};"));
+        assert!(server.has("one"));
+        assert_eq!(server.add(name), "");
+    }
+    // In a view that stands before the old one, which has it by `in-view` from now on.
+    let shared = "zone \"example.com\" { in-view third; };";
+    server.reconfigure(&format!("view third {{ {CONF} }}; view second {{ {shared} }};"));
+    assert_eq!(server.add("four"), "");
+    server.kill_and_start();
+    assert!(["one", "two", "three", "four"].iter().all(|name| server.has(name)));
+    assert_eq!(server.serial(), 5);
+}
+
+#[test]
+fn two_zones_with_one_file_do_not_both_write_to_it() {
+    let mut server = serve();
+    let zone = "zone \"example.com\" { type primary; file \"./example.zone\"; };";
+    server.server.configure(&format!(
+        "{KEY}view a {{ allow-update {{ key k; }}; {zone} }}; view b {{ allow-update {{ key k; }}; {zone} }};"
+    ));
+    server.server.reload();
+    server.server.says("example.zone.changes; give each a file of its own, or use `in-view`");
+}
+
+/// The zone went back to what it was at the last update, at every reload.
+#[test]
+fn a_zone_that_is_not_updated_any_more_is_read_from_its_file_again() {
+    let mut server = serve();
+    assert_eq!(server.add("one"), "");
+    let control = free_port();
+    let fixed = format!(
+        "controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ k; }}; }};\
+         zone \"example.com\" {{ type primary; file \"example.zone\"; }};"
+    );
+    server.reconfigure(&fixed);
+    assert!(server.has("one") && server.add("two") == "update failed: REFUSED\n");
+    let options = format!("options {{ default-key k; default-server 127.0.0.1; default-port {control}; }};");
+    server.server.write("rndc.conf", &format!("{KEY}\n{options}\n"));
+    let rndc_conf = server.server.folder().join("rndc.conf");
+    let clean = Command::new("rndc").arg("-c").arg(rndc_conf).args(["sync", "-clean", "example.com"]).status();
+    assert!(clean.unwrap().success());
+    server.server.write("example.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 10 "));
+    server.reconfigure(&fixed);
+    assert!(!server.has("one") && server.serial() == 10);
+    server.reconfigure(CONF);
+    assert_eq!(server.add("three"), "");
+    assert_eq!(server.serial(), 11);
+}
+
+#[test]
+fn what_would_not_load_again_cannot_be_added() {
+    let mut server = serve();
+    let key = "update add example.com 60 DNSKEY 256 3 13 oJMRESz5E4gYzS/q6XDrvU1qMPYIjCWzJaOau8XNEZeqCYKD5ar0IRd8KqXXFJkqmVfRvMGPmM1x8fGAa2XhSA==";
+    assert_eq!(server.nsupdate(&SIGN, key), "update failed: REFUSED\n");
+    let cds = "update add example.com 60 CDS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000";
+    assert_eq!(server.nsupdate(&SIGN, cds), "update failed: REFUSED\n");
+    assert_eq!(server.add("one"), "");
+    server.kill_and_start();
+    assert!(server.has("one"));
+}
+
 #[test]
 fn many_clients_updates_are_committed_together_and_none_is_lost() {
     let mut server = serve();

@@ -216,6 +216,20 @@ fn replies_that_come_later_come_and_do_not_keep_others_waiting() {
     assert!(echoes(&mut stream, 7));
 }
 
+/// The connection was closed at once, and the reply lost.
+#[test]
+fn who_sends_no_more_still_gets_the_replies_that_come_later() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());
+    let mut stream = connect(only(&listeners));
+    for id in 0..3 {
+        stream.write_all(&framed(&request(id, ask::LATER))).expect("sends");
+    }
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    let ids: BTreeSet<u16> = (0..3).map(|_| reply(&receive(&mut stream).expect("a reply")).0).collect();
+    assert_eq!(ids, (0..3).collect());
+    assert!(until_closed(&mut stream).is_empty());
+}
+
 #[test]
 fn a_response_of_several_messages_is_whole_and_what_is_asked_behind_it_is_answered() {
     let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());

@@ -65,6 +65,8 @@ struct Late {
     receiver: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
     /// How many requests wait for theirs; at most [`MOST_LATE`].
     waiting: usize,
+    /// Whether the client sends no more requests.
+    is_last: bool,
 }
 
 /// The most requests of a connection that wait for their replies. Until one comes, no further request is read.
@@ -146,15 +148,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
                 late.waiting -= 1;
                 return Poll::Ready(self.send_late(context, reply));
             }
-            if late.waiting >= MOST_LATE {
+            if late.waiting >= MOST_LATE || late.is_last {
                 return Poll::Pending;
             }
+        } else if self.late.as_ref().is_some_and(|late| late.is_last) {
+            return Poll::Ready(Err(End::Closed));
         }
         pool.with(|worker| {
             let Worker { responder, input, output } = worker;
             let mut arrived = ReadBuf::new(input);
             if first_message(&self.held).is_none() {
                 ready!(Pin::new(&mut self.stream).poll_read(context, &mut arrived)).map_err(End::Failed)?;
+                if arrived.filled().is_empty()
+                    && let Some(late) = self.late.as_mut().filter(|late| late.waiting > 0)
+                {
+                    // Whoever closes its side of the connection may still wait for replies.
+                    late.is_last = true;
+                    return Poll::Ready(Ok(()));
+                }
                 if arrived.filled().is_empty() {
                     return Poll::Ready(Err(if self.held.is_empty() { End::Closed } else { End::ClosedEarly }));
                 }
@@ -331,7 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
 impl Late {
     fn new() -> Late {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Late { sender, receiver, waiting: 0 }
+        Late { sender, receiver, waiting: 0, is_last: false }
     }
 }
 
