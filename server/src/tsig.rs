@@ -101,6 +101,11 @@ impl Keyring {
         self.keys.iter()
     }
 
+    /// A key of this name.
+    pub(crate) fn find(&self, name: NameRef<'_>) -> Option<&TsigKey> {
+        self.keys.iter().find(|key| key.name.as_ref() == name)
+    }
+
     /// Verifies a request's TSIG (RFC 8945 5.2): first the key, then the code, the time, and the length of the code.
     /// `now` is in seconds since 1970.
     pub(crate) fn verify<'s>(&'s self, tsig: &Tsig<'_>, now: u64) -> Signature<'s> {

@@ -269,9 +269,10 @@ fn tsig_delete(_: &mut Running, arguments: &[String]) -> Reply {
     Ok("0 tsig keys deleted.".into())
 }
 
-/// No server is notified yet.
 fn notify(server: &mut Running, arguments: &[String]) -> Reply {
-    zone(server, arguments).map(|_| "zone notify queued".into())
+    let zone = zone(server, arguments)?;
+    server.notify(&zone);
+    Ok("zone notify queued".into())
 }
 
 /// Sets all four time-outs, in tenths of a second; without an argument they stay as they are.

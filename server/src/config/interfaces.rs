@@ -56,7 +56,7 @@ impl Interfaces {
     }
 
     /// A port of each address.
-    pub(super) fn sockets(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn sockets(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
         self.0.iter().map(move |interface| match interface.address {
             IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, port, 0, interface.index).into(),
             address => SocketAddr::new(address, port),

@@ -193,7 +193,8 @@ impl Config {
         let known = keys::read(&conf.statements(), reader.findings);
         let tcp = options::tcp(&scope, reader);
         let peers = peers::read(conf.statements().all("server"));
-        let settings = options::settings(&scope, peers, keys::ring(&known, None), tcp.timeouts.advertised, reader);
+        let settings =
+            options::settings(&scope, port, peers, keys::ring(&known, None), tcp.timeouts.advertised, reader);
         let places = listen::places(&scope, port, only, reader);
         let logging = logging::read(conf.statements().find("logging"), options, &directory);
         Config {

@@ -28,6 +28,7 @@ pub(super) fn directory<'c>(options: &Scope<'c, '_>, reader: &mut Reader<'c, '_>
 /// The settings of the server; `peers` and `keys` are those known in all views.
 pub(super) fn settings<'c>(
     options: &Scope<'c, '_>,
+    port: u16,
     peers: Peers,
     keys: Keyring,
     tcp_advertised_timeout: Duration,
@@ -39,6 +40,7 @@ pub(super) fn settings<'c>(
         server_id: options.text("server-id", || None),
         version: options.text("version", || default.version),
         hostname: options.text("hostname", hostname),
+        port,
         blackhole: options.acl("blackhole", reader).unwrap_or(default.blackhole),
         tcp_advertised_timeout,
         transfers_out: transfers::most_out(options).unwrap_or(default.transfers_out),

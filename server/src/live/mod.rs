@@ -159,9 +159,9 @@ impl Live {
 
     /// Serves a version in all views that serve this zone.
     fn publish(&self, published: &Published, data: &ZoneData) {
+        // Views that share the zone go on sharing it.
+        let (mut made, mut declares) = (None, None);
         published.update(|snapshot| {
-            // Views that share the zone go on sharing it.
-            let mut made = None;
             for view in &mut snapshot.views {
                 let Some(zone) = view.zones.get(self.origin.as_ref()) else { continue };
                 if !zone.live.as_deref().is_some_and(|live| std::ptr::eq(live, self)) {
@@ -169,8 +169,12 @@ impl Live {
                 }
                 let zone = Arc::clone(made.get_or_insert_with(|| Arc::new(zone.with_data(data.clone()))));
                 view.zones.update([ZoneChange::Put(zone)]);
+                declares.get_or_insert_with(|| Arc::clone(&view.name));
             }
         });
+        if let Some((view, zone)) = declares.zip(made) {
+            published.report(&view, &zone);
+        }
     }
 }
 

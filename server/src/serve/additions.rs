@@ -204,6 +204,9 @@ impl Running {
                 }
             }
         });
+        if let ZoneChange::Put(zone) = change {
+            self.published.report_if_new(view, zone, before.map(Arc::as_ref));
+        }
     }
 }
 

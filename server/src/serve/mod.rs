@@ -46,7 +46,7 @@ use crate::{
     notice,
     respond::Responder,
     stats::{Channels, Statistics},
-    transfer::outbound::Slots,
+    transfer::{notify::Notifier, outbound::Slots},
     update::Queue,
     zone::ZoneData,
     zones::{Published, Snapshot},
@@ -93,6 +93,7 @@ pub struct Running {
     next_scan: Option<Instant>,
     /// When to look next whether an address that is to be listened on has come.
     next_look: Option<Instant>,
+    notifier: Notifier,
     _upkeep: Upkeep,
 }
 
@@ -121,6 +122,7 @@ impl Running {
         let mut server = Running::idle(options, config, logs, jobs)?;
         server.apply(Err)?;
         listen_on(&mut server.listeners, &server.config, server.options.workers).map_err(StartError::Listen)?;
+        server.notify_others();
         server.statistics.serves(&server.published, server.listeners.connections());
         server.announce(began, Err)?;
         Ok(server)
@@ -152,6 +154,7 @@ impl Running {
             return false;
         }
         self.config = config;
+        self.notify_others();
         let go_on = |failure| {
             log_failure(&failure);
             Ok::<(), Infallible>(())
@@ -234,6 +237,7 @@ impl Running {
             channels: Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?,
             listeners: listen::start(&nowhere, responder).map_err(StartError::Listen)?,
             control: Control::new(jobs).map_err(StartError::Control)?,
+            notifier: Notifier::start(&published).map_err(StartError::Notifier)?,
             _upkeep: Upkeep::start(Arc::clone(&published)).map_err(StartError::Upkeep)?,
             options,
             config,
@@ -266,7 +270,8 @@ impl Running {
             config.add_key(key);
         }
         // Only this thread changes what is served, except for the content of zones that have an owner.
-        let views = self.sources.views(config, &self.published.load().views);
+        let before = self.published.load();
+        let views = self.sources.views(config, &before.views);
         // Not needed any more, and as large as all zones' statements.
         config.views = Vec::new();
         let settings = Arc::clone(&config.settings);
@@ -275,6 +280,7 @@ impl Running {
             next.catch_up(snapshot);
             *snapshot = next;
         });
+        self.published.report_since(&before);
         settle(config.additions.as_ref(), &self.sources).or_else(&on_failure)?;
         self.control.listen(config.controls.clone());
         self.statistics.configured(&config.hash);
@@ -282,6 +288,17 @@ impl Running {
         self.next_look = self.look_after(LOOK);
         self.configured = Timestamp::now();
         Ok(())
+    }
+
+    /// Notifies other servers of new versions from now on, but not at the addresses at which this server answers.
+    fn notify_others(&self) {
+        let own = self.listeners.local_addrs().into_iter().flat_map(|address| {
+            let is_any = address.ip().is_unspecified();
+            let all = self.config.interfaces.sockets(address.port());
+            let of_family = all.filter(move |one| is_any && one.is_ipv4() == address.is_ipv4());
+            of_family.chain((!is_any).then_some(address))
+        });
+        self.notifier.listens(own.collect());
     }
 
     /// This long from now, if an address that is to be listened on is missing.

@@ -29,6 +29,8 @@ pub enum StartError {
     Statistics(io::Error),
     /// The thread of updates cannot be started.
     Updates(io::Error),
+    /// The thread of notifications cannot be started.
+    Notifier(io::Error),
     /// The thread for regular work cannot be started.
     Upkeep(io::Error),
 }
@@ -43,7 +45,9 @@ impl fmt::Display for StartError {
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
             StartError::Statistics(error) => write!(f, "cannot start the statistics channels: {error}"),
-            StartError::Updates(error) | StartError::Upkeep(error) => write!(f, "cannot start a thread: {error}"),
+            StartError::Updates(error) | StartError::Notifier(error) | StartError::Upkeep(error) => {
+                write!(f, "cannot start a thread: {error}")
+            }
             StartError::Log(error) => error.fmt(f),
             StartError::Dnstap(error) => error.fmt(f),
             StartError::Lock(path, error) => {

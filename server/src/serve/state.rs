@@ -17,7 +17,7 @@ use crate::{
     listen::{TcpCounts, TcpLimits, TcpTimeouts},
     logs::Logs,
     settings::ServerSettings,
-    zones::{Published, View, Zone},
+    zones::{Published, View, Zone, ZoneChange},
 };
 
 /// A zone, and the view that it is served in.
@@ -133,10 +133,20 @@ impl Running {
                 }
             }
         });
+        for change in &changes {
+            if let ZoneChange::Put(new) = change {
+                self.published.report_if_new(owner, new, Some(zone));
+            }
+        }
         match self.sources.get(owner, &zone.origin) {
             Some(source) if source.is_sound() => ZoneReload::Loaded,
             _ => ZoneReload::Failed,
         }
+    }
+
+    /// Notifies a zone's secondaries of its version.
+    pub fn notify(&self, ServedZone { owner, zone, .. }: &ServedZone) {
+        self.published.report(owner, zone);
     }
 
     /// The keys that requests may be signed with: the view and the name of each.

@@ -37,6 +37,8 @@ pub struct ServerSettings {
     pub version: Option<Vec<u8>>,
     /// The answer to hostname.bind; with `None`, there is no TXT record.
     pub hostname: Option<Vec<u8>>,
+    /// The port of other servers whose port is not known (`port`).
+    pub port: u16,
     /// The clients whose requests are dropped silently.
     pub blackhole: Acl,
     /// How long a client that asks for it may keep an idle TCP connection (RFC 7828).
@@ -193,6 +195,7 @@ impl Default for ServerSettings {
             server_id: None,
             version: Some(concat!("bindyd ", env!("CARGO_PKG_VERSION")).into()),
             hostname: None,
+            port: 53,
             blackhole: Acl::none(),
             tcp_advertised_timeout: TcpTimeouts::default().advertised,
             transfers_out: 10,

@@ -83,10 +83,10 @@ impl Chain {
         let Some(tsig) = message.tsig() else { return Ok(()) };
         match u16::from_be_bytes(tsig.error) {
             0 => {}
-            16 => return Err("the primary says BADSIG"),
-            17 => return Err("the primary says BADKEY"),
-            18 => return Err("the primary says BADTIME"),
-            22 => return Err("the primary says BADTRUNC"),
+            16 => return Err("the other server says BADSIG"),
+            17 => return Err("the other server says BADKEY"),
+            18 => return Err("the other server says BADTIME"),
+            22 => return Err("the other server says BADTRUNC"),
             _ => return Err("TSIG indicates error"),
         }
         let key = &self.key;

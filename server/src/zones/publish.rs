@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::Snapshot;
+use super::{Snapshot, Zone};
 use crate::sync::lock;
 
 /// The snapshot that is currently served.
@@ -21,7 +21,11 @@ pub struct Published {
     current: ArcSwap<Snapshot>,
     /// Held by the writer whose turn it is; the snapshots that it swaps out are sent through here.
     retired: Mutex<mpsc::Sender<Arc<Snapshot>>>,
+    watcher: OnceLock<Watcher>,
 }
+
+/// What gets the new versions of zones, and the names of the views that declare these.
+type Watcher = Box<dyn Fn(&str, &Zone) + Send + Sync>;
 
 impl Published {
     /// Publishes a first snapshot.
@@ -34,7 +38,7 @@ impl Published {
             .name("retire".into())
             .spawn(move || retire(&retirees))
             .expect("a process that cannot start a thread cannot serve");
-        Published { current: ArcSwap::from_pointee(first), retired: Mutex::new(retired) }
+        Published { current: ArcSwap::from_pointee(first), retired: Mutex::new(retired), watcher: OnceLock::new() }
     }
 
     /// The newest snapshot.
@@ -58,6 +62,34 @@ impl Published {
         let old = self.current.swap(Arc::new(next));
         // If the receiver is gone, the old snapshot is dropped here: slower, but not wrong.
         let _ = retired.send(old);
+    }
+
+    /// Has new versions of zones reported to `watcher`, which must be quick. Only the first watcher counts.
+    pub fn watch(&self, watcher: impl Fn(&str, &Zone) + Send + Sync + 'static) {
+        let _ = self.watcher.set(Box::new(watcher));
+    }
+
+    /// Reports a zone that is served now to the watcher. `view` is the name of the view that declares it.
+    pub fn report(&self, view: &str, zone: &Zone) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher(view, zone);
+        }
+    }
+
+    /// Reports a zone that has taken the place of `before`, if that has other data.
+    pub fn report_if_new(&self, view: &str, zone: &Zone, before: Option<&Zone>) {
+        let Some(data) = zone.data() else { return };
+        if !before.and_then(Zone::data).is_some_and(|before| before.is(data)) {
+            self.report(view, zone);
+        }
+    }
+
+    /// Reports all zones that have other data than they had in `before`.
+    pub fn report_since(&self, before: &Snapshot) {
+        for (view, zone) in self.load().declared() {
+            let before = before.view(&view.name).and_then(|view| view.zones.get(zone.origin.as_ref()));
+            self.report_if_new(&view.name, zone, before.map(Arc::as_ref));
+        }
     }
 }
 

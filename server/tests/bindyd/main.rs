@@ -10,6 +10,7 @@ mod interfaces;
 mod journal;
 mod logging;
 mod new_zones;
+mod notify;
 mod process;
 mod querylog;
 mod requests;

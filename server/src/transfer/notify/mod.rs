@@ -1,0 +1,252 @@
+//! NOTIFY to other servers (RFC 1996): a zone's secondaries hear at once that there is a new version.
+//!
+//! [`Notifier`] is the thread that sends; it watches what is [`Published`]. `queue` holds the zones that wait for it,
+//! each at most once, so that versions that follow each other quickly are one round of messages. `targets` finds out who
+//! is notified, `question` makes a message and reads the response, and `sockets` sends and receives.
+
+mod question;
+mod queue;
+mod sockets;
+mod targets;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, hash_map::Entry},
+    io, mem,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    task::{AbortHandle, LocalSet, spawn_local},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::{debug, error, info};
+use zonefmt::Rtype;
+
+use crate::{
+    Rcode,
+    settings::Rates,
+    tsig::TsigKey,
+    zones::{Published, View},
+};
+use question::Question;
+use queue::{Occasion, Queue, ZoneId};
+use sockets::Sockets;
+use targets::Target;
+
+/// The thread that notifies other servers. Dropping this ends it.
+pub struct Notifier(Arc<Queue>);
+
+/// How long each message may stay unanswered before the next: as long altogether as named tries, but a message that is
+/// lost is noticed sooner.
+const WAITS: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10), Duration::from_secs(30)];
+
+impl Notifier {
+    /// Starts the thread. Nobody is notified before [`Notifier::listens`].
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(published: &Arc<Published>) -> io::Result<Notifier> {
+        let queue = Arc::new(Queue::default());
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (zones, served) = (Arc::clone(&queue), Arc::clone(published));
+        thread::Builder::new().name("notify".into()).spawn(move || {
+            let sender = Rc::new(Sender::new(served, zones));
+            LocalSet::new().block_on(&runtime, sender.run());
+        })?;
+        let zones = Arc::clone(&queue);
+        published.watch(move |view, zone| zones.push((view.into(), zone.origin.clone())));
+        Ok(Notifier(queue))
+    }
+
+    /// Notifies from now on, as the server answers at these addresses, to which nothing is sent unless they are listed.
+    /// Zones that were published before the first call are those of the start.
+    pub fn listens(&self, own: Vec<SocketAddr>) {
+        self.0.open(own);
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What the thread works with.
+struct Sender {
+    published: Arc<Published>,
+    queue: Arc<Queue>,
+    sockets: Sockets,
+    /// The zones whose last round is less than `notify-delay` ago, and what asks for another one.
+    rounds: RefCell<HashMap<ZoneId, Option<Occasion>>>,
+    /// The messages that are sent and not answered.
+    unanswered: RefCell<HashMap<(ZoneId, SocketAddr), AbortHandle>>,
+    changes: Pace,
+    starts: Pace,
+}
+
+impl Sender {
+    fn new(published: Arc<Published>, queue: Arc<Queue>) -> Sender {
+        Sender {
+            published,
+            queue,
+            sockets: Sockets::default(),
+            rounds: RefCell::default(),
+            unanswered: RefCell::default(),
+            changes: Pace::default(),
+            starts: Pace::default(),
+        }
+    }
+
+    /// Begins a round for each zone that has a new version, until the notifier is dropped.
+    async fn run(self: Rc<Self>) {
+        while let Some(zones) = self.queue.next().await {
+            for (zone, occasion) in zones {
+                match self.rounds.borrow_mut().entry(zone) {
+                    Entry::Occupied(mut running) => *running.get_mut() = Some(occasion),
+                    Entry::Vacant(idle) => {
+                        let zone = idle.key().clone();
+                        idle.insert(None);
+                        spawn_local(Rc::clone(&self).rounds(zone, occasion));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notifies of a zone, and again after `notify-delay` as long as there are new versions.
+    async fn rounds(self: Rc<Self>, zone: ZoneId, mut occasion: Occasion) {
+        loop {
+            let delay = self.round(&zone, occasion).await;
+            sleep(delay).await;
+            let mut rounds = self.rounds.borrow_mut();
+            match rounds.get_mut(&zone).and_then(mem::take) {
+                Some(again) => occasion = again,
+                None => {
+                    rounds.remove(&zone);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Notifies everybody who is to hear of the zone's newest version, and returns the zone's `notify-delay`.
+    async fn round(self: &Rc<Self>, id: &ZoneId, occasion: Occasion) -> Duration {
+        let snapshot = self.published.load();
+        let (view_name, origin) = id;
+        let Some(view) = snapshot.view(view_name) else { return Duration::ZERO };
+        let Some(zone) = view.zones.get(origin.as_ref()) else { return Duration::ZERO };
+        let Some((data, serial)) = zone.data().and_then(|data| Some((data, data.serial()?))) else {
+            return Duration::ZERO;
+        };
+        let targets = targets::of(zone, data, view, snapshot.settings.port, |address| self.queue.is_own(address));
+        if targets.is_empty() {
+            return Duration::ZERO;
+        }
+        let shown = shown(id);
+        info!(target: "notify", "zone {shown}: sending notifies (serial {})", serial.0);
+        for target in targets {
+            let key = target.key.as_ref().map(|name| view.keys.find(name.as_ref()).ok_or(name)).transpose();
+            let Ok(key) = key else {
+                error!(
+                    target: "notify",
+                    "zone {shown}: NOTIFY to {} not sent. Peer TSIG key lookup failure.",
+                    with_hash(target.address)
+                );
+                continue;
+            };
+            let Rates { notify, startup_notify, .. } = snapshot.settings.rates;
+            match occasion {
+                Occasion::Change => self.changes.turn(notify).await,
+                Occasion::Start => self.starts.turn(startup_notify).await,
+            }
+            let Some(soa) = data.apex().and_then(|apex| apex.rrset(Rtype::SOA)) else { continue };
+            match Question::new(origin.as_ref(), soa, key.cloned()) {
+                Ok(question) => self.send(id.clone(), target, key, question),
+                Err(cause) => failed(&shown, target.address, &cause),
+            }
+        }
+        zone.settings.notify.delay
+    }
+
+    /// Sends a message until it is answered. It takes the place of the one about an earlier version.
+    fn send(self: &Rc<Self>, zone: ZoneId, target: Target, key: Option<&TsigKey>, mut question: Question) {
+        let (shown, to) = (shown(&zone), with_hash(target.address));
+        let signed =
+            key.map_or_else(String::new, |key| format!(" : TSIG ({})", key.name().as_ref().without_final_dot()));
+        info!(target: "notify", "zone {shown}: sending notify to {to}{signed}");
+        let place = (zone, target.address);
+        let (sender, after) = (Rc::clone(self), place.clone());
+        let task = spawn_local(async move {
+            match sender.exchange(&target, &mut question).await {
+                Ok(Some(Rcode::NOERROR)) => {
+                    debug!(target: "notify", "zone {shown}: notify response from {to}: NOERROR");
+                }
+                Ok(Some(rcode)) => info!(target: "notify", "zone {shown}: notify response from {to}: {rcode}"),
+                Ok(None) => info!(target: "notify", "zone {shown}: notify to {to}: retries exceeded"),
+                Err(cause) => failed(&shown, target.address, &cause),
+            }
+            sender.unanswered.borrow_mut().remove(&after);
+        });
+        if let Some(earlier) = self.unanswered.borrow_mut().insert(place, task.abort_handle()) {
+            earlier.abort();
+        }
+    }
+
+    /// Sends a message, again and again until it is answered; `None` if it never is.
+    async fn exchange(&self, target: &Target, question: &mut Question) -> io::Result<Option<Rcode>> {
+        let socket = self.sockets.of(target.source)?;
+        let mut responses = socket.expect(target.address, question.id());
+        for wait in WAITS {
+            socket.send(question.octets(), target.address).await?;
+            let answered = timeout(wait, async {
+                loop {
+                    if let Some(rcode) = question.read(&responses.next().await) {
+                        return rcode;
+                    }
+                }
+            });
+            if let Ok(rcode) = answered.await {
+                return rcode.map(Some).map_err(io::Error::other);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Turns at even intervals.
+#[derive(Default)]
+struct Pace(Cell<Option<Instant>>);
+
+impl Pace {
+    /// Waits for the next turn.
+    async fn turn(&self, per_second: u32) {
+        let now = Instant::now();
+        let at = self.0.get().map_or(now, |next| next.max(now));
+        self.0.set(Some(at + Duration::from_secs(1) / per_second.max(1)));
+        if at > now {
+            sleep_until(at).await;
+        }
+    }
+}
+
+/// A zone as named's log shows it.
+fn shown((view, origin): &ZoneId) -> String {
+    let view = if **view == *View::DEFAULT { String::new() } else { format!("/{view}") };
+    format!("{}/IN{view}", origin.as_ref().without_final_dot())
+}
+
+/// An address as named's log shows it.
+fn with_hash(address: SocketAddr) -> String {
+    format!("{}#{}", address.ip(), address.port())
+}
+
+fn failed(zone: &str, to: SocketAddr, cause: &io::Error) {
+    info!(target: "notify", "zone {zone}: notify to {} failed: {cause}", with_hash(to));
+}
