@@ -67,14 +67,15 @@ impl Prepared {
     }
 
     /// Writes a configuration, in which these statements start at the second line. Unless they say otherwise, there is
-    /// no control channel and no file in a system directory.
+    /// no control channel, no file in a system directory, and nobody is notified.
     pub fn configure(&self, conf: &str) {
         let Prepared { options, listen, .. } = self;
         let folder = self.folder().display();
-        let nowhere = ["pid-file none;", "session-keyfile none;", "listen-on-v6 { none; };"].map(|none| {
-            let name = none.split(' ').next().unwrap_or_default();
-            if options.contains(name) { "" } else { none }
-        });
+        let nowhere =
+            ["pid-file none;", "session-keyfile none;", "listen-on-v6 { none; };", "notify no;"].map(|none| {
+                let name = none.split(' ').next().unwrap_or_default();
+                if options.contains(name) || name == "notify" && conf.contains(name) { "" } else { none }
+            });
         let options = format!("{options} {}", nowhere.concat());
         let options = format!("directory \"{folder}\"; listen-on {listen}; {options}");
         let controls = if conf.contains("controls") { "" } else { "controls { };" };
