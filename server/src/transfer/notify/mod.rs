@@ -11,8 +11,8 @@ mod targets;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, hash_map::Entry},
-    io, mem,
+    collections::HashMap,
+    io,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -22,6 +22,7 @@ use std::{
 
 use tokio::{
     runtime,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, LocalSet, spawn_local},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -30,7 +31,7 @@ use zonefmt::Rtype;
 
 use crate::{
     Rcode,
-    settings::Rates,
+    settings::{Rates, Whom},
     tsig::TsigKey,
     zones::{Published, View},
 };
@@ -41,6 +42,9 @@ use targets::Target;
 
 /// The thread that notifies other servers. Dropping this ends it.
 pub struct Notifier(Arc<Queue>);
+
+/// The most messages that wait for an answer; others wait for one of these to end.
+const UNANSWERED: usize = 4096;
 
 /// How long each message may stay unanswered before the next: as long altogether as named tries, but a message that is
 /// lost is noticed sooner.
@@ -61,7 +65,11 @@ impl Notifier {
             LocalSet::new().block_on(&runtime, sender.run());
         })?;
         let zones = Arc::clone(&queue);
-        published.watch(move |view, zone| zones.push((view.into(), zone.origin.clone())));
+        published.watch(move |view, zone| {
+            if zone.settings.notify.whom != Whom::Nobody {
+                zones.push((view.into(), zone.origin.clone()));
+            }
+        });
         Ok(Notifier(queue))
     }
 
@@ -83,12 +91,28 @@ struct Sender {
     published: Arc<Published>,
     queue: Arc<Queue>,
     sockets: Sockets,
-    /// The zones whose last round is less than `notify-delay` ago, and what asks for another one.
-    rounds: RefCell<HashMap<ZoneId, Option<Occasion>>>,
+    /// The zones whose last round is less than `notify-delay` ago, and whether there is a newer version.
+    recent: RefCell<HashMap<ZoneId, bool>>,
     /// The messages that are sent and not answered.
     unanswered: RefCell<HashMap<(ZoneId, SocketAddr), AbortHandle>>,
+    /// Bounds those.
+    places: Arc<Semaphore>,
     changes: Pace,
     starts: Pace,
+}
+
+/// The messages about a version of a zone.
+struct Round {
+    messages: Vec<Outgoing>,
+    rates: Rates,
+    delay: Duration,
+}
+
+/// A message to be sent.
+struct Outgoing {
+    target: Target,
+    key: Option<TsigKey>,
+    question: Question,
 }
 
 impl Sender {
@@ -97,62 +121,84 @@ impl Sender {
             published,
             queue,
             sockets: Sockets::default(),
-            rounds: RefCell::default(),
+            recent: RefCell::default(),
             unanswered: RefCell::default(),
+            places: Arc::new(Semaphore::new(UNANSWERED)),
             changes: Pace::default(),
             starts: Pace::default(),
         }
     }
 
-    /// Begins a round for each zone that has a new version, until the notifier is dropped.
+    /// Notifies of each zone that has a new version, until the notifier is dropped. Zones of the start, which may be many,
+    /// keep no others waiting.
     async fn run(self: Rc<Self>) {
         while let Some(zones) = self.queue.next().await {
-            for (zone, occasion) in zones {
-                match self.rounds.borrow_mut().entry(zone) {
-                    Entry::Occupied(mut running) => *running.get_mut() = Some(occasion),
-                    Entry::Vacant(idle) => {
-                        let zone = idle.key().clone();
-                        idle.insert(None);
-                        spawn_local(Rc::clone(&self).rounds(zone, occasion));
-                    }
-                }
+            let (starts, changes): (Vec<_>, Vec<_>) =
+                zones.into_iter().partition(|(_, occasion)| *occasion == Occasion::Start);
+            if !starts.is_empty() {
+                spawn_local(Rc::clone(&self).rounds(starts));
             }
+            Rc::clone(&self).rounds(changes).await;
         }
     }
 
-    /// Notifies of a zone, and again after `notify-delay` as long as there are new versions.
-    async fn rounds(self: Rc<Self>, zone: ZoneId, mut occasion: Occasion) {
-        loop {
+    /// Begins a round for each of these zones, unless its last one is less than `notify-delay` ago: then one will follow.
+    async fn rounds(self: Rc<Self>, zones: Vec<(ZoneId, Occasion)>) {
+        for (zone, occasion) in zones {
+            if let Some(again) = self.recent.borrow_mut().get_mut(&zone) {
+                *again = true;
+                continue;
+            }
             let delay = self.round(&zone, occasion).await;
-            sleep(delay).await;
-            let mut rounds = self.rounds.borrow_mut();
-            match rounds.get_mut(&zone).and_then(mem::take) {
-                Some(again) => occasion = again,
-                None => {
-                    rounds.remove(&zone);
-                    return;
-                }
+            if !delay.is_zero() {
+                self.recent.borrow_mut().insert(zone.clone(), false);
+                spawn_local(Rc::clone(&self).rest(zone, delay));
             }
         }
     }
 
-    /// Notifies everybody who is to hear of the zone's newest version, and returns the zone's `notify-delay`.
+    /// Waits for `notify-delay`, after which a version that has come meanwhile gets its round.
+    async fn rest(self: Rc<Self>, zone: ZoneId, delay: Duration) {
+        sleep(delay).await;
+        if self.recent.borrow_mut().remove(&zone) == Some(true) {
+            self.queue.push(zone);
+        }
+    }
+
+    /// Notifies everybody who is to hear of the zone's newest version, and returns the zone's `notify-delay`; zero if
+    /// there is nobody.
     async fn round(self: &Rc<Self>, id: &ZoneId, occasion: Occasion) -> Duration {
+        let Some(Round { messages, rates, delay }) = self.prepare(id) else { return Duration::ZERO };
+        for Outgoing { target, key, question } in messages {
+            match occasion {
+                Occasion::Change => self.changes.turn(rates.notify).await,
+                Occasion::Start => self.starts.turn(rates.startup_notify).await,
+            }
+            // The semaphore is never closed.
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { break };
+            self.send(id.clone(), target, key.as_ref(), question, place);
+        }
+        delay
+    }
+
+    /// Makes the messages about the zone's newest version; `None` if there are none. No version of the zones is held
+    /// while they are sent.
+    fn prepare(&self, id: &ZoneId) -> Option<Round> {
         let snapshot = self.published.load();
         let (view_name, origin) = id;
-        let Some(view) = snapshot.view(view_name) else { return Duration::ZERO };
-        let Some(zone) = view.zones.get(origin.as_ref()) else { return Duration::ZERO };
-        let Some((data, serial)) = zone.data().and_then(|data| Some((data, data.serial()?))) else {
-            return Duration::ZERO;
-        };
+        let view = snapshot.view(view_name)?;
+        let zone = view.zones.get(origin.as_ref())?;
+        let data = zone.data()?;
+        let (serial, soa) = (data.serial()?, data.apex()?.rrset(Rtype::SOA)?);
         let targets = targets::of(zone, data, view, snapshot.settings.port, |address| self.queue.is_own(address));
         if targets.is_empty() {
-            return Duration::ZERO;
+            return None;
         }
         let shown = shown(id);
         info!(target: "notify", "zone {shown}: sending notifies (serial {})", serial.0);
+        let mut messages = Vec::with_capacity(targets.len());
         for target in targets {
-            let key = target.key.as_ref().map(|name| view.keys.find(name.as_ref()).ok_or(name)).transpose();
+            let key = target.key.as_ref().map(|name| view.keys.find(name.as_ref()).cloned().ok_or(name)).transpose();
             let Ok(key) = key else {
                 error!(
                     target: "notify",
@@ -161,29 +207,33 @@ impl Sender {
                 );
                 continue;
             };
-            let Rates { notify, startup_notify, .. } = snapshot.settings.rates;
-            match occasion {
-                Occasion::Change => self.changes.turn(notify).await,
-                Occasion::Start => self.starts.turn(startup_notify).await,
-            }
-            let Some(soa) = data.apex().and_then(|apex| apex.rrset(Rtype::SOA)) else { continue };
-            match Question::new(origin.as_ref(), soa, key.cloned()) {
-                Ok(question) => self.send(id.clone(), target, key, question),
+            match Question::new(origin.as_ref(), soa, key.clone()) {
+                Ok(question) => messages.push(Outgoing { target, key, question }),
                 Err(cause) => failed(&shown, target.address, &cause),
             }
         }
-        zone.settings.notify.delay
+        // A pause of some length even where the statement says 0.
+        let delay = zone.settings.notify.delay.max(Duration::from_millis(1));
+        Some(Round { messages, rates: snapshot.settings.rates, delay })
     }
 
     /// Sends a message until it is answered. It takes the place of the one about an earlier version.
-    fn send(self: &Rc<Self>, zone: ZoneId, target: Target, key: Option<&TsigKey>, mut question: Question) {
+    fn send(
+        self: &Rc<Self>,
+        zone: ZoneId,
+        target: Target,
+        key: Option<&TsigKey>,
+        mut question: Question,
+        place: OwnedSemaphorePermit,
+    ) {
         let (shown, to) = (shown(&zone), with_hash(target.address));
         let signed =
             key.map_or_else(String::new, |key| format!(" : TSIG ({})", key.name().as_ref().without_final_dot()));
         info!(target: "notify", "zone {shown}: sending notify to {to}{signed}");
-        let place = (zone, target.address);
-        let (sender, after) = (Rc::clone(self), place.clone());
+        let about = (zone, target.address);
+        let (sender, after) = (Rc::clone(self), about.clone());
         let task = spawn_local(async move {
+            let _place = place;
             match sender.exchange(&target, &mut question).await {
                 Ok(Some(Rcode::NOERROR)) => {
                     debug!(target: "notify", "zone {shown}: notify response from {to}: NOERROR");
@@ -194,7 +244,7 @@ impl Sender {
             }
             sender.unanswered.borrow_mut().remove(&after);
         });
-        if let Some(earlier) = self.unanswered.borrow_mut().insert(place, task.abort_handle()) {
+        if let Some(earlier) = self.unanswered.borrow_mut().insert(about, task.abort_handle()) {
             earlier.abort();
         }
     }
