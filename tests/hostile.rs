@@ -5,8 +5,8 @@
 
 use std::{
     collections::HashSet,
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    io::Write,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +19,11 @@ use bindy_server::{
     transfer::inbound::{Limits, Outcome, Patience, Primary, Want},
     zone::ZoneData,
 };
-use bindy_tests::{name::Name, peers::Peer, zone::types as t};
+use bindy_tests::{
+    name::Name,
+    peers::{Peer, read_message},
+    zone::types as t,
+};
 use tokio::runtime::Runtime;
 
 /// A record, or a message.
@@ -293,14 +297,6 @@ fn answer(question: &[u8], has_second: bool) -> Option<Vec<Vec<u8>>> {
         (252, false) | (251, true) => (script.answer)(&asked),
         _ => whole(),
     })
-}
-
-fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).ok()?;
-    let mut message = vec![0; u16::from_be_bytes(length).into()];
-    stream.read_exact(&mut message).ok()?;
-    Some(message)
 }
 
 fn client(address: SocketAddr) -> Primary {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ use bindy_server::{
 use bindy_tests::{
     generate,
     name::Name,
-    peers::{KNOT_PRIMARY, Maker, NAMED_PRIMARY, NSD_PRIMARY, Peer, TRANSFER_KEY},
+    peers::{KNOT_PRIMARY, Maker, NAMED_PRIMARY, NSD_PRIMARY, Peer, TRANSFER_KEY, read_message},
     zone::{Data, Record, Zone, types},
 };
 use fastrand::Rng;
@@ -248,14 +248,6 @@ fn scripted(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static, stays: bool
         }
     });
     address
-}
-
-fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).ok()?;
-    let mut message = vec![0; u16::from_be_bytes(length).into()];
-    stream.read_exact(&mut message).ok()?;
-    Some(message)
 }
 
 /// A response to this question with these records.

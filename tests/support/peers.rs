@@ -17,6 +17,15 @@ use crate::{
     zone::Zone,
 };
 
+/// Reads a message from a TCP connection; `None` at its end.
+pub fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut message).ok()?;
+    Some(message)
+}
+
 /// A running server, which ends when this is dropped.
 pub struct Peer {
     process: Child,

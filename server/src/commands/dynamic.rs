@@ -8,8 +8,8 @@ use super::zone;
 use crate::{
     control::{CommandError, Failure, Reply},
     live::{self, Live},
+    logs::ZoneLine,
     serve::{Running, ServedZone},
-    zones::View,
 };
 
 /// `freeze [ZONE [CLASS [VIEW]]]`: writes the zone file, and accepts no more changes, so that the file can be edited.
@@ -100,10 +100,8 @@ fn owners(server: &Running) -> Vec<(ServedZone, Arc<Live>)> {
     owned.collect()
 }
 
-/// A zone as named's log shows it.
-fn shown(ServedZone { view, zone, .. }: &ServedZone) -> String {
-    let view = if **view == *View::DEFAULT { String::new() } else { format!("/{view}") };
-    format!("{}/IN{view}", zone.origin.as_ref().without_final_dot())
+fn shown(ServedZone { view, zone, .. }: &ServedZone) -> ZoneLine<'_> {
+    ZoneLine { origin: zone.origin.as_ref(), view }
 }
 
 fn failed(failure: &live::Failure) -> CommandError {

@@ -6,7 +6,8 @@
 //! lines are dropped and their number is logged; nothing ever waits for the log.
 //!
 //! * [`severity`]: BIND's severities, and macros for those that `tracing` lacks; `line`: the format of a line.
-//! * `file`, `syslog`: destinations; `queries`: what workers log; `client`: how lines name clients.
+//! * `file`, `syslog`: destinations; `queries`: what workers log; `client`, `zone`: how lines
+//!   name clients and zones.
 
 mod client;
 mod file;
@@ -15,9 +16,11 @@ mod logging;
 mod queries;
 pub mod severity;
 mod syslog;
+mod zone;
 
 pub(crate) use client::ClientLine;
 pub(crate) use queries::{Asked, Ending};
+pub(crate) use zone::ZoneLine;
 
 pub use file::{LogFile, Suffix, Versions};
 pub use logging::{Channel, DEFAULT_CATEGORY, DefaultLog, Facility, Form, Logging, Output, Threshold, Times};

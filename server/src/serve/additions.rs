@@ -11,7 +11,8 @@ use zonefmt::{
 
 use super::{
     Running, ServedZone, ZoneSource,
-    sources::{Ready, disown, log},
+    owners::disown,
+    sources::{Ready, log},
 };
 use crate::{
     config::{NewZones, ZoneConfig, origin, unservable},

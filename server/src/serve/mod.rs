@@ -3,17 +3,19 @@
 //! [`Running`] owns everything that runs. Here it is started and reloaded; `state` is what commands ask of it and
 //! change.
 //!
-//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `journal`:
-//!   whether named's journal has changes that a zone file lacks.
+//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `owners`: who
+//!   changes a zone that changes while it is served; `journal`: whether named's journal has changes that a zone file
+//!   lacks.
 //! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep
 //!   them.
-//! * `run_files`: the process number, the lock and the session key; `upkeep`: what has to be done once a second.
+//! * `run_files`: the process number, the lock and the session key; `upkeep`: what has to be done now and then.
 //! * `start_error`: why a server does not start.
 
 mod additions;
 mod journal;
 mod load;
 mod new_zones;
+mod owners;
 mod run_files;
 mod sources;
 mod start_error;

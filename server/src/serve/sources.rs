@@ -3,7 +3,6 @@
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,12 +15,13 @@ use zonefmt::{
     diagnostics::{Diagnostic, Severity},
 };
 
-use super::load::{self, Files, Job, Loaded};
+use super::{
+    load::{self, Files, Job, Loaded},
+    owners::{disown, is_owned, needs_owner, own, unfit},
+};
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
-    journal::{self, disk::LocalDisk},
-    live::{Live, OpenError, ZoneFile},
-    update::Policy,
+    logs::ZoneLine,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
@@ -127,8 +127,11 @@ impl Sources {
         let sources = self.0.get_mut(view)?;
         let source = sources.0.get(&zone.origin)?;
         let config = source.config(zone);
-        let stale = [Job { zone: &config, current: Some(zone) }];
-        (!source.is_current(&config, is_owned(zone))).then(|| sources.load(view, &stale, directory))
+        if source.is_current(&config, is_owned(zone)) {
+            return None;
+        }
+        disown(zone);
+        Some(sources.load(view, &[Job { zone: &config, current: Some(zone) }], directory))
     }
 
     /// Reads the file of a zone that has an owner, for the owner to take over.
@@ -162,14 +165,16 @@ impl Sources {
             _ => {
                 let Loaded { data, files, findings } = load::load(Job { zone, current }, directory);
                 log(&findings, "zoneload");
-                let owned = own(zone, data.ok_or(findings)?, current);
+                let data = data.ok_or(findings)?;
+                current.into_iter().for_each(disown);
+                let owned = own(zone, data);
                 let (data, live) = owned.map_err(|cause| vec![unfit(zone, &cause)])?;
                 (data, files, live)
             }
         };
         let source = ZoneSource::new(zone, files, true);
         let serial = data.serial().unwrap_or(Serial(0));
-        info!(target: "zoneload", "zone {}: loaded serial {}", Shown { origin: &zone.origin, view }, serial.0);
+        info!(target: "zoneload", "zone {}: loaded serial {}", ZoneLine { origin: zone.origin.as_ref(), view }, serial.0);
         let made = made(zone, ZoneState::Loaded(data)).after(current).owned_by(live);
         Ok(Ready { zone: Arc::new(made), source })
     }
@@ -200,8 +205,7 @@ impl ViewSources {
         let own = config.zones.iter().map(|zone| &zone.origin);
         let wanted: FxHashSet<&Name> = own.chain(config.shared.iter().map(|zone| &zone.origin)).collect();
         for zone in served.iter().filter(|zone| !wanted.contains(&zone.origin)) {
-            info!(target: "zoneload", "zone {}: no longer served", Shown { origin: &zone.origin, view: &config.name });
-            disown(zone);
+            info!(target: "zoneload", "zone {}: no longer served", ZoneLine { origin: zone.origin.as_ref(), view: &config.name });
             changes.push(ZoneChange::Remove(zone.origin.clone()));
         }
         self.0.retain(|origin, _| wanted.contains(origin));
@@ -230,8 +234,8 @@ impl ViewSources {
         let each = stale.len() <= LOGGED_ZONES;
         let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings }: Loaded| {
             log(&findings, "zoneload");
-            let shown = Shown { origin: &zone.origin, view };
-            let (data, live) = match data.map(|data| own(zone, data, current)).transpose() {
+            let shown = ZoneLine { origin: zone.origin.as_ref(), view };
+            let (data, live) = match data.map(|data| own(zone, data)).transpose() {
                 Ok(Some((data, live))) => (Some(data), live),
                 Ok(None) => (None, current.and_then(|current| current.live.clone())),
                 Err(cause) => {
@@ -288,7 +292,7 @@ impl ZoneSource {
     pub(super) fn journals(&self) -> Vec<PathBuf> {
         let Some(file) = self.file() else { return Vec::new() };
         let named = self.journal.clone().unwrap_or_else(|| super::journal::path(file));
-        vec![named, journal::path(file, self.journal.as_deref())]
+        vec![named, crate::journal::path(file, self.journal.as_deref())]
     }
 
     /// The zone file.
@@ -337,56 +341,8 @@ fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
     Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state)
 }
 
-/// Whether a zone changes while it is served, or has done so and its file may lack changes.
-fn needs_owner(zone: &ZoneConfig) -> bool {
-    let Role::Primary(_) = zone.role else { return false };
-    zone.settings.updates.policy != Policy::nobody() || journal_of(zone).is_some_and(|journal| journal.exists())
-}
-
-/// The journal of a zone that is loaded from a file.
-fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
-    Some(journal::path(zone.role.file()?.path(), zone.journal.as_deref()))
-}
-
-/// Gives a zone that needs it an owner, and makes the changes of its journal. Another owner that it has must let go.
-fn own(zone: &ZoneConfig, data: ZoneData, current: Option<&Zone>) -> Result<(ZoneData, Option<Arc<Live>>), OpenError> {
-    current.into_iter().for_each(disown);
-    let Some(path) = journal_of(zone).filter(|_| needs_owner(zone)) else { return Ok((data, None)) };
-    // One path for one file, however it is written.
-    let path = path
-        .parent()
-        .and_then(|folder| folder.canonicalize().ok())
-        .zip(path.file_name())
-        .map_or(path.clone(), |(folder, name)| folder.join(name));
-    let file = ZoneFile {
-        path: zone.role.file().map(|file| file.path().to_owned()).unwrap_or_default(),
-        format: zone.reading.format,
-    };
-    let live = Live::open(file, &data, Arc::new(LocalDisk), path)?;
-    let data = live.lock().data().clone();
-    Ok((data, Some(Arc::new(live))))
-}
-
-/// Whether a zone has an owner that makes changes.
-fn is_owned(zone: &Zone) -> bool {
-    zone.live.as_ref().is_some_and(|live| !live.is_closed())
-}
-
-/// Takes a zone from its owner.
-pub(super) fn disown(zone: &Zone) {
-    if let Some(live) = &zone.live {
-        live.close();
-    }
-}
-
-/// The finding that a journal does not fit its zone.
-fn unfit(zone: &ZoneConfig, cause: &OpenError) -> Diagnostic {
-    let file = zone.role.file().map_or(Path::new(""), |file| file.path());
-    Diagnostic::of_file(Severity::Error, file, cause.to_string())
-}
-
 /// Logs why a zone does not load, in named's words.
-fn log_failed(shown: Shown<'_>, zone: &ZoneConfig, findings: &[Diagnostic]) {
+fn log_failed(shown: ZoneLine<'_>, zone: &ZoneConfig, findings: &[Diagnostic]) {
     let first = findings.iter().find(|finding| finding.severity == Severity::Error);
     let why = match first {
         _ if !zone.role.file().is_none_or(|file| file.path().exists()) => "file not found",
@@ -400,7 +356,7 @@ fn log_failed(shown: Shown<'_>, zone: &ZoneConfig, findings: &[Diagnostic]) {
 
 /// Logs that a zone was loaded. `each`: so few zones are loaded that new ones are logged one by one; `mended`: its
 /// files had an error before.
-fn log_loaded(zone: Shown<'_>, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
+fn log_loaded(zone: ZoneLine<'_>, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
     let serial = new.serial().unwrap_or(Serial(0));
     match old {
         None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
@@ -414,20 +370,6 @@ fn log_loaded(zone: Shown<'_>, old: Option<&ZoneData>, new: &ZoneData, each: boo
     } else if before.partial_cmp(&serial) != Some(Ordering::Less) {
         let message = format!("the serial went back from {} to {}: secondaries will not notice", before.0, serial.0);
         warn!(target: "zoneload", "zone {zone}: {message}; make it greater than {}", before.0);
-    }
-}
-
-/// A zone as named shows it: without the final dot, with its class, and with its view unless that is the default one.
-#[derive(Clone, Copy)]
-struct Shown<'n> {
-    origin: &'n Name,
-    view: &'n str,
-}
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/IN", self.origin.as_ref().without_final_dot())?;
-        if self.view == View::DEFAULT { Ok(()) } else { write!(f, "/{}", self.view) }
     }
 }
 

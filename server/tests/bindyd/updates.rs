@@ -206,6 +206,18 @@ fn a_zone_that_moves_to_another_view_keeps_what_was_acknowledged() {
     assert_eq!(server.serial(), 5);
 }
 
+/// The view that did not have it any more took it from its owner, and updates failed from then on.
+#[test]
+fn a_zone_that_one_view_has_no_more_by_in_view_is_still_updated_in_its_own() {
+    let mut server = serve();
+    let shared = "view second { zone \"example.com\" { in-view first; }; };";
+    server.reconfigure(&format!("view first {{ {CONF} }}; {shared}"));
+    assert_eq!(server.add("one"), "");
+    server.reconfigure(&format!("view first {{ {CONF} }}; view second {{ }};"));
+    assert_eq!(server.add("two"), "");
+    assert!(server.has("one") && server.has("two"));
+}
+
 #[test]
 fn two_zones_with_one_file_do_not_both_write_to_it() {
     let mut server = serve();

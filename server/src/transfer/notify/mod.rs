@@ -12,7 +12,7 @@ mod targets;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    io,
+    fmt, io,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -31,9 +31,10 @@ use zonefmt::Rtype;
 
 use crate::{
     Rcode,
+    logs::ZoneLine,
     settings::{Rates, Whom},
     tsig::TsigKey,
-    zones::{Published, View},
+    zones::Published,
 };
 use question::Question;
 use queue::{Occasion, Queue, ZoneId};
@@ -209,7 +210,7 @@ impl Sender {
             };
             match Question::new(origin.as_ref(), soa, key.clone()) {
                 Ok(question) => messages.push(Outgoing { target, key, question }),
-                Err(cause) => failed(&shown, target.address, &cause),
+                Err(cause) => failed(shown, target.address, &cause),
             }
         }
         // A pause of some length even where the statement says 0.
@@ -226,7 +227,7 @@ impl Sender {
         mut question: Question,
         place: OwnedSemaphorePermit,
     ) {
-        let (shown, to) = (shown(&zone), with_hash(target.address));
+        let (shown, to) = (shown(&zone).to_string(), with_hash(target.address));
         let signed =
             key.map_or_else(String::new, |key| format!(" : TSIG ({})", key.name().as_ref().without_final_dot()));
         info!(target: "notify", "zone {shown}: sending notify to {to}{signed}");
@@ -286,10 +287,8 @@ impl Pace {
     }
 }
 
-/// A zone as named's log shows it.
-fn shown((view, origin): &ZoneId) -> String {
-    let view = if **view == *View::DEFAULT { String::new() } else { format!("/{view}") };
-    format!("{}/IN{view}", origin.as_ref().without_final_dot())
+fn shown((view, origin): &ZoneId) -> ZoneLine<'_> {
+    ZoneLine { origin: origin.as_ref(), view }
 }
 
 /// An address as named's log shows it.
@@ -297,6 +296,6 @@ fn with_hash(address: SocketAddr) -> String {
     format!("{}#{}", address.ip(), address.port())
 }
 
-fn failed(zone: &str, to: SocketAddr, cause: &io::Error) {
+fn failed(zone: impl fmt::Display, to: SocketAddr, cause: &io::Error) {
     info!(target: "notify", "zone {zone}: notify to {} failed: {cause}", with_hash(to));
 }

@@ -21,7 +21,7 @@ use crate::{
     answer::Outcome,
     listen::{Client, Messages, Next, Now, Transport},
     live::Live,
-    logs::ClientLine,
+    logs::{ClientLine, ZoneLine},
     settings::TransferFormat,
     tsig,
     wire::{Ede, Rcode, request::Question},
@@ -346,10 +346,8 @@ impl Title {
 
 impl fmt::Display for Title {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: transfer of '{}/IN", self.client, self.zone.as_ref().without_final_dot())?;
-        if self.view != View::DEFAULT {
-            write!(f, "/{}", self.view)?;
-        }
+        let zone = ZoneLine { origin: self.zone.as_ref(), view: &self.view };
+        write!(f, "{}: transfer of '{zone}", self.client)?;
         f.write_str(match self.kind {
             Kind::Axfr => "': AXFR",
             Kind::Ixfr(_) => "': IXFR",
