@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Runs programs that people use with BIND against BIND, then against bindyd, configured the same to the octet.
+
+Each module that CLIENTS lists is one client. Its `run(bed)` goes through what the client is used for, with refusals,
+first with `named` and then with `bindyd`. Both have to do what the client expects, and the two transcripts have to be
+equal: exit codes, what the client says, and the zones after each step, without their serials.
+
+scripts/test-clients installs the clients and runs this program. A client that is missing is a failure. Nothing leaves
+this machine.
+"""
+import argparse
+import difflib
+import importlib
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+from testbed import Failure, Testbed, free_ports
+
+CLIENTS = ["knsupdate", "lego", "certbot", "octodns"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bindyd", required=True, type=pathlib.Path, help="the program to test")
+    parser.add_argument("clients", nargs="*", metavar="CLIENT", help=f"only these: {', '.join(CLIENTS)}")
+    args = parser.parse_args()
+    names = args.clients or CLIENTS
+    failed = [name for name in names if not succeeds(name, str(args.bindyd.resolve()))]
+    print(f"clients: {len(names) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(bool(failed))
+
+
+def succeeds(name, bindyd):
+    """Runs a client against both servers and reports the result."""
+    client, ports, began = importlib.import_module(name), free_ports(), time.monotonic()
+    transcripts = []
+    with tempfile.TemporaryDirectory(prefix=f"bindy-{name}-") as folder:
+        for server in ("named", bindyd):
+            bed = Testbed(server, pathlib.Path(folder, "testbed"), ports)
+            try:
+                with bed:
+                    client.run(bed)
+            except (Failure, OSError, subprocess.TimeoutExpired) as failure:
+                print(f"{name} with {server}: {failure}\n{bed.logs()}", file=sys.stderr)
+                return False
+            transcripts.append(bed.transcript)
+    difference = "\n".join(difflib.unified_diff(*transcripts, "named", "bindyd", lineterm=""))
+    if difference:
+        print(f"{name}: not as with named\n{difference}\n{bed.logs()}", file=sys.stderr)
+        return False
+    print(f"{name}: the same {len(transcripts[0])} lines, {time.monotonic() - began:.0f} s", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    main()
