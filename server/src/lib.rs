@@ -11,7 +11,8 @@
 //! counts requests and responses and reports the counters; [`dnstap`] exports the messages themselves; [`logs`] writes
 //! the log. [`control`] receives the commands of `rndc`.
 //!
-//! [`transfer`] brings zones from one server to another, [`update`] makes the changes that clients ask for. Either way,
+//! [`transfer`] brings zones from one server to another, [`update`] makes the changes that clients ask for, and
+//! [`catalog`] reads the zones that say which zones a secondary has. Either way,
 //! [`live`] is where a zone changes while it is served, and [`journal`] keeps its changes on the disk.
 //!
 //! Dependencies between modules:
@@ -24,6 +25,7 @@
 
 pub mod access;
 mod answer;
+pub mod catalog;
 mod chaos;
 pub mod commands;
 pub mod config;

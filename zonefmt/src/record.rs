@@ -16,7 +16,7 @@ macro_rules! rtypes {
 
 rtypes! {
     A = 1, NS = 2, CNAME = 5, SOA = 6, PTR = 12, HINFO = 13, MX = 15, TXT = 16, X25 = 19, ISDN = 20, RT = 21, SIG = 24, KEY = 25, AAAA = 28, NXT = 30,
-    SRV = 33, NAPTR = 35, DNAME = 39, OPT = 41, DS = 43, RRSIG = 46, NSEC = 47, DNSKEY = 48, NSEC3 = 50,
+    SRV = 33, NAPTR = 35, DNAME = 39, OPT = 41, APL = 42, DS = 43, RRSIG = 46, NSEC = 47, DNSKEY = 48, NSEC3 = 50,
     NSEC3PARAM = 51, TLSA = 52, CDS = 59, CDNSKEY = 60, SVCB = 64, HTTPS = 65, L32 = 105, L64 = 106, TKEY = 249, TSIG = 250, IXFR = 251, AXFR = 252, MAILB = 253, MAILA = 254,
     ANY = 255, CAA = 257,
 }

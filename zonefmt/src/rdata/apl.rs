@@ -1,5 +1,7 @@
 //! APL: lists of address prefixes (RFC 3123 4, 5).
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::{
     address,
     field::{CUT_SHORT, Malformed},
@@ -10,6 +12,33 @@ use super::{
 const IPV4: u16 = 1;
 const IPV6: u16 = 2;
 const NEGATED: u8 = 0x80;
+
+/// An item of an APL record that is about IPv4 or IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressPrefix {
+    /// Whether the item is negated (`!`).
+    pub negated: bool,
+    /// The address; bits behind the prefix may be set.
+    pub address: IpAddr,
+    /// The length of the prefix, up to 32 or 128 bits.
+    pub length: u8,
+}
+
+/// The items of an APL record's RDATA that are about IPv4 or IPv6. Malformed RDATA ends before its first malformed item.
+pub fn address_prefixes(rdata: &[u8]) -> impl Iterator<Item = AddressPrefix> {
+    let sound = items(rdata).map_while(Result::ok);
+    sound.filter_map(|(family, length, negated, address)| {
+        let mut octets = [0; 16];
+        octets.get_mut(..address.len())?.copy_from_slice(address);
+        let [a, b, c, d, ..] = octets;
+        let (address, longest) = match family {
+            IPV4 => (Ipv4Addr::new(a, b, c, d).into(), 32),
+            IPV6 => (Ipv6Addr::from(octets).into(), 128),
+            _ => return None,
+        };
+        (length <= longest).then_some(AddressPrefix { negated, address, length })
+    })
+}
 
 /// Reads all remaining tokens; there may be none.
 pub(super) fn parse(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -109,4 +138,19 @@ pub(super) fn print(wire: &[u8], out: &mut String) -> Option<()> {
         number::print(&[prefix], out);
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_of_other_families_are_left_out() {
+        let rdata = b"\0\x01\x18\x03\xc0\0\x02\0\x03\x08\x01\x07\0\x02\x20\x84\x20\x01\x0d\xb8\0\x01\0\0";
+        let prefixes: Vec<_> =
+            address_prefixes(rdata).map(|item| (item.negated, item.address.to_string(), item.length)).collect();
+        let expected = [(false, "192.0.2.0", 24), (true, "2001:db8::", 32), (false, "0.0.0.0", 0)];
+        assert_eq!(prefixes, expected.map(|(negated, address, length)| (negated, address.to_owned(), length)));
+        assert_eq!(address_prefixes(b"\0\x01\x18\x03\xc0").count(), 0);
+    }
 }

@@ -32,6 +32,7 @@ use encoding::Encoding;
 use field::Context;
 use token::Fault;
 
+pub use apl::{AddressPrefix, address_prefixes};
 pub use names::{Additional, EmbeddedName, EmbeddedNames, Letters, names};
 pub(crate) use number::date;
 pub use number::seconds;
