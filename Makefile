@@ -5,11 +5,11 @@ STORY  ?= quickstart
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build run soak test bench fmt lint tools
+.PHONY: help build run soak test test-clients bench fmt lint tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: build ## build Bindy and serve examples/STORY (quickstart) on LISTEN (127.0.0.1:5300)
 	@exec $(TARGET)/release/bindy serve --listen $(LISTEN) examples/$(STORY)
@@ -34,6 +34,9 @@ tools: ## install the programs that tests and benches use, where missing
 
 soak: tools ## kills the server a thousand times in the midst of updates
 	BINDY_KILLS=1000 $(CARGO) test --profile checked --locked -p bindy-server --test bindyd -- crash
+
+test-clients: tools ## ExternalDNS, cert-manager and others against the server as against BIND (some minutes, needs Go)
+	scripts/test-clients --go
 
 test: ## everything that CI checks; installs what it uses and this machine lacks
 	@scripts/test
