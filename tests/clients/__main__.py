@@ -61,7 +61,7 @@ def succeeds(name, bindyd):
     if difference:
         print(f"{name}: not as with named\n{difference}\n{bed.logs()}", file=sys.stderr)
         return False
-    print(f"{name}: the same {len(transcripts[0])} lines, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{name}: as with named, {len(transcripts[0])} lines compared, {time.monotonic() - began:.0f} s", flush=True)
     return True
 
 

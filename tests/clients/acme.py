@@ -9,7 +9,7 @@ MAIL = "hostmaster@example.test"
 
 
 class Pebble:
-    """A running pebble: its directory's URL, and the file of the certificate that its HTTPS is trusted by."""
+    """A running pebble: the URL of its directory, and the file of the certificate that its clients have to trust."""
 
     def __init__(self, bed):
         self.certificate, (port, management) = bed.folder / "pebble.crt", bed.ports

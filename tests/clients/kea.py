@@ -1,4 +1,4 @@
-"""Kea's DHCP-DDNS server registers leases, and heeds whose name it is (DHCID, RFC 4703).
+"""Kea's DHCP-DDNS server registers leases, and leaves names alone that other clients own (DHCID, RFC 4703).
 
 Requests come as a Kea DHCP server sends them: JSON in a UDP datagram, behind the length as two octets.
 """
@@ -17,10 +17,10 @@ REQUESTS = [
     (ADD, "host.example.test.", "192.0.2.101", PHONE, {}, False),
     (ADD, "host.example.test.", "192.0.2.102", LAPTOP, {}, True),
     (ADD, "host.example.test.", "2001:db8::100", LAPTOP, {"reverse-change": False}, True),
-    # The name of a server, without a DHCID, belongs to no client.
+    # A name without a DHCID belongs to no client.
     (ADD, "www.example.test.", "192.0.2.103", LAPTOP, {}, False),
     (REMOVE, "host.example.test.", "192.0.2.102", PHONE, {}, False),
-    # The address goes, and Kea calls it a failure that the name stays, for its other address.
+    # The address goes. The name keeps its other address, which Kea calls a failure.
     (REMOVE, "host.example.test.", "192.0.2.102", LAPTOP, {}, False),
     (ADD, "host.example.test.", "192.0.2.104", PHONE, {}, False),
     (REMOVE, "host.example.test.", "2001:db8::100", LAPTOP, {"reverse-change": False}, True),
@@ -38,7 +38,7 @@ OUTCOME = re.compile(r"DHCP_DDNS_(?:ADD|REMOVE)_(SUCCEEDED|FAILED) ")
 def run(bed):
     (port, _) = bed.ports
     bed.write("kea.json", json.dumps(configuration(bed.port, port)))
-    # It has no use for either, and the packaged folders need not exist.
+    # The packaged folders of the PID file and the lock need not exist.
     bed.start("kea-dhcp-ddns", "-c", "kea.json", KEA_PIDFILE_DIR=str(bed.folder), KEA_LOCKFILE_DIR="none")
     log = bed.log("kea-dhcp-ddns")
     bed.wait_until(lambda: "DHCP_DDNS_STARTED" in log.read_text(), "Kea has started")

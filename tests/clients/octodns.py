@@ -9,7 +9,7 @@ providers:
   server: {{class: octodns_bind.Rfc2136Provider, host: 127.0.0.1, port: {port},
     key_name: {key}., key_secret: "{secret}", key_algorithm: {algorithm}}}
 zones:
-  example.test.: {{sources: [files], targets: [server]}}
+  {zone}.: {{sources: [files], targets: [server]}}
 """
 # What the zone's file says at first, and then.
 WANTED = [
@@ -49,13 +49,16 @@ def run(bed):
             plan = sync(bed, "writer", KEYS["writer"][1], *arguments)
         if NOTHING not in plan:
             raise Failure(f"there is still something to change:\n{plan}")
+    for zone in ("fixed.test", "elsewhere.test"):
+        bed.write(f"zones/{zone}.yaml", "---\n'': {type: NS, value: ns2.example.test.}\n")
+        sync(bed, "writer", KEYS["writer"][1], "--force", "--doit", zone=zone, expect=1)
     bed.expect("*.wild.example.test. 300 IN A 192.0.2.99", "mail.example.test. 300 IN CNAME www.example.test.",
                absent=["key.", "sub.", "_sip."])
 
 
-def sync(bed, key, secret, *arguments, expect=0):
+def sync(bed, key, secret, *arguments, zone="example.test", expect=0):
     algorithm = KEYS.get(key, KEYS["writer"])[0]
-    bed.write("octodns.yaml", CONFIG.format(port=bed.port, key=key, secret=secret, algorithm=algorithm))
+    bed.write("octodns.yaml", CONFIG.format(zone=zone, port=bed.port, key=key, secret=secret, algorithm=algorithm))
     output = bed.run("octodns-sync", "--config-file", "octodns.yaml", *arguments, expect=expect)
     bed.note(*re.findall(rf"^\*   .*|^octodns_bind.*|{NOTHING}", output, re.MULTILINE))
     bed.note_zones()

@@ -6,6 +6,7 @@ compared: the exit codes of commands, what a client says of its work, and the zo
 """
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -39,7 +40,7 @@ ZONES = {
 
 
 class Failure(Exception):
-    """What a client did, or did not do, that it has to."""
+    """A client or a server has not done what it has to do."""
 
 
 class Testbed:
@@ -165,14 +166,16 @@ def configuration(folder, port):
 
 
 def free_ports():
-    """Some ports that are free for TCP and UDP."""
-    ports = set()
+    """Three ports that are free for TCP and UDP, below those that outgoing connections take from."""
+    ports = []
     while len(ports) < 3:
+        port = random.randrange(10_000, 30_000)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
             try:
-                udp.bind(tcp.getsockname())
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            ports.add(tcp.getsockname()[1])
-    return sorted(ports)
+        if port not in ports:
+            ports.append(port)
+    return ports
