@@ -23,7 +23,10 @@ use crate::{
     listen::{Client, Now, Reply, Respond, Response},
     logs::QueryLog,
     stats::{Counters, Event},
-    transfer::outbound::Slots,
+    transfer::{
+        inbound::{Notice, Secondaries},
+        outbound::Slots,
+    },
     update::Queue,
     wire::{HEADER, cookie::COOKIE, names::Names, request},
     zones::{Published, Snapshot},
@@ -55,6 +58,8 @@ pub struct Responder {
     transfers: Slots,
     /// Where updates go; without it, there are none.
     updates: Option<Queue>,
+    /// Where notifications of primaries go; without it, there are none.
+    secondaries: Option<Secondaries>,
     observers: Observers,
 }
 
@@ -75,7 +80,8 @@ impl Responder {
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
         let (scratch, names, now) = (Scratch::new(), Names::new(), Now::read());
         let observers = Observers { counters, queries: QueryLog::default(), tap: Tap::default() };
-        Responder { published, snapshot: None, now, scratch, names, transfers: Slots::new(), updates: None, observers }
+        let (transfers, updates, secondaries) = (Slots::new(), None, None);
+        Responder { published, snapshot: None, now, scratch, names, transfers, updates, secondaries, observers }
     }
 
     /// Makes zone transfers within these slots.
@@ -89,6 +95,13 @@ impl Responder {
     #[must_use]
     pub fn updating(mut self, queue: Queue) -> Responder {
         self.updates = Some(queue);
+        self
+    }
+
+    /// Passes notifications of primaries on to these secondary zones.
+    #[must_use]
+    pub fn notifying(mut self, secondaries: Secondaries) -> Responder {
+        self.secondaries = Some(secondaries);
         self
     }
 
@@ -142,6 +155,11 @@ impl Respond for Responder {
             && let Some((update, reply)) = request.update(queue, &mut self.names)
         {
             return Response::Later(Box::new(move |way| update.enqueue(reply, way)));
+        }
+        if let Some(secondaries) = self.secondaries.as_ref().filter(|_| request.is_notice())
+            && let Some((view, Notice { zone, serial })) = request.notice(snapshot)
+        {
+            secondaries.notified(view, &zone.origin, client.addr, serial);
         }
         let composed = request.compose(&mut self.names, &mut self.scratch, out);
         self.observers.response(&request, &composed, arrived);

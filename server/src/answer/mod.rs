@@ -75,7 +75,9 @@ impl From<Outcome> for Answered<'_> {
     }
 }
 
-const AUTHORITATIVE: Outcome = Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: None };
+/// A positive answer with authority.
+pub(crate) const AUTHORITATIVE: Outcome =
+    Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: None };
 
 /// Answers a question from the zones of a view. `key` is the TSIG key that the client has proved itself with.
 pub(crate) fn answer<'s>(

@@ -15,25 +15,23 @@ use crate::{
 /// `freeze [ZONE [CLASS [VIEW]]]`: writes the zone file, and accepts no more changes, so that the file can be edited.
 pub(super) fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
     if arguments.is_empty() {
-        for (_, live) in owners(server) {
-            let mut locked = live.lock();
-            if !locked.is_frozen() {
-                locked.freeze().map_err(|failure| failed(&failure))?;
+        for (zone, live) in owners(server) {
+            if zone.zone.secondary.is_none() && !live.is_frozen() {
+                live.freeze().map_err(|failure| failed(&failure))?;
             }
         }
         info!(target: "general", "freezing all zones: success");
         return Ok(String::new());
     }
-    let zone = zone(server, arguments)?;
+    let zone = primary(server, arguments)?;
     let Some(live) = &zone.zone.live else { return Err(Failure::NotDynamic.into()) };
-    let mut locked = live.lock();
-    if locked.is_frozen() {
+    if live.is_frozen() {
         let text = "WARNING: The zone was already frozen.\n\
                     Someone else may be editing it or it may still be re-loading.";
         info!(target: "general", "freezing zone '{}': already frozen", shown(&zone));
         return Err(CommandError::new(Failure::Frozen, text));
     }
-    locked.freeze().map_err(|failure| failed(&failure))?;
+    live.freeze().map_err(|failure| failed(&failure))?;
     info!(target: "general", "freezing zone '{}': success", shown(&zone));
     Ok(String::new())
 }
@@ -47,7 +45,7 @@ pub(super) fn thaw(server: &mut Running, arguments: &[String]) -> Reply {
         info!(target: "general", "thawing all zones: success");
         return Ok(String::new());
     }
-    let zone = zone(server, arguments)?;
+    let zone = primary(server, arguments)?;
     let was_frozen = thaw_one(server, &zone)?;
     info!(target: "general", "thawing zone '{}': success", shown(&zone));
     Ok(if was_frozen { "The zone reload and thaw was successful.".into() } else { String::new() })
@@ -60,12 +58,11 @@ pub(super) fn sync(server: &mut Running, arguments: &[String]) -> Reply {
         _ => (false, arguments),
     };
     let write = |live: &Live| {
-        let mut locked = live.lock();
-        let written = match (locked.is_frozen(), clean) {
+        let written = match (live.is_frozen(), clean) {
             // Its file was written when it was frozen, and is edited now.
             (true, _) => Ok(()),
-            (false, true) => locked.sync_and_clean(),
-            (false, false) => locked.sync(),
+            (false, true) => live.sync_and_clean(),
+            (false, false) => live.sync(),
         };
         written.map_err(|failure| failed(&failure))
     };
@@ -84,10 +81,16 @@ pub(super) fn sync(server: &mut Running, arguments: &[String]) -> Reply {
 
 /// Thaws a zone, and returns whether it was frozen.
 fn thaw_one(server: &mut Running, zone: &ServedZone) -> Result<bool, CommandError> {
-    let Some(live) = zone.zone.live.as_ref().filter(|live| live.lock().is_frozen()) else { return Ok(false) };
+    let Some(live) = zone.zone.live.as_ref().filter(|live| live.is_frozen()) else { return Ok(false) };
     server.take_over(zone).map_err(|text| CommandError::new(Failure::Failure, text))?;
-    live.lock().thaw();
+    live.thaw();
     Ok(true)
+}
+
+/// The primary zone that the arguments name.
+fn primary(server: &Running, arguments: &[String]) -> Result<ServedZone, CommandError> {
+    let zone = zone(server, arguments)?;
+    if zone.zone.secondary.is_some() { Err(Failure::NotPrimary.into()) } else { Ok(zone) }
 }
 
 /// All zones that change while they are served, with their owners.

@@ -172,8 +172,12 @@ fn reload(server: &mut Running, arguments: &[String]) -> Reply {
         return reconfigure(server, "server reload successful");
     }
     let zone = zone(server, arguments)?;
+    if zone.zone.secondary.is_some() {
+        server.refresh(&zone);
+        return Ok("zone refresh queued".into());
+    }
     if let Some(live) = &zone.zone.live {
-        if !live.lock().is_frozen() {
+        if !live.is_frozen() {
             return Err(Failure::Dynamic.into());
         }
         server.take_over(&zone).map_err(|text| CommandError::new(Failure::Failure, text))?;
@@ -214,13 +218,21 @@ fn stop(arguments: &[String]) -> String {
 }
 
 fn refresh(server: &mut Running, arguments: &[String]) -> Reply {
-    zone(server, arguments)?;
-    Err(CommandError::new(Failure::Failure, "not a secondary, mirror, or stub zone"))
+    let zone = zone(server, arguments)?;
+    if zone.zone.secondary.is_none() {
+        return Err(CommandError::new(Failure::Failure, "not a secondary, mirror, or stub zone"));
+    }
+    server.refresh(&zone);
+    Ok("zone refresh queued".into())
 }
 
 fn retransfer(server: &mut Running, arguments: &[String]) -> Reply {
-    zone(server, arguments)?;
-    Err(CommandError::new(Failure::Failure, "retransfer: inappropriate zone type: primary"))
+    let zone = zone(server, arguments)?;
+    if zone.zone.secondary.is_none() {
+        return Err(CommandError::new(Failure::Failure, "retransfer: inappropriate zone type: primary"));
+    }
+    server.retransfer(&zone);
+    Ok(String::new())
 }
 
 /// Without an argument, query logging is switched over.

@@ -11,6 +11,7 @@ use rustix::system::uname;
 use zonefmt::NameRef;
 
 use crate::{
+    live::Timing,
     serve::{Running, ServedZone},
     settings::ServerSettings,
     zone::ZoneData,
@@ -36,9 +37,9 @@ pub(super) fn of_server(server: &Running) -> String {
     line(format_args!("UDP listeners per interface: {}", state.workers));
     line(format_args!("number of zones: {} (0 automatic)", state.zones));
     line(format_args!("debug level: {}", server.logs().debug_level()));
-    line(format_args!("xfers running: {}", state.transfers));
-    line(format_args!("xfers deferred: 0"));
-    line(format_args!("soa queries in progress: 0"));
+    line(format_args!("xfers running: {}", state.transfers + state.inbound.transfers()));
+    line(format_args!("xfers deferred: {}", state.inbound.waiting()));
+    line(format_args!("soa queries in progress: {}", state.inbound.questions()));
     line(format_args!("query logging is {}", if server.logs().querylog() { "ON" } else { "OFF" }));
     line(format_args!("recursive clients: 0/0/0"));
     line(format_args!("tcp clients: {}/{}", state.connections.v4.open + state.connections.v6.open, state.tcp_clients));
@@ -51,21 +52,42 @@ pub(super) fn of_server(server: &Running) -> String {
 
 /// The lines of `zonestatus` for a zone that was asked for as `name`; `None` if the zone is not loaded.
 pub(super) fn of_zone(server: &Running, name: &str, served: &ServedZone) -> Option<String> {
-    let (data, source) = (served.zone.data()?, server.source(served)?);
-    let files = source.files().map(|file| file.as_written().display().to_string()).collect::<Vec<_>>().join(", ");
-    let serial = data.serial().map_or(0, |serial| serial.0);
-    // named takes a file from the future as of now.
-    let (nodes, loaded) = (nodes(data), date(source.modified().min(Timestamp::now())));
-    let dynamic = match &served.zone.live {
-        None => "dynamic: no",
-        Some(live) if live.lock().is_frozen() => "dynamic: yes\nfrozen: yes",
-        Some(_) => "dynamic: yes\nfrozen: no",
+    let (zone, source) = (&*served.zone, server.source(served)?);
+    let (data, is_secondary) = (zone.data()?, zone.secondary.is_some());
+    let mut text = String::new();
+    let mut line = |what: &str, value: &dyn fmt::Display| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{what}: {value}");
     };
-    let modifiable = if source.added().is_some() { "yes" } else { "no" };
-    Some(format!(
-        "name: {name}\ntype: primary\nfiles: {files}\nserial: {serial}\nnodes: {nodes}\nlast loaded: {loaded}\n\
-         secure: no\n{dynamic}\nreconfigurable via modzone: {modifiable}"
-    ))
+    line("name", &name);
+    line("type", &if is_secondary { "secondary" } else { "primary" });
+    let files = source.files().map(|file| file.as_written().display().to_string()).collect::<Vec<_>>().join(", ");
+    if !files.is_empty() {
+        line("files", &files);
+    }
+    line("serial", &data.serial().map_or(0, |serial| serial.0));
+    line("nodes", &nodes(data));
+    // named takes a file from the future as of now.
+    let loaded = if is_secondary { zone.loaded.unwrap_or_default() } else { source.modified().min(Timestamp::now()) };
+    line("last loaded", &date(loaded));
+    let timing = zone.live.as_ref().map(|live| live.timing());
+    for (what, time) in
+        [("next refresh", timing.and_then(Timing::refreshes)), ("expires", timing.and_then(Timing::expires))]
+    {
+        let time = time.and_then(|time| Timestamp::from_second(time.try_into().ok()?).ok());
+        if let Some(time) = time {
+            line(what, &date(time));
+        }
+    }
+    line("secure", &"no");
+    let dynamic = zone.live.as_ref().filter(|_| !is_secondary);
+    line("dynamic", &if dynamic.is_some() { "yes" } else { "no" });
+    if let Some(live) = dynamic {
+        line("frozen", &if live.is_frozen() { "yes" } else { "no" });
+    }
+    line("reconfigurable via modzone", &if source.added().is_some() { "yes" } else { "no" });
+    text.pop();
+    Some(text)
 }
 
 /// What clients are told in place of the version, if that was changed.

@@ -199,11 +199,7 @@ mod tests {
     use std::{process::Command, time::Duration};
 
     use super::*;
-    use crate::{
-        access::Acl,
-        config::{Role, zones::read_all},
-        settings::Notify,
-    };
+    use crate::{access::Acl, config::zones::read_all, settings::Notify};
 
     const ZONES: &str =
         "zone a.test { type primary; file \"a\"; }; zone b.test { type secondary; primaries { 192.0.2.1; }; };";
@@ -214,7 +210,7 @@ mod tests {
         let (zones, errors) = read_all(&[options, ZONES].concat());
         assert!(errors.is_empty(), "{errors:?}");
         let [primary, secondary] = &zones[..] else { panic!("two zones") };
-        let Role::Secondary(role) = &secondary.role else { panic!("{secondary:?}") };
+        let role = secondary.role.secondary().expect("a secondary zone");
         let settings = [&primary.settings, &secondary.settings].map(Arc::clone);
         (settings, [primary.reading, secondary.reading], Inbound::clone(&role.inbound))
     }

@@ -43,7 +43,7 @@ pub(crate) use new_zones::{Additions, NewZones, whole};
 pub use run_files::RunFiles;
 pub(crate) use run_files::{RunFile, SessionKey};
 pub use views::{SharedZone, ViewConfig};
-pub use zones::{Check, Reading, Role, Secondary, TargetChecks, Written, ZoneConfig};
+pub use zones::{Check, Reading, Role, TargetChecks, Written, ZoneConfig};
 pub(crate) use zones::{origin, unservable};
 
 use std::{

@@ -21,7 +21,7 @@ use super::{
     support::Judge,
     updates,
 };
-use crate::settings::{Inbound, Limits, Remote, ZoneSettings};
+use crate::settings::{Limits, Secondary, ZoneSettings};
 
 /// The configuration of a zone.
 #[derive(Clone, Debug)]
@@ -45,19 +45,8 @@ pub struct ZoneConfig {
 pub enum Role {
     /// From this zone file (`type primary`).
     Primary(NamedFile),
-    /// From other servers (`type secondary`).
-    Secondary(Box<Secondary>),
-}
-
-/// How a secondary zone comes from its primaries.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Secondary {
-    /// The file with a copy for the next start, if there is one.
-    pub copy: Option<NamedFile>,
-    /// The servers that have the zone, in the order in which they are asked.
-    pub primaries: Arc<[Remote]>,
-    /// How it is got from them.
-    pub inbound: Arc<Inbound>,
+    /// From other servers (`type secondary`), with a copy in this file for the next start, if there is one.
+    Secondary(Option<NamedFile>, Arc<Secondary>),
 }
 
 impl Role {
@@ -65,8 +54,21 @@ impl Role {
     pub fn file(&self) -> Option<&NamedFile> {
         match self {
             Role::Primary(file) => Some(file),
-            Role::Secondary(secondary) => secondary.copy.as_ref(),
+            Role::Secondary(copy, _) => copy.as_ref(),
         }
+    }
+
+    /// How a secondary zone comes from its primaries.
+    pub fn secondary(&self) -> Option<&Arc<Secondary>> {
+        match self {
+            Role::Primary(_) => None,
+            Role::Secondary(_, secondary) => Some(secondary),
+        }
+    }
+
+    /// Whether both are of the same type and have the same file.
+    pub fn is_alike(&self, other: &Role) -> bool {
+        self.secondary().is_some() == other.secondary().is_some() && self.file() == other.file()
     }
 }
 
@@ -223,8 +225,7 @@ pub(super) fn line(origin: &Name, zone: Statement<'_>) -> Arc<str> {
 #[derive(Default)]
 struct Alike {
     settings: FxHashSet<Arc<ZoneSettings>>,
-    inbound: FxHashSet<Arc<Inbound>>,
-    primaries: FxHashSet<Arc<[Remote]>>,
+    secondaries: FxHashSet<Arc<Secondary>>,
 }
 
 /// This value, or an equal one among those so far.
@@ -274,12 +275,9 @@ fn one<'c>(
         Kind::Secondary => {
             let own = own.unwrap_or_else(|| all.clone()).of_secondary();
             let primaries = reader.remotes.read(primaries?, reader.findings);
-            let secondary = Secondary {
-                copy: file.map(place),
-                primaries: shared(&mut alike.primaries, primaries.into()),
-                inbound: shared(&mut alike.inbound, Arc::clone(&own.inbound)),
-            };
-            (Some(own), Role::Secondary(Box::new(secondary)))
+            let secondary = Secondary { primaries: primaries.into(), inbound: Arc::clone(&own.inbound) };
+            let secondary = shared(&mut alike.secondaries, Arc::new(secondary));
+            (Some(own), Role::Secondary(file.map(place), secondary))
         }
     };
     let (settings, reading) = match said {
@@ -324,6 +322,9 @@ fn kind(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> Option<Kind> {
     if kind.is("primary") || kind.is("master") {
         return Some(Kind::Primary);
     }
+    if kind.is("secondary") || kind.is("slave") {
+        return Some(Kind::Secondary);
+    }
     let shown = kind.shown();
     let finding = if kind.is("hint") || kind.is("delegation-only") {
         kind.warning(format!("a zone of type {shown} serves recursion only: it has no effect"))
@@ -331,13 +332,14 @@ fn kind(kind: Part<'_>, reader: &mut Reader<'_, '_>) -> Option<Kind> {
         let error = kind.error(format!("zones of type {shown} are not supported: they serve recursion only"));
         error.help("remove the zone, and let a resolver have it")
     } else {
-        kind.error(format!("zones of type {shown} are not supported yet")).help("only `type primary` is")
+        let error = kind.error(format!("zones of type {shown} are not supported yet"));
+        error.help("only `type primary` and `type secondary` are")
     };
     reader.findings.push(finding);
-    (kind.is("secondary") || kind.is("slave")).then_some(Kind::Secondary)
+    None
 }
 
-/// Reads the zones of a configuration without views, secondary ones included; the errors about these are left out.
+/// Reads the zones of a configuration without views.
 #[cfg(test)]
 pub(super) fn read_all(text: &str) -> (Vec<ZoneConfig>, Vec<String>) {
     use zonefmt::{conf, diagnostics::Source};
@@ -347,8 +349,7 @@ pub(super) fn read_all(text: &str) -> (Vec<ZoneConfig>, Vec<String>) {
     let mut reader = Reader::new(&conf, 53, &mut findings);
     let options = Scope::new(conf.statements().find("options").into_iter().flat_map(Statement::block), None);
     let (zones, _) = read(&conf.statements(), None, &options, Path::new("/var"), &mut reader);
-    let others = findings.into_iter().filter(|finding| !finding.message.contains("not supported yet"));
-    (zones, others.map(|finding| finding.message).collect())
+    (zones, findings.into_iter().map(|finding| finding.message).collect())
 }
 
 #[cfg(test)]
@@ -360,7 +361,7 @@ mod tests {
     use super::*;
     use crate::{
         access::Acl,
-        settings::{Bounds, JournalSize, Whom},
+        settings::{Bounds, Inbound, JournalSize, Whom},
         update::SerialMethod,
     };
 
@@ -371,8 +372,7 @@ mod tests {
     }
 
     fn secondary(zone: &ZoneConfig) -> &Secondary {
-        let Role::Secondary(secondary) = &zone.role else { panic!("{zone:?}") };
-        secondary
+        zone.role.secondary().unwrap_or_else(|| panic!("{zone:?}"))
     }
 
     #[test]
@@ -382,11 +382,12 @@ mod tests {
              zone b.test { type slave; masters { 192.0.2.1; }; file \"b\"; journal \"j\"; };",
         );
         let [a, b] = [&both[0], &both[1]].map(secondary);
-        assert_eq!((&a.copy, &b.copy), (&None, &Some(NamedFile::new(Path::new("/var"), Path::new("b")))));
+        let copies = [&both[0], &both[1]].map(|zone| zone.role.file().cloned());
+        assert_eq!(copies, [None, Some(NamedFile::new(Path::new("/var"), Path::new("b")))]);
         assert_eq!(both[1].journal.as_deref(), Some(Path::new("/var/j")));
         assert_eq!(*a.inbound, Inbound::default());
         assert_eq!(a.primaries[0].address, "192.0.2.1:53".parse().unwrap());
-        assert!(Arc::ptr_eq(&a.primaries, &b.primaries) && Arc::ptr_eq(&a.inbound, &b.inbound));
+        assert!(std::ptr::eq(a, b));
         assert!(Arc::ptr_eq(&both[0].settings, &both[1].settings));
         assert_eq!((both[0].reading.check_names, both[0].reading.format), (CheckNames::Warn, FileFormat::Raw));
     }

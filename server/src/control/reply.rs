@@ -54,6 +54,7 @@ failures! {
     Frozen = 154 "already frozen",
     Dynamic = 171 "dynamic zone",
     UnknownCommand = 172 "unknown command",
+    NotPrimary = 178 "not primary",
     NotDynamic = 181 "not dynamic",
 }
 

@@ -200,8 +200,7 @@ impl Journal {
     /// # Errors
     /// The file cannot be removed. The journal is empty all the same, and accepts nothing before [`Journal::recover`].
     pub fn reset(&mut self) -> Result<(), JournalError> {
-        self.chain = None;
-        self.uncertain = true;
+        self.uncertain |= self.chain.take().is_some();
         self.recover()
     }
 

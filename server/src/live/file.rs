@@ -1,6 +1,7 @@
 //! The zone file of a zone that changes while it is served.
 
 use std::{
+    fs::File,
     io::{self, Write},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
@@ -26,16 +27,28 @@ pub struct ZoneFile {
 const NEAT: usize = 100_000;
 
 impl ZoneFile {
-    /// Writes a version of the zone; it is on the disk once this returns. The file is replaced as a whole.
-    pub(super) fn write(&self, data: &ZoneData) -> io::Result<()> {
-        durable::replace(&self.path, |file| match self.format {
-            FileFormat::Text if data.records() <= NEAT => file.write_all(&write_file(data.origin(), &data.rrsets())),
-            FileFormat::Text => write_lines(data, file),
-            FileFormat::Raw => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-                file.write_all(&write_raw(&data.rrsets(), u32::try_from(now).unwrap_or(u32::MAX)))
+    /// Writes a version of the zone; it is on the disk once this returns. The file is replaced as a whole, and of this
+    /// time.
+    pub(super) fn write(&self, data: &ZoneData, time: Option<SystemTime>) -> io::Result<()> {
+        durable::replace(&self.path, |file| {
+            match self.format {
+                FileFormat::Text if data.records() <= NEAT => {
+                    file.write_all(&write_file(data.origin(), &data.rrsets()))?;
+                }
+                FileFormat::Text => write_lines(data, file)?,
+                FileFormat::Raw => {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+                    file.write_all(&write_raw(&data.rrsets(), u32::try_from(now).unwrap_or(u32::MAX)))?;
+                }
             }
+            file.flush()?;
+            time.map_or(Ok(()), |time| file.get_ref().set_modified(time))
         })
+    }
+
+    /// Sets the time of the file.
+    pub(super) fn mark(&self, time: SystemTime) -> io::Result<()> {
+        File::open(&self.path)?.set_modified(time)
     }
 }
 

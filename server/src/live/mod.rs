@@ -1,52 +1,67 @@
 //! Zones that change while they are served: by updates, by transfers, by `rndc`.
 //!
-//! Each has one owner, [`Live`], with the newest version and the journal. Whoever changes the zone holds its lock, makes
-//! the next version from [`Locked::data`], and hands the change to [`Locked::commit`]: first it becomes durable, then
-//! it is published, and only then may it be acknowledged. Readers never wait: they get what is published.
+//! Each has one owner, [`Live`], with the newest version. Whoever changes the zone holds its lock, makes the next version
+//! from [`Locked::data`], and hands the change to [`Locked::commit`]: first it becomes durable, then it is published, and
+//! only then may it be acknowledged. Readers never wait: they get what is published.
+//!
+//! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
+//! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
 
+mod failure;
 mod file;
+mod kept;
+mod timing;
 
+pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
+pub use timing::Timing;
 
 use std::{
     cmp::Ordering,
     collections::HashSet,
-    fmt, io,
-    path::{Path, PathBuf},
+    fmt, mem,
+    path::PathBuf,
     sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use zonefmt::{Name, Serial};
 
 use crate::{
     journal::{Changes, Journal, JournalError, disk::Disk},
+    logs::ZoneLine,
     sync::lock,
     zone::{Change, ZoneData},
-    zones::{Published, ZoneChange},
+    zones::{Published, View, ZoneChange, ZoneState},
 };
+use kept::Kept;
 
 /// The owner of a zone that changes while it is served.
 pub struct Live {
     origin: Name,
     tip: Mutex<Tip>,
+    /// Held while the zone file is written or read. Whoever needs `tip` as well takes this one first.
+    file: Mutex<()>,
+    timing: Timing,
 }
 
 /// The newest state of a zone.
 struct Tip {
-    /// What is published.
+    /// The newest version, without records if there is none yet. It is published unless it has expired.
     data: ZoneData,
-    journal: Journal,
-    file: ZoneFile,
-    /// The serial of the content of the zone file.
-    written: Option<Serial>,
-    /// Since when the zone file lacks changes.
-    lacking: Option<Instant>,
+    /// `None`: the zone is only in memory, as a secondary without a file.
+    kept: Option<Kept>,
     /// Whether the zone file is edited by hand at the moment, so that it is not written, and no change is accepted.
     frozen: bool,
     /// Whether no more changes are accepted, because another owner has taken over or the zone is not served any more.
     closed: bool,
+}
+
+/// A zone file that nobody else reads or writes at the moment.
+pub struct HeldFile<'l> {
+    live: &'l Live,
+    _held: MutexGuard<'l, ()>,
 }
 
 /// A zone that nobody else changes at the moment.
@@ -55,26 +70,14 @@ pub struct Locked<'l> {
     tip: MutexGuard<'l, Tip>,
 }
 
-/// Why a change was not made. Nothing of it is served, or will be.
-#[derive(Debug)]
-pub enum Failure {
-    /// The zone does not accept changes any more.
-    Closed,
-    /// The zone does not accept changes while its file is edited.
-    Frozen,
-    /// It did not become durable.
-    Journal(JournalError),
-    /// The zone file cannot be written.
-    File(PathBuf, io::Error),
-}
-
-/// Why a zone gets no owner.
-#[derive(Debug)]
-pub enum OpenError {
-    /// This journal belongs to another zone, or to the same zone of another view.
-    Owned(PathBuf),
-    /// The journal cannot be used.
-    Journal(JournalError),
+/// Where a zone is kept on the disk.
+pub struct Storage {
+    /// The zone file, which is written from time to time.
+    pub file: ZoneFile,
+    /// The file of the journal.
+    pub journal: PathBuf,
+    /// The disk that has the journal.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// How long the zone file may lack changes; as in BIND.
@@ -86,30 +89,60 @@ impl Live {
     ///
     /// # Errors
     /// The journal does not fit the file, or has an owner already.
-    pub fn open(file: ZoneFile, content: &ZoneData, disk: Arc<dyn Disk>, journal: PathBuf) -> Result<Live, OpenError> {
-        if !open_journals().insert(journal.clone()) {
-            return Err(OpenError::Owned(journal));
+    pub fn open(storage: Storage, content: &ZoneData) -> Result<Live, OpenError> {
+        Live::claim(storage, content, |journal| journal.replay(content))
+    }
+
+    /// The owner of a copy of a zone that other servers have. `content` has no records if there is no copy. A journal
+    /// that does not fit the copy is dropped: what it had comes again from a primary.
+    ///
+    /// # Errors
+    /// The journal cannot be read or removed, or has an owner already.
+    pub fn open_copy(storage: Storage, content: &ZoneData) -> Result<Live, OpenError> {
+        Live::claim(storage, content, |journal| {
+            journal.replay(content).or_else(|cause| {
+                warn!(target: "general", "{cause}; it is dropped, and the zone is transferred again");
+                journal.reset()?;
+                Ok(content.clone())
+            })
+        })
+    }
+
+    /// The owner of a zone that is only in memory.
+    pub fn unkept(content: ZoneData) -> Live {
+        Live::of(content, None)
+    }
+
+    fn claim(
+        Storage { file, journal: path, disk }: Storage,
+        content: &ZoneData,
+        replay: impl FnOnce(&mut Journal) -> Result<ZoneData, JournalError>,
+    ) -> Result<Live, OpenError> {
+        if !open_journals().insert(path.clone()) {
+            return Err(OpenError::Owned(path));
         }
-        Live::opened(file, content, disk, &journal).map_err(|cause| {
-            open_journals().remove(&journal);
+        let opened = Journal::open(disk, path.clone(), content.origin()).and_then(|mut journal| {
+            let data = replay(&mut journal)?;
+            let (written, lacking) = (content.serial(), !data.is(content));
+            if let (Some(from), Some(to)) = (written, data.serial())
+                && lacking
+            {
+                let zone = content.origin();
+                let zone = zone.without_final_dot();
+                info!(target: "zoneload", "zone {zone}/IN: the journal leads from serial {} to {}", from.0, to.0);
+            }
+            Ok(Live::of(data, Some(Kept::new(journal, file, written, lacking))))
+        });
+        opened.map_err(|cause| {
+            open_journals().remove(&path);
             OpenError::Journal(cause)
         })
     }
 
-    fn opened(file: ZoneFile, content: &ZoneData, disk: Arc<dyn Disk>, journal: &Path) -> Result<Live, JournalError> {
-        let journal = Journal::open(disk, journal.to_owned(), content.origin())?;
-        let data = journal.replay(content)?;
-        let (origin, written) = (content.origin().to_owned(), content.serial());
-        let lacking = (written != data.serial()).then(Instant::now);
-        if let (Some(from), Some(to)) = (written, data.serial())
-            && from != to
-        {
-            let zone = origin.as_ref();
-            let zone = zone.without_final_dot();
-            info!(target: "zoneload", "zone {zone}/IN: the journal leads from serial {} to {}", from.0, to.0);
-        }
-        let tip = Tip { data, journal, file, written, lacking, frozen: false, closed: false };
-        Ok(Live { origin, tip: Mutex::new(tip) })
+    fn of(data: ZoneData, kept: Option<Kept>) -> Live {
+        let origin = data.origin().to_owned();
+        let tip = Mutex::new(Tip { data, kept, frozen: false, closed: false });
+        Live { origin, tip, file: Mutex::default(), timing: Timing::default() }
     }
 
     /// Waits until nobody else changes the zone.
@@ -118,20 +151,19 @@ impl Live {
         Locked { live: self, tip: lock(&self.tip) }
     }
 
-    /// The changes from a serial to the newest version, and that version's serial; `None` if they are not known.
-    pub fn since(&self, serial: Serial) -> Option<Changes> {
-        lock(&self.tip).journal.since(serial)
+    /// The times of a secondary zone.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
-    /// Writes the zone file if it lacks changes, and accepts no more changes.
-    pub fn close(&self) {
-        let mut locked = self.lock();
-        // The file of a frozen zone is complete, and is being edited.
-        if !locked.is_frozen() && !locked.tip.closed {
-            locked.log_failed(Locked::sync);
-        }
-        locked.tip.closed = true;
-        open_journals().remove(locked.tip.journal.path());
+    /// The changes from a serial to the newest version, and that version's serial; `None` if they are not known.
+    pub fn since(&self, serial: Serial) -> Option<Changes> {
+        lock(&self.tip).kept.as_ref()?.journal.since(serial)
+    }
+
+    /// Whether the zone file is edited by hand at the moment.
+    pub fn is_frozen(&self) -> bool {
+        lock(&self.tip).frozen
     }
 
     /// Whether no more changes are accepted, for good.
@@ -139,26 +171,107 @@ impl Live {
         lock(&self.tip).closed
     }
 
+    /// Writes the zone file, if it lacks changes. The zone may change meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be written; it is as it was.
+    pub fn sync(&self) -> Result<(), Failure> {
+        let _file = lock(&self.file);
+        let Some(pending) = lock(&self.tip).pending() else { return Ok(()) };
+        pending.write(&self.timing)?;
+        lock(&self.tip).wrote(&pending);
+        Ok(())
+    }
+
+    /// Writes the zone file, if it lacks changes, and removes the journal.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the journal not be removed.
+    pub fn sync_and_clean(&self) -> Result<(), Failure> {
+        let _file = lock(&self.file);
+        // No change may come between the two.
+        let mut tip = lock(&self.tip);
+        if let Some(pending) = tip.pending() {
+            pending.write(&self.timing)?;
+            tip.wrote(&pending);
+        }
+        tip.kept.as_mut().map_or(Ok(()), |kept| kept.journal.reset().map_err(Failure::Journal))
+    }
+
+    /// Writes the zone file, and accepts no more changes until [`Live::thaw`], so that it can be edited.
+    ///
+    /// # Errors
+    /// The file cannot be written; the zone is not frozen then.
+    pub fn freeze(&self) -> Result<(), Failure> {
+        lock(&self.tip).frozen = true;
+        self.sync().inspect_err(|_| self.thaw())
+    }
+
+    /// Accepts changes again.
+    pub fn thaw(&self) {
+        lock(&self.tip).frozen = false;
+    }
+
+    /// Waits until nobody writes the zone file, and keeps others from it, so that it can be read and taken over.
+    pub fn hold_file(&self) -> HeldFile<'_> {
+        HeldFile { live: self, _held: lock(&self.file) }
+    }
+
+    /// Writes the zone file if it lacks changes, and accepts no more changes.
+    pub fn close(&self) {
+        let (was_closed, frozen) = {
+            let Tip { closed, frozen, .. } = &mut *lock(&self.tip);
+            (mem::replace(closed, true), *frozen)
+        };
+        // The file of a frozen zone is complete, and is being edited.
+        if !was_closed && !frozen {
+            self.log_failed(self.sync());
+        }
+        if let Some(kept) = lock(&self.tip).kept.as_ref().filter(|_| !was_closed) {
+            open_journals().remove(kept.journal.path());
+        }
+    }
+
     /// Writes the zone file if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
     /// octets, which is shortened then. To be called now and then.
     pub fn tend(&self, now: Instant, most: impl FnOnce(&ZoneData) -> u64) {
-        let mut locked = self.lock();
-        let late = locked.tip.lacking.is_some_and(|since| now.saturating_duration_since(since) >= LATEST);
-        let most = most(locked.data());
-        let long = locked.tip.journal.octets() > most;
-        if locked.is_frozen() || locked.tip.closed || !(late || long) {
-            return;
+        let (most, late, long) = {
+            let tip = lock(&self.tip);
+            let Some(kept) = tip.kept.as_ref().filter(|_| !tip.frozen && !tip.closed) else { return };
+            let most = most(&tip.data);
+            (most, kept.lacks_for(now) >= Some(LATEST), kept.journal.octets() > most)
+        };
+        if late || long {
+            self.log_failed(self.sync());
         }
-        locked.log_failed(|locked| {
-            locked.sync()?;
-            let Some(written) = locked.tip.written.filter(|_| long) else { return Ok(()) };
+        if long && let Some(kept) = &mut lock(&self.tip).kept {
             // Half of it goes at a time, so that this is seldom necessary.
-            locked.tip.journal.compact(most / 2, written).map_err(Failure::Journal)
-        });
+            self.log_failed(kept.compact(most / 2));
+        }
+    }
+
+    /// Takes note that the version at hand is the newest until `expires`, in seconds since 1970; a copy on the disk is
+    /// marked so. One that had expired is served again.
+    pub fn confirm(&self, expires: u64, published: &Published) {
+        let tip = lock(&self.tip);
+        let was_expired = self.timing.confirm(expires);
+        if was_expired && tip.data.serial().is_some() {
+            self.publish(published, &ZoneState::Loaded(tip.data.clone()));
+        }
+        if let Some(kept) = &tip.kept {
+            kept.mark(&tip.data, &self.timing);
+        }
+    }
+
+    /// Stops serving the version at hand, which no primary has confirmed in time.
+    pub fn expire(&self, published: &Published) {
+        let _tip = lock(&self.tip);
+        self.timing.expire();
+        self.publish(published, &ZoneState::Expired);
     }
 
     /// Serves a version in all views that serve this zone.
-    fn publish(&self, published: &Published, data: &ZoneData) {
+    fn publish(&self, published: &Published, state: &ZoneState) {
         // Views that share the zone go on sharing it.
         let (mut made, mut declares) = (None, None);
         published.update(|snapshot| {
@@ -167,19 +280,26 @@ impl Live {
                 if !zone.live.as_deref().is_some_and(|live| std::ptr::eq(live, self)) {
                     continue;
                 }
-                let zone = Arc::clone(made.get_or_insert_with(|| Arc::new(zone.with_data(data.clone()))));
+                let zone = Arc::clone(made.get_or_insert_with(|| Arc::new(zone.with_state(state.clone()))));
                 view.zones.update([ZoneChange::Put(zone)]);
                 declares.get_or_insert_with(|| Arc::clone(&view.name));
             }
         });
-        if let Some((view, zone)) = declares.zip(made) {
+        if let Some((view, zone)) = declares.zip(made).filter(|(_, zone)| zone.data().is_some()) {
             published.report(&view, &zone);
+        }
+    }
+
+    /// Logs what failed where nobody waits for it.
+    fn log_failed(&self, done: Result<(), Failure>) {
+        if let Err(failure) = done {
+            error!(target: "general", "{self}: {failure}");
         }
     }
 }
 
 impl Locked<'_> {
-    /// The newest version.
+    /// The newest version; without records if there is none yet.
     pub fn data(&self) -> &ZoneData {
         &self.tip.data
     }
@@ -189,105 +309,110 @@ impl Locked<'_> {
         self.tip.frozen
     }
 
-    /// Writes the zone file, if it lacks changes.
-    ///
-    /// # Errors
-    /// The file cannot be written; it is as it was.
-    pub fn sync(&mut self) -> Result<(), Failure> {
-        let Tip { data, file, written, lacking, .. } = &mut *self.tip;
-        if *written != data.serial() || lacking.is_some() {
-            file.write(data).map_err(|error| Failure::File(file.path.clone(), error))?;
-            (*written, *lacking) = (data.serial(), None);
-        }
-        Ok(())
-    }
-
-    /// Writes the zone file, if it lacks changes, and removes the journal.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the journal not be removed.
-    pub fn sync_and_clean(&mut self) -> Result<(), Failure> {
-        self.sync()?;
-        self.tip.journal.reset().map_err(Failure::Journal)
-    }
-
-    /// Writes the zone file, and accepts no more changes until [`Locked::thaw`], so that it can be edited.
-    ///
-    /// # Errors
-    /// The file cannot be written; the zone is not frozen then.
-    pub fn freeze(&mut self) -> Result<(), Failure> {
-        self.sync()?;
-        self.tip.frozen = true;
-        Ok(())
-    }
-
-    /// Serves what the zone file has now: `content`. If its serial has increased, secondaries will get the difference.
-    ///
-    /// # Errors
-    /// The change did not become durable. The zone stays as it was.
-    pub fn take_over(&mut self, content: ZoneData, published: &Published) -> Result<(), Failure> {
-        let Tip { data, journal, written, lacking, .. } = &mut *self.tip;
-        let change = Change::between(data, &content);
-        let follows =
-            change.as_ref().is_some_and(|change| change.from().partial_cmp(&change.to()) == Some(Ordering::Less));
-        let durable = match change {
-            Some(change) if follows => journal.recover().and_then(|()| journal.append(&[change])),
-            // The file has the same serial, and maybe the same content; or it goes back.
-            _ if data.is(&content) => Ok(()),
-            _ => journal.reset(),
-        };
-        durable.map_err(Failure::Journal)?;
-        (*written, *lacking) = (content.serial(), None);
-        self.live.publish(published, &content);
-        self.tip.data = content;
-        Ok(())
-    }
-
-    /// Accepts changes again.
-    pub fn thaw(&mut self) {
-        self.tip.frozen = false;
-    }
-
     /// Makes changes, of which the first starts from [`Locked::data`] and the last leads to `data`: durable, then
     /// served.
     ///
     /// # Errors
     /// They are not made: neither served nor, after a restart, found in the journal.
     pub fn commit(&mut self, changes: &[Change], data: ZoneData, published: &Published) -> Result<(), Failure> {
-        let Tip { closed, frozen, journal, .. } = &mut *self.tip;
-        if *closed {
-            return Err(Failure::Closed);
+        self.check_open()?;
+        if let Some(kept) = &mut self.tip.kept {
+            kept.append(changes).inspect_err(|failure| error!(target: "general", "{}: {failure}", self.live))?;
         }
-        if *frozen {
-            return Err(Failure::Frozen);
-        }
-        // After a failure, the journal is written anew before anything else is acknowledged.
-        let durable = journal.recover().and_then(|()| journal.append(changes));
-        if let Err(cause) = durable {
-            let zone = self.live.origin.as_ref();
-            error!(target: "general", "zone {}/IN: {cause}", zone.without_final_dot());
-            return Err(Failure::Journal(cause));
-        }
-        self.live.publish(published, &data);
-        self.tip.data = data;
-        self.tip.lacking.get_or_insert_with(Instant::now);
+        self.serve(data, published);
         Ok(())
     }
 
-    /// Does something of which only the log hears that it failed.
-    fn log_failed(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Failure>) {
-        if let Err(failure) = work(self) {
-            let zone = self.live.origin.as_ref();
-            error!(target: "general", "zone {}/IN: {failure}", zone.without_final_dot());
+    /// Serves a version that has nothing to do with [`Locked::data`], as from a transfer of the whole zone. It is
+    /// durable once the zone file is written.
+    ///
+    /// # Errors
+    /// The journal cannot be removed. The zone stays as it was.
+    pub fn replace(&mut self, data: ZoneData, published: &Published) -> Result<(), Failure> {
+        self.check_open()?;
+        if let Some(kept) = &mut self.tip.kept {
+            kept.replace()?;
         }
+        self.serve(data, published);
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), Failure> {
+        match &*self.tip {
+            Tip { closed: true, .. } => Err(Failure::Closed),
+            Tip { frozen: true, .. } => Err(Failure::Frozen),
+            Tip { .. } => Ok(()),
+        }
+    }
+
+    fn serve(&mut self, data: ZoneData, published: &Published) {
+        self.live.timing.revive();
+        self.live.publish(published, &ZoneState::Loaded(data.clone()));
+        self.tip.data = data;
+    }
+}
+
+impl HeldFile<'_> {
+    /// Serves what the zone file has now: `content`. If its serial has increased, secondaries will get the difference.
+    ///
+    /// # Errors
+    /// The change did not become durable. The zone stays as it was.
+    pub fn take_over(&self, content: ZoneData, published: &Published) -> Result<(), Failure> {
+        let mut locked = self.live.lock();
+        let tip = &mut *locked.tip;
+        if let Some(kept) = &mut tip.kept {
+            let change = Change::between(&tip.data, &content);
+            let follows =
+                change.as_ref().is_some_and(|change| change.from().partial_cmp(&change.to()) == Some(Ordering::Less));
+            match change {
+                Some(change) if follows => kept.append(&[change])?,
+                // The file has the same serial, and maybe the same content; or it goes back.
+                _ if tip.data.is(&content) => {}
+                _ => kept.replace()?,
+            }
+            kept.wrote(content.serial(), false);
+        }
+        locked.serve(content, published);
+        Ok(())
+    }
+}
+
+impl Tip {
+    /// The zone file, and what is to be written there, if it lacks changes.
+    fn pending(&self) -> Option<Pending> {
+        let kept = self.kept.as_ref()?;
+        let is_pending = self.data.serial().is_some() && kept.is_lacking(self.data.serial());
+        is_pending.then(|| Pending { file: kept.file.clone(), data: self.data.clone(), epoch: kept.epoch })
+    }
+
+    /// Takes note that the zone file was written.
+    fn wrote(&mut self, pending: &Pending) {
+        let more = !self.data.is(&pending.data);
+        if let Some(kept) = self.kept.as_mut().filter(|kept| kept.epoch == pending.epoch) {
+            kept.wrote(pending.data.serial(), more);
+        }
+    }
+}
+
+/// A version that is to be written to the zone file.
+struct Pending {
+    file: ZoneFile,
+    data: ZoneData,
+    epoch: u32,
+}
+
+impl Pending {
+    fn write(&self, timing: &Timing) -> Result<(), Failure> {
+        let written = self.file.write(&self.data, timing.confirmed(&self.data));
+        written.map_err(|error| Failure::File(self.file.path.clone(), error))
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         let tip = lock(&self.tip);
-        if !tip.closed {
-            open_journals().remove(tip.journal.path());
+        if let Some(kept) = tip.kept.as_ref().filter(|_| !tip.closed) {
+            open_journals().remove(kept.journal.path());
         }
     }
 }
@@ -304,37 +429,9 @@ impl fmt::Debug for Live {
     }
 }
 
-impl fmt::Display for Failure {
+/// The zone as log lines name it.
+impl fmt::Display for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Closed => f.write_str("the zone is not served any more"),
-            // named's words.
-            Failure::Frozen => f.write_str(
-                "dynamic update temporarily disabled because the zone is frozen.  Use 'rndc thaw' to re-enable updates.",
-            ),
-            Failure::Journal(cause) => write!(f, "{cause}"),
-            Failure::File(path, error) => {
-                write!(f, "cannot write the zone file {}: {error}; its changes are in the journal", path.display())
-            }
-        }
+        write!(f, "zone {}", ZoneLine { origin: self.origin.as_ref(), view: View::DEFAULT })
     }
 }
-
-impl std::error::Error for Failure {}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            OpenError::Owned(path) => {
-                write!(
-                    f,
-                    "another zone has the journal {}; give each a file of its own, or use `in-view`",
-                    path.display()
-                )
-            }
-            OpenError::Journal(cause) => write!(f, "{cause}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}

@@ -1,4 +1,4 @@
-//! A client as log lines name it, in named's form.
+//! Clients and other servers as log lines name them, in named's form.
 
 use std::{
     fmt,
@@ -9,6 +9,10 @@ use std::{
 use zonefmt::NameRef;
 
 use crate::zones::View;
+
+/// An address and port in a log line.
+#[derive(Clone, Copy)]
+pub(crate) struct AddressLine(pub(crate) SocketAddr);
 
 /// A client at the beginning of a log line.
 pub(crate) struct ClientLine<'a> {
@@ -31,10 +35,16 @@ impl ClientLine<'_> {
     }
 }
 
+impl fmt::Display for AddressLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.0.ip(), self.0.port())
+    }
+}
+
 impl fmt::Display for ClientLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ClientLine { number, client, key, name, view } = *self;
-        write!(f, "client @{number:#014x} {}#{}", client.ip(), client.port())?;
+        write!(f, "client @{number:#014x} {}", AddressLine(client))?;
         if let Some(key) = key {
             write!(f, "/key {}", key.without_final_dot())?;
         }

@@ -18,7 +18,7 @@ pub mod severity;
 mod syslog;
 mod zone;
 
-pub(crate) use client::ClientLine;
+pub(crate) use client::{AddressLine, ClientLine};
 pub(crate) use queries::{Asked, Ending};
 pub(crate) use zone::ZoneLine;
 

@@ -1,6 +1,8 @@
 //! A request that gets a response, and the response that is composed to it.
 
-use zonefmt::{NameRef, Rtype, Serial, rdata::Soa};
+use std::sync::Arc;
+
+use zonefmt::{Class, NameRef, Rtype, Serial, rdata::Soa};
 
 use super::{LOOPING_PORTS, MAX_MESSAGE, MAX_NSID, MIN_UDP, seen::Seen};
 use crate::{
@@ -11,14 +13,17 @@ use crate::{
     listen::{Client, Messages, Now, Transport},
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
-    transfer::outbound::{self, Begun, Frame, Slots, Wanted},
+    transfer::{
+        inbound::{self, Notice},
+        outbound::{self, Begun, Frame, Slots, Wanted},
+    },
     tsig::{self, Signature, TsigError},
     update::{self, Queue},
     wire::{
         HEADER, Rcode, flags,
         message::Message,
         names::Names,
-        request::{Edns, Header, Parsed, Question, Rejected},
+        request::{Edns, Header, Noted, Parsed, Question, Rejected},
         writer::{OptReply, Writer},
     },
     zones::Snapshot,
@@ -43,16 +48,16 @@ pub(super) struct Admitted<'r> {
     pub(super) cookie: Option<Checked>,
     /// The type asked for, if the question is to be answered.
     pub(super) asked: Option<Rtype>,
-    /// What became of a request for a transfer or an update that does not begin.
+    /// What became of a NOTIFY, or of a request for a transfer or an update that does not begin.
     instead: Option<Instead>,
     now: Now,
 }
 
-/// What a request for a transfer or an update gets in place of it.
+/// What a request for something else than an answer gets.
 #[derive(Clone, Copy)]
 enum Instead {
-    /// An error.
-    Error(Outcome),
+    /// A response code, without records.
+    Outcome(Outcome),
     /// The zone's SOA.
     Soa,
 }
@@ -143,7 +148,7 @@ impl<'r> Admitted<'r> {
                 None
             }
             Err(outcome) => {
-                self.instead = Some(Instead::Error(outcome));
+                self.instead = Some(Instead::Outcome(outcome));
                 None
             }
         }
@@ -167,10 +172,27 @@ impl<'r> Admitted<'r> {
                 Some((update, update::Reply { message, signature: signatures }))
             }
             Err(outcome) => {
-                self.instead = Some(Instead::Error(outcome));
+                self.instead = Some(Instead::Outcome(outcome));
                 None
             }
         }
+    }
+
+    /// Whether it is a NOTIFY (RFC 1996) that is not refused for other reasons.
+    #[inline]
+    pub(super) fn is_notice(&self) -> bool {
+        self.header.is_notify() && self.seen.view.is_ok() && !self.seen.signature.is_bad()
+    }
+
+    /// Receives the NOTIFY that it is; returns what that announces and the view that declares the zone, if it is heeded.
+    #[cold]
+    pub(super) fn notice<'s>(&mut self, snapshot: &'s Snapshot) -> Option<(&'s Arc<str>, Notice)> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let key = self.seen.signature.key();
+        let (notice, outcome) = inbound::receive(view, request.question, self.client, key, self.message);
+        self.instead = Some(Instead::Outcome(outcome));
+        let notice = notice?;
+        Some((&snapshot.declaring(&notice.zone)?.name, notice))
     }
 
     /// What surrounds the records of a response that is made elsewhere, with these flags.
@@ -262,7 +284,25 @@ impl<'r> Admitted<'r> {
             nsid: server.server_id.as_deref().filter(|_| edns.nsid).map(|id| &id[..id.len().min(MAX_NSID)]),
             keepalive: self.keepalive().then(timeout),
             cookie: self.cookie.map(|cookie| cookie.reply),
+            expire: self.edns.filter(|edns| edns.noted.has(Noted::EXPIRE)).and_then(|_| self.expire()),
         })
+    }
+
+    /// For how many seconds the zone's version is valid, if it is the SOA or the whole zone that is asked for (RFC 7314).
+    #[cold]
+    fn expire(&self) -> Option<u32> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let is_asked = matches!(self.asked, Some(Rtype::SOA | Rtype::AXFR | Rtype::IXFR));
+        let zone =
+            view.zones.get(request.question.qname).filter(|_| is_asked && request.question.qclass == Class::IN)?;
+        let (data, key) = (zone.data()?, self.seen.signature.key());
+        if !zone.settings.admit(self.client, key) {
+            return None;
+        }
+        match zone.live.as_ref().filter(|_| zone.secondary.is_some()) {
+            Some(live) => u32::try_from(live.timing().expires()?.saturating_sub(self.now.unix)).ok(),
+            None => Some(data.soa()?.expire),
+        }
     }
 
     /// Leaves out what has no room in so many octets: beside a signature, whose two names may have 255 octets each, 512
@@ -302,7 +342,7 @@ impl<'r> Admitted<'r> {
             Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
             Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
         };
-        if let Some(Instead::Error(outcome)) = self.instead {
+        if let Some(Instead::Outcome(outcome)) = self.instead {
             return outcome.into();
         }
         if !request.header.is_query() {

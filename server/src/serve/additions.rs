@@ -189,7 +189,7 @@ impl Running {
     }
 
     /// Changes a view, and those that share the zone `before` with it.
-    fn publish(&self, view: &str, before: Option<&Arc<Zone>>, change: &ZoneChange) {
+    fn publish(&self, view: &Arc<str>, before: Option<&Arc<Zone>>, change: &ZoneChange) {
         self.published.update(|snapshot| {
             // An update may have made another version of it since.
             let now = before.and_then(|zone| snapshot.view(view)?.zones.get(zone.origin.as_ref()).cloned());
@@ -200,11 +200,16 @@ impl Running {
             for served in &mut snapshot.views {
                 let same =
                     |now: &Arc<Zone>| served.zones.get(now.origin.as_ref()).is_some_and(|zone| Arc::ptr_eq(zone, now));
-                if *served.name == *view || now.as_ref().is_some_and(same) {
+                if served.name == *view || now.as_ref().is_some_and(same) {
                     served.zones.update([change.clone()]);
                 }
             }
         });
+        let origin = match change {
+            ZoneChange::Put(zone) => &zone.origin,
+            ZoneChange::Remove(origin) => origin,
+        };
+        self.secondaries.follow_zone(view, origin);
         if let ZoneChange::Put(zone) = change {
             self.published.report_if_new(view, zone, before.map(Arc::as_ref));
         }

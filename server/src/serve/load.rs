@@ -130,6 +130,10 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     };
     let (source, file) = match read(path) {
         Ok(read) => read,
+        // There is no copy yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && job.zone.role.secondary().is_some() => {
+            return Loaded { data: None, files: Files::none(), findings: Vec::new() };
+        }
         Err(error) => {
             let message = format!("cannot read the zone file: {error}");
             let findings = vec![Diagnostic::of_file(Severity::Error, path, message)];

@@ -48,7 +48,7 @@ use crate::{
     notice,
     respond::Responder,
     stats::{Channels, Statistics},
-    transfer::{notify::Notifier, outbound::Slots},
+    transfer::{inbound::Secondaries, notify::Notifier, outbound::Slots},
     update::Queue,
     zone::ZoneData,
     zones::{Published, Snapshot},
@@ -96,6 +96,7 @@ pub struct Running {
     /// When to look next whether an address that is to be listened on has come.
     next_look: Option<Instant>,
     notifier: Notifier,
+    secondaries: Secondaries,
     _upkeep: Upkeep,
 }
 
@@ -220,10 +221,12 @@ impl Running {
         let files = HeldFiles::lock(&config.run_files)?;
         let (dnstap, statistics, transfers) = (Dnstap::default(), Statistics::new(), Slots::new());
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), Vec::new())));
+        let secondaries = Secondaries::start(&published).map_err(StartError::Secondaries)?;
         let responder = {
             let (published, statistics) = (Arc::clone(&published), Arc::clone(&statistics));
             let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
             let updates = Queue::start(Arc::clone(&published)).map_err(StartError::Updates)?;
+            let secondaries = secondaries.clone();
             move || {
                 let responder = Responder::counting(Arc::clone(&published), statistics.counters());
                 responder
@@ -231,6 +234,7 @@ impl Running {
                     .tapped(lanes.tap())
                     .transferring(transfers.clone())
                     .updating(updates.clone())
+                    .notifying(secondaries.clone())
             }
         };
         let nowhere = listen::Config { addresses: Vec::new(), workers: options.workers, tcp: config.tcp.clone() };
@@ -240,7 +244,8 @@ impl Running {
             listeners: listen::start(&nowhere, responder).map_err(StartError::Listen)?,
             control: Control::new(jobs).map_err(StartError::Control)?,
             notifier: Notifier::start(&published).map_err(StartError::Notifier)?,
-            _upkeep: Upkeep::start(Arc::clone(&published)).map_err(StartError::Upkeep)?,
+            _upkeep: Upkeep::start(&published).map_err(StartError::Upkeep)?,
+            secondaries,
             options,
             config,
             configured: now,
@@ -283,6 +288,7 @@ impl Running {
             *snapshot = next;
         });
         self.published.report_since(&before);
+        self.secondaries.follow();
         settle(config.additions.as_ref(), &self.sources).or_else(&on_failure)?;
         self.control.listen(config.controls.clone());
         self.statistics.configured(&config.hash);

@@ -17,7 +17,7 @@ use zonefmt::{
 
 use super::{
     load::{self, Files, Job, Loaded},
-    owners::{disown, is_owned, needs_owner, own, unfit},
+    owners::{Owned, disown, is_owned, needs_owner, own, unfit},
 };
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
@@ -157,25 +157,29 @@ impl Sources {
         current: Option<&Zone>,
         directory: &Path,
     ) -> Result<Ready, Vec<Diagnostic>> {
-        let owner = current.and_then(|current| current.live.clone());
         let known =
             self.get(view, &zone.origin).filter(|source| source.is_current(zone, current.is_some_and(is_owned)));
-        let (data, files, live) = match (known, current.and_then(Zone::data)) {
-            (Some(source), Some(data)) => (data.clone(), source.files.clone(), owner),
-            _ => {
+        let (Owned { state, live }, files) = match known.zip(current) {
+            Some((source, current)) => {
+                (Owned { state: current.state.clone(), live: current.live.clone() }, source.files.clone())
+            }
+            None => {
                 let Loaded { data, files, findings } = load::load(Job { zone, current }, directory);
                 log(&findings, "zoneload");
-                let data = data.ok_or(findings)?;
+                if data.is_none() && zone.role.secondary().is_none() {
+                    return Err(findings);
+                }
                 current.into_iter().for_each(disown);
-                let owned = own(zone, data);
-                let (data, live) = owned.map_err(|cause| vec![unfit(zone, &cause)])?;
-                (data, files, live)
+                let owned = own(zone, data, files.modified()).map_err(|cause| vec![unfit(zone, &cause)])?;
+                (owned.ok_or(findings)?, files)
             }
         };
         let source = ZoneSource::new(zone, files, true);
-        let serial = data.serial().unwrap_or(Serial(0));
-        info!(target: "zoneload", "zone {}: loaded serial {}", ZoneLine { origin: zone.origin.as_ref(), view }, serial.0);
-        let made = made(zone, ZoneState::Loaded(data)).after(current).owned_by(live);
+        let made = made(zone, state).after(current).owned_by(live);
+        if let Some(serial) = made.data().and_then(ZoneData::serial) {
+            let shown = ZoneLine { origin: zone.origin.as_ref(), view };
+            info!(target: "zoneload", "zone {shown}: loaded serial {}", serial.0);
+        }
         Ok(Ready { zone: Arc::new(made), source })
     }
 
@@ -216,7 +220,8 @@ impl ViewSources {
             match (current, self.0.get_mut(&zone.origin)) {
                 (Some(current), Some(source)) if source.is_current(zone, is_owned(current)) => {
                     source.written.clone_from(&zone.written);
-                    if current.settings != zone.settings {
+                    source.role.clone_from(&zone.role);
+                    if current.settings != zone.settings || current.secondary.as_ref() != zone.role.secondary() {
                         let made = made(zone, current.state.clone()).after(Some(current));
                         changes.push(ZoneChange::Put(Arc::new(made.owned_by(current.live.clone()))));
                     }
@@ -235,30 +240,27 @@ impl ViewSources {
         let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings }: Loaded| {
             log(&findings, "zoneload");
             let shown = ZoneLine { origin: zone.origin.as_ref(), view };
-            let (data, live) = match data.map(|data| own(zone, data)).transpose() {
-                Ok(Some((data, live))) => (Some(data), live),
-                Ok(None) => (None, current.and_then(|current| current.live.clone())),
-                Err(cause) => {
-                    error!(target: "zoneload", "zone {shown}: {cause}");
-                    (None, current.and_then(|current| current.live.clone()))
-                }
-            };
-            let (sound, old) = (data.is_some(), current.and_then(Zone::data));
-            let state = match (data, old) {
-                (Some(data), old) => {
+            let owned = own(zone, data, files.modified()).unwrap_or_else(|cause| {
+                error!(target: "zoneload", "zone {shown}: {cause}");
+                None
+            });
+            let (sound, old) = (owned.is_some(), current.and_then(Zone::data));
+            let Owned { state, live } = match (owned, old) {
+                (Some(owned), old) => {
                     let mended = self.0.get(&zone.origin).is_some_and(|source| !source.sound);
-                    log_loaded(shown, old, &data, each || mended, mended);
-                    ZoneState::Loaded(data)
+                    log_loaded(shown, old, &owned.state, each || mended, mended);
+                    owned
                 }
                 (None, Some(old)) => {
                     log_failed(shown, zone, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
-                    ZoneState::Loaded(old.clone())
+                    let live = current.and_then(|current| current.live.clone());
+                    Owned { state: ZoneState::Loaded(old.clone()), live }
                 }
                 (None, None) => {
                     log_failed(shown, zone, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors");
-                    ZoneState::NotLoaded
+                    Owned { state: ZoneState::NotLoaded, live: None }
                 }
             };
             let source = ZoneSource::new(zone, files, sound);
@@ -329,7 +331,7 @@ impl ZoneSource {
     /// that has an owner is the owner's.
     fn is_current(&self, zone: &ZoneConfig, has_owner: bool) -> bool {
         self.sound
-            && self.role == zone.role
+            && self.role.is_alike(&zone.role)
             && self.journal == zone.journal
             && self.reading == zone.reading
             && has_owner == needs_owner(zone)
@@ -338,7 +340,8 @@ impl ZoneSource {
 }
 
 fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
-    Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state)
+    let made = Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state);
+    made.coming_from(zone.role.secondary().cloned())
 }
 
 /// Logs why a zone does not load, in named's words.
@@ -356,7 +359,12 @@ fn log_failed(shown: ZoneLine<'_>, zone: &ZoneConfig, findings: &[Diagnostic]) {
 
 /// Logs that a zone was loaded. `each`: so few zones are loaded that new ones are logged one by one; `mended`: its
 /// files had an error before.
-fn log_loaded(zone: ZoneLine<'_>, old: Option<&ZoneData>, new: &ZoneData, each: bool, mended: bool) {
+fn log_loaded(zone: ZoneLine<'_>, old: Option<&ZoneData>, state: &ZoneState, each: bool, mended: bool) {
+    let new = match state {
+        ZoneState::Loaded(new) => new,
+        ZoneState::NotLoaded => return debug!(target: "zoneload", "zone {zone}: no master file"),
+        ZoneState::Expired => return warn!(target: "zoneload", "zone {zone}: expired"),
+    };
     let serial = new.serial().unwrap_or(Serial(0));
     match old {
         None if !each => debug!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),

@@ -31,6 +31,8 @@ pub enum StartError {
     Updates(io::Error),
     /// The thread of notifications cannot be started.
     Notifier(io::Error),
+    /// The thread of secondary zones cannot be started.
+    Secondaries(io::Error),
     /// The thread for regular work cannot be started.
     Upkeep(io::Error),
 }
@@ -45,9 +47,10 @@ impl fmt::Display for StartError {
             StartError::Listen(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "cannot start the control channel: {error}"),
             StartError::Statistics(error) => write!(f, "cannot start the statistics channels: {error}"),
-            StartError::Updates(error) | StartError::Notifier(error) | StartError::Upkeep(error) => {
-                write!(f, "cannot start a thread: {error}")
-            }
+            StartError::Updates(error)
+            | StartError::Notifier(error)
+            | StartError::Secondaries(error)
+            | StartError::Upkeep(error) => write!(f, "cannot start a thread: {error}"),
             StartError::Log(error) => error.fmt(f),
             StartError::Dnstap(error) => error.fmt(f),
             StartError::Lock(path, error) => {

@@ -17,6 +17,7 @@ use crate::{
     listen::{TcpCounts, TcpLimits, TcpTimeouts},
     logs::Logs,
     settings::ServerSettings,
+    transfer::inbound::Activity,
     zones::{Published, View, Zone, ZoneChange},
 };
 
@@ -48,8 +49,10 @@ pub struct State<'a> {
     pub connections: TcpCounts,
     /// The most TCP connections at a time (`tcp-clients`).
     pub tcp_clients: usize,
-    /// The transfers that run.
+    /// The transfers to other servers that run.
     pub transfers: usize,
+    /// What is asked of the primaries of secondary zones.
+    pub inbound: &'a Activity,
     /// Whether the configuration could not be used when it was last read.
     pub reload_failed: bool,
 }
@@ -77,6 +80,7 @@ impl Running {
             connections: self.listeners.connections().counts(),
             tcp_clients: self.listeners.tcp_limits().clients,
             transfers: self.transfers.taken(),
+            inbound: self.secondaries.activity(),
             reload_failed: self.reload_failed,
         }
     }
@@ -116,9 +120,10 @@ impl Running {
     /// The text for rndc: the file cannot be used, or what it changes did not become durable.
     pub fn take_over(&mut self, ServedZone { owner, zone, .. }: &ServedZone) -> Result<(), String> {
         let Some(live) = &zone.live else { return Ok(()) };
+        let file = live.hold_file();
         let read = self.sources.read(owner, zone, &self.config.directory);
         let content = read.map_err(|Unusable| "the zone file cannot be used; see the log".to_owned())?;
-        live.lock().take_over(content, &self.published).map_err(|failure| failure.to_string())
+        file.take_over(content, &self.published).map_err(|failure| failure.to_string())
     }
 
     /// Reads the files of one zone again, if they changed.
@@ -142,6 +147,16 @@ impl Running {
             Some(source) if source.is_sound() => ZoneReload::Loaded,
             _ => ZoneReload::Failed,
         }
+    }
+
+    /// Asks the primaries of a secondary zone for a newer version.
+    pub fn refresh(&self, ServedZone { owner, zone, .. }: &ServedZone) {
+        self.secondaries.refresh(owner, &zone.origin);
+    }
+
+    /// Transfers a secondary zone as a whole.
+    pub fn retransfer(&self, ServedZone { owner, zone, .. }: &ServedZone) {
+        self.secondaries.retransfer(owner, &zone.origin);
     }
 
     /// Notifies a zone's secondaries of its version.

@@ -13,40 +13,49 @@ use std::{
 
 use crate::{
     settings::JournalSize,
-    zones::{Published, Zone},
+    zones::{Published, Snapshot, Zone},
 };
 
-/// The thread that does it. Dropping this ends the thread.
+/// The threads that do it. Dropping this ends them.
 pub(super) struct Upkeep {
-    _ends: Sender<()>,
+    _ends: [Sender<()>; 2],
 }
 
-const INTERVAL: Duration = Duration::from_secs(1);
-/// In intervals.
-const MINUTE: u64 = 60;
+const LIMITERS: Duration = Duration::from_secs(1);
+const ZONES: Duration = Duration::from_secs(60);
 /// What a small zone's journal may have in any case, in octets.
 const LEAST: u64 = 1 << 20;
 
 impl Upkeep {
-    /// Starts the thread.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// The thread cannot be started.
-    pub(super) fn start(published: Arc<Published>) -> io::Result<Upkeep> {
-        let (ends, end) = channel::<()>();
-        thread::Builder::new().name("upkeep".into()).spawn(move || {
-            let mut second = 0_u64;
-            while end.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let snapshot = published.load();
-                snapshot.limiters().for_each(|limiter| limiter.tend(Instant::now()));
-                second += 1;
-                if second.is_multiple_of(MINUTE) {
-                    snapshot.declared().for_each(|(_, zone)| tend(zone));
-                }
-            }
-        })?;
-        Ok(Upkeep { _ends: ends })
+    /// One of them cannot be started.
+    pub(super) fn start(published: &Arc<Published>) -> io::Result<Upkeep> {
+        let limiters = |snapshot: &Snapshot| snapshot.limiters().for_each(|limiter| limiter.tend(Instant::now()));
+        // Files may take their time.
+        let zones = |snapshot: &Snapshot| snapshot.declared().for_each(|(_, zone)| tend(zone));
+        let limiters = every(LIMITERS, "upkeep", published, limiters)?;
+        let zones = every(ZONES, "zone-files", published, zones)?;
+        Ok(Upkeep { _ends: [limiters, zones] })
     }
+}
+
+/// Does something at intervals on a thread of its own, until the sender is dropped.
+fn every(
+    interval: Duration,
+    thread: &str,
+    published: &Arc<Published>,
+    work: impl Fn(&Snapshot) + Send + 'static,
+) -> io::Result<Sender<()>> {
+    let (ends, end) = channel::<()>();
+    let published = Arc::clone(published);
+    thread::Builder::new().name(thread.into()).spawn(move || {
+        while end.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            work(&published.load());
+        }
+    })?;
+    Ok(ends)
 }
 
 fn tend(zone: &Zone) {

@@ -12,7 +12,9 @@ pub use limits::Limits;
 pub use notify::{Notify, Rates, Whom};
 pub use peers::{Peer, Peers};
 pub use remotes::{Remote, Sources};
-pub use transfers::{Bounds, Inbound, InboundLimits, Outbound, TransferAcl, TransferFormat, TransferTransport};
+pub use transfers::{
+    Bounds, Inbound, InboundLimits, Outbound, Secondary, TransferAcl, TransferFormat, TransferTransport,
+};
 pub use updates::{Checks, Updates};
 
 use std::{sync::Arc, time::Duration};

@@ -1,10 +1,10 @@
 //! The settings of zone transfers: who may have a zone and how it is sent, and how one is got from its primaries.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use zonefmt::NameRef;
 
-use super::Sources;
+use super::{Remote, Sources};
 use crate::{
     access::{Acl, Requester},
     listen::{Client, Transport},
@@ -22,6 +22,15 @@ pub struct Outbound {
     /// How large an incremental transfer may be, in percent of the whole zone (`max-ixfr-ratio`), before the whole zone
     /// is sent instead; `None` for any size.
     pub max_ixfr_ratio: Option<u32>,
+}
+
+/// How a secondary zone comes from its primaries.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Secondary {
+    /// The servers that have the zone, in the order in which they are asked.
+    pub primaries: Arc<[Remote]>,
+    /// How it is got from them.
+    pub inbound: Arc<Inbound>,
 }
 
 /// How a secondary gets a zone from its primaries, and what it takes from others. Defaults are those of `named -C`.

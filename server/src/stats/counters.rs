@@ -22,7 +22,7 @@ use crate::{
     sync::lock,
     wire::{
         HEADER, Rcode, flags,
-        request::{Edns, Ignored},
+        request::{Edns, Noted},
     },
 };
 
@@ -200,15 +200,15 @@ impl Counters {
         if edns.keepalive {
             self.stat(Stat::KeepAliveOpt);
         }
-        if edns.ignored != Ignored::default() {
+        if edns.noted != Noted::default() {
             let stats = [
-                (Ignored::SUBNET, Stat::ECSOpt),
-                (Ignored::EXPIRE, Stat::ExpireOpt),
-                (Ignored::PADDING, Stat::PadOpt),
-                (Ignored::KEY_TAG, Stat::KeyTagOpt),
-                (Ignored::OTHER, Stat::OtherOpt),
+                (Noted::SUBNET, Stat::ECSOpt),
+                (Noted::EXPIRE, Stat::ExpireOpt),
+                (Noted::PADDING, Stat::PadOpt),
+                (Noted::KEY_TAG, Stat::KeyTagOpt),
+                (Noted::OTHER, Stat::OtherOpt),
             ];
-            stats.into_iter().filter(|(option, _)| edns.ignored.has(*option)).for_each(|(_, stat)| self.stat(stat));
+            stats.into_iter().filter(|(option, _)| edns.noted.has(*option)).for_each(|(_, stat)| self.stat(stat));
         }
     }
 

@@ -10,3 +10,7 @@
 pub mod inbound;
 pub mod notify;
 pub mod outbound;
+mod pace;
+mod totals;
+
+pub use totals::Totals;

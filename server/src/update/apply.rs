@@ -14,7 +14,7 @@ use zonefmt::{
     zone::{self, MAX_RRSET, Remark, may_stand_beside_cname},
 };
 
-use super::{Item, Note, Permitted, Refusal, report::Ignored};
+use super::{Item, Note, Permitted, Refusal, report::Noted};
 use crate::{
     Rcode,
     settings::{Checks, Limits, Updates},
@@ -77,7 +77,7 @@ impl<'u> Draft<'u, '_> {
         match item.class {
             Class::IN => {
                 if let Some(ignored) = name.why_not_add(item, is_apex, most) {
-                    (self.note)(Note::Ignored(ignored));
+                    (self.note)(Note::Noted(ignored));
                     return Ok(());
                 }
                 self.has_new_soa |= rtype == Rtype::SOA;
@@ -94,15 +94,15 @@ impl<'u> Draft<'u, '_> {
                 name.sets.retain(|set| stays(set.rtype));
             }
             Class::ANY if is_apex && matches!(rtype, Rtype::SOA | Rtype::NS) => {
-                (self.note)(Note::Ignored(Ignored::DeleteSoaOrNs));
+                (self.note)(Note::Noted(Noted::DeleteSoaOrNs));
             }
             Class::ANY => {
                 (self.note)(Note::DeletesRrset(owner, rtype));
                 name.sets.retain(|set| set.rtype != rtype);
             }
-            _ if is_apex && rtype == Rtype::SOA => (self.note)(Note::Ignored(Ignored::DeleteSoa)),
+            _ if is_apex && rtype == Rtype::SOA => (self.note)(Note::Noted(Noted::DeleteSoa)),
             _ if is_apex && rtype == Rtype::NS && name.count(Rtype::NS) == 1 => {
-                (self.note)(Note::Ignored(Ignored::DeleteLastNs));
+                (self.note)(Note::Noted(Noted::DeleteLastNs));
             }
             _ => {
                 (self.note)(Note::Deletes(owner, rtype));
@@ -159,28 +159,28 @@ impl<'u> NameDraft<'u> {
     }
 
     /// Why adding a record has no effect (RFC 2136 3.4.2.2 and BIND).
-    fn why_not_add(&self, item: &Item, is_apex: bool, most: Option<NonZeroU32>) -> Option<Ignored> {
+    fn why_not_add(&self, item: &Item, is_apex: bool, most: Option<NonZeroU32>) -> Option<Noted> {
         let (owner, rtype) = (item.owner.as_ref(), item.rtype);
         let others = || self.sets.iter().filter(|set| set.rtype != Rtype::CNAME && !may_stand_beside_cname(set.rtype));
         let serial = || self.set(Rtype::SOA).and_then(|soa| Soa::serial_of(soa.records.first()?));
         let is_obsolete = rdata::info(rtype).is_some_and(|row| row.usage == Usage::Obsolete);
         match rtype {
-            _ if is_obsolete => Some(Ignored::Obsolete(rtype)),
-            Rtype::NS | Rtype::DNAME if owner.is_wildcard() => Some(Ignored::Wildcard(rtype)),
-            Rtype::CNAME if others().next().is_some() => Some(Ignored::CnameBesideOthers),
+            _ if is_obsolete => Some(Noted::Obsolete(rtype)),
+            Rtype::NS | Rtype::DNAME if owner.is_wildcard() => Some(Noted::Wildcard(rtype)),
+            Rtype::CNAME if others().next().is_some() => Some(Noted::CnameBesideOthers),
             rtype if rtype != Rtype::CNAME && !may_stand_beside_cname(rtype) && self.set(Rtype::CNAME).is_some() => {
-                Some(Ignored::BesideCname)
+                Some(Noted::BesideCname)
             }
             Rtype::SOA => match serial() {
-                None => Some(Ignored::SecondSoa),
+                None => Some(Noted::SecondSoa),
                 // A serial 2³¹ ahead is not later (RFC 1982 3.2).
                 now if Soa::serial_of(&item.rdata) > now => None,
-                Some(_) => Some(Ignored::OldSerial),
+                Some(_) => Some(Noted::OldSerial),
             },
-            Rtype::DS if is_apex => Some(Ignored::AtApex(rtype)),
+            Rtype::DS if is_apex => Some(Noted::AtApex(rtype)),
             _ => {
                 let most = most?.get();
-                (self.count(rtype) >= most as usize).then_some(Ignored::OverLimit(most))
+                (self.count(rtype) >= most as usize).then_some(Noted::OverLimit(most))
             }
         }
     }

@@ -27,13 +27,13 @@ pub enum Note<'a> {
     /// All RRsets of a name go.
     DeletesName(NameRef<'a>),
     /// The operation has no effect (RFC 2136 3.4.2).
-    Ignored(Ignored),
+    Noted(Noted),
 }
 
 /// Why an operation has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // The texts say it.
-pub enum Ignored {
+pub enum Noted {
     Obsolete(Rtype),
     Wildcard(Rtype),
     CnameBesideOthers,
@@ -92,27 +92,27 @@ impl fmt::Display for Note<'_> {
             Note::Deletes(owner, rtype) => write!(f, "deleting an RR at {} {rtype}", owner.without_final_dot()),
             Note::DeletesRrset(owner, rtype) => write!(f, "deleting rrset at '{}' {rtype}", owner.without_final_dot()),
             Note::DeletesName(owner) => write!(f, "delete all rrsets from name '{}'", owner.without_final_dot()),
-            Note::Ignored(why) => why.fmt(f),
+            Note::Noted(why) => why.fmt(f),
         }
     }
 }
 
-impl fmt::Display for Ignored {
+impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ignored::Obsolete(rtype) => write!(f, "attempt to add {rtype} ignored"),
-            Ignored::Wildcard(rtype) => write!(f, "attempt to add wildcard {rtype} record ignored"),
-            Ignored::CnameBesideOthers => f.write_str("attempt to add CNAME alongside non-CNAME ignored"),
-            Ignored::BesideCname => f.write_str("attempt to add non-CNAME alongside CNAME ignored"),
-            Ignored::SecondSoa => f.write_str("attempt to create 2nd SOA ignored"),
-            Ignored::OldSerial => f.write_str("SOA update failed to increment serial, ignoring it"),
-            Ignored::AtApex(rtype) => write!(f, "attempt to add a {rtype} record at zone apex ignored"),
-            Ignored::OverLimit(most) => {
+            Noted::Obsolete(rtype) => write!(f, "attempt to add {rtype} ignored"),
+            Noted::Wildcard(rtype) => write!(f, "attempt to add wildcard {rtype} record ignored"),
+            Noted::CnameBesideOthers => f.write_str("attempt to add CNAME alongside non-CNAME ignored"),
+            Noted::BesideCname => f.write_str("attempt to add non-CNAME alongside CNAME ignored"),
+            Noted::SecondSoa => f.write_str("attempt to create 2nd SOA ignored"),
+            Noted::OldSerial => f.write_str("SOA update failed to increment serial, ignoring it"),
+            Noted::AtApex(rtype) => write!(f, "attempt to add a {rtype} record at zone apex ignored"),
+            Noted::OverLimit(most) => {
                 write!(f, "attempt to add more records than permitted by policy max={most}")
             }
-            Ignored::DeleteSoaOrNs => f.write_str("attempt to delete all SOA or NS records ignored"),
-            Ignored::DeleteSoa => f.write_str("attempt to delete SOA ignored"),
-            Ignored::DeleteLastNs => f.write_str("attempt to delete last NS ignored"),
+            Noted::DeleteSoaOrNs => f.write_str("attempt to delete all SOA or NS records ignored"),
+            Noted::DeleteSoa => f.write_str("attempt to delete SOA ignored"),
+            Noted::DeleteLastNs => f.write_str("attempt to delete last NS ignored"),
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Edns {
     /// The network that the sender asks for; it is logged, and has no effect on the answer.
     pub(crate) subnet: Option<Subnet>,
     /// Its other options.
-    pub(crate) ignored: Ignored,
+    pub(crate) noted: Noted,
 }
 
 /// The client subnet of a query (RFC 7871 6).
@@ -69,9 +69,9 @@ pub(crate) struct Subnet {
     length: u8,
 }
 
-/// Options that are counted and otherwise ignored, as a set.
+/// Options of which only the presence matters, as a set.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Ignored(u8);
+pub(crate) struct Noted(u8);
 
 /// A request that is answered with an error.
 pub(crate) struct Rejected<'a> {
@@ -89,6 +89,10 @@ impl Header {
 
     pub(crate) fn is_update(self) -> bool {
         Opcode::of(self.flags) == Opcode::UPDATE
+    }
+
+    pub(crate) fn is_notify(self) -> bool {
+        Opcode::of(self.flags) == Opcode::NOTIFY
     }
 
     pub(crate) fn recursion_desired(self) -> bool {
@@ -115,6 +119,7 @@ fn without_question(message: &[u8], header: Header, has_none: bool) -> Parsed<'_
     let Found { edns, version, .. } = found.unwrap_or_default();
     let rejected = |rcode| Parsed::Rejected(Rejected { header, question: None, edns, rcode });
     match edns {
+        _ if header.is_notify() => rejected(Rcode::FORMERR),
         _ if !header.is_query() => rejected(Rcode::NOTIMP),
         _ if version > 0 => rejected(Rcode::BADVERS),
         Some(edns) if edns.cookie.is_some() => Parsed::CookieOnly { header, edns },
@@ -179,18 +184,18 @@ fn find(message: &[u8], at: usize) -> Result<Found<'_>, Malformed> {
     Ok(found)
 }
 
-impl Ignored {
-    pub(crate) const SUBNET: Ignored = Ignored(1);
-    pub(crate) const EXPIRE: Ignored = Ignored(2);
-    pub(crate) const PADDING: Ignored = Ignored(4);
-    pub(crate) const KEY_TAG: Ignored = Ignored(8);
-    pub(crate) const OTHER: Ignored = Ignored(16);
+impl Noted {
+    pub(crate) const SUBNET: Noted = Noted(1);
+    pub(crate) const EXPIRE: Noted = Noted(2);
+    pub(crate) const PADDING: Noted = Noted(4);
+    pub(crate) const KEY_TAG: Noted = Noted(8);
+    pub(crate) const OTHER: Noted = Noted(16);
 
-    pub(crate) fn has(self, one: Ignored) -> bool {
+    pub(crate) fn has(self, one: Noted) -> bool {
         self.0 & one.0 != 0
     }
 
-    fn add(&mut self, one: Ignored) {
+    fn add(&mut self, one: Noted) {
         self.0 |= one.0;
     }
 }
@@ -223,21 +228,21 @@ impl Edns {
                         Some(subnet) => _ = self.subnet.get_or_insert(subnet),
                         None => sound = false,
                     }
-                    self.ignored.add(Ignored::SUBNET);
+                    self.noted.add(Noted::SUBNET);
                 }
                 EXPIRE => {
                     sound &= matches!(data.len(), 0 | 4);
-                    self.ignored.add(Ignored::EXPIRE);
+                    self.noted.add(Noted::EXPIRE);
                 }
                 COOKIE => match Cookie::read(data) {
                     Some(cookie) => _ = self.cookie.get_or_insert(cookie),
                     None => sound = false,
                 },
                 KEEPALIVE => self.keepalive = true,
-                PADDING => self.ignored.add(Ignored::PADDING),
+                PADDING => self.noted.add(Noted::PADDING),
                 KEY_TAG => {
                     sound &= !data.is_empty() && data.len().is_multiple_of(2);
-                    self.ignored.add(Ignored::KEY_TAG);
+                    self.noted.add(Noted::KEY_TAG);
                 }
                 _ => {
                     sound &= match code {
@@ -246,7 +251,7 @@ impl Edns {
                         CLIENT_TAG | SERVER_TAG => data.len() == 2,
                         _ => true,
                     };
-                    self.ignored.add(Ignored::OTHER);
+                    self.noted.add(Noted::OTHER);
                 }
             }
         }

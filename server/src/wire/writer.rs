@@ -75,13 +75,15 @@ pub(crate) struct OptReply<'o> {
     pub(crate) keepalive: Option<u16>,
     /// Both parts of the client's cookie (RFC 7873 4).
     pub(crate) cookie: Option<[u8; COOKIE]>,
+    /// For how many seconds the zone is valid (RFC 7314).
+    pub(crate) expire: Option<u32>,
 }
 
 impl OptReply<'_> {
     /// The length of the OPT record.
     pub(crate) fn octets(&self) -> usize {
         let (nsid, keepalive) = (self.nsid.map_or(0, |nsid| 4 + nsid.len()), self.keepalive.map_or(0, |_| 6));
-        11 + nsid + keepalive + self.cookie.map_or(0, |cookie| 4 + cookie.len())
+        11 + nsid + keepalive + self.cookie.map_or(0, |cookie| 4 + cookie.len()) + self.expire.map_or(0, |_| 8)
     }
 }
 
@@ -216,6 +218,10 @@ impl<'b> Writer<'b> {
         if let Some(cookie) = &reply.cookie {
             self.put_raw(&[0, 10, 0, cookie.len() as u8]);
             self.put_raw(cookie);
+        }
+        if let Some(expire) = reply.expire {
+            self.put_raw(&[0, 9, 0, 4]);
+            self.put_raw(&expire.to_be_bytes());
         }
         if let Some(timeout) = reply.keepalive {
             self.put_raw(&[0, 11, 0, 2]);

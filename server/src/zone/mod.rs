@@ -81,6 +81,11 @@ impl ZoneData {
         self.apex()?.rrset(Rtype::SOA)?.rdatas().next().and_then(Soa::serial_of)
     }
 
+    /// The SOA (RFC 1035 3.3.13), if there is one that can be read.
+    pub fn soa(&self) -> Option<Soa<'_>> {
+        self.apex()?.rrset(Rtype::SOA)?.rdatas().next().and_then(Soa::read)
+    }
+
     /// The data at exactly this name, whatever lies above it; `None` outside the zone too.
     pub fn node(&self, owner: NameRef<'_>) -> Option<Node<'_>> {
         let labels = owner.strip_suffix(self.origin())?;

@@ -8,14 +8,14 @@ mod map;
 mod publish;
 mod view;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use jiff::Timestamp;
 use zonefmt::Name;
 
 use crate::{
     live::Live,
-    settings::{ZoneSettings, ZoneStatistics},
+    settings::{Secondary, ZoneSettings, ZoneStatistics},
     stats::ZoneCounters,
     zone::ZoneData,
 };
@@ -39,6 +39,8 @@ pub struct Zone {
     pub counters: Option<Arc<ZoneCounters>>,
     /// Who changes the zone while it is served, if it does.
     pub live: Option<Arc<Live>>,
+    /// How the zone comes from its primaries, if it is a secondary one.
+    pub secondary: Option<Arc<Secondary>>,
 }
 
 /// Whether a zone has data to answer from.
@@ -57,7 +59,7 @@ impl Zone {
     pub fn new(origin: Name, settings: Arc<ZoneSettings>, state: ZoneState) -> Zone {
         let loaded = matches!(state, ZoneState::Loaded(_)).then(Timestamp::now);
         let counters = (settings.statistics == ZoneStatistics::Full).then(Arc::default);
-        Zone { origin, settings, state, loaded, counters, live: None }
+        Zone { origin, settings, state, loaded, counters, live: None, secondary: None }
     }
 
     /// Takes over from the previous version of the zone: its counters, and its load time if the data is the same.
@@ -77,18 +79,26 @@ impl Zone {
         Zone { live, ..self }
     }
 
-    /// The zone with another version of its data.
+    /// The zone as one that comes from primaries.
     #[must_use]
-    pub fn with_data(&self, data: ZoneData) -> Zone {
-        Zone { state: ZoneState::Loaded(data), loaded: Some(Timestamp::now()), ..self.clone() }
+    pub fn coming_from(self, secondary: Option<Arc<Secondary>>) -> Zone {
+        Zone { secondary, ..self }
     }
 
-    /// This zone, or if another one of the same owner has other data, this zone with that data.
+    /// The zone with another version of its data, or none.
+    #[must_use]
+    pub fn with_state(&self, state: ZoneState) -> Zone {
+        let now = matches!(state, ZoneState::Loaded(_)).then(Timestamp::now);
+        Zone { state, loaded: now.or(self.loaded), ..self.clone() }
+    }
+
+    /// This zone, or if another one of the same owner is in another state, this zone in that state.
     pub(crate) fn caught_up_with(self: &Arc<Zone>, newest: &Zone) -> Arc<Zone> {
         let same_owner = self.live.as_ref().zip(newest.live.as_ref()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
-        match newest.data().filter(|data| same_owner && !self.data().is_some_and(|old| old.is(data))) {
-            Some(data) => Arc::new(self.with_data(data.clone())),
-            None => Arc::clone(self),
+        if same_owner && !self.state.is(&newest.state) {
+            Arc::new(Zone { state: newest.state.clone(), loaded: newest.loaded, ..Zone::clone(self) })
+        } else {
+            Arc::clone(self)
         }
     }
 
@@ -97,6 +107,16 @@ impl Zone {
         match &self.state {
             ZoneState::Loaded(data) => Some(data),
             ZoneState::NotLoaded | ZoneState::Expired => None,
+        }
+    }
+}
+
+impl ZoneState {
+    /// Whether this is the same state, with the same version of the data.
+    fn is(&self, other: &ZoneState) -> bool {
+        match (self, other) {
+            (ZoneState::Loaded(one), ZoneState::Loaded(other)) => one.is(other),
+            (one, other) => mem::discriminant(one) == mem::discriminant(other),
         }
     }
 }

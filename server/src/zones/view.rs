@@ -95,6 +95,12 @@ impl Snapshot {
         })
     }
 
+    /// The view that declares a zone: the first of those that share it.
+    pub(crate) fn declaring(&self, zone: &Arc<Zone>) -> Option<&View> {
+        let declares = |view: &&View| view.zones.get(zone.origin.as_ref()).is_some_and(|same| Arc::ptr_eq(same, zone));
+        self.views.iter().find(declares)
+    }
+
     /// All rate limiters in use, each once.
     pub(crate) fn limiters(&self) -> impl Iterator<Item = &Limiter> {
         let views = self.views.iter().map(|view| &view.settings);

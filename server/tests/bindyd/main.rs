@@ -14,6 +14,7 @@ mod notify;
 mod process;
 mod querylog;
 mod requests;
+mod secondaries;
 mod server;
 mod statistics;
 mod transfers;
@@ -279,7 +280,6 @@ fn the_process_number_is_in_the_pid_file_while_it_runs() {
 #[test]
 fn what_cannot_be_obeyed_is_an_error_with_its_place() {
     for (conf, message) in [
-        ("zone a { type secondary; primaries { 192.0.2.1; }; };", "zones of type secondary are not supported yet"),
         ("zone a { type mirror; primaries { 192.0.2.1; }; };", "zones of type mirror are not supported yet"),
         ("zone a { type stub; primaries { 192.0.2.1; }; };", "zones of type stub are not supported"),
         ("zone a { type static-stub; server-names { b; }; };", "zones of type static-stub are not supported"),

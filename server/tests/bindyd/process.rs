@@ -142,8 +142,8 @@ fn a_check_shows_all_that_is_wrong_and_serves_nothing() {
     let (success, said) = check(&["broken", "missing"].map(|name| zone(name, &format!("{name}.zone"))).concat());
     assert!(!success && said.contains("192.0.2.256") && said.contains("cannot read the zone file"), "{said}");
     let (success, said) =
-        check("zone a.test { type secondary; file \"a\"; primaries { 192.0.2.1; }; };\nplugin query \"x\";");
-    assert!(!success && said.contains("type secondary") && said.contains("`plugin` cannot be obeyed"), "{said}");
+        check("zone a.test { type mirror; file \"a\"; primaries { 192.0.2.1; }; };\nplugin query \"x\";");
+    assert!(!success && said.contains("type mirror") && said.contains("`plugin` cannot be obeyed"), "{said}");
 }
 
 #[test]

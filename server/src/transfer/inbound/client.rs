@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     task::Poll,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{
@@ -22,6 +22,7 @@ use zonefmt::{Class, NameRef, Rtype, Serial, rdata::Soa};
 use super::{
     EdnsExpire, Failure, Limits, Progress, Reason, Receiver, Transfer, Want,
     receiver::{check_header, edns_expire, request},
+    unix_now,
 };
 use crate::{
     Rcode,
@@ -109,7 +110,7 @@ impl Primary {
         let start = async {
             let receiver = Receiver::new(random_id()?, at_hand, want, limits);
             let mut question = receiver.question(self.request_expire);
-            exchange.sign(&mut question, now());
+            exchange.sign(&mut question, unix_now());
             Ok((self.connect(&question).await?, receiver))
         };
         let (stream, receiver) = start.await.map_err(|why| Failure { why, axfr_may_help: false })?;
@@ -236,7 +237,7 @@ fn apply(mut receiver: Receiver, mut messages: mpsc::Receiver<Vec<u8>>, mut exch
 
 fn verify(exchange: &mut Exchange, octets: &[u8]) -> Result<(), Reason> {
     let message = Message::read(octets)?;
-    exchange.verify(&message, now()).map_err(|what| match message.rcode() {
+    exchange.verify(&message, unix_now()).map_err(|what| match message.rcode() {
         // An error is one without a signature, too.
         rcode if rcode != Rcode::NOERROR && !message.is_signed() => Reason::Rcode(rcode),
         _ => Reason::Signature(what),
@@ -255,7 +256,7 @@ impl<'z> SoaQuestion<'z> {
     fn new(zone: NameRef<'z>, edns: Option<bool>, mut exchange: Exchange) -> Result<SoaQuestion<'z>, Reason> {
         let id = random_id()?;
         let mut octets = request(id, soa_question(zone), None, edns);
-        exchange.sign(&mut octets, now());
+        exchange.sign(&mut octets, unix_now());
         Ok(SoaQuestion { id, zone, octets, exchange })
     }
 
@@ -298,11 +299,6 @@ async fn read_message(stream: &mut BufReader<TcpStream>) -> Result<Vec<u8>, Reas
 
 fn random_id() -> Result<u16, Reason> {
     getrandom::u32().map(|random| random as u16).map_err(|_| Reason::Io(io::ErrorKind::Other))
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl From<io::Error> for Reason {

@@ -87,6 +87,8 @@ pub enum Reason {
     ChangesOutgrowZone(usize),
     /// The zone has no NS records at its apex.
     NoNs,
+    /// The zone is signed (it has a DNSKEY).
+    Signed,
     /// A name has a CNAME and other data.
     CnameAndOther(Name),
     /// A name has several records of a type that allows one.
@@ -150,6 +152,7 @@ impl fmt::Display for Reason {
             Reason::OtherTtl(owner, rtype) => write!(f, "not exact: {owner} {rtype} has another TTL"),
             Reason::ChangesOutgrowZone(octets) => write!(f, "the changes have more than the zone's {octets} octets"),
             Reason::NoNs => f.write_str("has no NS records; add them to the zone on the primary"),
+            Reason::Signed => f.write_str("signed zones are not supported yet: the zone has a DNSKEY"),
             Reason::CnameAndOther(owner) => write!(f, "CNAME and other data at {owner}; remove one on the primary"),
             Reason::Several(owner, rtype) => {
                 write!(f, "multiple RRs of singleton type: {owner} {rtype}; leave one on the primary")

@@ -1,5 +1,7 @@
 //! Transfers in: how a secondary gets new versions of a zone from its primaries.
 //!
+//! * [`Secondaries`]: the thread that does it for all zones. `schedule` has their timers, an `attempt` carries out one
+//!   step of one zone, `inbox` keeps what others tell, `notice` judges a NOTIFY.
 //! * [`timers`]: when which primary is asked for what. [`client`]: the questions to one primary, over UDP and TCP.
 //! * [`receiver`]: the messages of a transfer, without I/O; [`sequence`]: their records in order, and the version of the
 //!   zone that they make, complete or not at all; [`chain`]: the changes of an IXFR; [`soundness`]: what a zone must not
@@ -10,17 +12,43 @@
 //! never served where it would be wrong: records out of the zone are dropped, for example. Where the changes of an IXFR
 //! do not fit, the whole zone can still be asked for.
 
+mod attempt;
 mod chain;
 mod client;
 mod failure;
+mod inbox;
+mod notice;
 mod receiver;
+mod schedule;
+mod secondaries;
 mod sequence;
 mod soundness;
 mod timers;
 
+pub use attempt::Activity;
 pub use client::{Patience, Primary};
 pub use failure::{Failure, Reason};
-pub use receiver::{Progress, Receiver, Totals, Transfer};
+pub(crate) use notice::{Notice, receive};
+pub use receiver::{Progress, Receiver, Transfer};
+pub use secondaries::Secondaries;
 pub use sequence::{Outcome, Want, Warning};
 pub use soundness::Limits;
 pub use timers::{EdnsExpire, Heard, Moment, Notified, RefreshSettings, Step, Timers, Times};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+use crate::zone::ZoneData;
+
+/// When a copy of a zone expires that was confirmed at `time`, in seconds since 1970; `None` without data.
+pub fn expires(data: &ZoneData, time: Timestamp) -> Option<u64> {
+    // A time to come is a mistake of some clock.
+    let confirmed = time.min(Timestamp::now()).as_second();
+    Some(u64::try_from(confirmed).unwrap_or(0) + u64::from(data.soa()?.expire.min(timers::MAX_EXPIRE)))
+}
+
+/// Seconds since 1970.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

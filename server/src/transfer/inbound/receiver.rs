@@ -7,6 +7,7 @@ use super::{EdnsExpire, Failure, Limits, Outcome, Reason, Want, Warning, sequenc
 use crate::{
     Malformed, Opcode, Rcode,
     message::{Builder, Message, MessageFull, Question, Record, Section},
+    transfer::Totals,
     zone::ZoneData,
 };
 
@@ -40,17 +41,6 @@ pub struct Transfer {
     pub edns_expire: EdnsExpire,
     /// What is strange in the zone.
     pub warnings: Vec<Warning>,
-}
-
-/// How much was received.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Totals {
-    /// Messages.
-    pub messages: u64,
-    /// Records, with all SOAs.
-    pub records: u64,
-    /// Octets of the messages.
-    pub octets: u64,
 }
 
 /// The code of the EDNS option EXPIRE (RFC 7314).

@@ -1,7 +1,7 @@
 //! The records of a transfer in order: from the first SOA to the last, AXFR (RFC 5936 2.2) or IXFR (RFC 1995 4). The
 //! result is a whole version of the zone or none. The octets of messages, and their headers, are not known here.
 
-use std::mem;
+use std::{fmt, mem};
 
 use zonefmt::{Class, Name, NameRef, Rtype, Serial, rdata::Soa};
 
@@ -42,6 +42,16 @@ pub enum Warning {
     TtlsDiffer(Name, Rtype),
     /// A change adds a record that is there, or removes or adds one twice; once is enough.
     NoEffect(Name, Rtype),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::OutOfZone(owner, rtype) => write!(f, "{owner} {rtype} is out of the zone: dropped"),
+            Warning::TtlsDiffer(owner, rtype) => write!(f, "{owner} {rtype} has records with different TTLs"),
+            Warning::NoEffect(owner, rtype) => write!(f, "{owner} {rtype}: a change has no effect"),
+        }
+    }
 }
 
 /// The first warnings of a transfer.

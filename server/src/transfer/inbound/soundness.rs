@@ -74,10 +74,14 @@ impl Limits {
     }
 }
 
-/// Checks that a zone has its NS records.
+/// Checks that a zone has its NS records, and is not signed: without its signatures in answers, it would be bogus.
 pub(super) fn check_apex(zone: &ZoneData) -> Result<(), Reason> {
-    let has_ns = zone.apex().is_some_and(|apex| apex.rrset(Rtype::NS).is_some());
-    if has_ns { Ok(()) } else { Err(Reason::NoNs) }
+    let has = |rtype| zone.apex().is_some_and(|apex| apex.rrset(rtype).is_some());
+    match (has(Rtype::NS), has(Rtype::DNSKEY)) {
+        (false, _) => Err(Reason::NoNs),
+        (true, true) => Err(Reason::Signed),
+        (true, false) => Ok(()),
+    }
 }
 
 fn is_over(count: usize, limit: u32) -> bool {

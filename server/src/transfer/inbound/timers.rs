@@ -121,7 +121,7 @@ struct Cause {
 }
 
 /// The longest expire time, in seconds: 24 weeks, as in BIND.
-const MAX_EXPIRE: u32 = 14_515_200;
+pub(super) const MAX_EXPIRE: u32 = 14_515_200;
 
 /// The bounds of the seconds between rounds without a version to keep: a new secondary is often there before its
 /// primary.
@@ -255,13 +255,11 @@ impl Timers {
         }
     }
 
-    /// Changes the settings. A round under way is given up, so a result of its step is ignored; the next one is due at
+    /// Changes the settings, or what the primaries are. A round under way is given up, so a result of its step is ignored; the next one is due at
     /// once.
     pub fn configure(&mut self, settings: RefreshSettings, now: Moment) {
-        if self.settings != settings {
-            self.settings = settings;
-            (self.round, self.queued, self.due) = (None, None, now);
-        }
+        self.settings = settings;
+        (self.round, self.queued, self.due) = (None, None, now);
     }
 
     fn request(&mut self, cause: Cause, now: Moment) -> Notified {

@@ -9,30 +9,22 @@ mod queue;
 mod sockets;
 mod targets;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    fmt, io,
-    net::SocketAddr,
-    rc::Rc,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::HashMap, fmt, io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
 
 use tokio::{
     runtime,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{sleep, timeout},
 };
 use tracing::{debug, error, info};
 use zonefmt::Rtype;
 
 use crate::{
     Rcode,
-    logs::ZoneLine,
+    logs::{AddressLine, ZoneLine},
     settings::{Rates, Whom},
+    transfer::pace::Pace,
     tsig::TsigKey,
     zones::Published,
 };
@@ -204,7 +196,7 @@ impl Sender {
                 error!(
                     target: "notify",
                     "zone {shown}: NOTIFY to {} not sent. Peer TSIG key lookup failure.",
-                    with_hash(target.address)
+                    AddressLine(target.address)
                 );
                 continue;
             };
@@ -227,7 +219,7 @@ impl Sender {
         mut question: Question,
         place: OwnedSemaphorePermit,
     ) {
-        let (shown, to) = (shown(&zone).to_string(), with_hash(target.address));
+        let (shown, to) = (shown(&zone).to_string(), AddressLine(target.address));
         let signed =
             key.map_or_else(String::new, |key| format!(" : TSIG ({})", key.name().as_ref().without_final_dot()));
         info!(target: "notify", "zone {shown}: sending notify to {to}{signed}");
@@ -271,31 +263,10 @@ impl Sender {
     }
 }
 
-/// Turns at even intervals.
-#[derive(Default)]
-struct Pace(Cell<Option<Instant>>);
-
-impl Pace {
-    /// Waits for the next turn.
-    async fn turn(&self, per_second: u32) {
-        let now = Instant::now();
-        let at = self.0.get().map_or(now, |next| next.max(now));
-        self.0.set(Some(at + Duration::from_secs(1) / per_second.max(1)));
-        if at > now {
-            sleep_until(at).await;
-        }
-    }
-}
-
 fn shown((view, origin): &ZoneId) -> ZoneLine<'_> {
     ZoneLine { origin: origin.as_ref(), view }
 }
 
-/// An address as named's log shows it.
-fn with_hash(address: SocketAddr) -> String {
-    format!("{}#{}", address.ip(), address.port())
-}
-
 fn failed(zone: impl fmt::Display, to: SocketAddr, cause: &io::Error) {
-    info!(target: "notify", "zone {zone}: notify to {} failed: {cause}", with_hash(to));
+    info!(target: "notify", "zone {zone}: notify to {} failed: {cause}", AddressLine(to));
 }

@@ -23,6 +23,7 @@ use crate::{
     live::Live,
     logs::{ClientLine, ZoneLine},
     settings::TransferFormat,
+    transfer::totals::{Totals, Within},
     tsig,
     wire::{Ede, Rcode, request::Question},
     zone::{Change, ZoneData},
@@ -83,17 +84,9 @@ pub(crate) struct Outgoing {
     began: Instant,
     max_time: Duration,
     max_idle: Duration,
-    sent: Sent,
+    sent: Totals,
     ended: bool,
     _slot: Slot,
-}
-
-/// How much of a transfer was sent.
-#[derive(Clone, Copy, Default)]
-struct Sent {
-    messages: u64,
-    records: u64,
-    octets: u64,
 }
 
 /// A transfer as its log lines name it, in named's words.
@@ -247,7 +240,7 @@ impl Start {
             Kind::Axfr | Kind::Whole => String::new(),
         };
         info!(target: "xfer-out", "{title} started{} (serial {from}{})", title.signed(), content.serial().0);
-        let (began, sent) = (now.instant, Sent::default());
+        let (began, sent) = (now.instant, Totals::default());
         Outgoing { content, frame, format, title, began, max_time, max_idle, sent, ended: false, _slot: slot }
     }
 }
@@ -315,16 +308,9 @@ impl Outgoing {
     }
 
     fn log_end(&mut self, now: Now) {
-        let Sent { messages, records, octets } = self.sent;
-        let time = now.instant.saturating_duration_since(self.began).max(Duration::from_millis(1));
-        let speed = u128::from(octets) * 1000 / time.as_millis().max(1);
-        info!(
-            target: "xfer-out",
-            "{} ended: {messages} messages, {records} records, {octets} bytes, {:.3} secs ({speed} bytes/sec) (serial {})",
-            self.title,
-            time.as_secs_f64(),
-            self.content.serial().0
-        );
+        let totals = Within(self.sent, now.instant.saturating_duration_since(self.began));
+        let serial = self.content.serial().0;
+        info!(target: "xfer-out", "{} ended: {totals} (serial {serial})", self.title);
         self.ended = true;
     }
 }

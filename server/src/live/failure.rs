@@ -1,0 +1,62 @@
+//! What can go wrong with a zone that changes while it is served.
+
+use std::{fmt, io, path::PathBuf};
+
+use crate::journal::JournalError;
+
+/// Why a change was not made. Nothing of it is served, or will be.
+#[derive(Debug)]
+pub enum Failure {
+    /// The zone does not accept changes any more.
+    Closed,
+    /// The zone does not accept changes while its file is edited.
+    Frozen,
+    /// It did not become durable.
+    Journal(JournalError),
+    /// The zone file cannot be written.
+    File(PathBuf, io::Error),
+}
+
+/// Why a zone gets no owner.
+#[derive(Debug)]
+pub enum OpenError {
+    /// This journal belongs to another zone, or to the same zone of another view.
+    Owned(PathBuf),
+    /// The journal cannot be used.
+    Journal(JournalError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Closed => f.write_str("the zone is not served any more"),
+            // named's words.
+            Failure::Frozen => f.write_str(
+                "dynamic update temporarily disabled because the zone is frozen.  Use 'rndc thaw' to re-enable updates.",
+            ),
+            Failure::Journal(cause) => write!(f, "{cause}"),
+            Failure::File(path, error) => {
+                write!(f, "cannot write the zone file {}: {error}; its changes are in the journal", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Owned(path) => {
+                write!(
+                    f,
+                    "another zone has the journal {}; give each a file of its own, or use `in-view`",
+                    path.display()
+                )
+            }
+            OpenError::Journal(cause) => write!(f, "{cause}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}

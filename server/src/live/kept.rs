@@ -1,0 +1,81 @@
+//! What a zone that changes has on the disk: the zone file, and a journal with the changes that lead on from there.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use tracing::debug;
+use zonefmt::Serial;
+
+use super::{Failure, Timing, ZoneFile};
+use crate::{
+    journal::Journal,
+    zone::{Change, ZoneData},
+};
+
+/// What a zone has on the disk.
+pub(super) struct Kept {
+    pub(super) journal: Journal,
+    pub(super) file: ZoneFile,
+    /// How often the zone was replaced as a whole.
+    pub(super) epoch: u32,
+    /// The serial of the content of the zone file; `None` if the journal does not lead on from there.
+    written: Option<Serial>,
+    /// Since when the zone file lacks changes.
+    lacking: Option<Instant>,
+}
+
+impl Kept {
+    /// `written` is the serial of the content of the zone file, which may lack changes that are in the journal.
+    pub(super) fn new(journal: Journal, file: ZoneFile, written: Option<Serial>, lacking: bool) -> Kept {
+        Kept { journal, file, epoch: 0, written, lacking: lacking.then(Instant::now) }
+    }
+
+    /// Makes changes durable.
+    pub(super) fn append(&mut self, changes: &[Change]) -> Result<(), Failure> {
+        // After a failure, the journal is written anew before anything else is acknowledged.
+        self.journal.recover().and_then(|()| self.journal.append(changes)).map_err(Failure::Journal)?;
+        self.lacking.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Forgets the changes: what comes next does not follow from what is in the zone file.
+    pub(super) fn replace(&mut self) -> Result<(), Failure> {
+        self.journal.reset().map_err(Failure::Journal)?;
+        self.epoch = self.epoch.wrapping_add(1);
+        (self.written, self.lacking) = (None, Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Takes note that the version with this serial is in the zone file, which may lack more.
+    pub(super) fn wrote(&mut self, serial: Option<Serial>, lacking: bool) {
+        (self.written, self.lacking) = (serial, lacking.then(Instant::now));
+    }
+
+    /// Whether the zone file has something else than the version with this serial.
+    pub(super) fn is_lacking(&self, serial: Option<Serial>) -> bool {
+        self.written != serial || self.lacking.is_some()
+    }
+
+    /// For how long the zone file has lacked changes; `None` if it has all.
+    pub(super) fn lacks_for(&self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.lacking?))
+    }
+
+    /// Shortens the journal to at most this many octets, without what the zone file lacks.
+    pub(super) fn compact(&mut self, octets: u64) -> Result<(), Failure> {
+        self.written.map_or(Ok(()), |written| self.journal.compact(octets, written)).map_err(Failure::Journal)
+    }
+
+    /// Marks the zone file with the time at which the version was confirmed, if that can be made of what is on the disk.
+    pub(super) fn mark(&self, data: &ZoneData, timing: &Timing) {
+        let Some(confirmed) = timing.confirmed(data).filter(|_| self.written.is_some()) else { return };
+        match self.file.mark(confirmed) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                debug!(target: "general", "cannot set the time of {}: {error}", self.file.path.display());
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! One step of a secondary zone: a question to one primary for its serial, or a transfer from it and what comes of that.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tracing::{debug, error, info, warn};
+use zonefmt::Serial;
+
+use super::{Failure, Heard, Limits, Outcome, Patience, Primary, Step, Times, Transfer, Want, schedule::Due};
+use crate::{
+    live::{self, Live},
+    logs::{AddressLine, ZoneLine},
+    settings::ZoneSettings,
+    transfer::{
+        pace::Pace,
+        totals::{Totals, Within},
+    },
+    tsig::TsigKey,
+    zone::{Change, ZoneData},
+    zones::Published,
+};
+
+/// What all attempts share.
+pub(super) struct Resources {
+    published: Arc<Published>,
+    activity: Arc<Activity>,
+    /// Paces questions (`serial-query-rate`), and bounds those that are not answered.
+    pace: Pace,
+    unanswered: Semaphore,
+    transfers: Places,
+}
+
+/// How much is under way.
+#[derive(Debug, Default)]
+pub struct Activity {
+    questions: AtomicUsize,
+    transfers: AtomicUsize,
+    waiting: AtomicUsize,
+}
+
+/// A step that is carried out.
+pub(super) struct Attempt<'a> {
+    due: &'a Due,
+    shared: &'a Resources,
+}
+
+/// The most questions that wait for an answer; each has a socket.
+const UNANSWERED: usize = 1000;
+
+impl Activity {
+    /// Questions for the serial of a zone that are waiting for an answer.
+    pub fn questions(&self) -> usize {
+        self.questions.load(Ordering::Relaxed)
+    }
+
+    /// Transfers that run.
+    pub fn transfers(&self) -> usize {
+        self.transfers.load(Ordering::Relaxed)
+    }
+
+    /// Transfers that wait because as many run as may (`transfers-in`, `transfers-per-ns`).
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+impl Resources {
+    pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>) -> Resources {
+        let (pace, unanswered, transfers) = (Pace::default(), Semaphore::new(UNANSWERED), Places::default());
+        Resources { published, activity, pace, unanswered, transfers }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(due: &'a Due, shared: &'a Resources) -> Attempt<'a> {
+        Attempt { due, shared }
+    }
+
+    /// Carries the step out.
+    pub(super) async fn run(self) -> Heard {
+        let heard = match self.due.step {
+            Step::Wait => None,
+            Step::Ask(index) => self.ask(index).await,
+            Step::Transfer(index, want) => self.transfer(index, want).await,
+        };
+        heard.unwrap_or(Heard::Failed { axfr_may_help: false })
+    }
+
+    /// Asks a primary for its serial; `None` if that fails.
+    async fn ask(&self, index: usize) -> Option<Heard> {
+        self.shared.pace.turn(self.shared.published.load().settings.rates.serial_query).await;
+        let _place = self.shared.unanswered.acquire().await.ok()?;
+        let Contact { primary, .. } = self.contact(index)?;
+        let zone = self.zone();
+        let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.1.as_ref())).await;
+        let ours = self.due.live.lock().data().serial();
+        match asked {
+            Ok((serial, expire)) => {
+                let old = ours.map_or("not loaded".to_owned(), |ours| ours.0.to_string());
+                debug!(target: "general", "zone {zone}: refresh: serial: new {}, old {old}", serial.0);
+                if let Some(ours) = ours.filter(|&ours| serial < ours && !self.due.secondary.inbound.multi_master) {
+                    let from = AddressLine(primary.address);
+                    let why = format!("serial number ({}) received from primary {from} < ours ({})", serial.0, ours.0);
+                    info!(target: "general", "zone {zone}: {why}");
+                }
+                Some(Heard::Serial(serial, expire))
+            }
+            Err(failure) => {
+                let (to, source) = (AddressLine(primary.address), AddressLine(primary.source));
+                info!(target: "general", "zone {zone}: refresh: failure trying primary {to} (source {source}): {failure}");
+                None
+            }
+        }
+    }
+
+    /// Transfers the zone from a primary, and serves what comes; `None` if that fails.
+    async fn transfer(&self, index: usize, want: Want) -> Option<Heard> {
+        let Contact { primary, most, most_from, .. } = self.contact(index)?;
+        let (from_one, from_all) = self.shared.transfers.of(primary.address.ip(), most_from, most);
+        let waiting = async { (from_one.acquire_owned().await.ok(), from_all.acquire_owned().await.ok()) };
+        let _places = counting(&self.shared.activity.waiting, waiting).await;
+        // It may have been a while.
+        let Contact { primary, limits, settings, .. } = self.contact(index)?;
+        let (zone, from, key) = (self.zone(), AddressLine(primary.address), Signed(primary.key.as_ref()));
+        let at_hand = self.due.live.lock().data().clone();
+        let (what, began) = (Wanted(want, at_hand.serial()), Instant::now());
+        info!(target: "xfer-in", "zone {zone}: Transfer started.");
+        debug!(target: "xfer-in", "zone {zone}: {what} from {from}");
+        let transferring = Box::pin(primary.transfer(at_hand.clone(), want, limits));
+        let transferred = counting(&self.shared.activity.transfers, transferring).await;
+        let ended = |how: &str, totals: Totals, serial: Option<Serial>| {
+            info!(target: "xfer-in", "transfer of '{zone}' from {from}: Transfer status: {how}");
+            let (totals, serial) = (Within(totals, began.elapsed()), serial.map_or(0, |serial| serial.0));
+            info!(target: "xfer-in", "transfer of '{zone}' from {from}: Transfer completed: {totals} (serial {serial})");
+        };
+        let Transfer { outcome, totals, edns_expire, warnings } = match transferred {
+            Ok(transfer) => transfer,
+            Err(Failure { why, axfr_may_help }) => {
+                error!(target: "xfer-in", "transfer of '{zone}' from {from}: failed while receiving responses: {why}");
+                ended(&why.to_string(), Totals::default(), None);
+                return Some(Heard::Failed { axfr_may_help });
+            }
+        };
+        for warning in warnings {
+            warn!(target: "xfer-in", "transfer of '{zone}' from {from}: {warning}");
+        }
+        if let Outcome::UpToDate(serial) = outcome {
+            ended("up to date", totals, Some(serial));
+            return Some(Heard::Serial(serial, edns_expire));
+        }
+        let (live, published) = (Arc::clone(&self.due.live), Arc::clone(&self.shared.published));
+        let installing = spawn_blocking(move || install(&live, &at_hand, outcome, &settings, &published));
+        match installing.await {
+            Ok(Ok(times)) => {
+                info!(target: "xfer-in", "zone {zone}: transferred serial {}{key}", times.serial.0);
+                ended("success", totals, Some(times.serial));
+                Some(Heard::Version(times, edns_expire))
+            }
+            Ok(Err(failure)) => {
+                error!(target: "xfer-in", "transfer of '{zone}' from {from}: cannot be taken over: {failure}");
+                None
+            }
+            Err(fault) => {
+                error!(target: "xfer-in", "transfer of '{zone}' from {from}: a fault of this server: {fault}");
+                None
+            }
+        }
+    }
+
+    /// How to reach a primary, as the configuration has it now; `None` if it cannot be asked.
+    fn contact(&self, index: usize) -> Option<Contact> {
+        let snapshot = self.shared.published.load();
+        let (view_name, origin) = &self.due.id;
+        let view = snapshot.view(view_name)?;
+        let zone = view.zones.get(origin.as_ref())?;
+        let (remote, inbound) = (self.due.secondary.primaries.get(index)?, &self.due.secondary.inbound);
+        let address = remote.address;
+        let peer = view.settings.peers.of(address.ip());
+        if peer.is_some_and(|peer| peer.bogus) {
+            let from = AddressLine(address);
+            info!(target: "general", "zone {}: {from} is not asked: its `server` statement says `bogus`", self.zone());
+            return None;
+        }
+        let key = match remote.key.as_ref().or_else(|| peer?.key.as_ref()) {
+            None => None,
+            Some(name) => match view.keys.find(name.as_ref()) {
+                Some(key) => Some(key.clone()),
+                None => {
+                    let name = name.as_ref();
+                    let name = name.without_final_dot();
+                    error!(target: "general", "zone {}: unable to find key: {name}; add it to the configuration", self.zone());
+                    return None;
+                }
+            },
+        };
+        let source = peer.and_then(|peer| peer.transfer_source).filter(|source| source.is_ipv4() == address.is_ipv4());
+        let limits = snapshot.settings.transfers_in;
+        Some(Contact {
+            primary: Primary {
+                address,
+                source: source.unwrap_or_else(|| inbound.source.towards(address)),
+                key,
+                request_expire: peer.and_then(|peer| peer.request_expire).unwrap_or(inbound.request_expire),
+                try_tcp: true,
+                patience: Patience::of(inbound),
+            },
+            most: limits.in_all,
+            most_from: peer.and_then(|peer| peer.transfers).unwrap_or(limits.per_primary),
+            limits: Limits { zone: zone.settings.updates.limits, ..Limits::default() },
+            settings: Arc::clone(&zone.settings),
+        })
+    }
+
+    fn zone(&self) -> ZoneLine<'_> {
+        let (view, origin) = &self.due.id;
+        ZoneLine { origin: origin.as_ref(), view }
+    }
+}
+
+/// A primary, and what holds for transfers from it.
+struct Contact {
+    primary: Primary,
+    /// How many transfers may run in all.
+    most: usize,
+    /// How many transfers may run from this primary.
+    most_from: usize,
+    limits: Limits,
+    settings: Arc<ZoneSettings>,
+}
+
+/// Serves what was transferred.
+fn install(
+    live: &Live,
+    at_hand: &ZoneData,
+    outcome: Outcome,
+    settings: &ZoneSettings,
+    published: &Published,
+) -> Result<Times, live::Failure> {
+    let mut locked = live.lock();
+    if !locked.data().is(at_hand) {
+        return Err(live::Failure::Closed);
+    }
+    let (changes, data) = match outcome {
+        Outcome::UpToDate(_) => (Vec::new(), at_hand.clone()),
+        Outcome::Changes(changes, data) => (changes, data),
+        Outcome::Whole(data) => {
+            let differs = settings.ixfr_from_differences && at_hand.serial() < data.serial();
+            (differs.then(|| Change::between(at_hand, &data)).flatten().into_iter().collect(), data)
+        }
+    };
+    let times = data.soa().map(|soa| Times::of(&soa)).ok_or(live::Failure::Closed)?;
+    if changes.is_empty() {
+        locked.replace(data, published)?;
+    } else {
+        locked.commit(&changes, data, published)?;
+    }
+    Ok(times)
+}
+
+/// How many transfers may run, in all and from each primary.
+#[derive(Default)]
+struct Places {
+    all: RefCell<Limited>,
+    by_primary: RefCell<HashMap<IpAddr, Limited>>,
+}
+
+/// Places of which there are so many.
+struct Limited(usize, Arc<Semaphore>);
+
+impl Default for Limited {
+    fn default() -> Limited {
+        Limited(0, Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Limited {
+    /// The places, new ones if there are to be more or fewer.
+    fn of(&mut self, most: usize) -> Arc<Semaphore> {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        if self.0 != most {
+            *self = Limited(most, Arc::new(Semaphore::new(most)));
+        }
+        Arc::clone(&self.1)
+    }
+}
+
+impl Places {
+    fn of(&self, primary: IpAddr, most_from: usize, most: usize) -> (Arc<Semaphore>, Arc<Semaphore>) {
+        let from_one = self.by_primary.borrow_mut().entry(primary).or_default().of(most_from);
+        (from_one, self.all.borrow_mut().of(most))
+    }
+}
+
+/// Counts while something is under way, also if it is given up.
+async fn counting<T>(count: &AtomicUsize, work: impl Future<Output = T>) -> T {
+    struct Counted<'c>(&'c AtomicUsize);
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    count.fetch_add(1, Ordering::Relaxed);
+    let _counted = Counted(count);
+    work.await
+}
+
+/// What a primary is asked for, in named's words.
+struct Wanted(Want, Option<Serial>);
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wanted(_, None) => "no database exists yet, requesting AXFR of initial version",
+            Wanted(Want::Any, Some(_)) => "forced reload, requesting AXFR of initial version",
+            Wanted(Want::Newer, Some(_)) => "requesting AXFR",
+            Wanted(Want::Changes, Some(_)) => "requesting IXFR",
+        })
+    }
+}
+
+/// The key that a transfer was signed with, at the end of a line.
+struct Signed<'k>(Option<&'k TsigKey>);
+
+impl fmt::Display for Signed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |key| write!(f, ": TSIG '{}'", key.name().as_ref().without_final_dot()))
+    }
+}
