@@ -21,6 +21,8 @@ pub(super) struct Chain {
     frames: u64,
     /// Where the next frame goes.
     pub(super) octets: u64,
+    /// How far the serials have gone from `base` to `end`, which can be more than once round (RFC 1982).
+    travelled: u64,
     /// The length of the file: zeroes are written ahead, so that a sync need not make a new length durable.
     size: u64,
     places: Vec<Place>,
@@ -51,7 +53,7 @@ impl Chain {
         let mark = Mark::random()?;
         file.write_at(&Header { mark, base }.write(origin), 0)?;
         let octets = HEADER as u64;
-        Ok(Chain { file, mark, base, end: base, frames: 0, octets, size: octets, places: Vec::new() })
+        Ok(Chain { file, mark, base, end: base, frames: 0, octets, travelled: 0, size: octets, places: Vec::new() })
     }
 
     /// Reads a file from end to end and makes what it holds durable. Also returns the number of octets at its end that
@@ -66,7 +68,8 @@ impl Chain {
         file.read_at(&mut header, 0).map_err(read)?;
         let Header { mark, base } = Header::read(&header, origin)?;
         let octets = HEADER as u64;
-        let mut chain = Chain { file, mark, base, end: base, frames: 0, octets, size, places: Vec::new() };
+        let mut chain =
+            Chain { file, mark, base, end: base, frames: 0, octets, travelled: 0, size, places: Vec::new() };
         let last = chain.read_frames()?;
         let torn = chain.cut_tail()?;
         chain.settle(last).map_err(cannot("sync it"))?;
@@ -123,6 +126,18 @@ impl Chain {
         Some(Changes::new(self.file.clone(), path, self.mark, serial, at..self.octets))
     }
 
+    /// Whether a serial would appear twice if the chain went on to these.
+    pub(super) fn repeats(&self, serials: &[Serial]) -> bool {
+        // No other way leads back to a serial than once round.
+        self.travelled + distance(self.end, serials) > u64::from(u32::MAX)
+            && self.places.iter().any(|place| serials.contains(&place.from))
+    }
+
+    /// Whether the serials have gone half round. A step is shorter than that.
+    pub(super) fn goes_round(&self) -> bool {
+        self.travelled > u64::from(u32::MAX / 2)
+    }
+
     /// The offset of the frame with the change from this serial; `None` if there is no such change.
     pub(super) fn frame_of(&self, serial: Serial) -> Option<u64> {
         self.places.iter().rfind(|place| place.from == serial).map(|place| place.offset())
@@ -160,8 +175,15 @@ impl Chain {
     /// Notes the changes of the frame after the last one, which ends at an offset.
     fn note(&mut self, starts: impl IntoIterator<Item = Serial>, end: Option<Serial>, next: u64) {
         let frame = (self.octets / ALIGNMENT as u64) as u32;
-        self.places.extend(starts.into_iter().map(|from| Place { from, frame }));
-        self.end = end.unwrap_or(self.end);
+        for from in starts {
+            self.travelled += distance(self.end, &[from]);
+            self.end = from;
+            self.places.push(Place { from, frame });
+        }
+        if let Some(end) = end {
+            self.travelled += distance(self.end, &[end]);
+            self.end = end;
+        }
         self.frames += 1;
         self.octets = next;
     }
@@ -211,6 +233,12 @@ impl Chain {
         self.file.write_at(&frame, last)?;
         self.file.sync()
     }
+}
+
+/// How far it is from a serial to the last of others, by way of all of them.
+pub(super) fn distance(from: Serial, serials: &[Serial]) -> u64 {
+    let mut last = from;
+    serials.iter().map(|&serial| u64::from(serial.0.wrapping_sub(std::mem::replace(&mut last, serial).0))).sum()
 }
 
 /// The length of a file with frames up to this offset: a quarter more, in whole blocks.

@@ -36,6 +36,8 @@ pub enum JournalCause {
     Uncertain,
     /// The change starts from the second serial, while the journal ends at the first.
     Gap(Serial, Serial),
+    /// Changes that lead to this serial go all the way round: the journal has one of their serials already.
+    Repeated(Serial),
     /// The change is larger than a journal can hold.
     TooLarge,
     /// The zone has this serial, while the journal has the changes from the first of these serials to the second.
@@ -98,6 +100,10 @@ impl fmt::Display for JournalError {
             }
             JournalCause::Gap(end, from) => {
                 write!(f, "it ends at serial {}, and a change starts from {}; reload the zone", end.0, from.0)
+            }
+            JournalCause::Repeated(to) => {
+                write!(f, "a change to serial {} leads to a serial that it has already; ", to.0)?;
+                f.write_str("write the zone file with `rndc sync -clean` before")
             }
             JournalCause::TooLarge => {
                 f.write_str("a change is too large; make it in the zone file, and reload the zone")

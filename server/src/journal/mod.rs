@@ -36,6 +36,7 @@ pub use changes::Changes;
 pub use error::{JournalCause, JournalError};
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -118,7 +119,8 @@ impl Journal {
     /// returns; after a crash all of them are there, or none.
     ///
     /// # Errors
-    /// The changes do not follow the journal's last one, or are larger than 1 GiB together; the journal is as it was.
+    /// The changes do not follow the journal's last one, lead to a serial that it has already ([`Journal::repeats`]), or
+    /// are larger than 1 GiB together; the journal is as it was.
     /// Or the disk failed: whether the changes are on it is unknown, and nothing is accepted before
     /// [`Journal::recover`].
     pub fn append(&mut self, changes: &[Change]) -> Result<(), JournalError> {
@@ -133,12 +135,32 @@ impl Journal {
             }
             end = change.to();
         }
+        if self.repeats(changes) {
+            return Err(self.error(JournalCause::Repeated(end)));
+        }
         let frame = Frame::of(changes).map_err(|cause| self.error(cause))?;
         let Some(chain) = &mut self.chain else { return self.replace(first.from(), |chain, _| chain.put(frame)) };
         chain.append(frame).map_err(|cause| {
             self.uncertain = !matches!(cause, JournalCause::TooLarge);
             JournalError::new(&self.path, cause)
         })
+    }
+
+    /// Whether a serial would be twice in the journal with these changes, because they lead all the way round (RFC 1982):
+    /// then it would not tell what comes after a version. If so, the journal has to be [reset](Journal::reset) before.
+    pub fn repeats(&self, changes: &[Change]) -> bool {
+        let Some(first) = changes.first() else { return false };
+        let serials: Vec<Serial> = changes.iter().map(Change::to).collect();
+        let goes_round = chain::distance(first.from(), &serials) > u64::from(u32::MAX);
+        let mut seen = HashSet::from([first.from()]);
+        changes.iter().any(|change| change.from() == change.to())
+            || goes_round && !serials.iter().all(|&serial| seen.insert(serial))
+            || self.chain.as_ref().is_some_and(|chain| chain.repeats(&serials))
+    }
+
+    /// Whether the serials have gone half round, so that a single step may lead to one that is in the journal.
+    pub fn goes_round(&self) -> bool {
+        self.chain.as_ref().is_some_and(Chain::goes_round)
     }
 
     /// The changes from a serial to the end; none if the serial is the end. `None` if the journal does not have that

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use proptest::prelude::*;
 use zonefmt::{Name, Rtype, Serial, rdata::Soa};
 
 use super::{Journal, JournalCause, JournalError, disk::LocalDisk, path};
@@ -88,11 +89,73 @@ fn what_is_appended_is_there_after_a_start() {
 
 #[test]
 fn serials_may_go_round() {
-    let serials = [u32::MAX - 1, u32::MAX, 1, 0x8000_0000, 0xffff_ffff, 0x7fff_fff0];
+    let serials = [u32::MAX - 1, u32::MAX, 1, 0x8000_0000, 0xffff_fff0, 0x7fff_ffe0];
     let (folder, journal) = with_frames(&serials);
     for journal in [journal, open(&folder).unwrap()] {
         assert_eq!(since(&journal, serials[0]).unwrap(), serials[1..]);
         assert_eq!(since(&journal, 1).unwrap(), serials[3..]);
+    }
+}
+
+/// With a serial twice in it, the journal made only the changes since its second time to a zone file of the first one.
+#[test]
+fn a_serial_that_comes_again_is_refused() {
+    let serials = [1, 2, 0x8000_0001, 0xffff_ffff];
+    let (folder, mut journal) = with_frames(&serials);
+    for wrong in
+        [&[u32::MAX, 2][..], &[u32::MAX, 1], &[u32::MAX, 0, 2], &[u32::MAX, 0x7fff_ffff, 0xffff_fffe, 7, 0x7fff_ffff]]
+    {
+        let error = journal.append(&changes(wrong)).unwrap_err();
+        assert!(matches!(error.cause, JournalCause::Repeated(_)), "{error}");
+    }
+    assert_eq!(since(&journal, 1).unwrap(), serials[1..]);
+    journal.append(&changes(&[u32::MAX, 0])).unwrap();
+    let mut journal = open(&folder).unwrap();
+    assert!(journal.append(&changes(&[0, 1])).is_err());
+    journal.compact(0, Serial(0)).unwrap();
+    journal.append(&changes(&[0, 1, 2])).unwrap();
+    assert_eq!(since(&journal, 0), Some(vec![1, 2]));
+}
+
+/// From one serial to the next: mostly small steps, and such as soon lead round.
+fn step() -> impl Strategy<Value = u32> {
+    prop_oneof![1..4_u32, Just(0x7fff_ffff), Just(0x8000_0000), Just(u32::MAX), any::<u32>()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever serials do, those in the journal are distinct, and each finds the changes since then.
+    #[test]
+    fn no_serial_is_twice_in_a_journal(steps in prop::collection::vec(prop::collection::vec(step(), 1..4), 1..30)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = open(&folder).unwrap();
+        let mut known = vec![1_u32];
+        for steps in steps {
+            let mut serials = vec![*known.last().unwrap()];
+            for step in steps {
+                serials.push(serials.last().unwrap().wrapping_add(step));
+            }
+            if serials.windows(2).any(|two| two[0] == two[1]) {
+                continue;
+            }
+            let all = [&known, &serials[1..]].concat();
+            let repeats = (1..all.len()).any(|at| all[..at].contains(&all[at]));
+            let appended = journal.append(&changes(&serials));
+            match appended {
+                Ok(()) => known = all,
+                Err(error) => {
+                    prop_assert!(matches!(error.cause, JournalCause::Repeated(_)), "{}", error);
+                    journal.reset().unwrap();
+                    known = vec![serials[0]];
+                }
+            }
+            prop_assert_eq!(repeats, known.len() == 1);
+            for (at, &serial) in known.iter().enumerate().filter(|_| known.len() > 1) {
+                prop_assert_eq!(since(&journal, serial).unwrap(), &known[at + 1..]);
+            }
+            journal = open(&folder).unwrap();
+        }
     }
 }
 

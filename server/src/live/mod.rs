@@ -21,6 +21,7 @@ use std::{
     collections::HashSet,
     fmt, mem,
     path::PathBuf,
+    slice,
     sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -270,6 +271,19 @@ impl Live {
         self.publish(published, &ZoneState::Expired);
     }
 
+    /// Starts the journal anew, behind a zone file with all changes, if its serials have gone half round (RFC 1982): the
+    /// next ones could be serials that it has. To be called before changes that clients choose the serials of.
+    pub fn make_way(&self) {
+        let goes_round = {
+            let tip = lock(&self.tip);
+            let kept = tip.kept.as_ref().filter(|_| !tip.frozen && !tip.closed);
+            kept.is_some_and(|kept| kept.journal.goes_round())
+        };
+        if goes_round {
+            self.log_failed(self.sync_and_clean());
+        }
+    }
+
     /// Serves a version in all views that serve this zone.
     fn publish(&self, published: &Published, state: &ZoneState) {
         // Views that share the zone go on sharing it.
@@ -307,6 +321,11 @@ impl Locked<'_> {
     /// Whether the zone file is edited by hand at the moment.
     pub fn is_frozen(&self) -> bool {
         self.tip.frozen
+    }
+
+    /// Whether changes lead to a serial that the journal has already: then it cannot hold them.
+    pub fn repeats(&self, changes: &[Change]) -> bool {
+        self.tip.kept.as_ref().is_some_and(|kept| kept.journal.repeats(changes))
     }
 
     /// Makes changes, of which the first starts from [`Locked::data`] and the last leads to `data`: durable, then
@@ -365,8 +384,8 @@ impl HeldFile<'_> {
             let follows =
                 change.as_ref().is_some_and(|change| change.from().partial_cmp(&change.to()) == Some(Ordering::Less));
             match change {
-                Some(change) if follows => kept.append(&[change])?,
-                // The file has the same serial, and maybe the same content; or it goes back.
+                Some(change) if follows && !kept.journal.repeats(slice::from_ref(&change)) => kept.append(&[change])?,
+                // The file has the same serial, and maybe the same content; or it goes back, or all the way round.
                 _ if tip.data.is(&content) => {}
                 _ => kept.replace()?,
             }

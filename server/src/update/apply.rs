@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    cmp::Ordering,
     collections::{BTreeMap, HashSet},
     num::NonZeroU32,
 };
@@ -27,7 +28,7 @@ impl Permitted {
     ///
     /// # Errors
     /// The response code of a prerequisite that does not hold; REFUSED if a name server of the zone would be without
-    /// address, or a new MX record; SERVFAIL if the zone would exceed a limit.
+    /// address, or a new MX record; SERVFAIL if the zone would exceed a limit, or its serial would not increase.
     pub fn apply(
         &self,
         zone: &ZoneData,
@@ -41,6 +42,10 @@ impl Permitted {
             draft.operate(item, *most)?;
         }
         let Some(change) = draft.into_change(|serial| settings.serial.next(serial, now)) else { return Ok(None) };
+        // Each of several SOA records may be later than the one before, and the last one not than the first.
+        if change.to().partial_cmp(&change.from()) != Some(Ordering::Greater) {
+            return Err(Refusal::new(Rcode::SERVFAIL, "serial number did not increase"));
+        }
         let new = change.apply(zone).map_err(|error| Refusal::new(Rcode::SERVFAIL, error.to_string()))?;
         check(&new, &change, settings)?;
         Ok(Some((new, change)))

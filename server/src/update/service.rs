@@ -236,6 +236,7 @@ fn run(jobs: &Receiver<Job>, published: &Published) {
 
 /// Carries out the updates of one zone, together.
 fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published) {
+    live.make_way();
     let mut locked = live.lock();
     if locked.is_frozen() {
         for job in jobs {

@@ -266,6 +266,54 @@ fn what_would_not_load_again_cannot_be_added() {
     assert!(server.has("one"));
 }
 
+/// The commands that give the zone SOA records of these serials.
+fn with_serials(serials: &[u32]) -> String {
+    let soa =
+        |serial| format!("update add example.com 300 SOA ns.example.com. hostmaster.example.com. {serial} 1 1 1 1\n");
+    serials.iter().map(soa).collect()
+}
+
+/// The journal had serial 2 twice, and after a start everything between was lost.
+#[test]
+fn serials_that_go_all_the_way_round_lose_no_update() {
+    let mut server = serve();
+    assert_eq!(server.add("one"), "");
+    // The zone file has serial 2 then.
+    server.server.replace("TERM", env!("CARGO_BIN_EXE_bindyd"));
+    server.server.says(": running");
+    assert_eq!(server.add("two"), "");
+    for serial in [0x8000_0002, u32::MAX, 2] {
+        assert_eq!(server.nsupdate(&SIGN, &with_serials(&[serial])), "");
+        assert_eq!(server.serial(), serial);
+    }
+    assert_eq!(server.add("three"), "");
+    server.kill_and_start();
+    assert_eq!(server.serial(), 3);
+    assert!(["one", "two", "three"].iter().all(|name| server.has(name)));
+}
+
+#[test]
+fn a_serial_that_does_not_increase_is_refused_as_by_named() {
+    let run = |program: &str| {
+        let port = free_port();
+        let mut prepared = Prepared::new("recursion no; dnssec-validation no;", "", &[("example.zone", ZONE)]);
+        prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+        prepared.configure(&format!("{KEY}{CONF}"));
+        let server = prepared.run_until(program, "all zones loaded");
+        server.says(" running");
+        let step = |serials: &[u32]| {
+            let update = format!("{}update add a.example.com 60 A 192.0.2.{}", with_serials(serials), serials.len());
+            let said = nsupdate(port, &SIGN, &update);
+            (said, dig("127.0.0.1", port, &["+short", "example.com", "SOA"]))
+        };
+        // From one SOA to the next it does, but not in all.
+        let steps: [&[u32]; 7] =
+            [&[1], &[0], &[0x8000_0000, 0xffff_ffff], &[0x8000_0000, 0xffff_ffff, 1], &[9, 7], &[9], &[10]];
+        steps.map(step)
+    };
+    assert_eq!(run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
+}
+
 #[test]
 fn many_clients_updates_are_committed_together_and_none_is_lost() {
     let mut server = serve();
