@@ -32,7 +32,7 @@ use zonefmt::{Name, Serial};
 use crate::{
     journal::{Changes, Journal, JournalError, disk::Disk},
     logs::ZoneLine,
-    sync::lock,
+    sync::{lock, try_lock},
     zone::{Change, ZoneData},
     zones::{Published, View, ZoneChange, ZoneState},
 };
@@ -160,6 +160,11 @@ impl Live {
     /// The changes from a serial to the newest version, and that version's serial; `None` if they are not known.
     pub fn since(&self, serial: Serial) -> Option<Changes> {
         lock(&self.tip).kept.as_ref()?.journal.since(serial)
+    }
+
+    /// As [`Live::since`], but also `None` while somebody changes the zone, for whom this would have to wait.
+    pub fn since_at_once(&self, serial: Serial) -> Option<Changes> {
+        try_lock(&self.tip)?.kept.as_ref()?.journal.since(serial)
     }
 
     /// Whether the zone file is edited by hand at the moment.

@@ -15,7 +15,7 @@ use crate::{
     settings::{ServerSettings, ViewSettings},
     transfer::{
         inbound::{self, Notice},
-        outbound::{self, Begun, Frame, Slots, Wanted},
+        outbound::{self, Begun, Datagram, Frame, Slots, Wanted},
     },
     tsig::{self, Signature, TsigError},
     update::{self, Queue},
@@ -53,13 +53,12 @@ pub(super) struct Admitted<'r> {
     now: Now,
 }
 
-/// What a request for something else than an answer gets.
-#[derive(Clone, Copy)]
+/// The one message that a request for something else than an answer gets.
 enum Instead {
     /// A response code, without records.
     Outcome(Outcome),
-    /// The zone's SOA.
-    Soa,
+    /// What a datagram takes of a transfer.
+    Datagram(Box<Datagram>),
 }
 
 /// What a request came to.
@@ -143,8 +142,8 @@ impl<'r> Admitted<'r> {
             Wanted { client: self.client, view, question: request.question, key, has: serial_of(self.message), most };
         match outbound::begin(&wanted, slots) {
             Ok(Begun::Transfer(start)) => Some(Box::new(start.within(self.frame(flags::AA, names), self.now))),
-            Ok(Begun::Soa) => {
-                self.instead = Some(Instead::Soa);
+            Ok(Begun::Datagram(datagram)) => {
+                self.instead = Some(Instead::Datagram(datagram));
                 None
             }
             Err(outcome) => {
@@ -324,7 +323,7 @@ impl<'r> Admitted<'r> {
 
     /// Writes the answer's records; or only finds the error to respond with.
     #[inline]
-    fn answered(&self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'r> {
+    fn answered(&mut self, writer: &mut Writer<'_>, scratch: &mut Scratch) -> Answered<'r> {
         let request = match self.parsed {
             Parsed::Request(request) => request,
             // The OPT has the cookie.
@@ -356,11 +355,11 @@ impl<'r> Admitted<'r> {
         if asks_for_cookies && self.cookie.is_some() && !self.proven() {
             return Outcome::uncounted(Rcode::BADCOOKIE).into();
         }
-        let question = match self.instead {
-            Some(Instead::Soa) => Question { qtype: Rtype::SOA, ..request.question },
-            _ => request.question,
-        };
-        answer(view, request.header, question, self.client, key, writer, scratch)
+        if let Some(Instead::Datagram(datagram)) = self.instead.take() {
+            datagram.write(writer);
+            return Datagram::outcome(request.question.qname).into();
+        }
+        answer(view, request.header, request.question, self.client, key, writer, scratch)
     }
 
     /// What came of the request, for the query log.

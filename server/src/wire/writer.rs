@@ -164,6 +164,18 @@ impl<'b> Writer<'b> {
         false
     }
 
+    /// Adds records to the answer, all or none. `write` gets the message up to where records must end, and how long it is so
+    /// far, and returns how long it is then and how many records that makes; `None` if they do not fit. Returns whether
+    /// they do.
+    pub(crate) fn append(&mut self, write: impl FnOnce(&mut [u8], usize) -> Option<(usize, u16)>) -> bool {
+        let written = write(&mut self.message[..self.limit], self.at);
+        if let Some((length, records)) = written {
+            self.at = length;
+            self.counts[Section::Answer as usize] += records;
+        }
+        written.is_some()
+    }
+
     /// Writes OPT and header, with the flags `set`; returns the length of the message.
     pub(crate) fn finish(
         mut self,

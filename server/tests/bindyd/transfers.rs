@@ -135,6 +135,103 @@ fn who_asks_wrongly_is_told_as_by_named() {
     assert_eq!(run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
 }
 
+/// A request for IXFR over UDP was answered as a question for the SOA: with name servers and addresses, and not to clients
+/// who may transfer the zone and not query it.
+#[test]
+fn over_udp_who_may_transfer_a_zone_gets_the_changes_or_the_soa_alone() {
+    let run = |program: &str| {
+        let conf = conf("allow-query { key k; }; allow-transfer { 127.0.0.1; }; allow-update { key k; };");
+        serve(program, &conf, &[("example.zone", ZONE)])
+    };
+    let ask = |port, question: &[&str]| {
+        let answer = dig("127.0.0.1", port, &[&["+notcp", "+ignore", "+nocookie", "example.com"], question].concat());
+        let size = answer.lines().find(|line| line.contains("MSG SIZE")).unwrap_or_default().to_owned();
+        (records(&answer), size)
+    };
+    let ((_ours, port), (_named, theirs)) = (run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
+    for question in ["IXFR=0", "IXFR=1", "IXFR=9"] {
+        assert_eq!(ask(port, &[question]), ask(theirs, &[question]), "{question}");
+    }
+    let both = |update: &str| [port, theirs].map(|port| super::updates::nsupdate(port, &SIGN, update)).concat();
+    assert_eq!(both("update add one.example.com 60 A 192.0.2.1"), "");
+    // named has the SOA in any case.
+    let (changes, _) = ask(port, &["IXFR=1"]);
+    let kinds: Vec<_> = changes.iter().filter_map(|record| record.split(' ').nth(3)).collect();
+    assert_eq!(kinds, ["SOA", "SOA", "SOA", "A", "SOA"], "{changes:#?}");
+    assert_eq!(ask(port, &["IXFR=0"]), ask(theirs, &["IXFR=0"]));
+    let long = format!("update add two.example.com 60 TXT {} {}", "t".repeat(200), "u".repeat(200));
+    assert_eq!(both(&long), "");
+    assert!(ask(port, &["IXFR=1"]).0.len() == 6);
+    for question in [&["IXFR=1", "+noedns"][..], &["IXFR=2", "+bufsize=512"], &["IXFR=3"]] {
+        assert_eq!(ask(port, question), ask(theirs, question), "{question:?}");
+    }
+}
+
+/// NSD can be told to ask over UDP.
+#[test]
+fn nsd_follows_over_udp() {
+    let (here, there) = (free_port(), free_port());
+    let mut primary = Prepared::new("notify explicit;", "", &[("example.zone", ZONE)]);
+    primary.listen_on(&format!("port {here} {{ 127.0.0.1; }}"));
+    let notify = format!("also-notify {{ 127.0.0.1 port {there}; }};");
+    primary.configure(&conf(&format!("{notify} allow-transfer {{ 127.0.0.1; }}; allow-update {{ key k; }};")));
+    let primary = primary.run();
+    let secondary = Prepared::new("", "", &[]).with_arguments(&["-d", "-c", "nsd.conf"]);
+    let folder = secondary.folder().display();
+    secondary.write(
+        "nsd.conf",
+        &format!(
+            "server:\n ip-address: 127.0.0.1@{there}\n zonesdir: {folder}\n database: \"\"\n pidfile: \"\"\n \
+             xfrdfile: {folder}/xfrd\n xfrdir: {folder}\n zonelistfile: {folder}/zones\n username: \"\"\n verbosity: 2\n\
+             remote-control:\n control-enable: no\n\
+             zone:\n name: example.com\n zonefile: copy\n allow-notify: 127.0.0.1 NOKEY\n \
+             request-xfr: UDP 127.0.0.1@{here} NOKEY\n"
+        ),
+    );
+    let _secondary = secondary.run_until("nsd", "nsd started");
+    let serial = || dig("127.0.0.1", there, &["+short", "example.com", "SOA"]).split(' ').nth(2).map(str::to_owned);
+    wait_until(|| serial().as_deref() == Some("1"), "NSD has the zone");
+    for (update, number) in [("update add one.example.com 60 A 192.0.2.1", "2"), ("update del one.example.com", "3")] {
+        assert_eq!(super::updates::nsupdate(here, &SIGN, update), "");
+        wait_until(|| serial().as_deref() == Some(number), "NSD has followed");
+    }
+    assert!(primary.goes_on_without(" started (serial 2"), "the changes came over UDP");
+}
+
+/// What a journal takes on the disk was compared with what a zone takes in memory.
+#[test]
+fn how_large_a_change_may_be_is_measured_as_by_named() {
+    let ratios = 25..75;
+    let zone = |ratio: u32| format!("z{ratio}.example.com");
+    let of_ratio = |ratio| {
+        let name = zone(ratio);
+        format!(
+            "zone \"{name}\" {{ type primary; file \"{name}\"; allow-update {{ key k; }}; allow-transfer {{ any; }}; \
+             max-ixfr-ratio {ratio}%; }};\n"
+        )
+    };
+    let conf = KEY.to_owned() + &ratios.clone().map(of_ratio).collect::<String>();
+    let names: Vec<_> = ratios.clone().map(zone).collect();
+    let text = (1..9).fold(ZONE.to_owned(), |text, i| text + &format!("h{i} A 192.0.2.{i}\n"));
+    let files: Vec<_> = names.iter().map(|name| (&**name, &*text)).collect();
+    let update = |name: &String| {
+        format!("zone {name}\nupdate add a.{name} 60 A 192.0.2.7\nupdate add a.{name} 60 A 192.0.2.8\nsend\n")
+    };
+    let updates: String = names.iter().map(update).collect();
+    let run = |program: &str| {
+        let (_server, port) = serve(program, &conf, &files);
+        assert_eq!(super::updates::nsupdate(port, &SIGN, &updates), "");
+        let is_incremental = |name: &String| {
+            let answer = dig("127.0.0.1", port, &["+tcp", name, "IXFR=1"]);
+            records(&answer).iter().filter(|record| record.contains(" SOA ")).count() == 4
+        };
+        names.iter().map(is_incremental).collect::<Vec<_>>()
+    };
+    let (ours, named) = (run(env!("CARGO_BIN_EXE_bindyd")), run("named"));
+    assert!(named.contains(&true) && named.contains(&false), "{named:?}");
+    assert_eq!(ours, named);
+}
+
 /// A zone that a secondary asks for every second, changed by updates: it gets the changes, and never the whole zone
 /// again.
 #[test]

@@ -2,10 +2,14 @@
 //!
 //! [`begin`] decides whether a request gets the zone. If it does, it gets [`Outgoing`]: messages that are made one
 //! after the other, as the client takes them, from the version of the zone that was served when the request came. So a
-//! transfer holds no more than one message, however large the zone and however slow the client. `packer` writes records
-//! into messages, `content` is what they are.
+//! transfer holds no more than one message, however large the zone and however slow the client. Over UDP a request for
+//! IXFR gets a single message, [`Datagram`].
+//!
+//! `increment` finds the changes since the client's version. `packer` writes records into messages, `content` is what
+//! they are.
 
 mod content;
+mod increment;
 mod packer;
 mod slots;
 
@@ -19,14 +23,15 @@ use zonefmt::{Class, Name, NameRef, Rtype, Serial};
 
 use crate::{
     answer::Outcome,
+    limit::{Identity, Kind as Said},
     listen::{Client, Messages, Next, Now, Transport},
     live::Live,
     logs::{ClientLine, ZoneLine},
     settings::TransferFormat,
     transfer::totals::{Totals, Within},
     tsig,
-    wire::{Ede, Rcode, request::Question},
-    zone::{Change, ZoneData},
+    wire::{Ede, Rcode, request::Question, writer::Writer},
+    zone::ZoneData,
     zones::{View, ZoneState},
 };
 use content::Content;
@@ -51,8 +56,15 @@ pub(crate) struct Wanted<'r> {
 pub(crate) enum Begun {
     /// The transfer, once it has its [`Frame`].
     Transfer(Box<Start>),
-    /// The zone's SOA alone, by which the client sees whether it has to ask over TCP (RFC 1995 2).
-    Soa,
+    /// One message over UDP.
+    Datagram(Box<Datagram>),
+}
+
+/// The answer to a request for IXFR over UDP (RFC 1995 2).
+pub(crate) struct Datagram {
+    /// The changes since the client's version, if they are known and may fit.
+    changes: Option<Content>,
+    soa: Content,
 }
 
 /// A transfer that may begin.
@@ -115,8 +127,8 @@ const MESSAGE: usize = 1 << 14;
 /// The most octets of changes that are sent in place of the whole zone; they are held in memory.
 const LONGEST_CHANGES: u64 = 16 << 20;
 
-/// The most octets of changes that are joined into one.
-const LONGEST_JOINED: usize = 1 << 20;
+/// The most octets of changes that are looked at to answer over UDP.
+const LONGEST_IN_DATAGRAM: u64 = 1 << 14;
 
 /// Decides whether a request gets a transfer, and of what.
 ///
@@ -150,8 +162,12 @@ pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome
         let ede = if matches!(zone.state, ZoneState::Expired) { Ede::NotAuthoritative } else { Ede::NotReady };
         return Err(bad("zone not loaded (SERVFAIL)", Rcode::SERVFAIL, Some(ede)));
     };
-    if client.transport == Transport::Udp {
-        return Ok(Begun::Soa);
+    let peer = view.settings.peers.of(client.addr.ip());
+    let provide_ixfr = peer.and_then(|peer| peer.provide_ixfr).unwrap_or(view.settings.provide_ixfr);
+    let live = zone.live.as_deref().filter(|_| provide_ixfr);
+    let ratio = settings.max_ixfr_ratio;
+    if let (Transport::Udp, Some(has)) = (client.transport, has) {
+        return Ok(Begun::Datagram(Box::new(Datagram::of(data, serial, has, live, ratio))));
     }
     let title = |kind| Title {
         client: wanted.client(),
@@ -164,35 +180,10 @@ pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome
         warn!(target: "xfer-out", "{}: {} request denied: quota reached", wanted.client(), question.qtype);
         return Err(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
     };
-    let peer = view.settings.peers.of(client.addr.ip());
-    let provide_ixfr = peer.and_then(|peer| peer.provide_ixfr).unwrap_or(view.settings.provide_ixfr);
-    let live = zone.live.as_deref().filter(|_| provide_ixfr);
-    let (title, content) = wanted.content(data, serial, live, settings.max_ixfr_ratio, title);
+    let (title, content) = wanted.content(data, serial, live, ratio, title);
     let format = peer.and_then(|peer| peer.transfer_format).unwrap_or(view.settings.transfer_format);
     let (max_time, max_idle) = (settings.max_time, settings.max_idle);
     Ok(Begun::Transfer(Box::new(Start { content, slot, title, format, max_time, max_idle })))
-}
-
-/// The changes from one serial to another, joined into one if that is shorter; `None` if they are not known, or are
-/// longer than `most` octets.
-fn changes(live: &Live, from: Serial, to: Serial, most: u64) -> Option<Vec<Change>> {
-    let found = live.since(from).filter(|found| found.octets() <= most)?;
-    let mut changes = Vec::new();
-    // The journal may be ahead of what is served.
-    for change in found {
-        let change = change.inspect_err(|error| warn!(target: "xfer-out", "{error}")).ok()?;
-        let is_last = change.to() == to;
-        changes.push(change);
-        if is_last {
-            let octets: usize = changes.iter().map(Change::octets).sum();
-            let joined = (changes.len() > 1 && octets <= LONGEST_JOINED)
-                .then(|| Change::condensed(changes.iter().cloned()))
-                .flatten()
-                .filter(|joined| joined.octets() < octets);
-            return Some(joined.map_or(changes, |joined| vec![joined]));
-        }
-    }
-    None
 }
 
 impl Wanted<'_> {
@@ -213,9 +204,8 @@ impl Wanted<'_> {
             debug!(target: "xfer-out", "{whole}: the client has serial {}, the zone {}", has.0, serial.0);
             return (whole, Content::soa(data, serial));
         }
-        let size = data.octets() as u64;
-        let most = ratio.map_or(u64::MAX, |percent| size * u64::from(percent) / 100).min(LONGEST_CHANGES);
-        match live.and_then(|live| changes(live, has, serial, most)) {
+        let found = live.and_then(|live| live.since(has)).filter(|found| found.octets() <= LONGEST_CHANGES);
+        match found.and_then(|found| increment::read(found, data, serial, ratio)) {
             Some(changes) => (title(Kind::Ixfr(has)), Content::changes(data, serial, changes)),
             None => {
                 debug!(target: "xfer-out", "{whole}: IXFR version not in journal, falling back to AXFR");
@@ -228,6 +218,40 @@ impl Wanted<'_> {
     fn client(&self) -> String {
         let (client, key, name) = (self.client.addr, self.key, Some(self.question.qname));
         ClientLine { number: ClientLine::number(), client, key, name, view: &self.view.name }.to_string()
+    }
+}
+
+impl Datagram {
+    /// The outcome of the request.
+    pub(crate) fn outcome(question: NameRef<'_>) -> Outcome {
+        // A name has at most 255 octets.
+        let identity = Identity { kind: Said::Answer, octets: question.len() as u8, wildcard: false };
+        Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: Some(identity) }
+    }
+
+    /// What a client with the version `has` gets. A worker does not wait for whoever changes the zone.
+    fn of(zone: &ZoneData, serial: Serial, has: Serial, live: Option<&Live>, ratio: Option<u32>) -> Datagram {
+        let live = live.filter(|_| has < serial);
+        let found = live.and_then(|live| live.since_at_once(has)).filter(|found| found.octets() <= LONGEST_IN_DATAGRAM);
+        let changes = found.and_then(|found| increment::read(found, zone, serial, ratio));
+        let changes = changes.map(|changes| Content::changes(zone, serial, changes));
+        Datagram { changes, soa: Content::soa(zone, serial) }
+    }
+
+    /// Adds the changes to the answer section if all of them fit, or else the zone's SOA alone, by which the client sees
+    /// whether it has to ask over TCP.
+    pub(crate) fn write(self, writer: &mut Writer<'_>) {
+        let Datagram { changes, soa } = self;
+        let fits = |mut content: Content| {
+            writer.append(|out, at| {
+                let mut packer = Packer::behind(out, at, u16::MAX);
+                content.fill(&mut packer);
+                content.is_done().then(|| (packer.length(), packer.records()))
+            })
+        };
+        if !changes.into_iter().chain([soa]).any(fits) {
+            writer.give_up();
+        }
     }
 }
 

@@ -38,8 +38,13 @@ impl<'o> Packer<'o> {
     pub(super) fn new(out: &'o mut [u8], head: &[u8], with_question: bool, most: u16) -> Option<Packer<'o>> {
         let head = if with_question { head } else { &head[..HEADER] };
         out.get_mut(..head.len())?.copy_from_slice(head);
-        let origin = with_question.then_some(HEADER as u16);
-        Some(Packer { at: head.len(), out, records: 0, most, origin, owner: None })
+        let packer = Packer::behind(out, head.len(), most);
+        Some(Packer { origin: packer.origin.filter(|_| with_question), ..packer })
+    }
+
+    /// Goes on behind a header and a question, which is for the origin; these are `at` octets.
+    pub(super) fn behind(out: &'o mut [u8], at: usize, most: u16) -> Packer<'o> {
+        Packer { out, at, records: 0, most, origin: Some(HEADER as u16), owner: None }
     }
 
     /// Adds a record; one that does not fit leaves the message as it was.
