@@ -59,6 +59,8 @@ mod ask {
     pub const MESSAGES: u8 = b'm';
     /// Returns as many, but there should be one more, which cannot be made.
     pub const ABORTED: u8 = b'M';
+    /// Returns such replies without end.
+    pub const ENDLESS: u8 = b'E';
 }
 
 struct OracleWorker {
@@ -90,9 +92,9 @@ impl Respond for OracleWorker {
                 let answers = wanted == Some(&ask::LATER);
                 Response::Later(Box::new(move |way| later(way, answers.then(|| text_reply(id, &client_text)))))
             }
-            Some(&(ask::MESSAGES | ask::ABORTED)) => {
-                Response::Messages(Box::new(Ten { id, made: 0, aborts: wanted == Some(&ask::ABORTED) }))
-            }
+            Some(&ask::MESSAGES) => Response::Messages(Box::new(Several { id, made: 0, tenth: Some(Next::Done) })),
+            Some(&ask::ABORTED) => Response::Messages(Box::new(Several { id, made: 0, tenth: Some(Next::Abort) })),
+            Some(&ask::ENDLESS) => Response::Messages(Box::new(Several { id, made: 0, tenth: None })),
             _ => OracleWorker::reply(request, client, out).map_or(Response::None, Response::Reply),
         }
     }
@@ -148,17 +150,21 @@ fn later(way: Later, reply: Option<Vec<u8>>) {
     });
 }
 
-/// Ten long replies.
-struct Ten {
+/// Long replies.
+struct Several {
     id: [u8; 2],
     made: u8,
-    aborts: bool,
+    /// What comes after the tenth; `None`: more of them.
+    tenth: Option<Next>,
 }
 
-impl Messages for Ten {
+impl Messages for Several {
     fn next(&mut self, out: &mut [u8], _: Now) -> Next {
         if self.made == 10 {
-            return if self.aborts { Next::Abort } else { Next::Done };
+            if let Some(end) = self.tenth {
+                return end;
+            }
+            self.made = 0;
         }
         out[..30_000].fill(self.made);
         out[..2].copy_from_slice(&self.id);

@@ -230,6 +230,17 @@ fn who_sends_no_more_still_gets_the_replies_that_come_later() {
     assert!(until_closed(&mut stream).is_empty());
 }
 
+/// It came after the last message, however long that took.
+#[test]
+fn a_reply_that_comes_later_does_not_wait_for_the_end_of_several_messages() {
+    let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());
+    let mut stream = connect(only(&listeners));
+    stream.write_all(&[framed(&request(7, ask::LATER)), framed(&request(8, ask::ENDLESS))].concat()).expect("sends");
+    eventually("the reply comes between the messages", || {
+        (0..100).any(|_| receive(&mut stream).expect("a message").starts_with(&[0, 7]))
+    });
+}
+
 #[test]
 fn a_response_of_several_messages_is_whole_and_what_is_asked_behind_it_is_answered() {
     let listeners = listen(&["127.0.0.1:0"], TcpLimits::default());

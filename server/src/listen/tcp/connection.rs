@@ -3,7 +3,8 @@
 //!
 //! A round takes what has arrived, answers all complete requests in it and writes the replies at once. Nothing more is
 //! read while replies wait for the client, so a client that does not read occupies at most one round's worth of memory.
-//! A response of several messages, such as a transfer, takes as many rounds as it needs; requests behind it wait.
+//! A response of several messages, such as a transfer, takes as many rounds as it needs; requests behind it wait, but
+//! replies to requests before it do not.
 //! Every state has a deadline: waiting for the first request, for the next one, for the rest of a request, and for the
 //! client to receive its replies.
 
@@ -136,23 +137,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
     }
 
     /// Sends waiting replies, then goes on with a response of several messages, then answers what is held or, if that
-    /// is not a whole request, what arrives.
+    /// is not a whole request, what arrives. Replies that come later go out as they come.
     fn poll_round(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         ready!(self.poll_unsent(context)).map_err(End::Failed)?;
         let pool = Arc::clone(&self.pool);
+        // Before and between the messages of a response, as that may take long.
+        if let Some(late) = self.late.as_mut().filter(|late| late.waiting > 0)
+            && let Poll::Ready(Some(reply)) = late.receiver.poll_recv(context)
+        {
+            late.waiting -= 1;
+            return Poll::Ready(self.send_late(context, reply));
+        }
         if let Some(messages) = self.messages.take() {
             return Poll::Ready(pool.with(|worker| self.go_on(context, messages, &mut worker.output)));
         }
-        if let Some(late) = self.late.as_mut().filter(|late| late.waiting > 0) {
-            if let Poll::Ready(Some(reply)) = late.receiver.poll_recv(context) {
-                late.waiting -= 1;
-                return Poll::Ready(self.send_late(context, reply));
-            }
-            if late.waiting >= MOST_LATE || late.is_last {
-                return Poll::Pending;
-            }
-        } else if self.late.as_ref().is_some_and(|late| late.is_last) {
-            return Poll::Ready(Err(End::Closed));
+        match &self.late {
+            Some(Late { waiting: 0, is_last: true, .. }) => return Poll::Ready(Err(End::Closed)),
+            Some(late) if late.waiting >= MOST_LATE || late.waiting > 0 && late.is_last => return Poll::Pending,
+            _ => {}
         }
         pool.with(|worker| {
             let Worker { responder, input, output } = worker;
