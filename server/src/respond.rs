@@ -21,7 +21,7 @@ use crate::{
     answer::{Answered, Scratch},
     dnstap::{Message, Tap, Tapped},
     listen::{Client, Now, Reply, Respond, Response},
-    logs::QueryLog,
+    logs::{Ending, QueryLog},
     stats::{Counters, Event},
     transfer::{
         inbound::{Notice, Secondaries},
@@ -149,11 +149,13 @@ impl Respond for Responder {
         if request.wants_transfer()
             && let Some(transfer) = request.transfer(&self.transfers, &mut self.names)
         {
+            self.observers.begun(&request);
             return Response::Messages(transfer);
         }
         if let Some(queue) = self.updates.as_ref().filter(|_| request.wants_update())
-            && let Some((update, reply)) = request.update(queue, &mut self.names)
+            && let Some((update, reply)) = request.update(queue, &mut self.names, arrived)
         {
+            self.observers.begun(&request);
             return Response::Later(Box::new(move |way| update.enqueue(reply, way)));
         }
         if let Some(secondaries) = self.secondaries.as_ref().filter(|_| request.is_notice())
@@ -178,39 +180,43 @@ impl Observers {
     fn request(&self, request: &Admitted<'_>) -> Option<Timestamp> {
         let taps = request.taps();
         let arrived = taps.any().then(Timestamp::now)?;
-        if taps.queries && request.asked.is_some() {
+        if taps.queries && (request.asked.is_some() || request.wants_update()) {
             let &Admitted { client, message: octets, .. } = request;
-            self.tap.tell(&Message { kind: Tapped::AuthQuery, client, octets, asked: arrived, zone: None });
+            let kind = if request.is_update() { Tapped::UpdateQuery } else { Tapped::AuthQuery };
+            self.tap.tell(&Message { kind, client, octets, asked: arrived, zone: None });
         }
         Some(arrived)
+    }
+
+    /// Counts and logs a request whose response is made elsewhere.
+    #[cold]
+    fn begun(&mut self, request: &Admitted<'_>) {
+        if self.queries.wants(Ending::Answered) {
+            request.note(Ending::Answered, &mut self.queries);
+        }
+        self.counters.received(&request.received(), false);
     }
 
     /// Counts a request and its response, logs them, and taps the response.
     #[inline]
     fn response(&mut self, request: &Admitted<'_>, composed: &Composed<'_>, arrived: Option<Timestamp>) {
-        let &Admitted { client, message, asked, edns, cookie, .. } = request;
-        let &Composed { answered: Answered { outcome, zone }, verdict, signed, sent } = composed;
+        let &Composed { answered: Answered { outcome, zone }, verdict, sent } = composed;
         let ending = request.ending(outcome);
         if self.queries.wants(ending) {
             request.note(ending, &mut self.queries);
         }
         self.counters.count(&Event {
-            client,
-            request: message,
-            asked,
+            request: request.received(),
             zone: zone.and_then(|zone| zone.counters.as_deref()),
-            edns,
-            cookie: cookie.map(|cookie| cookie.standing),
             verdict,
-            tsig: signed,
             response: sent.map(|sent| (sent.outcome.rcode, sent.octets)),
         });
         if let (Some(asked), Some(sent)) = (arrived, sent)
             && request.taps().responses
         {
             let zone = zone.filter(|_| sent.outcome.authoritative).map(|zone| zone.origin.as_ref());
-            let octets = sent.octets;
-            self.tap.tell(&Message { kind: Tapped::AuthResponse, client, octets, asked, zone });
+            let kind = if request.is_update() { Tapped::UpdateResponse } else { Tapped::AuthResponse };
+            self.tap.tell(&Message { kind, client: request.client, octets: sent.octets, asked, zone });
         }
     }
 }

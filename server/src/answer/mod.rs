@@ -65,7 +65,8 @@ impl Outcome {
 /// The result of a request.
 pub(crate) struct Answered<'s> {
     pub(crate) outcome: Outcome,
-    /// The zone that contains the queried name, if the client may query it and it is loaded.
+    /// The zone that contains the queried name, if the client may query it and it is loaded; for transfers and updates
+    /// that are refused, their zone.
     pub(crate) zone: Option<&'s Zone>,
 }
 

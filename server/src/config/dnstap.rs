@@ -34,19 +34,23 @@ pub(super) fn taps<'c>(scope: &Scope<'c, '_>, reader: &mut Reader<'c, '_>) -> Ta
         let error = statement.error("`dnstap` says what, and nothing says where");
         reader.findings.push(error.help("add `dnstap-output` to `options`"));
     }
-    statement.block().fold(Taps::default(), |taps, entry| {
-        let (queries, responses) = wanted(entry);
-        Taps { queries: taps.queries || queries, responses: taps.responses || responses }
-    })
+    let mut taps = Taps::default();
+    for entry in statement.block() {
+        want(entry, &mut taps);
+    }
+    taps
 }
 
-/// Whether an entry such as `auth` or `all query` wants queries, and whether it wants responses.
-fn wanted(entry: Statement<'_>) -> (bool, bool) {
+/// Adds what an entry such as `auth` or `all query` wants.
+fn want(entry: Statement<'_>, taps: &mut Taps) {
     let mut words = entry.arguments();
-    if !words.next().is_some_and(|kind| kind.is("auth") || kind.is("all")) {
-        return (false, false);
-    }
+    let Some(kind) = words.next() else { return };
     let only = words.next().map(Part::shown);
     let wants = |word: &str| only.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(word));
-    (wants("query"), wants("response"))
+    for (name, wanted) in [("auth", &mut taps.auth), ("update", &mut taps.update)] {
+        if kind.is(name) || kind.is("all") {
+            wanted.queries |= wants("query");
+            wanted.responses |= wants("response");
+        }
+    }
 }

@@ -11,8 +11,8 @@ mod stream;
 mod tap;
 
 pub use stream::Destination;
+pub use tap::{Directions, Tap, Taps};
 pub(crate) use tap::{Message, Tapped};
-pub use tap::{Tap, Taps};
 
 use std::{
     fmt, io,

@@ -22,9 +22,18 @@ use crate::{
 /// Which messages of a view are tapped (`dnstap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Taps {
-    /// Whether queries are tapped (AUTH_QUERY).
+    /// Of queries and their responses (AUTH_QUERY, AUTH_RESPONSE).
+    pub auth: Directions,
+    /// Of updates and their responses (UPDATE_QUERY, UPDATE_RESPONSE).
+    pub update: Directions,
+}
+
+/// Which messages of a kind are tapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Directions {
+    /// Whether requests are tapped.
     pub queries: bool,
-    /// Whether their responses are tapped (AUTH_RESPONSE).
+    /// Whether responses are tapped.
     pub responses: bool,
 }
 
@@ -55,6 +64,8 @@ pub(crate) struct Message<'m> {
 pub(crate) enum Tapped {
     AuthQuery = 1,
     AuthResponse = 2,
+    UpdateQuery = 13,
+    UpdateResponse = 14,
 }
 
 /// The capacity of a worker's buffer, in octets: as much as a core can answer while the writing thread sleeps.
@@ -64,7 +75,7 @@ const OVERHEAD: usize = 512;
 /// How often a worker tries to lock the buffer before it drops a message.
 const SPINS: usize = 100;
 
-impl Taps {
+impl Directions {
     /// Whether any messages are tapped.
     #[inline]
     pub(crate) fn any(self) -> bool {
@@ -138,8 +149,8 @@ impl Message<'_> {
         number(out, 7, local.port().into());
         time(out, 8, self.asked);
         match self.kind {
-            Tapped::AuthQuery => octets(out, 10, self.octets),
-            Tapped::AuthResponse => {
+            Tapped::AuthQuery | Tapped::UpdateQuery => octets(out, 10, self.octets),
+            Tapped::AuthResponse | Tapped::UpdateResponse => {
                 if let Some(zone) = self.zone {
                     octets(out, 11, zone.as_wire());
                 }

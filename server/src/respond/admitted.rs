@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use zonefmt::{Class, NameRef, Rtype, Serial, rdata::Soa};
 
 use super::{LOOPING_PORTS, MAX_MESSAGE, MAX_NSID, MIN_UDP, seen::Seen};
 use crate::{
     answer::{Answered, Outcome, Scratch, answer},
     cookies::Checked,
-    dnstap::Taps,
+    dnstap::Directions,
     limit::{Kind, Verdict},
     listen::{Client, Messages, Now, Transport},
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
+    stats::Received,
     transfer::{
         inbound::{self, Notice},
         outbound::{self, Begun, Datagram, Frame, Slots, Wanted},
@@ -49,14 +51,14 @@ pub(super) struct Admitted<'r> {
     /// The type asked for, if the question is to be answered.
     pub(super) asked: Option<Rtype>,
     /// What became of a NOTIFY, or of a request for a transfer or an update that does not begin.
-    instead: Option<Instead>,
+    instead: Option<Instead<'r>>,
     now: Now,
 }
 
 /// The one message that a request for something else than an answer gets.
-enum Instead {
+enum Instead<'r> {
     /// A response code, without records.
-    Outcome(Outcome),
+    Outcome(Answered<'r>),
     /// What a datagram takes of a transfer.
     Datagram(Box<Datagram>),
 }
@@ -66,8 +68,6 @@ pub(super) struct Composed<'c> {
     /// The answer, before rate limiting.
     pub(super) answered: Answered<'c>,
     pub(super) verdict: Verdict,
-    /// Whether the request's signature was to be answered with another.
-    pub(super) signed: bool,
     /// The response; `None` if rate limiting drops it.
     pub(super) sent: Option<Sent<'c>>,
 }
@@ -146,32 +146,45 @@ impl<'r> Admitted<'r> {
                 self.instead = Some(Instead::Datagram(datagram));
                 None
             }
-            Err(outcome) => {
-                self.instead = Some(Instead::Outcome(outcome));
+            Err(answered) => {
+                self.instead = Some(Instead::Outcome(answered));
                 None
             }
         }
     }
 
-    /// Whether it is an update (RFC 2136) that is not refused for other reasons.
+    /// Whether it is an update (RFC 2136).
+    #[inline]
+    pub(super) fn is_update(&self) -> bool {
+        self.header.is_update()
+    }
+
+    /// Whether it is an update that is not refused for other reasons.
     #[inline]
     pub(super) fn wants_update(&self) -> bool {
-        self.header.is_update() && self.seen.view.is_ok() && !self.seen.signature.is_bad()
+        self.is_update() && self.seen.view.is_ok() && !self.seen.signature.is_bad()
     }
 
     /// Prepares the update that it asks for, and its reply; `None` if it is refused, with a message that is to be
-    /// composed.
+    /// composed. `arrived` is when it came, if messages are tapped.
     #[cold]
-    pub(super) fn update(&mut self, queue: &Queue, names: &mut Names) -> Option<(update::Admitted, update::Reply)> {
+    pub(super) fn update(
+        &mut self,
+        queue: &Queue,
+        names: &mut Names,
+        arrived: Option<Timestamp>,
+    ) -> Option<(update::Admitted, update::Reply)> {
         let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
         let key = self.seen.signature.key();
         match queue.admit(view, request.question, self.client, key, self.message) {
             Ok(update) => {
+                let tapped = arrived.filter(|_| self.taps().responses);
+                let edns = self.edns.is_some();
                 let Frame { message, signatures, .. } = self.frame(0, names);
-                Some((update, update::Reply { message, signature: signatures }))
+                Some((update, update::Reply { message, edns, signature: signatures, tapped }))
             }
-            Err(outcome) => {
-                self.instead = Some(Instead::Outcome(outcome));
+            Err(answered) => {
+                self.instead = Some(Instead::Outcome(answered));
                 None
             }
         }
@@ -189,22 +202,25 @@ impl<'r> Admitted<'r> {
         let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
         let key = self.seen.signature.key();
         let (notice, outcome) = inbound::receive(view, request.question, self.client, key, self.message);
-        self.instead = Some(Instead::Outcome(outcome));
+        self.instead = Some(Instead::Outcome(outcome.into()));
         let notice = notice?;
         Some((&snapshot.declaring(&notice.zone)?.name, notice))
     }
 
-    /// What surrounds the records of a response that is made elsewhere, with these flags.
-    fn frame(&self, flags: u16, names: &mut Names) -> Frame {
-        let mut message = vec![0; MIN_UDP.into()];
+    /// What surrounds the records of a response that is made elsewhere, with these flags. Without records and with its
+    /// signature, it is no longer than the client takes.
+    fn frame(&mut self, flags: u16, names: &mut Names) -> Frame {
+        let signatures = self.signature().and_then(|reply| tsig::Chain::of(&reply));
+        let room = self.limit().saturating_sub(signatures.as_ref().map_or(0, tsig::Chain::octets)).min(MIN_UDP.into());
         let opt = self.opt_reply();
-        let room = message.len();
+        let opt = self.fitting(opt, room);
+        let mut message = vec![0; MIN_UDP.into()];
         let writer = Writer::new(&mut message, room, names, self.question, opt.as_ref());
         let start = writer.position();
         let opt = self.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, None));
         let length = writer.finish(self.header, flags, Rcode::NOERROR, opt);
         message.truncate(length);
-        Frame { message, opt: start, signatures: self.signature().and_then(|reply| tsig::Chain::of(&reply)) }
+        Frame { message, opt: start, signatures }
     }
 
     /// Writes the response into `out`, or finds that there is to be none.
@@ -220,11 +236,11 @@ impl<'r> Admitted<'r> {
         let opt = self.fitting(opt, unsigned);
         let mut writer = Writer::new(out, unsigned, names, self.question, opt.as_ref());
         let answered = self.answered(&mut writer, scratch);
-        let (verdict, signed) = (self.verdict(answered.outcome), tsig.is_some());
+        let verdict = self.verdict(answered.outcome);
         let outcome = match verdict {
             Verdict::Send => answered.outcome,
             Verdict::Slip => slip(answered.outcome, self.question, self.cookie.is_some(), &mut writer),
-            Verdict::Drop => return Composed { answered, verdict, signed, sent: None },
+            Verdict::Drop => return Composed { answered, verdict, sent: None },
         };
         let aa = if outcome.authoritative { flags::AA } else { 0 };
         let opt = self.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, outcome.ede));
@@ -234,7 +250,7 @@ impl<'r> Admitted<'r> {
             Some(tsig) => tsig.sign(&mut out[..limit], length).unwrap_or_else(|| truncate(out, length)),
             None => length,
         };
-        Composed { answered, verdict, signed, sent: Some(Sent { outcome, octets: &out[..length] }) }
+        Composed { answered, verdict, sent: Some(Sent { outcome, octets: &out[..length] }) }
     }
 
     /// Whether the client wants its connection kept open (RFC 7828).
@@ -247,11 +263,27 @@ impl<'r> Admitted<'r> {
         self.cookie.is_some_and(|cookie| cookie.proves())
     }
 
-    /// Which messages are tapped: those of a view's clients, but no updates, for which dnstap has types of their own.
+    /// The request, to be counted.
     #[inline]
-    pub(super) fn taps(&self) -> Taps {
-        let tapped = self.seen.view.is_ok() && !self.header.is_update();
-        if tapped { self.rules.taps } else { Taps::default() }
+    pub(super) fn received(&self) -> Received<'_> {
+        Received {
+            client: self.client,
+            octets: self.message,
+            asked: self.asked,
+            edns: self.edns,
+            cookie: self.cookie.map(|cookie| cookie.standing),
+            tsig: self.signature().map(|_| !self.seen.signature.is_bad()),
+        }
+    }
+
+    /// Which messages of its kind are tapped: those of a view's clients.
+    #[inline]
+    pub(super) fn taps(&self) -> Directions {
+        match self.seen.view {
+            Ok(_) if self.is_update() => self.rules.taps.update,
+            Ok(_) => self.rules.taps.auth,
+            Err(_) => Directions::default(),
+        }
     }
 
     /// The most octets that the response may have.
@@ -341,9 +373,11 @@ impl<'r> Admitted<'r> {
             Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
             Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
         };
-        if let Some(Instead::Outcome(outcome)) = self.instead {
-            return outcome.into();
-        }
+        let datagram = match self.instead.take() {
+            Some(Instead::Outcome(answered)) => return answered,
+            Some(Instead::Datagram(datagram)) => Some(datagram),
+            None => None,
+        };
         if !request.header.is_query() {
             return Outcome::error(Rcode::NOTIMP, None).into();
         }
@@ -355,7 +389,7 @@ impl<'r> Admitted<'r> {
         if asks_for_cookies && self.cookie.is_some() && !self.proven() {
             return Outcome::uncounted(Rcode::BADCOOKIE).into();
         }
-        if let Some(Instead::Datagram(datagram)) = self.instead.take() {
+        if let Some(datagram) = datagram {
             datagram.write(writer);
             return Datagram::outcome(request.question.qname).into();
         }
@@ -366,6 +400,8 @@ impl<'r> Admitted<'r> {
     #[inline]
     pub(super) fn ending(&self, outcome: Outcome) -> Ending {
         match self.seen.signature {
+            // Of a transfer that is refused, other lines tell.
+            Signature::None | Signature::Valid(_) if self.wants_transfer() => Ending::Answered,
             Signature::None | Signature::Valid(_) => Ending::of(outcome),
             Signature::Unproven(error) | Signature::Proven(error, _) => Ending::BadSignature(error),
             Signature::Malformed => Ending::BadSignature(TsigError::BadSig),

@@ -126,7 +126,7 @@ impl Running {
         server.apply(Err)?;
         listen_on(&mut server.listeners, &server.config, server.options.workers).map_err(StartError::Listen)?;
         server.notify_others();
-        server.statistics.serves(&server.published, server.listeners.connections());
+        server.statistics.serves(&server.published, server.listeners.connections(), server.transfers.clone());
         server.announce(began, Err)?;
         Ok(server)
     }
@@ -225,7 +225,8 @@ impl Running {
         let responder = {
             let (published, statistics) = (Arc::clone(&published), Arc::clone(&statistics));
             let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
-            let updates = Queue::start(Arc::clone(&published)).map_err(StartError::Updates)?;
+            let updates = Queue::start(Arc::clone(&published), statistics.counters(), lanes.tap());
+            let updates = updates.map_err(StartError::Updates)?;
             let secondaries = secondaries.clone();
             move || {
                 let responder = Responder::counting(Arc::clone(&published), statistics.counters());

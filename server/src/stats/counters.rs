@@ -18,10 +18,10 @@ use super::{
 use crate::{
     cookies::Standing,
     limit::Verdict,
-    listen::{Client, Transport},
+    listen::Client,
     sync::lock,
     wire::{
-        HEADER, Rcode, flags,
+        HEADER, Opcode, Rcode, flags,
         request::{Edns, Noted},
     },
 };
@@ -51,24 +51,40 @@ pub struct Counters {
 
 /// A request and its outcome.
 pub(crate) struct Event<'e> {
+    pub(crate) request: Received<'e>,
+    /// The counters of the zone that the request is about, if it has any.
+    pub(crate) zone: Option<&'e ZoneCounters>,
+    /// The verdict of response rate limiting.
+    pub(crate) verdict: Verdict,
+    /// The response's code and octets; `None` if no response was sent.
+    pub(crate) response: Option<(Rcode, &'e [u8])>,
+}
+
+/// A request.
+pub(crate) struct Received<'e> {
     /// The client that sent the request.
     pub(crate) client: &'e Client,
     /// The request's octets, at least a header.
-    pub(crate) request: &'e [u8],
+    pub(crate) octets: &'e [u8],
     /// The type of the question, if the request was parsed that far.
     pub(crate) asked: Option<Rtype>,
-    /// The counters of the zone that contains the queried name, if it has any.
-    pub(crate) zone: Option<&'e ZoneCounters>,
     /// The request's OPT.
     pub(crate) edns: Option<Edns>,
     /// The result of checking the request's cookie, if it has one and cookies are in use.
     pub(crate) cookie: Option<Standing>,
-    /// The verdict of response rate limiting.
-    pub(crate) verdict: Verdict,
-    /// Whether the request has a TSIG.
+    /// Whether the request's TSIG is valid, if it has one.
+    pub(crate) tsig: Option<bool>,
+}
+
+/// A response that is sent.
+pub(crate) struct Sent<'e> {
+    pub(crate) client: &'e Client,
+    /// Whether it has an OPT.
+    pub(crate) edns: bool,
+    /// Whether it has a TSIG.
     pub(crate) tsig: bool,
-    /// The response's code and octets; `None` if no response was sent.
-    pub(crate) response: Option<(Rcode, &'e [u8])>,
+    pub(crate) rcode: Rcode,
+    pub(crate) octets: &'e [u8],
 }
 
 /// The sums of all blocks, at about one moment.
@@ -131,15 +147,49 @@ impl Counters {
     /// Counts a request and its response.
     #[inline]
     pub(crate) fn count(&self, event: &Event<'_>) {
-        let Event { client, request, asked, zone, edns, cookie, verdict, tsig, response } = event;
-        let way = Way { tcp: client.transport != Transport::Udp, v6: client.addr.is_ipv6() };
+        let Event { request, zone, verdict, response } = event;
+        let &Received { client, asked, edns, tsig, .. } = request;
+        self.received(request, response.is_some_and(|(rcode, _)| rcode == Rcode::BADVERS));
+        match verdict {
+            Verdict::Send => {}
+            Verdict::Slip => self.stat(Stat::RateSlipped),
+            Verdict::Drop => self.stat(Stat::RateDropped),
+        }
+        let Some((rcode, octets)) = *response else {
+            if asked.is_some() {
+                self.stat(Stat::QryDropped);
+            }
+            return;
+        };
+        self.sent(&Sent { client, edns: edns.is_some(), tsig: tsig.is_some(), rcode, octets });
+        if tsig == Some(false) && rcode == Rcode::NOTAUTH {
+            self.stat(Stat::ReqBadSIG);
+        }
+        let Some((flags, answers)) = flags_and_answers(octets) else { return };
+        match asked {
+            Some(Rtype::AXFR | Rtype::IXFR) if rcode == Rcode::REFUSED => self.of_zone(Stat::XfrRej, *zone),
+            Some(Rtype::AXFR | Rtype::IXFR) => {}
+            Some(qtype) => self.outcome(Way::of(client), qtype, rcode, flags, answers, *zone),
+            None if rcode == Rcode::REFUSED && Opcode::of(flags) == Opcode::UPDATE => {
+                self.of_zone(Stat::UpdateRej, *zone);
+            }
+            None => {}
+        }
+    }
+
+    /// Counts a request, whose response is counted elsewhere or not at all. `unknown_version` tells whether its version
+    /// of EDNS is one that is not known here.
+    #[inline]
+    pub(crate) fn received(&self, request: &Received<'_>, unknown_version: bool) {
+        let Received { client, octets, asked, edns, cookie, tsig } = request;
+        let way = Way::of(client);
         self.stat(if way.v6 { Stat::Requestv6 } else { Stat::Requestv4 });
-        self.add(way.request(request.len()));
+        self.add(way.request(octets.len()));
         if way.tcp {
             self.stat(Stat::ReqTCP);
         }
         if let Some(edns) = edns {
-            self.edns(*edns, response.is_some_and(|(rcode, _)| rcode == Rcode::BADVERS));
+            self.edns(*edns, unknown_version);
         }
         if let Some(standing) = cookie {
             self.stat(Stat::CookieIn);
@@ -151,44 +201,40 @@ impl Counters {
                 Standing::ClientOnly => Stat::CookieNew,
             });
         }
-        match verdict {
-            Verdict::Send => {}
-            Verdict::Slip => self.stat(Stat::RateSlipped),
-            Verdict::Drop => self.stat(Stat::RateDropped),
-        }
-        if *tsig {
+        if tsig.is_some() {
             self.stat(Stat::ReqTSIG);
         }
-        self.add(table::opcode(request.get(2).map_or(0, |flags| flags >> 3)));
+        self.add(table::opcode(octets.get(2).map_or(0, |flags| flags >> 3)));
         if let Some(qtype) = *asked {
             self.add(table::qtype(qtype));
         }
-        let Some((rcode, response)) = *response else {
-            if asked.is_some() {
-                self.stat(Stat::QryDropped);
-            }
-            return;
-        };
-        self.add(way.response(response.len()));
-        if let Some(cell) = table::rcode(rcode) {
+    }
+
+    /// Counts a response, but not what it says.
+    #[inline]
+    pub(crate) fn sent(&self, response: &Sent<'_>) {
+        let Sent { client, edns, tsig, rcode, octets } = response;
+        self.add(Way::of(client).response(octets.len()));
+        if let Some(cell) = table::rcode(*rcode) {
             self.add(cell);
         }
         self.stat(Stat::Response);
-        if edns.is_some() {
+        if *edns {
             self.stat(Stat::RespEDNS0);
         }
         if *tsig {
             self.stat(Stat::RespTSIG);
-            if rcode == Rcode::NOTAUTH {
-                self.stat(Stat::ReqBadSIG);
-            }
         }
-        let Some((flags, answers)) = flags_and_answers(response) else { return };
-        if flags & flags::TC != 0 {
+        if flags_and_answers(octets).is_some_and(|(flags, _)| flags & flags::TC != 0) {
             self.stat(Stat::TruncatedResp);
         }
-        if let Some(qtype) = *asked {
-            self.outcome(way, qtype, rcode, flags, answers, *zone);
+    }
+
+    /// Counts an outcome for the server, and for the zone that it is about.
+    pub(crate) fn of_zone(&self, stat: Stat, zone: Option<&ZoneCounters>) {
+        self.stat(stat);
+        if let Some(zone) = zone {
+            zone.stat(self.lane, stat);
         }
     }
 
@@ -215,20 +261,10 @@ impl Counters {
     /// Distinguishes outcomes as BIND does: answers by their flags and contents, everything else by the response code.
     #[inline]
     fn outcome(&self, way: Way, qtype: Rtype, rcode: Rcode, flags: u16, answers: u16, zone: Option<&ZoneCounters>) {
-        let stat = |stat| {
-            self.stat(stat);
-            if let Some(zone) = zone {
-                zone.stat(self.lane, stat);
-            }
-        };
+        let stat = |stat| self.of_zone(stat, zone);
         if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) {
             if rcode == Rcode::REFUSED {
-                // A transfer that is refused counts as nothing else.
-                match qtype {
-                    Rtype::AXFR | Rtype::IXFR => return stat(Stat::XfrRej),
-                    _ if flags & flags::RD == 0 => self.stat(Stat::AuthQryRej),
-                    _ => self.stat(Stat::RecQryRej),
-                }
+                self.stat(if flags & flags::RD == 0 { Stat::AuthQryRej } else { Stat::RecQryRej });
             }
             return stat(match rcode {
                 Rcode::SERVFAIL => Stat::QrySERVFAIL,

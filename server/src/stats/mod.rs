@@ -17,8 +17,9 @@ mod xml;
 mod zone;
 
 pub use counters::Counters;
-pub(crate) use counters::Event;
+pub(crate) use counters::{Event, Received, Sent};
 pub use http::{Channels, Listener};
+pub(crate) use table::Stat;
 pub use zone::ZoneCounters;
 
 use std::sync::{
@@ -29,7 +30,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use crate::{listen::Connections, zones::Published};
+use crate::{listen::Connections, transfer::outbound::Slots, zones::Published};
 use counters::Blocks;
 use report::Report;
 
@@ -45,10 +46,11 @@ pub struct Statistics {
     served: OnceLock<Served>,
 }
 
-/// What a server answers from, and its TCP connections.
+/// What a server answers from, its TCP connections and its transfers.
 struct Served {
     published: Arc<Published>,
     connections: Connections,
+    transfers: Slots,
 }
 
 impl Statistics {
@@ -72,10 +74,10 @@ impl Statistics {
     }
 
     /// Records that loading has been attempted for every zone, so that the server is ready, and where to read the zones
-    /// and TCP connections from.
-    pub fn serves(&self, published: &Arc<Published>, connections: Connections) {
+    /// TCP connections and transfers from.
+    pub fn serves(&self, published: &Arc<Published>, connections: Connections, transfers: Slots) {
         // Called once, at the start; a second call changes nothing.
-        let _ = self.served.set(Served { published: Arc::clone(published), connections });
+        let _ = self.served.set(Served { published: Arc::clone(published), connections, transfers });
     }
 
     /// The text that `rndc stats` appends to the statistics file.

@@ -94,9 +94,11 @@ impl Part {
 impl Report {
     pub(super) fn of(statistics: &Statistics) -> Report {
         let configured = statistics.configured.load(Ordering::Relaxed);
-        let connections = statistics.served.get().map(|served| served.connections.counts()).unwrap_or_default();
+        let served = statistics.served.get();
+        let connections = served.map(|served| served.connections.counts()).unwrap_or_default();
         let mut sums = statistics.blocks.sums();
         sums.set(table::stat(Stat::TCPConnHighWater), connections.high_water as u64);
+        sums.set(table::stat(Stat::XfrReqDone), served.map_or(0, |served| served.transfers.completed()));
         Report {
             started: statistics.started,
             configured: Timestamp::from_millisecond(configured).unwrap_or(statistics.started),
@@ -105,7 +107,7 @@ impl Report {
             sums,
             memory: Memory::now(),
             connections,
-            snapshot: statistics.served.get().map(|served| served.published.load()),
+            snapshot: served.map(|served| served.published.load()),
         }
     }
 

@@ -7,7 +7,10 @@ use std::{borrow::Cow, ops::Range};
 
 use zonefmt::Rtype;
 
-use crate::wire::Rcode;
+use crate::{
+    listen::{Client, Transport},
+    wire::Rcode,
+};
 
 /// A set of counters that the outputs show together.
 pub(super) struct Family {
@@ -224,6 +227,12 @@ pub(super) struct Way {
 }
 
 impl Way {
+    /// That of a client.
+    #[inline]
+    pub(super) fn of(client: &Client) -> Way {
+        Way { tcp: client.transport != Transport::Udp, v6: client.addr.is_ipv6() }
+    }
+
     /// All four, in the order of the outputs.
     pub(super) const ALL: [Way; 4] = [
         Way { tcp: false, v6: false },

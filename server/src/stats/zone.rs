@@ -1,6 +1,6 @@
 //! The counters of one zone, for zones with `zone-statistics full`.
 //!
-//! Since there may be many zones, they are few: query outcomes and the most common types. A zone's counters have a few
+//! Since there may be many zones, they are few: the outcomes of requests and the most common types. A zone's counters have a few
 //! lanes and each worker counts on its own. If two workers share a lane, nothing is lost, because additions are atomic.
 
 use std::{
@@ -14,7 +14,7 @@ use zonefmt::Rtype;
 
 use super::table::Stat;
 
-/// The queries that a zone received, by outcome and type.
+/// The requests that a zone received, by outcome and, if they are queries, by type.
 pub struct ZoneCounters(Box<[Lane]>);
 
 /// Aligned so that no two lanes share a cache line.
@@ -22,7 +22,7 @@ pub struct ZoneCounters(Box<[Lane]>);
 struct Lane([AtomicU64; CELLS]);
 
 /// The outcomes that are counted per zone.
-const STATS: [Stat; 12] = [
+const STATS: [Stat; 18] = [
     Stat::QrySuccess,
     Stat::QryAuthAns,
     Stat::QryNoauthAns,
@@ -35,6 +35,12 @@ const STATS: [Stat; 12] = [
     Stat::QryUDP,
     Stat::QryTCP,
     Stat::QryBADCOOKIE,
+    Stat::XfrReqDone,
+    Stat::XfrRej,
+    Stat::UpdateDone,
+    Stat::UpdateRej,
+    Stat::UpdateFail,
+    Stat::UpdateBadPrereq,
 ];
 
 /// The types that have a counter of their own.
@@ -78,7 +84,12 @@ impl fmt::Debug for ZoneCounters {
 }
 
 impl ZoneCounters {
-    /// Counts the outcome of a query on a worker's lane.
+    /// Counts a transfer that was sent to its end, on any thread.
+    pub(crate) fn transferred(&self) {
+        self.stat(0, Stat::XfrReqDone);
+    }
+
+    /// Counts the outcome of a request on a worker's lane.
     pub(super) fn stat(&self, lane: usize, stat: Stat) {
         if let Some(cell) = STATS.iter().position(|known| *known == stat) {
             self.add(lane, cell);
@@ -94,7 +105,7 @@ impl ZoneCounters {
         self.0[lane % self.0.len()].0[cell].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counts of query outcomes.
+    /// The counts of outcomes.
     pub(super) fn stats(&self) -> impl Iterator<Item = (Stat, u64)> {
         STATS.into_iter().enumerate().map(|(cell, stat)| (stat, self.sum(cell)))
     }

@@ -3,7 +3,8 @@
 //! [`Queue::admit`] runs in the worker that received the request, and turns away what is not for a zone that this client
 //! may update, so that strangers never fill the queue. The thread takes all that is waiting, zone by zone, makes the
 //! changes one after the other, each from the version that the one before left, and commits those of a zone together:
-//! one sync of the disk serves them all. Replies are sent when it is done.
+//! one sync of the disk serves them all. Replies are sent when it is done. Whoever may not update the zone any more by
+//! then is turned away, too.
 
 use std::{
     io,
@@ -17,31 +18,40 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use jiff::Zoned;
-use tracing::{error, info, warn};
+use jiff::{Timestamp, Zoned};
+use tracing::{error, info};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
-use super::{Refusal, Update, Updater};
+use super::{Note, Refusal, Update, Updater};
 use crate::{
     Malformed, Rcode,
     access::Requester,
-    answer::Outcome,
+    answer::{Answered, Outcome},
+    dnstap::{self as tap, Tap, Tapped},
     listen::{Client, Later, Transport},
     live::{Failure, Live},
     logs::ClientLine,
     message::Message,
+    stats::{Counters, Sent, Stat},
     tsig,
     wire::{Ede, request::Question},
     zone::{Change, ZoneData},
-    zones::{Published, View, Zone, ZoneState},
+    zones::{Published, Snapshot, View, Zone, ZoneState},
 };
 
 /// The queue of updates. Clones lead to the same one.
 #[derive(Clone)]
 pub struct Queue {
     jobs: SyncSender<Job>,
-    /// How many updates wait of clients that have proved no key.
-    unproven: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+}
+
+/// How many updates wait.
+#[derive(Default)]
+struct Waiting {
+    all: AtomicUsize,
+    /// Those of clients that have proved no key.
+    unproven: AtomicUsize,
 }
 
 /// An update that may be carried out.
@@ -53,11 +63,14 @@ pub(crate) struct Admitted {
     client: Client,
     key: Option<Name>,
     message: Vec<u8>,
-    _unproven: Option<Unproven>,
+    _place: Place,
 }
 
-/// The place of an update of a client that has proved no key.
-struct Unproven(Arc<AtomicUsize>);
+/// The place of an update that waits, given back when dropped.
+struct Place {
+    waiting: Arc<Waiting>,
+    is_proven: bool,
+}
 
 /// An update that waits.
 struct Job {
@@ -70,8 +83,29 @@ struct Job {
 pub(crate) struct Reply {
     /// A message with the zone section and the OPT, and response code NOERROR.
     pub(crate) message: Vec<u8>,
+    /// Whether it has an OPT.
+    pub(crate) edns: bool,
     /// What signs it.
     pub(crate) signature: Option<tsig::Chain>,
+    /// When the update came, if the reply is to be tapped.
+    pub(crate) tapped: Option<Timestamp>,
+}
+
+/// What takes account of updates.
+struct Observers {
+    counters: Counters,
+    tap: Tap,
+}
+
+/// What became of an update.
+#[derive(Clone, Copy)]
+enum End {
+    /// It was made, or there was nothing to do.
+    Made,
+    /// Its client may not make it, or it has no form.
+    Refused(Rcode),
+    /// It could not be made.
+    Failed(Rcode),
 }
 
 /// How many updates may wait.
@@ -82,33 +116,35 @@ const UNPROVEN: usize = 64;
 const BATCH: usize = 512;
 
 impl Queue {
-    /// Starts the thread, which changes what is published. It ends when nobody has the queue any more.
+    /// Starts the thread, which changes what is published, and counts and taps its replies. It ends when nobody has the
+    /// queue any more.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(published: Arc<Published>) -> io::Result<Queue> {
+    pub fn start(published: Arc<Published>, counters: Counters, tap: Tap) -> io::Result<Queue> {
         let (sender, jobs) = sync_channel(LENGTH);
-        thread::Builder::new().name("update".into()).spawn(move || run(&jobs, &published))?;
-        Ok(Queue { jobs: sender, unproven: Arc::default() })
+        let observers = Observers { counters, tap };
+        thread::Builder::new().name("update".into()).spawn(move || run(&jobs, &published, &observers))?;
+        Ok(Queue { jobs: sender, waiting: Arc::default() })
     }
 
     /// Checks whether an update is for a zone that this client may update.
     ///
     /// # Errors
-    /// The outcome to respond with, which is logged.
-    pub(crate) fn admit(
+    /// What to respond with, which is logged.
+    pub(crate) fn admit<'v>(
         &self,
-        view: &View,
+        view: &'v View,
         question: Question<'_>,
         client: &Client,
         key: Option<NameRef<'_>>,
         message: &[u8],
-    ) -> Result<Admitted, Outcome> {
+    ) -> Result<Admitted, Answered<'v>> {
         let line = ClientLine { number: ClientLine::number(), client: client.addr, key, name: None, view: &view.name };
         let shown = question.qname.without_final_dot();
         let fails = |rcode, ede, why: &str| {
             info!(target: "update", "{line}: updating zone '{shown}/{}': update failed: {why}", question.qclass);
-            Err(Outcome::error(rcode, ede))
+            Err(Outcome::error(rcode, ede).into())
         };
         if question.qtype != Rtype::SOA {
             return fails(Rcode::FORMERR, None, "update zone section contains non-SOA (FORMERR)");
@@ -119,17 +155,16 @@ impl Queue {
         };
         let by =
             Updater { requester: Requester { addr: client.addr.ip(), key }, tcp: client.transport == Transport::Tcp };
-        if !zone.settings.updates.policy.admits(by) {
-            info!(target: "update-security", "{line}: update '{shown}/IN' denied");
-            return Err(Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)));
+        if let Err(denied) = judge(zone, by) {
+            info!(target: "update-security", "{line}: update '{shown}/IN' {denied}");
+            return Err(Answered { outcome: Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)), zone: Some(zone) });
         }
         let Some(live) = zone.live.clone().filter(|_| matches!(zone.state, ZoneState::Loaded(_))) else {
             return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "the zone is not loaded (SERVFAIL)");
         };
-        let unproven = key.is_none().then(|| Unproven::new(&self.unproven));
-        if self.unproven.load(Ordering::Relaxed) > UNPROVEN && unproven.is_some() {
-            return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "too many unsigned updates are waiting (SERVFAIL)");
-        }
+        let Some(place) = Place::take(&self.waiting, key.is_some()) else {
+            return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "too many updates are waiting (SERVFAIL)");
+        };
         Ok(Admitted {
             queue: self.clone(),
             zone: Arc::clone(zone),
@@ -138,21 +173,21 @@ impl Queue {
             client: *client,
             key: key.map(NameRef::to_owned),
             message: message.to_vec(),
-            _unproven: unproven,
+            _place: place,
         })
     }
 }
 
 impl Admitted {
-    /// Puts the update into the queue. If that is full, the client gets SERVFAIL at once.
+    /// Puts the update into the queue, where it has its place.
     pub(crate) fn enqueue(self, reply: Reply, way: Later) {
         let queue = self.queue.clone();
-        let job = match queue.jobs.try_send(Job { update: self, reply, way }) {
-            Ok(()) => return,
-            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
-        };
-        warn!(target: "update", "{}: update failed: too many updates are waiting", job.update.line());
-        job.finish(Rcode::SERVFAIL, now());
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            queue.jobs.try_send(Job { update: self, reply, way })
+        {
+            // Without a reply, the client tries again.
+            error!(target: "update", "{}: update failed: the thread for updates has ended", job.update.line());
+        }
     }
 
     fn line(&self) -> ClientLine<'_> {
@@ -160,48 +195,98 @@ impl Admitted {
         ClientLine { number: ClientLine::number(), client: self.client.addr, key, name: None, view: &self.view }
     }
 
-    /// Carries the update out on a version of the zone; `None` if nothing changes.
-    fn apply(&self, data: &ZoneData, now: &Zoned) -> Result<Option<(ZoneData, Change)>, Refusal> {
+    /// The client, and what it has proved.
+    fn by(&self) -> Updater<'_> {
+        Updater {
+            requester: Requester { addr: self.client.addr.ip(), key: self.key.as_ref().map(Name::as_ref) },
+            tcp: self.client.transport == Transport::Tcp,
+        }
+    }
+
+    /// The zone as it is published now.
+    ///
+    /// # Errors
+    /// This client may not update it any more.
+    fn zone_in<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Zone, Refusal> {
+        let refusal = |why| Refusal::new(Rcode::REFUSED, why);
+        let changed = || refusal("the zone or the key is not configured any more");
+        let view = snapshot.views.iter().find(|view| view.name == self.view).ok_or_else(changed)?;
+        let has_key = self.key.as_ref().is_none_or(|key| view.keys.find(key.as_ref()).is_some());
+        let zone = view.zones.get(self.zone.origin.as_ref()).filter(|_| has_key).ok_or_else(changed)?;
+        judge(zone, self.by()).map_err(refusal)?;
+        Ok(zone)
+    }
+
+    /// Carries the update out on a version of the zone.
+    ///
+    /// # Errors
+    /// What became of it, if nothing changes.
+    fn apply(&self, zone: Result<&Zone, Refusal>, data: &ZoneData, now: &Zoned) -> Result<(ZoneData, Change), End> {
         let line = self.line();
-        let zone = self.zone.origin.as_ref();
-        let zone = zone.without_final_dot();
+        let shown = self.zone.origin.as_ref();
+        let shown = shown.without_final_dot();
+        let log = |refusal: &Refusal| info!(target: "update", "{line}: updating zone '{shown}/IN': {refusal}");
+        let refused = |refusal: Refusal| {
+            log(&refusal);
+            End::Refused(refusal.rcode)
+        };
+        let settings = &zone.map_err(refused)?.settings.updates;
         if let Some(key) = &self.key {
             info!(target: "update-security", "{line}: signer \"{}\" approved", key.as_ref().without_final_dot());
         }
-        let settings = &self.zone.settings.updates;
-        let by = Updater {
-            requester: Requester { addr: self.client.addr.ip(), key: self.key.as_ref().map(Name::as_ref) },
-            tcp: self.client.transport == Transport::Tcp,
-        };
         let read = Message::read(&self.message)
             .map_err(|Malformed| Refusal::new(Rcode::FORMERR, "malformed message"))
             .and_then(|message| Update::read(&message));
-        let applied = read.and_then(|update| update.permit(by, data, settings)).and_then(|permitted| {
-            permitted.apply(data, settings, now, &mut |note| {
-                info!(target: "update", "{line}: updating zone '{zone}/IN': {note}");
-            })
-        });
-        applied.inspect_err(|refusal| info!(target: "update", "{line}: updating zone '{zone}/IN': {refusal}"))
+        let permitted = read.and_then(|update| update.permit(self.by(), data, settings)).map_err(refused)?;
+        let mut note = |note: Note<'_>| info!(target: "update", "{line}: updating zone '{shown}/IN': {note}");
+        match permitted.apply(data, settings, now, &mut note) {
+            Ok(made) => made.ok_or(End::Made),
+            Err(refusal) => {
+                log(&refusal);
+                Err(End::Failed(refusal.rcode))
+            }
+        }
     }
 }
 
-impl Unproven {
-    fn new(waiting: &Arc<AtomicUsize>) -> Unproven {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Unproven(Arc::clone(waiting))
+/// Whether a client may update a zone at all; see also [`Update::permit`].
+///
+/// # Errors
+/// How it is logged that it may not, in named's words. As in BIND, prerequisites must not show to a client what it may
+/// not query.
+fn judge(zone: &Zone, by: Updater<'_>) -> Result<(), &'static str> {
+    if !zone.settings.allow_query.allows(by.requester) {
+        return Err("denied due to allow-query");
+    }
+    if zone.settings.updates.policy.admits(by) { Ok(()) } else { Err("denied") }
+}
+
+impl Place {
+    /// A place for one more update, if there is one.
+    fn take(waiting: &Arc<Waiting>, is_proven: bool) -> Option<Place> {
+        let place = Place { waiting: Arc::clone(waiting), is_proven };
+        let mut is_free = waiting.all.fetch_add(1, Ordering::Relaxed) < LENGTH;
+        if !is_proven {
+            is_free &= waiting.unproven.fetch_add(1, Ordering::Relaxed) < UNPROVEN;
+        }
+        is_free.then_some(place)
     }
 }
 
-impl Drop for Unproven {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.all.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_proven {
+            self.waiting.unproven.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Job {
-    /// Replies with a response code.
-    fn finish(self, rcode: Rcode, now: u64) {
-        let Reply { mut message, signature } = self.reply;
+    /// Replies, and takes account of it.
+    fn finish(self, end: End, observers: &Observers, now: u64) {
+        let Job { update, reply: Reply { mut message, edns, signature, tapped: asked }, way } = self;
+        let (client, rcode, tsig) = (&update.client, end.rcode(), signature.is_some());
         if let Some(low) = message.get_mut(3) {
             *low = *low & 0xf0 | (rcode.0 & 0xf) as u8;
         }
@@ -212,11 +297,41 @@ impl Job {
                 return;
             }
         }
-        self.way.send(&message);
+        let (counters, octets) = (&observers.counters, &*message);
+        counters.sent(&Sent { client, edns, tsig, rcode, octets });
+        for &stat in end.stats() {
+            counters.of_zone(stat, update.zone.counters.as_deref());
+        }
+        if let Some(asked) = asked {
+            observers.tap.tell(&tap::Message { kind: Tapped::UpdateResponse, client, octets, asked, zone: None });
+        }
+        way.send(&message);
     }
 }
 
-fn run(jobs: &Receiver<Job>, published: &Published) {
+impl End {
+    fn rcode(self) -> Rcode {
+        match self {
+            End::Made => Rcode::NOERROR,
+            End::Refused(rcode) | End::Failed(rcode) => rcode,
+        }
+    }
+
+    /// The counters that count it, as in BIND.
+    fn stats(self) -> &'static [Stat] {
+        match self {
+            End::Made => &[Stat::UpdateDone],
+            End::Refused(Rcode::REFUSED) | End::Failed(Rcode::REFUSED) => &[Stat::UpdateRej],
+            End::Refused(_) => &[],
+            End::Failed(Rcode::NXDOMAIN | Rcode::YXDOMAIN | Rcode::NXRRSET | Rcode::YXRRSET) => {
+                &[Stat::UpdateBadPrereq, Stat::UpdateFail]
+            }
+            End::Failed(_) => &[Stat::UpdateFail],
+        }
+    }
+}
+
+fn run(jobs: &Receiver<Job>, published: &Published, observers: &Observers) {
     while let Ok(first) = jobs.recv() {
         let mut zones: Vec<(Arc<Live>, Vec<Job>)> = Vec::new();
         for job in [first].into_iter().chain(jobs.try_iter()).take(BATCH) {
@@ -227,7 +342,7 @@ fn run(jobs: &Receiver<Job>, published: &Published) {
         }
         for (live, together) in zones {
             // Of a fault here, only these clients shall suffer.
-            if panic::catch_unwind(AssertUnwindSafe(|| carry_out(&live, together, published))).is_err() {
+            if panic::catch_unwind(AssertUnwindSafe(|| carry_out(&live, together, published, observers))).is_err() {
                 error!(target: "update", "{live:?}: updates failed by a fault of this server");
             }
         }
@@ -235,39 +350,40 @@ fn run(jobs: &Receiver<Job>, published: &Published) {
 }
 
 /// Carries out the updates of one zone, together.
-fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published) {
+fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Observers) {
     live.make_way();
     let mut locked = live.lock();
+    let snapshot = published.load();
     if locked.is_frozen() {
         for job in jobs {
             let (line, zone) = (job.update.line(), job.update.zone.origin.clone());
             let zone = zone.as_ref();
             let zone = zone.without_final_dot();
             info!(target: "update", "{line}: updating zone '{zone}/IN': update failed: {} (REFUSED)", Failure::Frozen);
-            job.finish(Rcode::REFUSED, now());
+            job.finish(End::Refused(Rcode::REFUSED), observers, now());
         }
         return;
     }
     let (mut data, mut changes) = (locked.data().clone(), Vec::new());
     let time = Zoned::now();
-    let mut rcodes = Vec::with_capacity(jobs.len());
+    let mut ends = Vec::with_capacity(jobs.len());
     for job in &jobs {
-        rcodes.push(match job.update.apply(&data, &time) {
-            Ok(None) => Rcode::NOERROR,
-            Ok(Some((next, change))) => {
+        ends.push(match job.update.apply(job.update.zone_in(&snapshot), &data, &time) {
+            Ok((next, change)) => {
                 data = next;
                 changes.push(change);
-                Rcode::NOERROR
+                End::Made
             }
-            Err(refusal) => refusal.rcode,
+            Err(end) => end,
         });
     }
     let committed = if changes.is_empty() { Ok(()) } else { locked.commit(&changes, data, published) };
     drop(locked);
     let now = now();
-    for (job, rcode) in jobs.into_iter().zip(rcodes) {
+    for (job, end) in jobs.into_iter().zip(ends) {
         // What any of them found may stand on what was not made.
-        job.finish(if committed.is_ok() { rcode } else { Rcode::SERVFAIL }, now);
+        let end = if committed.is_ok() { end } else { End::Failed(Rcode::SERVFAIL) };
+        job.finish(end, observers, now);
     }
 }
 

@@ -65,7 +65,7 @@ impl Opcode {
     pub const UPDATE: Opcode = Opcode(5);
 
     /// The opcode in the header's flags.
-    const fn of(flags: u16) -> Opcode {
+    pub(crate) const fn of(flags: u16) -> Opcode {
         Opcode(((flags & flags::OPCODE) >> flags::OPCODE.trailing_zeros()) as u8)
     }
 

@@ -10,6 +10,8 @@ use super::{
     EXAMPLE, ZONE,
     control::{Controlled, free_port},
     server::{PATIENCE, Prepared, Server, dig, signal, wait_until},
+    transfers::{KEY, SIGN},
+    updates::nsupdate,
 };
 
 const OPTIONS: &str = "dnstap { auth; }; dnstap-identity \"me\"; dnstap-version \"of mine\";";
@@ -75,6 +77,54 @@ fn messages_are_those_of_named() {
     assert_eq!(said, expected);
     assert!(ours.iter().any(|message| message.contains("query_zone: \"example.com.\"")), "{ours:#?}");
     assert_eq!(ours, theirs);
+}
+
+/// The messages as dnstap-read shows them in short, in order of their text, without times and the client's ports.
+fn in_short(file: &Path) -> Vec<String> {
+    let output = Command::new("dnstap-read").arg(file).output();
+    let output = output.expect("dnstap-read must be installed: run scripts/install-test-tools");
+    let text = String::from_utf8(output.stdout).expect("it writes ASCII");
+    let message = |line: &str| {
+        let mut words = line.split(' ').skip(2);
+        let (kind, client) = (words.next()?, words.next()?.split(':').next()?);
+        let (transport, size, question) = (words.nth(2)?, words.next()?, words.next()?);
+        Some(format!("{kind} {client} {transport} {size} {question}"))
+    };
+    let mut messages: Vec<_> = text.lines().map(|line| message(line).expect(line)).collect();
+    messages.sort();
+    messages
+}
+
+#[test]
+fn transfers_and_updates_are_tapped_as_by_named() {
+    let run = |program: &str, wanted: &str| {
+        let port = free_port();
+        let options = format!(
+            "recursion no; dnssec-validation no; dnstap {{ {wanted} }}; dnstap-identity \"me\"; \
+             dnstap-output file \"tap\";"
+        );
+        let mut prepared = Prepared::new(&options, "", &[("example.zone", ZONE)]);
+        prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+        let zone = EXAMPLE.replace("};", "allow-update { key k; }; allow-transfer { any; }; };");
+        prepared.configure(&format!("{KEY}{zone}"));
+        let mut server = prepared.run_until(program, "all zones loaded");
+        server.says(" running");
+        for question in [["+tcp", "AXFR"], ["+tcp", "IXFR=0"], ["+notcp", "IXFR=1"]] {
+            dig("127.0.0.1", port, &[&["+noedns", "example.com"], &question[..]].concat());
+        }
+        let wrong = ["-y", "hmac-sha256:k:b3RoZXI="];
+        for arguments in [&SIGN[..], &[&SIGN[..], &["-v"]].concat(), &[], &wrong] {
+            nsupdate(port, arguments, "update add a.example.com 60 A 192.0.2.7");
+        }
+        nsupdate(port, &SIGN, "prereq nxdomain a.example.com\nupdate add b.example.com 60 A 192.0.2.7");
+        server.stop();
+        in_short(&server.folder().join("tap"))
+    };
+    for wanted in ["all;", "update;", "update query;", "auth response; update response;"] {
+        let (ours, named) = (run(env!("CARGO_BIN_EXE_bindyd"), wanted), run("named", wanted));
+        assert!(!named.is_empty());
+        assert_eq!(ours, named, "{wanted}");
+    }
 }
 
 #[test]

@@ -81,6 +81,38 @@ fn queries_and_refusals_are_told_in_named_s_words() {
 }
 
 #[test]
+fn transfers_are_told_in_named_s_words() {
+    let zones = "zone example.com { type primary; file \"example.zone\"; allow-transfer { any; }; };\n\
+                 zone closed.test { type primary; file \"example.zone\"; allow-transfer { none; }; };\n\
+                 zone gone.test { type primary; file \"missing.zone\"; allow-transfer { any; }; };\n";
+    let conf = format!("{LOGGING}{}{zones}", key("k", "hmac-sha256"));
+    let signed = format!("hmac-sha256:k:{SECRET}");
+    let questions: &[&[&str]] = &[
+        &["+tcp", "example.com", "AXFR"],
+        &["+tcp", "-y", &signed, "example.com", "AXFR"],
+        &["+tcp", "-y", &signed.replace("MDEy", "MDEx"), "example.com", "AXFR"],
+        &["+tcp", "example.com", "IXFR=0"],
+        &["+notcp", "example.com", "IXFR=1"],
+        &["+tcp", "closed.test", "AXFR"],
+        &["+notcp", "closed.test", "IXFR=1"],
+        &["+tcp", "gone.test", "AXFR"],
+        &["+tcp", "else.where", "AXFR"],
+        &["last.example.com"],
+    ];
+    let logs = [env!("CARGO_BIN_EXE_bindyd"), "named"].map(|program| {
+        let (server, port) = start(program, &conf, "");
+        for question in questions {
+            dig("127.0.0.1", port, &[&["+nocookie"], *question].concat());
+        }
+        // What is refused is logged before the query or after it.
+        let mut lines = lines(&server, "query: last.example.com");
+        lines.sort();
+        lines
+    });
+    assert_eq!(logs[0], logs[1]);
+}
+
+#[test]
 fn views_and_keys_are_told_in_named_s_words() {
     let zone = "zone example.com { type primary; file \"example.zone\"; };";
     let conf = format!(

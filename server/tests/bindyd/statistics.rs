@@ -16,6 +16,8 @@ use super::{
     ZONE,
     control::free_port,
     server::{Prepared, Server, dig, wait_until},
+    transfers::{KEY, SIGN},
+    updates::nsupdate,
 };
 
 const ZONES: &str = "zone example.com { type primary; file \"example.zone\"; };\n\
@@ -99,7 +101,8 @@ impl Watched {
             "{ZONE}sub NS ns.sub\nns.sub A 192.0.2.54\nalias CNAME www\n\
              dname DNAME sub.example.com.\n$GENERATE 1-60 crowd A 192.0.2.$\n"
         );
-        let mut prepared = Prepared::new(&options, "", &[("example.zone", &zone)]);
+        let mut prepared =
+            Prepared::new(&options, "", &[("example.zone", &zone), ("moving.zone", ZONE), ("hidden.zone", ZONE)]);
         prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
         prepared.configure(&format!(
             "statistics-channels {{ inet 127.0.0.1 port {statistics} allow {{ 127.0.0.1; }}; }};\n{ZONES}{conf}"
@@ -362,12 +365,12 @@ fn whoever_is_slow_long_or_not_allowed_is_not_served() {
 #[test]
 fn rndc_stats_appends_what_named_appends() {
     const SECTIONS: [&str; 4] = ["Incoming Requests", "Incoming Queries", "Outgoing Rcodes", "Name Server Statistics"];
-    const KEY: &str = "key \"k\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };\n";
+    const RNDC_KEY: &str = "key \"k\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };\n";
     let dumped = |program: &str, written: &str, options: &str| {
         let control = free_port();
-        let conf = format!("{KEY}controls {{ inet 127.0.0.1 port {control} allow {{ any; }} keys {{ k; }}; }};\n");
+        let conf = format!("{RNDC_KEY}controls {{ inet 127.0.0.1 port {control} allow {{ any; }} keys {{ k; }}; }};\n");
         let watched = Watched::start_with(program, options, &conf);
-        watched.server.write("rndc.key", KEY);
+        watched.server.write("rndc.key", RNDC_KEY);
         watched.ask();
         for _ in 0..2 {
             let mut rndc = Command::new("/usr/sbin/rndc");
@@ -426,6 +429,66 @@ fn transfers_that_are_refused_are_counted_as_by_named() {
     let (ours, named) = (counted(env!("CARGO_BIN_EXE_bindyd")), counted("named"));
     assert!(named.keys().any(|path| path.contains("XfrRej")), "{named:?}");
     assert_eq!(ours, named);
+}
+
+#[test]
+fn transfers_and_updates_are_counted_as_by_named() {
+    let zone =
+        |name: &str, statements: &str| format!("zone {name} {{ type primary; file \"{name}.zone\"; {statements} }};\n");
+    let conf = KEY.to_owned()
+        + &zone("moving", "allow-transfer { any; }; allow-update { key k; };")
+        + &zone("missing", "allow-transfer { any; }; allow-update { any; };")
+        + "zone kept { type primary; file \"example.zone\"; allow-transfer { none; }; };\n"
+        + &zone("hidden", "allow-update { any; }; allow-query { none; };");
+    let counted = |program: &str| {
+        let watched = Watched::start_with(program, "zone-statistics full;", &conf);
+        // Without EDNS there is no extended error, and responses have one size.
+        let dig = |words: &[&str]| dig("127.0.0.1", watched.port, &[&["+noedns", "+norecurse"], words].concat());
+        let update = |arguments: &[&str], commands: &str| nsupdate(watched.port, arguments, commands);
+        let wrong = ["-y", "hmac-sha256:k:b3RoZXI="];
+        for name in ["moving", "www.moving", "nowhere", "missing", "kept"] {
+            dig(&["+tcp", name, "AXFR"]);
+            dig(&[&SIGN, &["+tcp", name, "AXFR"][..]].concat());
+        }
+        for transport in ["+tcp", "+notcp"] {
+            for question in [["moving", "IXFR=0"], ["moving", "IXFR=1"], ["kept", "IXFR=1"], ["nowhere", "IXFR=1"]] {
+                dig(&[&[transport], &question[..]].concat());
+            }
+        }
+        dig(&[&wrong, &["+tcp", "moving", "AXFR"][..]].concat());
+        let add = "zone moving\nupdate add a.moving 60 A 192.0.2.7";
+        for arguments in [&SIGN[..], &SIGN, &[&SIGN[..], &["-v"]].concat(), &[], &wrong] {
+            update(arguments, add);
+        }
+        for commands in [
+            "zone moving\nprereq nxdomain a.moving\nupdate add b.moving 60 A 192.0.2.7",
+            "zone moving\nprereq yxdomain b.moving\nupdate add b.moving 60 A 192.0.2.7",
+            "zone moving\nprereq nxrrset www.moving A\nupdate add b.moving 60 A 192.0.2.7",
+            "zone moving\nupdate add a.elsewhere 60 A 192.0.2.7",
+            "zone moving\nupdate add moving 60 NS nowhere.moving",
+            "zone nowhere\nupdate add a.nowhere 60 A 192.0.2.7",
+            "zone missing\nupdate add a.missing 60 A 192.0.2.7",
+            "zone kept\nupdate add a.kept 60 A 192.0.2.7",
+            "zone hidden\nupdate add a.hidden 60 A 192.0.2.7",
+        ] {
+            update(&SIGN, commands);
+        }
+        // A transfer is counted once its last message is sent.
+        let completed = || watched.json("/json/v1/server").get("nsstats/XfrReqDone").cloned();
+        wait_until(|| completed().as_deref() == Some("4"), "all transfers have ended");
+        ["server", "zones", "traffic"].map(|part| {
+            let mut counts = comparable(watched.json(&format!("/json/v1/{part}")));
+            counts.remove("nsstats/TCPConnHighWater");
+            counts
+        })
+    };
+    let (ours, named) = (counted(env!("CARGO_BIN_EXE_bindyd")), counted("named"));
+    for count in ["XfrRej", "UpdateDone", "UpdateRej", "UpdateFail", "UpdateBadPrereq", "ReqTSIG", "ReqBadSIG"] {
+        assert!(named[0].contains_key(&format!("nsstats/{count}")), "{count}: {named:#?}");
+    }
+    for (ours, named) in ours.iter().zip(&named) {
+        same(ours, named, "after transfers and updates");
+    }
 }
 
 #[test]

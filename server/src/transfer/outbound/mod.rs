@@ -15,6 +15,7 @@ mod slots;
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,12 +23,13 @@ use tracing::{debug, error, info, warn};
 use zonefmt::{Class, Name, NameRef, Rtype, Serial};
 
 use crate::{
-    answer::Outcome,
+    answer::{Answered, Outcome},
     limit::{Identity, Kind as Said},
     listen::{Client, Messages, Next, Now, Transport},
     live::Live,
     logs::{ClientLine, ZoneLine},
     settings::TransferFormat,
+    stats::ZoneCounters,
     transfer::totals::{Totals, Within},
     tsig,
     wire::{Ede, Rcode, request::Question, writer::Writer},
@@ -71,6 +73,7 @@ pub(crate) struct Datagram {
 pub(crate) struct Start {
     content: Content,
     slot: Slot,
+    counters: Option<Arc<ZoneCounters>>,
     title: Title,
     format: TransferFormat,
     max_time: Duration,
@@ -98,7 +101,9 @@ pub(crate) struct Outgoing {
     max_idle: Duration,
     sent: Totals,
     ended: bool,
-    _slot: Slot,
+    slot: Slot,
+    /// Where the zone's transfers are counted, if they are.
+    counters: Option<Arc<ZoneCounters>>,
 }
 
 /// A transfer as its log lines name it, in named's words.
@@ -133,13 +138,13 @@ const LONGEST_IN_DATAGRAM: u64 = 1 << 14;
 /// Decides whether a request gets a transfer, and of what.
 ///
 /// # Errors
-/// The outcome to respond with, which is logged.
-pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome> {
+/// What to respond with, which is logged.
+pub(crate) fn begin<'r>(wanted: &Wanted<'r>, slots: &Slots) -> Result<Begun, Answered<'r>> {
     let Wanted { client, view, question, key, has, .. } = *wanted;
     let bad = |what: &str, rcode, ede| {
         let request = format!("{}/{}", question.qname.without_final_dot(), question.qclass);
         info!(target: "xfer-out", "{}: bad zone transfer request: '{request}': {what}", wanted.client());
-        Outcome::error(rcode, ede)
+        Outcome::error(rcode, ede).into()
     };
     let ours = view.zones.get(question.qname).filter(|_| question.qclass == Class::IN);
     let Some(zone) = ours else {
@@ -155,8 +160,8 @@ pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome
     let settings = &zone.settings.outbound;
     if !settings.allow.admits(client, key) {
         let shown = zone.origin.as_ref().without_final_dot();
-        info!(target: "security", "{}: zone transfer '{shown}/{}/IN' denied", wanted.client(), question.qtype);
-        return Err(Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)));
+        error!(target: "security", "{}: zone transfer '{shown}/{}/IN' denied", wanted.client(), question.qtype);
+        return Err(Answered { outcome: Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)), zone: Some(zone) });
     }
     let Some((data, serial)) = zone.data().and_then(|data| Some((data, data.serial()?))) else {
         let ede = if matches!(zone.state, ZoneState::Expired) { Ede::NotAuthoritative } else { Ede::NotReady };
@@ -178,12 +183,20 @@ pub(crate) fn begin(wanted: &Wanted<'_>, slots: &Slots) -> Result<Begun, Outcome
     };
     let Some(slot) = slots.take(wanted.most) else {
         warn!(target: "xfer-out", "{}: {} request denied: quota reached", wanted.client(), question.qtype);
-        return Err(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)));
+        return Err(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)).into());
     };
     let (title, content) = wanted.content(data, serial, live, ratio, title);
     let format = peer.and_then(|peer| peer.transfer_format).unwrap_or(view.settings.transfer_format);
     let (max_time, max_idle) = (settings.max_time, settings.max_idle);
-    Ok(Begun::Transfer(Box::new(Start { content, slot, title, format, max_time, max_idle })))
+    Ok(Begun::Transfer(Box::new(Start {
+        content,
+        slot,
+        counters: zone.counters.clone(),
+        title,
+        format,
+        max_time,
+        max_idle,
+    })))
 }
 
 impl Wanted<'_> {
@@ -258,21 +271,21 @@ impl Datagram {
 impl Start {
     /// Begins the transfer.
     pub(crate) fn within(self, frame: Frame, now: Now) -> Outgoing {
-        let Start { content, slot, title, format, max_time, max_idle } = self;
+        let Start { content, slot, counters, title, format, max_time, max_idle } = self;
         let from = match title.kind {
             Kind::Ixfr(from) => format!("{} -> ", from.0),
             Kind::Axfr | Kind::Whole => String::new(),
         };
         info!(target: "xfer-out", "{title} started{} (serial {from}{})", title.signed(), content.serial().0);
         let (began, sent) = (now.instant, Totals::default());
-        Outgoing { content, frame, format, title, began, max_time, max_idle, sent, ended: false, _slot: slot }
+        Outgoing { content, frame, format, title, began, max_time, max_idle, sent, ended: false, slot, counters }
     }
 }
 
 impl Messages for Outgoing {
     fn next(&mut self, out: &mut [u8], now: Now) -> Next {
         if self.content.is_done() {
-            self.log_end(now);
+            self.end(now);
             return Next::Done;
         }
         if now.instant.saturating_duration_since(self.began) > self.max_time {
@@ -331,10 +344,15 @@ impl Outgoing {
         Next::Abort
     }
 
-    fn log_end(&mut self, now: Now) {
+    /// Logs and counts the end.
+    fn end(&mut self, now: Now) {
         let totals = Within(self.sent, now.instant.saturating_duration_since(self.began));
         let serial = self.content.serial().0;
         info!(target: "xfer-out", "{} ended: {totals} (serial {serial})", self.title);
+        self.slot.complete();
+        if let Some(counters) = &self.counters {
+            counters.transferred();
+        }
         self.ended = true;
     }
 }
