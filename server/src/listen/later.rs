@@ -33,7 +33,7 @@ impl Later {
     }
 
     /// The way to a connection, which receives one message for each of these: the reply, or `None` if there is none.
-    pub(super) fn tcp(connection: mpsc::UnboundedSender<Option<Vec<u8>>>) -> Later {
+    pub(crate) fn tcp(connection: mpsc::UnboundedSender<Option<Vec<u8>>>) -> Later {
         Later(Way::Tcp(Waiting(Some(connection))))
     }
 

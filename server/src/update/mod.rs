@@ -14,6 +14,8 @@ mod prerequisites;
 mod report;
 mod serial;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use policy::{Names, Policy, Rule, TypeLimit, Updater, Verdict};
 pub use report::{Note, Refusal};
