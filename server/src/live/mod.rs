@@ -18,9 +18,9 @@ pub use timing::Timing;
 
 use std::{
     cmp::Ordering,
-    collections::HashSet,
+    collections::HashMap,
     fmt, mem,
-    path::PathBuf,
+    path::{Path, PathBuf},
     slice,
     sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -111,7 +111,7 @@ impl Live {
 
     /// The owner of a zone that is only in memory.
     pub fn unkept(content: ZoneData) -> Live {
-        Live::of(content, None)
+        Live::of(content, None, false)
     }
 
     fn claim(
@@ -119,9 +119,11 @@ impl Live {
         content: &ZoneData,
         replay: impl FnOnce(&mut Journal) -> Result<ZoneData, JournalError>,
     ) -> Result<Live, OpenError> {
-        if !open_journals().insert(path.clone()) {
+        let before = open_journals().insert(path.clone(), Standing::Owned);
+        if before == Some(Standing::Owned) {
             return Err(OpenError::Owned(path));
         }
+        let frozen = before == Some(Standing::Frozen);
         let opened = Journal::open(disk, path.clone(), content.origin()).and_then(|mut journal| {
             let data = replay(&mut journal)?;
             let (written, lacking) = (content.serial(), !data.is(content));
@@ -132,17 +134,17 @@ impl Live {
                 let zone = zone.without_final_dot();
                 info!(target: "zoneload", "zone {zone}/IN: the journal leads from serial {} to {}", from.0, to.0);
             }
-            Ok(Live::of(data, Some(Kept::new(journal, file, written, lacking))))
+            Ok(Live::of(data, Some(Kept::new(journal, file, written, lacking)), frozen))
         });
         opened.map_err(|cause| {
-            open_journals().remove(&path);
+            let_go(&path, frozen);
             OpenError::Journal(cause)
         })
     }
 
-    fn of(data: ZoneData, kept: Option<Kept>) -> Live {
+    fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
         let origin = data.origin().to_owned();
-        let tip = Mutex::new(Tip { data, kept, frozen: false, closed: false });
+        let tip = Mutex::new(Tip { data, kept, frozen, closed: false });
         Live { origin, tip, file: Mutex::default(), timing: Timing::default() }
     }
 
@@ -204,13 +206,14 @@ impl Live {
         tip.kept.as_mut().map_or(Ok(()), |kept| kept.journal.reset().map_err(Failure::Journal))
     }
 
-    /// Writes the zone file, and accepts no more changes until [`Live::thaw`], so that it can be edited.
+    /// Writes the zone file, and accepts no more changes until [`Live::thaw`], so that it can be edited. The journal goes:
+    /// the file has all of it, and should the server start again before the thaw, it would not fit the edited file.
     ///
     /// # Errors
-    /// The file cannot be written; the zone is not frozen then.
+    /// The file cannot be written, or the journal not be removed; the zone is not frozen then.
     pub fn freeze(&self) -> Result<(), Failure> {
         lock(&self.tip).frozen = true;
-        self.sync().inspect_err(|_| self.thaw())
+        self.sync_and_clean().inspect_err(|_| self.thaw())
     }
 
     /// Accepts changes again.
@@ -234,7 +237,7 @@ impl Live {
             self.log_failed(self.sync());
         }
         if let Some(kept) = lock(&self.tip).kept.as_ref().filter(|_| !was_closed) {
-            open_journals().remove(kept.journal.path());
+            let_go(kept.journal.path(), frozen);
         }
     }
 
@@ -436,14 +439,33 @@ impl Drop for Live {
     fn drop(&mut self) {
         let tip = lock(&self.tip);
         if let Some(kept) = tip.kept.as_ref().filter(|_| !tip.closed) {
-            open_journals().remove(kept.journal.path());
+            let_go(kept.journal.path(), tip.frozen);
         }
     }
 }
 
+/// What is known of a journal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It has an owner.
+    Owned,
+    /// Its last owner let go while the zone was frozen, and so the zone stays for the next one.
+    Frozen,
+}
+
+/// Takes note that a journal has no owner any more.
+fn let_go(journal: &Path, frozen: bool) {
+    let mut journals = open_journals();
+    if frozen {
+        journals.insert(journal.to_owned(), Standing::Frozen);
+    } else {
+        journals.remove(journal);
+    }
+}
+
 /// The journals that have owners. A second owner would write over what the first has acknowledged.
-fn open_journals() -> MutexGuard<'static, HashSet<PathBuf>> {
-    static OPEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+fn open_journals() -> MutexGuard<'static, HashMap<PathBuf, Standing>> {
+    static OPEN: LazyLock<Mutex<HashMap<PathBuf, Standing>>> = LazyLock::new(Mutex::default);
     lock(&OPEN)
 }
 

@@ -25,11 +25,13 @@ pub(super) struct Owned {
     pub(super) live: Option<Arc<Live>>,
 }
 
-/// Whether a zone changes while it is served, or has done so and its file may lack changes.
+/// Whether a zone changes while it is served, or has done so and its file may lack changes. If nobody can say whether
+/// there is a journal, there may be one.
 pub(super) fn needs_owner(zone: &ZoneConfig) -> bool {
     match zone.role {
         Role::Primary(_) => {
-            zone.settings.updates.policy != Policy::nobody() || journal_of(zone).is_some_and(|journal| journal.exists())
+            zone.settings.updates.policy != Policy::nobody()
+                || journal_of(zone).is_some_and(|journal| journal.try_exists().unwrap_or(true))
         }
         Role::Secondary(..) => true,
     }

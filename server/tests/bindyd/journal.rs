@@ -20,16 +20,21 @@ const DYNAMIC: &str = "zone \"dynamic.test\" { type primary; file \"dynamic.zone
 
 /// A named whose zone was changed by nsupdate, and its DNS port.
 fn updated() -> (Controlled, u16) {
+    updated_at("named")
+}
+
+/// The same with any server.
+fn updated_at(program: &str) -> (Controlled, u16) {
     let port = free_port();
     let listen = format!("port {port} {{ 127.0.0.1; }}");
-    let named = Controlled::start_with("named", &listen, "", DYNAMIC, &[("dynamic.zone", ZONE)]);
+    let server = Controlled::start_with(program, &listen, "", DYNAMIC, &[("dynamic.zone", ZONE)]);
     let mut nsupdate = Command::new("nsupdate");
     nsupdate.args(["-y", &format!("hmac-sha256:hmac-sha256:{SECRET}")]).stdin(Stdio::piped());
     let mut nsupdate = nsupdate.spawn().expect("nsupdate: install bind9-dnsutils");
     let text = format!("server 127.0.0.1 {port}\nadd dyn.dynamic.test 300 A 192.0.2.7\nsend\n");
     nsupdate.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
     assert!(nsupdate.wait().expect("it was started").success());
-    (named, port)
+    (server, port)
 }
 
 fn ask(port: u16) -> String {
@@ -94,6 +99,39 @@ fn a_zone_that_named_signed_is_not_served_as_it_was_before() {
     server.says("1000 is served unsigned");
     server.says("reloading configuration succeeded");
     assert_eq!(dig("127.0.0.1", port, &["+short", "www.example.com"]), "192.0.2.1\n");
+}
+
+/// The journal did not have the serial of the edited file, and the zone was not served, as with named.
+#[test]
+fn a_frozen_zone_that_was_edited_is_served_after_a_start() {
+    let (mut server, port) = updated_at(BINDYD);
+    assert!(server.told(&["freeze", "dynamic.test"]).0);
+    let edited = ZONE.replace("hostmaster 1 ", "hostmaster 10 ") + "dyn A 192.0.2.7\nedited A 192.0.2.9\n";
+    server.server.write("dynamic.zone", &edited);
+    server.replace("KILL", BINDYD);
+    assert_eq!(ask(port), "192.0.2.7\n");
+    assert_eq!(dig("127.0.0.1", port, &["+short", "edited.dynamic.test"]), "192.0.2.9\n");
+}
+
+/// Its serial was raised, but it may lack what is in the journal.
+#[test]
+fn a_zone_that_was_edited_without_a_freeze_is_not_served() {
+    let (mut server, port) = updated_at(BINDYD);
+    server.server.write("dynamic.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 10 "));
+    server.replace("KILL", BINDYD);
+    assert!(dig("127.0.0.1", port, &["www.dynamic.test"]).contains("status: SERVFAIL"));
+    server.server.says("has the changes from serial 1 to 2, and the zone file has serial 10; restore the file");
+}
+
+/// It was taken for one that is not there, and the zone was served without its changes.
+#[test]
+fn a_journal_that_cannot_be_looked_at_is_an_error() {
+    let prepared = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
+    let journal = prepared.folder().join("example.zone.changes");
+    std::os::unix::fs::symlink(&journal, &journal).expect("the folder is there");
+    let server = prepared.run();
+    server.has_said("example.zone.changes: cannot open it: ");
+    assert!(server.dig(&["www.example.com"]).contains("status: SERVFAIL"));
 }
 
 /// A server that finds this journal beside a zone file of serial 1.

@@ -218,6 +218,29 @@ fn a_zone_that_one_view_has_no_more_by_in_view_is_still_updated_in_its_own() {
     assert!(server.has("one") && server.has("two"));
 }
 
+/// Its new owner accepted updates while the file was edited.
+#[test]
+fn a_frozen_zone_that_gets_another_owner_stays_frozen() {
+    let mut server = serve();
+    let control = free_port();
+    let inet = format!("controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ k; }}; }};");
+    let options = format!("options {{ default-key k; default-server 127.0.0.1; default-port {control}; }};");
+    server.server.write("rndc.conf", &format!("{KEY}\n{options}\n"));
+    let rndc_conf = server.server.folder().join("rndc.conf");
+    let rndc = |command: &str| {
+        let status = Command::new("rndc").arg("-c").arg(&rndc_conf).args([command, "example.com"]).status();
+        assert!(status.unwrap().success(), "{command}");
+    };
+    server.reconfigure(&format!("{inet} {CONF}"));
+    assert_eq!(server.add("one"), "");
+    rndc("freeze");
+    server.reconfigure(&format!("{inet} view other {{ {CONF} }};"));
+    assert!(server.has("one"));
+    assert_eq!(server.add("two"), "update failed: REFUSED\n");
+    rndc("thaw");
+    assert_eq!(server.add("two"), "");
+}
+
 #[test]
 fn two_zones_with_one_file_do_not_both_write_to_it() {
     let mut server = serve();
