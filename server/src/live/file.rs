@@ -9,7 +9,7 @@ use std::{
 
 use zonefmt::{
     Class, durable,
-    zone::{FileFormat, Location, Record, write_file, write_raw, write_record},
+    zone::{FileFormat, Location, RawWriter, Record, write_file, write_record},
 };
 
 use crate::zone::ZoneData;
@@ -36,10 +36,7 @@ impl ZoneFile {
                     file.write_all(&write_file(data.origin(), &data.rrsets()))?;
                 }
                 FileFormat::Text => write_lines(data, file)?,
-                FileFormat::Raw => {
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-                    file.write_all(&write_raw(&data.rrsets(), u32::try_from(now).unwrap_or(u32::MAX)))?;
-                }
+                FileFormat::Raw => write_binary(data, file)?,
             }
             file.flush()?;
             time.map_or(Ok(()), |time| file.get_ref().set_modified(time))
@@ -55,15 +52,35 @@ impl ZoneFile {
 /// Writes one record a line.
 fn write_lines(data: &ZoneData, file: &mut impl Write) -> io::Result<()> {
     let mut line = String::new();
+    each_set(data, |records| {
+        records.iter().try_for_each(|record| {
+            line.clear();
+            write_record(record, &mut line);
+            file.write_all(line.as_bytes())
+        })
+    })
+}
+
+/// Writes named's binary format.
+fn write_binary(data: &ZoneData, file: &mut impl Write) -> io::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut writer = RawWriter::new(file, u32::try_from(now).unwrap_or(u32::MAX))?;
+    each_set(data, |records| {
+        // Signatures of each type are a set of their own.
+        records.sort_by_key(Record::covers);
+        records.chunk_by(|one, other| one.covers() == other.covers()).try_for_each(|set| writer.write(set))
+    })
+}
+
+/// Calls `write` with the records of each owner and type.
+fn each_set(data: &ZoneData, mut write: impl FnMut(&mut [Record<'_>]) -> io::Result<()>) -> io::Result<()> {
     for node in data.iter() {
         let owner = node.owner();
+        let (owner, class, at) = (owner.as_ref(), Class::IN, Location::default());
         for set in node.rrsets() {
-            for rdata in set.rdatas() {
-                let (rtype, ttl, at) = (set.rtype, set.ttl, Location::default());
-                line.clear();
-                write_record(&Record { owner: owner.as_ref(), ttl, class: Class::IN, rtype, rdata, at }, &mut line);
-                file.write_all(line.as_bytes())?;
-            }
+            let (rtype, ttl) = (set.rtype, set.ttl);
+            let record = |rdata| Record { owner, ttl, class, rtype, rdata, at };
+            write(&mut set.rdatas().map(record).collect::<Vec<_>>())?;
         }
     }
     Ok(())

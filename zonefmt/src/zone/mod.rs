@@ -48,7 +48,7 @@ pub use include::{Directory, Includes, NoIncludes};
 pub use layout::format;
 pub use letters::has_fine_names;
 pub use origin::origin;
-pub use raw::write_raw;
+pub use raw::{RawWriter, write_raw};
 pub use remark::{Remark, target};
 pub use report::{FileId, Location, Report};
 pub use rrsets::{RrSet, RrSets};

@@ -11,6 +11,8 @@
 //! Files are read as BIND reads them: names need not be host names, and the file ends at the first malformed RRset. The
 //! source serial and the time of the last transfer matter only to the server that wrote them.
 
+use std::io::{self, Write};
+
 use super::{
     FileFormat, Location, Options, Record, RrSets, Sink, covers,
     letters::is_hash,
@@ -45,22 +47,49 @@ impl FileFormat {
 
 /// Writes a raw file of version 1, as named-compilezone does. `written` is the time in seconds since 1970.
 pub fn write_raw(zone: &RrSets, written: u32) -> Vec<u8> {
-    /// The most records written together. BIND accepts up to 65535, and their octets stay far below 2³².
-    const TOGETHER: usize = 1 << 15;
     let mut out = Vec::new();
-    for number in [RAW, VERSION, written, 0, 0, 0] {
-        out.extend_from_slice(&number.to_be_bytes());
-    }
-    for set in zone.iter() {
-        let records: Vec<_> = set.records().collect();
-        for records in records.chunks(TOGETHER) {
-            write_set(set.owner(), records, &mut out);
-        }
-    }
+    // Writing into memory does not fail.
+    let _ = RawWriter::new(&mut out, written)
+        .and_then(|mut writer| zone.iter().try_for_each(|set| writer.write(&set.records().collect::<Vec<_>>())));
     out
 }
 
-fn write_set(owner: NameRef<'_>, records: &[Record<'_>], out: &mut Vec<u8>) {
+/// Writes a raw file RRset by RRset.
+pub struct RawWriter<W> {
+    out: W,
+    /// The octets of a set.
+    set: Vec<u8>,
+}
+
+impl<W: Write> RawWriter<W> {
+    /// The most records written together. BIND accepts up to 65535, and their octets stay far below 2³².
+    const TOGETHER: usize = 1 << 15;
+
+    /// Starts a file that is `written` at this time, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn new(mut out: W, written: u32) -> io::Result<RawWriter<W>> {
+        for number in [RAW, VERSION, written, 0, 0, 0] {
+            out.write_all(&number.to_be_bytes())?;
+        }
+        Ok(RawWriter { out, set: Vec::new() })
+    }
+
+    /// Writes the records of one owner, class, type, covered type and TTL.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&mut self, records: &[Record<'_>]) -> io::Result<()> {
+        records.chunks(Self::TOGETHER).try_for_each(|records| {
+            self.set.clear();
+            write_set(records, &mut self.set);
+            self.out.write_all(&self.set)
+        })
+    }
+}
+
+fn write_set(records: &[Record<'_>], out: &mut Vec<u8>) {
     let Some(first) = records.first() else { return };
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -73,7 +102,7 @@ fn write_set(owner: NameRef<'_>, records: &[Record<'_>], out: &mut Vec<u8>) {
         out.extend_from_slice(&(octets.len() as u16).to_be_bytes());
         out.extend_from_slice(octets);
     };
-    push(owner.as_wire());
+    push(first.owner.as_wire());
     for record in records {
         push(record.rdata);
     }

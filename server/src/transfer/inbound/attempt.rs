@@ -4,19 +4,19 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::{debug, error, info, warn};
 use zonefmt::Serial;
 
-use super::{Failure, Heard, Limits, Outcome, Patience, Primary, Step, Times, Transfer, Want, schedule::Due};
+use super::{Failure, Heard, Limits, Outcome, Patience, Primary, Reason, Step, Times, Transfer, Want, schedule::Due};
 use crate::{
     live::{self, Live},
     logs::{AddressLine, ZoneLine},
@@ -37,6 +37,8 @@ pub(super) struct Resources {
     /// Paces questions (`serial-query-rate`), and bounds those that are not answered.
     pace: Pace,
     unanswered: Semaphore,
+    /// The primaries that did not answer lately, and until when.
+    silent: RefCell<HashMap<SocketAddr, Instant>>,
     transfers: Places,
 }
 
@@ -57,6 +59,10 @@ pub(super) struct Attempt<'a> {
 /// The most questions that wait for an answer; each has a socket.
 const UNANSWERED: usize = 1000;
 
+/// For how long a primary that did not answer is not asked again while places for questions are scarce, so that zones
+/// whose primaries answer need not wait.
+const SILENCE: Duration = Duration::from_secs(10);
+
 impl Activity {
     /// Questions for the serial of a zone that are waiting for an answer.
     pub fn questions(&self) -> usize {
@@ -76,8 +82,27 @@ impl Activity {
 
 impl Resources {
     pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>) -> Resources {
-        let (pace, unanswered, transfers) = (Pace::default(), Semaphore::new(UNANSWERED), Places::default());
-        Resources { published, activity, pace, unanswered, transfers }
+        let (pace, unanswered) = (Pace::default(), Semaphore::new(UNANSWERED));
+        let (silent, transfers) = (RefCell::default(), Places::default());
+        Resources { published, activity, pace, unanswered, silent, transfers }
+    }
+
+    /// Whether a primary is passed over, because it did not answer lately and places for questions are scarce.
+    fn passes_over(&self, primary: SocketAddr) -> bool {
+        let now = Instant::now();
+        let mut silent = self.silent.borrow_mut();
+        silent.retain(|_, until| *until > now);
+        self.unanswered.available_permits() < UNANSWERED / 2 && silent.contains_key(&primary)
+    }
+
+    /// Takes note whether a primary has answered.
+    fn heard_of(&self, primary: SocketAddr, answered: bool) {
+        let mut silent = self.silent.borrow_mut();
+        if answered {
+            silent.remove(&primary);
+        } else {
+            silent.insert(primary, Instant::now() + SILENCE);
+        }
     }
 }
 
@@ -102,7 +127,13 @@ impl<'a> Attempt<'a> {
         let _place = self.shared.unanswered.acquire().await.ok()?;
         let Contact { primary, .. } = self.contact(index)?;
         let zone = self.zone();
+        if self.shared.passes_over(primary.address) {
+            debug!(target: "general", "zone {zone}: refresh: {} does not answer", AddressLine(primary.address));
+            return None;
+        }
         let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.1.as_ref())).await;
+        let is_silent = matches!(&asked, Err(Failure { why: Reason::Idle(_) | Reason::Io(_), .. }));
+        self.shared.heard_of(primary.address, !is_silent);
         let ours = self.due.live.lock().data().serial();
         match asked {
             Ok((serial, expire)) => {
