@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::zone::ZoneData;
+use crate::{transfer::inbound::MAX_EXPIRE, zone::ZoneData};
 
 /// The times of a secondary zone, in seconds since 1970. They change without a new version of the zone. A primary zone
 /// has none.
@@ -65,11 +65,30 @@ impl Timing {
     /// it expires.
     pub(super) fn confirmed(&self, data: &ZoneData) -> Option<SystemTime> {
         let soa = data.soa()?;
-        Some(UNIX_EPOCH + Duration::from_secs(self.expires()?.saturating_sub(soa.expire.into())))
+        Some(UNIX_EPOCH + Duration::from_secs(self.expires()?.saturating_sub(soa.expire.min(MAX_EXPIRE).into())))
     }
 }
 
 /// Seconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa};
+
+    use super::*;
+
+    /// Its copy had the time 1970, and so had expired when the server started again.
+    #[test]
+    fn a_copy_whose_soa_lets_it_expire_after_years_has_the_time_of_its_confirmation() {
+        let (root, serial) = (NameRef::ROOT, Serial(1));
+        let soa = Soa { primary: root, mailbox: root, serial, refresh: 1, retry: 1, expire: 1 << 31, minimum: 1 };
+        let mut edit = ZoneData::new(Name::root()).edit();
+        edit.add(root, Rtype::SOA, 0, &soa.to_wire()).expect("it fits");
+        let (data, timing, confirmed) = (edit.commit(), Timing::default(), now());
+        timing.confirm(confirmed + u64::from(MAX_EXPIRE));
+        assert_eq!(timing.confirmed(&data), Some(UNIX_EPOCH + Duration::from_secs(confirmed)));
+    }
 }

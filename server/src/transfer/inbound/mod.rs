@@ -33,6 +33,7 @@ pub use receiver::{Progress, Receiver, Transfer};
 pub use secondaries::Secondaries;
 pub use sequence::{Outcome, Want, Warning};
 pub use soundness::Limits;
+pub(crate) use timers::MAX_EXPIRE;
 pub use timers::{EdnsExpire, Heard, Moment, Notified, RefreshSettings, Step, Timers, Times};
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -45,7 +46,7 @@ use crate::zone::ZoneData;
 pub fn expires(data: &ZoneData, time: Timestamp) -> Option<u64> {
     // A time to come is a mistake of some clock.
     let confirmed = time.min(Timestamp::now()).as_second();
-    Some(u64::try_from(confirmed).unwrap_or(0) + u64::from(data.soa()?.expire.min(timers::MAX_EXPIRE)))
+    Some(u64::try_from(confirmed).unwrap_or(0) + u64::from(data.soa()?.expire.min(MAX_EXPIRE)))
 }
 
 /// Seconds since 1970.

@@ -121,7 +121,7 @@ struct Cause {
 }
 
 /// The longest expire time, in seconds: 24 weeks, as in BIND.
-pub(super) const MAX_EXPIRE: u32 = 14_515_200;
+pub(crate) const MAX_EXPIRE: u32 = 14_515_200;
 
 /// The bounds of the seconds between rounds without a version to keep: a new secondary is often there before its
 /// primary.
