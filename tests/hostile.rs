@@ -16,7 +16,7 @@ use std::{
 };
 
 use bindy_server::{
-    transfer::inbound::{Limits, Outcome, Patience, Primary, Want},
+    transfer::inbound::{Connections, Limits, Outcome, Patience, Primary, Want},
     zone::ZoneData,
 };
 use bindy_tests::{
@@ -303,7 +303,15 @@ fn client(address: SocketAddr) -> Primary {
     let limit = Duration::from_secs(10);
     let patience = Patience { connect: limit, answer: limit, idle: limit, total: limit };
     let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Primary { address, source, key: None, request_expire: false, try_tcp: false, patience }
+    Primary {
+        address,
+        source,
+        key: None,
+        request_expire: false,
+        try_tcp: false,
+        patience,
+        connections: Connections::default(),
+    }
 }
 
 fn transfer(runtime: &Runtime, from: &Primary, at_hand: &ZoneData, want: Want) -> ZoneData {

@@ -9,7 +9,7 @@ use std::{
 
 use bindy_server::{
     keys::{Algorithm, Key},
-    transfer::inbound::{Failure, Limits, Outcome, Patience, Primary, Reason, Transfer, Want},
+    transfer::inbound::{Connections, Failure, Limits, Outcome, Patience, Primary, Reason, Transfer, Want},
     tsig::TsigKey,
     zone::ZoneData,
 };
@@ -36,7 +36,15 @@ fn primary(address: SocketAddr) -> Primary {
         total: Duration::from_secs(40),
     };
     let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Primary { address, source, key: None, request_expire: true, try_tcp: true, patience }
+    Primary {
+        address,
+        source,
+        key: None,
+        request_expire: true,
+        try_tcp: true,
+        patience,
+        connections: Connections::default(),
+    }
 }
 
 fn nothing(origin: &Name) -> ZoneData {

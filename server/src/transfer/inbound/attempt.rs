@@ -16,7 +16,9 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::{debug, error, info, warn};
 use zonefmt::Serial;
 
-use super::{Failure, Heard, Limits, Outcome, Patience, Primary, Reason, Step, Times, Transfer, Want, schedule::Due};
+use super::{
+    Connections, Failure, Heard, Limits, Outcome, Patience, Primary, Reason, Step, Times, Transfer, Want, schedule::Due,
+};
 use crate::{
     live::{self, Live},
     logs::{AddressLine, ZoneLine},
@@ -40,6 +42,7 @@ pub(super) struct Resources {
     /// The primaries that did not answer lately, and until when.
     silent: RefCell<HashMap<SocketAddr, Instant>>,
     transfers: Places,
+    connections: Connections,
 }
 
 /// How much is under way.
@@ -83,8 +86,13 @@ impl Activity {
 impl Resources {
     pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>) -> Resources {
         let (pace, unanswered) = (Pace::default(), Semaphore::new(UNANSWERED));
-        let (silent, transfers) = (RefCell::default(), Places::default());
-        Resources { published, activity, pace, unanswered, silent, transfers }
+        let (silent, transfers, connections) = (RefCell::default(), Places::default(), Connections::default());
+        Resources { published, activity, pace, unanswered, silent, transfers, connections }
+    }
+
+    /// Closes connections that are not needed any more; returns whether there are others.
+    pub(super) fn tend_connections(&self) -> bool {
+        self.connections.tend()
     }
 
     /// Whether a primary is passed over, because it did not answer lately and places for questions are scarce.
@@ -244,6 +252,7 @@ impl<'a> Attempt<'a> {
                 request_expire: peer.and_then(|peer| peer.request_expire).unwrap_or(inbound.request_expire),
                 try_tcp: true,
                 patience: Patience::of(inbound),
+                connections: self.shared.connections.clone(),
             },
             most: limits.in_all,
             most_from: peer.and_then(|peer| peer.transfers).unwrap_or(limits.per_primary),

@@ -11,8 +11,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpSocket, TcpStream, UdpSocket},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpSocket, UdpSocket},
     sync::mpsc,
     task,
     time::{Instant, timeout, timeout_at},
@@ -20,7 +20,8 @@ use tokio::{
 use zonefmt::{Class, NameRef, Rtype, Serial, rdata::Soa};
 
 use super::{
-    EdnsExpire, Failure, Limits, Progress, Reason, Receiver, Transfer, Want,
+    Connections, EdnsExpire, Failure, Limits, Progress, Reason, Receiver, Transfer, Want,
+    connections::Connection,
     receiver::{check_header, edns_expire, request},
     unix_now,
 };
@@ -47,6 +48,8 @@ pub struct Primary {
     pub try_tcp: bool,
     /// How long it may take.
     pub patience: Patience,
+    /// The connections that are there from earlier transfers.
+    pub connections: Connections,
 }
 
 /// How long a primary may take.
@@ -96,7 +99,7 @@ impl Primary {
             Err(why) if self.try_tcp => self.ask_tcp(zone, edns).await.map_err(|_| why),
             other => other,
         };
-        result.map_err(|why| Failure { why, axfr_may_help: false })
+        result.map_err(failed)
     }
 
     /// Asks for a transfer. Names that do not change share their data with the version at hand, which has no records if
@@ -106,47 +109,83 @@ impl Primary {
     /// The transfer is not complete, or makes no sound zone. Nothing is kept.
     pub async fn transfer(&self, at_hand: ZoneData, want: Want, limits: Limits) -> Result<Transfer, Failure> {
         let deadline = Instant::now() + self.patience.total;
+        if let Some(connection) = self.connections.take(self.source, self.address) {
+            let (result, answered) = self.transfer_over(connection, at_hand.clone(), want, limits, deadline).await;
+            // Without any answer, the primary has probably just closed the connection.
+            if answered {
+                return result;
+            }
+        }
+        let connection = self.connect().await.map_err(failed)?;
+        self.transfer_over(connection, at_hand, want, limits, deadline).await.0
+    }
+
+    /// Asks for a transfer over a connection, which is kept if nothing is under way on it afterwards. Also returns
+    /// whether there was any answer.
+    async fn transfer_over(
+        &self,
+        connection: Connection,
+        at_hand: ZoneData,
+        want: Want,
+        limits: Limits,
+        deadline: Instant,
+    ) -> (Result<Transfer, Failure>, bool) {
         let mut exchange = self.exchange();
+        let mut reading = Reading { connection, answered: false, midway: false };
         let start = async {
             let receiver = Receiver::new(random_id()?, at_hand, want, limits);
             let mut question = receiver.question(self.request_expire);
             exchange.sign(&mut question, unix_now());
-            Ok((self.connect(&question).await?, receiver))
+            self.send(&mut reading.connection, &question).await?;
+            Ok(receiver)
         };
-        let (stream, receiver) = start.await.map_err(|why| Failure { why, axfr_may_help: false })?;
+        let receiver = match start.await {
+            Ok(receiver) => receiver,
+            Err(why) => return (Err(failed(why)), false),
+        };
         let (messages, waiting) = mpsc::channel(READ_AHEAD);
         let mut applied = task::spawn_blocking(move || apply(receiver, waiting, exchange));
-        let stream = BufReader::with_capacity(READ_BUFFER, stream);
-        let mut reading = pin!(self.read_all(stream, messages, deadline));
-        // Whoever has all messages may end before the primary closes the connection.
-        let ended = poll_fn(|cx| match reading.as_mut().poll(cx) {
-            Poll::Ready(why) => Poll::Ready(Err(why)),
-            Poll::Pending => Pin::new(&mut applied).poll(cx).map(Ok),
-        });
-        let (result, why) = match ended.await {
-            Ok(result) => (result, Reason::Closed),
-            Err(why) => (applied.await, why),
+        let (result, why) = {
+            let mut read_all = pin!(self.read_all(&mut reading, messages, deadline));
+            // Whoever has all messages ends before the primary closes the connection.
+            let ended = poll_fn(|cx| match read_all.as_mut().poll(cx) {
+                Poll::Ready(why) => Poll::Ready(Err(why)),
+                Poll::Pending => Pin::new(&mut applied).poll(cx).map(Ok),
+            });
+            match ended.await {
+                Ok(result) => (result, Reason::Closed),
+                Err(why) => (applied.await, why),
+            }
         };
-        match result {
-            Ok(Applied::Complete(transfer)) => Ok(transfer),
+        let Reading { connection, answered, midway } = reading;
+        let result = match result {
+            Ok(Applied::Complete(transfer)) => {
+                if !midway && connection.buffer().is_empty() {
+                    self.connections.keep(self.source, self.address, connection);
+                }
+                Ok(transfer)
+            }
             Ok(Applied::Failed(failure)) => Err(failure),
             Ok(Applied::Incomplete(receiver)) => Err(receiver.interrupted(why)),
-            Err(_) => Err(Failure { why: Reason::Io(io::ErrorKind::Other), axfr_may_help: false }),
-        }
+            Err(_) => Err(failed(Reason::Io(io::ErrorKind::Other))),
+        };
+        (result, answered)
     }
 
     /// Reads messages until no more can be read, or nobody takes them; returns why.
-    async fn read_all(
-        &self,
-        mut stream: BufReader<TcpStream>,
-        messages: mpsc::Sender<Vec<u8>>,
-        deadline: Instant,
-    ) -> Reason {
+    async fn read_all(&self, reading: &mut Reading, messages: mpsc::Sender<Vec<u8>>, deadline: Instant) -> Reason {
         loop {
             let until = deadline.min(Instant::now() + self.patience.idle);
             let pass_on = async {
-                let message = read_message(&mut stream).await?;
-                messages.send(message).await.map_err(|_| Reason::Closed)
+                // Until a message begins, this may end without harm.
+                if reading.connection.fill_buf().await?.is_empty() {
+                    return Err(Reason::Closed);
+                }
+                (reading.answered, reading.midway) = (true, true);
+                let message = read_message(&mut reading.connection).await?;
+                messages.send(message).await.map_err(|_| Reason::Closed)?;
+                reading.midway = false;
+                Ok(())
             };
             match timeout_at(until, pass_on).await {
                 Ok(Ok(())) => {}
@@ -179,7 +218,8 @@ impl Primary {
 
     async fn ask_tcp(&self, zone: NameRef<'_>, edns: Option<bool>) -> Result<(Serial, EdnsExpire), Reason> {
         let mut question = SoaQuestion::new(zone, edns, self.exchange())?;
-        let mut stream = BufReader::new(self.connect(&question.octets).await?);
+        let mut stream = self.connect().await?;
+        self.send(&mut stream, &question.octets).await?;
         let message = timeout(self.patience.answer, read_message(&mut stream)).await;
         question.read(&message.map_err(|_| Reason::Idle(self.patience.answer))??)
     }
@@ -188,20 +228,42 @@ impl Primary {
         Exchange::new(self.key.clone())
     }
 
-    /// Connects and sends a question.
-    async fn connect(&self, question: &[u8]) -> Result<TcpStream, Reason> {
+    async fn connect(&self) -> Result<Connection, Reason> {
         let connecting = async {
             let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A fixed port may still be in TIME-WAIT from the transfer before.
-            socket.set_reuseaddr(true)?;
-            socket.bind(self.source)?;
-            let mut stream = socket.connect(self.address).await?;
-            let length = u16::try_from(question.len()).map_err(io::Error::other)?;
-            stream.write_all(&[&length.to_be_bytes(), question].concat()).await?;
-            Ok::<_, Reason>(stream)
+            // A choice that is left to the system is made when it knows the other end, too, as there are more ports
+            // then.
+            if !(self.source.ip().is_unspecified() && self.source.port() == 0) {
+                // A fixed port may still be in TIME-WAIT from the transfer before.
+                socket.set_reuseaddr(true)?;
+                socket.bind(self.source)?;
+            }
+            Ok::<_, Reason>(BufReader::with_capacity(READ_BUFFER, socket.connect(self.address).await?))
         };
         timeout(self.patience.connect, connecting).await.map_err(|_| Reason::Io(io::ErrorKind::TimedOut))?
     }
+
+    async fn send(&self, connection: &mut Connection, question: &[u8]) -> Result<(), Reason> {
+        let length = u16::try_from(question.len()).map_err(io::Error::other)?;
+        let octets = [&length.to_be_bytes(), question].concat();
+        let sending = timeout(self.patience.connect, connection.write_all(&octets));
+        sending.await.map_err(|_| Reason::Io(io::ErrorKind::TimedOut))??;
+        Ok(())
+    }
+}
+
+/// How far a connection has been read.
+struct Reading {
+    connection: Connection,
+    /// Whether any message has begun.
+    answered: bool,
+    /// Whether a message has begun that nobody has taken yet.
+    midway: bool,
+}
+
+/// A failure after which another kind of transfer does not help.
+fn failed(why: Reason) -> Failure {
+    Failure { why, axfr_may_help: false }
 }
 
 /// The room for messages that have arrived.
@@ -291,7 +353,7 @@ fn soa_question(zone: NameRef<'_>) -> Question<'_> {
 }
 
 /// Reads a message preceded by its length (RFC 1035 4.2.2).
-async fn read_message(stream: &mut BufReader<TcpStream>) -> Result<Vec<u8>, Reason> {
+async fn read_message(stream: &mut Connection) -> Result<Vec<u8>, Reason> {
     let mut message = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut message).await?;
     Ok(message)

@@ -15,6 +15,7 @@
 mod attempt;
 mod chain;
 mod client;
+mod connections;
 mod failure;
 mod inbox;
 mod notice;
@@ -27,6 +28,7 @@ mod timers;
 
 pub use attempt::Activity;
 pub use client::{Patience, Primary};
+pub use connections::Connections;
 pub use failure::{Failure, Reason};
 pub(crate) use notice::{Notice, receive};
 pub use receiver::{Progress, Receiver, Transfer};

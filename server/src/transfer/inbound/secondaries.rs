@@ -17,6 +17,7 @@ use zonefmt::{Name, Serial};
 use super::{
     Activity, Heard, Moment, Notified, Step,
     attempt::{Attempt, Resources},
+    connections,
     inbox::{Inbox, News, ZoneId},
     schedule::{Due, Schedule},
     unix_now,
@@ -117,7 +118,8 @@ impl Keeper {
     /// Does what is due, and what others tell, until nobody can tell anything more.
     async fn run(self: Rc<Self>) {
         loop {
-            let wakes = self.schedule.borrow().wakes().unwrap_or(Moment::MAX).min(self.now() + LONGEST);
+            let longest = if self.resources.tend_connections() { connections::LONGEST } else { LONGEST };
+            let wakes = self.schedule.borrow().wakes().unwrap_or(Moment::MAX).min(self.now() + longest);
             if let Ok(news) = timeout_at(self.started + wakes, self.inbox.next()).await {
                 let Some((all, zones)) = news else { return };
                 let snapshot = self.published.load();
