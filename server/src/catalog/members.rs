@@ -67,17 +67,20 @@ pub enum Step {
 }
 
 impl Members {
-    /// The members of these catalogs, in the order of named.conf. Catalogs that are in `before` keep their version and
-    /// their members; the others have none yet.
-    pub fn of_catalogs(names: impl IntoIterator<Item = Name>, before: &Members) -> Members {
-        let version = |name: &Name| before.catalog(name).cloned().unwrap_or_default();
-        let catalogs: Vec<_> = names.into_iter().map(|name| (name.clone(), version(&name))).collect();
+    /// The members of these catalogs, in the order of named.conf. Catalogs that were there keep their version and their
+    /// members; the others have none yet.
+    #[must_use]
+    pub fn with_catalogs(self, names: impl IntoIterator<Item = Name>) -> Members {
+        let former: Vec<Name> = self.catalogs.iter().map(|(name, _)| name.clone()).collect();
+        let mut versions: FxHashMap<Name, Catalog> = self.catalogs.into_iter().collect();
+        let mut version = |name: Name| (versions.remove(&name).unwrap_or_default(), name);
+        let catalogs: Vec<_> = names.into_iter().map(&mut version).map(|(version, name)| (name, version)).collect();
         let mut members = Members { catalogs, owners: FxHashMap::default() };
         let listed: Vec<Name> =
             members.catalogs.iter().flat_map(|(_, catalog)| catalog.members.keys().cloned()).collect();
         for zone in listed {
-            let former = before.owner(&zone).and_then(|(catalog, _)| members.index(catalog));
-            if let Some(owner) = members.resolve(&zone, former) {
+            let before = self.owners.get(&zone).and_then(|&owner| members.index(&former[owner]));
+            if let Some(owner) = members.resolve(&zone, before) {
                 members.owners.insert(zone, owner);
             }
         }
@@ -202,7 +205,7 @@ mod tests {
     }
 
     fn of(catalogs: &[&str]) -> Members {
-        Members::of_catalogs(catalogs.iter().map(|catalog| name(catalog)), &Members::default())
+        Members::default().with_catalogs(catalogs.iter().map(|catalog| name(catalog)))
     }
 
     fn steps(changes: Vec<MemberChange>) -> Vec<(String, Step)> {
@@ -280,12 +283,12 @@ mod tests {
         let mut members = of(&["a", "b"]);
         members.replace(&name("a"), catalog([("x", member(0, None)), ("y", member(1, None))]));
         members.replace(&name("b"), catalog([("x", member(0, None)), ("z", member(1, None))]));
-        let left = Members::of_catalogs([name("b")], &members);
+        let left = members.clone().with_catalogs([name("b")]);
         let mut all: Vec<_> = left.iter().map(|(zone, catalog)| (zone.to_string(), catalog.to_string())).collect();
         all.sort();
         assert_eq!(all, [("x.".into(), "b.".into()), ("z.".into(), "b.".into())]);
         // Nor does the order of named.conf move a zone.
-        let other = Members::of_catalogs([name("b"), name("a")], &members);
+        let other = members.with_catalogs([name("b"), name("a")]);
         assert_eq!(other.owner(&name("x")).unwrap().0, &name("a"));
     }
 

@@ -85,7 +85,7 @@ pub(super) fn of_zone(server: &Running, name: &str, served: &ServedZone) -> Opti
     if let Some(live) = dynamic {
         line("frozen", &if live.is_frozen() { "yes" } else { "no" });
     }
-    line("reconfigurable via modzone", &if source.added().is_some() { "yes" } else { "no" });
+    line("reconfigurable via modzone", &if source.added().is_some() || source.is_member() { "yes" } else { "no" });
     text.pop();
     Some(text)
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::settings::{Inbound, JournalSize, Limits, Whom, ZoneSettings, ZoneStatistics};
 
 /// The configuration of a zone without statements of its own.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Inherited {
     pub(super) settings: Arc<ZoneSettings>,
     pub(super) inbound: Arc<Inbound>,
@@ -28,7 +28,7 @@ pub(super) struct Inherited {
 }
 
 /// Settings that have another default for secondaries than for primaries, or that a statement sets for one of the two.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct OfSecondaries {
     pub(super) notify: Whom,
     ixfr_from_differences: bool,

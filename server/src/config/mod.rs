@@ -6,13 +6,15 @@
 //!
 //! * The whole server: `options`, `listen`, `controls`, `statistics`, `logging`, `dnstap`, `run_files`.
 //! * Its parts: `views`; `zones`, which have statements of their own and `inherited` ones, among them those about
-//!   `transfers`, `notify` and `updates`; and `new_zones` for those that `rndc addzone` added.
+//!   `transfers`, `notify` and `updates`; `new_zones` for those that `rndc addzone` added, and `catalogs` for those that
+//!   catalogs list.
 //! * What statements of several kinds are made of: `acl` for address match lists, `interfaces` for the addresses of
 //!   this machine, `keys` for secrets, `inet` for the addresses of channels, `floods` for rate limits and cookies,
 //!   `remotes` and `peers` for other servers.
 //! * `scope`: in which block a statement is looked for; `support`: what is reported of statements that are not obeyed.
 
 mod acl;
+mod catalogs;
 mod controls;
 mod dnstap;
 mod floods;
@@ -37,6 +39,7 @@ mod updates;
 mod views;
 mod zones;
 
+pub use catalogs::{CatalogConfig, Catalogs, NoPrimaries};
 pub use interfaces::Interfaces;
 pub use named_file::NamedFile;
 pub(crate) use new_zones::{Additions, NewZones, whole};
@@ -287,7 +290,7 @@ fn judge<'c>(conf: &'c Conf, added: impl Iterator<Item = &'c Conf>) -> Vec<Diagn
                     }
                 }
             }
-            "options" | "zone" => statement.block().for_each(|inner| judge.statement(inner)),
+            "options" | "template" | "zone" => statement.block().for_each(|inner| judge.statement(inner)),
             // A policy that no zone uses changes nothing.
             "dnssec-policy" => {}
             _ => judge.statement(statement),

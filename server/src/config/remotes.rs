@@ -29,6 +29,11 @@ impl<'c> Remotes<'c> {
         Remotes { named: named.collect(), port }
     }
 
+    /// The port of servers that are written without one.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The servers of a list and of the lists that it names, in the order in which they are written. As in BIND, each
     /// named list counts once, and its servers without a port have that of the list around.
     pub(super) fn read(&self, list: Statement<'c>, findings: &mut Vec<Diagnostic>) -> Vec<Remote> {

@@ -7,7 +7,10 @@ use zonefmt::{
     conf::{Conf, Part, Parts, Statement, values},
 };
 
-use super::{Reader, ZoneConfig, dnstap, floods, keys, new_zones::Growing, peers, scope::Scope, transfers, zones};
+use super::{
+    Catalogs, Reader, ZoneConfig, catalogs, dnstap, floods, keys, new_zones::Growing, peers, scope::Scope, transfers,
+    zones,
+};
 use crate::{
     access::Acl,
     settings::{MAX_CHAIN, MinimalResponses, Order, OrderRule, Peers, RrsetOrder, ServerSettings, ViewSettings},
@@ -30,6 +33,8 @@ pub struct ViewConfig {
     pub zones: Vec<ZoneConfig>,
     /// The zones of earlier views that it serves, too (`in-view`).
     pub shared: Vec<SharedZone>,
+    /// The catalogs whose members it serves; `None` without `catalog-zones`.
+    pub catalogs: Option<Catalogs>,
 }
 
 /// A zone that is declared in another view.
@@ -57,14 +62,20 @@ pub(super) fn read<'c>(
     if conf.statements().find("view").is_none() {
         let (zones, shared) = zones::read(&conf.statements(), added(View::DEFAULT), options, directory, reader);
         let (name, keys, settings) = (View::DEFAULT.into(), Arc::clone(&server.keys), Arc::clone(&server.outside));
-        return vec![ViewConfig { name, membership: Arc::default(), keys, settings, zones, shared }];
+        let catalogs = catalogs::read(conf, &name, options, directory, reader);
+        return vec![ViewConfig { name, membership: Arc::default(), keys, settings, zones, shared, catalogs }];
     }
     let statements = conf.statements();
     let views = statements.all("view");
-    views.filter_map(|view| one(view, added(&view.argument()?.shown()), options, server, directory, reader)).collect()
+    let one = |view: Statement<'c>| {
+        let added = added(&view.argument()?.shown());
+        one(conf, view, added, options, server, directory, reader)
+    };
+    views.filter_map(one).collect()
 }
 
 fn one<'c>(
+    conf: &'c Conf,
     view: Statement<'c>,
     added: Option<&'c Conf>,
     options: &Scope<'c, '_>,
@@ -90,8 +101,10 @@ fn one<'c>(
         recursive_only: scope.yes_no("match-recursive-only").unwrap_or(false),
     };
     let (zones, shared) = zones::read(&view.block(), added, &scope, directory, reader);
+    let name: Arc<str> = name.shown().into();
     Some(ViewConfig {
-        name: name.shown().into(),
+        catalogs: catalogs::read(conf, &name, &scope, directory, reader),
+        name,
         membership: Arc::new(membership),
         keys,
         settings: Arc::new(settings(&scope, peers::read(view.block().all("server")), Some(&server.outside), reader)),

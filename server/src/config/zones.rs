@@ -77,6 +77,8 @@ impl Role {
 pub enum Written {
     /// In named.conf.
     Configured,
+    /// Nowhere: a catalog lists the zone.
+    Member,
     /// In the file of the zones that `rndc addzone` added: this one.
     Added(Arc<str>),
     /// In named.conf, but `rndc modzone` has replaced it by this one until named.conf is read again.
@@ -88,7 +90,7 @@ impl Written {
     pub(crate) fn added(&self) -> Option<&str> {
         match self {
             Written::Added(line) => Some(line),
-            Written::Configured | Written::Modified(_) => None,
+            Written::Configured | Written::Member | Written::Modified(_) => None,
         }
     }
 
@@ -96,7 +98,7 @@ impl Written {
     pub(crate) fn line(&self) -> Option<&str> {
         match self {
             Written::Added(line) | Written::Modified(line) => Some(line),
-            Written::Configured => None,
+            Written::Configured | Written::Member => None,
         }
     }
 

@@ -241,6 +241,16 @@ impl Live {
         }
     }
 
+    /// Accepts no more changes, and writes no file any more, as those that there are will be removed.
+    pub fn discard(&self) {
+        let _file = lock(&self.file);
+        let mut tip = lock(&self.tip);
+        let was_closed = mem::replace(&mut tip.closed, true);
+        if let Some(kept) = tip.kept.as_ref().filter(|_| !was_closed) {
+            open_journals().remove(kept.journal.path());
+        }
+    }
+
     /// Writes the zone file if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
     /// octets, which is shortened then. To be called now and then.
     pub fn tend(&self, now: Instant, most: impl FnOnce(&ZoneData) -> u64) {

@@ -1,9 +1,9 @@
 //! Adds, changes and deletes zones while the server runs. What fails changes nothing; what succeeds is on disk before
 //! it is served.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{io, sync::Arc};
 
-use tracing::{info, warn};
+use tracing::info;
 use zonefmt::{
     conf::{self, Part, Statement},
     diagnostics::{Diagnostic, Source},
@@ -101,13 +101,15 @@ impl Running {
     }
 
     /// Deletes a zone, and returns whether it had been added. One that named.conf declares comes back when that is read
-    /// again. With `clean`, the zone file and journal of an added zone are removed, too.
+    /// again; and so does a member of a catalog, or when the catalog changes what it says of the zone. With `clean`, the zone file and journal of an added zone are removed, too.
     ///
     /// # Errors
     /// The file of added zones cannot be written; the zone is served as before then.
     pub fn delete_zone(&mut self, served: &ServedZone, clean: bool) -> io::Result<bool> {
         let ServedZone { owner: view, zone, .. } = served;
-        let added = self.source(served).is_some_and(|source| source.added().is_some());
+        let source = self.source(served);
+        let is_member = source.is_some_and(ZoneSource::is_member);
+        let added = source.is_some_and(|source| source.added().is_some());
         let file = self.config.additions.as_ref().and_then(|additions| additions.file(view));
         if let Some(file) = file.filter(|_| added) {
             let mut statements = self.sources.added(view);
@@ -120,9 +122,10 @@ impl Running {
         // Nothing is acknowledged any more, and no file is written once it is removed.
         disown(zone);
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
+        // As with named, a member of a catalog counts as added.
+        let added = added || is_member;
         if let Some(source) = source.filter(|_| added && clean) {
-            source.file().into_iter().for_each(remove);
-            source.journals().iter().for_each(|journal| remove(journal));
+            source.remove_files();
         }
         Ok(added)
     }
@@ -220,14 +223,4 @@ impl Running {
 fn view_of(zone: Statement<'_>) -> String {
     let view = zone.arguments().take_while(|part| part.block().is_none()).nth(2);
     view.map_or_else(|| View::DEFAULT.to_owned(), Part::shown)
-}
-
-/// Removes a file, if it exists.
-fn remove(file: &Path) {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            warn!(target: "general", "cannot remove {}: {error}", file.display());
-        }
-        _ => {}
-    }
 }

@@ -8,10 +8,12 @@
 //!   lacks.
 //! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep
 //!   them.
+//! * `catalogs`: zones that are served because a catalog lists them.
 //! * `run_files`: the process number, the lock and the session key; `upkeep`: what has to be done now and then.
 //! * `start_error`: why a server does not start.
 
 mod additions;
+mod catalogs;
 mod journal;
 mod load;
 mod new_zones;
@@ -53,6 +55,7 @@ use crate::{
     zone::ZoneData,
     zones::{Published, Snapshot},
 };
+use catalogs::Catalogs;
 use run_files::HeldFiles;
 use sources::{Sources, log};
 use upkeep::Upkeep;
@@ -85,6 +88,7 @@ pub struct Running {
     transfers: Slots,
     /// What each zone's data was made of.
     sources: Sources,
+    catalogs: Catalogs,
     published: Arc<Published>,
     listeners: Listeners<Responder>,
     control: Control,
@@ -109,6 +113,7 @@ impl Running {
     /// Loads the zones of `config`, which was read from the file that `options` names, and begins to answer.
     ///
     /// Commands of the control channel go to `jobs`, and are to be carried out by [`perform`](crate::commands::perform).
+    /// When something comes through `wake`, [`Running::follow_catalogs`] is to be called.
     ///
     /// # Errors
     /// What the server cannot do without: an address that cannot be listened on, a lock that another server holds, a
@@ -119,10 +124,11 @@ impl Running {
         mut config: Config,
         logs: Logs,
         jobs: Sender<control::Job>,
+        wake: Sender<()>,
     ) -> Result<Running, StartError> {
         let began = Instant::now();
         log_warnings(&mut config);
-        let mut server = Running::idle(options, config, logs, jobs)?;
+        let mut server = Running::idle(options, config, logs, jobs, wake)?;
         server.apply(Err)?;
         listen_on(&mut server.listeners, &server.config, server.options.workers).map_err(StartError::Listen)?;
         server.notify_others();
@@ -170,12 +176,16 @@ impl Running {
 
     /// When [`Running::scan_if_due`] is to be called next; `None`: never.
     pub fn next_scan(&self) -> Option<Instant> {
-        self.next_scan.into_iter().chain(self.next_look).min()
+        self.next_scan.into_iter().chain(self.next_look).chain(self.catalogs.due()).min()
     }
 
-    /// Scans if `interface-interval` is over, or if an address has come that is to be listened on and was missing.
+    /// Scans if `interface-interval` is over, or if an address has come that is to be listened on and was missing; and
+    /// follows catalogs whose new versions had to wait.
     pub fn scan_if_due(&mut self) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        if is_due(self.catalogs.due()) {
+            self.follow_catalogs();
+        }
         let has_come = || {
             let there = Interfaces::now().unwrap_or_default();
             self.config.awaited.iter().any(|&address| there.have(address))
@@ -217,7 +227,13 @@ impl Running {
     }
 
     /// A server that has its lock and threads, but neither zones nor sockets.
-    fn idle(options: Options, config: Config, logs: Logs, jobs: Sender<control::Job>) -> Result<Running, StartError> {
+    fn idle(
+        options: Options,
+        config: Config,
+        logs: Logs,
+        jobs: Sender<control::Job>,
+        wake: Sender<()>,
+    ) -> Result<Running, StartError> {
         let files = HeldFiles::lock(&config.run_files)?;
         let (dnstap, statistics, transfers) = (Dnstap::default(), Statistics::new(), Slots::new());
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), Vec::new())));
@@ -256,6 +272,7 @@ impl Running {
             dnstap,
             transfers,
             sources: Sources::default(),
+            catalogs: Catalogs::new(&published, wake),
             published,
             files,
             reload_failed: false,
@@ -279,7 +296,14 @@ impl Running {
         }
         // Only this thread changes what is served, except for the content of zones that have an owner.
         let before = self.published.load();
-        let views = self.sources.views(config, &before.views);
+        self.catalogs.configure(&mut config.views);
+        let mut views = self.sources.views(config, &before.views);
+        for changes in self.catalogs.follow(&views, &self.sources) {
+            if let Some(view) = views.iter_mut().find(|view| view.name == changes.view) {
+                let zones = self.sources.follow(&changes, &view.zones, &config.directory);
+                view.zones.update(zones);
+            }
+        }
         // Not needed any more, and as large as all zones' statements.
         config.views = Vec::new();
         let settings = Arc::clone(&config.settings);

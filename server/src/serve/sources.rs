@@ -3,6 +3,7 @@
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,6 +17,7 @@ use zonefmt::{
 };
 
 use super::{
+    catalogs::Changes,
     load::{self, Files, Job, Loaded},
     owners::{Owned, disown, is_owned, needs_owner, own, unfit},
 };
@@ -195,6 +197,37 @@ impl Sources {
         self.0.get_mut(view)?.0.remove(origin)
     }
 
+    /// Takes over what catalogs change about a view, and returns how the view has to change.
+    pub(super) fn follow(&mut self, changes: &Changes, served: &ZoneMap, directory: &Path) -> Vec<ZoneChange> {
+        let sources = self.0.entry(Arc::clone(&changes.view)).or_default();
+        let mut done = Vec::new();
+        for origin in &changes.remove {
+            if let Some(live) = served.get(origin.as_ref()).and_then(|zone| zone.live.as_ref()) {
+                live.discard();
+            }
+            if let Some(source) = sources.0.remove(origin) {
+                source.remove_files();
+            }
+            done.push(ZoneChange::Remove(origin.clone()));
+        }
+        let mut stale = Vec::new();
+        for (origin, zone) in &changes.put {
+            let current = served.get(origin.as_ref()).filter(|_| !changes.remove.contains(origin));
+            match sources.keep(zone, current) {
+                Ok(change) => done.extend(change),
+                Err(job) => {
+                    job.current.into_iter().for_each(disown);
+                    if let Some(source) = sources.0.get(origin) {
+                        source.move_files(zone);
+                    }
+                    stale.push(job);
+                }
+            }
+        }
+        done.extend(sources.load(&changes.view, &stale, directory));
+        done
+    }
+
     /// The statements of the zones that were added to a view, by origin.
     pub(super) fn added(&self, view: &str) -> BTreeMap<&Name, &str> {
         let sources = self.0.get(view).into_iter().flat_map(|sources| &sources.0);
@@ -216,21 +249,36 @@ impl ViewSources {
         config.shared.iter().for_each(|zone| drop(self.0.remove(&zone.origin)));
         let mut stale = Vec::new();
         for zone in &config.zones {
-            let current = served.get(zone.origin.as_ref());
-            match (current, self.0.get_mut(&zone.origin)) {
-                (Some(current), Some(source)) if source.is_current(zone, is_owned(current)) => {
-                    source.written.clone_from(&zone.written);
-                    source.role.clone_from(&zone.role);
-                    if current.settings != zone.settings || current.secondary.as_ref() != zone.role.secondary() {
-                        let made = made(zone, current.state.clone()).after(Some(current));
-                        changes.push(ZoneChange::Put(Arc::new(made.owned_by(current.live.clone()))));
-                    }
-                }
-                (current, _) => stale.push(Job { zone, current: current.map(Arc::as_ref) }),
+            match self.keep(zone, served.get(zone.origin.as_ref())) {
+                Ok(change) => changes.extend(change),
+                Err(job) => stale.push(job),
             }
         }
         changes.extend(self.load(&config.name, &stale, directory));
         changes
+    }
+
+    /// Goes on serving a zone with the data that it has, and returns how the view has to change for that.
+    ///
+    /// # Errors
+    /// The zone has to be loaded.
+    fn keep<'j>(
+        &mut self,
+        zone: &'j ZoneConfig,
+        current: Option<&'j Arc<Zone>>,
+    ) -> Result<Option<ZoneChange>, Job<'j>> {
+        match (current, self.0.get_mut(&zone.origin)) {
+            (Some(current), Some(source)) if source.is_current(zone, is_owned(current)) => {
+                source.written.clone_from(&zone.written);
+                source.role.clone_from(&zone.role);
+                let alike = current.settings == zone.settings && current.secondary.as_ref() == zone.role.secondary();
+                Ok((!alike).then(|| {
+                    let made = made(zone, current.state.clone()).after(Some(current));
+                    ZoneChange::Put(Arc::new(made.owned_by(current.live.clone())))
+                }))
+            }
+            (current, _) => Err(Job { zone, current: current.map(Arc::as_ref) }),
+        }
     }
 
     /// Loads zones. One that does not load keeps the data that it had.
@@ -302,6 +350,33 @@ impl ZoneSource {
         self.role.file().map(NamedFile::path)
     }
 
+    /// Removes the zone file and the journals.
+    pub(super) fn remove_files(&self) {
+        self.file().into_iter().for_each(remove);
+        self.journals().iter().for_each(|journal| remove(journal));
+    }
+
+    /// Gives the copy and the journal of a secondary zone the names that they have in another configuration.
+    fn move_files(&self, zone: &ZoneConfig) {
+        let (Some(file), Some(other)) = (self.file(), zone.role.file().map(NamedFile::path)) else { return };
+        if file == other || self.role.secondary().is_none() || zone.role.secondary().is_none() {
+            return;
+        }
+        let journal = |file| crate::journal::path(file, None);
+        for (from, to) in [(file.to_owned(), other.to_owned()), (journal(file), journal(other))] {
+            if let Err(error) = fs::rename(&from, &to)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                warn!(target: "general", "cannot rename {} to {}: {error}", from.display(), to.display());
+            }
+        }
+    }
+
+    /// Whether the zone is served because a catalog lists it.
+    pub fn is_member(&self) -> bool {
+        self.written == Written::Member
+    }
+
     /// The zone file, then those that it includes.
     pub fn files(&self) -> impl Iterator<Item = &NamedFile> {
         self.role.file().into_iter().chain(self.files.includes())
@@ -342,6 +417,16 @@ impl ZoneSource {
 fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
     let made = Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state);
     made.coming_from(zone.role.secondary().cloned())
+}
+
+/// Removes a file, if it exists.
+fn remove(file: &Path) {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            warn!(target: "general", "cannot remove {}: {error}", file.display());
+        }
+        _ => {}
+    }
 }
 
 /// Logs why a zone does not load, in named's words.

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -21,11 +21,11 @@ pub struct Published {
     current: ArcSwap<Snapshot>,
     /// Held by the writer whose turn it is; the snapshots that it swaps out are sent through here.
     retired: Mutex<mpsc::Sender<Arc<Snapshot>>>,
-    watcher: OnceLock<Watcher>,
+    watchers: Mutex<Vec<Watcher>>,
 }
 
 /// What gets the new versions of zones, and the names of the views that declare these.
-type Watcher = Box<dyn Fn(&str, &Zone) + Send + Sync>;
+type Watcher = Box<dyn Fn(&str, &Zone) + Send>;
 
 impl Published {
     /// Publishes a first snapshot.
@@ -38,7 +38,7 @@ impl Published {
             .name("retire".into())
             .spawn(move || retire(&retirees))
             .expect("a process that cannot start a thread cannot serve");
-        Published { current: ArcSwap::from_pointee(first), retired: Mutex::new(retired), watcher: OnceLock::new() }
+        Published { current: ArcSwap::from_pointee(first), retired: Mutex::new(retired), watchers: Mutex::default() }
     }
 
     /// The newest snapshot.
@@ -64,16 +64,14 @@ impl Published {
         let _ = retired.send(old);
     }
 
-    /// Has new versions of zones reported to `watcher`, which must be quick. Only the first watcher counts.
-    pub fn watch(&self, watcher: impl Fn(&str, &Zone) + Send + Sync + 'static) {
-        let _ = self.watcher.set(Box::new(watcher));
+    /// Has new versions of zones reported to `watcher`, too, which must be quick and not publish anything.
+    pub fn watch(&self, watcher: impl Fn(&str, &Zone) + Send + 'static) {
+        lock(&self.watchers).push(Box::new(watcher));
     }
 
-    /// Reports a zone that is served now to the watcher. `view` is the name of the view that declares it.
+    /// Reports a zone that is served now to all watchers. `view` is the name of the view that declares it.
     pub fn report(&self, view: &str, zone: &Zone) {
-        if let Some(watcher) = self.watcher.get() {
-            watcher(view, zone);
-        }
+        lock(&self.watchers).iter().for_each(|watcher| watcher(view, zone));
     }
 
     /// Reports a zone that has taken the place of `before`, if that has other data.

@@ -1,6 +1,7 @@
 //! `bindyd` as its users see it: named.conf, zone files, signals and dig.
 
 mod bindcar;
+mod catalogs;
 mod commands;
 mod control;
 mod crash;

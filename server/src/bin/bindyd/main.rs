@@ -51,6 +51,8 @@ use supervisor::Supervisor;
 enum Event {
     Signal(i32),
     Command(Job),
+    /// A catalog has a new version.
+    Catalog,
 }
 
 fn main() -> ExitCode {
@@ -143,10 +145,12 @@ fn run_until_stopped(
 ) -> Result<(), String> {
     let (events, happening) = mpsc::channel();
     let (jobs, commands) = mpsc::channel();
-    let forward = events.clone();
+    let (wake, woken) = mpsc::channel();
+    let (forward, forward_too) = (events.clone(), events.clone());
     thread::spawn(move || commands.into_iter().try_for_each(|job| forward.send(Event::Command(job))));
+    thread::spawn(move || woken.into_iter().try_for_each(|()| forward_too.send(Event::Catalog)));
     thread::spawn(move || signals.forever().try_for_each(|signal| events.send(Event::Signal(signal))));
-    let mut running = Running::start(options, config, logs.clone(), jobs).map_err(|error| show(&error))?;
+    let mut running = Running::start(options, config, logs.clone(), jobs, wake).map_err(|error| show(&error))?;
     // Whoever waited for readiness may look into the log next.
     logs.flush();
     supervisor.ready();
@@ -177,6 +181,7 @@ fn run_until_stopped(
             Event::Signal(SIGINT | SIGTERM) => break,
             // BIND does not define what the other signals do; here they do not end the process.
             Event::Signal(_) => {}
+            Event::Catalog => running.follow_catalogs(),
             Event::Command(job) => {
                 let Done { reply, stop } = commands::perform(&mut running, &job.line, job.read_only);
                 job.answer(reply);

@@ -33,6 +33,7 @@ const UNIQUE: &[Unique] = &[
     Unique { statements: &["http"], what: "http", built_in: &["default"], any_case: true },
     Unique { statements: &["parental-agents"], what: "parental-agents", built_in: &[], any_case: true },
     Unique { statements: &["primaries", "masters"], what: "list of primaries", built_in: &[], any_case: true },
+    Unique { statements: &["template"], what: "template", built_in: &[], any_case: false },
     Unique { statements: &["tls"], what: "tls", built_in: &["ephemeral", "none"], any_case: true },
 ];
 
@@ -71,6 +72,7 @@ pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, findings: &mu
             "logging" => logging::check(statement, findings),
             "tls" => tls::check(statement, findings),
             "http" => tls::http(statement, findings),
+            "template" => zones::template(statement, findings),
             "zone" if views => {
                 findings.push(statement.error("a zone outside of all views").help("put it into a `view`"));
             }

@@ -43,6 +43,25 @@ pub(super) fn class_of(view: Statement<'_>) -> Class {
     class.and_then(|class| class.shown().parse().ok()).unwrap_or(Class::IN)
 }
 
+/// Checks a template, whose statements apply to the members of catalogs: these are secondary zones, with files of names
+/// that the server chooses.
+pub(super) fn template(template: Statement<'_>, findings: &mut Findings) {
+    for statement in template.block() {
+        let is_secondary = |kind: Part<'_>| kind.is("secondary") || kind.is("slave");
+        match statement.name() {
+            "type" if !statement.argument().is_some_and(is_secondary) => {
+                let error = statement.error("a template is for the members of catalogs, which are secondary zones");
+                findings.push(error.help("write `type secondary`, or leave it out"));
+            }
+            "file" | "journal" => {
+                let error = statement.error(format!("`{}` would be the same for all zones", statement.name()));
+                findings.push(error.help("remove it: `catalog-zones` names the directory of the members' files"));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The error for a `forward` without servers to forward to in the same block.
 pub(super) fn forwards_nowhere(block: Statement<'_>) -> Option<Diagnostic> {
     let forward = block.block().find("forward")?;

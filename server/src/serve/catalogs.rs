@@ -1,0 +1,296 @@
+//! Follows catalogs while the server runs: their members are served as secondary zones.
+//!
+//! Members are zones like those of named.conf. [`Catalogs::configure`] adds the known ones to a configuration, and
+//! [`Catalogs::follow`] says what new versions of catalogs change. The members themselves are on the disk only as
+//! copies: after a start, the copy of their catalog says again which they are.
+
+use std::{
+    fmt, mem,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
+    time::Instant,
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracing::{error, info, warn};
+use zonefmt::{Name, Serial};
+
+use super::{Running, ZoneSource, sources::Sources};
+use crate::{
+    catalog::{Catalog, MemberChange, Members, Reading, Step},
+    config::{self, CatalogConfig, ViewConfig, ZoneConfig},
+    sync::lock,
+    zone::ZoneData,
+    zones::{Published, View, ZoneChange},
+};
+
+/// The catalogs of all views.
+pub(super) struct Catalogs {
+    views: Vec<ViewCatalogs>,
+    watched: Arc<Watched>,
+    /// When to look at a catalog whose new version came too soon.
+    due: Option<Instant>,
+}
+
+/// The catalogs of a view, and their members.
+struct ViewCatalogs {
+    view: Arc<str>,
+    config: config::Catalogs,
+    members: Members,
+    /// The version of each catalog that was read last, and when.
+    read: FxHashMap<Name, (ZoneData, Instant)>,
+}
+
+/// What new versions of catalogs change about a view. A zone that is removed and put comes without its past.
+pub(super) struct Changes {
+    pub(super) view: Arc<str>,
+    pub(super) remove: FxHashSet<Name>,
+    pub(super) put: FxHashMap<Name, ZoneConfig>,
+}
+
+/// Which zones are catalogs, for the watcher of new versions.
+struct Watched {
+    /// Their names in all views.
+    catalogs: Mutex<FxHashSet<Name>>,
+    /// Whether somebody was woken and has not looked yet.
+    pending: AtomicBool,
+    wake: Mutex<Sender<()>>,
+}
+
+/// The most zones that are logged one by one when a catalog changes. Of more only the total is logged.
+const LOGGED_ZONES: usize = 100;
+
+impl Running {
+    /// Serves the zones that new versions of catalogs list, and no longer serves those that they do not list any more.
+    pub fn follow_catalogs(&mut self) {
+        let before = self.published.load();
+        let changed = self.catalogs.follow(&before.views, &self.sources);
+        if changed.is_empty() {
+            return;
+        }
+        for changes in changed {
+            let Some(view) = before.view(&changes.view) else { continue };
+            let zones = self.sources.follow(&changes, &view.zones, &self.config.directory);
+            self.published.update(|snapshot| {
+                let Some(newest) = snapshot.view(&changes.view).map(|view| view.zones.clone()) else { return };
+                let catch_up = |change| match change {
+                    ZoneChange::Put(zone) => match newest.get(zone.origin.as_ref()) {
+                        Some(now) => ZoneChange::Put(zone.caught_up_with(now)),
+                        None => ZoneChange::Put(zone),
+                    },
+                    remove @ ZoneChange::Remove(_) => remove,
+                };
+                snapshot.change(&changes.view, zones.into_iter().map(catch_up));
+            });
+        }
+        self.published.report_since(&before);
+        self.secondaries.follow();
+    }
+}
+
+impl Catalogs {
+    /// Follows no catalogs yet. Whenever one of them has a new version, something is sent to `wake`, and
+    /// [`Running::follow_catalogs`] is to be called.
+    pub(super) fn new(published: &Published, wake: Sender<()>) -> Catalogs {
+        let (catalogs, pending) = (Mutex::default(), AtomicBool::default());
+        let watched = Arc::new(Watched { catalogs, pending, wake: Mutex::new(wake) });
+        let watch = Arc::clone(&watched);
+        published.watch(move |_, zone| watch.published(&zone.origin));
+        Catalogs { views: Vec::new(), watched, due: None }
+    }
+
+    /// Takes over the catalogs of a configuration, and adds the members that are known so far to its zones. A zone of
+    /// named.conf is never replaced by a member.
+    pub(super) fn configure(&mut self, views: &mut [ViewConfig]) {
+        let mut before = mem::take(&mut self.views);
+        for view in views {
+            let Some(config) = view.catalogs.take() else { continue };
+            let former = before.iter().position(|former| former.view == view.name);
+            let (known, mut read) = former
+                .map(|former| before.swap_remove(former))
+                .map_or_else(Default::default, |former| (former.members, former.read));
+            let members = known.with_catalogs(config.catalogs.iter().map(|catalog| catalog.origin.clone()));
+            read.retain(|catalog, _| members.catalog(catalog).is_some());
+            let mut followed = ViewCatalogs { view: Arc::clone(&view.name), config, members, read };
+            let own = view.zones.iter().map(|zone| &zone.origin);
+            let configured: FxHashSet<&Name> = own.chain(view.shared.iter().map(|zone| &zone.origin)).collect();
+            let zones: Vec<_> = followed
+                .members
+                .iter()
+                .filter(|(zone, _)| !configured.contains(zone))
+                .filter_map(|(zone, _)| followed.config.zone(&followed.members, zone).ok())
+                .collect();
+            view.zones.extend(zones);
+            self.views.push(followed);
+        }
+        let catalogs = self.views.iter().flat_map(|view| &view.config.catalogs);
+        *lock(&self.watched.catalogs) = catalogs.map(|catalog| catalog.origin.clone()).collect();
+    }
+
+    /// Reads the new versions of catalogs that these views serve, and returns what they change.
+    pub(super) fn follow(&mut self, views: &[View], sources: &Sources) -> Vec<Changes> {
+        self.watched.pending.store(false, Ordering::Release);
+        self.due = None;
+        let now = Instant::now();
+        let mut all = Vec::new();
+        for followed in &mut self.views {
+            let Some(view) = views.iter().find(|view| view.name == followed.view) else { continue };
+            let (remove, put) = (FxHashSet::default(), FxHashMap::default());
+            let mut changes = Changes { view: Arc::clone(&view.name), remove, put };
+            for catalog in followed.config.catalogs.clone() {
+                // While a catalog is not there or has expired, its members stay.
+                let Some(data) = view.zones.get(catalog.origin.as_ref()).and_then(|zone| zone.data()) else { continue };
+                match followed.begin(&catalog, data, now) {
+                    Some(wait) if wait <= now => followed.read(&catalog, data, &mut changes, view, sources),
+                    wait => self.due = self.due.into_iter().chain(wait).min(),
+                }
+            }
+            if !(changes.remove.is_empty() && changes.put.is_empty()) {
+                all.push(changes);
+            }
+        }
+        all
+    }
+
+    /// When [`Running::follow_catalogs`] is to be called even if nothing happens.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+impl ViewCatalogs {
+    /// When a version of a catalog is to be read; `None` if it has been.
+    fn begin(&self, catalog: &CatalogConfig, data: &ZoneData, now: Instant) -> Option<Instant> {
+        let Some((read, at)) = self.read.get(&catalog.origin) else { return Some(now) };
+        if read.is(data) {
+            return None;
+        }
+        let due = *at + catalog.min_update_interval;
+        if due > now {
+            let (name, seconds) = (name(&catalog.origin), (due - now).as_secs());
+            info!(
+                target: "general",
+                "catz: {name}: new zone version came too soon, deferring update for {seconds} seconds",
+            );
+        }
+        Some(due)
+    }
+
+    /// Reads a version of a catalog, and adds what it changes.
+    fn read(
+        &mut self,
+        catalog: &CatalogConfig,
+        data: &ZoneData,
+        changes: &mut Changes,
+        view: &View,
+        sources: &Sources,
+    ) {
+        self.read.insert(catalog.origin.clone(), (data.clone(), Instant::now()));
+        let name = name(&catalog.origin);
+        let serial = data.serial().unwrap_or(Serial(0)).0;
+        info!(target: "general", "catz: updating catalog zone '{name}' with serial {serial}");
+        let Reading { catalog: version, findings, more } = match Catalog::read(
+            data,
+            self.members.catalog(&catalog.origin),
+        ) {
+            Ok(reading) => reading,
+            Err(broken) => {
+                error!(target: "general", "catz: zone '{name}': {broken}");
+                let stays = "its members stay as they were";
+                return error!(target: "general", "catz: new catalog zone '{name}' is broken and will not be processed; {stays}");
+            }
+        };
+        for finding in findings {
+            warn!(target: "general", "catz: zone '{name}': {finding}");
+        }
+        if more > 0 {
+            warn!(target: "general", "catz: zone '{name}': {more} more");
+        }
+        let (listed, steps) = (version.len(), self.members.replace(&catalog.origin, version));
+        let (count, each) = (steps.len(), steps.len() <= LOGGED_ZONES);
+        for change in steps {
+            self.take(change, each, changes, view, sources);
+        }
+        info!(target: "general", "catz: {name}: {listed} members, {count} of them changed");
+    }
+
+    /// Adds a change to a member. A zone that is configured otherwise stays as it is.
+    fn take(&mut self, change: MemberChange, each: bool, changes: &mut Changes, view: &View, sources: &Sources) {
+        let MemberChange { zone, step } = change;
+        let is_member = sources.get(&view.name, &zone).is_some_and(ZoneSource::is_member);
+        let is_foreign = !is_member && view.zones.get(zone.as_ref()).is_some();
+        if each {
+            log(&zone, &step);
+        }
+        let reset = match step {
+            Step::Ignore { .. } => return,
+            Step::Remove { .. } => {
+                changes.put.remove(&zone);
+                if is_member {
+                    changes.remove.insert(zone);
+                }
+                return;
+            }
+            _ if is_foreign => {
+                let message = "will not be added because it is an explicitly configured zone";
+                return error!(target: "general", "catz: zone '{}' {message}", name(&zone));
+            }
+            Step::Reset { .. } | Step::Move { reset: true, .. } => true,
+            Step::Add { .. } | Step::Modify { .. } | Step::Move { reset: false, .. } => false,
+        };
+        match self.config.zone(&self.members, &zone) {
+            Ok(config) => {
+                if reset && is_member {
+                    changes.remove.insert(zone.clone());
+                }
+                changes.put.insert(zone, config);
+            }
+            Err(cause) => {
+                error!(target: "general", "catz: error \"{cause}\" while trying to add zone '{}'", name(&zone));
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// Takes note of a new version of a zone.
+    fn published(&self, zone: &Name) {
+        if lock(&self.catalogs).contains(zone) && !self.pending.swap(true, Ordering::AcqRel) {
+            // Without a receiver the server ends.
+            let _ = lock(&self.wake).send(());
+        }
+    }
+}
+
+/// A name in a log line.
+fn name(name: &Name) -> impl fmt::Display {
+    name.as_ref().without_final_dot()
+}
+
+/// Logs what a catalog changes about a zone, in named's words.
+fn log(zone: &Name, step: &Step) {
+    let zone = name(zone);
+    match step {
+        Step::Add { catalog } => {
+            info!(target: "general", "catz: adding zone '{zone}' from catalog '{}'", name(catalog));
+        }
+        Step::Modify { catalog } => {
+            info!(target: "general", "catz: modifying zone '{zone}' from catalog '{}'", name(catalog));
+        }
+        Step::Reset { .. } => info!(target: "general", "catz: zone '{zone}' unique label has changed, reset state"),
+        Step::Move { from, to, .. } => {
+            let (from, to) = (name(from), name(to));
+            info!(target: "general", "catz: zone '{zone}' change of ownership from '{from}' to '{to}'");
+        }
+        Step::Remove { catalog } => {
+            info!(target: "general", "catz: deleting zone '{zone}' from catalog '{}'", name(catalog));
+        }
+        Step::Ignore { catalog } => {
+            let message = "another catalog zone already contains an entry with that zone";
+            warn!(target: "general", "catz: zone '{zone}' will not be added from catalog '{}' because {message}", name(catalog));
+        }
+    }
+}
