@@ -110,6 +110,23 @@ fn it_follows_each_update_of_named_and_of_ours_by_ixfr() {
     }
 }
 
+/// Its journal cannot have a serial twice.
+#[test]
+fn it_follows_serials_that_go_all_the_way_round() {
+    let (port, copy) = (free_port(), free_port());
+    let primary = Peer::primary(BINDYD, port, copy, ZONE);
+    let secondary = Peer::secondary(BINDYD, copy, &(from(port) + "file \"copy\";"));
+    secondary.follows(1);
+    for serial in [2, 0x8000_0001, u32::MAX, 2, 3] {
+        let soa = format!("ns.example.com. hostmaster.example.com. {serial} 3600 900 604800 300");
+        let update =
+            format!("update add example.com 300 SOA {soa}\nupdate add n{serial}.example.com 60 TXT \"{serial}\"");
+        assert_eq!(nsupdate(port, &SIGN, &update), "");
+        secondary.follows(serial);
+        assert_eq!(secondary.content(), primary.content());
+    }
+}
+
 #[test]
 fn after_a_restart_it_answers_at_once_and_expires_when_it_would_have() {
     let (port, copy) = (free_port(), free_port());

@@ -299,7 +299,7 @@ fn install(
         }
     };
     let times = data.soa().map(|soa| Times::of(&soa)).ok_or(live::Failure::Closed)?;
-    if changes.is_empty() {
+    if changes.is_empty() || locked.repeats(&changes) {
         locked.replace(data, published)?;
     } else {
         locked.commit(&changes, data, published)?;
