@@ -124,6 +124,11 @@ impl Live {
             return Err(OpenError::Owned(path));
         }
         let frozen = before == Some(Standing::Frozen);
+        if frozen {
+            let zone = content.origin();
+            let zone = zone.without_final_dot();
+            info!(target: "general", "zone {zone}/IN: it is frozen, as it was before; `rndc thaw {zone}` ends that");
+        }
         let opened = Journal::open(disk, path.clone(), content.origin()).and_then(|mut journal| {
             let data = replay(&mut journal)?;
             let (written, lacking) = (content.serial(), !data.is(content));
@@ -196,6 +201,8 @@ impl Live {
     /// # Errors
     /// The file cannot be written, or the journal not be removed.
     pub fn sync_and_clean(&self) -> Result<(), Failure> {
+        // Most of the time goes by here, and the zone may change meanwhile.
+        self.sync()?;
         let _file = lock(&self.file);
         // No change may come between the two.
         let mut tip = lock(&self.tip);

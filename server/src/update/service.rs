@@ -210,7 +210,7 @@ impl Admitted {
     fn zone_in<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Zone, Refusal> {
         let refusal = |why| Refusal::new(Rcode::REFUSED, why);
         let changed = || refusal("the zone or the key is not configured any more");
-        let view = snapshot.views.iter().find(|view| view.name == self.view).ok_or_else(changed)?;
+        let view = snapshot.view(&self.view).ok_or_else(changed)?;
         let has_key = self.key.as_ref().is_none_or(|key| view.keys.find(key.as_ref()).is_some());
         let zone = view.zones.get(self.zone.origin.as_ref()).filter(|_| has_key).ok_or_else(changed)?;
         judge(zone, self.by()).map_err(refusal)?;

@@ -1,4 +1,4 @@
-//! The secondary zones of a server, each kept up to date by its [`Timers`].
+//! The secondary zones of a server, each kept up to date by its [`Timers`](super::Timers).
 //!
 //! [`Secondaries`] is the thread that does it, and the way to tell it what happens: `inbox` keeps that until the thread
 //! takes it. `schedule` knows when which zone is due. An `attempt` carries out one step of a zone's timers: a question to
