@@ -208,6 +208,12 @@ impl Server {
         !self.said().contains(text)
     }
 
+    /// All log lines so far, without waiting for more.
+    pub fn log(&self) -> String {
+        self.lines.try_iter().for_each(|line| self.said.borrow_mut().extend([&line, "\n"]));
+        self.said()
+    }
+
     /// The log lines from now until the server ends.
     fn rest(&self) -> impl Iterator<Item = String> {
         let begin = Instant::now();

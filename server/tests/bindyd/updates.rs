@@ -50,6 +50,11 @@ impl Served {
 
 /// What nsupdate prints for these commands, given to the server of this port; nothing if all succeeds.
 pub fn nsupdate(port: u16, arguments: &[&str], commands: &str) -> String {
+    nsupdate_in("example.com", port, arguments, commands)
+}
+
+/// The same for another zone.
+pub fn nsupdate_in(zone: &str, port: u16, arguments: &[&str], commands: &str) -> String {
     let mut child = Command::new("nsupdate")
         .args(["-t", "20"])
         .args(arguments)
@@ -59,7 +64,7 @@ pub fn nsupdate(port: u16, arguments: &[&str], commands: &str) -> String {
         .spawn()
         .expect("nsupdate is installed: run scripts/install-test-tools");
     let mut input = child.stdin.take().expect("it is piped");
-    write!(input, "server 127.0.0.1 {port}\nzone example.com\n{commands}\nsend\n").unwrap();
+    write!(input, "server 127.0.0.1 {port}\nzone {zone}\n{commands}\nsend\n").unwrap();
     drop(input);
     let output = child.wait_with_output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
