@@ -15,12 +15,12 @@ const INSIDE: &str = "BINDYD_INTERFACES";
 
 #[test]
 fn addresses_that_come_are_listened_on() {
-    in_a_network("addresses_that_come_are_listened_on", by_rndc_and_by_time);
+    in_a_network("interfaces::addresses_that_come_are_listened_on", by_rndc_and_by_time);
 }
 
 #[test]
 fn a_server_without_an_address_starts_and_listens_once_there_is_one() {
-    in_a_network("a_server_without_an_address_starts_and_listens_once_there_is_one", || {
+    in_a_network("interfaces::a_server_without_an_address_starts_and_listens_once_there_is_one", || {
         let nowhere = Controlled::start(BINDYD, "{ none; }", "", CONF);
         nowhere.server.says("not listening on any interfaces");
         drop(nowhere);
@@ -41,7 +41,7 @@ fn a_server_without_an_address_starts_and_listens_once_there_is_one() {
 
 #[test]
 fn link_local_addresses_are_listened_on() {
-    in_a_network("link_local_addresses_are_listened_on", || {
+    in_a_network("interfaces::link_local_addresses_are_listened_on", || {
         ip(&["address", "add", "fe80::7/64", "dev", "lo"]);
         for program in [BINDYD, "named"] {
             let options = format!("listen-on-v6 port {PORT} {{ fe80::/10; }};");
@@ -53,8 +53,8 @@ fn link_local_addresses_are_listened_on() {
     });
 }
 
-/// Runs a test of this file in a network that has nothing but a loopback interface.
-fn in_a_network(name: &str, test: impl FnOnce()) {
+/// Runs the test of this name in a network that has nothing but a loopback interface.
+pub fn in_a_network(name: &str, test: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return test();
     }
@@ -62,7 +62,7 @@ fn in_a_network(name: &str, test: impl FnOnce()) {
     let status = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
         .arg(this)
-        .args(["--exact", &format!("interfaces::{name}"), "--nocapture"])
+        .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1")
         .status()
         .expect("unshare and ip: install util-linux and iproute2");
@@ -93,6 +93,6 @@ fn by_rndc_and_by_time() {
     }
 }
 
-fn ip(arguments: &[&str]) {
+pub fn ip(arguments: &[&str]) {
     assert!(Command::new("ip").args(arguments).status().expect("ip: install iproute2").success());
 }

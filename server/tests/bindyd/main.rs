@@ -13,6 +13,7 @@ mod logging;
 mod new_zones;
 mod notify;
 mod pairs;
+mod partition;
 mod process;
 mod querylog;
 mod requests;
