@@ -174,12 +174,12 @@ fn changes_in_named_s_journal_are_read_as_named_reads_them() {
     let other = ZONE.replace("4294967290", "4294967289");
     let error = NamedJournal::open(&journal).unwrap().unwrap().replay(&load(&other)).unwrap_err().to_string();
     assert!(
-        error.contains("from serial 4294967290 to 21, and the zone file has serial 4294967289; let named"),
+        error.contains("from serial 4294967290 to 21, and the zone file has serial 4294967289; restore"),
         "{error}"
     );
     let edited = ZONE.replace("old A 192.0.2.1\n", "");
     let error = NamedJournal::open(&journal).unwrap().unwrap().replay(&load(&edited)).unwrap_err().to_string();
-    assert!(error.contains("a change removes old.example. A, which does not exist; let named"), "{error}");
+    assert!(error.contains("a change removes old.example. A, which does not exist; restore"), "{error}");
 
     // The format of releases up to 9.16.11, which named still reads.
     run(folder.path(), "named-journalprint", &["-d", "zone.jnl"]);

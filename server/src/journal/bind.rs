@@ -1,4 +1,5 @@
-//! Reads named's journal of a zone (`.jnl`), so that its changes are not lost when this server takes named's place.
+//! Reads named's journal of a zone (`.jnl`), so that its changes are not lost when this server takes named's place, and
+//! puts it out of the way once they are in the zone file.
 //!
 //! ```text
 //! file:        header (64, then an index) | transaction …
@@ -10,21 +11,25 @@
 //! Numbers are in network order, names uncompressed.
 
 use std::{
+    ffi::OsString,
     fmt,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use zonefmt::{NameRef, Rtype, Serial};
+use zonefmt::{NameRef, Rtype, Serial, durable};
 
 use crate::zone::{Change, ChangeError, Records, ZoneData};
 
 /// The journal of a zone as named left it.
 #[derive(Debug)]
 pub struct NamedJournal {
-    path: PathBuf,
+    /// The path of the journal, and that of its backup.
+    paths: [PathBuf; 2],
+    /// Which of the two was opened.
+    opened: usize,
     file: File,
     /// The octets before a transaction's records.
     transaction: usize,
@@ -49,6 +54,7 @@ pub struct NamedJournalError {
 #[derive(Debug)]
 enum Cause {
     Io(io::Error),
+    NotAJournal,
     Malformed(u64),
     OutOfSync { zone: Option<Serial>, begin: Serial, end: Serial },
     Unfit(ChangeError),
@@ -63,21 +69,39 @@ impl NamedJournal {
     /// Opens a journal, or, while named was shortening it, its backup (`.jbk`). Returns `None` if there is neither.
     ///
     /// # Errors
-    /// The system's errors, and that the file is not named's journal.
-    pub fn open(path: &Path) -> io::Result<Option<NamedJournal>> {
-        let is_missing = |opened: &io::Result<File>| matches!(opened, Err(e) if e.kind() == io::ErrorKind::NotFound);
-        let backup = path.with_extension("jbk");
-        let mut opened = [path, &backup].into_iter().map(|path| (path, File::open(path)));
-        let Some((path, opened)) = opened.find(|(_, opened)| !is_missing(opened)) else { return Ok(None) };
-        let mut file = opened?;
-        let mut header = [0; HEADER];
-        file.read_exact(&mut header)?;
-        let version = VERSIONS.iter().find(|(mark, _)| header.starts_with(mark));
-        let Some(&(_, transaction)) = version else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it has not the form of one"));
-        };
-        let position = |at| Position { serial: Serial(u32_at(&header, at)), offset: u32_at(&header, at + 4).into() };
-        Ok(Some(NamedJournal { path: path.to_owned(), file, transaction, begin: position(16), end: position(24) }))
+    /// The file cannot be read, or is not named's journal.
+    pub fn open(path: &Path) -> Result<Option<NamedJournal>, NamedJournalError> {
+        let paths = [path.to_owned(), backup(path)];
+        for (opened, path) in paths.iter().enumerate() {
+            let error = |cause| NamedJournalError { path: path.clone(), cause };
+            let mut file = match File::open(path) {
+                Ok(file) => file,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+                Err(cause) => return Err(error(Cause::Io(cause))),
+            };
+            let mut header = [0; HEADER];
+            file.read_exact(&mut header).map_err(|cause| match cause.kind() {
+                io::ErrorKind::UnexpectedEof => error(Cause::NotAJournal),
+                _ => error(Cause::Io(cause)),
+            })?;
+            let version = VERSIONS.iter().find(|(mark, _)| header.starts_with(mark));
+            let Some(&(_, transaction)) = version else { return Err(error(Cause::NotAJournal)) };
+            let position =
+                |at| Position { serial: Serial(u32_at(&header, at)), offset: u32_at(&header, at + 4).into() };
+            let (begin, end) = (position(16), position(24));
+            return Ok(Some(NamedJournal { paths, opened, file, transaction, begin, end }));
+        }
+        Ok(None)
+    }
+
+    /// The file that was opened.
+    pub fn path(&self) -> &Path {
+        &self.paths[self.opened]
+    }
+
+    /// The serial that the changes start from.
+    pub fn begin(&self) -> Serial {
+        self.begin.serial
     }
 
     /// The serial that the changes lead to; `None` without any change.
@@ -113,9 +137,43 @@ impl NamedJournal {
         Ok(zone)
     }
 
-    fn error(&self, cause: Cause) -> NamedJournalError {
-        NamedJournalError { path: self.path.clone(), cause }
+    /// Moves the journal to `FILE.jnl.old`, where neither named nor this server looks for it, and returns that path.
+    /// Durable once this returns. The zone file must have all changes, and be durable itself.
+    ///
+    /// # Errors
+    /// The system's errors.
+    pub fn move_away(self) -> io::Result<PathBuf> {
+        let [path, backup] = &self.paths;
+        if self.path() != backup {
+            // Without the journal, named would take its backup for it.
+            fs::remove_file(backup).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        let mut old = OsString::from(path);
+        old.push(".old");
+        let old = PathBuf::from(old);
+        fs::rename(self.path(), &old)?;
+        durable::sync_folder(&old)?;
+        Ok(old)
     }
+
+    fn error(&self, cause: Cause) -> NamedJournalError {
+        NamedJournalError { path: self.path().to_owned(), cause }
+    }
+}
+
+/// Where named keeps a journal while it writes a shorter one.
+fn backup(journal: &Path) -> PathBuf {
+    let name = journal.as_os_str();
+    let mut stem = if journal.extension().is_some_and(|extension| extension == "jnl") {
+        journal.with_extension("").into_os_string()
+    } else {
+        name.to_owned()
+    };
+    stem.push(".jbk");
+    stem.into()
 }
 
 /// The changes in named's journal; see [`NamedJournal::changes`].
@@ -191,22 +249,49 @@ fn u32_at(octets: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
 }
 
+impl NamedJournalError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What can be done about it.
+    pub fn help(&self) -> &'static str {
+        match &self.cause {
+            Cause::Io(_) => "let the server's user read it",
+            Cause::NotAJournal => "if the zone file has all changes, remove the journal",
+            Cause::Malformed(_) => {
+                "let named load the zone, and write its file with `rndc sync -clean`; or, if the file has all changes, \
+                 remove the journal"
+            }
+            Cause::OutOfSync { .. } | Cause::Unfit(_) => {
+                "restore the zone file that the journal belongs to; or, if the file has all changes, remove the journal"
+            }
+        }
+    }
+
+    /// What is wrong, without the file and without what can be done about it.
+    pub fn message(&self) -> String {
+        match &self.cause {
+            Cause::Io(error) => format!("cannot read the journal: {error}"),
+            Cause::NotAJournal => "it is not named's journal, or its start is damaged".into(),
+            Cause::Malformed(at) => format!("malformed change at octet {at}"),
+            Cause::OutOfSync { zone, begin, end } => {
+                let zone = zone.map_or("none".into(), |serial| format!("serial {}", serial.0));
+                // named's words, then the reason.
+                format!(
+                    "journal out of sync with zone: it has the changes from serial {} to {}, and the zone file has {zone}",
+                    begin.0, end.0
+                )
+            }
+            Cause::Unfit(error) => format!("a change {error}"),
+        }
+    }
+}
+
 impl fmt::Display for NamedJournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "journal {}: ", self.path.display())?;
-        match &self.cause {
-            Cause::Io(error) => write!(f, "cannot read it: {error}")?,
-            Cause::Malformed(at) => write!(f, "malformed change at octet {at}")?,
-            Cause::OutOfSync { zone, begin, end } => {
-                write!(f, "it has the changes from serial {} to {}, and the zone file ", begin.0, end.0)?;
-                match zone {
-                    Some(serial) => write!(f, "has serial {}", serial.0)?,
-                    None => f.write_str("has none")?,
-                }
-            }
-            Cause::Unfit(error) => write!(f, "a change {error}")?,
-        }
-        f.write_str("; let named load the zone, and write its file with `rndc sync -clean`")
+        write!(f, "journal {}: {}; {}", self.path.display(), self.message(), self.help())
     }
 }
 

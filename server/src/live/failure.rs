@@ -2,6 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::LegacyError;
 use crate::journal::JournalError;
 
 /// Why a change was not made. Nothing of it is served, or will be.
@@ -24,6 +25,8 @@ pub enum OpenError {
     Owned(PathBuf),
     /// The journal cannot be used.
     Journal(JournalError),
+    /// The zone cannot be taken over from named.
+    Legacy(LegacyError),
 }
 
 impl fmt::Display for Failure {
@@ -55,6 +58,7 @@ impl fmt::Display for OpenError {
                 )
             }
             OpenError::Journal(cause) => write!(f, "{cause}"),
+            OpenError::Legacy(cause) => write!(f, "{cause}"),
         }
     }
 }

@@ -5,15 +5,18 @@
 //! only then may it be acknowledged. Readers never wait: they get what is published.
 //!
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
+//! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
 
 mod failure;
 mod file;
 mod kept;
+mod legacy;
 mod timing;
 
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
+pub use legacy::{Legacy, LegacyError};
 pub use timing::Timing;
 
 use std::{
@@ -30,7 +33,7 @@ use tracing::{error, info, warn};
 use zonefmt::{Name, Serial};
 
 use crate::{
-    journal::{Changes, Journal, JournalError, disk::Disk},
+    journal::{Changes, Journal, disk::Disk},
     logs::ZoneLine,
     sync::{lock, try_lock},
     zone::{Change, ZoneData},
@@ -85,25 +88,29 @@ pub struct Storage {
 const LATEST: Duration = Duration::from_secs(15 * 60);
 
 impl Live {
-    /// The owner of a zone whose file has this content. The changes in the journal that the file lacks are made; see
-    /// [`Locked::data`].
+    /// The owner of a zone whose file has this content, with the changes that are still in named's journal (`legacy`).
+    /// The changes in the journal that the file lacks are made; see [`Locked::data`].
     ///
     /// # Errors
-    /// The journal does not fit the file, or has an owner already.
-    pub fn open(storage: Storage, content: &ZoneData) -> Result<Live, OpenError> {
-        Live::claim(storage, content, |journal| journal.replay(content))
+    /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
+    pub fn open(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
+        Live::claim(storage, content, |journal, file| {
+            legacy.map_or(Ok(()), |legacy| legacy.settle(file, content, journal)).map_err(OpenError::Legacy)?;
+            journal.replay(content).map_err(OpenError::Journal)
+        })
     }
 
     /// The owner of a copy of a zone that other servers have. `content` has no records if there is no copy. A journal
     /// that does not fit the copy is dropped: what it had comes again from a primary.
     ///
     /// # Errors
-    /// The journal cannot be read or removed, or has an owner already.
-    pub fn open_copy(storage: Storage, content: &ZoneData) -> Result<Live, OpenError> {
-        Live::claim(storage, content, |journal| {
+    /// The journal cannot be read or removed, or has an owner already; or the copy cannot be taken over from named.
+    pub fn open_copy(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
+        Live::claim(storage, content, |journal, file| {
+            legacy.map_or(Ok(()), |legacy| legacy.settle_copy(file, content, journal)).map_err(OpenError::Legacy)?;
             journal.replay(content).or_else(|cause| {
                 warn!(target: "general", "{cause}; it is dropped, and the zone is transferred again");
-                journal.reset()?;
+                journal.reset().map_err(OpenError::Journal)?;
                 Ok(content.clone())
             })
         })
@@ -117,7 +124,7 @@ impl Live {
     fn claim(
         Storage { file, journal: path, disk }: Storage,
         content: &ZoneData,
-        replay: impl FnOnce(&mut Journal) -> Result<ZoneData, JournalError>,
+        replay: impl FnOnce(&mut Journal, &ZoneFile) -> Result<ZoneData, OpenError>,
     ) -> Result<Live, OpenError> {
         let before = open_journals().insert(path.clone(), Standing::Owned);
         if before == Some(Standing::Owned) {
@@ -129,8 +136,9 @@ impl Live {
             let zone = zone.without_final_dot();
             info!(target: "general", "zone {zone}/IN: it is frozen, as it was before; `rndc thaw {zone}` ends that");
         }
-        let opened = Journal::open(disk, path.clone(), content.origin()).and_then(|mut journal| {
-            let data = replay(&mut journal)?;
+        let opened = Journal::open(disk, path.clone(), content.origin()).map_err(OpenError::Journal);
+        let opened = opened.and_then(|mut journal| {
+            let data = replay(&mut journal, &file)?;
             let (written, lacking) = (content.serial(), !data.is(content));
             if let (Some(from), Some(to)) = (written, data.serial())
                 && lacking
@@ -141,10 +149,7 @@ impl Live {
             }
             Ok(Live::of(data, Some(Kept::new(journal, file, written, lacking)), frozen))
         });
-        opened.map_err(|cause| {
-            let_go(&path, frozen);
-            OpenError::Journal(cause)
-        })
+        opened.inspect_err(|_| let_go(&path, frozen))
     }
 
     fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {

@@ -1,44 +1,92 @@
-//! Looks into named's journal of a zone (`.jnl`) for changes that the zone file lacks.
+//! What named left beside a zone file: its journal (`.jnl`) has changes that the file may lack, and a signed copy
+//! (`.signed`) may be newer.
 //!
-//! named applies such changes when it loads the zone. They are not applied here, and serving the zone without them
-//! would silently serve old data. Therefore they are an error.
+//! [`applied`] makes the changes to the file's content when a zone is loaded, which alters no file. Before the zone is
+//! served they go into the file, too, and the journal out of the way; see [`Legacy`]. What cannot be taken over is an
+//! error: served without it, the zone would silently be as it once was.
 
 use std::{
     cmp::Ordering,
     ffi::OsString,
-    io,
     path::{Path, PathBuf},
 };
 
 use zonefmt::{
-    Name, Rtype, Serial,
+    Rtype, Serial,
     diagnostics::{Diagnostic, Severity, Source},
     rdata::Soa,
     zone::{self, FileFormat, Record},
 };
 
-use crate::{config::ZoneConfig, journal::bind::NamedJournal};
+use super::load::{SIGNED, UNSIGN};
+use crate::{
+    config::ZoneConfig,
+    journal::bind::{NamedJournal, NamedJournalError},
+    live::Legacy,
+    zone::ZoneData,
+};
 
 /// The journal of a zone file, unless named.conf names another one.
 pub(super) fn path(zone_file: &Path) -> PathBuf {
     with_extension(zone_file, ".jnl")
 }
 
-/// Reports on what named left beside a zone file of this serial: an error if named would serve something newer.
-pub(super) fn look_around(zone: &ZoneConfig, file: &Path, serial: Serial) -> Option<Diagnostic> {
-    let journal = zone.journal.clone().unwrap_or_else(|| path(file));
-    look_at(&journal, &zone.origin, file, serial).or_else(|| look_at_signed(zone, file, serial))
+/// Makes the changes in named's journal that the file of a zone lacks to the file's content. Also returns the journal, if
+/// it has any changes. `None` if the journal is damaged or does not belong to the file, which is a finding; a secondary
+/// zone does without the journal then.
+pub(super) fn applied(
+    zone: &ZoneConfig,
+    file: &Path,
+    content: ZoneData,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<(ZoneData, Option<Legacy>)> {
+    let path = zone.journal.clone().unwrap_or_else(|| path(file));
+    let is_copy = zone.role.secondary().is_some();
+    let finding = |error: &NamedJournalError| {
+        let severity = if is_copy { Severity::Warning } else { Severity::Error };
+        // named's words.
+        let message = format!("journal rollforward failed: {}", error.message());
+        Diagnostic::of_file(severity, error.path(), message).help(error.help())
+    };
+    let journal = match NamedJournal::open(&path) {
+        Ok(Some(journal)) if journal.end().is_some() => journal,
+        Ok(_) => return Some((content, None)),
+        Err(error) => {
+            findings.push(finding(&error));
+            return is_copy.then_some((content, None));
+        }
+    };
+    let from = content.serial();
+    match journal.replay(&content) {
+        Ok(data) => {
+            let in_file = from == data.serial();
+            Some((data, Some(Legacy { journal, from, in_file })))
+        }
+        Err(error) => {
+            let is_signed = !is_copy && signs(&journal);
+            let signed = || Diagnostic::of_file(Severity::Error, journal.path(), SIGNED.to_owned()).help(UNSIGN);
+            findings.push(if is_signed { signed() } else { finding(&error) });
+            is_copy.then_some((content, Some(Legacy { in_file: true, from, journal })))
+        }
+    }
+}
+
+/// Whether named signed the zone.
+fn signs(journal: &NamedJournal) -> bool {
+    let mut changes = journal.changes().map_while(Result::ok);
+    changes.any(|change| change.added().iter().any(|record| record.rtype == Rtype::RRSIG))
 }
 
 /// Reports on the signed zone that named made of this one (`inline-signing`), and that it would serve.
-fn look_at_signed(zone: &ZoneConfig, file: &Path, serial: Serial) -> Option<Diagnostic> {
+pub(super) fn look_at_signed(zone: &ZoneConfig, file: &Path, data: &ZoneData) -> Option<Diagnostic> {
+    let serial = data.serial()?;
     let signed = with_extension(file, ".signed");
     let journal = path(&signed);
     if !signed.exists() && !journal.exists() {
         return None;
     }
     let finding = |severity, message: String| Diagnostic::of_file(severity, &signed, message);
-    let served = end(&journal).ok().flatten().or_else(|| serial_in(&signed, zone));
+    let served = end(&journal).or_else(|| serial_in(&signed, zone));
     let (file, signed) = (file.display(), signed.display());
     let what = match served {
         Some(served) if serial.partial_cmp(&served) == Some(Ordering::Greater) => {
@@ -79,35 +127,7 @@ fn with_extension(file: &Path, extension: &str) -> PathBuf {
     path.into()
 }
 
-/// What there is to report about the journal of a zone file with this serial: an error if the file lacks changes.
-fn look_at(path: &Path, origin: &Name, zone_file: &Path, serial: Serial) -> Option<Diagnostic> {
-    let error = |message: String| Diagnostic::of_file(Severity::Error, path, message);
-    let end = match end(path) {
-        Ok(end) => end?,
-        Err(cause) => {
-            let help = "if the zone file has all changes, remove the journal";
-            return Some(error(format!("cannot read the zone's journal: {cause}")).help(help));
-        }
-    };
-    let (journal, file) = (path.display(), zone_file.display());
-    match serial.partial_cmp(&end) {
-        Some(Ordering::Equal) => None,
-        Some(Ordering::Greater) => {
-            let message = format!("the journal ends at serial {}, before the zone file's {}", end.0, serial.0);
-            let warning = Diagnostic::of_file(Severity::Warning, path, message);
-            Some(warning.help("named does not load such a zone: remove the journal"))
-        }
-        Some(Ordering::Less) | None => {
-            let message = format!("the journal has changes up to serial {}, the zone file ends at {}", end.0, serial.0);
-            Some(error(message).help(format!(
-                "write them into the file: `rndc sync -clean {origin}` where named runs, else `named-compilezone -j -J \
-                 {journal} -o {file}.new {origin} {file} && mv {file}.new {file} && rm {journal}`"
-            )))
-        }
-    }
-}
-
-/// The serial that a journal leads to; `None` if there is no journal, or no change in it.
-fn end(path: &Path) -> io::Result<Option<Serial>> {
-    Ok(NamedJournal::open(path)?.and_then(|journal| journal.end()))
+/// The serial that a journal leads to; `None` if there is no journal that can be read, or no change in it.
+fn end(path: &Path) -> Option<Serial> {
+    NamedJournal::open(path).ok()?.and_then(|journal| journal.end())
 }

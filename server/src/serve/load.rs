@@ -24,6 +24,7 @@ use zonefmt::{
 use super::journal;
 use crate::{
     config::{Check, NamedFile, Reading, TargetChecks, ZoneConfig},
+    live::Legacy,
     settings::Limits,
     sync::lock,
     zone::{Added, Node, Rrset, ZoneData},
@@ -38,6 +39,8 @@ pub(super) struct Loaded {
     pub(super) files: Files,
     /// Errors and warnings.
     pub(super) findings: Vec<Diagnostic>,
+    /// What the data has from named, of which the zone file may know nothing yet.
+    pub(super) legacy: Option<Legacy>,
 }
 
 /// The files that a zone was read from, and their state at that time.
@@ -58,6 +61,10 @@ struct Stamp {
 
 /// The most findings that are reported of one zone.
 const MAX_FINDINGS: usize = 20;
+
+/// Why a zone with a DNSKEY is not served, and what can be done about it.
+pub(super) const SIGNED: &str = "signed zones are not supported yet: the zone has a DNSKEY";
+pub(super) const UNSIGN: &str = "serve the zone without its DNSSEC records, or with another server";
 
 impl Files {
     fn none() -> Files {
@@ -125,30 +132,30 @@ pub(super) fn load_all(jobs: &[Job<'_>], directory: &Path, mut take: impl FnMut(
 
 /// Loads one zone.
 pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
-    let Some(path) = job.zone.role.file().map(NamedFile::path) else {
-        return Loaded { data: None, files: Files::none(), findings: Vec::new() };
-    };
+    let unread = |findings| Loaded { data: None, files: Files::none(), findings, legacy: None };
+    let Some(path) = job.zone.role.file().map(NamedFile::path) else { return unread(Vec::new()) };
     let (source, file) = match read(path) {
         Ok(read) => read,
         // There is no copy yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound && job.zone.role.secondary().is_some() => {
-            return Loaded { data: None, files: Files::none(), findings: Vec::new() };
+            return unread(Vec::new());
         }
         Err(error) => {
             let message = format!("cannot read the zone file: {error}");
-            let findings = vec![Diagnostic::of_file(Severity::Error, path, message)];
-            return Loaded { data: None, files: Files::none(), findings };
+            return unread(vec![Diagnostic::of_file(Severity::Error, path, message)]);
         }
     };
     let included = Included { directory, files: RefCell::default() };
-    let (mut data, mut findings) = parse(job, path, source, &included);
-    if let Some(serial) = data.as_ref().and_then(ZoneData::serial)
-        && let Some(finding) = journal::look_around(job.zone, path, serial)
-    {
-        data = data.filter(|_| finding.severity != Severity::Error);
-        findings.push(finding);
+    let (data, mut findings) = parse(job, source, &included);
+    let newest = data.and_then(|data| journal::applied(job.zone, path, data, &mut findings));
+    let (data, legacy) = newest.unzip();
+    if let Some(data) = &data {
+        findings.extend(faults(data, job.zone.reading, path));
+        findings.extend(journal::look_at_signed(job.zone, path, data));
     }
-    Loaded { data, files: Files { file, includes: included.files.into_inner().into() }, findings }
+    let sound = findings.iter().all(|finding| finding.severity != Severity::Error);
+    let files = Files { file, includes: included.files.into_inner().into() };
+    Loaded { data: data.filter(|_| sound), files, findings, legacy: legacy.flatten() }
 }
 
 /// Reads a file with few system calls, as there may be a hundred thousand zones.
@@ -193,7 +200,6 @@ impl Includes for Included<'_> {
 
 fn parse(
     Job { zone, current }: Job<'_>,
-    path: &Path,
     source: Source,
     includes: &dyn Includes,
 ) -> (Option<ZoneData>, Vec<Diagnostic>) {
@@ -213,10 +219,7 @@ fn parse(
     };
     let mut sink = |Record { owner, ttl, rtype, rdata, .. }: Record<'_>| {
         if rtype == Rtype::DNSKEY && owner == origin {
-            return Err(Refusal {
-                message: "signed zones are not supported yet: the zone has a DNSKEY".into(),
-                help: Some("serve the zone without its DNSSEC records, or with another server".into()),
-            });
+            return Err(Refusal { message: SIGNED.into(), help: Some(UNSIGN.into()) });
         }
         match edit.add(owner, rtype, ttl, rdata) {
             Ok(Added::Duplicate) => return Ok(()),
@@ -226,17 +229,13 @@ fn parse(
         left = left.checked_sub(1).ok_or("the zone has more records than `max-records` allows")?;
         Ok(())
     };
-    let zone::Report { diagnostics: mut findings, errors, .. } = zone::parse(&source, &options, &mut sink);
+    let zone::Report { diagnostics: findings, errors, .. } = zone::parse(&source, &options, &mut sink);
     if errors > 0 {
         return (None, findings);
     }
     // The text goes before the data is laid out, so that the two are never in memory beside a copy.
     drop(source);
-    let data = edit.commit();
-    let faults = faults(&data, zone.reading, path);
-    let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
-    findings.extend(faults);
-    (sound.then_some(data), findings)
+    (Some(edit.commit()), findings)
 }
 
 /// The faults of a zone as a whole for which named refuses to load it. `zonefmt check` finds more and knows the lines;
@@ -314,7 +313,10 @@ fn apex_faults(data: &ZoneData, check_integrity: bool, found: &mut Faults<'_>) {
     {
         found.breaks(&Rule::Nsec3Hash(first));
     }
-    // A zone with a DNSKEY does not come this far.
+    // A zone file with a DNSKEY does not come this far; one can be in the changes that named made.
+    if rdatas(Rtype::DNSKEY).next().is_some() {
+        found.add(Check::Fail, SIGNED.into(), UNSIGN);
+    }
     for rtype in [Rtype::CDS, Rtype::CDNSKEY] {
         if rdatas(rtype).any(|data| !deletes_keys(data)) {
             found.breaks(&Rule::ChildKey(rtype));

@@ -4,8 +4,7 @@
 //! change.
 //!
 //! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `owners`: who
-//!   changes a zone that changes while it is served; `journal`: whether named's journal has changes that a zone file
-//!   lacks.
+//!   changes a zone that changes while it is served; `journal`: what named left beside a zone file.
 //! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep
 //!   them.
 //! * `catalogs`: zones that are served because a catalog lists them.

@@ -12,7 +12,7 @@ use zonefmt::diagnostics::{Diagnostic, Severity};
 use crate::{
     config::{NamedFile, Role, ZoneConfig},
     journal::{self, disk::LocalDisk},
-    live::{Live, OpenError, Storage, ZoneFile},
+    live::{Legacy, Live, OpenError, Storage, ZoneFile},
     transfer::inbound,
     update::Policy,
     zone::ZoneData,
@@ -43,22 +43,34 @@ pub(super) fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
 }
 
 /// Gives a zone that needs it an owner, and makes the changes of its journal. `content` is what its file had, which was
-/// last changed at `time`. An owner that it had has let go. `None` if there is no data, and none will come.
-pub(super) fn own(zone: &ZoneConfig, content: Option<ZoneData>, time: Timestamp) -> Result<Option<Owned>, OpenError> {
+/// last changed at `time`, with the changes in named's journal, which are in the file, too, once this returns. An owner
+/// that it had has let go. `None` if there is no data, and none will come.
+pub(super) fn own(
+    zone: &ZoneConfig,
+    content: Option<ZoneData>,
+    legacy: Option<Legacy>,
+    time: Timestamp,
+) -> Result<Option<Owned>, OpenError> {
     match (&zone.role, content) {
         (Role::Primary(_), None) => Ok(None),
         (Role::Primary(_), Some(content)) => {
-            let Some(storage) = storage(zone).filter(|_| needs_owner(zone)) else {
+            let is_in_file = legacy.as_ref().is_none_or(|legacy| legacy.in_file);
+            let Some(storage) = storage(zone).filter(|_| needs_owner(zone) || !is_in_file) else {
                 return Ok(Some(Owned { state: ZoneState::Loaded(content), live: None }));
             };
-            let live = Live::open(storage, &content)?;
+            let live = Live::open(storage, &content, legacy)?;
             let state = ZoneState::Loaded(live.lock().data().clone());
+            // The owner was only needed to take the zone over from named.
+            if !needs_owner(zone) {
+                live.close();
+                return Ok(Some(Owned { state, live: None }));
+            }
             Ok(Some(Owned { state, live: Some(Arc::new(live)) }))
         }
         (Role::Secondary(..), content) => {
             let content = content.unwrap_or_else(|| ZoneData::new(zone.origin.clone()));
             let live = match storage(zone) {
-                Some(storage) => Live::open_copy(storage, &content)?,
+                Some(storage) => Live::open_copy(storage, &content, legacy)?,
                 None => Live::unkept(content),
             };
             let data = live.lock().data().clone();

@@ -166,13 +166,13 @@ impl Sources {
                 (Owned { state: current.state.clone(), live: current.live.clone() }, source.files.clone())
             }
             None => {
-                let Loaded { data, files, findings } = load::load(Job { zone, current }, directory);
+                let Loaded { data, files, findings, legacy } = load::load(Job { zone, current }, directory);
                 log(&findings, "zoneload");
                 if data.is_none() && zone.role.secondary().is_none() {
                     return Err(findings);
                 }
                 current.into_iter().for_each(disown);
-                let owned = own(zone, data, files.modified()).map_err(|cause| vec![unfit(zone, &cause)])?;
+                let owned = own(zone, data, legacy, files.modified()).map_err(|cause| vec![unfit(zone, &cause)])?;
                 (owned.ok_or(findings)?, files)
             }
         };
@@ -285,10 +285,10 @@ impl ViewSources {
     fn load(&mut self, view: &str, stale: &[Job<'_>], directory: &Path) -> Vec<ZoneChange> {
         let mut changes = Vec::with_capacity(stale.len());
         let each = stale.len() <= LOGGED_ZONES;
-        let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings }: Loaded| {
+        let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings, legacy }: Loaded| {
             log(&findings, "zoneload");
             let shown = ZoneLine { origin: zone.origin.as_ref(), view };
-            let owned = own(zone, data, files.modified()).unwrap_or_else(|cause| {
+            let owned = own(zone, data, legacy, files.modified()).unwrap_or_else(|cause| {
                 error!(target: "zoneload", "zone {shown}: {cause}");
                 None
             });

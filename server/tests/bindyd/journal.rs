@@ -1,78 +1,256 @@
-//! Changes that named has in a zone's journal but not yet in its file must not be lost: `named` and `nsupdate` make
-//! some, then `bindyd` takes named's place.
+//! Changes that named has in a zone's journal but not yet in its file are not lost: `named` and `nsupdate` make some, then
+//! `bindyd` takes named's place, and gives it back.
 
 use std::{
     fs,
     io::Write,
+    path::PathBuf,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use super::{
     EXAMPLE, ZONE,
-    control::{Controlled, SECRET, free_port},
+    control::{Controlled, free_port},
+    notify,
     server::{Prepared, Server, dig, wait_until},
+    transfers::{KEY, SIGN, large_zone},
+    updates::nsupdate,
 };
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
 
-const DYNAMIC: &str = "zone \"dynamic.test\" { type primary; file \"dynamic.zone\"; allow-update { key \"hmac-sha256\"; }; };\n\
-                       zone \"example.com\" { type primary; file \"example.zone\"; };";
+const DYNAMIC: &str = "zone \"dynamic.test\" { type primary; file \"dynamic.zone\"; allow-update { key k; }; };";
 
-/// A named whose zone was changed by nsupdate, and its DNS port.
-fn updated() -> (Controlled, u16) {
-    updated_at("named")
+/// The server that has taken the zone over from another one, and its DNS port.
+struct Taken {
+    server: Server,
+    port: u16,
 }
 
-/// The same with any server.
-fn updated_at(program: &str) -> (Controlled, u16) {
-    let port = free_port();
-    let listen = format!("port {port} {{ 127.0.0.1; }}");
-    let server = Controlled::start_with(program, &listen, "", DYNAMIC, &[("dynamic.zone", ZONE)]);
+/// Adds a name to the zone.
+fn add(port: u16, name: &str) {
     let mut nsupdate = Command::new("nsupdate");
-    nsupdate.args(["-y", &format!("hmac-sha256:hmac-sha256:{SECRET}")]).stdin(Stdio::piped());
+    nsupdate.args(SIGN).stdin(Stdio::piped());
     let mut nsupdate = nsupdate.spawn().expect("nsupdate: install bind9-dnsutils");
-    let text = format!("server 127.0.0.1 {port}\nadd dyn.dynamic.test 300 A 192.0.2.7\nsend\n");
+    let text = format!("server 127.0.0.1 {port}\nadd {name}.dynamic.test 300 A 192.0.2.7\nsend\n");
     nsupdate.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
     assert!(nsupdate.wait().expect("it was started").success());
+}
+
+/// A server whose zone was updated with one name, and its DNS port.
+fn controlled(program: &str) -> (Controlled, u16) {
+    let port = free_port();
+    let (listen, conf) = (format!("port {port} {{ 127.0.0.1; }}"), format!("{KEY}{DYNAMIC}"));
+    let server = Controlled::start_with(program, &listen, "", &conf, &[("dynamic.zone", ZONE)]);
+    add(port, "one");
     (server, port)
 }
 
-fn ask(port: u16) -> String {
-    dig("127.0.0.1", port, &["+short", "dyn.dynamic.test"])
+impl Taken {
+    /// A named whose zone is updated with one name, so that its journal leads from serial 1 to 2.
+    fn updated() -> Taken {
+        let port = free_port();
+        let options = "recursion no; dnssec-validation no;";
+        let mut prepared = Prepared::new(options, "", &[("dynamic.zone", ZONE)]);
+        prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+        prepared.configure(&format!("{KEY}{DYNAMIC}"));
+        let named = Taken { server: prepared.run_until("named", "all zones loaded"), port };
+        named.add("one");
+        named
+    }
+
+    /// Ends the server with this signal, and starts another one in the same folder.
+    fn replace(&mut self, signal: &str, program: &str) {
+        self.server.replace(signal, program);
+    }
+
+    fn add(&self, name: &str) {
+        add(self.port, name);
+    }
+
+    fn dig(&self, question: &[&str]) -> String {
+        dig("127.0.0.1", self.port, question)
+    }
+
+    /// Asserts that the zone has been changed by these additions and by nothing else.
+    fn has(&self, names: &[&str]) {
+        for name in names {
+            let reply = self.dig(&[&format!("{name}.dynamic.test")]);
+            assert!(reply.contains("192.0.2.7"), "{name}: {reply}\n{}", self.server.said());
+        }
+        let soa = self.dig(&["+short", "dynamic.test", "SOA"]);
+        assert_eq!(soa.split(' ').nth(2), Some(&*(1 + names.len()).to_string()));
+    }
+
+    fn says(&self, text: &str) {
+        self.server.says(text);
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.server.folder().join(file)
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    fn write(&self, file: &str, octets: &[u8]) {
+        fs::write(self.path(file), octets).expect("the folder is there");
+    }
 }
 
 #[test]
-fn a_zone_whose_changes_are_in_its_journal_only_is_not_served() {
-    let (mut server, port) = updated();
-    assert_eq!(ask(port), "192.0.2.7\n");
+fn what_named_acknowledged_is_taken_over_and_named_can_take_over_again() {
+    let mut server = Taken::updated();
+    server.add("two");
     server.replace("KILL", BINDYD);
-    assert_eq!(dig("127.0.0.1", port, &["+short", "www.example.com"]), "192.0.2.1\n");
-    let reply = dig("127.0.0.1", port, &["www.dynamic.test"]);
-    assert!(reply.contains("status: SERVFAIL") && reply.contains("EDE: 14"), "{reply}");
-    server
-        .server
-        .says("dynamic.zone.jnl: the journal has changes up to serial 2, the zone file ends at 1 (write them into");
+    server.says("journal rollforward completed successfully: ");
+    server.says("all zones loaded");
+    server.has(&["one", "two"]);
+    assert!(server.path("dynamic.zone.jnl.old").exists() && !server.path("dynamic.zone.jnl").exists());
+    server.add("three");
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.has(&["one", "two", "three"]);
 
-    // Runs the command that the message recommends.
-    let said = server.server.said();
-    let command =
-        said.split('`').find(|quoted| quoted.starts_with("named-compilezone ")).expect("it says it").to_owned();
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let output = Command::new("sh").args(["-c", &command]).env("PATH", path).output().expect("sh is everywhere");
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(server.told(&["reload", "dynamic.test"]).0);
-    assert_eq!(ask(port), "192.0.2.7\n");
+    // A server that is asked to end writes the zone file; named goes on from there.
+    server.replace("TERM", "named");
+    server.says("all zones loaded");
+    server.has(&["one", "two", "three"]);
+    server.add("four");
+    server.replace("KILL", BINDYD);
+    server.says("named's changes from serial 4 to 5 now");
+    server.says("all zones loaded");
+    server.has(&["one", "two", "three", "four"]);
+    server.add("five");
+    server.replace("TERM", "named");
+    server.says("all zones loaded");
+    server.has(&["one", "two", "three", "four", "five"]);
 }
 
 #[test]
-fn a_journal_that_is_in_the_zone_file_is_no_matter() {
-    for command in [&["sync", "dynamic.test"][..], &["sync", "-clean", "dynamic.test"]] {
-        let (mut server, port) = updated();
-        assert!(server.told(command).0);
-        // named answers before it writes the file, and before it removes the journal.
-        server.server.writes("dynamic.zone", "192.0.2.7");
+fn a_kill_at_any_moment_of_taking_over_loses_nothing_and_makes_nothing_twice() {
+    let mut server = Taken::updated();
+    server.add("two");
+    let (file, journal) = (ZONE.as_bytes(), server.read("dynamic.zone.jnl"));
+    for delay in (0..40).map(|i| i * 1500) {
+        server.server.signal("KILL");
+        server.server.ended();
+        for left in ["dynamic.zone.jnl.old", "dynamic.zone.changes"] {
+            let _ = fs::remove_file(server.path(left));
+        }
+        server.write("dynamic.zone", file);
+        server.write("dynamic.zone.jnl", &journal);
+        server.server.start_again(BINDYD);
+        thread::sleep(Duration::from_micros(delay));
         server.replace("KILL", BINDYD);
-        let reply = dig("127.0.0.1", port, &["dyn.dynamic.test"]);
+        server.says("all zones loaded");
+        server.has(&["one", "two"]);
+        assert!(!server.path("dynamic.zone.jnl").exists());
+        server.add("three");
+    }
+    server.replace("TERM", "named");
+    server.says("all zones loaded");
+    server.has(&["one", "two", "three"]);
+}
+
+/// The moment between writing the zone file and moving the journal away, which a kill seldom hits.
+#[test]
+fn a_journal_that_is_in_the_file_already_is_only_moved_away() {
+    let mut server = Taken::updated();
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    let journal = server.read("dynamic.zone.jnl.old");
+    server.write("dynamic.zone.jnl", &journal);
+    // What named leaves behind if it ends while it makes the journal shorter.
+    server.write("dynamic.zone.jbk", &journal);
+    server.replace("KILL", BINDYD);
+    server.says("named's journal is not needed any more");
+    server.says("all zones loaded");
+    server.has(&["one"]);
+    server.add("two");
+    server.replace("TERM", "named");
+    server.says("all zones loaded");
+    server.has(&["one", "two"]);
+}
+
+#[test]
+fn a_zone_that_both_servers_changed_from_one_version_on_is_not_served() {
+    let mut server = Taken::updated();
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.add("ours");
+    // What this server has acknowledged is in its journal only, which named does not know.
+    server.replace("KILL", "named");
+    server.says("all zones loaded");
+    server.has(&["one"]);
+    server.add("theirs");
+    server.replace("KILL", BINDYD);
+    server.says("named changed the zone from serial 2 on, and the journal ");
+    server.says("all zones loaded");
+    assert!(server.dig(&["www.dynamic.test"]).contains("status: SERVFAIL"));
+    assert!(server.path("dynamic.zone.jnl").exists() && server.path("dynamic.zone.changes").exists());
+    fs::remove_file(server.path("dynamic.zone.changes")).expect("it was there");
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.has(&["one", "theirs"]);
+}
+
+#[test]
+fn a_zone_without_updates_is_taken_over_too() {
+    let mut server = Taken::updated();
+    let fixed = fs::read_to_string(server.path("named.conf")).expect("it is there");
+    server.write("named.conf", fixed.replace("allow-update", "allow-query { any; }; allow-transfer").as_bytes());
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.has(&["one"]);
+    assert!(String::from_utf8_lossy(&server.read("dynamic.zone")).contains("one"));
+    server.write("dynamic.zone", ZONE.replace("hostmaster 1 ", "hostmaster 3 ").as_bytes());
+    server.server.reload();
+    server.says("zone dynamic.test/IN: loaded serial 3");
+    assert!(!server.path("dynamic.zone.changes").exists());
+}
+
+#[test]
+fn a_journal_that_named_had_not_put_in_its_place_is_taken_over() {
+    let mut server = Taken::updated();
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    let journal = server.read("dynamic.zone.jnl.old");
+    server.write("dynamic.zone", ZONE.as_bytes());
+    server.write("dynamic.zone.jbk", &journal);
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.has(&["one"]);
+    server.add("two");
+    server.replace("TERM", "named");
+    server.says("all zones loaded");
+    server.has(&["one", "two"]);
+}
+
+#[test]
+fn a_check_of_the_configuration_takes_nothing_over() {
+    let mut server = Taken::updated();
+    server.server.signal("KILL");
+    server.server.ended();
+    let journal = server.read("dynamic.zone.jnl");
+    let conf = server.path("named.conf");
+    let check = Command::new(BINDYD).arg("--check").arg("-c").arg(conf).output().expect("it was built");
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    assert_eq!((server.read("dynamic.zone.jnl"), server.read("dynamic.zone")), (journal, ZONE.as_bytes().to_vec()));
+}
+
+#[test]
+fn a_journal_that_named_has_written_into_the_file_is_no_matter() {
+    for command in [&["sync", "dynamic.test"][..], &["sync", "-clean", "dynamic.test"]] {
+        let (mut named, port) = controlled("named");
+        assert!(named.told(command).0);
+        // named answers before it writes the file, and before it removes the journal.
+        named.server.writes("dynamic.zone", "192.0.2.7");
+        named.replace("KILL", BINDYD);
+        let reply = dig("127.0.0.1", port, &["one.dynamic.test"]);
         assert!(reply.contains("192.0.2.7"), "{command:?}: {reply}");
     }
 }
@@ -91,7 +269,7 @@ fn a_zone_that_named_signed_is_not_served_as_it_was_before() {
     server.configure(EXAMPLE);
     server.replace("TERM", BINDYD);
     server.says("example.zone.signed: named signed this zone up to serial ");
-    server.says(" running");
+    server.says("all zones loaded");
     assert!(dig("127.0.0.1", port, &["www.example.com"]).contains("status: SERVFAIL"));
 
     server.write("example.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 1000 "));
@@ -101,22 +279,51 @@ fn a_zone_that_named_signed_is_not_served_as_it_was_before() {
     assert_eq!(dig("127.0.0.1", port, &["+short", "www.example.com"]), "192.0.2.1\n");
 }
 
+#[test]
+fn a_journal_that_does_not_belong_to_the_file_is_an_error_as_for_named() {
+    let mut server = Taken::updated();
+    server.add("two");
+    let journal = server.read("dynamic.zone.jnl");
+    // Serials before and after those of the journal, and one inside it.
+    for (serial, is_served) in [(0, false), (4, false), (0x8000_0002_u32, false), (2, true)] {
+        let text = ZONE.replace("hostmaster 1 ", &format!("hostmaster {serial} "));
+        let text = if serial == 2 { text + "one A 192.0.2.7\n" } else { text };
+        for program in ["named", BINDYD] {
+            server.write("dynamic.zone", text.as_bytes());
+            server.write("dynamic.zone.jnl", &journal);
+            server.replace("KILL", program);
+            if is_served {
+                server.says("all zones loaded");
+                server.has(&["one", "two"]);
+                continue;
+            }
+            server.says("journal rollforward failed: journal out of sync with zone");
+            server.says("all zones loaded");
+            assert!(server.dig(&["www.dynamic.test"]).contains("status: SERVFAIL"), "{program}, {serial}");
+            assert_eq!(
+                (server.read("dynamic.zone"), &server.read("dynamic.zone.jnl")),
+                (text.clone().into(), &journal)
+            );
+        }
+    }
+}
+
 /// The journal did not have the serial of the edited file, and the zone was not served, as with named.
 #[test]
 fn a_frozen_zone_that_was_edited_is_served_after_a_start() {
-    let (mut server, port) = updated_at(BINDYD);
+    let (mut server, port) = controlled(BINDYD);
     assert!(server.told(&["freeze", "dynamic.test"]).0);
-    let edited = ZONE.replace("hostmaster 1 ", "hostmaster 10 ") + "dyn A 192.0.2.7\nedited A 192.0.2.9\n";
+    let edited = ZONE.replace("hostmaster 1 ", "hostmaster 10 ") + "one A 192.0.2.7\nedited A 192.0.2.9\n";
     server.server.write("dynamic.zone", &edited);
     server.replace("KILL", BINDYD);
-    assert_eq!(ask(port), "192.0.2.7\n");
+    assert_eq!(dig("127.0.0.1", port, &["+short", "one.dynamic.test"]), "192.0.2.7\n");
     assert_eq!(dig("127.0.0.1", port, &["+short", "edited.dynamic.test"]), "192.0.2.9\n");
 }
 
 /// Its serial was raised, but it may lack what is in the journal.
 #[test]
 fn a_zone_that_was_edited_without_a_freeze_is_not_served() {
-    let (mut server, port) = updated_at(BINDYD);
+    let (mut server, port) = controlled(BINDYD);
     server.server.write("dynamic.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 10 "));
     server.replace("KILL", BINDYD);
     assert!(dig("127.0.0.1", port, &["www.dynamic.test"]).contains("status: SERVFAIL"));
@@ -141,38 +348,64 @@ fn with_journal(journal: &[u8]) -> Server {
     prepared.run()
 }
 
-/// The start of a journal that leads from serial 0 to this one.
-fn journal(end: u32) -> Vec<u8> {
-    let mut octets = b";BIND LOG V9.2\n\0".to_vec();
-    octets.extend([0_u32, 64, end, 128].into_iter().flat_map(u32::to_be_bytes));
-    octets.resize(64, 0);
-    octets
-}
-
 #[test]
-fn serials_of_journals_are_compared_as_serials() {
-    for (end, served) in [(1, true), (0, true), (2, false), (0x8000_0000, false), (0x8000_0002, true)] {
-        let server = with_journal(&journal(end));
-        assert_eq!(server.dig(&["+short", "www.example.com"]) == "192.0.2.1\n", served, "{end}: {}", server.said());
-    }
-    with_journal(&journal(0)).has_said("the journal ends at serial 0, before the zone file's 1");
-}
-
-/// While named shortens a journal, the old one is the backup.
-#[test]
-fn the_backup_of_a_journal_is_looked_into_if_there_is_no_journal() {
-    let prepared = Prepared::new("", EXAMPLE, &[("example.zone", ZONE)]);
-    fs::write(prepared.folder().join("example.zone.jbk"), journal(2)).expect("the folder is there");
-    let server = prepared.run();
-    server.has_said("the journal has changes up to serial 2");
-    assert!(server.dig(&["www.example.com"]).contains("status: SERVFAIL"));
-}
-
-#[test]
-fn what_is_no_journal_is_told() {
-    for broken in [&b""[..], b";BIND LOG V9.2\n\0", &[b'x'; 64]] {
+fn a_damaged_journal_is_reported() {
+    let mut header = b";BIND LOG V9.2\n\0".to_vec();
+    header.extend([1_u32, 64, 2, 128].into_iter().flat_map(u32::to_be_bytes));
+    header.resize(64, 0);
+    let no_journal = "it is not named's journal, or its start is damaged (if the zone file has all changes, remove";
+    for (broken, cause) in [
+        (&b""[..], no_journal),
+        (b";BIND LOG V9.2\n\0", no_journal),
+        (&[b'x'; 64], no_journal),
+        (&header, "malformed change at octet 64 (let named load the zone"),
+    ] {
         let server = with_journal(broken);
-        server.has_said("example.zone.jnl: cannot read the zone's journal: ");
+        server.has_said(&format!("example.zone.jnl: journal rollforward failed: {cause}"));
         assert!(server.dig(&["www.example.com"]).contains("status: SERVFAIL"));
     }
+}
+
+#[test]
+fn a_zone_that_named_began_to_sign_is_not_taken_over() {
+    let port = free_port();
+    let mut prepared = Prepared::new("recursion no; dnssec-validation no;", "", &[("example.zone", ZONE)]);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    let updated = EXAMPLE.replace(" };", " allow-update { none; }; };");
+    prepared.configure(&EXAMPLE.replace(" };", " allow-update { 192.0.2.1; }; dnssec-policy default; };"));
+    let mut server = prepared.run_until("named", " running");
+    // The header has the journal's first and last position.
+    let journal = || fs::read(server.folder().join("example.zone.jnl")).unwrap_or_default();
+    wait_until(|| journal().get(16..32).is_some_and(|header| header[..8] != header[8..]), "named has signed the zone");
+    server.configure(&updated);
+    server.replace("KILL", BINDYD);
+    server.says("signed zones are not supported yet: the zone has a DNSKEY");
+    server.says("all zones loaded");
+    assert!(dig("127.0.0.1", port, &["www.example.com"]).contains("status: SERVFAIL"));
+}
+
+/// named as a secondary keeps what came by IXFR in a journal, too.
+#[test]
+fn a_copy_is_taken_over_without_asking_the_primary() {
+    let (port, copy) = (free_port(), free_port());
+    let statements = format!(
+        "allow-transfer {{ key k; }}; allow-update {{ key k; }}; notify explicit; also-notify {{ 127.0.0.1 port {copy}; }};"
+    );
+    let conf = format!("zone \"example.com\" {{ type primary; file \"example.zone\"; {statements} }};");
+    let primary = notify::serve(BINDYD, "127.0.0.1", port, &conf, &large_zone(20));
+    let mut secondary = notify::secondary(copy, &format!("127.0.0.1 port {port}"));
+    let file = secondary.folder().join("copy");
+    notify::follows(copy, 1);
+    wait_until(|| file.exists(), "named has written its copy");
+    for name in ["one", "two"] {
+        let update = format!("update add {name}.example.com 60 A 192.0.2.7");
+        assert_eq!(nsupdate(port, &SIGN, &update), "");
+    }
+    notify::follows(copy, 3);
+    assert!(file.with_extension("jnl").exists());
+    drop(primary);
+    secondary.replace("KILL", BINDYD);
+    secondary.says("journal rollforward completed successfully: ");
+    secondary.says(": running");
+    assert_eq!(dig("127.0.0.1", copy, &["+short", "two.example.com"]), "192.0.2.7\n");
 }

@@ -13,7 +13,7 @@ use super::{
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
 
-fn serve(program: &str, address: &str, port: u16, conf: &str, text: &str) -> Server {
+pub fn serve(program: &str, address: &str, port: u16, conf: &str, text: &str) -> Server {
     let options = format!("recursion no; dnssec-validation no; port {port};");
     let mut prepared = Prepared::new(&options, "", &[("example.zone", text)]);
     prepared.listen_on(&format!("{{ {address}; }}"));
@@ -34,7 +34,7 @@ fn declared(statements: &str) -> String {
 }
 
 /// named with a copy of the zone, which it would ask for once an hour.
-fn secondary(port: u16, primary: &str) -> Server {
+pub fn secondary(port: u16, primary: &str) -> Server {
     let conf = format!(
         "zone \"example.com\" {{ type secondary; file \"copy\"; primaries {{ {primary} key k; }};\
          allow-transfer {{ none; }}; notify no; }};"
@@ -42,7 +42,7 @@ fn secondary(port: u16, primary: &str) -> Server {
     serve("named", "127.0.0.1", port, &conf, "")
 }
 
-fn follows(port: u16, expected: u32) {
+pub fn follows(port: u16, expected: u32) {
     let serial = || dig("127.0.0.1", port, &["+short", "example.com", "SOA"]).split(' ').nth(2).map(str::to_owned);
     wait_until(|| serial() == Some(expected.to_string()), "named has the version");
 }

@@ -260,6 +260,11 @@ impl Server {
     pub fn replace(&mut self, name: &str, program: &str) {
         self.signal(name);
         self.process.wait().expect("it was started");
+        self.start_again(program);
+    }
+
+    /// Starts another server in the folder of one that has ended.
+    pub fn start_again(&mut self, program: &str) {
         (self.process, self.lines) = self.prepared.launch(program);
     }
 

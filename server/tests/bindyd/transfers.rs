@@ -16,7 +16,7 @@ fn conf(statements: &str) -> String {
 }
 
 /// A zone of many messages, with names that are compressed and names that are not.
-fn large_zone(names: u32) -> String {
+pub fn large_zone(names: u32) -> String {
     let mut zone = ZONE.to_owned();
     for i in 0..names {
         let _ = writeln!(
@@ -41,7 +41,7 @@ fn serve(program: &str, conf: &str, files: &[(&str, &str)]) -> (Server, u16) {
     (server, port)
 }
 
-fn records(answer: &str) -> Vec<String> {
+pub fn records(answer: &str) -> Vec<String> {
     let lines = answer.lines().filter(|line| !line.is_empty() && !line.starts_with(';') && !line.contains("TSIG"));
     lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
