@@ -82,7 +82,7 @@ pub(crate) struct Start {
 
 /// What surrounds the records of a transfer.
 pub(crate) struct Frame {
-    /// A message with the question and the OPT record of the first message, and no other record.
+    /// A message with the question, which only the first message has, and the OPT record, and no other record.
     pub(crate) message: Vec<u8>,
     /// Where the OPT begins.
     pub(crate) opt: usize,
@@ -311,7 +311,6 @@ impl Outgoing {
     fn message(&mut self, out: &mut [u8], now: Now) -> Option<usize> {
         let is_first = self.sent.messages == 0;
         let (head, opt) = self.frame.message.split_at(self.frame.opt);
-        let opt = if is_first { opt } else { &[] };
         let kept = opt.len() + self.frame.signatures.as_ref().map_or(0, tsig::Chain::octets);
         let most = match self.format {
             TransferFormat::ManyAnswers => u16::MAX,
