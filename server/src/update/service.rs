@@ -149,7 +149,10 @@ impl Queue {
         if question.qtype != Rtype::SOA {
             return fails(Rcode::FORMERR, None, "update zone section contains non-SOA (FORMERR)");
         }
-        let Some(zone) = view.zones.get(question.qname).filter(|_| question.qclass == Class::IN) else {
+        if question.qclass != Class::IN {
+            return fails(Rcode::NOTIMP, None, "updates are for zones of class IN (NOTIMP)");
+        }
+        let Some(zone) = view.zones.get(question.qname) else {
             let why = "not authoritative for update zone (NOTAUTH)";
             return fails(Rcode::NOTAUTH, Some(Ede::NotAuthoritative), why);
         };

@@ -12,6 +12,7 @@ mod journal;
 mod logging;
 mod new_zones;
 mod notify;
+mod nsupdate;
 mod pairs;
 mod partition;
 mod process;
