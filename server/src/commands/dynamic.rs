@@ -24,7 +24,7 @@ pub(super) fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
         return Ok(String::new());
     }
     let zone = primary(server, arguments)?;
-    let Some(live) = &zone.zone.live else { return Err(Failure::NotDynamic.into()) };
+    let Some(live) = zone.zone.updater() else { return Err(Failure::NotDynamic.into()) };
     if live.is_frozen() {
         let text = "WARNING: The zone was already frozen.\n\
                     Someone else may be editing it or it may still be re-loading.";
@@ -72,7 +72,7 @@ pub(super) fn sync(server: &mut Running, arguments: &[String]) -> Reply {
         info!(target: "general", "dumping all zones{removing}: success");
     } else {
         let zone = zone(server, arguments)?;
-        zone.zone.live.as_deref().map_or(Ok(()), write)?;
+        zone.zone.live.as_deref().filter(|live| !live.follows_file()).map_or(Ok(()), write)?;
         let removing = if clean { ", removing journal file" } else { "" };
         info!(target: "general", "sync: dumping zone '{}'{removing}: success", shown(&zone));
     }
@@ -97,7 +97,8 @@ fn primary(server: &Running, arguments: &[String]) -> Result<ServedZone, Command
 fn owners(server: &Running) -> Vec<(ServedZone, Arc<Live>)> {
     let snapshot = server.published().load();
     let owned = snapshot.declared().filter_map(|(view, zone)| {
-        let (name, live) = (Arc::clone(&view.name), Arc::clone(zone.live.as_ref()?));
+        let live = zone.live.as_ref().filter(|live| !live.follows_file())?;
+        let (name, live) = (Arc::clone(&view.name), Arc::clone(live));
         Some((ServedZone { view: Arc::clone(&name), owner: name, zone: Arc::clone(zone) }, live))
     });
     owned.collect()

@@ -80,7 +80,7 @@ pub(super) fn of_zone(server: &Running, name: &str, served: &ServedZone) -> Opti
         }
     }
     line("secure", &"no");
-    let dynamic = zone.live.as_ref().filter(|_| !is_secondary);
+    let dynamic = zone.updater();
     line("dynamic", &if dynamic.is_some() { "yes" } else { "no" });
     if let Some(live) = dynamic {
         line("frozen", &if live.is_frozen() { "yes" } else { "no" });

@@ -5,15 +5,18 @@
 //! only then may it be acknowledged. Readers never wait: they get what is published.
 //!
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
+//! * `differences`: those between the versions of a zone that changes with its file only.
 //! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
 
+mod differences;
 mod failure;
 mod file;
 mod kept;
 mod legacy;
 mod timing;
 
+pub use differences::path as differences_path;
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
 pub use legacy::{Legacy, LegacyError};
@@ -44,6 +47,8 @@ use kept::Kept;
 /// The owner of a zone that changes while it is served.
 pub struct Live {
     origin: Name,
+    /// Whether the zone changes with its file only.
+    follows_file: bool,
     tip: Mutex<Tip>,
     /// Held while the zone file is written or read. Whoever needs `tip` as well takes this one first.
     file: Mutex<()>,
@@ -75,6 +80,7 @@ pub struct Locked<'l> {
 }
 
 /// Where a zone is kept on the disk.
+#[derive(Clone)]
 pub struct Storage {
     /// The zone file, which is written from time to time.
     pub file: ZoneFile,
@@ -116,6 +122,21 @@ impl Live {
         })
     }
 
+    /// The owner of a zone that changes with its file only, which has this content now; see [`differences`]. `before` is
+    /// the content that the file had, if that is known.
+    ///
+    /// # Errors
+    /// The differences cannot be kept, or are another owner's.
+    pub fn following(storage: Storage, content: &ZoneData, before: Option<&ZoneData>) -> Result<Live, OpenError> {
+        let storage = Storage { journal: differences::path(&storage.file.path), ..storage };
+        let mut live = Live::claim(storage, content, |journal, _| {
+            differences::record(journal, before, content).map_err(OpenError::Journal)?;
+            Ok(content.clone())
+        })?;
+        live.follows_file = true;
+        Ok(live)
+    }
+
     /// The owner of a zone that is only in memory.
     pub fn unkept(content: ZoneData) -> Live {
         Live::of(content, None, false)
@@ -155,7 +176,7 @@ impl Live {
     fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
         let origin = data.origin().to_owned();
         let tip = Mutex::new(Tip { data, kept, frozen, closed: false });
-        Live { origin, tip, file: Mutex::default(), timing: Timing::default() }
+        Live { origin, follows_file: false, tip, file: Mutex::default(), timing: Timing::default() }
     }
 
     /// Waits until nobody else changes the zone.
@@ -182,6 +203,11 @@ impl Live {
     /// Whether the zone file is edited by hand at the moment.
     pub fn is_frozen(&self) -> bool {
         lock(&self.tip).frozen
+    }
+
+    /// Whether the zone changes with its file only, and neither by updates nor by transfers.
+    pub fn follows_file(&self) -> bool {
+        self.follows_file
     }
 
     /// Whether no more changes are accepted, for good.

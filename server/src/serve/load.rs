@@ -21,7 +21,7 @@ use zonefmt::{
     },
 };
 
-use super::journal;
+use super::{journal, owners::check_serial};
 use crate::{
     config::{Check, NamedFile, Reading, TargetChecks, ZoneConfig},
     live::Legacy,
@@ -151,6 +151,7 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     let (data, legacy) = newest.unzip();
     if let Some(data) = &data {
         findings.extend(faults(data, job.zone.reading, path));
+        findings.extend(check_serial(job.zone, job.current.and_then(Zone::data), data));
         findings.extend(journal::look_at_signed(job.zone, path, data));
     }
     let sound = findings.iter().all(|finding| finding.severity != Severity::Error);

@@ -2,11 +2,13 @@
 //! loaded, and an owner lets go before its zone is loaded again.
 
 use std::{
+    cmp::Ordering,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use jiff::Timestamp;
+use tracing::error;
 use zonefmt::diagnostics::{Diagnostic, Severity};
 
 use crate::{
@@ -25,15 +27,38 @@ pub(super) struct Owned {
     pub(super) live: Option<Arc<Live>>,
 }
 
-/// Whether a zone changes while it is served, or has done so and its file may lack changes. If nobody can say whether
-/// there is a journal, there may be one.
-pub(super) fn needs_owner(zone: &ZoneConfig) -> bool {
-    match zone.role {
-        Role::Primary(_) => {
-            zone.settings.updates.policy != Policy::nobody()
-                || journal_of(zone).is_some_and(|journal| journal.try_exists().unwrap_or(true))
+/// Who changes a zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ChangedBy {
+    /// Its file alone.
+    File,
+    /// Its file alone, and secondaries get the differences (`ixfr-from-differences`).
+    Differences,
+    /// Its owner, while it is served. Or its owner did, and its file may lack changes.
+    Owner,
+}
+
+impl ChangedBy {
+    /// What changes a zone that is configured so. If nobody can say whether there is a journal, there may be one.
+    pub(super) fn wanted(zone: &ZoneConfig) -> ChangedBy {
+        match zone.role {
+            Role::Secondary(..) => ChangedBy::Owner,
+            Role::Primary(_) if zone.settings.updates.policy != Policy::nobody() => ChangedBy::Owner,
+            Role::Primary(_) if journal_of(zone).is_some_and(|journal| journal.try_exists().unwrap_or(true)) => {
+                ChangedBy::Owner
+            }
+            Role::Primary(_) if zone.settings.ixfr_from_differences => ChangedBy::Differences,
+            Role::Primary(_) => ChangedBy::File,
         }
-        Role::Secondary(..) => true,
+    }
+
+    /// What changes a zone that is served.
+    pub(super) fn of(zone: &Zone) -> ChangedBy {
+        match zone.live.as_ref().filter(|live| !live.is_closed()) {
+            None => ChangedBy::File,
+            Some(live) if live.follows_file() => ChangedBy::Differences,
+            Some(_) => ChangedBy::Owner,
+        }
     }
 }
 
@@ -44,28 +69,33 @@ pub(super) fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
 
 /// Gives a zone that needs it an owner, and makes the changes of its journal. `content` is what its file had, which was
 /// last changed at `time`, with the changes in named's journal, which are in the file, too, once this returns. An owner
-/// that it had has let go. `None` if there is no data, and none will come.
+/// that it had has let go, of the version `before`. `None` if there is no data, and none will come.
 pub(super) fn own(
     zone: &ZoneConfig,
     content: Option<ZoneData>,
     legacy: Option<Legacy>,
     time: Timestamp,
+    before: Option<&ZoneData>,
 ) -> Result<Option<Owned>, OpenError> {
     match (&zone.role, content) {
         (Role::Primary(_), None) => Ok(None),
         (Role::Primary(_), Some(content)) => {
             let is_in_file = legacy.as_ref().is_none_or(|legacy| legacy.in_file);
-            let Some(storage) = storage(zone).filter(|_| needs_owner(zone) || !is_in_file) else {
+            let wanted = ChangedBy::wanted(zone);
+            let Some(storage) = storage(zone).filter(|_| wanted != ChangedBy::File || !is_in_file) else {
                 return Ok(Some(Owned { state: ZoneState::Loaded(content), live: None }));
             };
-            let live = Live::open(storage, &content, legacy)?;
-            let state = ZoneState::Loaded(live.lock().data().clone());
-            // The owner was only needed to take the zone over from named.
-            if !needs_owner(zone) {
-                live.close();
-                return Ok(Some(Owned { state, live: None }));
+            if wanted == ChangedBy::Owner {
+                let live = Live::open(storage, &content, legacy)?;
+                let state = ZoneState::Loaded(live.lock().data().clone());
+                return Ok(Some(Owned { state, live: Some(Arc::new(live)) }));
             }
-            Ok(Some(Owned { state, live: Some(Arc::new(live)) }))
+            if legacy.is_some() {
+                // The zone only has an owner while it is taken over from named.
+                Live::open(storage.clone(), &content, legacy)?.close();
+            }
+            let live = (wanted == ChangedBy::Differences).then(|| following(storage, &content, before)).flatten();
+            Ok(Some(Owned { state: ZoneState::Loaded(content), live }))
         }
         (Role::Secondary(..), content) => {
             let content = content.unwrap_or_else(|| ZoneData::new(zone.origin.clone()));
@@ -85,9 +115,30 @@ pub(super) fn own(
     }
 }
 
-/// Whether a zone has an owner that makes changes.
-pub(super) fn is_owned(zone: &Zone) -> bool {
-    zone.live.as_ref().is_some_and(|live| !live.is_closed())
+/// The owner of a zone that changes with its file. Without one the zone is served all the same.
+fn following(storage: Storage, content: &ZoneData, before: Option<&ZoneData>) -> Option<Arc<Live>> {
+    let live = Live::following(storage, content, before);
+    live.map(Arc::new)
+        .inspect_err(|cause| {
+            let zone = content.origin();
+            let zone = zone.without_final_dot();
+            error!(target: "general", "zone {zone}/IN: ixfr-from-differences: secondaries get the whole zone: {cause}");
+        })
+        .ok()
+}
+
+/// Whether the file of a zone may have this version, after the one that is served. With `ixfr-from-differences`, as in
+/// named, its serial must be greater, or all must be the same.
+pub(super) fn check_serial(zone: &ZoneConfig, before: Option<&ZoneData>, content: &ZoneData) -> Option<Diagnostic> {
+    let before = before.filter(|before| !before.is(content) && ChangedBy::wanted(zone) == ChangedBy::Differences)?;
+    let (old, new) = (before.serial()?, content.serial()?);
+    if old.partial_cmp(&new) == Some(Ordering::Less) {
+        return None;
+    }
+    let [least, most] = [1, (1 << 31) - 1].map(|distance| old.0.wrapping_add(distance));
+    let message = format!("ixfr-from-differences: new serial ({}) out of range [{least} - {most}]", new.0);
+    let file = zone.role.file().map_or(Path::new(""), NamedFile::path);
+    Some(Diagnostic::of_file(Severity::Error, file, message).help("raise the serial of the SOA"))
 }
 
 /// Takes a zone from its owner.

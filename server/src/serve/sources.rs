@@ -19,10 +19,11 @@ use zonefmt::{
 use super::{
     catalogs::Changes,
     load::{self, Files, Job, Loaded},
-    owners::{Owned, disown, is_owned, needs_owner, own, unfit},
+    owners::{ChangedBy, Owned, disown, own, unfit},
 };
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
+    live,
     logs::ZoneLine,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -116,7 +117,7 @@ impl Sources {
             for zone in owned {
                 // A zone without a source is another view's.
                 let Some(source) = self.get(&view.name, &zone.origin) else { continue };
-                if !wanted.get(&zone.origin).is_some_and(|wanted| source.is_current(wanted, is_owned(zone))) {
+                if !wanted.get(&zone.origin).is_some_and(|wanted| source.is_current(wanted, ChangedBy::of(zone))) {
                     disown(zone);
                 }
             }
@@ -129,7 +130,7 @@ impl Sources {
         let sources = self.0.get_mut(view)?;
         let source = sources.0.get(&zone.origin)?;
         let config = source.config(zone);
-        if source.is_current(&config, is_owned(zone)) {
+        if source.is_current(&config, ChangedBy::of(zone)) {
             return None;
         }
         disown(zone);
@@ -159,9 +160,9 @@ impl Sources {
         current: Option<&Zone>,
         directory: &Path,
     ) -> Result<Ready, Vec<Diagnostic>> {
-        let known =
-            self.get(view, &zone.origin).filter(|source| source.is_current(zone, current.is_some_and(is_owned)));
-        let (Owned { state, live }, files) = match known.zip(current) {
+        let known = self.get(view, &zone.origin).zip(current);
+        let known = known.filter(|(source, current)| source.is_current(zone, ChangedBy::of(current)));
+        let (Owned { state, live }, files) = match known {
             Some((source, current)) => {
                 (Owned { state: current.state.clone(), live: current.live.clone() }, source.files.clone())
             }
@@ -172,7 +173,8 @@ impl Sources {
                     return Err(findings);
                 }
                 current.into_iter().for_each(disown);
-                let owned = own(zone, data, legacy, files.modified()).map_err(|cause| vec![unfit(zone, &cause)])?;
+                let owned = own(zone, data, legacy, files.modified(), current.and_then(Zone::data));
+                let owned = owned.map_err(|cause| vec![unfit(zone, &cause)])?;
                 (owned.ok_or(findings)?, files)
             }
         };
@@ -268,7 +270,7 @@ impl ViewSources {
         current: Option<&'j Arc<Zone>>,
     ) -> Result<Option<ZoneChange>, Job<'j>> {
         match (current, self.0.get_mut(&zone.origin)) {
-            (Some(current), Some(source)) if source.is_current(zone, is_owned(current)) => {
+            (Some(current), Some(source)) if source.is_current(zone, ChangedBy::of(current)) => {
                 source.written.clone_from(&zone.written);
                 source.role.clone_from(&zone.role);
                 let alike = current.settings == zone.settings && current.secondary.as_ref() == zone.role.secondary();
@@ -288,11 +290,12 @@ impl ViewSources {
         let take = |Job { zone, current }: Job<'_>, Loaded { data, files, findings, legacy }: Loaded| {
             log(&findings, "zoneload");
             let shown = ZoneLine { origin: zone.origin.as_ref(), view };
-            let owned = own(zone, data, legacy, files.modified()).unwrap_or_else(|cause| {
+            let old = current.and_then(Zone::data);
+            let owned = own(zone, data, legacy, files.modified(), old).unwrap_or_else(|cause| {
                 error!(target: "zoneload", "zone {shown}: {cause}");
                 None
             });
-            let (sound, old) = (owned.is_some(), current.and_then(Zone::data));
+            let sound = owned.is_some();
             let Owned { state, live } = match (owned, old) {
                 (Some(owned), old) => {
                     let mended = self.0.get(&zone.origin).is_some_and(|source| !source.sound);
@@ -338,11 +341,11 @@ impl ZoneSource {
         }
     }
 
-    /// The journals that the zone may have: named's, and the one that is written here.
+    /// The journals that the zone may have: named's, and those that are written here.
     pub(super) fn journals(&self) -> Vec<PathBuf> {
         let Some(file) = self.file() else { return Vec::new() };
         let named = self.journal.clone().unwrap_or_else(|| super::journal::path(file));
-        vec![named, crate::journal::path(file, self.journal.as_deref())]
+        vec![named, crate::journal::path(file, self.journal.as_deref()), live::differences_path(file)]
     }
 
     /// The zone file.
@@ -403,14 +406,14 @@ impl ZoneSource {
     }
 
     /// Whether the zone, as it is configured now, would be read from the same files in the same way. The file of a zone
-    /// that has an owner is the owner's.
-    fn is_current(&self, zone: &ZoneConfig, has_owner: bool) -> bool {
+    /// that its owner changes is the owner's.
+    fn is_current(&self, zone: &ZoneConfig, by: ChangedBy) -> bool {
         self.sound
             && self.role.is_alike(&zone.role)
             && self.journal == zone.journal
             && self.reading == zone.reading
-            && has_owner == needs_owner(zone)
-            && (has_owner || zone.role.file().is_none_or(|file| self.files.are_unchanged(file.path())))
+            && by == ChangedBy::wanted(zone)
+            && (by == ChangedBy::Owner || zone.role.file().is_none_or(|file| self.files.are_unchanged(file.path())))
     }
 }
 

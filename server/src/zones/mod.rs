@@ -79,6 +79,11 @@ impl Zone {
         Zone { live, ..self }
     }
 
+    /// The owner of a zone that is updated while it is served; `None` if only its file or its primaries change it.
+    pub fn updater(&self) -> Option<&Arc<Live>> {
+        self.live.as_ref().filter(|live| self.secondary.is_none() && !live.follows_file())
+    }
+
     /// The zone as one that comes from primaries.
     #[must_use]
     pub fn coming_from(self, secondary: Option<Arc<Secondary>>) -> Zone {

@@ -5,6 +5,7 @@ mod catalogs;
 mod commands;
 mod control;
 mod crash;
+mod differences;
 mod dnstap;
 mod floods;
 mod interfaces;
