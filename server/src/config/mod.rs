@@ -285,12 +285,12 @@ fn judge<'c>(conf: &'c Conf, added: impl Iterator<Item = &'c Conf>) -> Vec<Diagn
             "view" => {
                 for inner in statement.block() {
                     judge.statement(inner);
-                    if inner.name() == "zone" {
+                    if let "zone" | "server" = inner.name() {
                         inner.block().for_each(|inner| judge.statement(inner));
                     }
                 }
             }
-            "options" | "template" | "zone" => statement.block().for_each(|inner| judge.statement(inner)),
+            "options" | "template" | "zone" | "server" => statement.block().for_each(|inner| judge.statement(inner)),
             // A policy that no zone uses changes nothing.
             "dnssec-policy" => {}
             _ => judge.statement(statement),

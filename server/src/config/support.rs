@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn every_statement_has_one_row() {
-        let places = ["top", "options", "view", "zone"];
+        let places = ["top", "options", "view", "zone", "server"];
         let known: BTreeSet<_> = places.into_iter().flat_map(statements_of).collect();
         let listed: Vec<_> = rows().map(|(name, _)| name).collect();
         assert!(listed.is_sorted_by(|a, b| a < b), "not in the order of the alphabet, or one is listed twice");

@@ -16,6 +16,7 @@ mod notify;
 mod nsupdate;
 mod pairs;
 mod partition;
+mod peers;
 mod process;
 mod querylog;
 mod requests;

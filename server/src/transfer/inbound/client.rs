@@ -42,8 +42,11 @@ pub struct Primary {
     pub source: SocketAddr,
     /// The key that questions and answers are signed with.
     pub key: Option<TsigKey>,
-    /// Whether it is asked for how long its version is valid (`request-expire`, RFC 7314).
-    pub request_expire: bool,
+    /// Whether questions have EDNS (`edns`), and if so, whether it is asked for how long its version is valid
+    /// (`request-expire`, RFC 7314).
+    pub edns: Option<bool>,
+    /// Whether it is asked over TCP only (`tcp-only`).
+    pub tcp_only: bool,
     /// Whether it is asked over TCP after it has not answered over UDP (`try-tcp-refresh`).
     pub try_tcp: bool,
     /// How long it may take.
@@ -85,15 +88,17 @@ impl Primary {
     /// # Errors
     /// No usable answer came over any transport.
     pub async fn serial(&self, zone: NameRef<'_>) -> Result<(Serial, EdnsExpire), Failure> {
-        let mut edns = Some(self.request_expire);
-        let over_udp = loop {
-            match self.ask_udp(zone, edns).await {
+        let mut edns = self.edns;
+        let first = loop {
+            let asked = if self.tcp_only { self.ask_tcp(zone, edns).await } else { self.ask_udp(zone, edns).await };
+            match asked {
                 // What predates EDNS does not know what to make of it (RFC 6891 7).
                 Err(Reason::Rcode(Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS)) if edns.is_some() => edns = None,
                 other => break other,
             }
         };
-        let result = match over_udp {
+        let result = match first {
+            first if self.tcp_only => first,
             Err(Reason::Truncated) => self.ask_tcp(zone, edns).await,
             // A transfer may be allowed where a question is not, or UDP may not get through.
             Err(why) if self.try_tcp => self.ask_tcp(zone, edns).await.map_err(|_| why),
@@ -134,7 +139,7 @@ impl Primary {
         let mut reading = Reading { connection, answered: false, midway: false };
         let start = async {
             let receiver = Receiver::new(random_id()?, at_hand, want, limits);
-            let mut question = receiver.question(self.request_expire);
+            let mut question = receiver.question(self.edns);
             exchange.sign(&mut question, unix_now());
             self.send(&mut reading.connection, &question).await?;
             Ok(receiver)

@@ -57,11 +57,11 @@ impl Receiver {
         Receiver { id, sequence, totals: Totals::default(), edns_expire: None, empty: 0 }
     }
 
-    /// The question, before it is signed: for AXFR, or for IXFR with the SOA at hand (RFC 1995 3). It may ask for how
-    /// long the primary's version is valid (RFC 7314).
-    pub fn question(&self, request_expire: bool) -> Vec<u8> {
+    /// The question, before it is signed: for AXFR, or for IXFR with the SOA at hand (RFC 1995 3). `edns`: whether it has
+    /// EDNS, and if so, whether it asks for how long the primary's version is valid (RFC 7314).
+    pub fn question(&self, edns: Option<bool>) -> Vec<u8> {
         let (qtype, soa) = self.sequence.question();
-        request(self.id, question(&self.sequence, qtype), soa, Some(request_expire))
+        request(self.id, question(&self.sequence, qtype), soa, edns)
     }
 
     /// Takes the next message.
@@ -148,15 +148,16 @@ pub(super) fn check_header(message: &Message<'_>, id: u16) -> Result<(), Reason>
     if message.is_truncated() { Err(Reason::Truncated) } else { Ok(()) }
 }
 
-/// A question of our own, with the SOA at hand if changes are asked for. It has EDNS unless `request_expire` is `None`.
-pub(super) fn request(id: u16, question: Question<'_>, soa: Option<&[u8]>, request_expire: Option<bool>) -> Vec<u8> {
+/// A question of our own, with the SOA at hand if changes are asked for. `edns`: whether it has EDNS, and if so, whether
+/// it asks for how long a version is valid.
+pub(super) fn request(id: u16, question: Question<'_>, soa: Option<&[u8]>, edns: Option<bool>) -> Vec<u8> {
     let whole = || -> Result<Builder, MessageFull> {
         let mut builder = Builder::new(id, Opcode::QUERY, question);
         if let Some(rdata) = soa {
             let record = Record { owner: question.qname, rtype: Rtype::SOA, class: Class::IN, ttl: 0, rdata };
             builder = builder.record(Section::Authority, &record)?;
         }
-        match request_expire {
+        match edns {
             None => Ok(builder),
             Some(false) => builder.opt(UDP_SIZE, &[]),
             Some(true) => builder.opt(UDP_SIZE, &[(EXPIRE, &[])]),
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_question_names_the_version_at_hand() {
-        let asked = |want| Receiver::new(ID, at_hand(), want, Limits::default()).question(true);
+        let asked = |want| Receiver::new(ID, at_hand(), want, Limits::default()).question(Some(true));
         let (axfr, ixfr) = (asked(Want::Any), asked(Want::Changes));
         let axfr = Message::read(&axfr).unwrap();
         let zone = name("test");
@@ -313,7 +314,8 @@ mod tests {
         let soa = authorities.next().unwrap().unwrap();
         assert_eq!((soa.owner, soa.rtype, soa.rdata), (zone.as_ref(), Rtype::SOA, &soa_data(1)[..]));
         assert!(authorities.next().unwrap().is_none());
-        let first = Receiver::new(ID, ZoneData::new(name("test")), Want::Changes, Limits::default()).question(true);
+        let first =
+            Receiver::new(ID, ZoneData::new(name("test")), Want::Changes, Limits::default()).question(Some(true));
         assert_eq!(Message::read(&first).unwrap().question(), question(Rtype::AXFR));
     }
 
