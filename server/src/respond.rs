@@ -27,7 +27,7 @@ use crate::{
         inbound::{Notice, Secondaries},
         outbound::Slots,
     },
-    update::Queue,
+    update::{Forwarder, Queue},
     wire::{HEADER, cookie::COOKIE, names::Names, request},
     zones::{Published, Snapshot},
 };
@@ -58,6 +58,8 @@ pub struct Responder {
     transfers: Slots,
     /// Where updates go; without it, there are none.
     updates: Option<Queue>,
+    /// Where updates of secondary zones go; without it, they are not forwarded.
+    forwarder: Option<Forwarder>,
     /// Where notifications of primaries go; without it, there are none.
     secondaries: Option<Secondaries>,
     observers: Observers,
@@ -80,8 +82,9 @@ impl Responder {
     pub fn counting(published: Arc<Published>, counters: Counters) -> Responder {
         let (scratch, names, now) = (Scratch::new(), Names::new(), Now::read());
         let observers = Observers { counters, queries: QueryLog::default(), tap: Tap::default() };
-        let (transfers, updates, secondaries) = (Slots::new(), None, None);
-        Responder { published, snapshot: None, now, scratch, names, transfers, updates, secondaries, observers }
+        let (transfers, updates, forwarder, secondaries) = (Slots::new(), None, None, None);
+        let snapshot = None;
+        Responder { published, snapshot, now, scratch, names, transfers, updates, forwarder, secondaries, observers }
     }
 
     /// Makes zone transfers within these slots.
@@ -95,6 +98,13 @@ impl Responder {
     #[must_use]
     pub fn updating(mut self, queue: Queue) -> Responder {
         self.updates = Some(queue);
+        self
+    }
+
+    /// Forwards updates of secondary zones here.
+    #[must_use]
+    pub fn forwarding(mut self, forwarder: Forwarder) -> Responder {
+        self.forwarder = Some(forwarder);
         self
     }
 
@@ -152,6 +162,12 @@ impl Respond for Responder {
             self.observers.begun(&request);
             return Response::Messages(transfer);
         }
+        if let Some(forwarder) = self.forwarder.as_ref().filter(|_| request.may_be_forwarded())
+            && let Some((update, failure)) = request.forward(forwarder, &mut self.names, &mut self.scratch, arrived)
+        {
+            self.observers.begun(&request);
+            return Response::Later(Box::new(move |way| update.begin(failure, way)));
+        }
         if let Some(queue) = self.updates.as_ref().filter(|_| request.wants_update())
             && let Some((update, reply)) = request.update(queue, &mut self.names, arrived)
         {
@@ -180,7 +196,7 @@ impl Observers {
     fn request(&self, request: &Admitted<'_>) -> Option<Timestamp> {
         let taps = request.taps();
         let arrived = taps.any().then(Timestamp::now)?;
-        if taps.queries && (request.asked.is_some() || request.wants_update()) {
+        if taps.queries && (request.asked.is_some() || request.may_be_forwarded()) {
             let &Admitted { client, message: octets, .. } = request;
             let kind = if request.is_update() { Tapped::UpdateQuery } else { Tapped::AuthQuery };
             self.tap.tell(&Message { kind, client, octets, asked: arrived, zone: None });

@@ -181,6 +181,11 @@ impl<'s> Signature<'s> {
         !matches!(self, Signature::None | Signature::Valid(_))
     }
 
+    /// Whether the request has a TSIG of a key that is not known here.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Signature::Unproven(TsigError::BadKey))
+    }
+
     /// The error in the TSIG, if it is invalid.
     pub(crate) fn error(&self) -> Option<TsigError> {
         match *self {

@@ -20,9 +20,9 @@ use crate::{
         outbound::{self, Begun, Datagram, Frame, Slots, Wanted},
     },
     tsig::{self, Signature, TsigError},
-    update::{self, Queue},
+    update::{self, Forwarded, Forwarder, Queue},
     wire::{
-        HEADER, Rcode, flags,
+        Ede, HEADER, Rcode, flags,
         message::Message,
         names::Names,
         request::{Edns, Header, Noted, Parsed, Question, Rejected},
@@ -54,6 +54,9 @@ pub(super) struct Admitted<'r> {
     instead: Option<Instead<'r>>,
     now: Now,
 }
+
+/// The room for a response without records: its question, OPT and TSIG have three names, of 255 octets at most.
+const MOST_OF_ERROR: usize = 1232;
 
 /// The one message that a request for something else than an answer gets.
 enum Instead<'r> {
@@ -159,10 +162,45 @@ impl<'r> Admitted<'r> {
         self.header.is_update()
     }
 
+    /// Whether it is an update that is not refused for other reasons than its key, which a primary may know.
+    #[inline]
+    pub(super) fn may_be_forwarded(&self) -> bool {
+        let signature = &self.seen.signature;
+        self.is_update() && self.seen.view.is_ok() && (!signature.is_bad() || signature.is_unknown())
+    }
+
+    /// Prepares to forward the update, if it is for a secondary zone; also returns the response for the case that no
+    /// primary responds. `None` if it is for another zone, or if it is refused, with a message that is to be composed.
+    #[cold]
+    pub(super) fn forward(
+        &mut self,
+        forwarder: &Forwarder,
+        names: &mut Names,
+        scratch: &mut Scratch,
+        arrived: Option<Timestamp>,
+    ) -> Option<(Forwarded, Vec<u8>)> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let key = self.seen.signature.key();
+        let tapped = arrived.filter(|_| self.taps().responses);
+        let update = match forwarder.admit(view, request.question, self.client, key, self.message, tapped)? {
+            Ok(update) => update,
+            Err(answered) => {
+                self.instead = Some(Instead::Outcome(answered));
+                return None;
+            }
+        };
+        let unreachable = Outcome { ede: Some(Ede::NoReachableAuthority), ..Outcome::uncounted(Rcode::SERVFAIL) };
+        self.instead = Some(Instead::Outcome(unreachable.into()));
+        let mut failure = vec![0; self.limit().min(MOST_OF_ERROR)];
+        let length = self.compose(names, scratch, &mut failure).sent.map_or(0, |sent| sent.octets.len());
+        failure.truncate(length);
+        Some((update, failure))
+    }
+
     /// Whether it is an update that is not refused for other reasons.
     #[inline]
     pub(super) fn wants_update(&self) -> bool {
-        self.is_update() && self.seen.view.is_ok() && !self.seen.signature.is_bad()
+        self.is_update() && self.seen.view.is_ok() && !self.seen.signature.is_bad() && self.instead.is_none()
     }
 
     /// Prepares the update that it asks for, and its reply; `None` if it is refused, with a message that is to be
@@ -367,16 +405,16 @@ impl<'r> Admitted<'r> {
             Ok(view) => view,
             Err(instead) => return instead.into(),
         };
+        let datagram = match self.instead.take() {
+            Some(Instead::Outcome(answered)) => return answered,
+            Some(Instead::Datagram(datagram)) => Some(datagram),
+            None => None,
+        };
         let key = match &self.seen.signature {
             Signature::None => None,
             Signature::Valid(signer) => Some(signer.name()),
             Signature::Malformed => return Outcome::error(Rcode::FORMERR, None).into(),
             Signature::Unproven(_) | Signature::Proven(..) => return Outcome::error(Rcode::NOTAUTH, None).into(),
-        };
-        let datagram = match self.instead.take() {
-            Some(Instead::Outcome(answered)) => return answered,
-            Some(Instead::Datagram(datagram)) => Some(datagram),
-            None => None,
         };
         if !request.header.is_query() {
             return Outcome::error(Rcode::NOTIMP, None).into();

@@ -50,7 +50,7 @@ use crate::{
     respond::Responder,
     stats::{Channels, Statistics},
     transfer::{inbound::Secondaries, notify::Notifier, outbound::Slots},
-    update::Queue,
+    update::{Forwarder, Queue},
     zone::ZoneData,
     zones::{Published, Snapshot},
 };
@@ -242,6 +242,7 @@ impl Running {
             let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
             let updates = Queue::start(Arc::clone(&published), statistics.counters(), lanes.tap());
             let updates = updates.map_err(StartError::Updates)?;
+            let forwarder = Forwarder::start(statistics.counters(), lanes.tap()).map_err(StartError::Updates)?;
             let secondaries = secondaries.clone();
             move || {
                 let responder = Responder::counting(Arc::clone(&published), statistics.counters());
@@ -250,6 +251,7 @@ impl Running {
                     .tapped(lanes.tap())
                     .transferring(transfers.clone())
                     .updating(updates.clone())
+                    .forwarding(forwarder.clone())
                     .notifying(secondaries.clone())
             }
         };

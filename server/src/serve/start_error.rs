@@ -27,7 +27,7 @@ pub enum StartError {
     Control(io::Error),
     /// The thread of the statistics channels cannot be started.
     Statistics(io::Error),
-    /// The thread of updates cannot be started.
+    /// A thread of updates cannot be started.
     Updates(io::Error),
     /// The thread of notifications cannot be started.
     Notifier(io::Error),

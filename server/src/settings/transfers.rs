@@ -1,10 +1,10 @@
 //! The settings of zone transfers: who may have a zone and how it is sent, and how one is got from its primaries.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use zonefmt::NameRef;
 
-use super::{Remote, Sources};
+use super::{Peer, Remote, Sources};
 use crate::{
     access::{Acl, Requester},
     listen::{Client, Transport},
@@ -135,6 +135,14 @@ impl Default for Inbound {
             allow_notify: Acl::none(),
             allow_update_forwarding: Acl::none(),
         }
+    }
+}
+
+impl Inbound {
+    /// The address and port that a primary is asked from. `peer` is what is special about it.
+    pub fn source_towards(&self, primary: SocketAddr, peer: Option<&Peer>) -> SocketAddr {
+        let special = peer.and_then(|peer| peer.transfer_source);
+        special.filter(|source| source.is_ipv4() == primary.is_ipv4()).unwrap_or_else(|| self.source.towards(primary))
     }
 }
 

@@ -6,9 +6,12 @@
 //! (`prerequisites`) and makes the change (`apply`), both against one and the same version, or changes nothing. The
 //! order of the checks, and so the response code when several fail, is BIND's, and so are the texts.
 //!
-//! `service` carries out the updates of a running server.
+//! `service` carries out the updates of a running server, and `forward` passes those of secondary zones on to their
+//! primaries.
 
 mod apply;
+mod forward;
+mod observers;
 mod policy;
 mod prerequisites;
 mod report;
@@ -17,6 +20,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use forward::Forwarded;
+pub use forward::Forwarder;
 pub use policy::{Names, Policy, Rule, TypeLimit, Updater, Verdict};
 pub use report::{Note, Refusal};
 pub use serial::SerialMethod;

@@ -22,12 +22,12 @@ use jiff::{Timestamp, Zoned};
 use tracing::{error, info};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
-use super::{Note, Refusal, Update, Updater};
+use super::{Note, Refusal, Update, Updater, observers::Observers};
 use crate::{
     Malformed, Rcode,
     access::Requester,
     answer::{Answered, Outcome},
-    dnstap::{self as tap, Tap, Tapped},
+    dnstap::Tap,
     listen::{Client, Later, Transport},
     live::{Failure, Live},
     logs::ClientLine,
@@ -91,12 +91,6 @@ pub(crate) struct Reply {
     pub(crate) tapped: Option<Timestamp>,
 }
 
-/// What takes account of updates.
-struct Observers {
-    counters: Counters,
-    tap: Tap,
-}
-
 /// What became of an update.
 #[derive(Clone, Copy)]
 enum End {
@@ -123,7 +117,7 @@ impl Queue {
     /// The thread cannot be started.
     pub fn start(published: Arc<Published>, counters: Counters, tap: Tap) -> io::Result<Queue> {
         let (sender, jobs) = sync_channel(LENGTH);
-        let observers = Observers { counters, tap };
+        let observers = Observers::new(counters, tap);
         thread::Builder::new().name("update".into()).spawn(move || run(&jobs, &published, &observers))?;
         Ok(Queue { jobs: sender, waiting: Arc::default() })
     }
@@ -288,7 +282,7 @@ impl Drop for Place {
 impl Job {
     /// Replies, and takes account of it.
     fn finish(self, end: End, observers: &Observers, now: u64) {
-        let Job { update, reply: Reply { mut message, edns, signature, tapped: asked }, way } = self;
+        let Job { update, reply: Reply { mut message, edns, signature, tapped }, way } = self;
         let (client, rcode, tsig) = (&update.client, end.rcode(), signature.is_some());
         if let Some(low) = message.get_mut(3) {
             *low = *low & 0xf0 | (rcode.0 & 0xf) as u8;
@@ -300,14 +294,10 @@ impl Job {
                 return;
             }
         }
-        let (counters, octets) = (&observers.counters, &*message);
-        counters.sent(&Sent { client, edns, tsig, rcode, octets });
         for &stat in end.stats() {
-            counters.of_zone(stat, update.zone.counters.as_deref());
+            observers.count(stat, &update.zone);
         }
-        if let Some(asked) = asked {
-            observers.tap.tell(&tap::Message { kind: Tapped::UpdateResponse, client, octets, asked, zone: None });
-        }
+        observers.replied(&Sent { client, edns, tsig, rcode, octets: &message }, tapped);
         way.send(&message);
     }
 }

@@ -94,6 +94,7 @@ pub(crate) enum Ede {
     NotReady = 14,
     Prohibited = 18,
     NotAuthoritative = 20,
+    NoReachableAuthority = 22,
 }
 
 /// Octets of a message header.

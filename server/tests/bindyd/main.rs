@@ -8,6 +8,7 @@ mod crash;
 mod differences;
 mod dnstap;
 mod floods;
+mod forwarding;
 mod interfaces;
 mod journal;
 mod logging;

@@ -55,14 +55,19 @@ pub fn nsupdate(port: u16, arguments: &[&str], commands: &str) -> String {
 
 /// The same for another zone.
 pub fn nsupdate_in(zone: &str, port: u16, arguments: &[&str], commands: &str) -> String {
-    let mut child = Command::new("nsupdate")
+    run_nsupdate("nsupdate", zone, port, arguments, commands)
+}
+
+/// The same with this program.
+pub fn run_nsupdate(program: &str, zone: &str, port: u16, arguments: &[&str], commands: &str) -> String {
+    let mut child = Command::new(program)
         .args(["-t", "20"])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("nsupdate is installed: run scripts/install-test-tools");
+        .expect("it is installed: run scripts/install-test-tools");
     let mut input = child.stdin.take().expect("it is piped");
     write!(input, "server 127.0.0.1 {port}\nzone {zone}\n{commands}\nsend\n").unwrap();
     drop(input);

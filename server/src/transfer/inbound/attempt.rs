@@ -242,13 +242,12 @@ impl<'a> Attempt<'a> {
                 }
             },
         };
-        let source = peer.and_then(|peer| peer.transfer_source).filter(|source| source.is_ipv4() == address.is_ipv4());
         let request_expire = peer.and_then(|peer| peer.request_expire).unwrap_or(inbound.request_expire);
         let limits = snapshot.settings.transfers_in;
         Some(Contact {
             primary: Primary {
                 address,
-                source: source.unwrap_or_else(|| inbound.source.towards(address)),
+                source: inbound.source_towards(address, peer),
                 key,
                 edns: peer.and_then(|peer| peer.edns).unwrap_or(true).then_some(request_expire),
                 tcp_only: peer.and_then(|peer| peer.tcp_only).unwrap_or(false),

@@ -177,6 +177,17 @@ impl Primary {
         (result, answered)
     }
 
+    /// Sends a message as it is, over a connection of its own, and returns the message that comes back as it is.
+    ///
+    /// # Errors
+    /// The primary cannot be reached, or does not send a message in time.
+    pub(crate) async fn exchange_over_tcp(&self, message: &[u8]) -> Result<Vec<u8>, Reason> {
+        let mut stream = self.connect().await?;
+        self.send(&mut stream, message).await?;
+        let answer = timeout(self.patience.answer, read_message(&mut stream)).await;
+        answer.map_err(|_| Reason::Idle(self.patience.answer))?
+    }
+
     /// Reads messages until no more can be read, or nobody takes them; returns why.
     async fn read_all(&self, reading: &mut Reading, messages: mpsc::Sender<Vec<u8>>, deadline: Instant) -> Reason {
         loop {
@@ -223,10 +234,7 @@ impl Primary {
 
     async fn ask_tcp(&self, zone: NameRef<'_>, edns: Option<bool>) -> Result<(Serial, EdnsExpire), Reason> {
         let mut question = SoaQuestion::new(zone, edns, self.exchange())?;
-        let mut stream = self.connect().await?;
-        self.send(&mut stream, &question.octets).await?;
-        let message = timeout(self.patience.answer, read_message(&mut stream)).await;
-        question.read(&message.map_err(|_| Reason::Idle(self.patience.answer))??)
+        question.read(&self.exchange_over_tcp(&question.octets).await?)
     }
 
     fn exchange(&self) -> Exchange {

@@ -1,0 +1,35 @@
+//! What takes account of the replies to updates: the counters, and dnstap.
+
+use jiff::Timestamp;
+
+use crate::{
+    dnstap::{Message, Tap, Tapped},
+    stats::{Counters, Sent, Stat},
+    zones::Zone,
+};
+
+/// The counters and the tap of a thread that replies to updates.
+pub(super) struct Observers {
+    counters: Counters,
+    tap: Tap,
+}
+
+impl Observers {
+    pub(super) fn new(counters: Counters, tap: Tap) -> Observers {
+        Observers { counters, tap }
+    }
+
+    /// Counts something that became of an update of this zone.
+    pub(super) fn count(&self, stat: Stat, zone: &Zone) {
+        self.counters.of_zone(stat, zone.counters.as_deref());
+    }
+
+    /// Takes account of a reply. `asked` is when the update came, if the reply is to be tapped.
+    pub(super) fn replied(&self, reply: &Sent<'_>, asked: Option<Timestamp>) {
+        self.counters.sent(reply);
+        if let Some(asked) = asked {
+            let &Sent { client, octets, .. } = reply;
+            self.tap.tell(&Message { kind: Tapped::UpdateResponse, client, octets, asked, zone: None });
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Updates that clients give to a secondary, which forwards them to its primary: among ours, named and Knot.
+
+use std::{net::UdpSocket, thread, time::Duration};
+
+use super::{
+    ZONE,
+    control::{SECRET, free_port},
+    server::{PATIENCE, Prepared, Server, dig, wait_until},
+    transfers::{KEY, SIGN},
+    updates::{nsupdate, run_nsupdate},
+};
+
+const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
+const NAMED: &str = "named";
+const KNOT: &str = "knotd";
+const BOTH: [&str; 2] = [BINDYD, NAMED];
+
+const ADD: &str = "update add a.example.com 60 A 192.0.2.7";
+/// Signs with the key that primaries know and secondaries do not.
+const WRITER: [&str; 2] = ["-y", "hmac-sha256:writer:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="];
+
+/// A server with the zone.
+struct Member {
+    server: Server,
+    address: &'static str,
+    port: u16,
+}
+
+impl Member {
+    /// A primary that the key `writer` may update, and that notifies the secondary at this port.
+    fn primary(program: &str, port: u16, copy: u16) -> Member {
+        if program == KNOT {
+            let remote = format!("  - id: other\n    address: 127.0.0.1@{copy}\n");
+            return Member::knot(port, &remote, "notify: other");
+        }
+        let statements = format!(
+            "type primary; file \"example.zone\"; allow-update {{ key writer; }};\
+             notify explicit; also-notify {{ 127.0.0.1 port {copy}; }}; notify-delay 0;"
+        );
+        Member::of(program, "127.0.0.1", port, &format!("{}{}", key("writer"), zone(&statements)))
+    }
+
+    /// A secondary of the primary at this port, with these further statements.
+    fn secondary(program: &str, port: u16, primary: u16, statements: &str) -> Member {
+        if program == KNOT {
+            let remote = format!("  - id: other\n    address: 127.0.0.1@{primary}\n    key: k\n");
+            return Member::knot(port, &remote, "master: other");
+        }
+        let statements = format!("type secondary; primaries {{ 127.0.0.1 port {primary} key k; }}; {statements}");
+        Member::of(program, "127.0.0.1", port, &zone(&statements))
+    }
+
+    fn of(program: &str, address: &'static str, port: u16, conf: &str) -> Member {
+        let files = [("example.zone", ZONE)];
+        let mut prepared = Prepared::new("recursion no; dnssec-validation no; notify no;", "", &files);
+        prepared.listen_on(&format!("port {port} {{ {address}; }}"));
+        prepared.configure(&format!("{KEY}{conf}"));
+        let server = prepared.run_until(program, "all zones loaded");
+        server.says(" running");
+        Member { server, address, port }
+    }
+
+    fn knot(port: u16, remotes: &str, role: &str) -> Member {
+        let prepared = Prepared::new("", "", &[("example.zone", ZONE)]).with_arguments(&["-c", "knot.conf"]);
+        let folder = prepared.folder().display();
+        let keys =
+            ["k", "writer"].map(|id| format!("  - id: {id}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n"));
+        let conf = format!(
+            "server:\n    listen: 127.0.0.1@{port}\n    rundir: {folder}\n    user: root\n\
+             log:\n  - target: stderr\n    any: info\n\
+             database:\n    storage: {folder}\n\
+             key:\n{keys}remote:\n{remotes}\
+             acl:\n  - id: transfer\n    key: k\n    action: transfer\n\
+             \x20 - id: write\n    key: writer\n    action: update\n\
+             \x20 - id: notify\n    address: 127.0.0.1\n    action: notify\n\
+             zone:\n  - domain: example.com\n    storage: {folder}\n    file: example.zone\n\
+             \x20   acl: [transfer, write, notify]\n    {role}\n",
+            keys = keys.concat()
+        );
+        let conf = if role.contains("master") { conf.replace("example.zone", "copy") } else { conf };
+        prepared.write("knot.conf", &conf);
+        let server = prepared.run_until(KNOT, "server started");
+        Member { server, address: "127.0.0.1", port }
+    }
+
+    fn nsupdate(&self, arguments: &[&str], commands: &str) -> String {
+        nsupdate(self.port, arguments, commands)
+    }
+
+    fn dig(&self, question: &[&str]) -> String {
+        dig(self.address, self.port, question)
+    }
+
+    fn serial(&self) -> Option<u32> {
+        self.dig(&["+short", "example.com", "SOA"]).split(' ').nth(2)?.parse().ok()
+    }
+
+    fn has(&self, names: &[&str]) {
+        for name in names {
+            let is_there = || !self.dig(&["+short", &format!("{name}.example.com")]).is_empty();
+            wait_until(is_there, &format!("{name} is there:\n{}", self.server.said()));
+        }
+    }
+}
+
+fn key(name: &str) -> String {
+    format!("key {name} {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};")
+}
+
+fn zone(statements: &str) -> String {
+    format!("zone \"example.com\" {{ {statements} allow-transfer {{ key k; }}; }};")
+}
+
+const ANYBODY: &str = "allow-update-forwarding { any; };";
+
+#[test]
+fn an_update_given_to_any_server_of_a_group_reaches_all() {
+    for (first, second) in [(NAMED, BINDYD), (BINDYD, BINDYD), (BINDYD, NAMED), (KNOT, BINDYD), (BINDYD, KNOT)] {
+        let (port, copy) = (free_port(), free_port());
+        let primary = Member::primary(first, port, copy);
+        let secondary = Member::secondary(second, copy, port, ANYBODY);
+        wait_until(|| secondary.serial() == Some(1), &format!("{second} has what {first} has"));
+        let tcp = [&WRITER[..], &["-v"]].concat();
+        assert_eq!(secondary.nsupdate(&WRITER, ADD), "", "{first} {second}");
+        secondary.has(&["a"]);
+        assert_eq!(secondary.nsupdate(&tcp, &ADD.replace("a.", "b.")), "", "{first} {second}");
+        secondary.has(&["b"]);
+        let refused = secondary.nsupdate(&WRITER, &format!("prereq nxdomain a.example.com\n{ADD}"));
+        assert_eq!(refused, "update failed: YXDOMAIN\n", "{first} {second}");
+        let large = (0..1000).map(|n| format!("update add large{n}.example.com 60 TXT \"{}\"\n", "t".repeat(30)));
+        let large = large.collect::<Vec<_>>().concat();
+        assert_eq!(secondary.nsupdate(&WRITER, &large), "", "{first} {second}");
+        thread::scope(|scope| {
+            for name in ["c", "d", "e"] {
+                scope.spawn(move || {
+                    assert_eq!(nsupdate(copy, &WRITER, &ADD.replace("a.", &format!("{name}."))), "");
+                });
+            }
+        });
+        primary.has(&["a", "b", "c", "d", "e"]);
+        secondary.has(&["a", "b", "c", "d", "e"]);
+        assert!(secondary.dig(&["+short", "large999.example.com", "TXT"]).contains("ttt"), "{first} {second}");
+        if second == BINDYD {
+            secondary.server.says("forwarding update for zone 'example.com/IN'");
+            let returned =
+                format!("zone example.com/IN: forwarded dynamic update: primary 127.0.0.1#{port} returned: ");
+            secondary.server.says(&format!("{returned}NOERROR"));
+            secondary.server.says(&format!("{returned}YXDOMAIN"));
+        }
+    }
+}
+
+#[test]
+fn a_client_that_is_not_nsupdate_takes_the_response_too() {
+    let (port, copy) = (free_port(), free_port());
+    let primary = Member::primary(BINDYD, port, copy);
+    let secondary = Member::secondary(BINDYD, copy, port, ANYBODY);
+    assert_eq!(run_nsupdate("knsupdate", "example.com", copy, &WRITER, ADD), "");
+    primary.has(&["a"]);
+    secondary.has(&["a"]);
+}
+
+/// The outcomes of updates that a secondary denies, or that the primary refuses.
+#[test]
+fn who_may_not_update_is_told_as_by_named() {
+    let outcomes = BOTH.map(|program| {
+        let (port, copy) = (free_port(), free_port());
+        let _primary = Member::primary(NAMED, port, copy);
+        let secondary = |statements: &str| {
+            let conf = format!(
+                "{} zone \"example.com\" {{ type secondary; primaries {{ 127.0.0.1 port {port} key k; }}; {statements} }};",
+                key("other")
+            );
+            Member::of(program, "127.0.0.1", copy, &conf)
+        };
+        let wrong = ["-y", "hmac-sha256:other:b3RoZXI="];
+        let wrong_writer = ["-y", "hmac-sha256:writer:b3RoZXI="];
+        let other = ["-y", &format!("hmac-sha256:other:{SECRET}")];
+        let mut outcomes = Vec::new();
+        for statements in
+            ["", ANYBODY, "allow-update-forwarding { key other; };", "allow-update-forwarding { 127.0.0.2; };"]
+        {
+            let member = secondary(statements);
+            for sign in [&[][..], &WRITER, &other, &wrong, &wrong_writer] {
+                let said = member.nsupdate(sign, ADD);
+                let said: Vec<_> = said.lines().filter(|line| !line.contains("too short")).map(str::to_owned).collect();
+                outcomes.push((statements, sign.last().copied().unwrap_or_default().to_owned(), said.join("\n")));
+            }
+            if statements.is_empty() {
+                member.server.says("update forwarding 'example.com/IN' denied");
+            }
+        }
+        outcomes
+    });
+    let [ours, theirs] = outcomes;
+    for (ours, theirs) in ours.into_iter().zip(theirs) {
+        // What the primary does not know is answered by it with NOTAUTH and a reason. named keeps that to itself.
+        if theirs.2.contains("SERVFAIL") {
+            assert!(ours.2.contains("NOTAUTH(BADKEY)") || ours.2.contains("NOTAUTH(BADSIG)"), "{ours:?} {theirs:?}");
+        } else {
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn unsigned_updates_are_forwarded_to_a_primary_that_takes_them() {
+    for program in BOTH {
+        let (port, copy) = (free_port(), free_port());
+        let statements = "type primary; file \"example.zone\"; allow-update { 127.0.0.1; };";
+        let primary = Member::of(NAMED, "127.0.0.1", port, &zone(statements));
+        let secondary = Member::secondary(program, copy, port, "allow-update-forwarding { 127.0.0.1; };");
+        assert_eq!(secondary.nsupdate(&[], ADD), "", "{program}");
+        primary.has(&["a"]);
+    }
+}
+
+#[test]
+fn without_any_primary_the_client_is_told() {
+    let (dead, copy) = (free_port(), free_port());
+    let said = BOTH.map(|program| {
+        let secondary = Member::secondary(program, copy, dead, ANYBODY);
+        [&[][..], &WRITER, &SIGN].map(|sign| secondary.nsupdate(sign, ADD))
+    });
+    assert_eq!(said[0], said[1]);
+    assert_eq!(said[0][0], "update failed: SERVFAIL\n");
+    let secondary = Member::secondary(BINDYD, copy, dead, ANYBODY);
+    let told = secondary.dig(&["+opcode=update", "example.com", "SOA"]);
+    assert!(told.contains("SERVFAIL") && told.contains("EDE: 22 (No Reachable Authority)"), "{told}");
+    secondary.server.says(&format!("could not forward dynamic update to 127.0.0.1#{dead}: connection refused"));
+}
+
+#[test]
+fn the_next_primary_gets_the_update_if_one_is_gone_or_silent() {
+    let [dead, silent, port, copy] = [(); 4].map(|()| free_port());
+    let stopped = Member::primary(NAMED, silent, copy);
+    let primary = Member::primary(NAMED, port, copy);
+    let all = [dead, silent, port].map(|port| format!("127.0.0.1 port {port} key k;")).concat();
+    let conf = format!("zone \"example.com\" {{ type secondary; primaries {{ {all} }}; {ANYBODY} }};");
+    let secondary = Member::of(BINDYD, "127.0.0.1", copy, &conf);
+    stopped.server.signal("STOP");
+    assert_eq!(secondary.nsupdate(&[&WRITER[..], &["-v"]].concat(), ADD), "");
+    primary.has(&["a"]);
+    secondary.server.says(&format!("could not forward dynamic update to 127.0.0.1#{dead}: connection refused"));
+    secondary.server.says(&format!("could not forward dynamic update to 127.0.0.1#{silent}: timed out"));
+    stopped.server.signal("CONT");
+}
+
+#[test]
+fn a_datagram_that_the_client_repeats_is_forwarded_once() {
+    let (port, copy) = (free_port(), free_port());
+    let primary = Member::primary(NAMED, port, copy);
+    let secondary = Member::secondary(BINDYD, copy, port, ANYBODY);
+    wait_until(|| secondary.serial() == Some(1), "the zone is there");
+    primary.server.signal("STOP");
+    thread::scope(|scope| {
+        // named would remove the name that the first copy added, and fail at the second.
+        let commands = format!("prereq nxdomain a.example.com\n{ADD}");
+        let update = scope.spawn(move || nsupdate(copy, &[&WRITER[..], &["-u", "1", "-r", "5"]].concat(), &commands));
+        secondary.server.says("forwarding update for zone");
+        thread::sleep(Duration::from_millis(2500));
+        primary.server.signal("CONT");
+        assert_eq!(update.join().expect("it runs"), "");
+    });
+    primary.has(&["a"]);
+    assert_eq!(primary.serial(), Some(2));
+    secondary.server.has_said("forwarding update for zone");
+    assert!(secondary.server.goes_on_without("returned: YXDOMAIN"));
+}
+
+/// Unlike named, which would send it back.
+#[test]
+fn servers_that_are_each_others_primaries_do_not_send_an_update_back() {
+    let port = free_port();
+    let member = |address: &'static str, primary: &str| {
+        let conf = format!(
+            "zone \"example.com\" {{ type secondary; primaries {{ {primary} port {port}; }};\
+             transfer-source {address}; {ANYBODY} }};"
+        );
+        Member::of(BINDYD, address, port, &conf)
+    };
+    let (one, two) = (member("127.0.0.1", "127.0.0.2"), member("127.0.0.2", "127.0.0.1"));
+    assert_eq!(one.nsupdate(&WRITER, ADD).lines().last(), Some("update failed: SERVFAIL(BADKEY)"));
+    one.server.says(&format!("forwarded dynamic update: primary 127.0.0.2#{port} returned: SERVFAIL"));
+    two.server.says(&format!(
+        "could not forward dynamic update to 127.0.0.1#{port}: the update comes from there; check `primaries`"
+    ));
+}
+
+#[test]
+fn a_client_with_too_many_updates_on_their_way_is_told_at_once() {
+    let (port, copy) = (free_port(), free_port());
+    let primary = Member::primary(NAMED, port, copy);
+    let secondary = Member::secondary(BINDYD, copy, port, ANYBODY);
+    primary.server.signal("STOP");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let receive = || {
+        let mut response = [0; 512];
+        let length = socket.recv(&mut response).unwrap();
+        assert!(length >= 12 && response[2] == 0xa8, "{:?}", &response[..length]);
+        (response[1], response[3] & 15)
+    };
+    for id in 0..65 {
+        let update = [&[0, id, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0], &b"\x07example\x03com\0\0\x06\0\x01"[..]].concat();
+        socket.send_to(&update, ("127.0.0.1", copy)).unwrap();
+        if id < 64 {
+            secondary.server.says("forwarding update for zone");
+        }
+    }
+    assert_eq!(receive(), (64, 2));
+    primary.server.signal("CONT");
+    let mut others: Vec<_> = (0..64).map(|_| receive()).collect();
+    others.sort_unstable();
+    // Unsigned, they are refused by the primary.
+    assert_eq!(others, (0..64).map(|id| (id, 5)).collect::<Vec<_>>());
+}
