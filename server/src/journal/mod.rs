@@ -84,6 +84,19 @@ impl Journal {
     /// # Errors
     /// The file cannot be read or written, is not this zone's journal, or is damaged elsewhere than at its end.
     pub fn open(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
+        Journal::opened(disk, path, origin, true)
+    }
+
+    /// The same for a copy of a zone that other servers have. A journal that has been removed may be there again after
+    /// a crash: what it has is part of the zone's history all the same. So nothing waits for the disk.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`].
+    pub fn open_of_copy(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
+        Journal::opened(disk, path, origin, false)
+    }
+
+    fn opened(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>, durable: bool) -> Result<Journal, JournalError> {
         let error = |cause| JournalError::new(&path, cause);
         let file = match disk.open(&path) {
             Ok(file) => Some(file),
@@ -91,11 +104,11 @@ impl Journal {
             Err(cause) => return Err(error(cannot("open it")(cause))),
         };
         // Whether there is a file must be durable, too.
-        match disk.sync_folder(&path) {
-            Err(cause) if file.is_some() || cause.kind() != io::ErrorKind::NotFound => {
-                return Err(error(cannot("sync its folder")(cause)));
-            }
-            _ => {}
+        if durable
+            && let Err(cause) = disk.sync_folder(&path)
+            && (file.is_some() || cause.kind() != io::ErrorKind::NotFound)
+        {
+            return Err(error(cannot("sync its folder")(cause)));
         }
         let opened = file.map(|file| Chain::open(file, origin)).transpose().map_err(error)?;
         let chain = opened.map(|(chain, torn)| {

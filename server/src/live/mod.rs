@@ -33,10 +33,10 @@ use std::{
 };
 
 use tracing::{error, info, warn};
-use zonefmt::{Name, Serial};
+use zonefmt::{Name, NameRef, Serial};
 
 use crate::{
-    journal::{Changes, Journal, disk::Disk},
+    journal::{Changes, Journal, JournalError, disk::Disk},
     logs::ZoneLine,
     sync::{lock, try_lock},
     zone::{Change, ZoneData},
@@ -100,7 +100,7 @@ impl Live {
     /// # Errors
     /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
     pub fn open(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, |journal, file| {
+        Live::claim(storage, content, Journal::open, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle(file, content, journal)).map_err(OpenError::Legacy)?;
             journal.replay(content).map_err(OpenError::Journal)
         })
@@ -112,7 +112,7 @@ impl Live {
     /// # Errors
     /// The journal cannot be read or removed, or has an owner already; or the copy cannot be taken over from named.
     pub fn open_copy(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, |journal, file| {
+        Live::claim(storage, content, Journal::open_of_copy, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle_copy(file, content, journal)).map_err(OpenError::Legacy)?;
             journal.replay(content).or_else(|cause| {
                 warn!(target: "general", "{cause}; it is dropped, and the zone is transferred again");
@@ -129,7 +129,7 @@ impl Live {
     /// The differences cannot be kept, or are another owner's.
     pub fn following(storage: Storage, content: &ZoneData, before: Option<&ZoneData>) -> Result<Live, OpenError> {
         let storage = Storage { journal: differences::path(&storage.file.path), ..storage };
-        let mut live = Live::claim(storage, content, |journal, _| {
+        let mut live = Live::claim(storage, content, Journal::open, |journal, _| {
             differences::record(journal, before, content).map_err(OpenError::Journal)?;
             Ok(content.clone())
         })?;
@@ -145,6 +145,7 @@ impl Live {
     fn claim(
         Storage { file, journal: path, disk }: Storage,
         content: &ZoneData,
+        open: fn(Arc<dyn Disk>, PathBuf, NameRef<'_>) -> Result<Journal, JournalError>,
         replay: impl FnOnce(&mut Journal, &ZoneFile) -> Result<ZoneData, OpenError>,
     ) -> Result<Live, OpenError> {
         let before = open_journals().insert(path.clone(), Standing::Owned);
@@ -157,7 +158,7 @@ impl Live {
             let zone = zone.without_final_dot();
             info!(target: "general", "zone {zone}/IN: it is frozen, as it was before; `rndc thaw {zone}` ends that");
         }
-        let opened = Journal::open(disk, path.clone(), content.origin()).map_err(OpenError::Journal);
+        let opened = open(disk, path.clone(), content.origin()).map_err(OpenError::Journal);
         let opened = opened.and_then(|mut journal| {
             let data = replay(&mut journal, &file)?;
             let (written, lacking) = (content.serial(), !data.is(content));
