@@ -18,7 +18,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::{
     runtime,
-    sync::mpsc,
+    sync::mpsc::{self, error::SendError},
     task::{LocalSet, spawn_local},
     time::timeout,
 };
@@ -164,8 +164,10 @@ impl Forwarded {
     /// that its client repeats is on its way already, and so is its response.
     pub(crate) fn begin(self, failure: Vec<u8>, way: Later) {
         if let Some(place) = self.place {
-            // The thread ends after the last forwarder.
-            let _ = self.jobs.send(Job { update: self.update, failure, way, _place: place });
+            let job = Job { update: self.update, failure, way, _place: place };
+            if let Err(SendError(Job { failure, way, .. })) = self.jobs.send(job) {
+                way.send(&failure);
+            }
         }
     }
 }

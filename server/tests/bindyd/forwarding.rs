@@ -6,8 +6,9 @@ use super::{
     ZONE,
     control::{SECRET, free_port},
     server::{PATIENCE, Prepared, Server, dig, wait_until},
+    statistics::fetch,
     transfers::{KEY, SIGN},
-    updates::{nsupdate, run_nsupdate},
+    updates::{nsupdate, nsupdate_in, run_nsupdate},
 };
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
@@ -266,6 +267,38 @@ fn a_datagram_that_the_client_repeats_is_forwarded_once() {
     assert_eq!(primary.serial(), Some(2));
     secondary.server.has_said("forwarding update for zone");
     assert!(secondary.server.goes_on_without("returned: YXDOMAIN"));
+}
+
+#[test]
+fn forwarded_updates_are_counted_as_by_named() {
+    let counted = BOTH.map(|program| {
+        let [port, copy, dead, statistics] = [(); 4].map(|()| free_port());
+        let _primary = Member::primary(NAMED, port, copy);
+        let others = ["gone", "denied"].map(|name| {
+            let forwarding = if name == "gone" { ANYBODY } else { "" };
+            format!("zone {name}.com {{ type secondary; primaries {{ 127.0.0.1 port {dead}; }}; {forwarding} }};")
+        });
+        let statements = format!("type secondary; primaries {{ 127.0.0.1 port {port} key k; }}; {ANYBODY}");
+        let channel = format!("statistics-channels {{ inet 127.0.0.1 port {statistics} allow {{ 127.0.0.1; }}; }};");
+        let conf = format!("{channel}{}{}", others.concat(), zone(&statements));
+        let secondary = Member::of(program, "127.0.0.1", copy, &conf);
+        assert_eq!(secondary.nsupdate(&WRITER, ADD), "");
+        assert_eq!(secondary.nsupdate(&[], ADD), "update failed: REFUSED\n");
+        assert_eq!(
+            nsupdate_in("gone.com", copy, &[], "update add gone.com 60 A 192.0.2.7"),
+            "update failed: SERVFAIL\n"
+        );
+        let denied = nsupdate_in("denied.com", copy, &[], "update add denied.com 60 A 192.0.2.7");
+        assert_eq!(denied, "update failed: REFUSED\n");
+        let (_, _, body) = fetch(statistics, "/json/v1/server");
+        ["UpdateReqFwd", "UpdateRespFwd", "UpdateFwdFail", "UpdateRej", "UpdateDone"].map(|name| {
+            let (_, rest) = body.split_once(&format!("\"{name}\""))?;
+            let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
+            digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok()
+        })
+    });
+    assert_eq!(counted[0], counted[1]);
+    assert_eq!(counted[0], [Some(3), Some(2), Some(1), Some(1), None]);
 }
 
 /// Unlike named, which would send it back.
