@@ -36,11 +36,11 @@ pub struct Secondary {
 /// How a secondary gets a zone from its primaries, and what it takes from others. Defaults are those of `named -C`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Inbound {
-    /// Whether primaries are asked for the changes only (`request-ixfr`), except where a [`Peer`](super::Peer) says
+    /// Whether primaries are asked for the changes only (`request-ixfr`), except where a [`Peer`] says
     /// otherwise.
     pub request_ixfr: bool,
     /// Whether primaries are asked when the zone expires (`request-expire`, RFC 7314), except where a
-    /// [`Peer`](super::Peer) says otherwise.
+    /// [`Peer`] says otherwise.
     pub request_expire: bool,
     /// Whether primaries may have different versions, so that a lower serial at one is nothing to report
     /// (`multi-master`).
@@ -53,7 +53,7 @@ pub struct Inbound {
     pub max_time: Duration,
     /// How long a transfer may make no progress (`max-transfer-idle-in`); up to 28 days.
     pub max_idle: Duration,
-    /// The addresses that primaries are asked from (`transfer-source`), except where a [`Peer`](super::Peer) says
+    /// The addresses that primaries are asked from (`transfer-source`), except where a [`Peer`] says
     /// otherwise.
     pub source: Sources,
     /// The servers besides the primaries whose notifications are heeded (`allow-notify`).
@@ -76,7 +76,7 @@ pub struct Bounds {
 pub struct InboundLimits {
     /// In all (`transfers-in`).
     pub in_all: usize,
-    /// From one primary (`transfers-per-ns`), except where its [`Peer`](super::Peer) has a limit of its own.
+    /// From one primary (`transfers-per-ns`), except where its [`Peer`] has a limit of its own.
     pub per_primary: usize,
 }
 
