@@ -217,7 +217,7 @@ impl Running {
         info!(target: "general", "shutting down");
         self.listeners.stop();
         // Their files are complete then, also for another server.
-        self.published.load().declared().filter_map(|(_, zone)| zone.live.as_ref()).for_each(|live| live.close());
+        owners::close_all(&self.published.load());
         self.dnstap.stop();
         self.control.stop();
         self.channels.stop();

@@ -4,7 +4,11 @@
 use std::{
     cmp::Ordering,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{self, AtomicUsize},
+    },
+    thread,
 };
 
 use jiff::Timestamp;
@@ -18,7 +22,7 @@ use crate::{
     transfer::inbound,
     update::Policy,
     zone::ZoneData,
-    zones::{Zone, ZoneState},
+    zones::{Snapshot, Zone, ZoneState},
 };
 
 /// A zone as it is to be served.
@@ -139,6 +143,22 @@ pub(super) fn check_serial(zone: &ZoneConfig, before: Option<&ZoneData>, content
     let message = format!("ixfr-from-differences: new serial ({}) out of range [{least} - {most}]", new.0);
     let file = zone.role.file().map_or(Path::new(""), NamedFile::path);
     Some(Diagnostic::of_file(Severity::Error, file, message).help("raise the serial of the SOA"))
+}
+
+/// Takes all zones from their owners, several at a time: each may wait for the disk to write its file.
+pub(super) fn close_all(snapshot: &Snapshot) {
+    const AT_A_TIME: usize = 16;
+    let owners: Vec<_> = snapshot.declared().filter_map(|(_, zone)| zone.live.as_deref()).collect();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME.min(owners.len()) {
+            scope.spawn(|| {
+                while let Some(live) = owners.get(next.fetch_add(1, atomic::Ordering::Relaxed)) {
+                    live.close();
+                }
+            });
+        }
+    });
 }
 
 /// Takes a zone from its owner.

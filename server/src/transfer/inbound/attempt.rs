@@ -17,7 +17,8 @@ use tracing::{debug, error, info, warn};
 use zonefmt::Serial;
 
 use super::{
-    Connections, Failure, Heard, Limits, Outcome, Patience, Primary, Reason, Step, Times, Transfer, Want, schedule::Due,
+    Connections, Failure, Heard, Limits, Outcome, Patience, Primary, Reason, Step, Times, Transfer, Want,
+    client::SMALL, schedule::Due,
 };
 use crate::{
     live::{self, Live},
@@ -39,8 +40,8 @@ pub(super) struct Resources {
     /// Paces questions (`serial-query-rate`), and bounds those that are not answered.
     pace: Pace,
     unanswered: Semaphore,
-    /// The primaries that did not answer lately, and until when.
-    silent: RefCell<HashMap<SocketAddr, Instant>>,
+    /// Whether primaries have answered lately, and until when that is worth something.
+    heard: RefCell<HashMap<SocketAddr, (bool, Instant)>>,
     transfers: Places,
     connections: Connections,
 }
@@ -62,9 +63,10 @@ pub(super) struct Attempt<'a> {
 /// The most questions that wait for an answer; each has a socket.
 const UNANSWERED: usize = 1000;
 
-/// For how long a primary that did not answer is not asked again while places for questions are scarce, so that zones
-/// whose primaries answer need not wait.
-const SILENCE: Duration = Duration::from_secs(10);
+/// For how long it matters whether a primary has answered. One that did not is not asked again while places for questions
+/// are scarce, so that zones whose primaries answer need not wait. From one that did, a new zone is transferred without
+/// a question.
+const LATELY: Duration = Duration::from_secs(10);
 
 impl Activity {
     /// Questions for the serial of a zone that are waiting for an answer.
@@ -86,8 +88,8 @@ impl Activity {
 impl Resources {
     pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>) -> Resources {
         let (pace, unanswered) = (Pace::default(), Semaphore::new(UNANSWERED));
-        let (silent, transfers, connections) = (RefCell::default(), Places::default(), Connections::default());
-        Resources { published, activity, pace, unanswered, silent, transfers, connections }
+        let (heard, transfers, connections) = (RefCell::default(), Places::default(), Connections::default());
+        Resources { published, activity, pace, unanswered, heard, transfers, connections }
     }
 
     /// Closes connections that are not needed any more; returns whether there are others.
@@ -97,20 +99,22 @@ impl Resources {
 
     /// Whether a primary is passed over, because it did not answer lately and places for questions are scarce.
     fn passes_over(&self, primary: SocketAddr) -> bool {
-        let now = Instant::now();
-        let mut silent = self.silent.borrow_mut();
-        silent.retain(|_, until| *until > now);
-        self.unanswered.available_permits() < UNANSWERED / 2 && silent.contains_key(&primary)
+        self.unanswered.available_permits() < UNANSWERED / 2 && self.answered_lately(primary) == Some(false)
+    }
+
+    /// Whether a primary has answered when it was last asked, if that was lately.
+    fn answered_lately(&self, primary: SocketAddr) -> Option<bool> {
+        self.heard.borrow().get(&primary).filter(|(_, until)| *until > Instant::now()).map(|&(answered, _)| answered)
     }
 
     /// Takes note whether a primary has answered.
     fn heard_of(&self, primary: SocketAddr, answered: bool) {
-        let mut silent = self.silent.borrow_mut();
-        if answered {
-            silent.remove(&primary);
-        } else {
-            silent.insert(primary, Instant::now() + SILENCE);
+        let now = Instant::now();
+        let mut heard = self.heard.borrow_mut();
+        if !heard.contains_key(&primary) {
+            heard.retain(|_, (_, until)| *until > now);
         }
+        heard.insert(primary, (answered, now + LATELY));
     }
 }
 
@@ -123,10 +127,21 @@ impl<'a> Attempt<'a> {
     pub(super) async fn run(self) -> Heard {
         let heard = match self.due.step {
             Step::Wait => None,
+            Step::Ask(index) if self.is_new() && self.answered_lately(index) => self.transfer(index, Want::Any).await,
             Step::Ask(index) => self.ask(index).await,
             Step::Transfer(index, want) => self.transfer(index, want).await,
         };
         heard.unwrap_or(Heard::Failed { axfr_may_help: false })
+    }
+
+    /// Whether there is no version of the zone yet.
+    fn is_new(&self) -> bool {
+        self.due.live.lock().data().serial().is_none()
+    }
+
+    fn answered_lately(&self, index: usize) -> bool {
+        let primary = self.due.secondary.primaries.get(index);
+        primary.is_some_and(|primary| self.shared.answered_lately(primary.address) == Some(true))
     }
 
     /// Asks a primary for its serial; `None` if that fails.
@@ -185,6 +200,9 @@ impl<'a> Attempt<'a> {
         let Transfer { outcome, totals, edns_expire, warnings } = match transferred {
             Ok(transfer) => transfer,
             Err(Failure { why, axfr_may_help }) => {
+                if let Reason::Idle(_) | Reason::Io(_) = why {
+                    self.shared.heard_of(primary.address, false);
+                }
                 error!(target: "xfer-in", "transfer of '{zone}' from {from}: failed while receiving responses: {why}");
                 ended(&why.to_string(), Totals::default(), None);
                 return Some(Heard::Failed { axfr_may_help });
@@ -197,9 +215,12 @@ impl<'a> Attempt<'a> {
             ended("up to date", totals, Some(serial));
             return Some(Heard::Serial(serial, edns_expire));
         }
+        self.shared.heard_of(primary.address, true);
         let (live, published) = (Arc::clone(&self.due.live), Arc::clone(&self.shared.published));
-        let installing = spawn_blocking(move || install(&live, &at_hand, outcome, &settings, &published));
-        match installing.await {
+        // The first version of a small zone is served without waiting for anything.
+        let is_quick = matches!(&outcome, Outcome::Whole(data) if data.records() < SMALL) && self.is_new();
+        let work = move || install(&live, &at_hand, outcome, &settings, &published);
+        match if is_quick { Ok(work()) } else { spawn_blocking(work).await } {
             Ok(Ok(times)) => {
                 info!(target: "xfer-in", "zone {zone}: transferred serial {}{key}", times.serial.0);
                 ended("success", totals, Some(times.serial));

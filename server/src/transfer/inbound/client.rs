@@ -71,6 +71,9 @@ pub struct Patience {
 /// How often a question is sent over UDP.
 const UDP_TRIES: usize = 3;
 
+/// The records of a zone of which a message is applied at once.
+pub(super) const SMALL: usize = 1000;
+
 /// Messages that wait to be applied: at most 64 KiB each.
 const READ_AHEAD: usize = 8;
 
@@ -135,6 +138,8 @@ impl Primary {
         limits: Limits,
         deadline: Instant,
     ) -> (Result<Transfer, Failure>, bool) {
+        // Most transfers are one message, for which another thread is not worth while.
+        let is_small = at_hand.records() < SMALL;
         let mut exchange = self.exchange();
         let mut reading = Reading { connection, answered: false, midway: false };
         let start = async {
@@ -144,10 +149,23 @@ impl Primary {
             self.send(&mut reading.connection, &question).await?;
             Ok(receiver)
         };
-        let receiver = match start.await {
+        let mut receiver = match start.await {
             Ok(receiver) => receiver,
             Err(why) => return (Err(failed(why)), false),
         };
+        if is_small {
+            match self.next_message(&mut reading, deadline).await {
+                Err(why) => return (Err(receiver.interrupted(why)), reading.answered),
+                Ok(message) => match apply_one(receiver, &message, &mut exchange) {
+                    Applied::Complete(transfer) => {
+                        self.keep(reading);
+                        return (Ok(transfer), true);
+                    }
+                    Applied::Failed(failure) => return (Err(failure), true),
+                    Applied::Incomplete(more) => receiver = more,
+                },
+            }
+        }
         let (messages, waiting) = mpsc::channel(READ_AHEAD);
         let mut applied = task::spawn_blocking(move || apply(receiver, waiting, exchange));
         let (result, why) = {
@@ -162,12 +180,10 @@ impl Primary {
                 Err(why) => (applied.await, why),
             }
         };
-        let Reading { connection, answered, midway } = reading;
+        let answered = reading.answered;
         let result = match result {
             Ok(Applied::Complete(transfer)) => {
-                if !midway && connection.buffer().is_empty() {
-                    self.connections.keep(self.source, self.address, connection);
-                }
+                self.keep(reading);
                 Ok(transfer)
             }
             Ok(Applied::Failed(failure)) => Err(failure),
@@ -188,27 +204,47 @@ impl Primary {
         answer.map_err(|_| Reason::Idle(self.patience.answer))?
     }
 
+    /// Keeps a connection for the next transfer, if nothing is under way on it.
+    fn keep(&self, Reading { connection, midway, .. }: Reading) {
+        if !midway && connection.buffer().is_empty() {
+            self.connections.keep(self.source, self.address, connection);
+        }
+    }
+
     /// Reads messages until no more can be read, or nobody takes them; returns why.
     async fn read_all(&self, reading: &mut Reading, messages: mpsc::Sender<Vec<u8>>, deadline: Instant) -> Reason {
         loop {
-            let until = deadline.min(Instant::now() + self.patience.idle);
-            let pass_on = async {
-                // Until a message begins, this may end without harm.
-                if reading.connection.fill_buf().await?.is_empty() {
-                    return Err(Reason::Closed);
+            match self.next_message(reading, deadline).await {
+                Err(why) => return why,
+                Ok(message) => {
+                    reading.midway = true;
+                    match timeout_at(deadline, messages.send(message)).await {
+                        Ok(Ok(())) => reading.midway = false,
+                        Ok(Err(_)) => return Reason::Closed,
+                        Err(_) => return Reason::Overdue(self.patience.total),
+                    }
                 }
-                (reading.answered, reading.midway) = (true, true);
-                let message = read_message(&mut reading.connection).await?;
-                messages.send(message).await.map_err(|_| Reason::Closed)?;
-                reading.midway = false;
-                Ok(())
-            };
-            match timeout_at(until, pass_on).await {
-                Ok(Ok(())) => {}
-                Ok(Err(why)) => return why,
-                Err(_) if until == deadline => return Reason::Overdue(self.patience.total),
-                Err(_) => return Reason::Idle(self.patience.idle),
             }
+        }
+    }
+
+    /// Reads the next message of a transfer.
+    async fn next_message(&self, reading: &mut Reading, deadline: Instant) -> Result<Vec<u8>, Reason> {
+        let until = deadline.min(Instant::now() + self.patience.idle);
+        let read = async {
+            // Until a message begins, this may end without harm.
+            if reading.connection.fill_buf().await?.is_empty() {
+                return Err(Reason::Closed);
+            }
+            (reading.answered, reading.midway) = (true, true);
+            let message = read_message(&mut reading.connection).await?;
+            reading.midway = false;
+            Ok(message)
+        };
+        match timeout_at(until, read).await {
+            Ok(read) => read,
+            Err(_) if until == deadline => Err(Reason::Overdue(self.patience.total)),
+            Err(_) => Err(Reason::Idle(self.patience.idle)),
         }
     }
 
@@ -294,20 +330,24 @@ enum Applied {
 /// Applies messages until the transfer is complete or fails.
 fn apply(mut receiver: Receiver, mut messages: mpsc::Receiver<Vec<u8>>, mut exchange: Exchange) -> Applied {
     while let Some(message) = messages.blocking_recv() {
-        if let Err(why) = verify(&mut exchange, &message) {
-            return Applied::Failed(receiver.interrupted(why));
-        }
-        match receiver.receive(&message) {
-            Ok(Progress::More(more)) => receiver = more,
-            Ok(Progress::Complete(transfer)) if exchange.is_settled() => return Applied::Complete(transfer),
-            Ok(Progress::Complete(_)) => {
-                let why = Reason::Signature("the last message is not signed");
-                return Applied::Failed(Failure { why, axfr_may_help: false });
-            }
-            Err(failure) => return Applied::Failed(failure),
+        match apply_one(receiver, &message, &mut exchange) {
+            Applied::Incomplete(more) => receiver = more,
+            ended => return ended,
         }
     }
     Applied::Incomplete(receiver)
+}
+
+fn apply_one(receiver: Receiver, message: &[u8], exchange: &mut Exchange) -> Applied {
+    if let Err(why) = verify(exchange, message) {
+        return Applied::Failed(receiver.interrupted(why));
+    }
+    match receiver.receive(message) {
+        Ok(Progress::More(more)) => Applied::Incomplete(more),
+        Ok(Progress::Complete(transfer)) if exchange.is_settled() => Applied::Complete(transfer),
+        Ok(Progress::Complete(_)) => Applied::Failed(failed(Reason::Signature("the last message is not signed"))),
+        Err(failure) => Applied::Failed(failure),
+    }
 }
 
 fn verify(exchange: &mut Exchange, octets: &[u8]) -> Result<(), Reason> {
