@@ -308,7 +308,6 @@ fn what_cannot_be_obeyed_is_an_error_with_its_place() {
             "`catalog-zones` cannot be obeyed",
         ),
         ("acl a { geoip country DE; };", "access by place is not supported"),
-        ("template t { type primary; };", "`template`"),
         (
             "zone a { type primary; file \"f\"; dnssec-policy default; inline-signing yes; };",
             "`dnssec-policy`, `inline-signing` cannot be obeyed",
