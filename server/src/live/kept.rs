@@ -22,6 +22,9 @@ pub(super) struct Kept {
     pub(super) epoch: u32,
     /// The serial of the content of the zone file; `None` if the journal does not lead on from there.
     written: Option<Serial>,
+    /// Whether the zone file has a version that the present one does not follow from. Its serial may be in a journal
+    /// all the same, so none is written before the file is.
+    unrelated: bool,
     /// Since when the zone file lacks changes.
     lacking: Option<Instant>,
 }
@@ -29,28 +32,38 @@ pub(super) struct Kept {
 impl Kept {
     /// `written` is the serial of the content of the zone file, which may lack changes that are in the journal.
     pub(super) fn new(journal: Journal, file: ZoneFile, written: Option<Serial>, lacking: bool) -> Kept {
-        Kept { journal, file, epoch: 0, written, lacking: lacking.then(Instant::now) }
+        Kept { journal, file, epoch: 0, written, unrelated: false, lacking: lacking.then(Instant::now) }
     }
 
     /// Makes changes durable.
     pub(super) fn append(&mut self, changes: &[Change]) -> Result<(), Failure> {
+        if self.unrelated {
+            return Ok(());
+        }
         // After a failure, the journal is written anew before anything else is acknowledged.
-        self.journal.recover().and_then(|()| self.journal.append(changes)).map_err(Failure::Journal)?;
+        let appended = self.journal.recover().and_then(|()| self.journal.append(changes));
+        appended.map_err(|cause| {
+            // Nor must a restart find what failed. If this fails, too, it is tried again with the next changes.
+            let _ = self.journal.recover();
+            Failure::Journal(cause)
+        })?;
         self.lacking.get_or_insert_with(Instant::now);
         Ok(())
     }
 
     /// Forgets the changes: what comes next does not follow from what is in the zone file.
     pub(super) fn replace(&mut self) -> Result<(), Failure> {
-        self.journal.reset().map_err(Failure::Journal)?;
+        // Whether or not the file of the journal can be removed, its changes are forgotten.
         self.epoch = self.epoch.wrapping_add(1);
+        self.unrelated |= self.written.is_some();
         (self.written, self.lacking) = (None, Some(Instant::now()));
-        Ok(())
+        self.journal.reset().map_err(Failure::Journal)
     }
 
     /// Takes note that the version with this serial is in the zone file, which may lack more.
     pub(super) fn wrote(&mut self, serial: Option<Serial>, lacking: bool) {
         (self.written, self.lacking) = (serial, lacking.then(Instant::now));
+        self.unrelated = false;
     }
 
     /// Whether the zone file has something else than the version with this serial.

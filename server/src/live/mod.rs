@@ -251,7 +251,13 @@ impl Live {
     /// # Errors
     /// The file cannot be written, or the journal not be removed; the zone is not frozen then.
     pub fn freeze(&self) -> Result<(), Failure> {
-        lock(&self.tip).frozen = true;
+        {
+            let mut tip = lock(&self.tip);
+            if tip.closed {
+                return Err(Failure::Closed);
+            }
+            tip.frozen = true;
+        }
         self.sync_and_clean().inspect_err(|_| self.thaw())
     }
 
@@ -275,7 +281,11 @@ impl Live {
         if !was_closed && !frozen {
             self.log_failed(self.sync());
         }
-        if let Some(kept) = lock(&self.tip).kept.as_ref().filter(|_| !was_closed) {
+        let _file = lock(&self.file);
+        // What is on the disk may be the next owner's from now on.
+        if let Some(mut kept) = lock(&self.tip).kept.take() {
+            // What was not acknowledged must not be found at the next start.
+            self.log_failed(kept.journal.recover().map_err(Failure::Journal));
             let_go(kept.journal.path(), frozen);
         }
     }
@@ -284,8 +294,8 @@ impl Live {
     pub fn discard(&self) {
         let _file = lock(&self.file);
         let mut tip = lock(&self.tip);
-        let was_closed = mem::replace(&mut tip.closed, true);
-        if let Some(kept) = tip.kept.as_ref().filter(|_| !was_closed) {
+        tip.closed = true;
+        if let Some(kept) = tip.kept.take() {
             open_journals().remove(kept.journal.path());
         }
     }
@@ -436,6 +446,9 @@ impl HeldFile<'_> {
     pub fn take_over(&self, content: ZoneData, published: &Published) -> Result<(), Failure> {
         let mut locked = self.live.lock();
         let tip = &mut *locked.tip;
+        if tip.closed {
+            return Err(Failure::Closed);
+        }
         if let Some(kept) = &mut tip.kept {
             let change = Change::between(&tip.data, &content);
             let follows =
@@ -487,7 +500,7 @@ impl Pending {
 impl Drop for Live {
     fn drop(&mut self) {
         let tip = lock(&self.tip);
-        if let Some(kept) = tip.kept.as_ref().filter(|_| !tip.closed) {
+        if let Some(kept) = &tip.kept {
             let_go(kept.journal.path(), tip.frozen);
         }
     }

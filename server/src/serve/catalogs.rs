@@ -66,6 +66,8 @@ const LOGGED_ZONES: usize = 100;
 impl Running {
     /// Serves the zones that new versions of catalogs list, and no longer serves those that they do not list any more.
     pub fn follow_catalogs(&mut self) {
+        // What is published from now on wakes again.
+        self.catalogs.watched.pending.store(false, Ordering::Release);
         let before = self.published.load();
         let changed = self.catalogs.follow(&before.views, &self.sources);
         if changed.is_empty() {
@@ -132,7 +134,6 @@ impl Catalogs {
 
     /// Reads the new versions of catalogs that these views serve, and returns what they change.
     pub(super) fn follow(&mut self, views: &[View], sources: &Sources) -> Vec<Changes> {
-        self.watched.pending.store(false, Ordering::Release);
         self.due = None;
         let now = Instant::now();
         let mut all = Vec::new();

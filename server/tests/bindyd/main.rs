@@ -303,10 +303,6 @@ fn what_cannot_be_obeyed_is_an_error_with_its_place() {
             "`response-policy` cannot be obeyed",
         ),
         ("view v { dns64 64:ff9b::/96 { }; };", "`dns64` cannot be obeyed"),
-        (
-            "view v { catalog-zones { zone \"a\"; }; zone a { type primary; file \"f\"; }; };",
-            "`catalog-zones` cannot be obeyed",
-        ),
         ("acl a { geoip country DE; };", "access by place is not supported"),
         (
             "zone a { type primary; file \"f\"; dnssec-policy default; inline-signing yes; };",

@@ -50,6 +50,14 @@ impl Inbox {
     pub(super) fn tell(&self, zone: ZoneId, news: News) {
         let mut state = lock(&self.state);
         let waiting = state.news.1.entry(zone).or_default();
+        // Without a serial, the primary is asked in any case.
+        if let News::Notified(_, serial) = news
+            && waiting.iter().any(|known| {
+                matches!(known, News::Notified(_, known) if known.is_none() || serial.is_some() && *known >= serial)
+            })
+        {
+            return;
+        }
         waiting.retain(|known| mem::discriminant(known) != mem::discriminant(&news));
         waiting.push(news);
         self.wake.notify_one();

@@ -140,6 +140,11 @@ impl Times {
     pub fn of(soa: &Soa<'_>) -> Times {
         Times { serial: soa.serial, refresh: soa.refresh, retry: soa.retry, expire: soa.expire }
     }
+
+    /// For how long the version is valid that a primary has confirmed: at least until that is asked again.
+    fn valid_for(&self, edns: EdnsExpire) -> Duration {
+        seconds(edns.unwrap_or(u32::MAX).max(self.retry).min(self.expire))
+    }
 }
 
 impl Timers {
@@ -228,14 +233,14 @@ impl Timers {
             Heard::Failed { .. } => self.next(now),
             Heard::Version(times, edns) => {
                 let times = self.settings.bound(times);
-                let expires = now + seconds(edns.unwrap_or(u32::MAX).min(times.expire));
+                let expires = now + times.valid_for(edns);
                 self.version = Some(Version { times, expires, is_expired: false });
                 self.backoff = *BACKOFF.start();
                 self.end(true, now)
             }
             Heard::Serial(serial, edns) => match &mut self.version {
                 Some(version) if version.times.serial == serial && !round.forced => {
-                    let expires = now + seconds(edns.unwrap_or(u32::MAX).min(version.times.expire));
+                    let expires = now + version.times.valid_for(edns);
                     // What another primary said earlier still holds.
                     version.expires = if version.is_expired { expires } else { version.expires.max(expires) };
                     version.is_expired = false;
@@ -264,8 +269,11 @@ impl Timers {
 
     fn request(&mut self, cause: Cause, now: Moment) -> Notified {
         if self.round.is_some() {
-            let queued = self.queued.get_or_insert(cause);
-            *queued = Cause { forced: cause.forced || queued.forced, ..cause };
+            let queued = self.queued.unwrap_or(cause);
+            // Without a serial, the primary is asked in any case.
+            let known = queued.serial.is_none() || cause.serial.is_some() && queued.serial >= cause.serial;
+            let forced = cause.forced || queued.forced;
+            self.queued = Some(Cause { forced, ..if known { queued } else { cause } });
             return Notified::Queued;
         }
         Notified::Started(self.start(cause, now))
@@ -497,6 +505,30 @@ mod tests {
         );
         assert_eq!(timers.notified(Some(0), Some(Serial(7)), at(9)), Notified::Queued);
         assert_eq!(timers.heard(Heard::Version(times(7), None), at(9)), Step::Wait);
+    }
+
+    /// The announcement that came last took the place of the one with the newer serial.
+    #[test]
+    fn of_two_announcements_during_a_round_the_newer_one_counts() {
+        for announced in [[7, 6], [6, 7]] {
+            let mut timers = timers(2);
+            timers.retransfer(at(9));
+            for serial in announced {
+                assert_eq!(timers.notified(Some(0), Some(Serial(serial)), at(9)), Notified::Queued);
+            }
+            let next = timers.heard(Heard::Version(times(6), None), at(9));
+            assert_eq!(next, Step::Transfer(0, Want::Changes), "7 is announced");
+        }
+    }
+
+    /// A primary whose own version expires in this moment was asked again and again without a pause.
+    #[test]
+    fn a_version_that_expires_at_the_primary_is_valid_until_that_is_asked_again() {
+        let mut timers = timers(1);
+        timers.retransfer(at(0));
+        timers.heard(Heard::Version(times(6), Some(0)), at(0));
+        assert_eq!(timers.expires(), Some(at(600)));
+        assert!(timers.wake_at() > Some(at(0)));
     }
 
     #[test]
