@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::Write,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -16,6 +16,7 @@ use bindy_server::{
     journal::bind::NamedJournal,
     zone::{RecordRef, ZoneData},
 };
+use bindy_tests::ports::free_port;
 use proptest::prelude::*;
 use zonefmt::{
     Name, Rtype, Serial,
@@ -50,7 +51,7 @@ fn origin() -> Name {
 /// A folder with the zone file, and the journal that named has made of the updates.
 fn updated() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port = free_port();
     let conf = format!(
         "options {{ directory \".\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; \
          pid-file none; session-keyfile none; notify no; }};\ncontrols {{ }};\n\

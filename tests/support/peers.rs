@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -14,6 +14,7 @@ use std::{
 use crate::{
     message::{Query, Response, Rr},
     name::Name,
+    ports::free_port,
     zone::Zone,
 };
 
@@ -357,16 +358,5 @@ impl Drop for Peer {
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// A port that is free for UDP and TCP.
-fn free_port() -> u16 {
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
     }
 }

@@ -16,6 +16,9 @@ mod kept;
 mod legacy;
 mod timing;
 
+#[cfg(test)]
+mod tests;
+
 pub use differences::path as differences_path;
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;

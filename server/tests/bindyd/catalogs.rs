@@ -7,9 +7,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::{Controlled, free_port},
+    control::Controlled,
     server::{dig, wait_until},
     transfers::{KEY, SIGN},
     updates::nsupdate,

@@ -1,13 +1,12 @@
 //! The control channel, driven by the real rndc and compared with `named`.
 
 use std::{
-    collections::BTreeSet,
-    net::TcpListener,
     process::{Command, Output},
-    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
+
+use bindy_tests::ports::free_port;
 
 use super::{
     EXAMPLE, ZONE,
@@ -29,18 +28,6 @@ pub struct Controlled {
 
 pub fn key(name: &str, algorithm: &str) -> String {
     format!("key \"{name}\" {{ algorithm {algorithm}; secret \"{SECRET}\"; }};\n")
-}
-
-/// A port of 127.0.0.1 that is free at the moment and has not been given to another test.
-pub fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let port = free.expect("there is a free port").port();
-        if GIVEN.lock().expect("nothing panics while it is held").insert(port) {
-            return port;
-        }
-    }
 }
 
 impl Controlled {

@@ -9,11 +9,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bindy_tests::tsig::Key;
+use bindy_tests::{ports::free_port, tsig::Key};
 
 use super::{
     ZONE,
-    control::free_port,
     server::{Prepared, Server, dig},
     transfers::{KEY, SIGN},
 };

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, process::Command};
 
+use bindy_tests::ports::free_port;
+
 use super::{
-    control::free_port,
     notify::{follows, secondary, serve},
     server::{Server, dig},
     transfers::{KEY, SIGN, records},

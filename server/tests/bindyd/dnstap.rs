@@ -6,9 +6,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
     EXAMPLE, ZONE,
-    control::{Controlled, free_port},
+    control::Controlled,
     server::{PATIENCE, Prepared, Server, dig, signal, wait_until},
     transfers::{KEY, SIGN},
     updates::nsupdate,

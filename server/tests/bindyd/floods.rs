@@ -2,9 +2,10 @@
 
 use std::{net::UdpSocket, time::Duration};
 
+use bindy_tests::ports::free_port;
+
 use super::{
     EXAMPLE, ZONE,
-    control::free_port,
     server::{PATIENCE, Prepared, Server, dig, wait_until},
 };
 

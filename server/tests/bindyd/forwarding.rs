@@ -2,9 +2,11 @@
 
 use std::{net::UdpSocket, thread, time::Duration};
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::{SECRET, free_port},
+    control::SECRET,
     server::{PATIENCE, Prepared, Server, dig, wait_until},
     statistics::fetch,
     transfers::{KEY, SIGN},

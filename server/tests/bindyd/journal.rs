@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
     EXAMPLE, ZONE,
-    control::{Controlled, free_port},
+    control::Controlled,
     notify,
     server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN, large_zone},

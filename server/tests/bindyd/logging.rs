@@ -7,9 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
     EXAMPLE, ZONE,
-    control::free_port,
     server::{PATIENCE, Prepared, Server, dig, port_in, signal, wait_until},
 };
 

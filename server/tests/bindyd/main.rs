@@ -28,6 +28,7 @@ mod transfers;
 mod updates;
 mod views;
 
+use bindy_tests::ports::free_port;
 use server::{Prepared, Server, dig};
 
 const ZONE: &str = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n";
@@ -256,7 +257,7 @@ fn options_shape_the_answers() {
 fn what_the_server_does_not_tell_of_itself_is_answered_without_data_as_by_named() {
     let options = "version none; hostname none; recursion no; dnssec-validation no;";
     let answers = [env!("CARGO_BIN_EXE_bindyd"), "named"].map(|program| {
-        let port = control::free_port();
+        let port = free_port();
         let mut prepared = Prepared::new(options, "", &[("example.zone", ZONE)]);
         prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
         prepared.configure(EXAMPLE);

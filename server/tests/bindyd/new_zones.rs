@@ -3,9 +3,11 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::{Controlled, free_port},
+    control::Controlled,
     server::{Prepared, dig},
 };
 

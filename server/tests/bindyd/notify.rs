@@ -2,9 +2,10 @@
 
 use std::net::UdpSocket;
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::free_port,
     server::{PATIENCE, Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
     updates::nsupdate,

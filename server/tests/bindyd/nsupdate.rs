@@ -7,8 +7,9 @@ use std::{
     process::{Command, Stdio},
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
-    control::free_port,
     server::{Prepared, Server, dig},
     transfers::{KEY, SIGN},
 };

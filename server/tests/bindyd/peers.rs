@@ -1,8 +1,9 @@
 //! `server`: what is special about single remote servers.
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::free_port,
     notify::{follows, serve},
 };
 

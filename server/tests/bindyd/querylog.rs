@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::{SECRET, free_port, key},
+    control::{SECRET, key},
     server::{Prepared, Server, dig, wait_until},
 };
 

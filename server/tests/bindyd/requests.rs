@@ -3,9 +3,11 @@
 
 use std::process::Command;
 
+use bindy_tests::ports::free_port;
+
 use super::{
     EXAMPLE, ZONE,
-    control::{Controlled, SECRET, free_port, key},
+    control::{Controlled, SECRET, key},
     server::{Prepared, dig},
 };
 

@@ -12,9 +12,10 @@ use std::{
 use quick_xml::{Reader, events::Event};
 use serde_json::Value;
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::free_port,
     server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
     updates::nsupdate,

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, io::Write, net::TcpStream, process::Command};
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::free_port,
     server::{Prepared, Server, dig, wait_until},
 };
 

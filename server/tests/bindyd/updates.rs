@@ -6,9 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
     ZONE,
-    control::free_port,
     server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
 };

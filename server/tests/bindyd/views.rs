@@ -3,8 +3,10 @@
 
 use std::{collections::BTreeSet, process::Command};
 
+use bindy_tests::ports::free_port;
+
 use super::{
-    control::{free_port, key},
+    control::key,
     server::{Prepared, Server, wait_until},
 };
 

@@ -5,8 +5,10 @@ mod kinds;
 
 use std::{collections::BTreeSet, fmt::Write as _, thread};
 
+use bindy_tests::ports::free_port;
+
 use super::{
-    control::{SECRET, free_port},
+    control::SECRET,
     server::{Prepared, Server, dig, wait_until},
     updates::nsupdate_in,
 };
