@@ -21,6 +21,8 @@ pub(super) struct Chain {
     frames: u64,
     /// Where the next frame goes.
     pub(super) octets: u64,
+    /// Whether the last frame is empty, which says that the zone file has all changes.
+    pub(super) saved: bool,
     /// How far the serials have gone from `base` to `end`, which can be more than once round (RFC 1982).
     travelled: u64,
     /// The length of the file: zeroes are written ahead, so that a sync need not make a new length durable.
@@ -52,8 +54,13 @@ impl Chain {
     pub(super) fn create(file: Arc<dyn DiskFile>, origin: NameRef<'_>, base: Serial) -> io::Result<Chain> {
         let mark = Mark::random()?;
         file.write_at(&Header { mark, base }.write(origin), 0)?;
-        let octets = HEADER as u64;
-        Ok(Chain { file, mark, base, end: base, frames: 0, octets, travelled: 0, size: octets, places: Vec::new() })
+        Ok(Chain::empty(file, mark, base, HEADER as u64))
+    }
+
+    /// A file of this size that begins with this header.
+    fn empty(file: Arc<dyn DiskFile>, mark: Mark, base: Serial, size: u64) -> Chain {
+        let (octets, places) = (HEADER as u64, Vec::new());
+        Chain { file, mark, base, end: base, frames: 0, octets, saved: false, travelled: 0, size, places }
     }
 
     /// Reads a file from end to end and makes what it holds durable. Also returns the number of octets at its end that
@@ -67,9 +74,7 @@ impl Chain {
         }
         file.read_at(&mut header, 0).map_err(read)?;
         let Header { mark, base } = Header::read(&header, origin)?;
-        let octets = HEADER as u64;
-        let mut chain =
-            Chain { file, mark, base, end: base, frames: 0, octets, travelled: 0, size, places: Vec::new() };
+        let mut chain = Chain::empty(file, mark, base, size);
         let last = chain.read_frames()?;
         let torn = chain.cut_tail()?;
         chain.settle(last).map_err(cannot("sync it"))?;
@@ -175,6 +180,7 @@ impl Chain {
     /// Notes the changes of the frame after the last one, which ends at an offset.
     fn note(&mut self, starts: impl IntoIterator<Item = Serial>, end: Option<Serial>, next: u64) {
         let frame = (self.octets / ALIGNMENT as u64) as u32;
+        let before = self.places.len();
         for from in starts {
             self.travelled += distance(self.end, &[from]);
             self.end = from;
@@ -184,6 +190,7 @@ impl Chain {
             self.travelled += distance(self.end, &[end]);
             self.end = end;
         }
+        self.saved = self.places.len() == before;
         self.frames += 1;
         self.octets = next;
     }

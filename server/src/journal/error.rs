@@ -50,6 +50,11 @@ impl JournalError {
     pub(super) fn new(path: &Path, cause: JournalCause) -> JournalError {
         JournalError { path: path.to_owned(), cause }
     }
+
+    /// Whether nothing can be made of what is in the file.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.cause, JournalCause::NotAJournal | JournalCause::Damaged(_))
+    }
 }
 
 /// Names what could not be done when the system reports an error.

@@ -6,9 +6,10 @@
 //! frame:  mark (8) | sequence number (8) | octets of changes (4) | CRC-32C (4) | change … | zeroes up to a multiple of 8
 //! change: serial from (4) | serial to (4) | octets (4) | the change as `zone::Change` writes it
 //! ```
-//! A frame holds the changes that were appended together. Its CRC covers the frame without the CRC itself and the final
-//! zeroes, so a frame is there completely or not at all. The mark is a random number, new for each file: no record that
-//! somebody puts into the zone can look like a frame, nor can a piece of an older file.
+//! A frame holds the changes that were appended together; one without changes says that the zone file has all of those
+//! before it. Its CRC covers the frame without the CRC itself and the final zeroes, so a frame is there completely or not
+//! at all. The mark is a random number, new for each file: no record that somebody puts into the zone can look like a
+//! frame, nor can a piece of an older file.
 
 use std::{io, ops::Range};
 

@@ -96,6 +96,16 @@ impl Journal {
         Journal::opened(disk, path, origin, false)
     }
 
+    /// An empty journal in place of what is at this path.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn anew(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
+        let mut journal = Journal { disk, path, origin: origin.to_owned(), chain: None, uncertain: true };
+        journal.recover()?;
+        Ok(journal)
+    }
+
     fn opened(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>, durable: bool) -> Result<Journal, JournalError> {
         let error = |cause| JournalError::new(&path, cause);
         let file = match disk.open(&path) {
@@ -157,6 +167,27 @@ impl Journal {
             self.uncertain = !matches!(cause, JournalCause::TooLarge);
             JournalError::new(&self.path, cause)
         })
+    }
+
+    /// Makes a note that the zone file has all changes, and that both are on the disk: see [`Journal::is_saved`].
+    ///
+    /// # Errors
+    /// As for [`Journal::append`].
+    pub fn mark_saved(&mut self) -> Result<(), JournalError> {
+        if self.uncertain {
+            return Err(self.error(JournalCause::Uncertain));
+        }
+        let Some(chain) = self.chain.as_mut().filter(|chain| !chain.saved) else { return Ok(()) };
+        chain.append(Frame::new()).map_err(|cause| {
+            self.uncertain = true;
+            JournalError::new(&self.path, cause)
+        })
+    }
+
+    /// Whether the last thing noted is that the zone file has all changes. If so, nothing is lost without the journal,
+    /// should it not fit the file any more.
+    pub fn is_saved(&self) -> bool {
+        self.chain.as_ref().is_none_or(|chain| chain.saved)
     }
 
     /// Whether a serial would be twice in the journal with these changes, because they lead all the way round (RFC 1982):

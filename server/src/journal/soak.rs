@@ -106,8 +106,11 @@ impl Life {
                 1 => {
                     let _ = journal.compact(self.rng.u64(..8000), self.serial(self.saved));
                 }
-                2 if self.saved == self.versions.len() - 1 && self.rng.bool() => {
+                2 if self.is_saved() && self.rng.bool() => {
                     let _ = journal.reset();
+                }
+                3 if self.is_saved() => {
+                    let _ = journal.mark_saved();
                 }
                 _ => self.append(&mut journal)?,
             }
@@ -173,8 +176,14 @@ impl Life {
         Ok(Some(journal))
     }
 
+    /// Whether the zone file has everything.
+    fn is_saved(&self) -> bool {
+        self.saved == self.versions.len() - 1
+    }
+
     /// Checks that the journal has exactly the changes since the zone file.
     fn check(&self, journal: &Journal) -> Verdict<()> {
+        must(self.is_saved() || !journal.is_saved(), "the journal says that the zone file has what it lacks")?;
         let expected = &self.changes[self.saved..];
         match journal.since(self.serial(self.saved)) {
             Some(changes) => {

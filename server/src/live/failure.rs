@@ -21,7 +21,7 @@ pub enum Failure {
 /// Why a zone gets no owner.
 #[derive(Debug)]
 pub enum OpenError {
-    /// This journal belongs to another zone, or to the same zone of another view.
+    /// This zone file or journal is another zone's, or that of the same zone in another view.
     Owned(PathBuf),
     /// The journal cannot be used.
     Journal(JournalError),
@@ -51,11 +51,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Owned(path) => {
-                write!(
-                    f,
-                    "another zone has the journal {}; give each a file of its own, or use `in-view`",
-                    path.display()
-                )
+                write!(f, "another zone has the file {}; give each a file of its own, or use `in-view`", path.display())
             }
             OpenError::Journal(cause) => write!(f, "{cause}"),
             OpenError::Legacy(cause) => write!(f, "{cause}"),

@@ -43,6 +43,15 @@ impl ZoneFile {
         })
     }
 
+    /// Puts the file on the disk, as somebody else may have written it just now. There need not be one.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let synced = File::open(&self.path).and_then(|file| file.sync_all());
+        match synced.and_then(|()| durable::sync_folder(&self.path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        }
+    }
+
     /// Sets the time of the file.
     pub(super) fn mark(&self, time: SystemTime) -> io::Result<()> {
         File::open(&self.path)?.set_modified(time)

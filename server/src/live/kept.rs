@@ -8,7 +8,7 @@ use std::{
 use tracing::debug;
 use zonefmt::Serial;
 
-use super::{Failure, Timing, ZoneFile};
+use super::{Failure, Ownership, Timing, ZoneFile};
 use crate::{
     journal::Journal,
     zone::{Change, ZoneData},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Kept {
     pub(super) journal: Journal,
     pub(super) file: ZoneFile,
+    pub(super) ownership: Ownership,
     /// How often the zone was replaced as a whole.
     pub(super) epoch: u32,
     /// The serial of the content of the zone file; `None` if the journal does not lead on from there.
@@ -27,12 +28,24 @@ pub(super) struct Kept {
     unrelated: bool,
     /// Since when the zone file lacks changes.
     lacking: Option<Instant>,
+    /// Whether the zone file is known to be on the disk: somebody else may have written it just now.
+    durable: bool,
 }
+
+/// How long the zone file may lack changes; as in BIND.
+pub(super) const LATEST: Duration = Duration::from_secs(15 * 60);
 
 impl Kept {
     /// `written` is the serial of the content of the zone file, which may lack changes that are in the journal.
-    pub(super) fn new(journal: Journal, file: ZoneFile, written: Option<Serial>, lacking: bool) -> Kept {
-        Kept { journal, file, epoch: 0, written, unrelated: false, lacking: lacking.then(Instant::now) }
+    pub(super) fn new(
+        journal: Journal,
+        file: ZoneFile,
+        ownership: Ownership,
+        written: Option<Serial>,
+        lacking: bool,
+    ) -> Kept {
+        let lacking = lacking.then(Instant::now);
+        Kept { journal, file, ownership, epoch: 0, written, unrelated: false, lacking, durable: false }
     }
 
     /// Makes changes durable.
@@ -40,6 +53,7 @@ impl Kept {
         if self.unrelated {
             return Ok(());
         }
+        self.secure_file()?;
         // After a failure, the journal is written anew before anything else is acknowledged.
         let appended = self.journal.recover().and_then(|()| self.journal.append(changes));
         appended.map_err(|cause| {
@@ -63,7 +77,22 @@ impl Kept {
     /// Takes note that the version with this serial is in the zone file, which may lack more.
     pub(super) fn wrote(&mut self, serial: Option<Serial>, lacking: bool) {
         (self.written, self.lacking) = (serial, lacking.then(Instant::now));
-        self.unrelated = false;
+        (self.unrelated, self.durable) = (false, true);
+    }
+
+    /// Takes note that somebody has written the version with this serial into the zone file.
+    pub(super) fn edited(&mut self, serial: Option<Serial>) {
+        self.wrote(serial, false);
+        self.durable = false;
+    }
+
+    /// Makes sure that the zone file is on the disk. What is in the journal cannot be read without it.
+    fn secure_file(&mut self) -> Result<(), Failure> {
+        if !self.durable {
+            self.file.sync().map_err(|error| Failure::File(self.file.path.clone(), error))?;
+            self.durable = true;
+        }
+        Ok(())
     }
 
     /// Whether the zone file has something else than the version with this serial.
@@ -71,14 +100,28 @@ impl Kept {
         self.written != serial || self.lacking.is_some()
     }
 
-    /// For how long the zone file has lacked changes; `None` if it has all.
-    pub(super) fn lacks_for(&self, now: Instant) -> Option<Duration> {
-        Some(now.saturating_duration_since(self.lacking?))
+    /// Whether it is time to write the zone file. One that the journal does not lead on from is of no use.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        let lacks_for = self.lacking.map(|since| now.saturating_duration_since(since));
+        lacks_for.is_some_and(|time| self.written.is_none() || time >= LATEST)
     }
 
     /// Shortens the journal to at most this many octets, without what the zone file lacks.
     pub(super) fn compact(&mut self, octets: u64) -> Result<(), Failure> {
-        self.written.map_or(Ok(()), |written| self.journal.compact(octets, written)).map_err(Failure::Journal)
+        let Some(written) = self.written else { return Ok(()) };
+        self.secure_file()?;
+        self.journal.compact(octets, written).map_err(Failure::Journal)
+    }
+
+    /// Leaves the journal as the next start has to find it: without what was not acknowledged, and with a note if the
+    /// zone file has everything.
+    pub(super) fn conclude(mut self) -> Result<(), Failure> {
+        self.journal.recover().map_err(Failure::Journal)?;
+        if self.lacking.is_some() || self.journal.is_saved() {
+            return Ok(());
+        }
+        self.secure_file()?;
+        self.journal.mark_saved().map_err(Failure::Journal)
     }
 
     /// Marks the zone file with the time at which the version was confirmed, if that can be made of what is on the disk.

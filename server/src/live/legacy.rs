@@ -50,9 +50,9 @@ impl Legacy {
     /// Writes the newest version of the zone, which has all of named's changes, into its file, and moves named's journal
     /// away. Changes in this server's own journal must have been in the file when named read it, and are forgotten.
     pub(super) fn settle(self, file: &ZoneFile, newest: &ZoneData, own: &mut Journal) -> Result<(), LegacyError> {
-        // named found the file as this server left it, if it had all changes.
+        // named found the file as this server left it, if that had all changes.
         match own.end() {
-            Some(end) if end != self.journal.begin() => {
+            Some(end) if end != self.journal.begin() && !own.is_saved() => {
                 Err(LegacyError::Parted(own.path().to_owned(), end, self.journal.begin()))
             }
             _ => self.write(file, newest, own, None),

@@ -6,6 +6,7 @@
 //!
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
 //! * `differences`: those between the versions of a zone that changes with its file only.
+//! * `ownership`: that files have one owner at a time.
 //! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
 
@@ -14,6 +15,7 @@ mod failure;
 mod file;
 mod kept;
 mod legacy;
+mod ownership;
 mod timing;
 
 #[cfg(test)]
@@ -27,25 +29,25 @@ pub use timing::Timing;
 
 use std::{
     cmp::Ordering,
-    collections::HashMap,
     fmt, mem,
-    path::{Path, PathBuf},
+    path::PathBuf,
     slice,
-    sync::{Arc, LazyLock, Mutex, MutexGuard},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use tracing::{error, info, warn};
 use zonefmt::{Name, NameRef, Serial};
 
 use crate::{
-    journal::{Changes, Journal, JournalError, disk::Disk},
+    journal::{Changes, Journal, disk::Disk},
     logs::ZoneLine,
     sync::{lock, try_lock},
     zone::{Change, ZoneData},
     zones::{Published, View, ZoneChange, ZoneState},
 };
 use kept::Kept;
+use ownership::Ownership;
 
 /// The owner of a zone that changes while it is served.
 pub struct Live {
@@ -93,9 +95,6 @@ pub struct Storage {
     pub disk: Arc<dyn Disk>,
 }
 
-/// How long the zone file may lack changes; as in BIND.
-const LATEST: Duration = Duration::from_secs(15 * 60);
-
 impl Live {
     /// The owner of a zone whose file has this content, with the changes that are still in named's journal (`legacy`).
     /// The changes in the journal that the file lacks are made; see [`Locked::data`].
@@ -103,22 +102,40 @@ impl Live {
     /// # Errors
     /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
     pub fn open(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, Journal::open, |journal, file| {
+        Live::claim(storage, content, open, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle(file, content, journal)).map_err(OpenError::Legacy)?;
-            journal.replay(content).map_err(OpenError::Journal)
+            match journal.replay(content) {
+                Err(cause) if journal.is_saved() => {
+                    warn!(target: "general", "{cause}; it is dropped, as the file had all changes when it was written");
+                    journal.reset().map_err(OpenError::Journal)?;
+                    Ok(content.clone())
+                }
+                replayed => replayed.map_err(OpenError::Journal),
+            }
         })
     }
 
     /// The owner of a copy of a zone that other servers have. `content` has no records if there is no copy. A journal
-    /// that does not fit the copy is dropped: what it had comes again from a primary.
+    /// that is damaged or does not fit the copy is dropped: what it had comes again from a primary.
     ///
     /// # Errors
     /// The journal cannot be read or removed, or has an owner already; or the copy cannot be taken over from named.
     pub fn open_copy(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, Journal::open_of_copy, |journal, file| {
+        let dropped = |cause| warn!(target: "general", "{cause}; it is dropped, and the zone is transferred again");
+        let open = |disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>| {
+            match Journal::open_of_copy(Arc::clone(&disk), path.clone(), origin) {
+                Err(error) if error.is_damage() => {
+                    dropped(error);
+                    Journal::anew(disk, path, origin)
+                }
+                opened => opened,
+            }
+            .map_err(OpenError::Journal)
+        };
+        Live::claim(storage, content, open, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle_copy(file, content, journal)).map_err(OpenError::Legacy)?;
             journal.replay(content).or_else(|cause| {
-                warn!(target: "general", "{cause}; it is dropped, and the zone is transferred again");
+                dropped(cause);
                 journal.reset().map_err(OpenError::Journal)?;
                 Ok(content.clone())
             })
@@ -132,7 +149,7 @@ impl Live {
     /// The differences cannot be kept, or are another owner's.
     pub fn following(storage: Storage, content: &ZoneData, before: Option<&ZoneData>) -> Result<Live, OpenError> {
         let storage = Storage { journal: differences::path(&storage.file.path), ..storage };
-        let mut live = Live::claim(storage, content, Journal::open, |journal, _| {
+        let mut live = Live::claim(storage, content, open, |journal, _| {
             differences::record(journal, before, content).map_err(OpenError::Journal)?;
             Ok(content.clone())
         })?;
@@ -148,33 +165,23 @@ impl Live {
     fn claim(
         Storage { file, journal: path, disk }: Storage,
         content: &ZoneData,
-        open: fn(Arc<dyn Disk>, PathBuf, NameRef<'_>) -> Result<Journal, JournalError>,
+        open: impl FnOnce(Arc<dyn Disk>, PathBuf, NameRef<'_>) -> Result<Journal, OpenError>,
         replay: impl FnOnce(&mut Journal, &ZoneFile) -> Result<ZoneData, OpenError>,
     ) -> Result<Live, OpenError> {
-        let before = open_journals().insert(path.clone(), Standing::Owned);
-        if before == Some(Standing::Owned) {
-            return Err(OpenError::Owned(path));
-        }
-        let frozen = before == Some(Standing::Frozen);
+        let ownership = Ownership::take(&file.path, &path)?;
+        let (shown, frozen) = (content.origin().without_final_dot(), ownership.frozen);
         if frozen {
-            let zone = content.origin();
-            let zone = zone.without_final_dot();
-            info!(target: "general", "zone {zone}/IN: it is frozen, as it was before; `rndc thaw {zone}` ends that");
+            info!(target: "general", "zone {shown}/IN: it is frozen, as it was before; `rndc thaw {shown}` ends that");
         }
-        let opened = open(disk, path.clone(), content.origin()).map_err(OpenError::Journal);
-        let opened = opened.and_then(|mut journal| {
-            let data = replay(&mut journal, &file)?;
-            let (written, lacking) = (content.serial(), !data.is(content));
-            if let (Some(from), Some(to)) = (written, data.serial())
-                && lacking
-            {
-                let zone = content.origin();
-                let zone = zone.without_final_dot();
-                info!(target: "zoneload", "zone {zone}/IN: the journal leads from serial {} to {}", from.0, to.0);
-            }
-            Ok(Live::of(data, Some(Kept::new(journal, file, written, lacking)), frozen))
-        });
-        opened.inspect_err(|_| let_go(&path, frozen))
+        let mut journal = open(disk, path, content.origin())?;
+        let data = replay(&mut journal, &file)?;
+        let (written, lacking) = (content.serial(), !data.is(content));
+        if let (Some(from), Some(to)) = (written, data.serial())
+            && lacking
+        {
+            info!(target: "zoneload", "zone {shown}/IN: the journal leads from serial {} to {}", from.0, to.0);
+        }
+        Ok(Live::of(data, Some(Kept::new(journal, file, ownership, written, lacking)), frozen))
     }
 
     fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
@@ -259,14 +266,14 @@ impl Live {
             if tip.closed {
                 return Err(Failure::Closed);
             }
-            tip.frozen = true;
+            tip.set_frozen(true);
         }
         self.sync_and_clean().inspect_err(|_| self.thaw())
     }
 
     /// Accepts changes again.
     pub fn thaw(&self) {
-        lock(&self.tip).frozen = false;
+        lock(&self.tip).set_frozen(false);
     }
 
     /// Waits until nobody writes the zone file, and keeps others from it, so that it can be read and taken over.
@@ -274,11 +281,21 @@ impl Live {
         HeldFile { live: self, _held: lock(&self.file) }
     }
 
-    /// Writes the zone file if it lacks changes, and accepts no more changes.
+    /// Writes the zone file if it lacks changes, and accepts no more changes. If the zone is frozen, it stays so for the
+    /// next owner of its files.
     pub fn close(&self) {
+        self.let_go(true);
+    }
+
+    /// As [`Live::close`], but the zone is not frozen for the next owner of its files.
+    pub fn retire(&self) {
+        self.let_go(false);
+    }
+
+    fn let_go(&self, stays_frozen: bool) {
         let (was_closed, frozen) = {
-            let Tip { closed, frozen, .. } = &mut *lock(&self.tip);
-            (mem::replace(closed, true), *frozen)
+            let tip = &mut *lock(&self.tip);
+            (mem::replace(&mut tip.closed, true), tip.frozen)
         };
         // The file of a frozen zone is complete, and is being edited.
         if !was_closed && !frozen {
@@ -287,9 +304,8 @@ impl Live {
         let _file = lock(&self.file);
         // What is on the disk may be the next owner's from now on.
         if let Some(mut kept) = lock(&self.tip).kept.take() {
-            // What was not acknowledged must not be found at the next start.
-            self.log_failed(kept.journal.recover().map_err(Failure::Journal));
-            let_go(kept.journal.path(), frozen);
+            kept.ownership.frozen &= stays_frozen;
+            self.log_failed(kept.conclude());
         }
     }
 
@@ -298,19 +314,19 @@ impl Live {
         let _file = lock(&self.file);
         let mut tip = lock(&self.tip);
         tip.closed = true;
-        if let Some(kept) = tip.kept.take() {
-            open_journals().remove(kept.journal.path());
+        if let Some(mut kept) = tip.kept.take() {
+            kept.ownership.frozen = false;
         }
     }
 
-    /// Writes the zone file if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
+    /// Writes the zone file if there is none, or if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
     /// octets, which is shortened then. To be called now and then.
     pub fn tend(&self, now: Instant, most: impl FnOnce(&ZoneData) -> u64) {
         let (most, late, long) = {
             let tip = lock(&self.tip);
             let Some(kept) = tip.kept.as_ref().filter(|_| !tip.frozen && !tip.closed) else { return };
             let most = most(&tip.data);
-            (most, kept.lacks_for(now) >= Some(LATEST), kept.journal.octets() > most)
+            (most, kept.is_late(now), kept.journal.octets() > most)
         };
         if late || long {
             self.log_failed(self.sync());
@@ -462,7 +478,7 @@ impl HeldFile<'_> {
                 _ if tip.data.is(&content) => {}
                 _ => kept.replace()?,
             }
-            kept.wrote(content.serial(), false);
+            kept.edited(content.serial());
         }
         locked.serve(content, published);
         Ok(())
@@ -470,6 +486,13 @@ impl HeldFile<'_> {
 }
 
 impl Tip {
+    fn set_frozen(&mut self, frozen: bool) {
+        self.frozen = frozen;
+        if let Some(kept) = &mut self.kept {
+            kept.ownership.frozen = frozen;
+        }
+    }
+
     /// The zone file, and what is to be written there, if it lacks changes.
     fn pending(&self) -> Option<Pending> {
         let kept = self.kept.as_ref()?;
@@ -500,38 +523,8 @@ impl Pending {
     }
 }
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        let tip = lock(&self.tip);
-        if let Some(kept) = &tip.kept {
-            let_go(kept.journal.path(), tip.frozen);
-        }
-    }
-}
-
-/// What is known of a journal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// It has an owner.
-    Owned,
-    /// Its last owner let go while the zone was frozen, and so the zone stays for the next one.
-    Frozen,
-}
-
-/// Takes note that a journal has no owner any more.
-fn let_go(journal: &Path, frozen: bool) {
-    let mut journals = open_journals();
-    if frozen {
-        journals.insert(journal.to_owned(), Standing::Frozen);
-    } else {
-        journals.remove(journal);
-    }
-}
-
-/// The journals that have owners. A second owner would write over what the first has acknowledged.
-fn open_journals() -> MutexGuard<'static, HashMap<PathBuf, Standing>> {
-    static OPEN: LazyLock<Mutex<HashMap<PathBuf, Standing>>> = LazyLock::new(Mutex::default);
-    lock(&OPEN)
+fn open(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, OpenError> {
+    Journal::open(disk, path, origin).map_err(OpenError::Journal)
 }
 
 impl fmt::Debug for Live {

@@ -1,5 +1,7 @@
 //! Owners, one after the other.
 
+use std::path::Path;
+
 use super::*;
 use crate::{journal::disk::LocalDisk, zones::Snapshot};
 use zonefmt::{Rtype, zone::FileFormat};
@@ -39,7 +41,7 @@ fn an_owner_that_has_let_go_leaves_the_files_to_the_next_one() {
     first.sync_and_clean().unwrap();
     assert!(matches!(first.freeze(), Err(Failure::Closed)));
     assert!(matches!(first.hold_file().take_over(version(9, "d"), &published), Err(Failure::Closed)));
-    first.tend(Instant::now() + LATEST, |_| 0);
+    first.tend(Instant::now() + kept::LATEST, |_| 0);
     change(&second, version(4, "e"), &published);
     drop(second);
     let third = Live::open(storage(folder.path()), &version(2, "b"), None).unwrap();
@@ -58,4 +60,70 @@ fn changes_to_a_version_that_came_whole_are_not_made_to_another_one() {
     drop(live);
     let live = Live::open_copy(storage(folder.path()), &file, None).unwrap();
     assert_eq!(live.lock().data().serial(), Some(Serial(9)));
+}
+
+/// A file that was edited while the server was stopped left the zone without a server.
+#[test]
+fn a_journal_is_dropped_if_the_file_had_everything_and_is_another_one_now() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let live = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    change(&live, version(2, "b"), &published);
+    drop(live);
+    let other = version(7, "other");
+    assert!(Live::open(storage(folder.path()), &other, None).is_err(), "what was acknowledged is nowhere else");
+    Live::open(storage(folder.path()), &version(1, "a"), None).unwrap().close();
+    let live = Live::open(storage(folder.path()), &other, None).unwrap();
+    assert!(live.lock().data().is(&other));
+    assert!(live.since(Serial(2)).is_none());
+}
+
+/// The zone stayed without data until somebody removed the journal.
+#[test]
+fn a_copy_does_without_a_journal_that_is_damaged() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let storage = storage(folder.path());
+    for damaged in ["", "something else that is as long as the start of a journal".repeat(20).as_str()] {
+        std::fs::write(&storage.journal, damaged).unwrap();
+        assert!(Live::open(storage.clone(), &version(1, "a"), None).is_err());
+        let live = Live::open_copy(storage.clone(), &version(1, "a"), None).unwrap();
+        change(&live, version(2, "b"), &published);
+        drop(live);
+        let live = Live::open_copy(storage.clone(), &version(1, "a"), None).unwrap();
+        assert_eq!(live.lock().data().serial(), Some(Serial(2)));
+    }
+}
+
+/// Two views with one zone file each wrote it with their own changes.
+#[test]
+fn a_file_has_one_owner_however_its_path_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("zone"), "").unwrap();
+    std::os::unix::fs::symlink("zone", path("link")).unwrap();
+    let open = |file: PathBuf| {
+        let journal = crate::journal::path(&file, None);
+        let storage =
+            Storage { file: ZoneFile { path: file, ..storage(folder.path()).file }, journal, ..storage(folder.path()) };
+        Live::open(storage, &version(1, "a"), None)
+    };
+    let first = open(path("zone")).unwrap();
+    for other in [path("zone"), path("./zone"), path("link")] {
+        assert!(matches!(open(other), Err(OpenError::Owned(_))));
+    }
+    first.close();
+    open(path("link")).unwrap();
+}
+
+/// A zone that was deleted while it was frozen was frozen when it was added again.
+#[test]
+fn a_zone_stays_frozen_for_the_next_owner_but_not_if_it_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    let live = open();
+    live.freeze().unwrap();
+    live.close();
+    let live = open();
+    assert!(live.is_frozen());
+    live.retire();
+    assert!(!open().is_frozen());
 }

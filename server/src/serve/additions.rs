@@ -11,7 +11,6 @@ use zonefmt::{
 
 use super::{
     Running, ServedZone, ZoneSource,
-    owners::disown,
     sources::{Ready, log},
 };
 use crate::{
@@ -89,12 +88,15 @@ impl Running {
         if !kept {
             zone.written = zone.written.into_modified(&place);
         }
-        let ready = self.prepare(&view, &zone, current.as_deref())?;
-        if let Some(line) = zone.written.added() {
+        let kept_statement = |ready| {
+            let Some(line) = zone.written.added() else { return Ok(ready) };
             let mut statements = self.sources.added(&view);
             statements.insert(&zone.origin, line);
             file.replace(statements.into_values()).map_err(ZoneRefusal::NotKept)?;
-        }
+            Ok(ready)
+        };
+        let ready = self.prepare(&view, &zone, current.as_deref()).and_then(kept_statement);
+        let ready = ready.inspect_err(|_| self.restore(&view, current.as_ref()))?;
         info!(target: "general", "updated zone {} in view {view} via modzone", zone.origin.as_ref().without_final_dot());
         self.serve(&view, ready, current.as_ref());
         Ok(if kept { Modified::Kept } else { Modified::UntilReconfigured })
@@ -120,7 +122,9 @@ impl Running {
         info!(target: "general", "deleting zone {} in view {view} via delzone", zone.origin.as_ref().without_final_dot());
         let source = self.sources.forget(view, &zone.origin);
         // Nothing is acknowledged any more, and no file is written once it is removed.
-        disown(zone);
+        if let Some(live) = &zone.live {
+            live.retire();
+        }
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
         // As with named, a member of a catalog counts as added.
         let added = added || is_member;
@@ -183,6 +187,14 @@ impl Running {
         let ready = self.sources.prepare(view, zone, current, &self.config.directory);
         let is_there = || zone.role.file().is_none_or(|file| file.path().exists());
         ready.map_err(|findings| if is_there() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
+    }
+
+    /// Lets a zone be changed again as before, after it has been prepared for a change that failed.
+    fn restore(&self, view: &Arc<str>, zone: Option<&Arc<Zone>>) {
+        let owned = zone.and_then(|zone| Some(Zone::clone(zone).owned_by(Some(self.sources.reown(view, zone)?))));
+        if let Some(owned) = owned {
+            self.publish(view, zone, &ZoneChange::Put(Arc::new(owned)));
+        }
     }
 
     /// Serves a zone in place of `before`.

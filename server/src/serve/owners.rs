@@ -104,7 +104,12 @@ pub(super) fn own(
         (Role::Secondary(..), content) => {
             let content = content.unwrap_or_else(|| ZoneData::new(zone.origin.clone()));
             let live = match storage(zone) {
-                Some(storage) => Live::open_copy(storage, &content, legacy)?,
+                Some(storage) => Live::open_copy(storage, &content, legacy).unwrap_or_else(|cause| {
+                    let shown = zone.origin.as_ref();
+                    let shown = shown.without_final_dot();
+                    error!(target: "general", "zone {shown}/IN: {cause}; until it is loaded again, the copy is only in memory");
+                    Live::unkept(content)
+                }),
                 None => Live::unkept(content),
             };
             let data = live.lock().data().clone();
@@ -168,6 +173,22 @@ pub(super) fn disown(zone: &Zone) {
     }
 }
 
+/// A new owner for a zone whose owner has let go, as what was to take its place has failed. `config` is how the zone was
+/// loaded. `None` if it has an owner or needs none; or if there can be none, which is logged.
+pub(super) fn reown(zone: &Zone, config: &ZoneConfig) -> Option<Arc<Live>> {
+    let live = zone.live.as_ref().filter(|live| live.is_closed())?;
+    let written = config.role.file().and_then(|file| file.path().metadata().ok()?.modified().ok());
+    let time = written.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or_default();
+    // Its file has everything since.
+    let content = live.lock().data().clone();
+    let owned = own(config, Some(content), None, time, None).unwrap_or_else(|cause| {
+        let shown = zone.origin.as_ref();
+        error!(target: "general", "zone {}/IN: no changes are accepted: {cause}", shown.without_final_dot());
+        None
+    });
+    owned?.live
+}
+
 /// The finding that a journal does not fit its zone.
 pub(super) fn unfit(zone: &ZoneConfig, cause: &OpenError) -> Diagnostic {
     let file = zone.role.file().map_or(Path::new(""), NamedFile::path);
@@ -176,8 +197,5 @@ pub(super) fn unfit(zone: &ZoneConfig, cause: &OpenError) -> Diagnostic {
 
 fn storage(zone: &ZoneConfig) -> Option<Storage> {
     let (path, journal) = (zone.role.file()?.path().to_owned(), journal_of(zone)?);
-    // One path for one file, however it is written.
-    let folder = journal.parent().and_then(|folder| folder.canonicalize().ok());
-    let journal = folder.zip(journal.file_name()).map_or(journal.clone(), |(folder, name)| folder.join(name));
     Some(Storage { file: ZoneFile { path, format: zone.reading.format }, journal, disk: Arc::new(LocalDisk) })
 }

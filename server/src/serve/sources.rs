@@ -19,11 +19,11 @@ use zonefmt::{
 use super::{
     catalogs::Changes,
     load::{self, Files, Job, Loaded},
-    owners::{ChangedBy, Owned, disown, own, unfit},
+    owners::{ChangedBy, Owned, disown, own, reown, unfit},
 };
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
-    live,
+    live::{self, Live},
     logs::ZoneLine,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -149,7 +149,7 @@ impl Sources {
         data.ok_or(Unusable)
     }
 
-    /// Loads a zone that is to be added or changed, if that is needed. It is not served yet.
+    /// Loads a zone that is to be added or changed, if that is needed. It is not served yet, but its owner has let go.
     ///
     /// # Errors
     /// The errors in its file, which are logged, too.
@@ -167,12 +167,9 @@ impl Sources {
                 (Owned { state: current.state.clone(), live: current.live.clone() }, source.files.clone())
             }
             None => {
+                current.into_iter().for_each(disown);
                 let Loaded { data, files, findings, legacy } = load::load(Job { zone, current }, directory);
                 log(&findings, "zoneload");
-                if data.is_none() && zone.role.secondary().is_none() {
-                    return Err(findings);
-                }
-                current.into_iter().for_each(disown);
                 let owned = own(zone, data, legacy, files.modified(), current.and_then(Zone::data));
                 let owned = owned.map_err(|cause| vec![unfit(zone, &cause)])?;
                 (owned.ok_or(findings)?, files)
@@ -185,6 +182,11 @@ impl Sources {
             info!(target: "zoneload", "zone {shown}: loaded serial {}", serial.0);
         }
         Ok(Ready { zone: Arc::new(made), source })
+    }
+
+    /// A new owner for a zone that [`Sources::prepare`] has taken from its owner, if the zone is to stay as it is.
+    pub(super) fn reown(&self, view: &str, zone: &Zone) -> Option<Arc<Live>> {
+        reown(zone, &self.get(view, &zone.origin)?.config(zone))
     }
 
     /// Takes note of a zone that is served from now on.
@@ -305,7 +307,8 @@ impl ViewSources {
                 (None, Some(old)) => {
                     log_failed(shown, zone, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
-                    let live = current.and_then(|current| current.live.clone());
+                    let config = |current| Some((current, self.0.get(&zone.origin)?.config(current)));
+                    let live = current.and_then(config).and_then(|(current, config)| reown(current, &config));
                     Owned { state: ZoneState::Loaded(old.clone()), live }
                 }
                 (None, None) => {
@@ -355,8 +358,9 @@ impl ZoneSource {
 
     /// Removes the zone file and the journals.
     pub(super) fn remove_files(&self) {
-        self.file().into_iter().for_each(remove);
+        // A journal without its file would be in the way of the next one.
         self.journals().iter().for_each(|journal| remove(journal));
+        self.file().into_iter().for_each(remove);
     }
 
     /// Gives the copy and the journal of a secondary zone the names that they have in another configuration.

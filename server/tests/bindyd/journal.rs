@@ -132,6 +132,22 @@ fn what_named_acknowledged_is_taken_over_and_named_can_take_over_again() {
     server.has(&["one", "two", "three", "four", "five"]);
 }
 
+/// named's journal began later than where this server had ended, and both seemed to have changed the zone by themselves.
+#[test]
+fn a_journal_that_named_has_begun_anew_is_taken_over() {
+    let (mut server, port) = controlled(BINDYD);
+    server.replace("TERM", "named");
+    add(port, "two");
+    assert!(server.told(&["sync", "-clean", "dynamic.test"]).0);
+    add(port, "three");
+    server.replace("KILL", BINDYD);
+    add(port, "four");
+    for name in ["one", "two", "three", "four"] {
+        let name = format!("{name}.dynamic.test");
+        assert_eq!(dig("127.0.0.1", port, &["+short", &name]), "192.0.2.7\n", "{name}");
+    }
+}
+
 #[test]
 fn a_kill_at_any_moment_of_taking_over_loses_nothing_and_makes_nothing_twice() {
     let mut server = Taken::updated();

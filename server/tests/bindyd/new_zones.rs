@@ -9,6 +9,8 @@ use super::{
     ZONE,
     control::Controlled,
     server::{Prepared, dig},
+    transfers::{KEY, SIGN},
+    updates::nsupdate_in,
 };
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
@@ -156,6 +158,39 @@ fn a_zone_that_cannot_be_is_refused_with_the_reason() {
     assert_eq!(ours.told(&["showzone", "new.test"]), (true, shown.into()));
     assert_eq!(ours.told(&["reconfig"]), (true, String::new()), "nothing of it was kept");
     assert_eq!(ours.told(&["showzone", "new.test"]), (true, shown.into()));
+}
+
+/// Updates were refused from then on, as the owner of the zone had let go.
+#[test]
+fn a_zone_that_could_not_be_changed_is_still_updated() {
+    let port = free_port();
+    let policy = "allow-update { key k; };";
+    let conf = format!("{KEY}zone \"dynamic.test\" {{ type primary; file \"dynamic.zone\"; {policy} }};");
+    let listen = format!("port {port} {{ 127.0.0.1; }}");
+    let mut server = Controlled::start_with(BINDYD, &listen, ALLOWED, &conf, &[("dynamic.zone", ZONE)]);
+    server.server.write("broken.zone", &format!("{ZONE}x A 192.0.2.256\n"));
+    let update = |name: &str| {
+        let added = format!("update add {name}.dynamic.test 60 A 192.0.2.7");
+        assert_eq!(nsupdate_in("dynamic.test", port, &SIGN, &added), "", "{name}");
+    };
+    update("before");
+    for file in ["gone.zone", "broken.zone"] {
+        let statement = format!("{{ type primary; file \"{file}\"; {policy} }};");
+        assert!(!server.told(&["modzone", "dynamic.test", &statement]).0);
+        update(&format!("after-{}", file.replace('.', "-")));
+    }
+    let written = fs::read_to_string(server.server.folder().join("named.conf")).unwrap();
+    server.server.write("named.conf", &written.replace("dynamic.zone", "broken.zone"));
+    server.told(&["reconfig"]);
+    server.server.says("what was served stays served");
+    update("after-reconfig");
+    server.server.write("named.conf", &written);
+    assert!(server.told(&["reconfig"]).0);
+    update("at-last");
+    server.replace("KILL", BINDYD);
+    for name in ["before", "after-gone-zone", "after-broken-zone", "after-reconfig", "at-last"] {
+        assert_eq!(dig("127.0.0.1", port, &["+short", &format!("{name}.dynamic.test")]), "192.0.2.7\n", "{name}");
+    }
 }
 
 #[test]
