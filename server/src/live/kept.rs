@@ -9,10 +9,7 @@ use tracing::debug;
 use zonefmt::Serial;
 
 use super::{Failure, Ownership, Timing, ZoneFile};
-use crate::{
-    journal::Journal,
-    zone::{Change, ZoneData},
-};
+use crate::{journal::Journal, zone::Change};
 
 /// What a zone has on the disk.
 pub(super) struct Kept {
@@ -124,9 +121,14 @@ impl Kept {
         self.journal.mark_saved().map_err(Failure::Journal)
     }
 
+    /// Whether there is a zone file that can be marked.
+    pub(super) fn has_file(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// Marks the zone file with the time at which the version was confirmed, if that can be made of what is on the disk.
-    pub(super) fn mark(&self, data: &ZoneData, timing: &Timing) {
-        let Some(confirmed) = timing.confirmed(data).filter(|_| self.written.is_some()) else { return };
+    pub(super) fn mark(&self, timing: &Timing) {
+        let Some(confirmed) = timing.confirmed().filter(|_| self.has_file()) else { return };
         match self.file.mark(confirmed) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 debug!(target: "general", "cannot set the time of {}: {error}", self.file.path.display());

@@ -25,7 +25,7 @@ pub use differences::path as differences_path;
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
 pub use legacy::{Legacy, LegacyError};
-pub use timing::Timing;
+pub use timing::{Timing, Validity};
 
 use std::{
     cmp::Ordering,
@@ -55,6 +55,8 @@ pub struct Live {
     /// Whether the zone changes with its file only.
     follows_file: bool,
     tip: Mutex<Tip>,
+    /// The version of the tip, for whoever must not wait for the tip: this is only held for a moment.
+    newest: Mutex<ZoneData>,
     /// Held while the zone file is written or read. Whoever needs `tip` as well takes this one first.
     file: Mutex<()>,
     timing: Timing,
@@ -186,14 +188,25 @@ impl Live {
 
     fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
         let origin = data.origin().to_owned();
+        let newest = Mutex::new(data.clone());
         let tip = Mutex::new(Tip { data, kept, frozen, closed: false });
-        Live { origin, follows_file: false, tip, file: Mutex::default(), timing: Timing::default() }
+        Live { origin, follows_file: false, tip, newest, file: Mutex::default(), timing: Timing::default() }
     }
 
     /// Waits until nobody else changes the zone.
     pub fn lock(&self) -> Locked<'_> {
         // Whoever panicked while it was held has published nothing that is not durable.
         Locked { live: self, tip: lock(&self.tip) }
+    }
+
+    /// As [`Live::lock`], but `None` while somebody else changes the zone, for whom this would have to wait.
+    pub fn try_lock(&self) -> Option<Locked<'_>> {
+        Some(Locked { live: self, tip: try_lock(&self.tip)? })
+    }
+
+    /// The newest version, as [`Locked::data`], without waiting for whoever changes the zone.
+    pub fn newest(&self) -> ZoneData {
+        lock(&self.newest).clone()
     }
 
     /// The times of a secondary zone.
@@ -337,24 +350,27 @@ impl Live {
         }
     }
 
-    /// Takes note that the version at hand is the newest until `expires`, in seconds since 1970; a copy on the disk is
-    /// marked so. One that had expired is served again.
-    pub fn confirm(&self, expires: u64, published: &Published) {
-        let tip = lock(&self.tip);
-        let was_expired = self.timing.confirm(expires);
-        if was_expired && tip.data.serial().is_some() {
-            self.publish(published, &ZoneState::Loaded(tip.data.clone()));
-        }
-        if let Some(kept) = &tip.kept {
-            kept.mark(&tip.data, &self.timing);
-        }
+    /// Stops serving the version at hand if it has expired, or serves it again if it was confirmed since, as [`Timing`]
+    /// says; a copy on the disk is marked with the time at which it was confirmed. This may wait for the disk.
+    pub fn follow_times(&self, published: &Published) {
+        self.turn(&lock(&self.tip), published);
     }
 
-    /// Stops serving the version at hand, which no primary has confirmed in time.
-    pub fn expire(&self, published: &Published) {
-        let _tip = lock(&self.tip);
-        self.timing.expire();
-        self.publish(published, &ZoneState::Expired);
+    /// As [`Live::follow_times`], if that need not wait for anything; returns whether it was done.
+    pub fn try_follow_times(&self, published: &Published) -> bool {
+        let tip = try_lock(&self.tip).filter(|tip| !tip.kept.as_ref().is_some_and(Kept::has_file));
+        tip.map(|tip| self.turn(&tip, published)).is_some()
+    }
+
+    fn turn(&self, tip: &Tip, published: &Published) {
+        match self.timing.turn().filter(|_| tip.data.serial().is_some()) {
+            Some(true) => self.publish(published, &ZoneState::Expired),
+            Some(false) => self.publish(published, &ZoneState::Loaded(tip.data.clone())),
+            None => {}
+        }
+        if let Some(kept) = &tip.kept {
+            kept.mark(&self.timing);
+        }
     }
 
     /// Starts the journal anew, behind a zone file with all changes, if its serials have gone half round (RFC 1982): the
@@ -453,6 +469,7 @@ impl Locked<'_> {
     fn serve(&mut self, data: ZoneData, published: &Published) {
         self.live.timing.revive();
         self.live.publish(published, &ZoneState::Loaded(data.clone()));
+        lock(&self.live.newest).clone_from(&data);
         self.tip.data = data;
     }
 }
@@ -518,7 +535,7 @@ struct Pending {
 
 impl Pending {
     fn write(&self, timing: &Timing) -> Result<(), Failure> {
-        let written = self.file.write(&self.data, timing.confirmed(&self.data));
+        let written = self.file.write(&self.data, timing.confirmed());
         written.map_err(|error| Failure::File(self.file.path.clone(), error))
     }
 }

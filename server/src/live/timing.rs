@@ -5,15 +5,25 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{transfer::inbound::MAX_EXPIRE, zone::ZoneData};
-
-/// The times of a secondary zone, in seconds since 1970. They change without a new version of the zone. A primary zone
-/// has none.
+/// The times of a secondary zone, in seconds since 1970. They change without a new version of the zone, and nobody waits
+/// to read or set them. A primary zone has none.
 #[derive(Debug, Default)]
 pub struct Timing {
+    confirmed: AtomicU64,
     expires: AtomicU64,
     refreshes: AtomicU64,
     expired: AtomicBool,
+    withheld: AtomicBool,
+}
+
+/// How long the copy of a zone is valid, in seconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validity {
+    /// When a primary confirmed the copy: its expire time before it expires. That is earlier than in fact if the primary
+    /// said that its own version expires sooner (RFC 7314).
+    pub confirmed: u64,
+    /// When the copy expires.
+    pub expires: u64,
 }
 
 impl Timing {
@@ -32,63 +42,50 @@ impl Timing {
         self.refreshes.store(time, Ordering::Relaxed);
     }
 
-    /// Sets when a version from an earlier run expires; returns whether it has not.
-    pub fn resume(&self, expires: u64) -> bool {
-        self.expires.store(expires, Ordering::Relaxed);
-        let expired = now() >= expires;
+    /// Sets how long a version from an earlier run is valid, before it is published; returns whether it is still.
+    pub fn resume(&self, validity: Validity) -> bool {
+        self.confirm(validity);
+        let expired = now() >= validity.expires;
         self.expired.store(expired, Ordering::Relaxed);
+        self.withheld.store(expired, Ordering::Relaxed);
         !expired
     }
 
-    /// Whether the version at hand has expired.
-    pub fn is_expired(&self) -> bool {
-        self.expired.load(Ordering::Relaxed)
-    }
-
-    /// Sets when the version at hand expires, which is the newest until then; returns whether it had expired.
-    pub(super) fn confirm(&self, expires: u64) -> bool {
+    /// Sets how long the version at hand is valid, which is the newest until then;
+    /// [`Live::follow_times`](super::Live::follow_times) serves it again if it had expired.
+    pub fn confirm(&self, Validity { confirmed, expires }: Validity) {
+        self.confirmed.store(confirmed, Ordering::Relaxed);
         self.expires.store(expires, Ordering::Relaxed);
-        self.expired.swap(false, Ordering::Relaxed)
-    }
-
-    /// Takes note that there is another version at hand than the one that may have expired.
-    pub(super) fn revive(&self) {
         self.expired.store(false, Ordering::Relaxed);
     }
 
-    /// Takes note that the version at hand has expired.
-    pub(super) fn expire(&self) {
+    /// Takes note that the version at hand has expired; [`Live::follow_times`](super::Live::follow_times) stops serving
+    /// it.
+    pub fn expire(&self) {
         self.expired.store(true, Ordering::Relaxed);
     }
 
-    /// When the version was confirmed, as far as the time of its file can say it: as with BIND, its expire time before
-    /// it expires.
-    pub(super) fn confirmed(&self, data: &ZoneData) -> Option<SystemTime> {
-        let soa = data.soa()?;
-        Some(UNIX_EPOCH + Duration::from_secs(self.expires()?.saturating_sub(soa.expire.min(MAX_EXPIRE).into())))
+    /// Takes note that another version is served than the one that may have expired.
+    pub(super) fn revive(&self) {
+        self.expired.store(false, Ordering::Relaxed);
+        self.withheld.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the version at hand is to be withheld from now on, as it has expired, or to be served again; `None` if
+    /// that is so already. To be called by whoever does it.
+    pub(super) fn turn(&self) -> Option<bool> {
+        let expired = self.expired.load(Ordering::Relaxed);
+        (self.withheld.swap(expired, Ordering::Relaxed) != expired).then_some(expired)
+    }
+
+    /// When the version at hand was confirmed ([`Validity::confirmed`]), which is the time of its file, as with BIND;
+    /// `None` for a primary zone, or without a version.
+    pub fn confirmed(&self) -> Option<SystemTime> {
+        self.expires().map(|_| UNIX_EPOCH + Duration::from_secs(self.confirmed.load(Ordering::Relaxed)))
     }
 }
 
 /// Seconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa};
-
-    use super::*;
-
-    /// Its copy had the time 1970, and so had expired when the server started again.
-    #[test]
-    fn a_copy_whose_soa_lets_it_expire_after_years_has_the_time_of_its_confirmation() {
-        let (root, serial) = (NameRef::ROOT, Serial(1));
-        let soa = Soa { primary: root, mailbox: root, serial, refresh: 1, retry: 1, expire: 1 << 31, minimum: 1 };
-        let mut edit = ZoneData::new(Name::root()).edit();
-        edit.add(root, Rtype::SOA, 0, &soa.to_wire()).expect("it fits");
-        let (data, timing, confirmed) = (edit.commit(), Timing::default(), now());
-        timing.confirm(confirmed + u64::from(MAX_EXPIRE));
-        assert_eq!(timing.confirmed(&data), Some(UNIX_EPOCH + Duration::from_secs(confirmed)));
-    }
 }

@@ -101,7 +101,7 @@ pub(super) fn own(
             let live = (wanted == ChangedBy::Differences).then(|| following(storage, &content, before)).flatten();
             Ok(Some(Owned { state: ZoneState::Loaded(content), live }))
         }
-        (Role::Secondary(..), content) => {
+        (Role::Secondary(_, secondary), content) => {
             let content = content.unwrap_or_else(|| ZoneData::new(zone.origin.clone()));
             let live = match storage(zone) {
                 Some(storage) => Live::open_copy(storage, &content, legacy).unwrap_or_else(|cause| {
@@ -112,11 +112,11 @@ pub(super) fn own(
                 }),
                 None => Live::unkept(content),
             };
-            let data = live.lock().data().clone();
+            let data = live.newest();
             // As with named, the time of the copy says when it was confirmed.
-            let state = match inbound::expires(&data, time) {
+            let state = match inbound::validity(&data, &secondary.inbound, time) {
                 None => ZoneState::NotLoaded,
-                Some(expires) if live.timing().resume(expires) => ZoneState::Loaded(data),
+                Some(validity) if live.timing().resume(validity) => ZoneState::Loaded(data),
                 Some(_) => ZoneState::Expired,
             };
             Ok(Some(Owned { state, live: Some(Arc::new(live)) }))

@@ -21,7 +21,7 @@ use super::{
     client::SMALL, schedule::Due,
 };
 use crate::{
-    live::{self, Live},
+    live::{self, Locked},
     logs::{AddressLine, ZoneLine},
     settings::ZoneSettings,
     transfer::{
@@ -136,7 +136,7 @@ impl<'a> Attempt<'a> {
 
     /// Whether there is no version of the zone yet.
     fn is_new(&self) -> bool {
-        self.due.live.lock().data().serial().is_none()
+        self.due.live.newest().serial().is_none()
     }
 
     fn answered_lately(&self, index: usize) -> bool {
@@ -157,7 +157,7 @@ impl<'a> Attempt<'a> {
         let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.1.as_ref())).await;
         let is_silent = matches!(&asked, Err(Failure { why: Reason::Idle(_) | Reason::Io(_), .. }));
         self.shared.heard_of(primary.address, !is_silent);
-        let ours = self.due.live.lock().data().serial();
+        let ours = self.due.live.newest().serial();
         match asked {
             Ok((serial, expire)) => {
                 let old = ours.map_or("not loaded".to_owned(), |ours| ours.0.to_string());
@@ -186,7 +186,7 @@ impl<'a> Attempt<'a> {
         // It may have been a while.
         let Contact { primary, limits, settings, .. } = self.contact(index)?;
         let (zone, from, key) = (self.zone(), AddressLine(primary.address), Signed(primary.key.as_ref()));
-        let at_hand = self.due.live.lock().data().clone();
+        let at_hand = self.due.live.newest();
         let (what, began) = (Wanted(want, at_hand.serial()), Instant::now());
         info!(target: "xfer-in", "zone {zone}: Transfer started.");
         debug!(target: "xfer-in", "zone {zone}: {what} from {from}");
@@ -216,11 +216,16 @@ impl<'a> Attempt<'a> {
             return Some(Heard::Serial(serial, edns_expire));
         }
         self.shared.heard_of(primary.address, true);
-        let (live, published) = (Arc::clone(&self.due.live), Arc::clone(&self.shared.published));
+        let (live, published) = (&self.due.live, Arc::clone(&self.shared.published));
         // The first version of a small zone is served without waiting for anything.
         let is_quick = matches!(&outcome, Outcome::Whole(data) if data.records() < SMALL) && self.is_new();
-        let work = move || install(&live, &at_hand, outcome, &settings, &published);
-        match if is_quick { Ok(work()) } else { spawn_blocking(work).await } {
+        let installed = if is_quick && let Some(locked) = live.try_lock() {
+            Ok(install(locked, &at_hand, outcome, &settings, &published))
+        } else {
+            let live = Arc::clone(live);
+            spawn_blocking(move || install(live.lock(), &at_hand, outcome, &settings, &published)).await
+        };
+        match installed {
             Ok(Ok(times)) => {
                 info!(target: "xfer-in", "zone {zone}: transferred serial {}{key}", times.serial.0);
                 ended("success", totals, Some(times.serial));
@@ -302,13 +307,12 @@ struct Contact {
 
 /// Serves what was transferred.
 fn install(
-    live: &Live,
+    mut locked: Locked<'_>,
     at_hand: &ZoneData,
     outcome: Outcome,
     settings: &ZoneSettings,
     published: &Published,
 ) -> Result<Times, live::Failure> {
-    let mut locked = live.lock();
     if !locked.data().is(at_hand) {
         return Err(live::Failure::Closed);
     }

@@ -35,20 +35,20 @@ pub use receiver::{Progress, Receiver, Transfer};
 pub use secondaries::Secondaries;
 pub use sequence::{Outcome, Want, Warning};
 pub use soundness::Limits;
-pub(crate) use timers::MAX_EXPIRE;
 pub use timers::{EdnsExpire, Heard, Moment, Notified, RefreshSettings, Step, Timers, Times};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-use crate::zone::ZoneData;
+use crate::{live::Validity, settings::Inbound, zone::ZoneData};
 
-/// When a copy of a zone expires that was confirmed at `time`, in seconds since 1970; `None` without data.
-pub fn expires(data: &ZoneData, time: Timestamp) -> Option<u64> {
+/// How long a copy of a zone is valid that was confirmed at `time`; `None` without data.
+pub fn validity(data: &ZoneData, settings: &Inbound, time: Timestamp) -> Option<Validity> {
+    let times = Times::of(&data.soa()?).within(&settings.refresh.range(), &settings.retry.range());
     // A time to come is a mistake of some clock.
-    let confirmed = time.min(Timestamp::now()).as_second();
-    Some(u64::try_from(confirmed).unwrap_or(0) + u64::from(data.soa()?.expire.min(MAX_EXPIRE)))
+    let confirmed = u64::try_from(time.min(Timestamp::now()).as_second()).unwrap_or(0);
+    Some(Validity { confirmed, expires: confirmed + u64::from(times.expire) })
 }
 
 /// Seconds since 1970.

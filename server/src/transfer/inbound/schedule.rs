@@ -10,7 +10,7 @@ use zonefmt::Serial;
 
 use super::{Heard, Moment, Notified, RefreshSettings, Step, Timers, Times, inbox::ZoneId, unix_now};
 use crate::{
-    live::Live,
+    live::{Live, Validity},
     settings::{Peers, Secondary},
     zones::Zone,
 };
@@ -48,8 +48,8 @@ pub(super) struct Due {
     pub(super) step: Step,
     /// Whether the version at hand has just expired.
     pub(super) expired: bool,
-    /// When the version at hand expires, if that has changed.
-    pub(super) expires: Option<Moment>,
+    /// Whether the version at hand has just been confirmed by a primary.
+    pub(super) confirmed: bool,
     key: Key,
     generation: u32,
 }
@@ -140,6 +140,9 @@ impl Schedule {
             let was_expired = entry.timers.is_expired();
             let step = entry.timers.wake(now);
             let due = Due { expired: entry.timers.is_expired() && !was_expired, ..entry.due(key, step) };
+            if due.expired {
+                entry.live.timing().expire();
+            }
             self.reschedule(key, now);
             if due.expired || due.step != Step::Wait {
                 return Some(due);
@@ -147,22 +150,27 @@ impl Schedule {
         }
     }
 
-    /// Takes the result of a step, and returns the next one; `None` if the zone, or what is known of its primaries, is
-    /// not what it was when the step began.
+    /// Takes the result of a step, and returns the next one; `None` if the zone is not what it was when the step began. If
+    /// only what is known of its primaries has changed since, a version that the step brought is kept.
     pub(super) fn heard(&mut self, done: &Due, heard: Heard, now: Moment) -> Option<Due> {
         let entry = self.zones.get_mut(&done.key)?;
-        if entry.generation != done.generation {
-            if let Heard::Version(..) = heard {
-                entry.timers = resumed(&entry.live, entry.settings.clone(), now);
-                entry.generation += 1;
-                self.reschedule(done.key, now);
-            }
-            return None;
-        }
         let before = (entry.timers.expires(), entry.timers.is_expired());
-        let step = entry.timers.heard(heard, now);
+        let step = match heard {
+            _ if entry.generation == done.generation => entry.timers.heard(heard, now),
+            Heard::Version(times, edns) => {
+                entry.timers.took(times, edns, now);
+                Step::Wait
+            }
+            Heard::Serial(..) | Heard::Failed { .. } => return None,
+        };
         let after = (entry.timers.expires(), entry.timers.is_expired());
-        let due = Due { expires: after.0.filter(|_| after != before), ..entry.due(done.key, step) };
+        let is_confirmed = after != before || matches!(heard, Heard::Version(..));
+        let confirmed = after.0.zip(entry.timers.lifetime()).filter(|_| is_confirmed);
+        if let Some((expires, lifetime)) = confirmed {
+            let expires = unix_now() + expires.saturating_sub(now).as_secs();
+            entry.live.timing().confirm(Validity { confirmed: expires.saturating_sub(lifetime.into()), expires });
+        }
+        let due = Due { confirmed: confirmed.is_some(), ..entry.due(done.key, step) };
         self.reschedule(done.key, now);
         Some(due)
     }
@@ -203,7 +211,7 @@ impl Entry {
             secondary: Arc::clone(&self.secondary),
             step,
             expired: false,
-            expires: None,
+            confirmed: false,
             key,
             generation: self.generation,
         }
@@ -215,12 +223,79 @@ impl Entry {
 fn resumed(live: &Live, settings: RefreshSettings, now: Moment) -> Timers {
     // What spreads the load need not be random.
     let seed = getrandom::u64().unwrap_or_default();
-    let times = live.lock().data().soa().map(|soa| Times::of(&soa));
+    let times = live.newest().soa().map(|soa| Times::of(&soa));
     match times.zip(live.timing().expires()) {
         Some((times, expires)) => {
             let expires = now + Moment::from_secs(expires.saturating_sub(unix_now()));
             Timers::resumed(settings, seed, times, now, expires)
         }
         None => Timers::new(settings, seed, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zonefmt::{Name, NameRef, Rtype, rdata::Soa};
+
+    use super::*;
+    use crate::{
+        settings::{Inbound, Remote},
+        transfer::inbound::validity,
+        zone::ZoneData,
+        zones::ZoneState,
+    };
+
+    /// A version whose SOA has these times, for a secondary with these primaries.
+    fn secondary(soa: Option<[u32; 3]>, primaries: &[&str]) -> Zone {
+        let mut edit = ZoneData::new(Name::root()).edit();
+        if let Some([refresh, retry, expire]) = soa {
+            let (root, serial) = (NameRef::ROOT, Serial(1));
+            let soa = Soa { primary: root, mailbox: root, serial, refresh, retry, expire, minimum: 1 };
+            edit.add(root, Rtype::SOA, 0, &soa.to_wire()).expect("it fits");
+        }
+        let primaries = primaries.iter().map(|at| Remote { address: at.parse().unwrap(), key: None }).collect();
+        Zone::new(Name::root(), Arc::default(), ZoneState::NotLoaded)
+            .coming_from(Some(Arc::new(Secondary { primaries, inbound: Arc::default() })))
+            .owned_by(Some(Arc::new(Live::unkept(edit.commit()))))
+    }
+
+    fn id() -> ZoneId {
+        ("_default".into(), Name::root())
+    }
+
+    /// It was served without ever expiring, as its times were not known.
+    #[test]
+    fn a_zone_that_is_reconfigured_during_its_first_transfer_expires() {
+        let (mut schedule, peers, now) = (Schedule::default(), Peers::default(), Moment::from_secs(1));
+        let zone = secondary(None, &["192.0.2.1:53"]);
+        schedule.follow(id(), &zone, &peers, now);
+        let due = schedule.take_due(now).unwrap();
+        let changed = secondary(None, &["192.0.2.2:53"]).owned_by(zone.live.clone());
+        schedule.follow(id(), &changed, &peers, now);
+        let times = Times { serial: Serial(1), refresh: 3600, retry: 600, expire: 86_400 };
+        let next = schedule.heard(&due, Heard::Version(times, None), now).unwrap();
+        assert!(next.confirmed && next.step == Step::Wait);
+        let expires = zone.live.unwrap().timing().expires().unwrap();
+        assert!((86_000..=86_400).contains(&(expires - unix_now())));
+        assert_eq!(schedule.take_due(now).unwrap().step, Step::Ask(0));
+    }
+
+    /// Its copy had a time before its confirmation, or expired sooner after a restart than without one.
+    #[test]
+    fn a_copy_that_is_confirmed_expires_when_it_does_after_a_restart() {
+        for soa in [[3600, 600, 86_400], [3600, 600, 7], [1, 1, 1], [1, 1, u32::MAX], [u32::MAX; 3]] {
+            let (mut schedule, now) = (Schedule::default(), Moment::from_secs(1));
+            let zone = secondary(Some(soa), &["192.0.2.1:53"]);
+            let live = zone.live.clone().unwrap();
+            let before = unix_now();
+            schedule.follow(id(), &zone, &Peers::default(), now);
+            let due = schedule.take_due(now).unwrap();
+            let times = Times::of(&live.newest().soa().unwrap());
+            schedule.heard(&due, Heard::Version(times, None), now);
+            let (confirmed, expires) = (live.timing().confirmed().unwrap(), live.timing().expires().unwrap());
+            let resumed = validity(&live.newest(), &Inbound::default(), confirmed.try_into().unwrap()).unwrap();
+            assert_eq!(resumed.expires, expires, "{soa:?}");
+            assert!((before..=unix_now()).contains(&resumed.confirmed), "{soa:?}");
+        }
     }
 }

@@ -4,25 +4,35 @@
 //! takes it. `schedule` knows when which zone is due. An `attempt` carries out one step of a zone's timers: a question to
 //! one primary or a transfer from it, of which only so many run at a time.
 
-use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, hash_map::Entry},
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     runtime,
-    task::{LocalSet, spawn_local},
+    sync::Semaphore,
+    task::{LocalSet, spawn_blocking, spawn_local},
     time::{Instant, timeout_at},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use zonefmt::{Name, Serial};
 
 use super::{
-    Activity, Heard, Moment, Notified, Step,
+    Activity, Moment, Notified, Step,
     attempt::{Attempt, Resources},
     connections,
     inbox::{Inbox, News, ZoneId},
     schedule::{Due, Schedule},
-    unix_now,
 };
 use crate::{
+    live::Live,
     logs::{AddressLine, ZoneLine},
     zones::{Published, Snapshot},
 };
@@ -51,6 +61,8 @@ impl Secondaries {
                 published: served,
                 inbox: news,
                 schedule: RefCell::default(),
+                settling: RefCell::default(),
+                places: Semaphore::new(SETTLING),
                 started: Instant::now(),
             });
             LocalSet::new().block_on(&runtime, keeper.run());
@@ -104,12 +116,19 @@ impl Drop for Handle {
 /// How long the thread sleeps at most.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// The most zones whose times are being taken over; each has a thread.
+const SETTLING: usize = 64;
+
 /// What the thread works with.
 struct Keeper {
     published: Arc<Published>,
     inbox: Arc<Inbox>,
     schedule: RefCell<Schedule>,
     resources: Resources,
+    /// The zones that are being settled, and whether their times have changed since that began.
+    settling: RefCell<HashMap<*const Live, bool>>,
+    /// Bounds how many are at a time, so that transfers do not lack threads if a disk hangs.
+    places: Semaphore,
     /// The start of the clock of all timers.
     started: Instant,
 }
@@ -198,7 +217,7 @@ impl Keeper {
         if due.expired {
             let (view, origin) = &due.id;
             warn!(target: "general", "zone {}: expired", ZoneLine { origin: origin.as_ref(), view });
-            due.live.expire(&self.published);
+            self.settle(&due.live);
         }
         if due.step == Step::Wait {
             return;
@@ -208,24 +227,110 @@ impl Keeper {
             let mut next = Some(due);
             while let Some(due) = next.take().filter(|due| due.step != Step::Wait) {
                 let heard = Attempt::new(&due, &keeper.resources).run().await;
-                next = keeper.finish(&due, heard);
+                next = keeper.schedule.borrow_mut().heard(&due, heard, keeper.now());
+                if next.as_ref().is_some_and(|next| next.confirmed) {
+                    keeper.settle(&due.live);
+                }
             }
             // There may be something to do sooner than before.
             keeper.inbox.wake();
         });
     }
 
-    /// Takes the result of a step, and returns the next one.
-    fn finish(&self, done: &Due, heard: Heard) -> Option<Due> {
-        let now = self.now();
-        let next = self.schedule.borrow_mut().heard(done, heard, now)?;
-        if let (Heard::Serial(..) | Heard::Version(..), Some(expires)) = (heard, next.expires) {
-            done.live.confirm(unix_now() + expires.saturating_sub(now).as_secs(), &self.published);
+    /// Serves a zone as its times say from now on, and marks its copy, on a thread that may wait for the disk. Each zone
+    /// has one such thread at a time, so that the timers of others go on if its disk is slow.
+    fn settle(self: &Rc<Self>, live: &Arc<Live>) {
+        if live.try_follow_times(&self.published) {
+            return;
         }
-        Some(next)
+        match self.settling.borrow_mut().entry(Arc::as_ptr(live)) {
+            Entry::Occupied(mut again) => {
+                again.insert(true);
+                return;
+            }
+            Entry::Vacant(first) => first.insert(false),
+        };
+        let (keeper, live) = (Rc::clone(self), Arc::clone(live));
+        spawn_local(async move {
+            let mut again = true;
+            while again {
+                // The semaphore is never closed.
+                let Ok(_place) = keeper.places.acquire().await else { return };
+                let (settled, published) = (Arc::clone(&live), Arc::clone(&keeper.published));
+                let done = spawn_blocking(move || settled.follow_times(&published)).await;
+                done.unwrap_or_else(|fault| error!(target: "general", "a fault of this server: {fault}"));
+                again = keeper.settling.borrow_mut().insert(Arc::as_ptr(&live), false) == Some(true);
+            }
+            keeper.settling.borrow_mut().remove(&Arc::as_ptr(&live));
+        });
     }
 
     fn now(&self) -> Moment {
         self.started.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zonefmt::{NameRef, Rtype, rdata::Soa};
+
+    use super::*;
+    use crate::{
+        live::Validity,
+        settings::{Remote, Secondary},
+        transfer::inbound::unix_now,
+        zone::ZoneData,
+        zones::{View, Zone, ZoneMap, ZoneState},
+    };
+
+    /// Longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn wait_until(is_so: impl Fn() -> bool, what: &str) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < PATIENCE, "{what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// While an update or a transfer of one zone waited for the disk, no other zone was refreshed, and none expired.
+    #[test]
+    fn a_zone_that_waits_for_its_disk_keeps_no_other_zone_waiting() {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let primaries = [Remote { address: silent.local_addr().unwrap(), key: None }].into();
+        let secondary = Arc::new(Secondary { primaries, inbound: Arc::default() });
+        let [held, other] = ["held", "other"].map(|name| {
+            let origin = Name::from_ascii(name).unwrap();
+            let (root, serial) = (NameRef::ROOT, Serial(1));
+            let soa = Soa { primary: root, mailbox: root, serial, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+            let mut edit = ZoneData::new(origin.clone()).edit();
+            edit.add(origin.as_ref(), Rtype::SOA, 0, &soa.to_wire()).unwrap();
+            let data = edit.commit();
+            let live = Live::unkept(data.clone());
+            live.timing().resume(Validity { confirmed: unix_now(), expires: unix_now() + 1 });
+            Arc::new(
+                Zone::new(origin, Arc::default(), ZoneState::Loaded(data))
+                    .coming_from(Some(Arc::clone(&secondary)))
+                    .owned_by(Some(Arc::new(live))),
+            )
+        });
+        let zones = ZoneMap::from_iter([Arc::clone(&held), Arc::clone(&other)]);
+        let published = Arc::new(Published::new(Snapshot::new(Arc::default(), vec![View::of(zones)])));
+        let is_expired = |zone: &Zone| {
+            let snapshot = published.load();
+            let zone = snapshot.view(View::DEFAULT).and_then(|view| view.zones.get(zone.origin.as_ref()));
+            matches!(zone.unwrap().state, ZoneState::Expired)
+        };
+        let secondaries = {
+            let _changing = held.live.as_ref().unwrap().lock();
+            let secondaries = Secondaries::start(&published).unwrap();
+            secondaries.follow();
+            wait_until(|| is_expired(&other), "the other zone does not expire");
+            assert!(!is_expired(&held));
+            secondaries
+        };
+        wait_until(|| is_expired(&held), "the zone does not expire");
+        drop(secondaries);
     }
 }

@@ -124,7 +124,7 @@ struct Cause {
 }
 
 /// The longest expire time, in seconds: 24 weeks, as in BIND.
-pub(crate) const MAX_EXPIRE: u32 = 14_515_200;
+const MAX_EXPIRE: u32 = 14_515_200;
 
 /// The bounds of the seconds between rounds without a version to keep: a new secondary is often there before its
 /// primary.
@@ -144,6 +144,15 @@ impl Times {
         Times { serial: soa.serial, refresh: soa.refresh, retry: soa.retry, expire: soa.expire }
     }
 
+    /// The times within these bounds of the refresh and retry times, as BIND has them: a version expires at the earliest
+    /// after a refresh time and a retry time, and at the latest after 24 weeks.
+    pub fn within(self, refresh: &RangeInclusive<u32>, retry: &RangeInclusive<u32>) -> Times {
+        let bound = |time: u32, bounds: &RangeInclusive<u32>| time.min(*bounds.end()).max(*bounds.start()).max(1);
+        let (refresh, retry) = (bound(self.refresh, refresh), bound(self.retry, retry));
+        let expire = self.expire.min(MAX_EXPIRE).max(refresh.saturating_add(retry));
+        Times { refresh, retry, expire, ..self }
+    }
+
     /// For how long the version is valid that a primary has confirmed: at least until that is asked again.
     fn valid_for(&self, edns: EdnsExpire) -> Duration {
         seconds(edns.unwrap_or(u32::MAX).max(self.retry).min(self.expire))
@@ -161,7 +170,7 @@ impl Timers {
     /// which it expires.
     pub fn resumed(settings: RefreshSettings, seed: u64, times: Times, due: Moment, expires: Moment) -> Timers {
         let mut timers = Timers::new(settings, seed, due);
-        let times = timers.settings.bound(times);
+        let times = times.within(&timers.settings.refresh, &timers.settings.retry);
         timers.version = Some(Version { times, expires, is_expired: false });
         timers
     }
@@ -181,6 +190,12 @@ impl Timers {
     /// The moment at which the version expires; `None` without one.
     pub fn expires(&self) -> Option<Moment> {
         self.version.map(|version| version.expires)
+    }
+
+    /// The seconds after which a version expires that a primary has just confirmed, unless its own expires sooner; `None`
+    /// without a version.
+    pub fn lifetime(&self) -> Option<u32> {
+        self.version.map(|version| version.times.expire)
     }
 
     /// Whether the version has expired, and is not to be served until a primary confirms or replaces it.
@@ -235,10 +250,7 @@ impl Timers {
             }
             Heard::Failed { .. } => self.next(now),
             Heard::Version(times, edns) => {
-                let times = self.settings.bound(times);
-                let expires = now + times.valid_for(edns);
-                self.version = Some(Version { times, expires, is_expired: false });
-                self.backoff = *BACKOFF.start();
+                self.took(times, edns, now);
                 self.end(true, now)
             }
             Heard::Serial(serial, edns) => match &mut self.version {
@@ -263,8 +275,16 @@ impl Timers {
         }
     }
 
-    /// Changes the settings, or what the primaries are. A round under way is given up, so a result of its step is ignored; the next one is due at
-    /// once.
+    /// Takes note of a version that is served now, although it does not come from the step under way: the settings have
+    /// changed since that began.
+    pub fn took(&mut self, times: Times, edns: EdnsExpire, now: Moment) {
+        let times = times.within(&self.settings.refresh, &self.settings.retry);
+        self.version = Some(Version { times, expires: now + times.valid_for(edns), is_expired: false });
+        self.backoff = *BACKOFF.start();
+    }
+
+    /// Changes the settings, or what the primaries are. A round under way is given up, so a result of its step is ignored
+    /// (but see [`Self::took`]). The next one is due at once.
     pub fn configure(&mut self, settings: RefreshSettings, now: Moment) {
         self.settings = settings;
         (self.round, self.queued, self.due) = (None, None, now);
@@ -346,14 +366,6 @@ impl Timers {
 }
 
 impl RefreshSettings {
-    /// The times of an SOA within their bounds, as BIND has them.
-    fn bound(&self, times: Times) -> Times {
-        let within = |time: u32, bounds: &RangeInclusive<u32>| time.min(*bounds.end()).max(*bounds.start()).max(1);
-        let (refresh, retry) = (within(times.refresh, &self.refresh), within(times.retry, &self.retry));
-        let expire = times.expire.min(MAX_EXPIRE).max(refresh.saturating_add(retry));
-        Times { refresh, retry, expire, ..times }
-    }
-
     /// What to ask a primary for that has a version newer than this one, or any version if there is none.
     fn want(&self, primary: usize, ours: Option<Serial>) -> Want {
         match ours {

@@ -59,14 +59,14 @@ fn the_next_round_follows_after_refresh_or_retry() {
 fn times_stay_within_their_bounds() {
     let settings = RefreshSettings { refresh: 400..=5000, retry: 300..=600, ..settings(1) };
     let bound = |refresh, retry, expire| {
-        let times = settings.bound(Times { serial: Serial(1), refresh, retry, expire });
+        let times = Times { serial: Serial(1), refresh, retry, expire }.within(&settings.refresh, &settings.retry);
         (times.refresh, times.retry, times.expire)
     };
     assert_eq!(bound(0, 0, 0), (400, 300, 700));
     assert_eq!(bound(u32::MAX, u32::MAX, u32::MAX), (5000, 600, MAX_EXPIRE));
     assert_eq!(bound(1000, 400, 7000), (1000, 400, 7000));
-    let unbounded = RefreshSettings { refresh: 0..=u32::MAX, retry: 0..=u32::MAX, ..settings };
-    let zero = unbounded.bound(Times { serial: Serial(1), refresh: 0, retry: 0, expire: 0 });
+    let zero = Times { serial: Serial(1), refresh: 0, retry: 0, expire: 0 };
+    let zero = zero.within(&(0..=u32::MAX), &(0..=u32::MAX));
     assert_eq!((zero.refresh, zero.retry), (1, 1));
 }
 
@@ -170,6 +170,18 @@ fn retransfer_takes_any_version() {
     timers.notified(None, Some(Serial(3)), at(9));
     assert_eq!(timers.heard(Heard::Version(times(3), None), at(9)), Step::Transfer(0, Want::Any));
     assert_eq!(timers.heard(Heard::Version(times(3), None), at(9)), Step::Wait);
+}
+
+/// A zone whose first transfer ended after its primaries had changed was served, but never expired.
+#[test]
+fn a_version_that_comes_after_a_change_of_settings_expires() {
+    let mut timers = Timers::new(settings(1), 0, at(0));
+    assert_eq!(timers.wake(at(0)), Step::Ask(0));
+    timers.configure(settings(2), at(1));
+    timers.took(times(5), None, at(2));
+    assert_eq!((timers.expires(), timers.lifetime()), (Some(at(2 + 86_400)), Some(86_400)));
+    assert_eq!(timers.wake(at(2)), Step::Ask(0));
+    assert_eq!(timers.heard(serial(5), at(2)), Step::Ask(1));
 }
 
 #[test]
