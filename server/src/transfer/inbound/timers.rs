@@ -146,6 +146,7 @@ impl Times {
 
     /// The times within these bounds of the refresh and retry times, as BIND has them: a version expires at the earliest
     /// after a refresh time and a retry time, and at the latest after 24 weeks.
+    #[must_use]
     pub fn within(self, refresh: &RangeInclusive<u32>, retry: &RangeInclusive<u32>) -> Times {
         let bound = |time: u32, bounds: &RangeInclusive<u32>| time.min(*bounds.end()).max(*bounds.start()).max(1);
         let (refresh, retry) = (bound(self.refresh, refresh), bound(self.retry, retry));
@@ -284,10 +285,16 @@ impl Timers {
     }
 
     /// Changes the settings, or what the primaries are. A round under way is given up, so a result of its step is ignored
-    /// (but see [`Self::took`]). The next one is due at once.
+    /// (but see [`Self::took`]). The next one is due at once, and is what the one under way and the queued one were for.
     pub fn configure(&mut self, settings: RefreshSettings, now: Moment) {
         self.settings = settings;
-        (self.round, self.queued, self.due) = (None, None, now);
+        let forced = self.round.take().is_some_and(|round| round.forced);
+        // The primaries may be others.
+        let queued = self.queued.map(|queued| Cause { primary: None, ..queued }).unwrap_or_default();
+        let queued = Cause { forced: forced || queued.forced, ..queued };
+        // Any round asks all primaries, but may end before the one that has announced a serial.
+        self.queued = Some(queued).filter(|queued| queued.forced || queued.serial.is_some());
+        self.due = now;
     }
 
     fn request(&mut self, cause: Cause, now: Moment) -> Notified {
@@ -308,7 +315,9 @@ impl Timers {
         !forced && ours.zip(serial).is_some_and(|(ours, theirs)| theirs <= ours)
     }
 
-    fn start(&mut self, cause: Cause, now: Moment) -> Step {
+    fn start(&mut self, mut cause: Cause, now: Moment) -> Step {
+        // What was forced before the settings changed.
+        cause.forced |= self.queued.take_if(|queued| queued.forced).is_some();
         let first = cause.primary.filter(|&primary| primary < self.settings.request_ixfr.len());
         let mut left: Vec<usize> =
             (0..self.settings.request_ixfr.len()).rev().filter(|&primary| Some(primary) != first).collect();

@@ -184,6 +184,30 @@ fn a_version_that_comes_after_a_change_of_settings_expires() {
     assert_eq!(timers.heard(serial(5), at(2)), Step::Ask(1));
 }
 
+/// The command `retransfer` did nothing if the configuration changed before the transfer was over.
+#[test]
+fn what_was_wanted_before_a_change_of_settings_is_done_after_it() {
+    let mut waiting = timers(1);
+    waiting.refresh(at(9));
+    assert_eq!(waiting.retransfer(at(9)), Notified::Queued);
+    let mut running = timers(1);
+    running.retransfer(at(9));
+    for mut timers in [waiting, running] {
+        timers.configure(settings(2), at(10));
+        assert_eq!(timers.clone().notified(Some(1), None, at(10)), Notified::Started(Step::Transfer(1, Want::Any)));
+        assert_eq!(timers.wake(at(10)), Step::Transfer(0, Want::Any));
+        timers.heard(Heard::Version(times(5), None), at(11));
+        assert_eq!(timers.wake(timers.due()), Step::Ask(0), "it is done once");
+    }
+    let mut announced = timers(1);
+    announced.refresh(at(9));
+    announced.notified(Some(0), Some(Serial(7)), at(9));
+    announced.configure(settings(2), at(10));
+    assert_eq!(announced.wake(at(10)), Step::Ask(0));
+    assert_eq!(announced.heard(serial(6), at(10)), Step::Transfer(0, Want::Changes));
+    assert_eq!(announced.heard(Heard::Version(times(6), None), at(10)), Step::Ask(0), "7 is announced");
+}
+
 #[test]
 fn a_version_expires_and_the_next_one_found_is_served() {
     for (heard, step) in
