@@ -213,11 +213,15 @@ class PowerDns(Server):
 SERVERS = {maker.name: maker for maker in (Bindy, Nsd, Knot, Named, PowerDns)}
 
 
+def name_of(text):
+    """A name as a message has it."""
+    return b"".join(bytes([len(label)]) + label for label in text.rstrip(".").encode().split(b".")) + b"\0"
+
+
 def ask(port, name):
     """The address in the response, or None."""
-    labels = b"".join(bytes([len(label)]) + label for label in name.rstrip(".").encode().split(b"."))
     number = random.randrange(65536)
-    request = struct.pack("!6H", number, 0, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
+    request = struct.pack("!6H", number, 0, 1, 0, 0, 0) + name_of(name) + b"\0\1\0\1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.2)
         client.connect(("127.0.0.1", port))

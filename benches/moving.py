@@ -27,6 +27,8 @@ import sys
 import tempfile
 import time
 
+from compare import ask, name_of, read
+
 SMALL = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n"
 LARGE, UPDATED = "example.com", "updated.test"
 
@@ -59,7 +61,7 @@ class Server:
     def ready(self, name, patience=120):
         """Waits until there is an address at the name; returns how many seconds that took."""
         begun = time.monotonic()
-        while not address(self.port, name):
+        while not ask(self.port, name):
             if self.process.poll() is not None or time.monotonic() - begun > patience:
                 raise RuntimeError(f"{self.name} does not answer for {name}:\n" + (self.folder / "log").read_text()[-800:])
             time.sleep(0.002)
@@ -137,26 +139,6 @@ class Nsd(Server):
 SERVERS = {maker.name: maker for maker in (Bindy, Nsd, Knot, Named)}
 
 
-def name_of(text):
-    return b"".join(bytes([len(label)]) + label for label in text.encode().split(b".")) + b"\0"
-
-
-def address(port, name):
-    """The address in the response, or None."""
-    number = random.randrange(65536)
-    request = struct.pack("!6H", number, 0, 1, 0, 0, 0) + name_of(name) + b"\0\1\0\1"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(0.5)
-        client.connect(("127.0.0.1", port))
-        try:
-            client.send(request)
-            response = client.recv(4096)
-        except OSError:
-            return None
-    answered = response[:2] == request[:2] and response[6:8] == b"\0\1"
-    return socket.inet_ntoa(response[len(request) + 12 : len(request) + 16]) if answered else None
-
-
 def update(port, name, octets):
     """Adds an address, and returns the response code."""
     message = struct.pack("!6H", random.randrange(65536), 0x2800, 1, 0, 1, 0) + name_of(UPDATED) + b"\0\6\0\1"
@@ -184,13 +166,6 @@ def transfer(port, soa):
 def transfer_on_and_on(port, soa):
     while True:
         transfer(port, soa)
-
-
-def read(path):
-    try:
-        return pathlib.Path(path).read_text()
-    except OSError:
-        return ""
 
 
 def figure(text, label):
@@ -256,7 +231,7 @@ def replication(args, maker, folder, port):
                 begun = time.monotonic()
                 if update(port, f"n{i}.{UPDATED}", bytes([10, 0, i // 250, i % 250])):
                     raise RuntimeError("an update was refused")
-                while not address(port + 1, f"n{i}.{UPDATED}"):
+                while not ask(port + 1, f"n{i}.{UPDATED}"):
                     if time.monotonic() - begun > 30:
                         raise RuntimeError(f"{maker.name}: the secondary does not follow")
                 took.append((time.monotonic() - begun) * 1e3)
