@@ -137,6 +137,19 @@ pub struct TargetChecks {
     pub srv_cname: Check,
 }
 
+impl TargetChecks {
+    /// The checks of a zone that clients change: they can take the address or the name of a host away that an MX or SRV
+    /// record far off needs, and what was acknowledged must load again. So such a host only causes a warning.
+    #[must_use]
+    pub(crate) fn of_changing(self) -> TargetChecks {
+        let [mx, mx_cname, srv_cname] = [self.mx, self.mx_cname, self.srv_cname].map(|check| match check {
+            Check::Fail => Check::Warn,
+            Check::Ignore | Check::Warn => check,
+        });
+        TargetChecks { mx, mx_cname, srv_cname }
+    }
+}
+
 /// What to do about a finding in a zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Check {

@@ -21,7 +21,10 @@ use zonefmt::{
     },
 };
 
-use super::{journal, owners::check_serial};
+use super::{
+    journal,
+    owners::{ChangedBy, check_serial},
+};
 use crate::{
     config::{Check, NamedFile, Reading, TargetChecks, ZoneConfig},
     live::Legacy,
@@ -150,13 +153,20 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     let newest = data.and_then(|data| journal::applied(job.zone, path, data, &mut findings));
     let (data, legacy) = newest.unzip();
     if let Some(data) = &data {
-        findings.extend(faults(data, job.zone.reading, path));
+        findings.extend(faults(data, reading(job.zone), path));
         findings.extend(check_serial(job.zone, job.current.and_then(Zone::data), data));
         findings.extend(journal::look_at_signed(job.zone, path, data));
     }
     let sound = findings.iter().all(|finding| finding.severity != Severity::Error);
     let files = Files { file, includes: included.files.into_inner().into() };
     Loaded { data: data.filter(|_| sound), files, findings, legacy: legacy.flatten() }
+}
+
+/// How the content of a zone is checked.
+fn reading(zone: &ZoneConfig) -> Reading {
+    let Reading { targets, .. } = zone.reading;
+    let targets = if ChangedBy::wanted(zone) == ChangedBy::Owner { targets.of_changing() } else { targets };
+    Reading { targets, ..zone.reading }
 }
 
 /// Reads a file with few system calls, as there may be a hundred thousand zones.

@@ -300,6 +300,31 @@ fn what_would_not_load_again_cannot_be_added() {
     assert!(server.has("one"));
 }
 
+/// With these checks, a stop wrote a file that the next start refused, and so it is in named.
+#[test]
+fn a_zone_whose_hosts_went_by_updates_loads_again() {
+    let mut server = serve();
+    let checks = "check-mx fail; check-mx-cname fail; check-srv-cname fail; file \"example.zone\";";
+    server.reconfigure(&CONF.replace("file \"example.zone\";", checks));
+    let records = "update add example.com 60 MX 10 mail.example.com.\nupdate add mail.example.com 60 A 192.0.2.1\n\
+                   update add second.example.com 60 MX 10 www.example.com.\n\
+                   update add _s._tcp.example.com 60 SRV 0 0 5 www.example.com.";
+    assert_eq!(server.nsupdate(&SIGN, records), "");
+    // What the update itself adds is checked.
+    let added = "update add third.example.com 60 MX 10 nowhere.example.com.";
+    assert_eq!(server.nsupdate(&SIGN, added), "update failed: REFUSED\n");
+    let gone = "update del mail.example.com\nupdate del www.example.com\n\
+                update add www.example.com 60 CNAME ns.example.com.";
+    assert_eq!(server.nsupdate(&SIGN, gone), "");
+    for signal in ["KILL", "TERM"] {
+        server.server.replace(signal, env!("CARGO_BIN_EXE_bindyd"));
+        server.server.says(": running");
+        assert_eq!(server.serial(), 3, "{signal}");
+    }
+    server.server.has_said("MX mail.example.com. of example.com. has no A or AAAA record");
+    assert_eq!(server.add("one"), "");
+}
+
 /// The commands that give the zone SOA records of these serials.
 fn with_serials(serials: &[u32]) -> String {
     let soa =
