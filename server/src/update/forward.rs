@@ -22,7 +22,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
     time::timeout,
 };
-use tracing::info;
+use tracing::{info, warn};
 use zonefmt::{Class, NameRef, Rtype};
 
 use super::observers::Observers;
@@ -176,7 +176,7 @@ impl Job {
     async fn carry_out(self, observers: Rc<Observers>) {
         let Job { update, failure, way, _place } = self;
         observers.count(Stat::UpdateReqFwd, &update.zone);
-        let response = timeout(LONGEST, update.response()).await.ok().flatten();
+        let response = update.response().await;
         observers.count(if response.is_some() { Stat::UpdateRespFwd } else { Stat::UpdateFwdFail }, &update.zone);
         let octets = response.unwrap_or(failure);
         if let Ok(message) = Message::read(&octets) {
@@ -189,20 +189,35 @@ impl Job {
 }
 
 impl Update {
-    /// The response of the first primary that responds, to the client; `None` if none does.
+    /// The response to the client: that of the first primary which has judged the update, or else the last one that came;
+    /// `None` if none did.
     async fn response(&self) -> Option<Vec<u8>> {
+        let mut last = None;
+        // What came before the time is over counts.
+        let _ = timeout(LONGEST, self.ask_primaries(&mut last)).await;
+        last
+    }
+
+    /// Asks the primaries in their order, until one of them has judged the update. `last` becomes the last response.
+    async fn ask_primaries(&self, last: &mut Option<Vec<u8>>) {
         let zone = ZoneLine { origin: self.zone.origin.as_ref(), view: &self.view };
         for remote in &*self.secondary.primaries {
             let to = AddressLine(remote.address);
             match self.response_of(remote.address).await {
                 Ok((response, rcode)) => {
-                    info!(target: "general", "zone {zone}: forwarded dynamic update: primary {to} returned: {rcode}");
-                    return Some(response);
+                    *last = Some(response);
+                    if is_verdict(rcode) {
+                        info!(target: "general", "zone {zone}: forwarded dynamic update: primary {to} returned: {rcode}");
+                        return;
+                    }
+                    warn!(
+                        target: "general",
+                        "zone {zone}: forwarding dynamic update: unexpected response: primary {to} returned: {rcode}"
+                    );
                 }
                 Err(why) => info!(target: "general", "zone {zone}: could not forward dynamic update to {to}: {why}"),
             }
         }
-        None
     }
 
     /// The response of a primary, with the client's id, and the code in it.
@@ -340,6 +355,12 @@ impl Drop for Place {
             of_client.remove();
         }
     }
+}
+
+/// Whether a response shows what the zone or its policy makes of the update, which another primary would not change.
+fn is_verdict(rcode: Rcode) -> bool {
+    let is_unmet = matches!(rcode, Rcode::YXDOMAIN | Rcode::YXRRSET | Rcode::NXDOMAIN | Rcode::NXRRSET);
+    is_unmet || matches!(rcode, Rcode::NOERROR | Rcode::REFUSED)
 }
 
 /// The id of a message; every message that was parsed has one.

@@ -249,6 +249,43 @@ fn the_next_primary_gets_the_update_if_one_is_gone_or_silent() {
     stopped.server.signal("CONT");
 }
 
+/// The client got the SERVFAIL or NOTAUTH of the first primary that responded.
+#[test]
+fn the_next_primary_gets_the_update_if_one_fails_to_judge_it() {
+    for program in BOTH {
+        let [failing, ignorant, port, copy] = [(); 4].map(|()| free_port());
+        // This one has not loaded the zone, and the next one has neither the zone nor the key.
+        let broken = "zone \"example.com\" { type primary; file \"missing.zone\"; allow-update { any; }; };";
+        let _failing = Member::of(BINDYD, "127.0.0.1", failing, &format!("{}{broken}", key("writer")));
+        let _ignorant = Member::of(BINDYD, "127.0.0.1", ignorant, "");
+        let primary = Member::primary(NAMED, port, copy);
+        let secondary = |ports: &[u16]| {
+            let all = ports.iter().map(|port| format!("127.0.0.1 port {port} key k;")).collect::<Vec<_>>().concat();
+            let conf = format!("zone \"example.com\" {{ type secondary; primaries {{ {all} }}; {ANYBODY} }};");
+            Member::of(program, "127.0.0.1", copy, &conf)
+        };
+        {
+            let secondary = secondary(&[failing, ignorant, port]);
+            assert_eq!(secondary.nsupdate(&WRITER, ADD), "", "{program}");
+            primary.has(&["a"]);
+            // named begins with the primary that it has used last.
+            let said = [(failing, "SERVFAIL"), (ignorant, "NOTAUTH"), (port, "NOERROR")];
+            for (port, rcode) in said.iter().filter(|_| program == BINDYD) {
+                secondary.server.says(&format!("primary 127.0.0.1#{port} returned: {rcode}"));
+            }
+            // What the zone is asked and does not fulfil is its primary's last word.
+            let unmet = secondary.nsupdate(&WRITER, &format!("prereq nxdomain a.example.com\n{ADD}"));
+            assert_eq!(unmet, "update failed: YXDOMAIN\n", "{program}");
+        }
+        // Refused, it goes to no other primary.
+        assert_eq!(secondary(&[port, failing]).nsupdate(&[], ADD), "update failed: REFUSED\n", "{program}");
+        // Without any primary that judges it, named keeps the reason to itself.
+        let said = secondary(&[failing, ignorant]).nsupdate(&[], ADD);
+        let last = if program == BINDYD { "NOTAUTH" } else { "SERVFAIL" };
+        assert_eq!(said, format!("update failed: {last}\n"));
+    }
+}
+
 #[test]
 fn a_datagram_that_the_client_repeats_is_forwarded_once() {
     let (port, copy) = (free_port(), free_port());
@@ -316,7 +353,7 @@ fn servers_that_are_each_others_primaries_do_not_send_an_update_back() {
     };
     let (one, two) = (member("127.0.0.1", "127.0.0.2"), member("127.0.0.2", "127.0.0.1"));
     assert_eq!(one.nsupdate(&WRITER, ADD).lines().last(), Some("update failed: SERVFAIL(BADKEY)"));
-    one.server.says(&format!("forwarded dynamic update: primary 127.0.0.2#{port} returned: SERVFAIL"));
+    one.server.says(&format!("unexpected response: primary 127.0.0.2#{port} returned: SERVFAIL"));
     two.server.says(&format!(
         "could not forward dynamic update to 127.0.0.1#{port}: the update comes from there; check `primaries`"
     ));
