@@ -165,6 +165,10 @@ impl Inherited {
             self.settings().notify.whom = notify;
             self.settings().ixfr_from_differences = ixfr_from_differences;
         }
+        let names = check_names == CheckNames::Fail;
+        if self.settings.updates.checks.names != names {
+            self.settings().updates.checks.names = names;
+        }
         self
     }
 

@@ -30,6 +30,7 @@ use crate::{
     live::Legacy,
     settings::Limits,
     sync::lock,
+    transfer::inbound,
     zone::{Added, Node, Rrset, ZoneData},
     zones::Zone,
 };
@@ -153,7 +154,11 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
     let newest = data.and_then(|data| journal::applied(job.zone, path, data, &mut findings));
     let (data, legacy) = newest.unzip();
     if let Some(data) = &data {
-        findings.extend(faults(data, reading(job.zone), path));
+        findings.extend(match job.zone.role.secondary() {
+            None => faults(data, reading(job.zone), path),
+            // What could be transferred can be loaded again.
+            Some(_) => unsound(data, job.zone, path).into_iter().collect(),
+        });
         findings.extend(check_serial(job.zone, job.current.and_then(Zone::data), data));
         findings.extend(journal::look_at_signed(job.zone, path, data));
     }
@@ -249,6 +254,13 @@ fn parse(
     (Some(edit.commit()), findings)
 }
 
+/// Why a copy would not have been transferred as it is.
+fn unsound(data: &ZoneData, zone: &ZoneConfig, file: &Path) -> Option<Diagnostic> {
+    let reason = inbound::Limits::of(&zone.settings).check_zone(data).err()?;
+    let help = "the zone is transferred again; remove the file if nothing else helps";
+    Some(Diagnostic::of_file(Severity::Error, file, reason.to_string()).help(help))
+}
+
 /// The faults of a zone as a whole for which named refuses to load it. `zonefmt check` finds more and knows the lines;
 /// here only the data that is to be served is looked at, which costs next to nothing.
 fn faults(data: &ZoneData, reading: Reading, file: &Path) -> Vec<Diagnostic> {
@@ -318,11 +330,8 @@ fn apex_faults(data: &ZoneData, check_integrity: bool, found: &mut Faults<'_>) {
     if rdatas(Rtype::DS).next().is_some() {
         found.breaks(&Rule::NoDsAtApex(origin));
     }
-    let mut hashes = rdatas(Rtype::NSEC3PARAM).filter_map(|data| data.first());
-    if let Some(&first) = hashes.clone().next()
-        && !hashes.any(|&algorithm| algorithm == 1)
-    {
-        found.breaks(&Rule::Nsec3Hash(first));
+    if let Some(algorithm) = data.unknown_hash() {
+        found.breaks(&Rule::Nsec3Hash(algorithm));
     }
     // A zone file with a DNSKEY does not come this far; one can be in the changes that named made.
     if rdatas(Rtype::DNSKEY).next().is_some() {

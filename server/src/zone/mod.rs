@@ -86,6 +86,15 @@ impl ZoneData {
         self.apex()?.rrset(Rtype::SOA)?.rdatas().next().and_then(Soa::read)
     }
 
+    /// The hash algorithm of the NSEC3PARAM records, if there are any and none has a known one (RFC 5155 4.1).
+    pub fn unknown_hash(&self) -> Option<u8> {
+        const SHA_1: u8 = 1;
+        let params = self.apex()?.rrset(Rtype::NSEC3PARAM)?;
+        let mut algorithms = params.rdatas().filter_map(|rdata| rdata.first().copied());
+        let first = algorithms.clone().next()?;
+        algorithms.all(|algorithm| algorithm != SHA_1).then_some(first)
+    }
+
     /// The data at exactly this name, whatever lies above it; `None` outside the zone too.
     pub fn node(&self, owner: NameRef<'_>) -> Option<Node<'_>> {
         let labels = owner.strip_suffix(self.origin())?;

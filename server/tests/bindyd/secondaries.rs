@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, UdpSocket},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -9,8 +10,9 @@ use bindy_tests::ports::free_port;
 
 use super::{
     ZONE,
-    control::Controlled,
-    server::{Server, dig, wait_until},
+    control::{Controlled, SECRET},
+    pairs::kinds::{NSD, Site, Zone},
+    server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
     updates::nsupdate,
     zone,
@@ -344,6 +346,46 @@ fn a_copy_that_is_damaged_is_transferred_again() {
     secondary.follows(1);
     secondary.told("sync example.com");
     assert_eq!(std::fs::read(secondary.server().folder().join("copy")).unwrap().len(), whole.len());
+}
+
+/// A copy with a CDS was served until the server started again, and not loaded then.
+#[test]
+fn a_copy_that_was_served_loads_again_as_by_named() {
+    for (records, check_names) in [
+        ("@ CDS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000", "warn"),
+        ("@ DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000", "warn"),
+        ("@ NSEC3PARAM 1 0 0 -", "warn"),
+        ("@ NSEC3PARAM 2 0 0 -", "warn"),
+        ("@ NS gone\nsub NS ns.sub\n@ MX 10 gone\n@ MX 10 alias\nalias CNAME www\n_s._tcp SRV 1 1 1 alias", "warn"),
+        ("under_score A 192.0.2.1", "warn"),
+        ("under_score A 192.0.2.1", "fail"),
+    ] {
+        let results = BOTH.map(|program| {
+            let (port, copy) = (free_port(), free_port());
+            let key = Zone { name: "example.com".into(), algorithm: "hmac-sha256", secret: SECRET.into() };
+            let zones = [key];
+            let mut prepared = Prepared::new("", "", &[("example.com", &format!("{ZONE}{records}\n"))]);
+            let arguments = (NSD.configure)(&mut prepared, &Site { zones: &zones, port, from: None, to: None });
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            let primary = prepared.with_arguments(&arguments).run_until("nsd", "nsd started");
+            let statements = format!(
+                "primaries {{ 127.0.0.1 port {port} key example.com; }}; file \"copy\"; masterfile-format text;\
+                 check-names {check_names}; }}; key example.com {{ algorithm hmac-sha256; secret \"{SECRET}\";"
+            );
+            let mut secondary = Peer::secondary(program, copy, &statements);
+            let answers = || {
+                thread::sleep(Duration::from_millis(50));
+                secondary.serial().is_some()
+            };
+            let _ = (0..40).any(|_| answers());
+            drop(primary);
+            let answered = secondary.serial();
+            secondary.controlled.replace("TERM", program);
+            (answered, secondary.serial())
+        });
+        assert_eq!(results[0], results[1], "{records}, check-names {check_names}");
+        assert_eq!(results[0].0, results[0].1, "{records}");
+    }
 }
 
 #[test]

@@ -260,7 +260,7 @@ fn two_zones_with_one_file_do_not_both_write_to_it() {
         "{KEY}view a {{ allow-update {{ key k; }}; {zone} }}; view b {{ allow-update {{ key k; }}; {zone} }};"
     ));
     server.server.reload();
-    server.server.says("example.zone.changes; give each a file of its own, or use `in-view`");
+    server.server.says("example.zone; give each a file of its own, or use `in-view`");
 }
 
 /// The zone went back to what it was at the last update, at every reload.

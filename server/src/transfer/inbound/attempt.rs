@@ -283,7 +283,7 @@ impl<'a> Attempt<'a> {
             },
             most: limits.in_all,
             most_from: peer.and_then(|peer| peer.transfers).unwrap_or(limits.per_primary),
-            limits: Limits { zone: zone.settings.updates.limits, ..Limits::default() },
+            limits: Limits::of(&zone.settings),
             settings: Arc::clone(&zone.settings),
         })
     }

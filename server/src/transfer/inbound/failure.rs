@@ -95,6 +95,10 @@ pub enum Reason {
     Several(Name, Rtype),
     /// A wildcard has records of a type that no wildcard can have.
     AtWildcard(Name, Rtype),
+    /// Its NSEC3PARAM records have no other hash algorithm than this unknown one.
+    Nsec3Hash(u8),
+    /// The owner or the data of such a record is not the name of a host.
+    HostName(Name, Rtype),
     /// The zone has more records than `max-records` allows.
     TooManyRecords(u32),
     /// An RRset has more records than `max-records-per-type` allows.
@@ -159,6 +163,12 @@ impl fmt::Display for Reason {
             }
             Reason::AtWildcard(owner, rtype) => {
                 write!(f, "invalid {rtype} owner name (wildcard): {owner}; remove it on the primary")
+            }
+            Reason::Nsec3Hash(algorithm) => {
+                write!(f, "NSEC3PARAM with the unknown hash algorithm {algorithm}: sign the zone with 1, SHA-1")
+            }
+            Reason::HostName(owner, rtype) => {
+                write!(f, "{owner}/{rtype}: bad owner name or data (check-names): `check-names secondary` can allow it")
             }
             Reason::TooManyRecords(limit) => {
                 write!(f, "too many records: the zone has more than {limit}; raise `max-records`")

@@ -1,7 +1,7 @@
 //! Zones on their way from server to server: Bindy before, behind and between BIND, Knot, NSD and PowerDNS, with every
 //! TSIG algorithm.
 
-mod kinds;
+pub mod kinds;
 
 use std::{collections::BTreeSet, fmt::Write as _, thread};
 
