@@ -101,7 +101,10 @@ impl fmt::Display for JournalError {
                 f.write_str("move it away, and restore the zone file from a secondary's copy or from a backup")
             }
             JournalCause::Uncertain => {
-                f.write_str("an earlier write failed, and the file has not been written anew since")
+                f.write_str(
+                    "an earlier write failed, and the file has not been written anew since; the next change tries ",
+                )?;
+                f.write_str("it again: free some space, or check the disk")
             }
             JournalCause::Gap(end, from) => {
                 write!(f, "it ends at serial {}, and a change starts from {}; reload the zone", end.0, from.0)

@@ -270,6 +270,17 @@ impl Journal {
         self.recover()
     }
 
+    /// Opens the file again, which another journal may have changed. Returns whether it leads to the same serial; if not,
+    /// it has to be [reset](Journal::reset).
+    ///
+    /// # Errors
+    /// As for [`Journal::open`].
+    pub fn reopen(&mut self) -> Result<bool, JournalError> {
+        let end = self.end();
+        *self = Journal::open(Arc::clone(&self.disk), self.path.clone(), self.origin.as_ref())?;
+        Ok(self.end() == end)
+    }
+
     /// The serial that the oldest change starts from; `None` without a file.
     pub fn base(&self) -> Option<Serial> {
         self.chain.as_ref().map(|chain| chain.base)

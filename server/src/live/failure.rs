@@ -32,7 +32,7 @@ pub enum OpenError {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Closed => f.write_str("the zone is not served any more"),
+            Failure::Closed => f.write_str("the zone has been loaded again or is not served any more; try again"),
             // named's words.
             Failure::Frozen => f.write_str(
                 "dynamic update temporarily disabled because the zone is frozen.  Use 'rndc thaw' to re-enable updates.",

@@ -5,17 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::debug;
+use tracing::{debug, error};
 use zonefmt::Serial;
 
-use super::{Failure, Ownership, Timing, ZoneFile};
+use super::{Failure, OpenError, Ownership, Timing, ZoneFile};
 use crate::{journal::Journal, zone::Change};
 
 /// What a zone has on the disk.
 pub(super) struct Kept {
     pub(super) journal: Journal,
     pub(super) file: ZoneFile,
-    pub(super) ownership: Ownership,
+    /// `None` while the zone is closed.
+    ownership: Option<Ownership>,
+    /// Whether other servers have the zone, so that what gets lost comes again from them.
+    is_copy: bool,
     /// How often the zone was replaced as a whole.
     pub(super) epoch: u32,
     /// The serial of the content of the zone file; `None` if the journal does not lead on from there.
@@ -38,18 +41,33 @@ impl Kept {
         journal: Journal,
         file: ZoneFile,
         ownership: Ownership,
+        is_copy: bool,
         written: Option<Serial>,
         lacking: bool,
     ) -> Kept {
-        let lacking = lacking.then(Instant::now);
-        Kept { journal, file, ownership, epoch: 0, written, unrelated: false, lacking, durable: false }
+        let (ownership, lacking) = (Some(ownership), lacking.then(Instant::now));
+        Kept { journal, file, ownership, is_copy, epoch: 0, written, unrelated: false, lacking, durable: false }
     }
 
-    /// Makes changes durable.
+    /// Makes changes durable, unless what they change is not in the zone file yet: then they become so with the file. Of
+    /// a copy, the file will have them if the journal cannot.
     pub(super) fn append(&mut self, changes: &[Change]) -> Result<(), Failure> {
         if self.unrelated {
             return Ok(());
         }
+        let journaled = self.journal(changes);
+        if let Err(failure) = &journaled
+            && self.is_copy
+        {
+            error!(target: "general", "{failure}; the zone is served all the same");
+            // That it cannot be removed either is no news.
+            let _ = self.forget();
+            return Ok(());
+        }
+        journaled
+    }
+
+    fn journal(&mut self, changes: &[Change]) -> Result<(), Failure> {
         self.secure_file()?;
         // After a failure, the journal is written anew before anything else is acknowledged.
         let appended = self.journal.recover().and_then(|()| self.journal.append(changes));
@@ -65,6 +83,16 @@ impl Kept {
     /// Forgets the changes: what comes next does not follow from what is in the zone file.
     pub(super) fn replace(&mut self) -> Result<(), Failure> {
         // Whether or not the file of the journal can be removed, its changes are forgotten.
+        match self.forget() {
+            Err(failure) if self.is_copy => {
+                error!(target: "general", "{failure}; the zone is served all the same");
+                Ok(())
+            }
+            forgotten => forgotten,
+        }
+    }
+
+    fn forget(&mut self) -> Result<(), Failure> {
         self.epoch = self.epoch.wrapping_add(1);
         self.unrelated |= self.written.is_some();
         (self.written, self.lacking) = (None, Some(Instant::now()));
@@ -110,9 +138,36 @@ impl Kept {
         self.journal.compact(octets, written).map_err(Failure::Journal)
     }
 
-    /// Leaves the journal as the next start has to find it: without what was not acknowledged, and with a note if the
-    /// zone file has everything.
-    pub(super) fn conclude(mut self) -> Result<(), Failure> {
+    /// Gives the files up, and leaves the journal as the next owner has to find it: without what was not acknowledged, and
+    /// with a note if the zone file has everything.
+    pub(super) fn conclude(&mut self, stays_frozen: bool) -> Result<(), Failure> {
+        let concluded = self.conclude_journal();
+        if let Some(mut ownership) = self.ownership.take() {
+            ownership.frozen &= stays_frozen;
+        }
+        concluded
+    }
+
+    /// Takes the files again.
+    pub(super) fn reopen(&mut self, frozen: bool) -> Result<(), OpenError> {
+        let mut ownership = Ownership::take(&self.file.path, self.journal.path())?;
+        ownership.frozen = frozen;
+        if !self.journal.reopen().map_err(OpenError::Journal)? {
+            // Whoever had it meanwhile has found no use for it.
+            self.forget().map_err(|_| OpenError::Owned(self.journal.path().to_owned()))?;
+        }
+        self.durable = false;
+        self.ownership = Some(ownership);
+        Ok(())
+    }
+
+    pub(super) fn set_frozen(&mut self, frozen: bool) {
+        if let Some(ownership) = &mut self.ownership {
+            ownership.frozen = frozen;
+        }
+    }
+
+    fn conclude_journal(&mut self) -> Result<(), Failure> {
         self.journal.recover().map_err(Failure::Journal)?;
         if self.lacking.is_some() || self.journal.is_saved() {
             return Ok(());

@@ -66,8 +66,10 @@ pub struct Live {
 struct Tip {
     /// The newest version, without records if there is none yet. It is published unless it has expired.
     data: ZoneData,
-    /// `None`: the zone is only in memory, as a secondary without a file.
+    /// `None`: the zone is only in memory, as a secondary without a file; or it is closed.
     kept: Option<Kept>,
+    /// What the zone has on the disk if it is closed: another owner may have that by now.
+    left: Option<Kept>,
     /// Whether the zone file is edited by hand at the moment, so that it is not written, and no change is accepted.
     frozen: bool,
     /// Whether no more changes are accepted, because another owner has taken over or the zone is not served any more.
@@ -104,7 +106,7 @@ impl Live {
     /// # Errors
     /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
     pub fn open(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, open, |journal, file| {
+        Live::claim(storage, content, false, open, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle(file, content, journal)).map_err(OpenError::Legacy)?;
             match journal.replay(content) {
                 Err(cause) if journal.is_saved() => {
@@ -134,7 +136,7 @@ impl Live {
             }
             .map_err(OpenError::Journal)
         };
-        Live::claim(storage, content, open, |journal, file| {
+        Live::claim(storage, content, true, open, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle_copy(file, content, journal)).map_err(OpenError::Legacy)?;
             journal.replay(content).or_else(|cause| {
                 dropped(cause);
@@ -151,7 +153,7 @@ impl Live {
     /// The differences cannot be kept, or are another owner's.
     pub fn following(storage: Storage, content: &ZoneData, before: Option<&ZoneData>) -> Result<Live, OpenError> {
         let storage = Storage { journal: differences::path(&storage.file.path), ..storage };
-        let mut live = Live::claim(storage, content, open, |journal, _| {
+        let mut live = Live::claim(storage, content, false, open, |journal, _| {
             differences::record(journal, before, content).map_err(OpenError::Journal)?;
             Ok(content.clone())
         })?;
@@ -167,6 +169,7 @@ impl Live {
     fn claim(
         Storage { file, journal: path, disk }: Storage,
         content: &ZoneData,
+        is_copy: bool,
         open: impl FnOnce(Arc<dyn Disk>, PathBuf, NameRef<'_>) -> Result<Journal, OpenError>,
         replay: impl FnOnce(&mut Journal, &ZoneFile) -> Result<ZoneData, OpenError>,
     ) -> Result<Live, OpenError> {
@@ -183,13 +186,13 @@ impl Live {
         {
             info!(target: "zoneload", "zone {shown}/IN: the journal leads from serial {} to {}", from.0, to.0);
         }
-        Ok(Live::of(data, Some(Kept::new(journal, file, ownership, written, lacking)), frozen))
+        Ok(Live::of(data, Some(Kept::new(journal, file, ownership, is_copy, written, lacking)), frozen))
     }
 
     fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
         let origin = data.origin().to_owned();
         let newest = Mutex::new(data.clone());
-        let tip = Mutex::new(Tip { data, kept, frozen, closed: false });
+        let tip = Mutex::new(Tip { data, kept, left: None, frozen, closed: false });
         Live { origin, follows_file: false, tip, newest, file: Mutex::default(), timing: Timing::default() }
     }
 
@@ -316,10 +319,27 @@ impl Live {
         }
         let _file = lock(&self.file);
         // What is on the disk may be the next owner's from now on.
-        if let Some(mut kept) = lock(&self.tip).kept.take() {
-            kept.ownership.frozen &= stays_frozen;
-            self.log_failed(kept.conclude());
+        let mut tip = lock(&self.tip);
+        if let Some(mut kept) = tip.kept.take() {
+            self.log_failed(kept.conclude(stays_frozen));
+            tip.left = Some(kept);
         }
+    }
+
+    /// Takes the files again after [`Live::close`], as what was to take this owner's place has failed. All goes on as it
+    /// was.
+    ///
+    /// # Errors
+    /// The files have another owner, or the journal cannot be used. No changes are accepted.
+    pub fn reopen(&self) -> Result<(), OpenError> {
+        let _file = lock(&self.file);
+        let tip = &mut *lock(&self.tip);
+        if let Some(left) = &mut tip.left {
+            left.reopen(tip.frozen)?;
+            tip.kept = tip.left.take();
+        }
+        tip.closed = false;
+        Ok(())
     }
 
     /// Accepts no more changes, and writes no file any more, as those that there are will be removed.
@@ -328,7 +348,7 @@ impl Live {
         let mut tip = lock(&self.tip);
         tip.closed = true;
         if let Some(mut kept) = tip.kept.take() {
-            kept.ownership.frozen = false;
+            kept.set_frozen(false);
         }
     }
 
@@ -506,7 +526,7 @@ impl Tip {
     fn set_frozen(&mut self, frozen: bool) {
         self.frozen = frozen;
         if let Some(kept) = &mut self.kept {
-            kept.ownership.frozen = frozen;
+            kept.set_frozen(frozen);
         }
     }
 

@@ -127,3 +127,56 @@ fn a_zone_stays_frozen_for_the_next_owner_but_not_if_it_is_deleted() {
     live.retire();
     assert!(!open().is_frozen());
 }
+
+/// It believed that the file had everything, and `sync -clean` removed what had been acknowledged.
+#[test]
+fn an_owner_that_gets_its_files_back_knows_what_the_file_lacks() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    // Nothing can be written in its place.
+    std::fs::create_dir(folder.path().join("zone")).unwrap();
+    let live = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    change(&live, version(2, "b"), &published);
+    live.close();
+    let refused = live.lock().commit(&[], version(3, "c"), &published);
+    assert!(matches!(refused, Err(Failure::Closed)));
+    live.reopen().unwrap();
+    assert!(live.sync_and_clean().is_err());
+    change(&live, version(3, "c"), &published);
+    drop(live);
+    let live = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    assert_eq!(live.newest().serial(), Some(Serial(3)));
+}
+
+/// Whoever has the files does not lose them to an owner that had let go.
+#[test]
+fn an_owner_does_not_get_back_what_another_one_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Live::open(storage(folder.path()), &version(1, "a"), None);
+    let first = open().unwrap();
+    first.close();
+    let second = open().unwrap();
+    assert!(matches!(first.reopen(), Err(OpenError::Owned(_))));
+    assert!(first.is_closed());
+    second.close();
+    first.reopen().unwrap();
+    assert!(open().is_err());
+}
+
+/// A secondary whose journal could not be written served its old version until that expired.
+#[test]
+fn a_copy_follows_its_primary_although_its_journal_cannot_be_written() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let storage = Storage { journal: folder.path().join("gone/zone.changes"), ..storage(folder.path()) };
+    assert!(Live::open(storage.clone(), &version(1, "a"), None).is_ok_and(|live| {
+        let change = Change::between(&version(1, "a"), &version(2, "b")).unwrap();
+        live.lock().commit(&[change], version(2, "b"), &published).is_err()
+    }));
+    let live = Live::open_copy(storage.clone(), &version(1, "a"), None).unwrap();
+    for (serial, text) in [(2, "b"), (3, "c")] {
+        change(&live, version(serial, text), &published);
+        assert_eq!(live.newest().serial(), Some(Serial(serial)));
+    }
+    live.lock().replace(version(9, "d"), &published).unwrap();
+    live.sync().unwrap();
+    assert!(std::fs::read_to_string(&storage.file.path).unwrap().contains("\"d\""));
+}

@@ -11,6 +11,7 @@ use zonefmt::{
 
 use super::{
     Running, ServedZone, ZoneSource,
+    owners::give_back,
     sources::{Ready, log},
 };
 use crate::{
@@ -96,14 +97,15 @@ impl Running {
             Ok(ready)
         };
         let ready = self.prepare(&view, &zone, current.as_deref()).and_then(kept_statement);
-        let ready = ready.inspect_err(|_| self.restore(&view, current.as_ref()))?;
+        let ready = ready.inspect_err(|_| current.iter().for_each(|zone| give_back(zone)))?;
         info!(target: "general", "updated zone {} in view {view} via modzone", zone.origin.as_ref().without_final_dot());
         self.serve(&view, ready, current.as_ref());
         Ok(if kept { Modified::Kept } else { Modified::UntilReconfigured })
     }
 
-    /// Deletes a zone, and returns whether it had been added. One that named.conf declares comes back when that is read
-    /// again; and so does a member of a catalog, or when the catalog changes what it says of the zone. With `clean`, the zone file and journal of an added zone are removed, too.
+    /// Deletes a zone, and returns whether it had been added. A zone that named.conf declares returns when named.conf is
+    /// read again; a member of a catalog returns then, too, or when its catalog changes its entry. With `clean`, the zone
+    /// file and the journal of an added zone are removed.
     ///
     /// # Errors
     /// The file of added zones cannot be written; the zone is served as before then.
@@ -187,14 +189,6 @@ impl Running {
         let ready = self.sources.prepare(view, zone, current, &self.config.directory);
         let is_there = || zone.role.file().is_none_or(|file| file.path().exists());
         ready.map_err(|findings| if is_there() { ZoneRefusal::NotLoaded(findings) } else { ZoneRefusal::NoFile })
-    }
-
-    /// Lets a zone be changed again as before, after it has been prepared for a change that failed.
-    fn restore(&self, view: &Arc<str>, zone: Option<&Arc<Zone>>) {
-        let owned = zone.and_then(|zone| Some(Zone::clone(zone).owned_by(Some(self.sources.reown(view, zone)?))));
-        if let Some(owned) = owned {
-            self.publish(view, zone, &ZoneChange::Put(Arc::new(owned)));
-        }
     }
 
     /// Serves a zone in place of `before`.

@@ -173,20 +173,12 @@ pub(super) fn disown(zone: &Zone) {
     }
 }
 
-/// A new owner for a zone whose owner has let go, as what was to take its place has failed. `config` is how the zone was
-/// loaded. `None` if it has an owner or needs none; or if there can be none, which is logged.
-pub(super) fn reown(zone: &Zone, config: &ZoneConfig) -> Option<Arc<Live>> {
-    let live = zone.live.as_ref().filter(|live| live.is_closed())?;
-    let written = config.role.file().and_then(|file| file.path().metadata().ok()?.modified().ok());
-    let time = written.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or_default();
-    // Its file has everything since.
-    let content = live.lock().data().clone();
-    let owned = own(config, Some(content), None, time, None).unwrap_or_else(|cause| {
+/// Gives a zone back to its owner, as what was to take its place has failed.
+pub(super) fn give_back(zone: &Zone) {
+    if let Some(Err(cause)) = zone.live.as_ref().map(|live| live.reopen()) {
         let shown = zone.origin.as_ref();
         error!(target: "general", "zone {}/IN: no changes are accepted: {cause}", shown.without_final_dot());
-        None
-    });
-    owned?.live
+    }
 }
 
 /// The finding that a journal does not fit its zone.

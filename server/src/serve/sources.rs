@@ -19,11 +19,11 @@ use zonefmt::{
 use super::{
     catalogs::Changes,
     load::{self, Files, Job, Loaded},
-    owners::{ChangedBy, Owned, disown, own, reown, unfit},
+    owners::{ChangedBy, Owned, disown, give_back, own, unfit},
 };
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
-    live::{self, Live},
+    live,
     logs::ZoneLine,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -184,11 +184,6 @@ impl Sources {
         Ok(Ready { zone: Arc::new(made), source })
     }
 
-    /// A new owner for a zone that [`Sources::prepare`] has taken from its owner, if the zone is to stay as it is.
-    pub(super) fn reown(&self, view: &str, zone: &Zone) -> Option<Arc<Live>> {
-        reown(zone, &self.get(view, &zone.origin)?.config(zone))
-    }
-
     /// Takes note of a zone that is served from now on.
     pub(super) fn take(&mut self, view: &Arc<str>, ready: Ready) -> Arc<Zone> {
         let Ready { zone, source } = ready;
@@ -307,9 +302,11 @@ impl ViewSources {
                 (None, Some(old)) => {
                     log_failed(shown, zone, &findings);
                     error!(target: "zoneload", "zone {shown}: not loaded due to errors; what was served stays served");
-                    let config = |current| Some((current, self.0.get(&zone.origin)?.config(current)));
-                    let live = current.and_then(config).and_then(|(current, config)| reown(current, &config));
-                    Owned { state: ZoneState::Loaded(old.clone()), live }
+                    current.into_iter().for_each(give_back);
+                    let live = current.and_then(|current| current.live.clone());
+                    // Updates may have come before the owner let go.
+                    let newest = live.as_ref().map_or_else(|| old.clone(), |live| live.newest());
+                    Owned { state: ZoneState::Loaded(newest), live }
                 }
                 (None, None) => {
                     log_failed(shown, zone, &findings);
