@@ -424,3 +424,35 @@ fn the_time_of_a_copy_says_when_it_was_confirmed() {
     secondary.told("refresh example.com");
     wait_until(|| time().elapsed().is_ok_and(|age| age < Duration::from_secs(60)), "the copy has the time of now");
 }
+
+/// Ten zones, each long enough for others to be asked for meanwhile.
+#[test]
+fn as_many_transfers_run_as_transfers_in_and_transfers_per_ns_let() {
+    let (port, copy) = (free_port(), free_port());
+    let text = ZONE.to_owned() + "$GENERATE 1-20000 h$ TXT \"a record of some length, so that it takes a while\"\n";
+    let zones =
+        |statements: &str| [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|i| format!("zone z{i} {{ {statements} }};\n")).concat();
+    let mut primary = Prepared::new("transfers-out 100; recursion no;", "", &[("example.zone", &text)]);
+    primary.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    primary.configure(&zones("type primary; file \"example.zone\"; allow-transfer { any; };"));
+    let _primary = primary.run_until("named", "all zones loaded");
+    for (options, server, expected) in [
+        ("transfers-in 3; transfers-per-ns 9;", "", 3),
+        ("transfers-in 9; transfers-per-ns 2;", "", 2),
+        ("transfers-in 9; transfers-per-ns 9;", "server 127.0.0.1 { transfers 1; };", 1),
+    ] {
+        let mut secondary = Prepared::new(options, "", &[]);
+        secondary.listen_on(&format!("port {copy} {{ 127.0.0.1; }}"));
+        let secondaries = zones(&format!("type secondary; primaries {{ 127.0.0.1 port {port}; }};"));
+        secondary.configure(&format!("{server}{secondaries}"));
+        let secondary = secondary.run();
+        wait_until(|| secondary.log().matches("Transfer status: success").count() == 10, "all zones are there");
+        let (mut running, mut most) = (0, 0);
+        for line in secondary.log().lines() {
+            running += usize::from(line.contains(": Transfer started."));
+            running -= usize::from(line.contains(": Transfer status: "));
+            most = most.max(running);
+        }
+        assert_eq!(most, expected, "{options} {server}");
+    }
+}

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,7 @@ use zonefmt::Serial;
 
 use super::{
     Connections, Failure, Heard, Limits, Outcome, Patience, Primary, Reason, Step, Times, Transfer, Want,
-    client::SMALL, schedule::Due,
+    client::SMALL, places::Places, schedule::Due,
 };
 use crate::{
     live::{self, Locked},
@@ -42,7 +42,7 @@ pub(super) struct Resources {
     unanswered: Semaphore,
     /// Whether primaries have answered lately, and until when that is worth something.
     heard: RefCell<HashMap<SocketAddr, (bool, Instant)>>,
-    transfers: Places,
+    places: Places,
     connections: Connections,
 }
 
@@ -88,8 +88,8 @@ impl Activity {
 impl Resources {
     pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>) -> Resources {
         let (pace, unanswered) = (Pace::default(), Semaphore::new(UNANSWERED));
-        let (heard, transfers, connections) = (RefCell::default(), Places::default(), Connections::default());
-        Resources { published, activity, pace, unanswered, heard, transfers, connections }
+        let (heard, places, connections) = (RefCell::default(), Places::default(), Connections::default());
+        Resources { published, activity, pace, unanswered, heard, places, connections }
     }
 
     /// Closes connections that are not needed any more; returns whether there are others.
@@ -180,9 +180,8 @@ impl<'a> Attempt<'a> {
     /// Transfers the zone from a primary, and serves what comes; `None` if that fails.
     async fn transfer(&self, index: usize, want: Want) -> Option<Heard> {
         let Contact { primary, most, most_from, .. } = self.contact(index)?;
-        let (from_one, from_all) = self.shared.transfers.of(primary.address.ip(), most_from, most);
-        let waiting = async { (from_one.acquire_owned().await.ok(), from_all.acquire_owned().await.ok()) };
-        let _places = counting(&self.shared.activity.waiting, waiting).await;
+        let waiting = self.shared.places.take(primary.address.ip(), most_from, most);
+        let _place = counting(&self.shared.activity.waiting, waiting).await;
         // It may have been a while.
         let Contact { primary, limits, settings, .. } = self.contact(index)?;
         let (zone, from, key) = (self.zone(), AddressLine(primary.address), Signed(primary.key.as_ref()));
@@ -331,40 +330,6 @@ fn install(
         locked.commit(&changes, data, published)?;
     }
     Ok(times)
-}
-
-/// How many transfers may run, in all and from each primary.
-#[derive(Default)]
-struct Places {
-    all: RefCell<Limited>,
-    by_primary: RefCell<HashMap<IpAddr, Limited>>,
-}
-
-/// Places of which there are so many.
-struct Limited(usize, Arc<Semaphore>);
-
-impl Default for Limited {
-    fn default() -> Limited {
-        Limited(0, Arc::new(Semaphore::new(0)))
-    }
-}
-
-impl Limited {
-    /// The places, new ones if there are to be more or fewer.
-    fn of(&mut self, most: usize) -> Arc<Semaphore> {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        if self.0 != most {
-            *self = Limited(most, Arc::new(Semaphore::new(most)));
-        }
-        Arc::clone(&self.1)
-    }
-}
-
-impl Places {
-    fn of(&self, primary: IpAddr, most_from: usize, most: usize) -> (Arc<Semaphore>, Arc<Semaphore>) {
-        let from_one = self.by_primary.borrow_mut().entry(primary).or_default().of(most_from);
-        (from_one, self.all.borrow_mut().of(most))
-    }
 }
 
 /// Counts while something is under way, also if it is given up.

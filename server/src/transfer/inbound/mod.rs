@@ -1,7 +1,8 @@
 //! Transfers in: how a secondary gets new versions of a zone from its primaries.
 //!
 //! * [`Secondaries`]: the thread that does it for all zones. `schedule` has their timers, an `attempt` carries out one
-//!   step of one zone, `inbox` keeps what others tell, `notice` judges a NOTIFY.
+//!   step of one zone, `places` bounds how many transfers run at a time, `inbox` keeps what others tell, `notice` judges
+//!   a NOTIFY.
 //! * [`timers`]: when which primary is asked for what. [`client`]: the questions to one primary, over UDP and TCP.
 //! * [`receiver`]: the messages of a transfer, without I/O; [`sequence`]: their records in order, and the version of the
 //!   zone that they make, complete or not at all; [`chain`]: the changes of an IXFR; [`soundness`]: what a zone must not
@@ -19,6 +20,7 @@ mod connections;
 mod failure;
 mod inbox;
 mod notice;
+mod places;
 mod receiver;
 mod schedule;
 mod secondaries;
