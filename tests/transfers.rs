@@ -121,7 +121,7 @@ fn wait_for(runtime: &Runtime, peer: &Peer, zone: &Zone, serial: u32) {
     let origin = zonefmt::NameRef::from_wire(&wire).expect("the tests' names are short");
     let deadline = Instant::now() + Duration::from_secs(60);
     for round in 1.. {
-        let found = runtime.block_on(primary(peer.addr).serial(origin));
+        let found = runtime.block_on(primary(peer.addr).serial(origin, || ()));
         match found {
             Ok((found, _)) if found == Serial(serial) => return,
             _ => assert!(Instant::now() < deadline, "{found:?} instead of {serial}:\n{}", peer.log()),
@@ -223,7 +223,7 @@ fn signed_transfers_are_verified() {
         let peer = Peer::start(maker, [&zone]);
         let from = Primary { key: key(TRANSFER_KEY.1), ..primary(peer.addr) };
         let origin = nothing(&zone.origin);
-        let (serial, _) = runtime.block_on(from.serial(origin.origin())).expect("the question is signed");
+        let (serial, _) = runtime.block_on(from.serial(origin.origin(), || ())).expect("the question is signed");
         assert_eq!(serial, Serial(1));
         let transfer = transfer(&runtime, &from, &origin, Want::Any);
         let transfer = transfer.unwrap_or_else(|why| panic!("{}: {why}\n{}", maker.program, peer.log()));
@@ -358,6 +358,6 @@ fn nobody_there_is_a_failure_with_a_reason() {
     let origin = nothing(&Name::of("example."));
     let failure = transfer(&runtime, &from, &origin, Want::Any).unwrap_err();
     assert_eq!(failure.why, Reason::Io(std::io::ErrorKind::ConnectionRefused));
-    let asked = runtime.block_on(from.serial(origin.origin()));
+    let asked = runtime.block_on(from.serial(origin.origin(), || ()));
     assert!(asked.is_err());
 }

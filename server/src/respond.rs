@@ -175,7 +175,7 @@ impl Respond for Responder {
             return Response::Later(Box::new(move |way| update.enqueue(reply, way)));
         }
         if let Some(secondaries) = self.secondaries.as_ref().filter(|_| request.is_notice())
-            && let Some((view, Notice { zone, serial })) = request.notice(snapshot)
+            && let Some((view, Notice { zone, serial })) = request.notice(snapshot, &self.observers.counters)
         {
             secondaries.notified(view, &zone.origin, client.addr, serial);
         }

@@ -14,7 +14,7 @@ use crate::{
     listen::{Client, Messages, Now, Transport},
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
-    stats::Received,
+    stats::{Counters, Received},
     transfer::{
         inbound::{self, Notice},
         outbound::{self, Begun, Datagram, Frame, Slots, Wanted},
@@ -236,10 +236,10 @@ impl<'r> Admitted<'r> {
 
     /// Receives the NOTIFY that it is; returns what that announces and the view that declares the zone, if it is heeded.
     #[cold]
-    pub(super) fn notice<'s>(&mut self, snapshot: &'s Snapshot) -> Option<(&'s Arc<str>, Notice)> {
+    pub(super) fn notice<'s>(&mut self, snapshot: &'s Snapshot, counters: &Counters) -> Option<(&'s Arc<str>, Notice)> {
         let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
         let key = self.seen.signature.key();
-        let (notice, outcome) = inbound::receive(view, request.question, self.client, key, self.message);
+        let (notice, outcome) = inbound::receive(view, request.question, self.client, key, self.message, counters);
         self.instead = Some(Instead::Outcome(outcome.into()));
         let notice = notice?;
         Some((&snapshot.declaring(&notice.zone)?.name, notice))

@@ -236,7 +236,7 @@ impl Running {
         let files = HeldFiles::lock(&config.run_files)?;
         let (dnstap, statistics, transfers) = (Dnstap::default(), Statistics::new(), Slots::new());
         let published = Arc::new(Published::new(Snapshot::new(Arc::clone(&config.settings), Vec::new())));
-        let secondaries = Secondaries::start(&published).map_err(StartError::Secondaries)?;
+        let secondaries = Secondaries::start(&published, statistics.counters()).map_err(StartError::Secondaries)?;
         let responder = {
             let (published, statistics) = (Arc::clone(&published), Arc::clone(&statistics));
             let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
@@ -261,7 +261,7 @@ impl Running {
             channels: Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?,
             listeners: listen::start(&nowhere, responder).map_err(StartError::Listen)?,
             control: Control::new(jobs).map_err(StartError::Control)?,
-            notifier: Notifier::start(&published).map_err(StartError::Notifier)?,
+            notifier: Notifier::start(&published, statistics.counters()).map_err(StartError::Notifier)?,
             _upkeep: Upkeep::start(&published).map_err(StartError::Upkeep)?,
             secondaries,
             options,

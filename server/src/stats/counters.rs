@@ -4,9 +4,12 @@
 //! that its core owns, with no lock or atomic addition. Readers sum the blocks. A block outlives its worker and is
 //! given to the next one, so that no count is lost and there are never more blocks than there were workers at one time.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use zonefmt::Rtype;
@@ -238,6 +241,11 @@ impl Counters {
         }
     }
 
+    /// Counts a message to or from this address: as the first of these if it is an IPv4 address, else as the second.
+    pub(crate) fn by_family(&self, [v4, v6]: [Stat; 2], address: SocketAddr) {
+        self.stat(if address.is_ipv4() { v4 } else { v6 });
+    }
+
     fn edns(&self, edns: Edns, unknown_version: bool) {
         self.stat(if unknown_version { Stat::ReqBadEDNSVer } else { Stat::ReqEdns0 });
         if edns.nsid {
@@ -288,8 +296,9 @@ impl Counters {
         });
     }
 
+    /// Counts one of these.
     #[inline]
-    fn stat(&self, stat: Stat) {
+    pub(crate) fn stat(&self, stat: Stat) {
         self.add(table::stat(stat));
     }
 

@@ -22,7 +22,6 @@ fn dump(text: &mut String, report: &Report) -> fmt::Result {
             line(text, &words, report.sums.cell(cell))?;
         }
     }
-    writeln!(text, "++ Zone Maintenance Statistics ++")?;
     writeln!(text, "++ Socket I/O Statistics ++")?;
     let TcpCounts { v4, v6, .. } = report.connections;
     line(text, "TCP/IPv4 connections accepted", v4.accepted)?;

@@ -143,7 +143,23 @@ rows! {
     KeyTagOpt "Keytag option received";
     RecLimitDropped "queries dropped due to recursive client limit";
     UpdateQuota "Update quota exceeded" "updates" "outcome" "quota_exceeded";
+    NotifyOutv4 "IPv4 notifies sent" "notifies_sent" "family" "ipv4";
+    NotifyOutv6 "IPv6 notifies sent" "notifies_sent" "family" "ipv6";
+    NotifyInv4 "IPv4 notifies received" "notifies_received" "family" "ipv4";
+    NotifyInv6 "IPv6 notifies received" "notifies_received" "family" "ipv6";
+    NotifyRej "notifies rejected" "requests_rejected" "kind" "notify";
+    SOAOutv4 "IPv4 SOA queries sent" "soa_queries_sent" "family" "ipv4";
+    SOAOutv6 "IPv6 SOA queries sent" "soa_queries_sent" "family" "ipv6";
+    AXFRReqv4 "IPv4 AXFR requested" "axfr_requested" "family" "ipv4";
+    AXFRReqv6 "IPv6 AXFR requested" "axfr_requested" "family" "ipv6";
+    IXFRReqv4 "IPv4 IXFR requested" "ixfr_requested" "family" "ipv4";
+    IXFRReqv6 "IPv6 IXFR requested" "ixfr_requested" "family" "ipv6";
+    XfrSuccess "transfer requests succeeded" "transfers_requested" "outcome" "success";
+    XfrFail "transfer requests failed" "transfers_requested" "outcome" "failure";
 }
+
+/// The first counter of zone maintenance: what secondaries do, and NOTIFY.
+const MAINTENANCE: usize = Stat::NotifyOutv4 as usize;
 
 impl Stat {
     /// The counter's name in JSON and XML.
@@ -168,6 +184,12 @@ pub(super) const ABOUT: &[(&str, &str)] = &[
     ("query_outcomes", "What became of queries"),
     ("query_answers", "Answers to queries"),
     ("transfers_sent", "Zone transfers sent to the end"),
+    ("notifies_sent", "NOTIFY messages sent to other servers, each once"),
+    ("notifies_received", "NOTIFY messages received for zones that are served"),
+    ("soa_queries_sent", "Questions for the serials that primaries have"),
+    ("axfr_requested", "Transfers of whole zones requested of primaries"),
+    ("ixfr_requested", "Transfers of changes requested of primaries"),
+    ("transfers_requested", "Transfers requested of primaries that have ended"),
     ("updates", "Dynamic updates"),
     ("rate_limited", "Responses that rate limits withheld or truncated"),
     ("queries_answered_from_zones", "Queries for names in zones that are served"),
@@ -287,7 +309,7 @@ impl Family {
     /// The family's counters as the statistics file words them, with `Others` first.
     pub(super) fn words(&self) -> Vec<(Cow<'static, str>, usize)> {
         let rows = matches!(self.metrics, Metrics::Rows);
-        let word = |(index, cell): (usize, usize)| match ROWS.get(index) {
+        let word = |(index, cell): (usize, usize)| match cell.checked_sub(STATS.start).and_then(|row| ROWS.get(row)) {
             Some(row) if rows => (Cow::from(row.text), cell),
             _ => ((self.name)(index), cell),
         };
@@ -298,7 +320,7 @@ impl Family {
 }
 
 /// The families in every output, in order; sizes are handled separately.
-pub(super) const FAMILIES: [Family; 4] = [
+pub(super) const FAMILIES: [Family; 5] = [
     Family {
         cells: OPCODES,
         json: "opcodes",
@@ -334,7 +356,7 @@ pub(super) const FAMILIES: [Family; 4] = [
         name: |index| if index == TYPES { OTHERS.into() } else { Rtype(index as u16).to_string().into() },
     },
     Family {
-        cells: STATS,
+        cells: STATS.start..STATS.start + MAINTENANCE,
         json: "nsstats",
         xml: "nsstat",
         heading: "Name Server Statistics",
@@ -342,27 +364,19 @@ pub(super) const FAMILIES: [Family; 4] = [
         metrics: Metrics::Rows,
         name: |index| ROWS[index].name.into(),
     },
+    Family {
+        cells: STATS.start + MAINTENANCE..STATS.end,
+        json: "zonestats",
+        xml: "zonestat",
+        heading: "Zone Maintenance Statistics",
+        zeros: Zeros::InXml,
+        metrics: Metrics::Rows,
+        name: |index| ROWS[MAINTENANCE + index].name.into(),
+    },
 ];
 
 /// The same families in the order of the statistics file.
-pub(super) const SECTIONS: [&Family; 4] = [&FAMILIES[0], &FAMILIES[2], &FAMILIES[1], &FAMILIES[3]];
-
-/// Counters of zone maintenance: what secondaries do, and NOTIFY.
-pub(super) const ZONE_STATS: [&str; 13] = [
-    "NotifyOutv4",
-    "NotifyOutv6",
-    "NotifyInv4",
-    "NotifyInv6",
-    "NotifyRej",
-    "SOAOutv4",
-    "SOAOutv6",
-    "AXFRReqv4",
-    "AXFRReqv6",
-    "IXFRReqv4",
-    "IXFRReqv6",
-    "XfrSuccess",
-    "XfrFail",
-];
+pub(super) const SECTIONS: [&Family; 5] = [&FAMILIES[0], &FAMILIES[2], &FAMILIES[1], &FAMILIES[3], &FAMILIES[4]];
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use quick_xml::{
 
 use super::{
     report::{Part, Report, Wanted, ZoneReport},
-    table::{FAMILIES, Way, ZONE_STATS, Zeros},
+    table::{FAMILIES, Way, Zeros},
 };
 
 /// Writes the wanted parts.
@@ -76,7 +76,6 @@ fn server(xml: &mut Xml<'_>, report: &Report, wanted: Wanted) -> io::Result<()> 
             let counted = family.counters().map(|(name, cell)| (name, report.sums.cell(cell)));
             counters(xml, family.xml, counted.filter(|(_, count)| *count > 0 || family.zeros != Zeros::Hidden))?;
         }
-        counters(xml, "zonestat", ZONE_STATS.map(|name| (name, 0)))?;
     }
     if Part::Net.is_in(wanted) {
         counters(xml, "sockstat", report.sockets())?;

@@ -493,6 +493,53 @@ fn transfers_and_updates_are_counted_as_by_named() {
 }
 
 #[test]
+fn transfers_in_and_notifications_are_counted_as_by_named() {
+    let port = free_port();
+    let zone = |name: &str, statements: &str| format!("zone {name} {{ {statements} }};\n");
+    let mut primary = Prepared::new("recursion no;", "", &[("moving.zone", ZONE), ("hidden.zone", ZONE)]);
+    primary.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    primary.configure(
+        &(zone("moving", "type primary; file \"moving.zone\"; allow-transfer { any; }; allow-update { any; };")
+            + &zone("hidden", "type primary; file \"hidden.zone\"; allow-transfer { none; };")),
+    );
+    let _primary = primary.run_until("named", "all zones loaded");
+    let counted = |program: &str, name: &str| {
+        let primaries = format!("type secondary; primaries {{ 127.0.0.1 port {port}; }};");
+        let notifies = format!("notify explicit; also-notify {{ 127.0.0.1 port {port}; }}; notify-delay 0;");
+        let watched = Watched::start_with(program, "", &zone(name, &(primaries + &notifies)));
+        let counts = || {
+            let mut counts = watched.json("/json/v1/server");
+            counts.retain(|path, _| path.starts_with("zonestats/"));
+            counts
+        };
+        let is_counted = |counter: &str, count: &str| {
+            let has = |counts: BTreeMap<String, String>| counts.get(counter).is_some_and(|known| known == count);
+            wait_until(|| has(counts()), &format!("{program}: {counter} is {count}"));
+        };
+        if name == "hidden" {
+            wait_until(|| counts().contains_key("zonestats/XfrFail"), &format!("{program}: a transfer fails"));
+            // How often that is tried again is not the same.
+            return counts().into_keys().map(|counter| (counter, String::new())).collect();
+        }
+        is_counted("zonestats/NotifyOutv4", "1");
+        let update = format!("zone {name}\nupdate add n{}.{name} 60 A 192.0.2.7", watched.port);
+        assert_eq!(nsupdate(port, &[], &update), "");
+        for (from, zone) in
+            [("127.0.0.2", name), ("127.0.0.1", "example.com"), ("127.0.0.1", "nowhere"), ("127.0.0.1", name)]
+        {
+            dig("127.0.0.1", watched.port, &["+opcode=notify", "-b", from, zone, "SOA"]);
+        }
+        is_counted("zonestats/NotifyOutv4", "2");
+        counts()
+    };
+    for name in ["moving", "hidden"] {
+        let (ours, named) = (counted(env!("CARGO_BIN_EXE_bindyd"), name), counted("named", name));
+        assert!(named.len() >= 3, "{named:?}");
+        same(&ours, &named, name);
+    }
+}
+
+#[test]
 fn options_of_edns_are_counted_as_by_named() {
     const OPTIONS: [&str; 7] = ["3", "8:00011800c00002", "9", "11", "12:0000", "14:4a5c", "100:0102"];
     let counted = |program: &str| {

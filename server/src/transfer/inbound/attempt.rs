@@ -24,6 +24,7 @@ use crate::{
     live::{self, Locked},
     logs::{AddressLine, ZoneLine},
     settings::ZoneSettings,
+    stats::{Counters, Stat},
     transfer::{
         pace::Pace,
         totals::{Totals, Within},
@@ -37,6 +38,7 @@ use crate::{
 pub(super) struct Resources {
     published: Arc<Published>,
     activity: Arc<Activity>,
+    counters: Counters,
     /// Paces questions (`serial-query-rate`), and bounds those that are not answered.
     pace: Pace,
     unanswered: Semaphore,
@@ -86,10 +88,10 @@ impl Activity {
 }
 
 impl Resources {
-    pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>) -> Resources {
+    pub(super) fn new(published: Arc<Published>, activity: Arc<Activity>, counters: Counters) -> Resources {
         let (pace, unanswered) = (Pace::default(), Semaphore::new(UNANSWERED));
         let (heard, places, connections) = (RefCell::default(), Places::default(), Connections::default());
-        Resources { published, activity, pace, unanswered, heard, places, connections }
+        Resources { published, activity, counters, pace, unanswered, heard, places, connections }
     }
 
     /// Closes connections that are not needed any more; returns whether there are others.
@@ -154,7 +156,8 @@ impl<'a> Attempt<'a> {
             debug!(target: "general", "zone {zone}: refresh: {} does not answer", AddressLine(primary.address));
             return None;
         }
-        let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.1.as_ref())).await;
+        let count = || self.shared.counters.by_family([Stat::SOAOutv4, Stat::SOAOutv6], primary.address);
+        let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.1.as_ref(), count)).await;
         let is_silent = matches!(&asked, Err(Failure { why: Reason::Idle(_) | Reason::Io(_), .. }));
         self.shared.heard_of(primary.address, !is_silent);
         let ours = self.due.live.newest().serial();
@@ -177,13 +180,31 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Transfers the zone from a primary, and serves what comes; `None` if that fails.
+    /// Transfers the zone from a primary, once there is a place for that; `None` if that fails.
     async fn transfer(&self, index: usize, want: Want) -> Option<Heard> {
         let Contact { primary, most, most_from, .. } = self.contact(index)?;
         let waiting = self.shared.places.take(primary.address.ip(), most_from, most);
         let _place = counting(&self.shared.activity.waiting, waiting).await;
         // It may have been a while.
-        let Contact { primary, limits, settings, .. } = self.contact(index)?;
+        let contact = self.contact(index)?;
+        let counters = &self.shared.counters;
+        let incremental = want == Want::Changes && !self.is_new();
+        let requested =
+            if incremental { [Stat::IXFRReqv4, Stat::IXFRReqv6] } else { [Stat::AXFRReqv4, Stat::AXFRReqv6] };
+        counters.by_family(requested, contact.primary.address);
+        let heard = self.transfer_from(contact, want).await;
+        match heard {
+            Some(Heard::Version(..) | Heard::Serial(..)) => counters.stat(Stat::XfrSuccess),
+            // The whole zone is requested next; as with named, that makes one transfer.
+            Some(Heard::Failed { axfr_may_help: true }) if incremental => {}
+            Some(Heard::Failed { .. }) | None => counters.stat(Stat::XfrFail),
+        }
+        heard
+    }
+
+    /// Transfers the zone from this primary now, and serves what comes; `None` if that fails.
+    async fn transfer_from(&self, contact: Contact, want: Want) -> Option<Heard> {
+        let Contact { primary, limits, settings, .. } = contact;
         let (zone, from, key) = (self.zone(), AddressLine(primary.address), Signed(primary.key.as_ref()));
         let at_hand = self.due.live.newest();
         let (what, began) = (Wanted(want, at_hand.serial()), Instant::now());

@@ -86,13 +86,14 @@ impl Patience {
 }
 
 impl Primary {
-    /// Asks for the serial of the primary's version.
+    /// Asks for the serial of the primary's version. Each question is reported to `asks`, but not how often it is sent.
     ///
     /// # Errors
     /// No usable answer came over any transport.
-    pub async fn serial(&self, zone: NameRef<'_>) -> Result<(Serial, EdnsExpire), Failure> {
+    pub async fn serial(&self, zone: NameRef<'_>, asks: impl Fn()) -> Result<(Serial, EdnsExpire), Failure> {
         let mut edns = self.edns;
         let first = loop {
+            asks();
             let asked = if self.tcp_only { self.ask_tcp(zone, edns).await } else { self.ask_udp(zone, edns).await };
             match asked {
                 // What predates EDNS does not know what to make of it (RFC 6891 7).
@@ -102,9 +103,15 @@ impl Primary {
         };
         let result = match first {
             first if self.tcp_only => first,
-            Err(Reason::Truncated) => self.ask_tcp(zone, edns).await,
+            Err(Reason::Truncated) => {
+                asks();
+                self.ask_tcp(zone, edns).await
+            }
             // A transfer may be allowed where a question is not, or UDP may not get through.
-            Err(why) if self.try_tcp => self.ask_tcp(zone, edns).await.map_err(|_| why),
+            Err(why) if self.try_tcp => {
+                asks();
+                self.ask_tcp(zone, edns).await.map_err(|_| why)
+            }
             other => other,
         };
         result.map_err(failed)

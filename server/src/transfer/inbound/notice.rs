@@ -12,6 +12,7 @@ use crate::{
     listen::Client,
     logs::{AddressLine, ClientLine, ZoneLine},
     message::Message,
+    stats::{Counters, Stat},
     wire::{Ede, request::Question},
     zones::{View, Zone},
 };
@@ -31,6 +32,7 @@ pub(crate) fn receive(
     client: &Client,
     key: Option<NameRef<'_>>,
     message: &[u8],
+    counters: &Counters,
 ) -> (Option<Notice>, Outcome) {
     let line =
         ClientLine { number: ClientLine::number(), client: client.addr, key: None, name: None, view: &view.name };
@@ -45,10 +47,12 @@ pub(crate) fn receive(
         return (None, Outcome::error(Rcode::NOTAUTH, Some(Ede::NotAuthoritative)));
     };
     info!(target: "notify", "{line}: received notify for zone '{shown}'{signed}");
+    counters.by_family([Stat::NotifyInv4, Stat::NotifyInv6], client.addr);
     // As with named, whoever notifies a primary is thanked.
     let Some(secondary) = &zone.secondary else { return (None, AUTHORITATIVE) };
     let is_primary = secondary.primaries.iter().any(|primary| primary.address.ip() == client.addr.ip());
     if !is_primary && !secondary.inbound.allow_notify.allows(Requester { addr: client.addr.ip(), key }) {
+        counters.stat(Stat::NotifyRej);
         let shown = ZoneLine { origin: zone.origin.as_ref(), view: &view.name };
         info!(target: "notify", "zone {shown}: refused notify from non-primary: {}", AddressLine(client.addr));
         return (None, Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)));

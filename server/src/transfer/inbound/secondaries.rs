@@ -34,6 +34,7 @@ use super::{
 use crate::{
     live::Live,
     logs::{AddressLine, ZoneLine},
+    stats::Counters,
     zones::{Published, Snapshot},
 };
 
@@ -47,17 +48,17 @@ struct Handle {
 }
 
 impl Secondaries {
-    /// Starts the thread. Nothing is asked before [`Secondaries::follow`].
+    /// Starts the thread, which counts here. Nothing is asked before [`Secondaries::follow`].
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(published: &Arc<Published>) -> io::Result<Secondaries> {
+    pub fn start(published: &Arc<Published>, counters: Counters) -> io::Result<Secondaries> {
         let (inbox, activity) = (Arc::new(Inbox::default()), Arc::new(Activity::default()));
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (news, served, counts) = (Arc::clone(&inbox), Arc::clone(published), Arc::clone(&activity));
+        let (news, served, active) = (Arc::clone(&inbox), Arc::clone(published), Arc::clone(&activity));
         thread::Builder::new().name("refresh".into()).spawn(move || {
             let keeper = Rc::new(Keeper {
-                resources: Resources::new(Arc::clone(&served), counts),
+                resources: Resources::new(Arc::clone(&served), active, counters),
                 published: served,
                 inbox: news,
                 schedule: RefCell::default(),
@@ -324,7 +325,7 @@ mod tests {
         };
         let secondaries = {
             let _changing = held.live.as_ref().unwrap().lock();
-            let secondaries = Secondaries::start(&published).unwrap();
+            let secondaries = Secondaries::start(&published, Counters::default()).unwrap();
             secondaries.follow();
             wait_until(|| is_expired(&other), "the other zone does not expire");
             assert!(!is_expired(&held));

@@ -24,6 +24,7 @@ use crate::{
     Rcode,
     logs::{AddressLine, ZoneLine},
     settings::{Rates, Whom},
+    stats::{Counters, Stat},
     transfer::pace::Pace,
     tsig::TsigKey,
     zones::Published,
@@ -45,16 +46,16 @@ const WAITS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10), Duration::from_secs(30)];
 
 impl Notifier {
-    /// Starts the thread. Nobody is notified before [`Notifier::listens`].
+    /// Starts the thread, which counts here. Nobody is notified before [`Notifier::listens`].
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(published: &Arc<Published>) -> io::Result<Notifier> {
+    pub fn start(published: &Arc<Published>, counters: Counters) -> io::Result<Notifier> {
         let queue = Arc::new(Queue::default());
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (zones, served) = (Arc::clone(&queue), Arc::clone(published));
         thread::Builder::new().name("notify".into()).spawn(move || {
-            let sender = Rc::new(Sender::new(served, zones));
+            let sender = Rc::new(Sender::new(served, zones, counters));
             LocalSet::new().block_on(&runtime, sender.run());
         })?;
         let zones = Arc::clone(&queue);
@@ -83,6 +84,7 @@ impl Drop for Notifier {
 struct Sender {
     published: Arc<Published>,
     queue: Arc<Queue>,
+    counters: Counters,
     sockets: Sockets,
     /// The zones whose last round is less than `notify-delay` ago, and whether there is a newer version.
     recent: RefCell<HashMap<ZoneId, bool>>,
@@ -109,10 +111,11 @@ struct Outgoing {
 }
 
 impl Sender {
-    fn new(published: Arc<Published>, queue: Arc<Queue>) -> Sender {
+    fn new(published: Arc<Published>, queue: Arc<Queue>, counters: Counters) -> Sender {
         Sender {
             published,
             queue,
+            counters,
             sockets: Sockets::default(),
             recent: RefCell::default(),
             unanswered: RefCell::default(),
@@ -223,6 +226,7 @@ impl Sender {
         let signed =
             key.map_or_else(String::new, |key| format!(" : TSIG ({})", key.name().as_ref().without_final_dot()));
         info!(target: "notify", "zone {shown}: sending notify to {to}{signed}");
+        self.counters.by_family([Stat::NotifyOutv4, Stat::NotifyOutv6], target.address);
         let about = (zone, target.address);
         let (sender, after) = (Rc::clone(self), about.clone());
         let task = spawn_local(async move {
