@@ -141,3 +141,27 @@ fn a_zone_that_is_updated_does_not_follow_its_file() {
     primary.reload();
     primary.says("ixfr-from-differences: new serial (5) out of range [7 - 2147483653]");
 }
+
+#[test]
+fn what_a_secondary_gets_whole_it_gives_on_by_ixfr() {
+    let port = free_port();
+    let conf = "zone \"example.com\" { type primary; file \"example.zone\"; allow-transfer { any; };\
+                allow-update { any; }; notify no; };";
+    let _primary = serve("named", "127.0.0.1", port, conf, &text(1));
+    let given = [("named", 1), (BINDYD, 2)].map(|(program, serial)| {
+        let copy = free_port();
+        let conf = format!(
+            "zone \"example.com\" {{ type secondary; file \"copy\"; primaries {{ 127.0.0.1 port {port}; }};\
+             request-ixfr no; ixfr-from-differences yes; allow-transfer {{ any; }}; notify no; }};"
+        );
+        let _secondary = serve(program, "127.0.0.1", copy, &conf, "");
+        follows(copy, serial);
+        let update = format!("update del n{serial}.example.com\nupdate add n{}.example.com 60 A 192.0.2.9", serial + 1);
+        assert_eq!(nsupdate(port, &[], &update), "");
+        dig("127.0.0.1", copy, &["+opcode=notify", "example.com", "SOA"]);
+        follows(copy, serial + 1);
+        records(&dig("127.0.0.1", copy, &["+tcp", "example.com", &format!("IXFR={serial}")]))
+    });
+    // Each has the SOA of both versions, the newer one twice more, and what has changed.
+    assert_eq!(given.map(|records| records.len()), [5, 6]);
+}
