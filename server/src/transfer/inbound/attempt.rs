@@ -22,10 +22,11 @@ use super::{
 };
 use crate::{
     live::{self, Locked},
-    logs::{AddressLine, ZoneLine},
+    logs::AddressLine,
     settings::ZoneSettings,
     stats::{Counters, Stat},
     transfer::{
+        ZoneId,
         pace::Pace,
         totals::{Totals, Within},
     },
@@ -157,7 +158,7 @@ impl<'a> Attempt<'a> {
             return None;
         }
         let count = || self.shared.counters.by_family([Stat::SOAOutv4, Stat::SOAOutv6], primary.address);
-        let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.1.as_ref(), count)).await;
+        let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.origin.as_ref(), count)).await;
         let is_silent = matches!(&asked, Err(Failure { why: Reason::Idle(_) | Reason::Io(_), .. }));
         self.shared.heard_of(primary.address, !is_silent);
         let ours = self.due.live.newest().serial();
@@ -265,9 +266,8 @@ impl<'a> Attempt<'a> {
     /// How to reach a primary, as the configuration has it now; `None` if it cannot be asked.
     fn contact(&self, index: usize) -> Option<Contact> {
         let snapshot = self.shared.published.load();
-        let (view_name, origin) = &self.due.id;
-        let view = snapshot.view(view_name)?;
-        let zone = view.zones.get(origin.as_ref())?;
+        let view = snapshot.view(&self.due.id.view)?;
+        let zone = view.zones.get(self.due.id.origin.as_ref())?;
         let (remote, inbound) = (self.due.secondary.primaries.get(index)?, &self.due.secondary.inbound);
         let address = remote.address;
         let peer = view.settings.peers.of(address.ip());
@@ -308,9 +308,8 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    fn zone(&self) -> ZoneLine<'_> {
-        let (view, origin) = &self.due.id;
-        ZoneLine { origin: origin.as_ref(), view }
+    fn zone(&self) -> &ZoneId {
+        &self.due.id
     }
 }
 

@@ -1,20 +1,11 @@
-//! What the thread of secondary zones is told. Of each zone there is at most one piece of news of a kind, so that no
-//! flood of notifications fills the memory.
+//! What the thread of secondary zones hears from others. Of each zone there is at most one piece of news of a kind, so that
+//! no flood of notifications fills the memory.
 
-use std::{
-    collections::HashMap,
-    mem,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, mem, net::SocketAddr};
 
-use tokio::sync::Notify;
-use zonefmt::{Name, Serial};
+use zonefmt::Serial;
 
-use crate::sync::lock;
-
-/// A zone: the name of the view that declares it, and its origin.
-pub(super) type ZoneId = (Arc<str>, Name);
+use crate::transfer::{ZoneId, mailbox::Mailbox};
 
 /// What happens to a zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,61 +20,56 @@ pub(super) enum News {
     Retransfer,
 }
 
-/// All news since the last time: whether any zone may have changed, and the news of single zones.
-pub(super) type All = (bool, HashMap<ZoneId, Vec<News>>);
-
-/// The news that wait.
+/// All news since the last time, of which there may be none.
 #[derive(Default)]
-pub(super) struct Inbox {
-    state: Mutex<State>,
-    wake: Notify,
+pub(super) struct All {
+    /// Whether any zone may have changed.
+    pub(super) changed: bool,
+    /// The news of single zones.
+    pub(super) zones: HashMap<ZoneId, Vec<News>>,
 }
 
+/// The news that wait; `None` while there is nothing to wake up for.
 #[derive(Default)]
-struct State {
-    news: All,
-    closed: bool,
-}
+pub(super) struct Inbox(Mailbox<Option<All>>);
 
 impl Inbox {
     /// Adds news of a zone, in place of news of the same kind.
     pub(super) fn tell(&self, zone: ZoneId, news: News) {
-        let mut state = lock(&self.state);
-        let waiting = state.news.1.entry(zone).or_default();
-        // Without a serial, the primary is asked in any case.
-        if let News::Notified(_, serial) = news
-            && waiting.iter().any(|known| {
-                matches!(known, News::Notified(_, known) if known.is_none() || serial.is_some() && *known >= serial)
-            })
-        {
-            return;
-        }
-        waiting.retain(|known| mem::discriminant(known) != mem::discriminant(&news));
-        waiting.push(news);
-        self.wake.notify_one();
+        self.0.put(|all| {
+            let waiting = all.get_or_insert_default().zones.entry(zone).or_default();
+            // Without a serial, the primary is asked in any case.
+            if let News::Notified(_, serial) = news
+                && waiting.iter().any(|known| {
+                    matches!(known, News::Notified(_, known) if known.is_none() || serial.is_some() && *known >= serial)
+                })
+            {
+                return;
+            }
+            waiting.retain(|known| mem::discriminant(known) != mem::discriminant(&news));
+            waiting.push(news);
+        });
     }
 
     /// Any zone may have changed.
     pub(super) fn tell_all(&self) {
-        lock(&self.state).news.0 = true;
-        self.wake.notify_one();
+        self.0.put(|all| all.get_or_insert_default().changed = true);
     }
 
     /// Ends the inbox.
     pub(super) fn close(&self) {
-        lock(&self.state).closed = true;
-        self.wake.notify_one();
+        self.0.close();
     }
 
     /// Wakes the thread without news.
     pub(super) fn wake(&self) {
-        self.wake.notify_one();
+        self.0.put(|all| {
+            all.get_or_insert_default();
+        });
     }
 
-    /// Waits to be woken, and returns the news, of which there may be none; `None` once the inbox is closed.
+    /// Waits to be woken, and returns the news; `None` once the inbox is closed.
     pub(super) async fn next(&self) -> Option<All> {
-        self.wake.notified().await;
-        let mut state = lock(&self.state);
-        (!state.closed).then(|| mem::take(&mut state.news))
+        self.0.next(Option::take).await
     }
 }

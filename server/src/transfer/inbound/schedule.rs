@@ -8,10 +8,11 @@ use std::{
 
 use zonefmt::Serial;
 
-use super::{Heard, Moment, Notified, RefreshSettings, Step, Timers, Times, inbox::ZoneId, unix_now};
+use super::{Heard, Moment, Notified, RefreshSettings, Step, Timers, Times, unix_now};
 use crate::{
     live::{Live, Validity},
     settings::{Peers, Secondary},
+    transfer::ZoneId,
     zones::Zone,
 };
 
@@ -260,7 +261,7 @@ mod tests {
     }
 
     fn id() -> ZoneId {
-        ("_default".into(), Name::root())
+        ZoneId { view: "_default".into(), origin: Name::root() }
     }
 
     /// It was served without ever expiring, as its times were not known.

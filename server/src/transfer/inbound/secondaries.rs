@@ -28,13 +28,14 @@ use super::{
     Activity, Moment, Notified, Step,
     attempt::{Attempt, Resources},
     connections,
-    inbox::{Inbox, News, ZoneId},
+    inbox::{All, Inbox, News},
     schedule::{Due, Schedule},
 };
 use crate::{
     live::Live,
-    logs::{AddressLine, ZoneLine},
+    logs::AddressLine,
     stats::Counters,
+    transfer::ZoneId,
     zones::{Published, Snapshot},
 };
 
@@ -104,7 +105,7 @@ impl Secondaries {
     }
 
     fn tell(&self, view: &Arc<str>, origin: &Name, news: News) {
-        self.0.inbox.tell((Arc::clone(view), origin.clone()), news);
+        self.0.inbox.tell(ZoneId { view: Arc::clone(view), origin: origin.clone() }, news);
     }
 }
 
@@ -141,9 +142,9 @@ impl Keeper {
             let longest = if self.resources.tend_connections() { connections::LONGEST } else { LONGEST };
             let wakes = self.schedule.borrow().wakes().unwrap_or(Moment::MAX).min(self.now() + longest);
             if let Ok(news) = timeout_at(self.started + wakes, self.inbox.next()).await {
-                let Some((all, zones)) = news else { return };
+                let Some(All { changed, zones }) = news else { return };
                 let snapshot = self.published.load();
-                if all {
+                if changed {
                     self.follow(&snapshot);
                 }
                 for (id, news) in zones {
@@ -164,7 +165,7 @@ impl Keeper {
         let mut schedule = self.schedule.borrow_mut();
         let mut stale = schedule.zones();
         for (view, zone) in snapshot.declared().filter(|(_, zone)| zone.secondary.is_some()) {
-            let id = (Arc::clone(&view.name), zone.origin.clone());
+            let id = ZoneId { view: Arc::clone(&view.name), origin: zone.origin.clone() };
             stale.remove(&id);
             schedule.follow(id, zone, &view.settings.peers, now);
         }
@@ -174,13 +175,12 @@ impl Keeper {
     }
 
     fn hear(self: &Rc<Self>, id: &ZoneId, news: News, snapshot: &Snapshot) {
-        let zone = || ZoneLine { origin: id.1.as_ref(), view: &id.0 };
         let now = self.now();
         let mut schedule = self.schedule.borrow_mut();
         let reaction = match news {
             News::Changed => {
-                let view = snapshot.view(&id.0);
-                match view.and_then(|view| Some((view, view.zones.get(id.1.as_ref())?))) {
+                let view = snapshot.view(&id.view);
+                match view.and_then(|view| Some((view, view.zones.get(id.origin.as_ref())?))) {
                     Some((view, zone)) if zone.secondary.is_some() => {
                         schedule.follow(id.clone(), zone, &view.settings.peers, now);
                     }
@@ -196,7 +196,7 @@ impl Keeper {
                     Some((_, Notified::Queued)) => ": refresh in progress, refresh check queued",
                     _ => "",
                 };
-                info!(target: "notify", "zone {}: notify from {}: {said}{then}", zone(), AddressLine(from));
+                info!(target: "notify", "zone {id}: notify from {}: {said}{then}", AddressLine(from));
                 reaction
             }
             News::Refresh => schedule.refresh(id, now),
@@ -216,8 +216,7 @@ impl Keeper {
     /// Carries out a step, and the ones that follow from it.
     fn begin(self: &Rc<Self>, due: Due) {
         if due.expired {
-            let (view, origin) = &due.id;
-            warn!(target: "general", "zone {}: expired", ZoneLine { origin: origin.as_ref(), view });
+            warn!(target: "general", "zone {}: expired", due.id);
             self.settle(&due.live);
         }
         if due.step == Step::Wait {

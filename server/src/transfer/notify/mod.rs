@@ -9,7 +9,7 @@ mod queue;
 mod sockets;
 mod targets;
 
-use std::{cell::RefCell, collections::HashMap, fmt, io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{cell::RefCell, collections::HashMap, io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
 
 use tokio::{
     runtime,
@@ -22,15 +22,15 @@ use zonefmt::Rtype;
 
 use crate::{
     Rcode,
-    logs::{AddressLine, ZoneLine},
+    logs::AddressLine,
     settings::{Rates, Whom},
     stats::{Counters, Stat},
-    transfer::pace::Pace,
+    transfer::{ZoneId, pace::Pace},
     tsig::TsigKey,
     zones::Published,
 };
 use question::Question;
-use queue::{Occasion, Queue, ZoneId};
+use queue::{Occasion, Queue};
 use sockets::Sockets;
 use targets::Target;
 
@@ -61,7 +61,7 @@ impl Notifier {
         let zones = Arc::clone(&queue);
         published.watch(move |view, zone| {
             if zone.settings.notify.whom != Whom::Nobody {
-                zones.push((view.into(), zone.origin.clone()));
+                zones.push(ZoneId { view: view.into(), origin: zone.origin.clone() });
             }
         });
         Ok(Notifier(queue))
@@ -181,31 +181,29 @@ impl Sender {
     /// while they are sent.
     fn prepare(&self, id: &ZoneId) -> Option<Round> {
         let snapshot = self.published.load();
-        let (view_name, origin) = id;
-        let view = snapshot.view(view_name)?;
-        let zone = view.zones.get(origin.as_ref())?;
+        let view = snapshot.view(&id.view)?;
+        let zone = view.zones.get(id.origin.as_ref())?;
         let data = zone.data()?;
         let (serial, soa) = (data.serial()?, data.apex()?.rrset(Rtype::SOA)?);
         let targets = targets::of(zone, data, view, snapshot.settings.port, |address| self.queue.is_own(address));
         if targets.is_empty() {
             return None;
         }
-        let shown = shown(id);
-        info!(target: "notify", "zone {shown}: sending notifies (serial {})", serial.0);
+        info!(target: "notify", "zone {id}: sending notifies (serial {})", serial.0);
         let mut messages = Vec::with_capacity(targets.len());
         for target in targets {
             let key = target.key.as_ref().map(|name| view.keys.find(name.as_ref()).cloned().ok_or(name)).transpose();
             let Ok(key) = key else {
                 error!(
                     target: "notify",
-                    "zone {shown}: NOTIFY to {} not sent. Peer TSIG key lookup failure.",
+                    "zone {id}: NOTIFY to {} not sent. Peer TSIG key lookup failure.",
                     AddressLine(target.address)
                 );
                 continue;
             };
-            match Question::new(origin.as_ref(), soa, key.clone()) {
+            match Question::new(id.origin.as_ref(), soa, key.clone()) {
                 Ok(question) => messages.push(Outgoing { target, key, question }),
-                Err(cause) => failed(shown, target.address, &cause),
+                Err(cause) => failed(id, target.address, &cause),
             }
         }
         // A pause of some length even where the statement says 0.
@@ -222,22 +220,22 @@ impl Sender {
         mut question: Question,
         place: OwnedSemaphorePermit,
     ) {
-        let (shown, to) = (shown(&zone).to_string(), AddressLine(target.address));
+        let to = AddressLine(target.address);
         let signed =
             key.map_or_else(String::new, |key| format!(" : TSIG ({})", key.name().as_ref().without_final_dot()));
-        info!(target: "notify", "zone {shown}: sending notify to {to}{signed}");
+        info!(target: "notify", "zone {zone}: sending notify to {to}{signed}");
         self.counters.by_family([Stat::NotifyOutv4, Stat::NotifyOutv6], target.address);
         let about = (zone, target.address);
         let (sender, after) = (Rc::clone(self), about.clone());
         let task = spawn_local(async move {
-            let _place = place;
+            let (_place, zone) = (place, &after.0);
             match sender.exchange(&target, &mut question).await {
                 Ok(Some(Rcode::NOERROR)) => {
-                    debug!(target: "notify", "zone {shown}: notify response from {to}: NOERROR");
+                    debug!(target: "notify", "zone {zone}: notify response from {to}: NOERROR");
                 }
-                Ok(Some(rcode)) => info!(target: "notify", "zone {shown}: notify response from {to}: {rcode}"),
-                Ok(None) => info!(target: "notify", "zone {shown}: notify to {to}: retries exceeded"),
-                Err(cause) => failed(&shown, target.address, &cause),
+                Ok(Some(rcode)) => info!(target: "notify", "zone {zone}: notify response from {to}: {rcode}"),
+                Ok(None) => info!(target: "notify", "zone {zone}: notify to {to}: retries exceeded"),
+                Err(cause) => failed(zone, target.address, &cause),
             }
             sender.unanswered.borrow_mut().remove(&after);
         });
@@ -267,10 +265,6 @@ impl Sender {
     }
 }
 
-fn shown((view, origin): &ZoneId) -> ZoneLine<'_> {
-    ZoneLine { origin: origin.as_ref(), view }
-}
-
-fn failed(zone: impl fmt::Display, to: SocketAddr, cause: &io::Error) {
+fn failed(zone: &ZoneId, to: SocketAddr, cause: &io::Error) {
     info!(target: "notify", "zone {zone}: notify to {} failed: {cause}", AddressLine(to));
 }
