@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 /// The content of a response's TSIG record.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Signature {
     /// ERROR.
     pub error: u16,
@@ -23,6 +23,8 @@ pub struct Signature {
     pub signed: bool,
     /// Whether the code is right for this response to the request.
     pub proven: bool,
+    /// How many octets of OTHER DATA there are: the server's time, or none.
+    pub other: usize,
 }
 
 /// TSIG, class ANY, TTL 0.
@@ -89,7 +91,8 @@ impl Key {
         assert_eq!(other.len(), word(&rdata[4..]), "nothing follows");
         let request = [&(request_code.len() as u16).to_be_bytes(), request_code].concat();
         let expected = self.code(&[&request, response, &self.variables(times, error, other)]);
-        Some(Signature { error, signed: !code.is_empty(), proven: !code.is_empty() && expected.starts_with(code) })
+        let proven = !code.is_empty() && expected.starts_with(code);
+        Some(Signature { error, signed: !code.is_empty(), proven, other: other.len() })
     }
 
     fn variables(&self, times: &[u8], error: u16, other: &[u8]) -> Vec<u8> {

@@ -4,13 +4,21 @@
 use std::{
     fmt::Write as _,
     io::Write,
+    net::{TcpStream, UdpSocket},
     process::{Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use bindy_tests::ports::free_port;
+use bindy_tests::{
+    peers::read_message,
+    ports::free_port,
+    tsig,
+    update::{Line, message},
+};
+use zonefmt::Name;
 
 use super::{
-    server::{Prepared, Server, dig},
+    server::{PATIENCE, Prepared, Server, dig},
     transfers::{KEY, SIGN},
 };
 
@@ -54,13 +62,19 @@ impl Peer {
     fn run(&self, arguments: &[&str], script: &str) -> String {
         let mut command = Command::new("nsupdate");
         command.args(["-t", "20"]).args(arguments).current_dir(self.server.folder());
+        let server = if arguments.contains(&"-l") {
+            command.args(["-p", &self.port.to_string()]);
+            String::new()
+        } else {
+            format!("server 127.0.0.1 {}\n", self.port)
+        };
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("nsupdate is installed: run scripts/install-test-tools");
-        let input = format!("server 127.0.0.1 {}\n{script}\n", self.port);
+        let input = format!("{server}{script}\n");
         // It ends before it has read all, where a line is wrong.
         let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
         let output = child.wait_with_output().expect("it was started");
@@ -68,6 +82,24 @@ impl Peer {
         // Lines with a time and an address in memory are nsupdate's own.
         let said = said.lines().filter(|line| !line.contains("dns_rdata_fromtext")).collect::<Vec<_>>().join("\n");
         format!("{:?} {}", output.status.code(), said.replace(&self.port.to_string(), "PORT"))
+    }
+
+    /// The response to a message.
+    fn exchange(&self, message: &[u8], over_tcp: bool) -> Vec<u8> {
+        let server = ("127.0.0.1", self.port);
+        if over_tcp {
+            let mut stream = TcpStream::connect(server).expect("it listens");
+            stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+            let length = (message.len() as u16).to_be_bytes();
+            stream.write_all(&[&length, message].concat()).expect("it reads");
+            return read_message(&mut stream).expect("it responds");
+        }
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        socket.send_to(message, server).expect("it listens");
+        let mut response = [0; 4096];
+        let length = socket.recv(&mut response).expect("it responds");
+        response[..length].to_vec()
     }
 
     /// The records of all zones that can be updated, in small letters: in named, a name gets the letters of the last
@@ -96,6 +128,9 @@ enum By {
 }
 
 use By::{Key, Nobody, With};
+
+/// To this machine's server, with its session key, which lies elsewhere than usual.
+const LOCALLY: By = With(&["-l", "-k", "session.key"]);
 
 /// A step: what it is about, who sends it, and the script, which is complete if it says `send`, and otherwise is about
 /// example.com.
@@ -225,6 +260,10 @@ const STEPS: &[Step] = &[
         add n.example.com 60 A 192.0.2.1"),
     ("the session key", With(&["-k", "session.key"]), "zone local.test\nupdate add s.local.test 60 A 192.0.2.1\nsend"),
     ("the session key elsewhere", With(&["-k", "session.key"]), "add s.example.com 60 A 192.0.2.1"),
+    ("nsupdate -l", LOCALLY, "update add l.local.test 60 A 192.0.2.1\nsend"),
+    ("nsupdate -l again", LOCALLY, "update add m.local.test 60 A 192.0.2.1\nupdate delete l.local.test\nsend"),
+    ("nsupdate -l elsewhere", LOCALLY, "update add l.example.com 60 A 192.0.2.1\nsend"),
+    ("nsupdate -l with a server", LOCALLY, "server 127.0.0.1\nupdate add n.local.test 60 A 192.0.2.1\nsend"),
     ("another key than the session key", Key, "zone local.test\nupdate add s.local.test 60 A 192.0.2.2\nsend"),
     // update-policy.
     ("a rule denies", Key, "zone rules.test\nupdate add fixed.rules.test 60 TXT x\nsend"),
@@ -265,6 +304,42 @@ fn each_step_of_a_session_is_as_with_named() {
         }
     }
     assert!(differences.is_empty(), "{differences}");
+}
+
+/// Updates of clients whose clock is wrong, or whose code is too short or made with another secret.
+#[test]
+fn updates_with_signatures_that_are_not_valid_are_answered_as_by_named() {
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+    let zone = Name::from_ascii("example.com").expect("it is a name");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
+    let (ours, named) = (Peer::start(BINDYD), Peer::start("named"));
+    let cases = [
+        ("right", SECRET, 0, 32),
+        ("late", SECRET, -400, 32),
+        ("early", SECRET, 400, 32),
+        ("short", SECRET, 0, 16),
+        ("late and short", SECRET, -400, 16),
+        ("another secret", b"another secret", 0, 32),
+        ("late, with another secret", b"another secret", -400, 32),
+    ];
+    for (id, (what, secret, ahead, octets)) in (1..).zip(cases) {
+        let line = Line::read(&format!("add signed{id} 60 A 192.0.2.7"), zone.as_ref());
+        let key = tsig::Key::new("k.", secret);
+        let mut update = message(&zone, id, &[line]);
+        let code = key.sign(&mut update, now.saturating_add_signed(ahead), octets);
+        for over_tcp in [false, true] {
+            let [said, expected] = [&ours, &named].map(|peer| {
+                let mut response = peer.exchange(&update, over_tcp);
+                let signature = key.take(&mut response, &code).expect("it has a TSIG record");
+                // Without the TSIG record: what else it has is compared as it is.
+                (response, signature)
+            });
+            assert_eq!(said, expected, "{what}, over TCP: {over_tcp}");
+            let is_late = what.starts_with("late") && secret == SECRET || what == "early";
+            assert_eq!((said.1.error == 18, said.1.other), (is_late, if is_late { 6 } else { 0 }), "{what}");
+        }
+    }
+    assert_eq!(ours.records(), named.records());
 }
 
 /// As much as one message holds, which goes over TCP, and more than that.
