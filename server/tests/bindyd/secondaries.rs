@@ -11,7 +11,7 @@ use bindy_tests::ports::free_port;
 use super::{
     ZONE,
     control::{Controlled, SECRET},
-    pairs::kinds::{NSD, Site, Zone},
+    pairs::kinds::{Key, NSD, Site, Zone},
     server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
     updates::nsupdate,
@@ -362,8 +362,8 @@ fn a_copy_that_was_served_loads_again_as_by_named() {
     ] {
         let results = BOTH.map(|program| {
             let (port, copy) = (free_port(), free_port());
-            let key = Zone { name: "example.com".into(), algorithm: "hmac-sha256", secret: SECRET.into() };
-            let zones = [key];
+            let key = Some(Key { algorithm: "hmac-sha256", secret: SECRET.into() });
+            let zones = [Zone { name: "example.com".into(), key }];
             let mut prepared = Prepared::new("", "", &[("example.com", &format!("{ZONE}{records}\n"))]);
             let arguments = (NSD.configure)(&mut prepared, &Site { zones: &zones, port, from: None, to: None });
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();

@@ -4,9 +4,14 @@ use std::{fmt::Write as _, process::Command};
 
 use super::super::server::{Prepared, Server};
 
-/// A zone that moves. Its key has the zone's name.
+/// A zone that moves.
 pub struct Zone {
     pub name: String,
+    /// The key, which has the zone's name; `None`: all of 127.0.0.1 may transfer and update the zone.
+    pub key: Option<Key>,
+}
+
+pub struct Key {
     pub algorithm: &'static str,
     pub secret: String,
 }
@@ -52,20 +57,21 @@ pub const NAMED: Kind = Kind {
     changed_by: ChangedBy::Updates,
     configure: |prepared, site| {
         let mut conf = String::new();
-        for Zone { name, algorithm, secret } in site.zones {
+        for Zone { name, key } in site.zones {
+            let (mut clients, mut signed) = ("127.0.0.1".to_owned(), String::new());
+            if let Some(Key { algorithm, secret }) = key {
+                let _ = writeln!(conf, "key {name} {{ algorithm {algorithm}; secret \"{secret}\"; }};");
+                (clients, signed) = (format!("key {name}"), format!(" key {name}"));
+            }
             let role = match site.from {
-                None => format!("type primary; allow-update {{ key {name}; }};"),
-                Some(port) => format!("type secondary; primaries {{ 127.0.0.1 port {port} key {name}; }};"),
+                None => format!("type primary; allow-update {{ {clients}; }};"),
+                Some(port) => format!("type secondary; primaries {{ 127.0.0.1 port {port}{signed}; }};"),
             };
             let to = site.to.map_or_else(
                 || "notify no;".to_owned(),
-                |port| format!("notify explicit; also-notify {{ 127.0.0.1 port {port} key {name}; }}; notify-delay 0;"),
+                |port| format!("notify explicit; also-notify {{ 127.0.0.1 port {port}{signed}; }}; notify-delay 0;"),
             );
-            let _ = writeln!(
-                conf,
-                "key {name} {{ algorithm {algorithm}; secret \"{secret}\"; }};\n\
-                 zone {name} {{ file \"{name}\"; allow-transfer {{ key {name}; }}; {role} {to} }};"
-            );
+            let _ = writeln!(conf, "zone {name} {{ file \"{name}\"; allow-transfer {{ {clients}; }}; {role} {to} }};");
         }
         prepared.listen_on(&format!("port {} {{ 127.0.0.1; }}", site.port));
         prepared.configure(&conf);
@@ -87,19 +93,25 @@ pub const KNOTD: Kind = Kind {
         );
         for section in sections {
             let _ = writeln!(conf, "{section}:");
-            for Zone { name, algorithm, secret } in site.zones {
+            for Zone { name, key } in site.zones {
+                let signed = key.as_ref().map_or_else(String::new, |_| format!("    key: {name}\n"));
                 let remote = |way: &str, port: Option<u16>| {
                     port.map_or_else(String::new, |port| {
-                        format!("  - id: {way}-{name}\n    address: 127.0.0.1@{port}\n    key: {name}\n")
+                        format!("  - id: {way}-{name}\n    address: 127.0.0.1@{port}\n{signed}")
                     })
                 };
                 let role = |word: &str, way: &str, port: Option<u16>| {
                     port.map_or_else(String::new, |_| format!("    {word}: {way}-{name}\n"))
                 };
                 let item = match section {
-                    "key" => format!("  - id: {name}\n    algorithm: {algorithm}\n    secret: {secret}\n"),
+                    "key" => key.as_ref().map_or_else(String::new, |Key { algorithm, secret }| {
+                        format!("  - id: {name}\n    algorithm: {algorithm}\n    secret: {secret}\n")
+                    }),
                     "remote" => remote("from", site.from) + &remote("to", site.to),
-                    "acl" => format!("  - id: {name}\n    key: {name}\n    action: [transfer, notify, update]\n"),
+                    "acl" => {
+                        let action = "    action: [transfer, notify, update]\n";
+                        format!("  - id: {name}\n    address: 127.0.0.1\n{signed}{action}")
+                    }
                     _ => {
                         format!("  - domain: {name}\n    storage: {folder}\n    file: {name}\n    acl: {name}\n")
                             + &role("master", "from", site.from)
@@ -127,20 +139,25 @@ pub const NSD: Kind = Kind {
              zonelistfile: \"{folder}/zones\"\n xfrdir: \"{folder}\"\n xfrd-reload-timeout: 0\n rrl-ratelimit: 0\n\
              remote-control:\n control-enable: no\n"
         );
-        for Zone { name, algorithm, secret } in site.zones {
+        for Zone { name, key } in site.zones {
+            let mut signed = "NOKEY";
+            if let Some(Key { algorithm, secret }) = key {
+                let _ = writeln!(conf, "key:\n name: {name}\n algorithm: {algorithm}\n secret: {secret}");
+                signed = name;
+            }
             let _ = writeln!(
                 conf,
-                "key:\n name: {name}\n algorithm: {algorithm}\n secret: {secret}\n\
-                 zone:\n name: {name}\n zonefile: {folder}/{name}\n provide-xfr: 127.0.0.1 {name}\n store-ixfr: yes"
+                "zone:\n name: {name}\n zonefile: {folder}/{name}\n provide-xfr: 127.0.0.1 {signed}\n store-ixfr: yes"
             );
             match site.from {
                 None => conf += " create-ixfr: yes\n",
                 Some(port) => {
-                    let _ = writeln!(conf, " request-xfr: 127.0.0.1@{port} {name}\n allow-notify: 127.0.0.1 {name}");
+                    let _ =
+                        writeln!(conf, " request-xfr: 127.0.0.1@{port} {signed}\n allow-notify: 127.0.0.1 {signed}");
                 }
             }
             if let Some(port) = site.to {
-                let _ = writeln!(conf, " notify: 127.0.0.1@{port} {name}\n notify-retry: 5");
+                let _ = writeln!(conf, " notify: 127.0.0.1@{port} {signed}\n notify-retry: 5");
             }
         }
         prepared.write("nsd.conf", &conf);
@@ -181,7 +198,11 @@ pub const PDNS: Kind = Kind {
             run(prepared.folder(), "pdnsutil", &[&["--config-dir=."], arguments].concat());
         };
         util(&["create-bind-db", "keys.db"]);
-        for Zone { name, algorithm, secret } in site.zones {
+        for Zone { name, key } in site.zones {
+            let Some(Key { algorithm, secret }) = key else {
+                util(&["set-meta", name, "ALLOW-AXFR-FROM", "127.0.0.1"]);
+                continue;
+            };
             util(&["import-tsig-key", name, algorithm, secret]);
             util(&["activate-tsig-key", name, name, "primary"]);
             if site.from.is_some() {

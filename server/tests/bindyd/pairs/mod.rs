@@ -1,5 +1,5 @@
 //! Zones on their way from server to server: Bindy before, behind and between BIND, Knot, NSD and PowerDNS, with every
-//! TSIG algorithm.
+//! TSIG algorithm and without.
 
 pub mod kinds;
 
@@ -12,9 +12,12 @@ use super::{
     server::{Prepared, Server, dig, wait_until},
     updates::nsupdate_in,
 };
-use kinds::{BINDYD, ChangedBy, KNOTD, Kind, NAMED, NSD, PDNS, Site, Zone};
+use kinds::{BINDYD, ChangedBy, KNOTD, Key, Kind, NAMED, NSD, PDNS, Site, Zone};
 
 const ALGORITHMS: [&str; 6] = ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
+
+/// The zone without a key.
+const UNSIGNED: &str = "unsigned.test";
 
 /// The zone whose key has another secret at each server.
 const WRONG: &str = "wrong.test";
@@ -60,6 +63,16 @@ fn powerdns_between() {
 }
 
 #[test]
+fn between_bind_and_knot() {
+    chain([&NAMED, &BINDYD, &KNOTD]);
+}
+
+#[test]
+fn between_knot_and_bind_and_nsd() {
+    chain([&KNOTD, &BINDYD, &NAMED, &BINDYD, &NSD]);
+}
+
+#[test]
 fn bindy_alone() {
     chain([&BINDYD, &BINDYD, &BINDYD, &BINDYD]);
 }
@@ -83,11 +96,11 @@ fn chain<const N: usize>(kinds: [&'static Kind; N]) {
     for hop in peers.windows(2) {
         let [primary, secondary] = hop else { unreachable!("windows of two have two") };
         let ixfr = primary.kind.ixfr && secondary.kind.ixfr;
-        for Zone { name, .. } in &primary.zones[..ALGORITHMS.len()] {
+        for Zone { name, key } in primary.sound() {
             if primary.is_ours() {
-                let sent =
-                    if ixfr { "IXFR started: TSIG {} (serial 2 -> 3)" } else { "AXFR started: TSIG {} (serial 3)" };
-                primary.has_logged(&format!("transfer of '{name}/IN': {}", sent.replace("{}", name)));
+                let (kind, serials) = if ixfr { ("IXFR", "2 -> 3") } else { ("AXFR", "3") };
+                let signed = key.as_ref().map_or_else(String::new, |_| format!(": TSIG {name}"));
+                primary.has_logged(&format!("transfer of '{name}/IN': {kind} started{signed} (serial {serials})"));
             }
             if secondary.is_ours() {
                 let received = secondary.received(name, 3);
@@ -95,7 +108,7 @@ fn chain<const N: usize>(kinds: [&'static Kind; N]) {
             }
         }
         assert_eq!(secondary.serial(WRONG), None);
-        let refused = primary.transfer(&secondary.zones[ALGORITHMS.len()]);
+        let refused = primary.transfer(secondary.zones.last().expect("the last one has the wrong key"));
         assert!(refused.contains("Transfer failed."), "{refused}");
     }
 }
@@ -103,7 +116,7 @@ fn chain<const N: usize>(kinds: [&'static Kind; N]) {
 /// All servers have the same zones, and all of them.
 fn equal(peers: &[Peer]) {
     let keep_case = peers.iter().all(|peer| peer.kind.keeps_case);
-    for (i, zone) in peers[0].zones[..ALGORITHMS.len()].iter().enumerate() {
+    for (i, zone) in peers[0].sound().iter().enumerate() {
         let contents: Vec<_> = peers.iter().map(|peer| content(&peer.transfer(&peer.zones[i]), keep_case)).collect();
         assert!(contents[0].len() > 300, "{}: {:?}", zone.name, contents[0]);
         for (content, peer) in contents.iter().zip(peers).skip(1) {
@@ -131,17 +144,21 @@ struct Peer {
     kind: &'static Kind,
     server: Server,
     port: u16,
-    /// A zone with each algorithm, then the one with the wrong key.
+    /// A zone with each algorithm, the one without a key, then the one with the wrong key.
     zones: Vec<Zone>,
 }
 
 impl Peer {
     /// Starts a server; its number makes the secret that no other server has.
     fn start(kind: &'static Kind, port: u16, from: Option<u16>, to: Option<u16>, number: usize) -> Peer {
-        let zone = |algorithm| Zone { name: format!("{algorithm}.test"), algorithm, secret: SECRET.into() };
+        let zone = |algorithm| {
+            let key = Some(Key { algorithm, secret: SECRET.into() });
+            Zone { name: format!("{algorithm}.test"), key }
+        };
         let mut zones: Vec<_> = ALGORITHMS.map(zone).into();
+        zones.push(Zone { name: UNSIGNED.into(), key: None });
         let secret = SECRET.replace("MDEy", &format!("{number}DEy"));
-        zones.push(Zone { name: WRONG.into(), algorithm: "hmac-sha256", secret });
+        zones.push(Zone { name: WRONG.into(), key: Some(Key { algorithm: "hmac-sha256", secret }) });
         let text = text(1);
         let names = zones.iter().filter(|_| from.is_none());
         let files: Vec<_> = names.map(|zone| (zone.name.as_str(), text.as_str())).collect();
@@ -150,6 +167,11 @@ impl Peer {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let server = prepared.with_arguments(&arguments).run_until(kind.program, "");
         Peer { kind, server, port, zones }
+    }
+
+    /// The zones that get through.
+    fn sound(&self) -> &[Zone] {
+        &self.zones[..=ALGORITHMS.len()]
     }
 
     fn is_ours(&self) -> bool {
@@ -162,7 +184,7 @@ impl Peer {
 
     /// Waits for this version of every zone.
     fn follows(&self, serial: u32) {
-        for Zone { name, .. } in &self.zones[..ALGORITHMS.len()] {
+        for Zone { name, .. } in self.sound() {
             let what = format!("{} has serial {serial} of {name}", self.kind.program);
             wait_until(|| self.serial(name) == Some(serial), &what);
         }
@@ -180,7 +202,9 @@ impl Peer {
                             let _ = writeln!(commands, "update {verb} {}", at_zone(line));
                         }
                     }
-                    assert_eq!(nsupdate_in(&zone.name, self.port, &["-y", &key(zone)], &commands), "");
+                    let signed = signed(zone);
+                    let signed: Vec<_> = signed.iter().map(String::as_str).collect();
+                    assert_eq!(nsupdate_in(&zone.name, self.port, &signed, &commands), "");
                 }
                 ChangedBy::Files(_) => self.server.write(&zone.name, &text(serial)),
             }
@@ -190,9 +214,11 @@ impl Peer {
         }
     }
 
-    /// What dig shows of a transfer with the zone's key.
+    /// What dig shows of a transfer with the zone's key, if it has one.
     fn transfer(&self, zone: &Zone) -> String {
-        dig("127.0.0.1", self.port, &["-y", &key(zone), "+onesoa", &zone.name, "AXFR"])
+        let signed = signed(zone);
+        let signed = signed.iter().map(String::as_str);
+        dig("127.0.0.1", self.port, &signed.chain(["+onesoa", &zone.name, "AXFR"]).collect::<Vec<_>>())
     }
 
     fn has_logged(&self, text: &str) {
@@ -222,8 +248,10 @@ impl Drop for Peer {
     }
 }
 
-fn key(Zone { name, algorithm, secret }: &Zone) -> String {
-    format!("{algorithm}:{name}:{secret}")
+/// What makes dig and nsupdate sign with a zone's key, if it has one.
+fn signed(Zone { name, key }: &Zone) -> Vec<String> {
+    let key = key.as_ref().map(|Key { algorithm, secret }| ["-y".into(), format!("{algorithm}:{name}:{secret}")]);
+    key.into_iter().flatten().collect()
 }
 
 /// The zone file of this version: records of many types, with names and texts that are easily damaged.
