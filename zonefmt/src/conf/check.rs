@@ -159,6 +159,8 @@ impl Checker<'_> {
         elsewhere.dedup();
         let here = if [Place::TOP, Place::NEW_ZONES].contains(&place) {
             "outside of all blocks".into()
+        } else if GRAMMAR.is_zone(place) {
+            format!("in a {} zone", GRAMMAR.place_name(place))
         } else {
             format!("in `{}`", GRAMMAR.place_name(place))
         };

@@ -73,6 +73,53 @@ fn findings_name_the_place_and_the_remedy() {
     }
 }
 
+/// The statement is ours: named has no templates.
+#[test]
+fn templates_hold_statements_of_secondary_zones() {
+    let text = "template \"b c\" { type secondary; max-records 5; };\n\
+                template a { primaries { 192.0.2.1 key k; }; allow-query { any; }; };\ntemplate empty { };\n\
+                key k { algorithm hmac-sha256; secret \"c2VjcmV0\"; };\n";
+    let conf = ours(text).unwrap_or_else(|findings| panic!("{findings}"));
+    let named = |conf: &Conf| {
+        let of = |template: Statement<'_>| template.argument().map(Part::shown);
+        conf.statements().all("template").filter_map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&conf), ["b c", "a", "empty"]);
+    let template = conf.statements().all("template").nth(1).expect("there are three").block();
+    assert!(template.find("primaries").is_some() && template.find("allow-query").is_some());
+    let printed = String::from_utf8(conf.print(Secrets::Show)).expect("it is text");
+    let expected = "template \"b c\" {\n\ttype secondary;\n\tmax-records 5;\n};\ntemplate \"a\" {\n\tallow-query {\n\t\t\"any\";\n\t};\n\
+                    \tprimaries {\n\t\t192.0.2.1 key \"k\";\n\t};\n};\ntemplate \"empty\" {\n};\n";
+    assert!(printed.contains(expected), "{printed}");
+    let again = ours(&printed).unwrap_or_else(|findings| panic!("{printed}\n{findings}"));
+    assert_eq!(named(&again), named(&conf));
+    assert_eq!(again.print(Secrets::Show), printed.as_bytes());
+}
+
+/// Their place was said to be `secondary`, which is no block.
+#[test]
+fn what_a_template_cannot_hold_is_an_error() {
+    for (text, finding) in [
+        ("template { };", "a text is expected, not a block"),
+        ("template a { }; template a { };", "the template `a` is there already"),
+        (
+            "template a { template b { }; };",
+            "`template` has no meaning in a secondary zone (it stands outside of all blocks)",
+        ),
+        ("options { template a { }; };", "`template` has no meaning in `options`"),
+        ("zone z { type primary; file \"f\"; template a; };", "`template` has no meaning in `zone`"),
+        ("template a { listen-on { any; }; };", "`listen-on` has no meaning in a secondary zone"),
+        ("template a { allow-update { any; }; };", "`allow-update` has no meaning in a secondary zone"),
+        ("template a { type primary; };", "a template is for the members of catalogs, which are secondary zones"),
+        ("template a { file \"f\"; };", "`file` would be the same for all zones"),
+        ("template a { journal \"f\"; };", "`journal` would be the same for all zones"),
+        ("template a { primaries { nosuch; }; };", "there is no list of primaries `nosuch`"),
+    ] {
+        let findings = ours(text).expect_err(text);
+        assert!(findings.contains(finding), "{text}: {findings}");
+    }
+}
+
 #[test]
 fn included_files_stand_in_the_place_of_the_statement() {
     let folder = std::env::temp_dir().join(format!("zonefmt-include-{}", std::process::id()));
