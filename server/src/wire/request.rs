@@ -119,7 +119,8 @@ fn without_question(message: &[u8], header: Header, has_none: bool) -> Parsed<'_
     let Found { edns, version, .. } = found.unwrap_or_default();
     let rejected = |rcode| Parsed::Rejected(Rejected { header, question: None, edns, rcode });
     match edns {
-        _ if header.is_notify() => rejected(Rcode::FORMERR),
+        // Each is about one zone (RFC 1996 3.7, RFC 2136 3.1.1).
+        _ if header.is_notify() || header.is_update() => rejected(Rcode::FORMERR),
         _ if !header.is_query() => rejected(Rcode::NOTIMP),
         _ if version > 0 => rejected(Rcode::BADVERS),
         Some(edns) if edns.cookie.is_some() => Parsed::CookieOnly { header, edns },
