@@ -63,6 +63,25 @@ impl Taken {
         named
     }
 
+    /// A bindyd that has taken the zone over, and the journal that it has moved away.
+    fn with_journal() -> (Taken, Vec<u8>) {
+        let mut server = Taken::updated();
+        server.replace("KILL", BINDYD);
+        server.says("all zones loaded");
+        let journal = server.read("dynamic.zone.jnl.old");
+        (server, journal)
+    }
+
+    /// Asserts that bindyd has the zone's change once it runs, that it makes another one, and that named goes on then.
+    fn goes_on(mut self) {
+        self.says("all zones loaded");
+        self.has(&["one"]);
+        self.add("two");
+        self.replace("TERM", "named");
+        self.says("all zones loaded");
+        self.has(&["one", "two"]);
+    }
+
     /// Ends the server with this signal, and starts another one in the same folder.
     fn replace(&mut self, signal: &str, program: &str) {
         self.server.replace(signal, program);
@@ -177,21 +196,13 @@ fn a_kill_at_any_moment_of_taking_over_loses_nothing_and_makes_nothing_twice() {
 /// The moment between writing the zone file and moving the journal away, which a kill seldom hits.
 #[test]
 fn a_journal_that_is_in_the_file_already_is_only_moved_away() {
-    let mut server = Taken::updated();
-    server.replace("KILL", BINDYD);
-    server.says("all zones loaded");
-    let journal = server.read("dynamic.zone.jnl.old");
+    let (mut server, journal) = Taken::with_journal();
     server.write("dynamic.zone.jnl", &journal);
     // What named leaves behind if it ends while it makes the journal shorter.
     server.write("dynamic.zone.jbk", &journal);
     server.replace("KILL", BINDYD);
     server.says("named's journal is not needed any more");
-    server.says("all zones loaded");
-    server.has(&["one"]);
-    server.add("two");
-    server.replace("TERM", "named");
-    server.says("all zones loaded");
-    server.has(&["one", "two"]);
+    server.goes_on();
 }
 
 #[test]
@@ -233,19 +244,11 @@ fn a_zone_without_updates_is_taken_over_too() {
 
 #[test]
 fn a_journal_that_named_had_not_put_in_its_place_is_taken_over() {
-    let mut server = Taken::updated();
-    server.replace("KILL", BINDYD);
-    server.says("all zones loaded");
-    let journal = server.read("dynamic.zone.jnl.old");
+    let (mut server, journal) = Taken::with_journal();
     server.write("dynamic.zone", ZONE.as_bytes());
     server.write("dynamic.zone.jbk", &journal);
     server.replace("KILL", BINDYD);
-    server.says("all zones loaded");
-    server.has(&["one"]);
-    server.add("two");
-    server.replace("TERM", "named");
-    server.says("all zones loaded");
-    server.has(&["one", "two"]);
+    server.goes_on();
 }
 
 #[test]
