@@ -1,15 +1,15 @@
 //! The file of a journal while it is open: a chain of changes, each starting from the serial where the one before ended,
 //! and where each of them is.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, sync::Arc};
 
 use zonefmt::{NameRef, Serial};
 
 use super::{
-    changes::Changes,
     disk::DiskFile,
     error::{JournalCause, cannot},
-    format::{ALIGNMENT, Entry, Frame, FrameReader, HEADER, Header, Mark, Tail},
+    format::{Entry, Frame, FrameReader, HEADER, Header, Mark, Tail},
+    history::{MAX_FILE, Past},
 };
 
 /// An open file; see the module. What it says of itself holds for the changes that are durable.
@@ -27,27 +27,12 @@ pub(super) struct Chain {
     travelled: u64,
     /// The length of the file: zeroes are written ahead, so that a sync need not make a new length durable.
     size: u64,
-    places: Vec<Place>,
+    /// Where the changes are.
+    pub(super) past: Arc<Past>,
 }
 
-/// Where a change is; eight octets for each change in the file.
-#[derive(Clone, Copy)]
-struct Place {
-    from: Serial,
-    /// The offset of its frame, divided by [`ALIGNMENT`].
-    frame: u32,
-}
-
-/// The bound on a file's length in octets: what a [`Place`] can address.
-const MAX_FILE: u64 = (u32::MAX as u64) * ALIGNMENT as u64;
 /// Frames that are copied are joined until they have this many octets.
 const JOINED: usize = 1 << 16;
-
-impl Place {
-    fn offset(self) -> u64 {
-        u64::from(self.frame) * ALIGNMENT as u64
-    }
-}
 
 impl Chain {
     /// Starts a chain in an empty file. Nothing is durable before [`Chain::sync`].
@@ -59,8 +44,9 @@ impl Chain {
 
     /// A file of this size that begins with this header.
     fn empty(file: Arc<dyn DiskFile>, mark: Mark, base: Serial, size: u64) -> Chain {
-        let (octets, places) = (HEADER as u64, Vec::new());
-        Chain { file, mark, base, end: base, frames: 0, octets, saved: false, travelled: 0, size, places }
+        let octets = HEADER as u64;
+        let past = Arc::new(Past::new(Arc::clone(&file), mark, base, octets));
+        Chain { file, mark, base, end: base, frames: 0, octets, saved: false, travelled: 0, size, past }
     }
 
     /// Reads a file from end to end and makes what it holds durable. Also returns the number of octets at its end that
@@ -125,34 +111,16 @@ impl Chain {
         self.file.sync().map_err(cannot("sync it"))
     }
 
-    /// The changes from a serial to the end; `None` if no change starts from it and it is not the end.
-    pub(super) fn since(&self, serial: Serial, path: &Path) -> Option<Changes> {
-        let at = if serial == self.end { self.octets } else { self.frame_of(serial)? };
-        Some(Changes::new(self.file.clone(), path, self.mark, serial, at..self.octets))
-    }
-
     /// Whether a serial would appear twice if the chain went on to these.
     pub(super) fn repeats(&self, serials: &[Serial]) -> bool {
         // No other way leads back to a serial than once round.
         self.travelled + distance(self.end, serials) > u64::from(u32::MAX)
-            && self.places.iter().any(|place| serials.contains(&place.from))
+            && self.past.places(|places| places.has_any(serials))
     }
 
     /// Whether the serials have gone half round. A step is shorter than that.
     pub(super) fn goes_round(&self) -> bool {
         self.travelled > u64::from(u32::MAX / 2)
-    }
-
-    /// The offset of the frame with the change from this serial; `None` if there is no such change.
-    pub(super) fn frame_of(&self, serial: Serial) -> Option<u64> {
-        self.places.iter().rfind(|place| place.from == serial).map(|place| place.offset())
-    }
-
-    /// The first frame at or after an offset: its own offset, and the serial that its first change starts from. After the
-    /// last frame: the end of the chain.
-    pub(super) fn frame_after(&self, offset: u64) -> (u64, Serial) {
-        let index = self.places.partition_point(|place| place.offset() < offset);
-        self.places.get(index).map_or((self.octets, self.end), |place| (place.offset(), place.from))
     }
 
     /// Writes a frame after the last one. When the file has no room for it, zeroes for those to come are written in the
@@ -174,25 +142,19 @@ impl Chain {
 
     /// Takes a frame that has been written into the chain.
     fn admit(&mut self, frame: Frame, octets: u64) {
-        self.note(frame.starts, frame.end, self.octets + octets);
+        self.note(&frame.starts, frame.end, self.octets + octets);
     }
 
     /// Notes the changes of the frame after the last one, which ends at an offset.
-    fn note(&mut self, starts: impl IntoIterator<Item = Serial>, end: Option<Serial>, next: u64) {
-        let frame = (self.octets / ALIGNMENT as u64) as u32;
-        let before = self.places.len();
-        for from in starts {
-            self.travelled += distance(self.end, &[from]);
-            self.end = from;
-            self.places.push(Place { from, frame });
-        }
-        if let Some(end) = end {
-            self.travelled += distance(self.end, &[end]);
-            self.end = end;
-        }
-        self.saved = self.places.len() == before;
+    fn note(&mut self, starts: &[Serial], end: Option<Serial>, next: u64) {
+        self.travelled += distance(self.end, starts);
+        let last = starts.last().copied().unwrap_or(self.end);
+        let end = end.unwrap_or(last);
+        self.travelled += distance(last, &[end]);
+        self.past.places(|places| places.add(starts, end, next));
+        self.saved = starts.is_empty();
         self.frames += 1;
-        self.octets = next;
+        (self.end, self.octets) = (end, next);
     }
 
     /// Reads all frames up to the first place where there is none. Returns the offset of the last one.
@@ -213,7 +175,7 @@ impl Chain {
                 return Err(damaged);
             }
             last = self.octets;
-            self.note(starts, Some(end), next);
+            self.note(&starts, Some(end), next);
         }
         Ok(last)
     }

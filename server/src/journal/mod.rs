@@ -6,6 +6,7 @@
 //! write and one sync of the data; the file's length and blocks do not change then, because zeroes are written ahead.
 //! Everything else makes a new file and renames it into place, so that a crash leaves the old journal or the new one.
 //!
+//! * [`history`]: what has been changed, for secondaries, while the journal goes on.
 //! * [`disk`]: the operations on files that this needs.
 //! * [`mod@format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
 //! * [`error`]: what can go wrong.
@@ -24,6 +25,7 @@ mod changes;
 pub mod disk;
 mod error;
 mod format;
+mod history;
 
 #[cfg(test)]
 mod simulated;
@@ -34,6 +36,7 @@ mod tests;
 
 pub use changes::Changes;
 pub use error::{JournalCause, JournalError};
+pub use history::History;
 
 use std::{
     collections::HashSet,
@@ -59,6 +62,8 @@ pub struct Journal {
     origin: Name,
     /// The file; `None` as long as there is no change to keep.
     chain: Option<Chain>,
+    /// The changes of `chain`.
+    history: History,
     /// Whether the disk may have something else than `chain`.
     uncertain: bool,
 }
@@ -101,7 +106,8 @@ impl Journal {
     /// # Errors
     /// The file cannot be removed.
     pub fn anew(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
-        let mut journal = Journal { disk, path, origin: origin.to_owned(), chain: None, uncertain: true };
+        let (origin, history) = (origin.to_owned(), History::new(&path));
+        let mut journal = Journal { disk, path, origin, chain: None, history, uncertain: true };
         journal.recover()?;
         Ok(journal)
     }
@@ -132,7 +138,9 @@ impl Journal {
             }
             chain
         });
-        let journal = Journal { disk, path, origin: origin.to_owned(), chain, uncertain: false };
+        let history = History::new(&path);
+        history.becomes(chain.as_ref().map(|chain| &chain.past));
+        let journal = Journal { disk, path, origin: origin.to_owned(), chain, history, uncertain: false };
         // A crash while the journal was written anew has left this.
         let _ = journal.disk.remove(&journal.temporary());
         Ok(journal)
@@ -210,7 +218,12 @@ impl Journal {
     /// The changes from a serial to the end; none if the serial is the end. `None` if the journal does not have that
     /// serial.
     pub fn since(&self, serial: Serial) -> Option<Changes> {
-        self.chain.as_ref()?.since(serial, &self.path)
+        self.history.since(serial)
+    }
+
+    /// The changes as they are from now on, whatever becomes of the journal.
+    pub fn history(&self) -> History {
+        self.history.clone()
     }
 
     /// Makes the changes that a zone file lacks to its content, and returns the newest version.
@@ -235,9 +248,10 @@ impl Journal {
     /// As for [`Journal::recover`].
     pub fn compact(&mut self, octets: u64, keep: Serial) -> Result<(), JournalError> {
         let Some(chain) = self.chain.as_ref().filter(|chain| chain.octets > octets) else { return Ok(()) };
-        let Some(kept) = chain.frame_of(keep).or((keep == chain.end).then_some(chain.octets)) else { return Ok(()) };
+        let kept = chain.past.places(|places| places.frame_of(keep)).or((keep == chain.end).then_some(chain.octets));
+        let Some(kept) = kept else { return Ok(()) };
         let wanted = chain.octets - octets + HEADER as u64;
-        let (cut, base) = chain.frame_after(wanted.min(kept));
+        let (cut, base) = chain.past.places(|places| places.frame_after(wanted.min(kept)));
         if cut == HEADER as u64 {
             return Ok(());
         }
@@ -267,6 +281,7 @@ impl Journal {
     /// The file cannot be removed. The journal is empty all the same, and accepts nothing before [`Journal::recover`].
     pub fn reset(&mut self) -> Result<(), JournalError> {
         self.uncertain |= self.chain.take().is_some();
+        self.history.becomes(None);
         self.recover()
     }
 
@@ -277,7 +292,9 @@ impl Journal {
     /// As for [`Journal::open`].
     pub fn reopen(&mut self) -> Result<bool, JournalError> {
         let end = self.end();
-        *self = Journal::open(Arc::clone(&self.disk), self.path.clone(), self.origin.as_ref())?;
+        let reopened = Journal::open(Arc::clone(&self.disk), self.path.clone(), self.origin.as_ref())?;
+        self.history.becomes(reopened.chain.as_ref().map(|chain| &chain.past));
+        (self.chain, self.uncertain) = (reopened.chain, reopened.uncertain);
         Ok(self.end() == end)
     }
 
@@ -327,6 +344,7 @@ impl Journal {
         self.uncertain = true;
         let placed = self.disk.rename(&new, &self.path).and_then(|()| self.disk.sync_folder(&self.path));
         placed.map_err(|error| self.error(cannot("put a new one in its place")(error)))?;
+        self.history.becomes(Some(&chain.past));
         self.chain = Some(chain);
         self.uncertain = false;
         Ok(())

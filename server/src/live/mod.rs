@@ -40,7 +40,7 @@ use tracing::{error, info, warn};
 use zonefmt::{Name, NameRef, Serial};
 
 use crate::{
-    journal::{Changes, Journal, disk::Disk},
+    journal::{Changes, History, Journal, disk::Disk},
     logs::ZoneLine,
     sync::{lock, try_lock},
     zone::{Change, ZoneData},
@@ -57,6 +57,8 @@ pub struct Live {
     tip: Mutex<Tip>,
     /// The version of the tip, for whoever must not wait for the tip: this is only held for a moment.
     newest: Mutex<ZoneData>,
+    /// The changes that led to it; `None` if the zone is only in memory.
+    history: Option<History>,
     /// Held while the zone file is written or read. Whoever needs `tip` as well takes this one first.
     file: Mutex<()>,
     timing: Timing,
@@ -192,8 +194,9 @@ impl Live {
     fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
         let origin = data.origin().to_owned();
         let newest = Mutex::new(data.clone());
+        let history = kept.as_ref().map(|kept| kept.journal.history());
         let tip = Mutex::new(Tip { data, kept, left: None, frozen, closed: false });
-        Live { origin, follows_file: false, tip, newest, file: Mutex::default(), timing: Timing::default() }
+        Live { origin, follows_file: false, tip, newest, history, file: Mutex::default(), timing: Timing::default() }
     }
 
     /// Waits until nobody else changes the zone.
@@ -219,12 +222,7 @@ impl Live {
 
     /// The changes from a serial to the newest version, and that version's serial; `None` if they are not known.
     pub fn since(&self, serial: Serial) -> Option<Changes> {
-        lock(&self.tip).kept.as_ref()?.journal.since(serial)
-    }
-
-    /// As [`Live::since`], but also `None` while somebody changes the zone, for whom this would have to wait.
-    pub fn since_at_once(&self, serial: Serial) -> Option<Changes> {
-        try_lock(&self.tip)?.kept.as_ref()?.journal.since(serial)
+        self.history.as_ref()?.since(serial)
     }
 
     /// Whether the zone file is edited by hand at the moment.

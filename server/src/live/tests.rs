@@ -180,3 +180,21 @@ fn a_copy_follows_its_primary_although_its_journal_cannot_be_written() {
     live.sync().unwrap();
     assert!(std::fs::read_to_string(&storage.file.path).unwrap().contains("\"d\""));
 }
+
+/// While a change waited for the disk, whoever asked for changes waited, too, and with them all other clients over TCP.
+#[test]
+fn changes_are_read_while_others_are_made() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let live = Arc::new(Live::open(storage(folder.path()), &version(1, "a"), None).unwrap());
+    change(&live, version(2, "b"), &published);
+    let locked = live.lock();
+    let (sender, found) = std::sync::mpsc::channel();
+    let reader = Arc::clone(&live);
+    std::thread::spawn(move || sender.send(reader.since(Serial(1)).map(Iterator::count)));
+    assert_eq!(found.recv_timeout(std::time::Duration::from_secs(10)), Ok(Some(1)));
+    drop(locked);
+    live.sync_and_clean().unwrap();
+    assert!(live.since(Serial(1)).is_none());
+    change(&live, version(3, "c"), &published);
+    assert_eq!(live.since(Serial(2)).map(Iterator::count), Some(1));
+}

@@ -68,7 +68,7 @@ pub struct Options {
     pub overrides: Overrides,
     /// Threads that answer, for each address.
     pub workers: NonZeroUsize,
-    /// Where log lines go unless named.conf says it.
+    /// Where log lines go unless named.conf says otherwise.
     pub log: DefaultLog,
 }
 
@@ -240,7 +240,7 @@ impl Running {
         let responder = {
             let (published, statistics) = (Arc::clone(&published), Arc::clone(&statistics));
             let (queries, lanes, transfers) = (logs.queries(), dnstap.lanes(), transfers.clone());
-            let updates = Queue::start(Arc::clone(&published), statistics.counters(), lanes.tap());
+            let updates = Queue::start(&published, || statistics.counters(), || lanes.tap());
             let updates = updates.map_err(StartError::Updates)?;
             let forwarder = Forwarder::start(statistics.counters(), lanes.tap()).map_err(StartError::Updates)?;
             let secondaries = secondaries.clone();

@@ -151,15 +151,14 @@ impl Item {
         if *class == Class::IN && settings.checks.names && !has_fine_names(owner, rtype, rdata) {
             return Err(Refusal::of(Rcode::REFUSED, owner, rtype, "bad name (check-names)"));
         }
-        if matches!(rtype, Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM)
-            || rtype == Rtype::RRSIG && owner != zone.origin()
-        {
+        if matches!(rtype, Rtype::NSEC | Rtype::NSEC3) || rtype == Rtype::RRSIG && owner != zone.origin() {
             return Err(Refusal::of(Rcode::REFUSED, owner, rtype, "explicit updates are not allowed"));
         }
         // A zone with these would not load again as long as zones are not signed here.
         let signs = match rtype {
             Rtype::DNSKEY => true,
             Rtype::CDS | Rtype::CDNSKEY => !deletes_keys(rdata),
+            Rtype::NSEC3PARAM => true,
             _ => false,
         };
         if *class == Class::IN && signs && owner == zone.origin() {

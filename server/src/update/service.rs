@@ -1,24 +1,26 @@
-//! Updates of a running server: a queue, and a thread that carries them out.
+//! Updates of a running server: a queue, and threads that carry them out.
 //!
 //! [`Queue::admit`] runs in the worker that received the request, and turns away what is not for a zone that this client
-//! may update, so that strangers never fill the queue. The thread takes all that is waiting, zone by zone, makes the
-//! changes one after the other, each from the version that the one before left, and commits those of a zone together:
-//! one sync of the disk serves them all. Replies are sent when it is done. Whoever may not update the zone any more by
+//! may update, so that strangers never fill the queue. Each zone has its thread, which takes all that is waiting, zone by
+//! zone, makes the changes one after the other, each from the version that the one before left, and commits those of a
+//! zone together: one sync of the disk serves them all. Replies are sent when it is done. Whoever may not update the zone any more by
 //! then is turned away, too.
 
 use std::{
+    hash::BuildHasher,
     io,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SendError, Sender, channel},
     },
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use jiff::{Timestamp, Zoned};
+use rustc_hash::FxBuildHasher;
 use tracing::{error, info};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
@@ -42,7 +44,8 @@ use crate::{
 /// The queue of updates. Clones lead to the same one.
 #[derive(Clone)]
 pub struct Queue {
-    jobs: SyncSender<Job>,
+    /// One for each thread.
+    jobs: Arc<[Sender<Job>]>,
     waiting: Arc<Waiting>,
 }
 
@@ -102,6 +105,8 @@ enum End {
     Failed(Rcode),
 }
 
+/// The threads. While one waits for its disk, zones of the others go on.
+const THREADS: usize = 4;
 /// How many updates may wait.
 const LENGTH: usize = 4096;
 /// How many of them may be of clients that have proved no key: `update-policy` can allow something to anybody over TCP.
@@ -110,16 +115,24 @@ const UNPROVEN: usize = 64;
 const BATCH: usize = 512;
 
 impl Queue {
-    /// Starts the thread, which changes what is published, and counts and taps its replies. It ends when nobody has the
+    /// Starts the threads, which change what is published, and count and tap their replies. They end when nobody has the
     /// queue any more.
     ///
     /// # Errors
-    /// The thread cannot be started.
-    pub fn start(published: Arc<Published>, counters: Counters, tap: Tap) -> io::Result<Queue> {
-        let (sender, jobs) = sync_channel(LENGTH);
-        let observers = Observers::new(counters, tap);
-        thread::Builder::new().name("update".into()).spawn(move || run(&jobs, &published, &observers))?;
-        Ok(Queue { jobs: sender, waiting: Arc::default() })
+    /// A thread cannot be started.
+    pub fn start(
+        published: &Arc<Published>,
+        counters: impl Fn() -> Counters,
+        tap: impl Fn() -> Tap,
+    ) -> io::Result<Queue> {
+        let start = |number| {
+            let (sender, jobs) = channel();
+            let (published, observers) = (Arc::clone(published), Observers::new(counters(), tap()));
+            let thread = thread::Builder::new().name(format!("update-{number}"));
+            thread.spawn(move || run(&jobs, &published, &observers))?;
+            Ok(sender)
+        };
+        Ok(Queue { jobs: (0..THREADS).map(start).collect::<io::Result<_>>()?, waiting: Arc::default() })
     }
 
     /// Checks whether an update is for a zone that this client may update.
@@ -178,10 +191,9 @@ impl Queue {
 impl Admitted {
     /// Puts the update into the queue, where it has its place.
     pub(crate) fn enqueue(self, reply: Reply, way: Later) {
-        let queue = self.queue.clone();
-        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
-            queue.jobs.try_send(Job { update: self, reply, way })
-        {
+        let jobs = Arc::clone(&self.queue.jobs);
+        let thread = FxBuildHasher.hash_one(&self.zone.origin) as usize % jobs.len();
+        if let Err(SendError(job)) = jobs[thread].send(Job { update: self, reply, way }) {
             // Without a reply, the client tries again.
             error!(target: "update", "{}: update failed: the thread for updates has ended", job.update.line());
         }
@@ -280,6 +292,13 @@ impl Drop for Place {
 }
 
 impl Job {
+    /// Logs that the zone could not be changed.
+    fn log_failed(&self, failure: &Failure, rcode: Rcode) {
+        let (line, zone) = (self.update.line(), self.update.zone.origin.as_ref());
+        let zone = zone.without_final_dot();
+        info!(target: "update", "{line}: updating zone '{zone}/IN': update failed: {failure} ({rcode})");
+    }
+
     /// Replies, and takes account of it.
     fn finish(self, end: End, observers: &Observers, now: u64) {
         let Job { update, reply: Reply { mut message, edns, signature, tapped }, way } = self;
@@ -334,7 +353,7 @@ fn run(jobs: &Receiver<Job>, published: &Published, observers: &Observers) {
             }
         }
         for (live, together) in zones {
-            // Of a fault here, only these clients shall suffer.
+            // A panic here fails only these updates.
             if panic::catch_unwind(AssertUnwindSafe(|| carry_out(&live, together, published, observers))).is_err() {
                 error!(target: "update", "{live:?}: updates failed by a fault of this server");
             }
@@ -349,10 +368,7 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
     let snapshot = published.load();
     if locked.is_frozen() {
         for job in jobs {
-            let (line, zone) = (job.update.line(), job.update.zone.origin.clone());
-            let zone = zone.as_ref();
-            let zone = zone.without_final_dot();
-            info!(target: "update", "{line}: updating zone '{zone}/IN': update failed: {} (REFUSED)", Failure::Frozen);
+            job.log_failed(&Failure::Frozen, Rcode::REFUSED);
             job.finish(End::Refused(Rcode::REFUSED), observers, now());
         }
         return;
@@ -374,8 +390,14 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
     drop(locked);
     let now = now();
     for (job, end) in jobs.into_iter().zip(ends) {
-        // What any of them found may stand on what was not made.
-        let end = if committed.is_ok() { end } else { End::Failed(Rcode::SERVFAIL) };
+        let end = match &committed {
+            Ok(()) => end,
+            // What any of them found may stand on what was not made.
+            Err(failure) => {
+                job.log_failed(failure, Rcode::SERVFAIL);
+                End::Failed(Rcode::SERVFAIL)
+            }
+        };
         job.finish(end, observers, now);
     }
 }

@@ -51,7 +51,7 @@ impl Server {
         let secret = Key::new("key", Algorithm::HmacSha512, "MDEyMzQ1Njc4OWFiY2RlZg==").unwrap();
         let key = TsigKey::new(&key, secret, None);
         let published = Arc::new(Published::new(Snapshot::default()));
-        let queue = Queue::start(Arc::clone(&published), Counters::default(), Tap::default()).unwrap();
+        let queue = Queue::start(&published, Counters::default, Tap::default).unwrap();
         let server = Server { live: Arc::new(Live::unkept(first.clone())), first, key, published, queue };
         server.configure(Policy::Clients(Acl::any()), true);
         server

@@ -293,6 +293,8 @@ fn what_would_not_load_again_cannot_be_added() {
     let mut server = serve();
     let key = "update add example.com 60 DNSKEY 256 3 13 oJMRESz5E4gYzS/q6XDrvU1qMPYIjCWzJaOau8XNEZeqCYKD5ar0IRd8KqXXFJkqmVfRvMGPmM1x8fGAa2XhSA==";
     assert_eq!(server.nsupdate(&SIGN, key), "update failed: REFUSED\n");
+    let hash = "update del example.com NSEC3PARAM";
+    assert_eq!(server.nsupdate(&SIGN, hash), "");
     let cds = "update add example.com 60 CDS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000";
     assert_eq!(server.nsupdate(&SIGN, cds), "update failed: REFUSED\n");
     assert_eq!(server.add("one"), "");

@@ -242,10 +242,10 @@ impl Datagram {
         Outcome { rcode: Rcode::NOERROR, authoritative: true, ede: None, identity: Some(identity) }
     }
 
-    /// What a client with the version `has` gets. A worker does not wait for whoever changes the zone.
+    /// What a client with the version `has` gets.
     fn of(zone: &ZoneData, serial: Serial, has: Serial, live: Option<&Live>, ratio: Option<u32>) -> Datagram {
         let live = live.filter(|_| has < serial);
-        let found = live.and_then(|live| live.since_at_once(has)).filter(|found| found.octets() <= LONGEST_IN_DATAGRAM);
+        let found = live.and_then(|live| live.since(has)).filter(|found| found.octets() <= LONGEST_IN_DATAGRAM);
         let changes = found.and_then(|found| increment::read(found, zone, serial, ratio));
         let changes = changes.map(|changes| Content::changes(zone, serial, changes));
         Datagram { changes, soa: Content::soa(zone, serial) }
