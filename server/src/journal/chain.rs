@@ -72,7 +72,7 @@ impl Chain {
     pub(super) fn append(&mut self, mut frame: Frame) -> Result<(), JournalCause> {
         let octets = self.write(&mut frame)?;
         self.sync()?;
-        self.admit(frame, octets);
+        self.admit(&frame, octets);
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Chain {
     pub(super) fn put(&mut self, mut frame: Frame) -> Result<(), JournalCause> {
         if frame.len() > 0 {
             let octets = self.write(&mut frame)?;
-            self.admit(frame, octets);
+            self.admit(&frame, octets);
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Chain {
     }
 
     /// Takes a frame that has been written into the chain.
-    fn admit(&mut self, frame: Frame, octets: u64) {
+    fn admit(&mut self, frame: &Frame, octets: u64) {
         self.note(&frame.starts, frame.end, self.octets + octets);
     }
 

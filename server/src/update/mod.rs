@@ -156,9 +156,8 @@ impl Item {
         }
         // A zone with these would not load again as long as zones are not signed here.
         let signs = match rtype {
-            Rtype::DNSKEY => true,
+            Rtype::DNSKEY | Rtype::NSEC3PARAM => true,
             Rtype::CDS | Rtype::CDNSKEY => !deletes_keys(rdata),
-            Rtype::NSEC3PARAM => true,
             _ => false,
         };
         if *class == Class::IN && signs && owner == zone.origin() {
