@@ -163,13 +163,14 @@ impl Respond for Responder {
             return Response::Messages(transfer);
         }
         if let Some(forwarder) = self.forwarder.as_ref().filter(|_| request.may_be_forwarded())
-            && let Some((update, failure)) = request.forward(forwarder, &mut self.names, &mut self.scratch, arrived)
+            && let Some((update, failure)) =
+                request.forward(forwarder, &self.observers.counters, &mut self.names, &mut self.scratch, arrived)
         {
             self.observers.begun(&request);
             return Response::Later(Box::new(move |way| update.begin(failure, way)));
         }
         if let Some(queue) = self.updates.as_ref().filter(|_| request.wants_update())
-            && let Some((update, reply)) = request.update(queue, &mut self.names, arrived)
+            && let Some((update, reply)) = request.update(queue, &self.observers.counters, &mut self.names, arrived)
         {
             self.observers.begun(&request);
             return Response::Later(Box::new(move |way| update.enqueue(reply, way)));

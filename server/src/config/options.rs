@@ -7,7 +7,7 @@ use zonefmt::conf::Statement;
 use super::{
     Reader, floods, notify,
     scope::{Scope, hostname, path},
-    transfers, views,
+    transfers, updates, views,
 };
 use crate::{
     listen::{TcpLimits, TcpTimeouts},
@@ -45,6 +45,7 @@ pub(super) fn settings<'c>(
         tcp_advertised_timeout,
         transfers_out: transfers::most_out(options).unwrap_or(default.transfers_out),
         transfers_in: transfers::most_in(options),
+        update_quota: updates::quota(options).unwrap_or(default.update_quota),
         rates: notify::rates(options),
         keys: Arc::new(keys),
         cookies: floods::cookies(options, reader),

@@ -7,7 +7,7 @@ use zonefmt::{
     conf::{Part, Statement, Statements},
 };
 
-use super::{Reader, inherited::Inherited};
+use super::{Reader, inherited::Inherited, scope::Scope};
 use crate::{
     access::Acl,
     update::{Names, Policy, Rule, SerialMethod, TypeLimit},
@@ -15,6 +15,11 @@ use crate::{
 
 /// The statements that [`take`] reads.
 pub(super) const NAMES: [&str; 2] = ["allow-update", "serial-update-method"];
+
+/// `update-quota`; as in BIND, 0 is no limit.
+pub(super) fn quota(options: &Scope<'_, '_>) -> Option<usize> {
+    options.number("update-quota").filter(|&most| most > 0).map(|most| most as usize)
+}
 
 /// Takes over what a statement of `options`, a view or a zone says.
 pub(super) fn take<'c>(all: &mut Inherited, statement: Statement<'c>, reader: &mut Reader<'c, '_>) {

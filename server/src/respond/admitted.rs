@@ -175,14 +175,13 @@ impl<'r> Admitted<'r> {
     pub(super) fn forward(
         &mut self,
         forwarder: &Forwarder,
+        counters: &Counters,
         names: &mut Names,
         scratch: &mut Scratch,
         arrived: Option<Timestamp>,
     ) -> Option<(Forwarded, Vec<u8>)> {
-        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
-        let key = self.seen.signature.key();
         let tapped = arrived.filter(|_| self.taps().responses);
-        let update = match forwarder.admit(view, request.question, self.client, key, self.message, tapped)? {
+        let update = match forwarder.admit(&self.update_request(counters)?, tapped)? {
             Ok(update) => update,
             Err(answered) => {
                 self.instead = Some(Instead::Outcome(answered));
@@ -209,12 +208,11 @@ impl<'r> Admitted<'r> {
     pub(super) fn update(
         &mut self,
         queue: &Queue,
+        counters: &Counters,
         names: &mut Names,
         arrived: Option<Timestamp>,
     ) -> Option<(update::Admitted, update::Reply)> {
-        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
-        let key = self.seen.signature.key();
-        match queue.admit(view, request.question, self.client, key, self.message) {
+        match queue.admit(&self.update_request(counters)?) {
             Ok(update) => {
                 let tapped = arrived.filter(|_| self.taps().responses);
                 let edns = self.edns.is_some();
@@ -226,6 +224,14 @@ impl<'r> Admitted<'r> {
                 None
             }
         }
+    }
+
+    /// The update that it is.
+    fn update_request<'c>(&'c self, counters: &'c Counters) -> Option<update::Request<'c, 'r>> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let &Admitted { client, message, server, .. } = self;
+        let (question, key) = (request.question, self.seen.signature.key());
+        Some(update::Request { view, question, client, key, message, quota: server.update_quota, counters })
     }
 
     /// Whether it is a NOTIFY (RFC 1996) that is not refused for other reasons.

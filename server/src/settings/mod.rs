@@ -47,6 +47,9 @@ pub struct ServerSettings {
     pub tcp_advertised_timeout: Duration,
     /// How many transfers to others may run at a time (`transfers-out`).
     pub transfers_out: usize,
+    /// How many updates may wait at a time (`update-quota`), and how many may be on their way to primaries; beyond what
+    /// there is room for, it has no effect.
+    pub update_quota: usize,
     /// How many transfers from primaries may run at a time.
     pub transfers_in: InboundLimits,
     /// How many notifications and questions are sent a second.
@@ -201,6 +204,7 @@ impl Default for ServerSettings {
             blackhole: Acl::none(),
             tcp_advertised_timeout: TcpTimeouts::default().advertised,
             transfers_out: 10,
+            update_quota: 4096,
             transfers_in: InboundLimits::default(),
             rates: Rates::default(),
             cookies: None,

@@ -15,6 +15,21 @@ use std::{
     time::Duration,
 };
 
+use super::{observers::Observers, request::Request};
+use crate::{
+    Opcode, Rcode,
+    access::Requester,
+    answer::Answered,
+    dnstap::Tap,
+    listen::{Client, Later, Transport},
+    logs::{AddressLine, ZoneLine},
+    message::Message,
+    settings::{Peer, Secondary, ViewSettings},
+    stats::{Counters, Sent as Reply, Stat},
+    sync::lock,
+    transfer::inbound::{Connections, Patience, Primary, Reason},
+    zones::Zone,
+};
 use jiff::Timestamp;
 use tokio::{
     runtime,
@@ -23,24 +38,6 @@ use tokio::{
     time::timeout,
 };
 use tracing::{info, warn};
-use zonefmt::{Class, NameRef, Rtype};
-
-use super::observers::Observers;
-use crate::{
-    Opcode, Rcode,
-    access::Requester,
-    answer::{Answered, Outcome},
-    dnstap::Tap,
-    listen::{Client, Later, Transport},
-    logs::{AddressLine, ClientLine, ZoneLine},
-    message::Message,
-    settings::{Peer, Secondary, ViewSettings},
-    stats::{Counters, Sent as Reply, Stat},
-    sync::lock,
-    transfer::inbound::{Connections, Patience, Primary, Reason},
-    wire::{Ede, request::Question},
-    zones::{View, Zone},
-};
 
 /// The thread that forwards updates. Clones lead to the same one, which ends with the last of them.
 #[derive(Clone)]
@@ -110,39 +107,32 @@ impl Forwarder {
         Ok(Forwarder { jobs: sender, places: Arc::default() })
     }
 
-    /// Checks whether an update is forwarded for this client; `None` if it is not for a secondary zone.
+    /// Checks whether an update is forwarded for its client; `None` if it is not for a secondary zone. `tapped` is when it
+    /// came, if its response is to be tapped.
     ///
     /// # Errors
     /// What to respond with, which is logged.
     pub(crate) fn admit<'v>(
         &self,
-        view: &'v View,
-        question: Question<'_>,
-        client: &Client,
-        key: Option<NameRef<'_>>,
-        message: &[u8],
+        request: &Request<'_, 'v>,
         tapped: Option<Timestamp>,
     ) -> Option<Result<Forwarded, Answered<'v>>> {
-        let is_for_zone = question.qtype == Rtype::SOA && question.qclass == Class::IN;
-        let zone = view.zones.get(question.qname).filter(|_| is_for_zone)?;
+        let zone = request.zone()?;
         let secondary = zone.secondary.as_ref()?;
-        let line = ClientLine { number: ClientLine::number(), client: client.addr, key, name: None, view: &view.name };
-        let shown = question.qname.without_final_dot();
-        let fails = |rcode, ede| Some(Err(Answered { outcome: Outcome::error(rcode, Some(ede)), zone: Some(&**zone) }));
+        let &Request { view, client, key, message, quota, .. } = request;
         if !secondary.inbound.allow_update_forwarding.allows(Requester { addr: client.addr.ip(), key }) {
-            info!(target: "update-security", "{line}: update forwarding '{shown}/IN' denied");
-            return fails(Rcode::REFUSED, Ede::Prohibited);
+            return Some(Err(request.denied(zone, "update forwarding", "denied")));
         }
+        let (line, shown) = (request.line(), zone.origin.as_ref());
+        let shown = shown.without_final_dot();
         if let Some(key) = key {
             info!(target: "update-security", "{line}: signer \"{}\" approved", key.without_final_dot());
         }
-        let place = match self.places.take(client, message) {
+        let place = match self.places.take(client, message, quota) {
             Ok(place) => Some(place),
             Err(NoPlace::Repeated) => None,
             Err(NoPlace::Full) => {
-                let why = "too many updates are being forwarded (SERVFAIL)";
-                info!(target: "update", "{line}: updating zone '{shown}/IN': update failed: {why}");
-                return fails(Rcode::SERVFAIL, Ede::NotReady);
+                return Some(Err(request.is_one_too_many("too many updates are being forwarded")));
             }
         };
         info!(target: "update", "{line}: forwarding update for zone '{shown}/IN'");
@@ -326,7 +316,8 @@ enum NoPlace {
 }
 
 impl Places {
-    fn take(self: &Arc<Self>, client: &Client, message: &[u8]) -> Result<Place, NoPlace> {
+    /// A place for one more update; `most` may have one.
+    fn take(self: &Arc<Self>, client: &Client, message: &[u8], most: usize) -> Result<Place, NoPlace> {
         let (address, transport) = (client.addr.ip(), client.transport);
         let sent = Sent { port: client.addr.port(), id: id_of(message), transport };
         let mut taken = lock(&self.0);
@@ -334,7 +325,7 @@ impl Places {
         if transport == Transport::Udp && of_client.contains(&sent) {
             return Err(NoPlace::Repeated);
         }
-        if taken.all >= MOST || of_client.len() >= MOST_OF_CLIENT {
+        if taken.all >= most.min(MOST) || of_client.len() >= MOST_OF_CLIENT {
             return Err(NoPlace::Full);
         }
         taken.all += 1;
@@ -388,7 +379,7 @@ mod tests {
     #[test]
     fn places_are_bounded_for_each_client_and_for_all_and_come_back() {
         let places = Arc::<Places>::default();
-        let take = |last: u8, id: u16| places.take(&client(last, 4000, Transport::Udp), &id.to_be_bytes());
+        let take = |last: u8, id: u16| places.take(&client(last, 4000, Transport::Udp), &id.to_be_bytes(), usize::MAX);
         let mut held = Vec::new();
         for last in 1..=(MOST / MOST_OF_CLIENT) as u8 {
             for id in 0..MOST_OF_CLIENT as u16 {
@@ -407,7 +398,7 @@ mod tests {
     #[test]
     fn a_datagram_that_is_repeated_gets_no_second_place() {
         let places = Arc::<Places>::default();
-        let take = |client: Client, id: u16| places.take(&client, &id.to_be_bytes());
+        let take = |client: Client, id: u16| places.take(&client, &id.to_be_bytes(), usize::MAX);
         let (udp, tcp) = (client(1, 4000, Transport::Udp), client(1, 4000, Transport::Tcp));
         let first = take(udp, 7);
         assert_eq!(take(udp, 7).err(), Some(NoPlace::Repeated));

@@ -15,6 +15,7 @@ mod observers;
 mod policy;
 mod prerequisites;
 mod report;
+mod request;
 mod serial;
 mod service;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) use forward::Forwarded;
 pub use forward::Forwarder;
 pub use policy::{Names, Policy, Rule, TypeLimit, Updater, Verdict};
 pub use report::{Note, Refusal};
+pub(crate) use request::Request;
 pub use serial::SerialMethod;
 pub use service::Queue;
 pub(crate) use service::{Admitted, Reply};

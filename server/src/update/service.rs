@@ -24,11 +24,11 @@ use rustc_hash::FxBuildHasher;
 use tracing::{error, info};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
-use super::{Note, Refusal, Update, Updater, observers::Observers};
+use super::{Note, Refusal, Update, Updater, observers::Observers, request::Request};
 use crate::{
     Malformed, Rcode,
     access::Requester,
-    answer::{Answered, Outcome},
+    answer::Answered,
     dnstap::Tap,
     listen::{Client, Later, Transport},
     live::{Failure, Live},
@@ -36,9 +36,9 @@ use crate::{
     message::Message,
     stats::{Counters, Sent, Stat},
     tsig,
-    wire::{Ede, request::Question},
+    wire::Ede,
     zone::{Change, ZoneData},
-    zones::{Published, Snapshot, View, Zone, ZoneState},
+    zones::{Published, Snapshot, Zone, ZoneState},
 };
 
 /// The queue of updates. Clones lead to the same one.
@@ -135,45 +135,30 @@ impl Queue {
         Ok(Queue { jobs: (0..THREADS).map(start).collect::<io::Result<_>>()?, waiting: Arc::default() })
     }
 
-    /// Checks whether an update is for a zone that this client may update.
+    /// Checks whether an update is for a zone that its client may update.
     ///
     /// # Errors
     /// What to respond with, which is logged.
-    pub(crate) fn admit<'v>(
-        &self,
-        view: &'v View,
-        question: Question<'_>,
-        client: &Client,
-        key: Option<NameRef<'_>>,
-        message: &[u8],
-    ) -> Result<Admitted, Answered<'v>> {
-        let line = ClientLine { number: ClientLine::number(), client: client.addr, key, name: None, view: &view.name };
-        let shown = question.qname.without_final_dot();
-        let fails = |rcode, ede, why: &str| {
-            info!(target: "update", "{line}: updating zone '{shown}/{}': update failed: {why}", question.qclass);
-            Err(Outcome::error(rcode, ede).into())
-        };
+    pub(crate) fn admit<'v>(&self, request: &Request<'_, 'v>) -> Result<Admitted, Answered<'v>> {
+        let &Request { view, question, client, key, message, quota, .. } = request;
         if question.qtype != Rtype::SOA {
-            return fails(Rcode::FORMERR, None, "update zone section contains non-SOA (FORMERR)");
+            return Err(request.fails(Rcode::FORMERR, None, "update zone section contains non-SOA"));
         }
         if question.qclass != Class::IN {
-            return fails(Rcode::NOTIMP, None, "updates are for zones of class IN (NOTIMP)");
+            return Err(request.fails(Rcode::NOTIMP, None, "updates are for zones of class IN"));
         }
-        let Some(zone) = view.zones.get(question.qname) else {
-            let why = "not authoritative for update zone (NOTAUTH)";
-            return fails(Rcode::NOTAUTH, Some(Ede::NotAuthoritative), why);
+        let Some(zone) = request.zone() else {
+            let why = "not authoritative for update zone";
+            return Err(request.fails(Rcode::NOTAUTH, Some(Ede::NotAuthoritative), why));
         };
         let by =
             Updater { requester: Requester { addr: client.addr.ip(), key }, tcp: client.transport == Transport::Tcp };
-        if let Err(denied) = judge(zone, by) {
-            info!(target: "update-security", "{line}: update '{shown}/IN' {denied}");
-            return Err(Answered { outcome: Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)), zone: Some(zone) });
-        }
+        judge(zone, by).map_err(|denied| request.denied(zone, "update", denied))?;
         let Some(live) = zone.live.clone().filter(|_| matches!(zone.state, ZoneState::Loaded(_))) else {
-            return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "the zone is not loaded (SERVFAIL)");
+            return Err(request.fails(Rcode::SERVFAIL, Some(Ede::NotReady), "the zone is not loaded"));
         };
-        let Some(place) = Place::take(&self.waiting, key.is_some()) else {
-            return fails(Rcode::SERVFAIL, Some(Ede::NotReady), "too many updates are waiting (SERVFAIL)");
+        let Some(place) = Place::take(&self.waiting, key.is_some(), quota) else {
+            return Err(request.is_one_too_many("too many updates are waiting"));
         };
         Ok(Admitted {
             queue: self.clone(),
@@ -271,10 +256,10 @@ fn judge(zone: &Zone, by: Updater<'_>) -> Result<(), &'static str> {
 }
 
 impl Place {
-    /// A place for one more update, if there is one.
-    fn take(waiting: &Arc<Waiting>, is_proven: bool) -> Option<Place> {
+    /// A place for one more update, if there is one; `most` may have one.
+    fn take(waiting: &Arc<Waiting>, is_proven: bool, most: usize) -> Option<Place> {
         let place = Place { waiting: Arc::clone(waiting), is_proven };
-        let mut is_free = waiting.all.fetch_add(1, Ordering::Relaxed) < LENGTH;
+        let mut is_free = waiting.all.fetch_add(1, Ordering::Relaxed) < most.min(LENGTH);
         if !is_proven {
             is_free &= waiting.unproven.fetch_add(1, Ordering::Relaxed) < UNPROVEN;
         }

@@ -54,8 +54,14 @@ impl Member {
     }
 
     fn of(program: &str, address: &'static str, port: u16, conf: &str) -> Member {
+        Member::with(program, address, port, "", conf)
+    }
+
+    /// A server with these further `options` and statements.
+    fn with(program: &str, address: &'static str, port: u16, options: &str, conf: &str) -> Member {
         let files = [("example.zone", ZONE)];
-        let mut prepared = Prepared::new("recursion no; dnssec-validation no; notify no;", "", &files);
+        let options = format!("recursion no; dnssec-validation no; notify no; {options}");
+        let mut prepared = Prepared::new(&options, "", &files);
         prepared.listen_on(&format!("port {port} {{ {address}; }}"));
         prepared.configure(&format!("{KEY}{conf}"));
         let server = prepared.run_until(program, "all zones loaded");
@@ -308,6 +314,19 @@ fn a_datagram_that_the_client_repeats_is_forwarded_once() {
     assert!(secondary.server.goes_on_without("returned: YXDOMAIN"));
 }
 
+/// A counter of the server whose statistics channel has this port; `None` if it has counted nothing.
+fn counter(statistics: u16, name: &str) -> Option<u32> {
+    let (_, _, body) = fetch(statistics, "/json/v1/server");
+    let (_, rest) = body.split_once(&format!("\"{name}\""))?;
+    let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A statistics channel at this port.
+fn channel(port: u16) -> String {
+    format!("statistics-channels {{ inet 127.0.0.1 port {port} allow {{ 127.0.0.1; }}; }};")
+}
+
 #[test]
 fn forwarded_updates_are_counted_as_by_named() {
     let counted = BOTH.map(|program| {
@@ -318,8 +337,7 @@ fn forwarded_updates_are_counted_as_by_named() {
             format!("zone {name}.com {{ type secondary; primaries {{ 127.0.0.1 port {dead}; }}; {forwarding} }};")
         });
         let statements = format!("type secondary; primaries {{ 127.0.0.1 port {port} key k; }}; {ANYBODY}");
-        let channel = format!("statistics-channels {{ inet 127.0.0.1 port {statistics} allow {{ 127.0.0.1; }}; }};");
-        let conf = format!("{channel}{}{}", others.concat(), zone(&statements));
+        let conf = format!("{}{}{}", channel(statistics), others.concat(), zone(&statements));
         let secondary = Member::of(program, "127.0.0.1", copy, &conf);
         assert_eq!(secondary.nsupdate(&WRITER, ADD), "");
         assert_eq!(secondary.nsupdate(&[], ADD), "update failed: REFUSED\n");
@@ -329,12 +347,8 @@ fn forwarded_updates_are_counted_as_by_named() {
         );
         let denied = nsupdate_in("denied.com", copy, &[], "update add denied.com 60 A 192.0.2.7");
         assert_eq!(denied, "update failed: REFUSED\n");
-        let (_, _, body) = fetch(statistics, "/json/v1/server");
-        ["UpdateReqFwd", "UpdateRespFwd", "UpdateFwdFail", "UpdateRej", "UpdateDone"].map(|name| {
-            let (_, rest) = body.split_once(&format!("\"{name}\""))?;
-            let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
-            digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok()
-        })
+        ["UpdateReqFwd", "UpdateRespFwd", "UpdateFwdFail", "UpdateRej", "UpdateDone"]
+            .map(|name| counter(statistics, name))
     });
     assert_eq!(counted[0], counted[1]);
     assert_eq!(counted[0], [Some(3), Some(2), Some(1), Some(1), None]);
@@ -361,9 +375,21 @@ fn servers_that_are_each_others_primaries_do_not_send_an_update_back() {
 
 #[test]
 fn a_client_with_too_many_updates_on_their_way_is_told_at_once() {
-    let (port, copy) = (free_port(), free_port());
+    are_bounded("", 64);
+}
+
+#[test]
+fn more_updates_than_update_quota_says_are_not_forwarded() {
+    are_bounded("update-quota 3;", 3);
+}
+
+/// With these options, so many updates of one client are forwarded at a time.
+fn are_bounded(options: &str, most: u8) {
+    let [port, copy, statistics] = [(); 3].map(|()| free_port());
     let primary = Member::primary(NAMED, port, copy);
-    let secondary = Member::secondary(BINDYD, copy, port, ANYBODY);
+    let statements = format!("type secondary; primaries {{ 127.0.0.1 port {port} key k; }}; {ANYBODY}");
+    let conf = format!("{}{}", channel(statistics), zone(&statements));
+    let secondary = Member::with(BINDYD, "127.0.0.1", copy, options, &conf);
     primary.server.signal("STOP");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -373,17 +399,18 @@ fn a_client_with_too_many_updates_on_their_way_is_told_at_once() {
         assert!(length >= 12 && response[2] == 0xa8, "{:?}", &response[..length]);
         (response[1], response[3] & 15)
     };
-    for id in 0..65 {
+    for id in 0..=most {
         let update = [&[0, id, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0], &b"\x07example\x03com\0\0\x06\0\x01"[..]].concat();
         socket.send_to(&update, ("127.0.0.1", copy)).unwrap();
-        if id < 64 {
+        if id < most {
             secondary.server.says("forwarding update for zone");
         }
     }
-    assert_eq!(receive(), (64, 2));
+    assert_eq!(receive(), (most, 2));
+    assert_eq!(counter(statistics, "UpdateQuota"), Some(1));
     primary.server.signal("CONT");
-    let mut others: Vec<_> = (0..64).map(|_| receive()).collect();
+    let mut others: Vec<_> = (0..most).map(|_| receive()).collect();
     others.sort_unstable();
     // Unsigned, they are refused by the primary.
-    assert_eq!(others, (0..64).map(|id| (id, 5)).collect::<Vec<_>>());
+    assert_eq!(others, (0..most).map(|id| (id, 5)).collect::<Vec<_>>());
 }
