@@ -16,12 +16,12 @@ use std::{
         mpsc::{Receiver, SendError, Sender, channel},
     },
     thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use jiff::{Timestamp, Zoned};
 use rustc_hash::FxBuildHasher;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
 use super::{Note, Refusal, Update, Updater, observers::Observers, request::Request};
@@ -113,6 +113,8 @@ const LENGTH: usize = 4096;
 const UNPROVEN: usize = 64;
 /// The most updates that are carried out together.
 const BATCH: usize = 512;
+/// How long updates may take until that is logged: their clients are about to send them again.
+const SLOW: Duration = Duration::from_secs(2);
 
 impl Queue {
     /// Starts the threads, which change what is published, and count and tap their replies. They end when nobody has the
@@ -348,8 +350,10 @@ fn run(jobs: &Receiver<Job>, published: &Published, observers: &Observers) {
 
 /// Carries out the updates of one zone, together.
 fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Observers) {
+    let begun = Instant::now();
     live.make_way();
     let mut locked = live.lock();
+    let waited = begun.elapsed();
     let snapshot = published.load();
     if locked.is_frozen() {
         for job in jobs {
@@ -373,6 +377,14 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
     }
     let committed = if changes.is_empty() { Ok(()) } else { locked.commit(&changes, data, published) };
     drop(locked);
+    let took = begun.elapsed();
+    if took > SLOW {
+        let (took, waited, count) = (took.as_secs_f32(), waited.as_secs_f32(), ends.len());
+        warn!(
+            target: "update",
+            "{live}: {count} updates took {took:.1} s, of which they waited {waited:.1} s for others; the disk may be slow"
+        );
+    }
     let now = now();
     for (job, end) in jobs.into_iter().zip(ends) {
         let end = match &committed {
