@@ -110,7 +110,7 @@ const THREADS: usize = 4;
 /// How many updates may wait.
 const LENGTH: usize = 4096;
 /// How many of them may be of clients that have proved no key: `update-policy` can allow something to anybody over TCP.
-const UNPROVEN: usize = 64;
+const UNPROVEN: usize = 1024;
 /// The most updates that are carried out together.
 const BATCH: usize = 512;
 /// How long updates may take until that is logged: their clients are about to send them again.
@@ -145,6 +145,9 @@ impl Queue {
         let &Request { view, question, client, key, message, quota, .. } = request;
         if question.qtype != Rtype::SOA {
             return Err(request.fails(Rcode::FORMERR, None, "update zone section contains non-SOA"));
+        }
+        if matches!(question.qclass, Class::ANY | Class::NONE) {
+            return Err(request.fails(Rcode::FORMERR, None, "update zone section has a meta-class"));
         }
         if question.qclass != Class::IN {
             return Err(request.fails(Rcode::NOTIMP, None, "updates are for zones of class IN"));
