@@ -23,8 +23,8 @@ pub(super) struct Kept {
     pub(super) epoch: u32,
     /// The serial of the content of the zone file; `None` if the journal does not lead on from there.
     written: Option<Serial>,
-    /// Whether the zone file has a version that the present one does not follow from. Its serial may be in a journal
-    /// all the same, so none is written before the file is.
+    /// Whether the present version does not follow from the one in the zone file. The journal stays empty until the file
+    /// is written, as it could have the same serials.
     unrelated: bool,
     /// Since when the zone file lacks changes.
     lacking: Option<Instant>,

@@ -350,8 +350,8 @@ impl Live {
         }
     }
 
-    /// Writes the zone file if there is none, or if it has lacked changes for a quarter of an hour, or if the journal is longer than `most`
-    /// octets, which is shortened then. To be called now and then.
+    /// Writes the zone file if there is none, if it has lacked changes for a quarter of an hour, or if the journal is
+    /// longer than `most` octets, which is shortened then. To be called now and then.
     pub fn tend(&self, now: Instant, most: impl FnOnce(&ZoneData) -> u64) {
         let (most, late, long) = {
             let tip = lock(&self.tip);
@@ -449,7 +449,7 @@ impl Locked<'_> {
     }
 
     /// Makes changes, of which the first starts from [`Locked::data`] and the last leads to `data`: durable, then
-    /// served.
+    /// served. After [`Locked::replace`] they become durable with the zone file, not one by one.
     ///
     /// # Errors
     /// They are not made: neither served nor, after a restart, found in the journal.

@@ -299,7 +299,7 @@ impl Faults<'_> {
         self.add(Check::Fail, format!("{what} than `{limit}` allows"), help);
     }
 
-    /// Adds a finding; of warnings, as many as are reported.
+    /// Adds a finding; of warnings, at most [`MAX_FINDINGS`].
     #[cold]
     fn add(&mut self, check: Check, message: String, help: impl Into<String>) {
         let severity = if check == Check::Fail { Severity::Error } else { Severity::Warning };

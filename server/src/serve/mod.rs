@@ -212,7 +212,8 @@ impl Running {
         }
     }
 
-    /// Stops answering, and writes the files of zones that have changed. When this returns, the sockets are closed and the threads have ended.
+    /// Stops answering, and writes the files of zones that have changed. When this returns, the sockets are closed and the
+    /// threads have ended.
     pub fn stop(mut self) {
         info!(target: "general", "shutting down");
         self.listeners.stop();

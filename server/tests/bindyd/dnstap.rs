@@ -110,7 +110,7 @@ fn transfers_and_updates_are_tapped_as_by_named() {
         let zone = EXAMPLE.replace("};", "allow-update { key k; }; allow-transfer { any; }; };");
         prepared.configure(&format!("{KEY}{zone}"));
         let mut server = prepared.run_until(program, "all zones loaded");
-        server.says(" running");
+        server.runs();
         for question in [["+tcp", "AXFR"], ["+tcp", "IXFR=0"], ["+notcp", "IXFR=1"]] {
             dig("127.0.0.1", port, &[&["+noedns", "example.com"], &question[..]].concat());
         }

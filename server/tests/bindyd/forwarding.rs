@@ -65,7 +65,7 @@ impl Member {
         prepared.listen_on(&format!("port {port} {{ {address}; }}"));
         prepared.configure(&format!("{KEY}{conf}"));
         let server = prepared.run_until(program, "all zones loaded");
-        server.says(" running");
+        server.runs();
         Member { server, address, port }
     }
 

@@ -284,9 +284,9 @@ fn a_zone_that_named_signed_is_not_served_as_it_was_before() {
     prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
     let signing = "dnssec-policy default; inline-signing yes; };";
     prepared.configure(&EXAMPLE.replace(" };", &format!(" {signing}")));
-    let mut server = prepared.run_until("named", " running");
+    let mut server = prepared.run_until_it_answers("named");
     let keys = || dig("127.0.0.1", port, &["+short", "example.com", "DNSKEY"]);
-    wait_until(|| !keys().is_empty(), "named has signed the zone");
+    wait_until(|| keys().starts_with("257 "), "named has signed the zone");
     server.configure(EXAMPLE);
     server.replace("TERM", BINDYD);
     server.says("example.zone.signed: named signed this zone up to serial ");
@@ -394,7 +394,7 @@ fn a_zone_that_named_began_to_sign_is_not_taken_over() {
     prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
     let updated = EXAMPLE.replace(" };", " allow-update { none; }; };");
     prepared.configure(&EXAMPLE.replace(" };", " allow-update { 192.0.2.1; }; dnssec-policy default; };"));
-    let mut server = prepared.run_until("named", " running");
+    let mut server = prepared.run_until_it_answers("named");
     // The header has the journal's first and last position.
     let journal = || fs::read(server.folder().join("example.zone.jnl")).unwrap_or_default();
     wait_until(|| journal().get(16..32).is_some_and(|header| header[..8] != header[8..]), "named has signed the zone");

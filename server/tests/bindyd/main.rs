@@ -261,7 +261,7 @@ fn what_the_server_does_not_tell_of_itself_is_answered_without_data_as_by_named(
         let mut prepared = Prepared::new(options, "", &[("example.zone", ZONE)]);
         prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
         prepared.configure(EXAMPLE);
-        let _server = prepared.run_until(program, " running");
+        let _server = prepared.run_until_it_answers(program);
         ["version.bind", "hostname.bind", "id.server", "authors.bind", "a.version.bind", "no.bind"].map(|name| {
             let reply = dig("127.0.0.1", port, &["+norecurse", "+nocookie", "CH", "TXT", name]);
             let told = |line: &&str| line.contains("status:") || !line.is_empty() && !line.starts_with(';');

@@ -20,7 +20,7 @@ pub fn serve(program: &str, address: &str, port: u16, conf: &str, text: &str) ->
     prepared.listen_on(&format!("{{ {address}; }}"));
     prepared.configure(&format!("{KEY}{conf}"));
     let server = prepared.run_until(program, "all zones loaded");
-    server.says(" running");
+    server.runs();
     server
 }
 

@@ -54,7 +54,7 @@ impl Peer {
         let unknown = KEY.replace("key k ", "key other ");
         prepared.configure(&format!("{KEY}{unknown}{ZONES}"));
         let server = prepared.run_until(program, "all zones loaded");
-        server.says(" running");
+        server.runs();
         Peer { server, port }
     }
 

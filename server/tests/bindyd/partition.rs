@@ -111,7 +111,7 @@ fn secondary(program: &str, address: &str) -> Server {
     let mut prepared = Prepared::new("recursion no; dnssec-validation no;", "", &[]);
     prepared.listen_on(&format!("port {PORT} {{ {address}; }}"));
     prepared.configure(&conf);
-    prepared.run_until(program, " running")
+    prepared.run_until_it_answers(program)
 }
 
 /// A primary in another network namespace, where it can always be updated.

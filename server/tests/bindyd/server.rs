@@ -116,6 +116,13 @@ impl Prepared {
         server
     }
 
+    /// Starts a server and waits until it answers, in named's words or in ours.
+    pub fn run_until_it_answers(self, program: &str) -> Server {
+        let server = self.start(program);
+        server.runs();
+        server
+    }
+
     fn start(self, program: &str) -> Server {
         let (process, lines) = self.launch(program);
         Server { prepared: self, process, lines, said: RefCell::default(), port: 0 }
@@ -190,10 +197,19 @@ impl Server {
 
     /// Waits for a log line that contains `text`.
     pub fn says(&self, text: &str) {
+        self.says_line(|line| line.contains(text), text);
+    }
+
+    /// Waits until the server answers. named says early on which system it is "running".
+    pub fn runs(&self) {
+        self.says_line(|line| line.ends_with(" running"), " running");
+    }
+
+    fn says_line(&self, is_it: impl Fn(&str) -> bool, text: &str) {
         let begin = Instant::now();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
             self.said.borrow_mut().extend([&line, "\n"]);
-            if line.contains(text) {
+            if is_it(&line) {
                 return;
             }
         }

@@ -109,7 +109,7 @@ impl Watched {
             "statistics-channels {{ inet 127.0.0.1 port {statistics} allow {{ 127.0.0.1; }}; }};\n{ZONES}{conf}"
         ));
         let server = prepared.run_until(program, "all zones loaded");
-        server.says(" running");
+        server.runs();
         Watched { server, port, statistics }
     }
 

@@ -38,7 +38,7 @@ fn serve(program: &str, conf: &str, files: &[(&str, &str)]) -> (Server, u16) {
     prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
     prepared.configure(conf);
     let server = prepared.run_until(program, "all zones loaded");
-    server.says(" running");
+    server.runs();
     (server, port)
 }
 

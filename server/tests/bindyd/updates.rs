@@ -128,7 +128,7 @@ fn session(program: &str) -> Vec<String> {
     let options = format!("options {{ default-key k; default-server 127.0.0.1; default-port {control}; }};");
     prepared.write("rndc.conf", &format!("{KEY}\n{options}\n"));
     let mut server = prepared.run_until(program, "all zones loaded");
-    server.says(" running");
+    server.runs();
     let mut said = Vec::new();
     let rndc_conf = server.folder().join("rndc.conf");
     let mut rndc = |command: &str| {
@@ -361,7 +361,7 @@ fn a_serial_that_does_not_increase_is_refused_as_by_named() {
         prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
         prepared.configure(&format!("{KEY}{CONF}"));
         let server = prepared.run_until(program, "all zones loaded");
-        server.says(" running");
+        server.runs();
         let step = |serials: &[u32]| {
             let update = format!("{}update add a.example.com 60 A 192.0.2.{}", with_serials(serials), serials.len());
             let said = nsupdate(port, &SIGN, &update);

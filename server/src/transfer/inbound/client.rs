@@ -71,7 +71,7 @@ pub struct Patience {
 /// How often a question is sent over UDP.
 const UDP_TRIES: usize = 3;
 
-/// The records of a zone of which a message is applied at once.
+/// The first message for a zone with fewer records than this is applied at once, not on another thread.
 pub(super) const SMALL: usize = 1000;
 
 /// Messages that wait to be applied: at most 64 KiB each.

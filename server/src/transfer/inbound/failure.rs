@@ -120,7 +120,9 @@ impl fmt::Display for Reason {
         match self {
             Reason::Io(kind) => write!(f, "{kind}: check that the primary runs and can be reached"),
             Reason::Closed => f.write_str("end of file: the primary closed the connection"),
-            Reason::Idle(limit) => write!(f, "timed out: nothing came for {} s", limit.as_secs_f32()),
+            Reason::Idle(limit) => {
+                write!(f, "timed out: nothing came for {} s; check the primary and the network", limit.as_secs_f32())
+            }
             Reason::Overdue(limit) => {
                 write!(f, "timed out after {} s; `max-transfer-time-in` may be raised", limit.as_secs_f32())
             }
@@ -155,7 +157,7 @@ impl fmt::Display for Reason {
             Reason::NotExact(error) => write!(f, "not exact: a change {error}"),
             Reason::OtherTtl(owner, rtype) => write!(f, "not exact: {owner} {rtype} has another TTL"),
             Reason::ChangesOutgrowZone(octets) => write!(f, "the changes have more than the zone's {octets} octets"),
-            Reason::NoNs => f.write_str("has no NS records; add them to the zone on the primary"),
+            Reason::NoNs => f.write_str("the zone has no NS records; add them to the zone on the primary"),
             Reason::Signed => f.write_str("signed zones are not supported yet: the zone has a DNSKEY"),
             Reason::CnameAndOther(owner) => write!(f, "CNAME and other data at {owner}; remove one on the primary"),
             Reason::Several(owner, rtype) => {

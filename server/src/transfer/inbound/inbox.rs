@@ -1,5 +1,5 @@
-//! What the thread of secondary zones hears from others. Of each zone there is at most one piece of news of a kind, so that
-//! no flood of notifications fills the memory.
+//! News for the refresh thread. Of each zone there is at most one piece of news of a kind, so that no flood of
+//! notifications fills the memory.
 
 use std::{collections::HashMap, mem, net::SocketAddr};
 
@@ -14,9 +14,9 @@ pub(super) enum News {
     Changed,
     /// A primary has sent a NOTIFY, with this serial if there was one.
     Notified(SocketAddr, Option<Serial>),
-    /// An administrator wants it asked for now.
+    /// `rndc refresh`: a primary is to be asked now.
     Refresh,
-    /// An administrator wants it transferred as a whole now.
+    /// `rndc retransfer`: the whole zone is to be transferred now.
     Retransfer,
 }
 

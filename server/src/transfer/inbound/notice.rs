@@ -48,7 +48,7 @@ pub(crate) fn receive(
     };
     info!(target: "notify", "{line}: received notify for zone '{shown}'{signed}");
     counters.by_family([Stat::NotifyInv4, Stat::NotifyInv6], client.addr);
-    // As with named, whoever notifies a primary is thanked.
+    // As in named, a NOTIFY for a primary zone is answered NOERROR and ignored.
     let Some(secondary) = &zone.secondary else { return (None, AUTHORITATIVE) };
     let is_primary = secondary.primaries.iter().any(|primary| primary.address.ip() == client.addr.ip());
     if !is_primary && !secondary.inbound.allow_notify.allows(Requester { addr: client.addr.ip(), key }) {

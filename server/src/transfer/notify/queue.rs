@@ -1,4 +1,4 @@
-//! The zones that wait to be notified of.
+//! The zones whose secondaries are to be notified.
 
 use std::{collections::HashMap, mem, net::SocketAddr};
 
