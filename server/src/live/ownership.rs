@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     path::{Path, PathBuf},
     sync::{LazyLock, Mutex, MutexGuard},
 };
@@ -32,7 +33,10 @@ impl Ownership {
     /// # Errors
     /// One of them has an owner already.
     pub(super) fn take(file: &Path, journal: &Path) -> Result<Ownership, OpenError> {
-        let [file, journal] = [file, journal].map(canonical);
+        let folder = folder_of(file);
+        let other = (journal.parent() != file.parent()).then(|| folder_of(journal));
+        let journal = within(other.as_ref().unwrap_or(&folder), journal);
+        let file = within(&folder, file);
         let mut known = known();
         for path in [&file, &journal] {
             if known.get(path) == Some(&Standing::Owned) {
@@ -62,10 +66,15 @@ fn known() -> MutexGuard<'static, HashMap<PathBuf, Standing>> {
     lock(&KNOWN)
 }
 
-/// One path for one file, which need not exist.
-fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| {
-        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-        folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
-    })
+/// One path for the folder of a file, however it is written.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().unwrap_or(path);
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+}
+
+/// One path for a file of this folder, which need not exist.
+fn within(folder: &Path, path: &Path) -> PathBuf {
+    let path = path.file_name().map_or_else(|| path.to_owned(), |name| folder.join(name));
+    let is_link = fs::read_link(&path).is_ok();
+    if is_link { path.canonicalize().unwrap_or(path) } else { path }
 }

@@ -147,9 +147,10 @@ impl Inbound {
 }
 
 impl Default for InboundLimits {
-    /// 100 and 50. named's 10 and 2 are too few for thousands of zones that change together.
+    /// 100 and 30. named's 10 and 2 are too few for thousands of zones that change together; 30 connections are what any
+    /// primary gives to one client.
     fn default() -> InboundLimits {
-        InboundLimits { in_all: 100, per_primary: 50 }
+        InboundLimits { in_all: 100, per_primary: 30 }
     }
 }
 
