@@ -8,8 +8,9 @@
               the new answer: median and 95th percentile in milliseconds, of 200 updates
   answers     the average time in microseconds to answer 10,000 queries a second for another zone, alone and while the
               large zone is transferred again and again
+  members     a server without zones follows a catalog of --members small ones at Bindy: seconds until they all answer
 
-NSD takes no updates. The servers that are compared take turns; results are medians of the rounds.
+NSD takes no updates, and no catalogs. The servers that are compared take turns; results are medians of the rounds.
 """
 import argparse
 import multiprocessing
@@ -30,14 +31,16 @@ import time
 from compare import ask, name_of, read
 
 SMALL = "$TTL 300\n@ SOA ns hostmaster 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n"
-LARGE, UPDATED = "example.com", "updated.test"
+LARGE, UPDATED, CATALOG = "example.com", "updated.test", "catalog.test"
 
 
 class Server:
-    """A server with zones (origin, file, primary port or None) that notifies these ports. Subclasses configure it."""
+    """A server with zones (origin, file, primary port or None) that notifies these ports, and follows the catalog of the
+    primary at a port if that is given. Subclasses configure it."""
 
-    def __init__(self, args, folder, port, zones, notifies=()):
+    def __init__(self, args, folder, port, zones, notifies=(), catalog=None):
         self.args, self.folder, self.port, self.zones, self.notifies = args, folder, port, zones, notifies
+        self.catalog = catalog
         folder.mkdir(parents=True)
 
     def __enter__(self):
@@ -67,13 +70,24 @@ class Server:
             time.sleep(0.002)
         return time.monotonic() - begun
 
-    def memory(self):
-        """Now, and at its peak, in MiB, of all processes."""
-        todo, total, peak = [self.process.pid], 0, 0
+    def tree(self):
+        """The numbers of all its processes."""
+        todo = [self.process.pid]
         while todo:
             pid = todo.pop()
             for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
                 todo += map(int, read(children).split())
+            yield pid
+
+    def forget_peak(self):
+        """Lets the peak of the memory be that from now on (proc(5), clear_refs)."""
+        for pid in self.tree():
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def memory(self):
+        """Now, and at its peak, in MiB, of all processes."""
+        total, peak = 0, 0
+        for pid in self.tree():
             total += figure(read(f"/proc/{pid}/smaps_rollup"), "Pss:")
             peak += figure(read(f"/proc/{pid}/status"), "VmHWM:")
         return total / 1024, peak / 1024
@@ -87,10 +101,14 @@ class Named(Server):
         conf = (
             f'options {{ directory "{self.folder}"; listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};'
             f" recursion no; pid-file none; session-keyfile none; minimal-responses yes; allow-transfer {{ any; }};"
-            f" notify explicit; {f'also-notify {{ {also} }};' if also else ''} {self.extra} }};\ncontrols {{ }};\n"
+            f" notify explicit; {f'also-notify {{ {also} }};' if also else ''} {self.extra} "
         )
+        if self.catalog:
+            conf += f'catalog-zones {{ zone "{CATALOG}" default-primaries {{ 127.0.0.1 port {self.catalog}; }}; }};'
+        conf += " };\ncontrols { };\n"
         for origin, file, primary in self.zones:
-            kind = f"secondary; primaries {{ 127.0.0.1 port {primary}; }}" if primary else "primary; allow-update { any; }"
+            kind = f"secondary; primaries {{ 127.0.0.1 port {primary}; }}" if primary else "primary"
+            kind += "; allow-update { any; }" if origin == UPDATED and not primary else ""
             conf += f'zone "{origin}" {{ type {kind}; file "{file}"; }};\n'
         return [self.program, "-g", "-n", "1", "-c", self.write("named.conf", conf)]
 
@@ -107,15 +125,19 @@ class Knot(Server):
     name = "knot"
 
     def command(self):
-        primaries = sorted({primary for _, _, primary in self.zones if primary})
+        primaries = sorted({primary for _, _, primary in self.zones if primary} | {self.catalog} - {None})
         conf = (
             f"server:\n  rundir: {self.folder}\n  listen: 127.0.0.1@{self.port}\n  udp-workers: 1\n  tcp-workers: 1\n"
             f"  background-workers: 1\ndatabase:\n  storage: {self.folder}\nremote:\n"
         )
         conf += "".join(f"  - id: r{port}\n    address: 127.0.0.1@{port}\n" for port in [*primaries, *self.notifies] or [9])
-        conf += "acl:\n  - id: all\n    address: 127.0.0.0/8\n    action: [transfer, notify, update]\nzone:\n"
+        conf += "acl:\n  - id: all\n    address: 127.0.0.0/8\n    action: [transfer, notify, update]\n"
+        if self.catalog:
+            conf += f"template:\n  - id: member\n    storage: {self.folder}\n    acl: all\n    master: r{self.catalog}\n"
+        conf += "zone:\n"
         for origin, file, primary in self.zones:
             conf += f"  - domain: {origin}\n    file: {file}\n    acl: all\n    zonefile-sync: -1\n"
+            conf += "    catalog-role: interpret\n    catalog-template: member\n" if origin == CATALOG else ""
             conf += f"    master: r{primary}\n" if primary else "".join(f"    notify: r{port}\n" for port in self.notifies)
         return ["knotd", "-c", self.write("knot.conf", conf)]
 
@@ -175,7 +197,8 @@ def figure(text, label):
 def axfr_out(args, maker, folder, port):
     with maker(args, folder, port, [(LARGE, args.large, None)]) as server:
         server.ready("h1." + LARGE)
-        before, _ = server.memory()
+        server.forget_peak()
+        _, before = server.memory()
         times = []
         for _ in range(3):
             begun = time.monotonic()
@@ -260,12 +283,29 @@ def answers(args, maker, folder, port):
         return {"alone us": latencies[0], "beside us": latencies[1]}
 
 
+def members(args, maker, folder, port):
+    folder.mkdir(parents=True)
+    (folder / "zone").write_text(SMALL)
+    names = [f"m{i}.test" for i in range(args.members)]
+    catalog = "$TTL 0\n@ SOA invalid. invalid. 1 3600 600 2147483646 0\n@ NS invalid.\nversion TXT \"2\"\n"
+    (folder / "catalog").write_text(catalog + "".join(f"u{i}.zones PTR {name}.\n" for i, name in enumerate(names)))
+    zones = [(CATALOG, folder / "catalog", None), *((name, folder / "zone", None) for name in names)]
+    with Bindy(args, folder / "p", port + 1, zones) as producer:
+        producer.ready("www." + names[-1])
+        begun = time.monotonic()
+        with maker(args, folder / "s", port, [(CATALOG, folder / "copy", port + 1)], catalog=port + 1) as consumer:
+            for name in names[::7]:
+                consumer.ready("www." + name)
+            return {"members s": time.monotonic() - begun}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path, help="made by gen.py")
     parser.add_argument("--bindyd", type=pathlib.Path, default=pathlib.Path("target/release/bindyd"))
     parser.add_argument("--only", default=",".join(SERVERS), help="names, separated by commas (%(default)s)")
     parser.add_argument("--what", default=",".join(MEASURES), help="measures, separated by commas (%(default)s)")
+    parser.add_argument("--members", type=int, default=10_000, help="zones in the catalog (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -294,8 +334,15 @@ def main():
         print(f"| {name} | " + " | ".join(shown) + " |")
 
 
-MEASURES = {"axfr-out": axfr_out, "axfr-in": axfr_in, "updates": updates, "replication": replication, "answers": answers}
-CANNOT = {("nsd", "updates"), ("nsd", "replication")}
+MEASURES = {
+    "axfr-out": axfr_out,
+    "axfr-in": axfr_in,
+    "updates": updates,
+    "replication": replication,
+    "answers": answers,
+    "members": members,
+}
+CANNOT = {("nsd", "updates"), ("nsd", "replication"), ("nsd", "members")}
 
 if __name__ == "__main__":
     main()
