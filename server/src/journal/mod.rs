@@ -286,16 +286,18 @@ impl Journal {
     }
 
     /// Opens the file again, which another journal may have changed. Returns whether it leads to the same serial; if not,
-    /// it has to be [reset](Journal::reset).
+    /// this journal stays as it was, and has to be [reset](Journal::reset) before it can be used.
     ///
     /// # Errors
     /// As for [`Journal::open`].
     pub fn reopen(&mut self) -> Result<bool, JournalError> {
-        let end = self.end();
         let reopened = Journal::open(Arc::clone(&self.disk), self.path.clone(), self.origin.as_ref())?;
-        self.history.becomes(reopened.chain.as_ref().map(|chain| &chain.past));
-        (self.chain, self.uncertain) = (reopened.chain, reopened.uncertain);
-        Ok(self.end() == end)
+        let is_same = reopened.end() == self.end();
+        if is_same {
+            self.history.becomes(reopened.chain.as_ref().map(|chain| &chain.past));
+            (self.chain, self.uncertain) = (reopened.chain, reopened.uncertain);
+        }
+        Ok(is_same)
     }
 
     /// The serial that the oldest change starts from; `None` without a file.

@@ -23,6 +23,8 @@ pub enum Failure {
 pub enum OpenError {
     /// This zone file or journal is another zone's, or that of the same zone in another view.
     Owned(PathBuf),
+    /// The journal is not what its owner left when it let go.
+    Changed(PathBuf),
     /// The journal cannot be used.
     Journal(JournalError),
     /// The zone cannot be taken over from named.
@@ -52,6 +54,9 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Owned(path) => {
                 write!(f, "another zone has the file {}; give each a file of its own, or use `in-view`", path.display())
+            }
+            OpenError::Changed(path) => {
+                write!(f, "the journal {} has been changed meanwhile; reload the zone", path.display())
             }
             OpenError::Journal(cause) => write!(f, "{cause}"),
             OpenError::Legacy(cause) => write!(f, "{cause}"),

@@ -9,7 +9,10 @@ use tracing::{debug, error};
 use zonefmt::Serial;
 
 use super::{Failure, OpenError, Ownership, Timing, ZoneFile};
-use crate::{journal::Journal, zone::Change};
+use crate::{
+    journal::{Journal, JournalError},
+    zone::Change,
+};
 
 /// What a zone has on the disk.
 pub(super) struct Kept {
@@ -84,19 +87,19 @@ impl Kept {
     pub(super) fn replace(&mut self) -> Result<(), Failure> {
         // Whether or not the file of the journal can be removed, its changes are forgotten.
         match self.forget() {
-            Err(failure) if self.is_copy => {
-                error!(target: "general", "{failure}; the zone is served all the same");
+            Err(cause) if self.is_copy => {
+                error!(target: "general", "{cause}; the zone is served all the same");
                 Ok(())
             }
-            forgotten => forgotten,
+            forgotten => forgotten.map_err(Failure::Journal),
         }
     }
 
-    fn forget(&mut self) -> Result<(), Failure> {
+    fn forget(&mut self) -> Result<(), JournalError> {
         self.epoch = self.epoch.wrapping_add(1);
         self.unrelated |= self.written.is_some();
         (self.written, self.lacking) = (None, Some(Instant::now()));
-        self.journal.reset().map_err(Failure::Journal)
+        self.journal.reset()
     }
 
     /// Takes note that the version with this serial is in the zone file, which may lack more.
@@ -153,8 +156,11 @@ impl Kept {
         let mut ownership = Ownership::take(&self.file.path, self.journal.path())?;
         ownership.frozen = frozen;
         if !self.journal.reopen().map_err(OpenError::Journal)? {
-            // Whoever had it meanwhile has found no use for it.
-            self.forget().map_err(|_| OpenError::Owned(self.journal.path().to_owned()))?;
+            // Whoever had the files meanwhile has made something else of them.
+            if !self.is_copy {
+                return Err(OpenError::Changed(self.journal.path().to_owned()));
+            }
+            self.forget().map_err(OpenError::Journal)?;
         }
         self.durable = false;
         self.ownership = Some(ownership);

@@ -198,3 +198,19 @@ fn changes_are_read_while_others_are_made() {
     change(&live, version(3, "c"), &published);
     assert_eq!(live.since(Serial(2)).map(Iterator::count), Some(1));
 }
+
+/// What it acknowledged afterwards was nowhere on the disk.
+#[test]
+fn an_owner_does_not_go_on_with_a_journal_that_another_one_has_dropped() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let first = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    change(&first, version(2, "b"), &published);
+    first.close();
+    // The file has been edited, so the next owner drops the journal.
+    Live::open(storage(folder.path()), &version(7, "other"), None).unwrap().close();
+    for _ in 0..2 {
+        assert!(matches!(first.reopen(), Err(OpenError::Changed(_))));
+    }
+    let refused = first.lock().commit(&[], version(3, "c"), &published);
+    assert!(matches!(refused, Err(Failure::Closed)));
+}

@@ -15,6 +15,15 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+use tokio::{
+    runtime,
+    sync::mpsc::{self, error::SendError},
+    task::{LocalSet, spawn_local},
+    time::timeout,
+};
+use tracing::{info, warn};
+
 use super::{observers::Observers, request::Request};
 use crate::{
     Opcode, Rcode,
@@ -30,14 +39,6 @@ use crate::{
     transfer::inbound::{Connections, Patience, Primary, Reason},
     zones::Zone,
 };
-use jiff::Timestamp;
-use tokio::{
-    runtime,
-    sync::mpsc::{self, error::SendError},
-    task::{LocalSet, spawn_local},
-    time::timeout,
-};
-use tracing::{info, warn};
 
 /// The thread that forwards updates. Clones lead to the same one, which ends with the last of them.
 #[derive(Clone)]
