@@ -1,17 +1,28 @@
 //! Access control by address and key: the address match lists of named.conf.
+//!
+//! A list can be long, and is checked for each request. Elements that are addresses are therefore put in order when the
+//! list is made (`steps`), and a check searches among them instead of trying one after the other.
+
+mod steps;
 
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     net::{IpAddr, Ipv6Addr},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
 use zonefmt::{Name, NameRef};
 
+use steps::Steps;
+
 /// An address match list. The first element that matches a requester decides; if none matches, access is denied.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone)]
 pub struct Acl {
-    rules: Vec<Rule>,
+    rules: Arc<[Rule]>,
+    /// The same, as it is checked.
+    parts: Arc<[Part]>,
     weight: usize,
 }
 
@@ -47,6 +58,9 @@ pub enum Match {
     List(Arc<Acl>),
 }
 
+/// The IPv4 addresses, as IPv6 has them.
+const IPV4: RangeInclusive<u128> = 0xffff_0000_0000..=0xffff_ffff_ffff;
+
 /// An address prefix; IPv4 addresses are mapped to ::ffff:0:0/96.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Prefix {
@@ -54,11 +68,25 @@ pub struct Prefix {
     mask: u128,
 }
 
+/// Elements of a list that are checked together.
+enum Part {
+    /// Elements that match by address alone.
+    Addresses(Steps),
+    /// An element of another kind, by its place in the list.
+    Element(usize),
+}
+
 impl Acl {
     /// Makes a list of these elements.
     pub fn new(rules: Vec<Rule>) -> Acl {
         let weight = rules.iter().map(|rule| rule.matches.weight()).sum();
-        Acl { rules, weight }
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for run in rules.chunk_by(|rule, next| rule.is_address() && next.is_address()) {
+            parts.push(if run[0].is_address() { Part::Addresses(Steps::of(run)) } else { Part::Element(from) });
+            from += run.len();
+        }
+        Acl { rules: rules.into(), parts: parts.into(), weight }
     }
 
     /// `{ any; }`.
@@ -83,22 +111,61 @@ impl Acl {
         &self.rules
     }
 
+    /// Whether the first element that matches allows or denies access; `None` without one.
+    #[inline]
     fn passes(&self, address: u128, key: Option<NameRef<'_>>) -> Option<bool> {
-        let matching = |rule: &&Rule| match &rule.matches {
+        self.parts.iter().find_map(|part| match part {
+            Part::Addresses(steps) => steps.at(address),
+            &Part::Element(place) => self.rules[place].verdict(address, key),
+        })
+    }
+}
+
+/// Lists are equal if their elements are.
+impl PartialEq for Acl {
+    fn eq(&self, other: &Acl) -> bool {
+        self.rules == other.rules
+    }
+}
+
+impl Eq for Acl {}
+
+impl Hash for Acl {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rules.hash(state);
+    }
+}
+
+impl fmt::Debug for Acl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Acl").field(&self.rules).finish()
+    }
+}
+
+impl Rule {
+    /// Whether it matches by address alone.
+    fn is_address(&self) -> bool {
+        matches!(self.matches, Match::Any | Match::Prefix(_))
+    }
+
+    /// Whether it allows or denies access; `None` if it does not match.
+    fn verdict(&self, address: u128, key: Option<NameRef<'_>>) -> Option<bool> {
+        let matched = match &self.matches {
             Match::Any => true,
             Match::Prefix(prefix) => prefix.holds(address),
             Match::Key(name) => key == Some(name.as_ref()),
             Match::List(list) => list.passes(address, key) == Some(true),
         };
-        self.rules.iter().find(matching).map(|rule| !rule.negated)
+        matched.then_some(!self.negated)
     }
 }
 
 impl Match {
-    /// The most elements that are visited to check this one.
+    /// The most elements that are compared to check this one. Addresses count as none: they are searched, however many.
     pub fn weight(&self) -> usize {
         match self {
-            Match::Any | Match::Prefix(_) | Match::Key(_) => 1,
+            Match::Any | Match::Prefix(_) => 0,
+            Match::Key(_) => 1,
             Match::List(list) => list.weight.max(1),
         }
     }
@@ -139,8 +206,16 @@ impl Prefix {
 
     /// Whether an address has the prefix. As in BIND, `::/0` is every IPv6 address but no IPv4 address.
     fn holds(self, address: u128) -> bool {
-        let is_ipv4 = |bits: u128| bits >> 32 == 0xffff;
-        address & self.mask == self.bits && is_ipv4(address) == is_ipv4(self.bits)
+        address & self.mask == self.bits && IPV4.contains(&address) == IPV4.contains(&self.bits)
+    }
+
+    /// The addresses that have the prefix: a range or, around the IPv4 addresses, two.
+    fn ranges(self) -> impl Iterator<Item = RangeInclusive<u128>> {
+        let (first, last) = (self.bits, self.bits | !self.mask);
+        let around = !IPV4.contains(&first) && last >= *IPV4.start() && first <= *IPV4.end();
+        let below = if around { first..=IPV4.start() - 1 } else { first..=last };
+        let above = if around { IPV4.end() + 1..=last } else { RangeInclusive::new(1, 0) };
+        [below, above].into_iter().filter(|range| !range.is_empty())
     }
 
     /// The address, if the prefix is a single address.

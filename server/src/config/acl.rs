@@ -14,8 +14,8 @@ use crate::access::{Acl, Match, Prefix, Rule};
 /// How deep lists may name other lists.
 const MAX_DEPTH: usize = 64;
 
-/// The most elements of a list, those of the lists that it names included: each request may have to be compared with
-/// all.
+/// The most elements of a list other than addresses, those of the lists that it names included: each request may have
+/// to be compared with all.
 const MAX_WEIGHT: usize = 10_000;
 
 /// The `acl` statements of a configuration.
@@ -56,8 +56,8 @@ impl<'c> Acls<'c> {
             weight += rule.matches.weight();
             if weight > MAX_WEIGHT {
                 let message =
-                    format!("the list holds more than {MAX_WEIGHT} elements, those of lists it names included");
-                return Err(element.error(message).help("name prefixes in place of single addresses").into());
+                    format!("the list holds more than {MAX_WEIGHT} keys and lists, those of lists it names included");
+                return Err(element.error(message).help("list addresses themselves in place of lists of them").into());
             }
             rules.push(rule);
         }

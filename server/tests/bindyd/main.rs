@@ -224,7 +224,21 @@ fn lists_that_repeat_lists_are_bounded() {
     let conf = format!("acl l0 {{ 192.0.2.1; }};\n{}", doubling.join("\n"));
     let (status, said) = Prepared::new("", &conf, &[]).refuses();
     assert_eq!(status, Some(1));
-    assert!(said.contains("the list holds more than 10000 elements"), "{said}");
+    assert!(said.contains("the list holds more than 10000 keys and lists"), "{said}");
+}
+
+#[test]
+fn lists_of_addresses_may_be_long() {
+    let others: String = (0..20_000).map(|n| format!("10.{}.{}.0/24; ", n >> 8, n & 255)).collect();
+    let zone =
+        |name, list| format!("zone {name} {{ type primary; file \"example.zone\"; allow-query {{ {list} }}; }};\n");
+    let conf = zone("open.test", format!("{others} 127.0.0.1;"))
+        + &zone("closed.test", format!("{others} !127.0.0.0/8; any;"));
+    let server = Server::start(&conf, &[("example.zone", ZONE)]);
+    for (zone, status) in [("open.test", "NOERROR"), ("closed.test", "REFUSED")] {
+        let reply = server.dig(&[&format!("www.{zone}")]);
+        assert!(reply.contains(&format!("status: {status}")), "{zone}: {reply}");
+    }
 }
 
 #[test]
