@@ -102,7 +102,7 @@ fn floods(criterion: &mut Criterion) {
                 let network = (turn.wrapping_mul(2_654_435_761) & spread) << 8;
                 let client = Client { addr: (Ipv4Addr::from(network), 4053).into(), local, transport: Transport::Udp };
                 let later = now + Duration::from_micros(turn.into());
-                black_box(limiter.judge(&client, name.as_ref(), Rtype::A, identity, later))
+                black_box(limiter.open(&client, name.as_ref(), Rtype::A, later).judge(identity))
             });
         });
     }

@@ -186,65 +186,25 @@ impl Limiter {
         &self.settings
     }
 
-    /// Counts a response to a question for this name and type, and decides whether to send it.
+    /// Opens the case of the response to a question for this name and type, which is judged once the answer is known.
+    /// The balance that will most probably be debited is fetched from memory while the answer is sought.
     #[inline]
-    pub fn judge(
-        &self,
-        client: &Client,
-        qname: NameRef<'_>,
-        qtype: Rtype,
-        identity: Identity,
-        now: Instant,
-    ) -> Verdict {
+    pub fn open<'c>(&'c self, client: &Client, qname: NameRef<'c>, qtype: Rtype, now: Instant) -> Case<'c> {
         let addr = client.addr.ip();
-        if self.settings.exempt.allows(addr) {
-            return Verdict::Send;
+        let probable = Subject { addr, qname, qtype, identity: Identity::of(Kind::Answer, qname) };
+        let exempt = self.settings.exempt.allows(addr);
+        let is_debited = self.settings.responses > 0 && client.transport == Transport::Udp && !exempt;
+        let key = is_debited.then(|| self.key(&probable, Account::Kind));
+        if let Some(key) = key {
+            self.table.fetch(key);
         }
-        let now = self.ticks(now);
-        let subject = Subject { addr, qname, qtype, identity };
-        let scale = self.load.scale(&self.settings, now);
-        if client.transport == Transport::Tcp {
-            if scale.is_some() {
-                self.table.mark(self.key(&subject, Account::TcpClient), now, self.settings.window);
-            }
-            return Verdict::Send;
-        }
-        let scale = scale.filter(|_| !self.table.is_marked(self.key(&subject, Account::TcpClient), now));
-        let debit = |rate, account| self.debit(rate, scale, &subject, account, now);
-        let mut verdict = debit(self.settings.rate(identity.kind), Account::Kind);
-        verdict = verdict.max(debit(self.settings.all, Account::All));
-        for network in self.settings.networks.iter().filter(|network| network.ipv6 == is_ipv6(addr)) {
-            verdict = verdict.max(debit(network.rate, Account::Network(network.prefix)));
-        }
-        if self.settings.log_only { Verdict::Send } else { verdict }
+        Case { limiter: self, transport: client.transport, exempt, now, probable, key }
     }
 
     /// Logs which responses started and stopped being limited, and keeps the table in order. Must be called every
     /// second.
     pub fn tend(&self, now: Instant) {
         self.report.write(&self.settings, &self.table, self.ticks(now));
-    }
-
-    #[inline]
-    fn debit(&self, rate: u32, scale: Option<Scale>, subject: &Subject<'_>, account: Account, now: Ticks) -> Verdict {
-        if rate == 0 {
-            return Verdict::Send;
-        }
-        let RateLimit { slip, window, .. } = self.settings;
-        // A truncated error would be of no use to the client.
-        let may_slip = account != Account::All && subject.identity.kind != Kind::Error;
-        let slip = if may_slip { scale.map_or(slip, |scale| scale.slip(slip)) } else { 0 };
-        let terms = Terms { rate: scale.map_or(rate, |scale| scale.rate(rate)), window, slip };
-        let key = self.key(subject, account);
-        match self.table.debit(key, now, terms) {
-            Debit::Covered => Verdict::Send,
-            Debit::Refused { slips, first } => {
-                if first {
-                    self.report.note(key, self.network(subject.addr, account), account, subject);
-                }
-                if slips { Verdict::Slip } else { Verdict::Drop }
-            }
-        }
     }
 
     /// The key of a balance: the network, and the parts of a response that are the same for all responses that share
@@ -288,7 +248,70 @@ impl Limiter {
     }
 }
 
-/// A response to be judged.
+/// A response that is to be judged.
+pub struct Case<'c> {
+    limiter: &'c Limiter,
+    transport: Transport,
+    exempt: bool,
+    now: Instant,
+    /// What the response is unless its identity turns out to be another.
+    probable: Subject<'c>,
+    /// The key of that one's balance, if it is to be debited.
+    key: Option<Key>,
+}
+
+impl Case<'_> {
+    /// Counts the response, and decides whether to send it.
+    #[inline]
+    pub fn judge(&self, identity: Identity) -> Verdict {
+        if self.exempt {
+            return Verdict::Send;
+        }
+        let Limiter { settings, table, load, .. } = self.limiter;
+        let now = self.limiter.ticks(self.now);
+        let subject = Subject { identity, ..self.probable };
+        let scale = load.scale(settings, now);
+        if self.transport == Transport::Tcp {
+            if scale.is_some() {
+                table.mark(self.limiter.key(&subject, Account::TcpClient), now, settings.window);
+            }
+            return Verdict::Send;
+        }
+        let scale = scale.filter(|_| !table.is_marked(self.limiter.key(&subject, Account::TcpClient), now));
+        let debit = |rate, account| self.debit(rate, scale, &subject, account, now);
+        let mut verdict = debit(settings.rate(identity.kind), Account::Kind);
+        verdict = verdict.max(debit(settings.all, Account::All));
+        for network in settings.networks.iter().filter(|network| network.ipv6 == is_ipv6(subject.addr)) {
+            verdict = verdict.max(debit(network.rate, Account::Network(network.prefix)));
+        }
+        if settings.log_only { Verdict::Send } else { verdict }
+    }
+
+    #[inline]
+    fn debit(&self, rate: u32, scale: Option<Scale>, subject: &Subject<'_>, account: Account, now: Ticks) -> Verdict {
+        if rate == 0 {
+            return Verdict::Send;
+        }
+        let Limiter { settings: RateLimit { slip, window, .. }, table, report, .. } = self.limiter;
+        // A truncated error would be of no use to the client.
+        let may_slip = account != Account::All && subject.identity.kind != Kind::Error;
+        let slip = if may_slip { scale.map_or(*slip, |scale| scale.slip(*slip)) } else { 0 };
+        let terms = Terms { rate: scale.map_or(rate, |scale| scale.rate(rate)), window: *window, slip };
+        let fetched = self.key.filter(|_| account == Account::Kind && subject.identity == self.probable.identity);
+        let key = fetched.unwrap_or_else(|| self.limiter.key(subject, account));
+        match table.debit(key, now, terms) {
+            Debit::Covered => Verdict::Send,
+            Debit::Refused { slips, first } => {
+                if first {
+                    report.note(key, self.limiter.network(subject.addr, account), account, subject);
+                }
+                if slips { Verdict::Slip } else { Verdict::Drop }
+            }
+        }
+    }
+}
+
+/// The parts of a response by which it is counted.
 #[derive(Clone, Copy)]
 struct Subject<'n> {
     addr: IpAddr,

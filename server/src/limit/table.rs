@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use prefetch_index::prefetch_index;
+
 /// Balances by key.
 pub(super) struct Table {
     lines: Box<[Line]>,
@@ -109,6 +111,12 @@ impl Table {
         debit
     }
 
+    /// Fetches the places of a key from memory, so that to debit it soon does not have to wait for them.
+    #[inline]
+    pub(super) fn fetch(&self, key: Key) {
+        prefetch_index(&self.lines, self.index(key));
+    }
+
     /// Sets a mark that [`Table::is_marked`] reports for `seconds`.
     pub(super) fn mark(&self, key: Key, now: Ticks, seconds: u16) {
         let whole = now + Ticks::from(seconds.min(MAX_WINDOW)) * SECOND;
@@ -156,8 +164,12 @@ impl Table {
     }
 
     fn line(&self, key: Key) -> &Line {
+        &self.lines[self.index(key)]
+    }
+
+    fn index(&self, key: Key) -> usize {
         // The number of lines is a power of two.
-        &self.lines[(key.0 >> TAG_BITS) as usize & (self.lines.len() - 1)]
+        (key.0 >> TAG_BITS) as usize & (self.lines.len() - 1)
     }
 }
 

@@ -86,7 +86,7 @@ proptest! {
             let from = client([192, 0, 2, host * 9], Transport::Udp);
             let kind = KINDS[kind];
             let identity = Identity { octets: 9, ..Identity::of(kind, qname.as_ref()) };
-            let verdict = limiter.judge(&from, qname.as_ref(), Rtype(rtype), identity, instant);
+            let verdict = limiter.open(&from, qname.as_ref(), Rtype(rtype), instant).judge(identity);
 
             let mut accounts = vec![(settings.all, 0, "all".to_owned())];
             let slip = if kind == Kind::Error { 0 } else { settings.slip };
@@ -138,7 +138,9 @@ fn responses_are_the_same_by_network_kind_and_name() {
         RateLimit { responses: 1, referrals: 1, nodata: 1, nxdomains: 1, errors: 1, slip: 0, ..RateLimit::default() };
     let (www, zone) = (name("www.zone.example"), name("zone.example"));
     let judge = |limiter: &Limiter, addr: &str, qname: &Name, qtype, identity| {
-        limiter.judge(&client(addr.parse::<IpAddr>().unwrap(), Transport::Udp), qname.as_ref(), qtype, identity, start)
+        limiter
+            .open(&client(addr.parse::<IpAddr>().unwrap(), Transport::Udp), qname.as_ref(), qtype, start)
+            .judge(identity)
     };
     let whole = |kind| Identity::of(kind, www.as_ref());
     let below_zone = |kind| Identity::of(kind, zone.as_ref());
@@ -209,7 +211,7 @@ fn some_are_never_limited() {
         let limiter = Limiter::new(settings.clone(), start);
         for _ in 0..10 {
             let identity = Identity::of(Kind::Answer, qname.as_ref());
-            let verdict = limiter.judge(&client(addr, transport), qname.as_ref(), Rtype::A, identity, start);
+            let verdict = limiter.open(&client(addr, transport), qname.as_ref(), Rtype::A, start).judge(identity);
             assert_eq!(verdict, Verdict::Send);
         }
     }
@@ -222,7 +224,8 @@ fn rates_shrink_with_the_load_but_not_for_those_on_tcp() {
     let limiter = Limiter::new(settings, start);
     let qname = name("example");
     let identity = Identity::of(Kind::Answer, qname.as_ref());
-    let judge = |addr, transport, now| limiter.judge(&client(addr, transport), qname.as_ref(), Rtype::A, identity, now);
+    let judge =
+        |addr, transport, now| limiter.open(&client(addr, transport), qname.as_ref(), Rtype::A, now).judge(identity);
     // 1000 a second: ten times the configured scale.
     for i in 0..2000_u32 {
         judge([10, (i >> 8) as u8, i as u8, 1], Transport::Udp, start + Duration::from_millis(i.into()));
@@ -242,7 +245,7 @@ fn a_flood_of_networks_frees_nobody_who_is_limited() {
     let qname = name("example");
     let identity = Identity::of(Kind::Answer, qname.as_ref());
     let judge = |addr: u128| {
-        limiter.judge(&client(addr.to_be_bytes(), Transport::Udp), qname.as_ref(), Rtype::A, identity, start)
+        limiter.open(&client(addr.to_be_bytes(), Transport::Udp), qname.as_ref(), Rtype::A, start).judge(identity)
     };
     let limited = 0x2001_0db8_u128 << 96;
     (0..100).for_each(|_| _ = judge(limited));

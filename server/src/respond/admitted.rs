@@ -10,7 +10,7 @@ use crate::{
     answer::{Answered, Outcome, Scratch, answer},
     cookies::Checked,
     dnstap::Directions,
-    limit::{Kind, Verdict},
+    limit::{Case, Kind, Verdict},
     listen::{Client, Messages, Now, Transport},
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
@@ -278,9 +278,11 @@ impl<'r> Admitted<'r> {
         let unsigned = limit - tsig.as_ref().map_or(0, tsig::Reply::octets).min(limit);
         let opt = self.opt_reply();
         let opt = self.fitting(opt, unsigned);
+        let case = self.case();
         let mut writer = Writer::new(out, unsigned, names, self.question, opt.as_ref());
         let answered = self.answered(&mut writer, scratch);
-        let verdict = self.verdict(answered.outcome);
+        let verdict =
+            case.zip(answered.outcome.identity).map_or(Verdict::Send, |(case, identity)| case.judge(identity));
         let outcome = match verdict {
             Verdict::Send => answered.outcome,
             Verdict::Slip => slip(answered.outcome, self.question, self.cookie.is_some(), &mut writer),
@@ -466,16 +468,12 @@ impl<'r> Admitted<'r> {
         queries.note(&Asked { client, view, key, request, cookie, ending });
     }
 
-    /// Whether rate limiting lets the response out.
+    /// What rate limiting is to judge: the response to a client that has not proved to be at its address.
     #[inline]
-    fn verdict(&self, outcome: Outcome) -> Verdict {
-        match (self.rules.limiter.as_deref().filter(|_| !self.proven()), outcome.identity) {
-            (Some(limiter), Some(identity)) => {
-                let (qname, qtype) = self.question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
-                limiter.judge(self.client, qname, qtype, identity, self.now.instant)
-            }
-            _ => Verdict::Send,
-        }
+    fn case(&self) -> Option<Case<'r>> {
+        let limiter = self.rules.limiter.as_deref().filter(|_| !self.proven())?;
+        let (qname, qtype) = self.question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
+        Some(limiter.open(self.client, qname, qtype, self.now.instant))
     }
 }
 
