@@ -164,14 +164,19 @@ impl QueryLog {
 /// A query log that logs nothing.
 impl Default for QueryLog {
     fn default() -> QueryLog {
-        QueryLog::new(Arc::new(Queries::new().0))
+        QueryLog::new(Arc::new(Queries::queueing(0).0))
     }
 }
 
 impl Queries {
     /// Makes the shared state, in which nothing is wanted yet, and the receiver for the writing thread.
     pub(super) fn new() -> (Queries, Receiver<Note>) {
-        let (queue, waiting) = sync_channel(QUEUE);
+        Queries::queueing(QUEUE)
+    }
+
+    /// With room for so many notes, for which all memory is taken now.
+    fn queueing(notes: usize) -> (Queries, Receiver<Note>) {
+        let (queue, waiting) = sync_channel(notes);
         let queries = Queries {
             wanted: AtomicU8::new(0),
             every: AtomicU32::new(1),
