@@ -1,4 +1,4 @@
-//! Updates that clients give to a secondary, which forwards them to its primary: among ours, named and Knot.
+//! Updates that clients give to a secondary, which forwards them to its primary: among ours, named, Knot and PowerDNS.
 
 use std::{net::UdpSocket, thread, time::Duration};
 
@@ -7,6 +7,7 @@ use bindy_tests::ports::free_port;
 use super::{
     ZONE,
     control::SECRET,
+    pairs::kinds::run,
     server::{PATIENCE, Prepared, Server, dig, wait_until},
     statistics::fetch,
     transfers::{KEY, SIGN},
@@ -16,6 +17,7 @@ use super::{
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
 const NAMED: &str = "named";
 const KNOT: &str = "knotd";
+const PDNS: &str = "pdns_server";
 const BOTH: [&str; 2] = [BINDYD, NAMED];
 
 const ADD: &str = "update add a.example.com 60 A 192.0.2.7";
@@ -36,6 +38,9 @@ impl Member {
             let remote = format!("  - id: other\n    address: 127.0.0.1@{copy}\n");
             return Member::knot(port, &remote, "notify: other");
         }
+        if program == PDNS {
+            return Member::powerdns(port, Err(copy));
+        }
         let statements = format!(
             "type primary; file \"example.zone\"; allow-update {{ key writer; }};\
              notify explicit; also-notify {{ 127.0.0.1 port {copy}; }}; notify-delay 0;"
@@ -48,6 +53,9 @@ impl Member {
         if program == KNOT {
             let remote = format!("  - id: other\n    address: 127.0.0.1@{primary}\n    key: k\n");
             return Member::knot(port, &remote, "master: other");
+        }
+        if program == PDNS {
+            return Member::powerdns(port, Ok(primary));
         }
         let statements = format!("type secondary; primaries {{ 127.0.0.1 port {primary} key k; }}; {statements}");
         Member::of(program, "127.0.0.1", port, &zone(&statements))
@@ -92,6 +100,52 @@ impl Member {
         Member { server, address: "127.0.0.1", port }
     }
 
+    /// PowerDNS with a database, as it takes no updates for zone files: the secondary of a primary at a port, or the
+    /// primary of a secondary at one (`Err`).
+    fn powerdns(port: u16, other: Result<u16, u16>) -> Member {
+        let prepared = Prepared::new("", "", &[("example.zone", ZONE)]).with_arguments(&[
+            "--config-dir=.",
+            "--daemon=no",
+            "--guardian=no",
+        ]);
+        let also_notify = other.err().map_or_else(String::new, |copy| format!("also-notify=127.0.0.1:{copy}\n"));
+        let conf = format!(
+            "launch=gsqlite3\ngsqlite3-database=zones.db\ngsqlite3-dnssec=yes\nsocket-dir=.\nloglevel=5\n\
+             local-address=127.0.0.1\nlocal-port={port}\nreceiver-threads=1\nquery-cache-ttl=0\ncache-ttl=0\n\
+             primary=yes\nsecondary=yes\nxfr-cycle-interval=1\nonly-notify=\n{also_notify}\
+             dnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\n"
+        );
+        prepared.write("pdns.conf", &conf);
+        run(
+            prepared.folder(),
+            "sqlite3",
+            &["zones.db", ".read /usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"],
+        );
+        let util = |line: &str| {
+            let words: Vec<_> = ["--config-dir=."].into_iter().chain(line.split(' ')).collect();
+            run(prepared.folder(), "pdnsutil", &words);
+        };
+        for key in ["k", "writer"] {
+            util(&format!("import-tsig-key {key} hmac-sha256 {SECRET}"));
+        }
+        match other {
+            Ok(primary) => {
+                util(&format!("create-secondary-zone example.com 127.0.0.1:{primary}"));
+                util("activate-tsig-key example.com k secondary");
+            }
+            Err(_) => {
+                util("load-zone example.com example.zone");
+                util("set-kind example.com primary");
+                util("activate-tsig-key example.com k primary");
+                util("set-meta example.com NOTIFY-DNSUPDATE 1");
+                util("set-meta example.com TSIG-ALLOW-DNSUPDATE writer");
+                util("set-meta example.com SOA-EDIT-DNSUPDATE INCREASE");
+            }
+        }
+        let server = prepared.run_until(PDNS, "Done launching threads, ready to distribute questions");
+        Member { server, address: "127.0.0.1", port }
+    }
+
     fn nsupdate(&self, arguments: &[&str], commands: &str) -> String {
         nsupdate(self.port, arguments, commands)
     }
@@ -124,7 +178,8 @@ const ANYBODY: &str = "allow-update-forwarding { any; };";
 
 #[test]
 fn an_update_given_to_any_server_of_a_group_reaches_all() {
-    for (first, second) in [(NAMED, BINDYD), (BINDYD, BINDYD), (BINDYD, NAMED), (KNOT, BINDYD), (BINDYD, KNOT)] {
+    let named_and_knot = [(NAMED, BINDYD), (BINDYD, NAMED), (KNOT, BINDYD), (BINDYD, KNOT)];
+    for (first, second) in named_and_knot.into_iter().chain([(BINDYD, BINDYD), (PDNS, BINDYD), (BINDYD, PDNS)]) {
         let (port, copy) = (free_port(), free_port());
         let primary = Member::primary(first, port, copy);
         let secondary = Member::secondary(second, copy, port, ANYBODY);

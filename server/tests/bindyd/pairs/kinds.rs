@@ -214,7 +214,7 @@ pub const PDNS: Kind = Kind {
 };
 
 /// Runs a tool in a server's folder.
-fn run(folder: &std::path::Path, program: &str, arguments: &[&str]) {
+pub fn run(folder: &std::path::Path, program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).current_dir(folder).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}; scripts/install-test-tools installs it"));
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
