@@ -8,7 +8,7 @@ use std::{
 use tracing::{debug, error};
 use zonefmt::Serial;
 
-use super::{Failure, OpenError, Ownership, Timing, ZoneFile};
+use super::{Failure, OpenError, Timing, ZoneFile, ownership::Ownership};
 use crate::{
     journal::{Journal, JournalError},
     zone::Change,

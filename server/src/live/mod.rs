@@ -4,50 +4,53 @@
 //! from [`Locked::data`], and hands the change to [`Locked::commit`]: first it becomes durable, then it is published, and
 //! only then may it be acknowledged. Readers never wait: they get what is published.
 //!
+//! * `open`: how a zone gets its owner. `tip`: what the lock protects. `change`: how that changes.
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
 //! * `differences`: those between the versions of a zone that changes with its file only.
 //! * `ownership`: that files have one owner at a time.
 //! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
 
+mod change;
 mod differences;
 mod failure;
 mod file;
 mod kept;
 mod legacy;
+mod open;
 mod ownership;
 mod timing;
+mod tip;
 
 #[cfg(test)]
 mod tests;
 
+pub use change::{HeldFile, Locked};
 pub use differences::path as differences_path;
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
 pub use legacy::{Legacy, LegacyError};
+pub use open::Storage;
 pub use timing::{Timing, Validity};
 
 use std::{
-    cmp::Ordering,
     fmt, mem,
-    path::PathBuf,
-    slice,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
-use tracing::{error, info, warn};
-use zonefmt::{Name, NameRef, Serial};
+use tracing::error;
+use zonefmt::{Name, Serial};
 
 use crate::{
-    journal::{Changes, History, Journal, disk::Disk},
+    journal::{Changes, History},
     logs::ZoneLine,
     sync::{lock, try_lock},
-    zone::{Change, ZoneData},
+    zone::ZoneData,
     zones::{Published, View, ZoneChange, ZoneState},
 };
 use kept::Kept;
-use ownership::Ownership;
+use tip::Tip;
 
 /// The owner of a zone that changes while it is served.
 pub struct Live {
@@ -64,152 +67,7 @@ pub struct Live {
     timing: Timing,
 }
 
-/// The newest state of a zone.
-struct Tip {
-    /// The newest version, without records if there is none yet. It is published unless it has expired.
-    data: ZoneData,
-    /// `None`: the zone is only in memory, as a secondary without a file; or it is closed.
-    kept: Option<Kept>,
-    /// What the zone has on the disk if it is closed: another owner may have that by now.
-    left: Option<Kept>,
-    /// Whether the zone file is edited by hand at the moment, so that it is not written, and no change is accepted.
-    frozen: bool,
-    /// Whether no more changes are accepted, because another owner has taken over or the zone is not served any more.
-    closed: bool,
-}
-
-/// A zone file that nobody else reads or writes at the moment.
-pub struct HeldFile<'l> {
-    live: &'l Live,
-    _held: MutexGuard<'l, ()>,
-}
-
-/// A zone that nobody else changes at the moment.
-pub struct Locked<'l> {
-    live: &'l Live,
-    tip: MutexGuard<'l, Tip>,
-}
-
-/// Where a zone is kept on the disk.
-#[derive(Clone)]
-pub struct Storage {
-    /// The zone file, which is written from time to time.
-    pub file: ZoneFile,
-    /// The file of the journal.
-    pub journal: PathBuf,
-    /// The disk that has the journal.
-    pub disk: Arc<dyn Disk>,
-}
-
 impl Live {
-    /// The owner of a zone whose file has this content, with the changes that are still in named's journal (`legacy`).
-    /// The changes in the journal that the file lacks are made; see [`Locked::data`].
-    ///
-    /// # Errors
-    /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
-    pub fn open(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, false, open, |journal, file| {
-            legacy.map_or(Ok(()), |legacy| legacy.settle(file, content, journal)).map_err(OpenError::Legacy)?;
-            match journal.replay(content) {
-                Err(cause) if journal.is_saved() => {
-                    warn!(target: "general", "{cause}; it is dropped, as the file had all changes when it was written");
-                    journal.reset().map_err(OpenError::Journal)?;
-                    Ok(content.clone())
-                }
-                replayed => replayed.map_err(OpenError::Journal),
-            }
-        })
-    }
-
-    /// The owner of a copy of a zone that other servers have. `content` has no records if there is no copy. A journal
-    /// that is damaged or does not fit the copy is dropped: what it had comes again from a primary.
-    ///
-    /// # Errors
-    /// The journal cannot be read or removed, or has an owner already; or the copy cannot be taken over from named.
-    pub fn open_copy(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        let dropped = |cause| warn!(target: "general", "{cause}; it is dropped, and the zone is transferred again");
-        let open = |disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>| {
-            match Journal::open_of_copy(Arc::clone(&disk), path.clone(), origin) {
-                Err(error) if error.is_damage() => {
-                    dropped(error);
-                    Journal::anew(disk, path, origin)
-                }
-                opened => opened,
-            }
-            .map_err(OpenError::Journal)
-        };
-        Live::claim(storage, content, true, open, |journal, file| {
-            legacy.map_or(Ok(()), |legacy| legacy.settle_copy(file, content, journal)).map_err(OpenError::Legacy)?;
-            journal.replay(content).or_else(|cause| {
-                dropped(cause);
-                journal.reset().map_err(OpenError::Journal)?;
-                Ok(content.clone())
-            })
-        })
-    }
-
-    /// The owner of a zone that changes with its file only, which has this content now; see [`differences`]. `before` is
-    /// the content that the file had, if that is known.
-    ///
-    /// # Errors
-    /// The differences cannot be kept, or are another owner's.
-    pub fn following(storage: Storage, content: &ZoneData, before: Option<&ZoneData>) -> Result<Live, OpenError> {
-        let storage = Storage { journal: differences::path(&storage.file.path), ..storage };
-        let mut live = Live::claim(storage, content, false, open, |journal, _| {
-            differences::record(journal, before, content).map_err(OpenError::Journal)?;
-            Ok(content.clone())
-        })?;
-        live.follows_file = true;
-        Ok(live)
-    }
-
-    /// The owner of a zone that is only in memory.
-    pub fn unkept(content: ZoneData) -> Live {
-        Live::of(content, None, false)
-    }
-
-    fn claim(
-        Storage { file, journal: path, disk }: Storage,
-        content: &ZoneData,
-        is_copy: bool,
-        open: impl FnOnce(Arc<dyn Disk>, PathBuf, NameRef<'_>) -> Result<Journal, OpenError>,
-        replay: impl FnOnce(&mut Journal, &ZoneFile) -> Result<ZoneData, OpenError>,
-    ) -> Result<Live, OpenError> {
-        let ownership = Ownership::take(&file.path, &path)?;
-        let (shown, frozen) = (content.origin().without_final_dot(), ownership.frozen);
-        if frozen {
-            info!(target: "general", "zone {shown}/IN: it is frozen, as it was before; `rndc thaw {shown}` ends that");
-        }
-        let mut journal = open(disk, path, content.origin())?;
-        let data = replay(&mut journal, &file)?;
-        let (written, lacking) = (content.serial(), !data.is(content));
-        if let (Some(from), Some(to)) = (written, data.serial())
-            && lacking
-        {
-            info!(target: "zoneload", "zone {shown}/IN: the journal leads from serial {} to {}", from.0, to.0);
-        }
-        Ok(Live::of(data, Some(Kept::new(journal, file, ownership, is_copy, written, lacking)), frozen))
-    }
-
-    fn of(data: ZoneData, kept: Option<Kept>, frozen: bool) -> Live {
-        let origin = data.origin().to_owned();
-        let newest = Mutex::new(data.clone());
-        let history = kept.as_ref().map(|kept| kept.journal.history());
-        let tip = Mutex::new(Tip { data, kept, left: None, frozen, closed: false });
-        Live { origin, follows_file: false, tip, newest, history, file: Mutex::default(), timing: Timing::default() }
-    }
-
-    /// Waits until nobody else changes the zone.
-    pub fn lock(&self) -> Locked<'_> {
-        // Whoever panicked while it was held has published nothing that is not durable.
-        Locked { live: self, tip: lock(&self.tip) }
-    }
-
-    /// As [`Live::lock`], but `None` while somebody else changes the zone, for whom this would have to wait.
-    pub fn try_lock(&self) -> Option<Locked<'_>> {
-        Some(Locked { live: self, tip: try_lock(&self.tip)? })
-    }
-
     /// The newest version, as [`Locked::data`], without waiting for whoever changes the zone.
     pub fn newest(&self) -> ZoneData {
         lock(&self.newest).clone()
@@ -288,11 +146,6 @@ impl Live {
     /// Accepts changes again.
     pub fn thaw(&self) {
         lock(&self.tip).set_frozen(false);
-    }
-
-    /// Waits until nobody writes the zone file, and keeps others from it, so that it can be read and taken over.
-    pub fn hold_file(&self) -> HeldFile<'_> {
-        HeldFile { live: self, _held: lock(&self.file) }
     }
 
     /// Writes the zone file if it lacks changes, and accepts no more changes. If the zone is frozen, it stays so for the
@@ -430,136 +283,6 @@ impl Live {
             error!(target: "general", "{self}: {failure}");
         }
     }
-}
-
-impl Locked<'_> {
-    /// The newest version; without records if there is none yet.
-    pub fn data(&self) -> &ZoneData {
-        &self.tip.data
-    }
-
-    /// Whether the zone file is edited by hand at the moment.
-    pub fn is_frozen(&self) -> bool {
-        self.tip.frozen
-    }
-
-    /// Whether changes lead to a serial that the journal has already: then it cannot hold them.
-    pub fn repeats(&self, changes: &[Change]) -> bool {
-        self.tip.kept.as_ref().is_some_and(|kept| kept.journal.repeats(changes))
-    }
-
-    /// Makes changes, of which the first starts from [`Locked::data`] and the last leads to `data`: durable, then
-    /// served. After [`Locked::replace`] they become durable with the zone file, not one by one.
-    ///
-    /// # Errors
-    /// They are not made: neither served nor, after a restart, found in the journal.
-    pub fn commit(&mut self, changes: &[Change], data: ZoneData, published: &Published) -> Result<(), Failure> {
-        self.check_open()?;
-        if let Some(kept) = &mut self.tip.kept {
-            kept.append(changes).inspect_err(|failure| error!(target: "general", "{}: {failure}", self.live))?;
-        }
-        self.serve(data, published);
-        Ok(())
-    }
-
-    /// Serves a version that has nothing to do with [`Locked::data`], as from a transfer of the whole zone. It is
-    /// durable once the zone file is written.
-    ///
-    /// # Errors
-    /// The journal cannot be removed. The zone stays as it was.
-    pub fn replace(&mut self, data: ZoneData, published: &Published) -> Result<(), Failure> {
-        self.check_open()?;
-        if let Some(kept) = &mut self.tip.kept {
-            kept.replace()?;
-        }
-        self.serve(data, published);
-        Ok(())
-    }
-
-    fn check_open(&self) -> Result<(), Failure> {
-        match &*self.tip {
-            Tip { closed: true, .. } => Err(Failure::Closed),
-            Tip { frozen: true, .. } => Err(Failure::Frozen),
-            Tip { .. } => Ok(()),
-        }
-    }
-
-    fn serve(&mut self, data: ZoneData, published: &Published) {
-        self.live.timing.revive();
-        self.live.publish(published, &ZoneState::Loaded(data.clone()));
-        lock(&self.live.newest).clone_from(&data);
-        self.tip.data = data;
-    }
-}
-
-impl HeldFile<'_> {
-    /// Serves what the zone file has now: `content`. If its serial has increased, secondaries will get the difference.
-    ///
-    /// # Errors
-    /// The change did not become durable. The zone stays as it was.
-    pub fn take_over(&self, content: ZoneData, published: &Published) -> Result<(), Failure> {
-        let mut locked = self.live.lock();
-        let tip = &mut *locked.tip;
-        if tip.closed {
-            return Err(Failure::Closed);
-        }
-        if let Some(kept) = &mut tip.kept {
-            let change = Change::between(&tip.data, &content);
-            let follows =
-                change.as_ref().is_some_and(|change| change.from().partial_cmp(&change.to()) == Some(Ordering::Less));
-            match change {
-                Some(change) if follows && !kept.journal.repeats(slice::from_ref(&change)) => kept.append(&[change])?,
-                // The file has the same serial, and maybe the same content; or it goes back, or all the way round.
-                _ if tip.data.is(&content) => {}
-                _ => kept.replace()?,
-            }
-            kept.edited(content.serial());
-        }
-        locked.serve(content, published);
-        Ok(())
-    }
-}
-
-impl Tip {
-    fn set_frozen(&mut self, frozen: bool) {
-        self.frozen = frozen;
-        if let Some(kept) = &mut self.kept {
-            kept.set_frozen(frozen);
-        }
-    }
-
-    /// The zone file, and what is to be written there, if it lacks changes.
-    fn pending(&self) -> Option<Pending> {
-        let kept = self.kept.as_ref()?;
-        let is_pending = self.data.serial().is_some() && kept.is_lacking(self.data.serial());
-        is_pending.then(|| Pending { file: kept.file.clone(), data: self.data.clone(), epoch: kept.epoch })
-    }
-
-    /// Takes note that the zone file was written.
-    fn wrote(&mut self, pending: &Pending) {
-        let more = !self.data.is(&pending.data);
-        if let Some(kept) = self.kept.as_mut().filter(|kept| kept.epoch == pending.epoch) {
-            kept.wrote(pending.data.serial(), more);
-        }
-    }
-}
-
-/// A version that is to be written to the zone file.
-struct Pending {
-    file: ZoneFile,
-    data: ZoneData,
-    epoch: u32,
-}
-
-impl Pending {
-    fn write(&self, timing: &Timing) -> Result<(), Failure> {
-        let written = self.file.write(&self.data, timing.confirmed());
-        written.map_err(|error| Failure::File(self.file.path.clone(), error))
-    }
-}
-
-fn open(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, OpenError> {
-    Journal::open(disk, path, origin).map_err(OpenError::Journal)
 }
 
 impl fmt::Debug for Live {

@@ -1,9 +1,9 @@
 //! Owners, one after the other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::{journal::disk::LocalDisk, zones::Snapshot};
+use crate::{journal::disk::LocalDisk, zone::Change, zones::Snapshot};
 use zonefmt::{Rtype, zone::FileFormat};
 
 fn storage(folder: &Path) -> Storage {
