@@ -18,7 +18,7 @@ use zonefmt::{
     zone::{self, FileFormat, Record},
 };
 
-use super::load::{SIGNED, UNSIGN};
+use super::faults::{SIGNED, UNSIGN};
 use crate::{
     config::ZoneConfig,
     journal::bind::{NamedJournal, NamedJournalError},

@@ -3,8 +3,9 @@
 //! [`Running`] owns everything that runs. Here it is started and reloaded; `state` is what commands ask of it and
 //! change.
 //!
-//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `owners`: who
-//!   changes a zone that changes while it is served; `journal`: what named left beside a zone file.
+//! * `sources`: which zones have to be loaded for a configuration; `load`: zone files into zone data; `faults`: what is
+//!   wrong with it; `owners`: who changes a zone that changes while it is served; `journal`: what named left beside a
+//!   zone file.
 //! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep
 //!   them.
 //! * `catalogs`: zones that are served because a catalog lists them.
@@ -13,6 +14,7 @@
 
 mod additions;
 mod catalogs;
+mod faults;
 mod journal;
 mod load;
 mod new_zones;
