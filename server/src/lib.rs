@@ -27,6 +27,7 @@ pub mod access;
 mod answer;
 pub mod catalog;
 mod chaos;
+mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;

@@ -16,7 +16,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, mpsc},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -29,6 +29,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
+    clock::unix_now,
     keys::Key,
     listen::admin::{Endpoints, Inet, Service, Shown, Words},
     sync::lock,
@@ -127,7 +128,7 @@ async fn converse(mut stream: TcpStream, inet: &ArcSwap<Listener>, channel: &Cha
     let nonce = RandomState::new().build_hasher().finish() as u32;
     let mut session = Session::new(nonce);
     while let Some(message) = receive(&mut stream).await? {
-        let (inet, now) = (inet.load_full(), seconds());
+        let (inet, now) = (inet.load_full(), unix_now());
         let heard = {
             let mut replays = lock(&channel.replays);
             session.hear(&message, &inet.rules.keys, &mut replays, now).map_err(|refusal| refusal.to_string())?
@@ -141,7 +142,7 @@ async fn converse(mut stream: TcpStream, inet: &ArcSwap<Listener>, channel: &Cha
                     return Ok(());
                 }
                 match reply.await {
-                    Ok(reply) => request.answer(&reply, seconds()),
+                    Ok(reply) => request.answer(&reply, unix_now()),
                     // The server is going away.
                     Err(_) => return Ok(()),
                 }
@@ -167,8 +168,4 @@ async fn receive(stream: &mut TcpStream) -> Result<Option<Vec<u8>>, String> {
         Ok(Ok(_)) => Ok(Some(message)),
         _ => Ok(None),
     }
-}
-
-fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,6 +1,8 @@
 //! The time of a batch of requests.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use crate::clock::unix_now;
 
 /// The current time by both clocks. A worker reads it once per batch.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +21,7 @@ impl Now {
     /// Reads both clocks.
     pub fn read() -> Now {
         let instant = Instant::now();
-        // Before 1970 no signature is valid anyway.
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-        Now { instant, unix, wall_read: instant }
+        Now { instant, unix: unix_now(), wall_read: instant }
     }
 
     /// The time of the next batch. The wall clock is read only if its last reading is too old.

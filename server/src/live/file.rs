@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Write},
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use zonefmt::{
@@ -12,7 +12,7 @@ use zonefmt::{
     zone::{FileFormat, Location, RawWriter, Record, write_file, write_record},
 };
 
-use crate::zone::ZoneData;
+use crate::{clock::unix_now, zone::ZoneData};
 
 /// Where the content of a zone is written for its next start, for people, and for other servers.
 #[derive(Clone, Debug)]
@@ -72,8 +72,7 @@ fn write_lines(data: &ZoneData, file: &mut impl Write) -> io::Result<()> {
 
 /// Writes named's binary format.
 fn write_binary(data: &ZoneData, file: &mut impl Write) -> io::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut writer = RawWriter::new(file, u32::try_from(now).unwrap_or(u32::MAX))?;
+    let mut writer = RawWriter::new(file, u32::try_from(unix_now()).unwrap_or(u32::MAX))?;
     each_set(data, |records| {
         // Signatures of each type are a set of their own.
         records.sort_by_key(Record::covers);

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use crate::clock::unix_now;
+
 /// The times of a secondary zone, in seconds since 1970. They change without a new version of the zone, and nobody waits
 /// to read or set them. A primary zone has none.
 #[derive(Debug, Default)]
@@ -45,7 +47,7 @@ impl Timing {
     /// Sets how long a version from an earlier run is valid, before it is published; returns whether it is still.
     pub fn resume(&self, validity: Validity) -> bool {
         self.confirm(validity);
-        let expired = now() >= validity.expires;
+        let expired = unix_now() >= validity.expires;
         self.expired.store(expired, Ordering::Relaxed);
         self.withheld.store(expired, Ordering::Relaxed);
         !expired
@@ -83,9 +85,4 @@ impl Timing {
     pub fn confirmed(&self) -> Option<SystemTime> {
         self.expires().map(|_| UNIX_EPOCH + Duration::from_secs(self.confirmed.load(Ordering::Relaxed)))
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

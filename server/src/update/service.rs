@@ -16,7 +16,7 @@ use std::{
         mpsc::{Receiver, SendError, Sender, channel},
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, Zoned};
@@ -29,6 +29,7 @@ use crate::{
     Malformed, Rcode,
     access::Requester,
     answer::Answered,
+    clock::unix_now,
     dnstap::Tap,
     listen::{Client, Later, Transport},
     live::{Failure, Live},
@@ -361,7 +362,7 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
     if locked.is_frozen() {
         for job in jobs {
             job.log_failed(&Failure::Frozen, Rcode::REFUSED);
-            job.finish(End::Refused(Rcode::REFUSED), observers, now());
+            job.finish(End::Refused(Rcode::REFUSED), observers, unix_now());
         }
         return;
     }
@@ -388,7 +389,7 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
             "{live}: {count} updates took {took:.1} s, of which they waited {waited:.1} s for others; the disk may be slow"
         );
     }
-    let now = now();
+    let now = unix_now();
     for (job, end) in jobs.into_iter().zip(ends) {
         let end = match &committed {
             Ok(()) => end,
@@ -400,9 +401,4 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
         };
         job.finish(end, observers, now);
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

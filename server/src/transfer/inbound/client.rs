@@ -23,10 +23,10 @@ use super::{
     Connections, EdnsExpire, Failure, Limits, Progress, Reason, Receiver, Transfer, Want,
     connections::Connection,
     receiver::{check_header, edns_expire, request},
-    unix_now,
 };
 use crate::{
     Rcode,
+    clock::unix_now,
     message::{Message, Question},
     settings::Inbound,
     tsig::{Exchange, TsigKey},

@@ -39,8 +39,6 @@ pub use sequence::{Outcome, Want, Warning};
 pub use soundness::Limits;
 pub use timers::{EdnsExpire, Heard, Moment, Notified, RefreshSettings, Step, Timers, Times};
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jiff::Timestamp;
 
 use crate::{live::Validity, settings::Inbound, zone::ZoneData};
@@ -51,9 +49,4 @@ pub fn validity(data: &ZoneData, settings: &Inbound, time: Timestamp) -> Option<
     // A time to come is a mistake of some clock.
     let confirmed = u64::try_from(time.min(Timestamp::now()).as_second()).unwrap_or(0);
     Some(Validity { confirmed, expires: confirmed + u64::from(times.expire) })
-}
-
-/// Seconds since 1970.
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -8,8 +8,9 @@ use std::{
 
 use zonefmt::Serial;
 
-use super::{Heard, Moment, Notified, RefreshSettings, Step, Timers, Times, unix_now};
+use super::{Heard, Moment, Notified, RefreshSettings, Step, Timers, Times};
 use crate::{
+    clock::unix_now,
     live::{Live, Validity},
     settings::{Peers, Secondary},
     transfer::ZoneId,

@@ -276,9 +276,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        clock::unix_now,
         live::Validity,
         settings::{Remote, Secondary},
-        transfer::inbound::unix_now,
         zone::ZoneData,
         zones::{View, Zone, ZoneMap, ZoneState},
     };

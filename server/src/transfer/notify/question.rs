@@ -1,14 +1,12 @@
 //! One NOTIFY message, and the response to it (RFC 1996 3).
 
-use std::{
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io;
 
 use zonefmt::{Class, Name, NameRef, Rtype};
 
 use crate::{
     Opcode, Rcode,
+    clock::unix_now,
     message::{self, Builder, Message, Record, Section},
     tsig::{Exchange, TsigKey},
     zone::Rrset,
@@ -32,7 +30,7 @@ impl Question {
             builder = builder.record(Section::Answer, &record).map_err(io::Error::other)?;
         }
         let (mut octets, mut exchange) = (builder.finish(), Exchange::new(key));
-        exchange.sign(&mut octets, now());
+        exchange.sign(&mut octets, unix_now());
         Ok(Question { id, zone: zone.to_owned(), octets, exchange })
     }
 
@@ -56,7 +54,7 @@ impl Question {
             return None;
         }
         let rcode = message.rcode();
-        Some(match self.exchange.verify(&message, now()) {
+        Some(match self.exchange.verify(&message, unix_now()) {
             Ok(()) => Ok(rcode),
             // Who cannot verify the message cannot sign the response.
             Err(_) if rcode != Rcode::NOERROR && !message.is_signed() => Ok(rcode),
@@ -67,11 +65,6 @@ impl Question {
 
 fn asked(zone: NameRef<'_>) -> message::Question<'_> {
     message::Question { qname: zone, qtype: Rtype::SOA, qclass: Class::IN }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
