@@ -83,7 +83,7 @@ pub enum Notified {
 #[derive(Clone, Debug)]
 pub struct Timers {
     settings: RefreshSettings,
-    /// The version at hand, its times within their bounds.
+    /// The version at hand.
     version: Option<Version>,
     /// When the next round is due.
     due: Moment,
@@ -96,6 +96,7 @@ pub struct Timers {
 
 #[derive(Clone, Copy, Debug)]
 struct Version {
+    /// As its SOA has them; what holds is what [`RefreshSettings::bound`] makes of them.
     times: Times,
     expires: Moment,
     is_expired: bool,
@@ -171,7 +172,6 @@ impl Timers {
     /// which it expires.
     pub fn resumed(settings: RefreshSettings, seed: u64, times: Times, due: Moment, expires: Moment) -> Timers {
         let mut timers = Timers::new(settings, seed, due);
-        let times = times.within(&timers.settings.refresh, &timers.settings.retry);
         timers.version = Some(Version { times, expires, is_expired: false });
         timers
     }
@@ -196,7 +196,7 @@ impl Timers {
     /// The seconds after which a version expires that a primary has just confirmed, unless its own expires sooner; `None`
     /// without a version.
     pub fn lifetime(&self) -> Option<u32> {
-        self.version.map(|version| version.times.expire)
+        self.version.map(|version| self.settings.bound(version.times).expire)
     }
 
     /// Whether the version has expired, and is not to be served until a primary confirms or replaces it.
@@ -256,7 +256,7 @@ impl Timers {
             }
             Heard::Serial(serial, edns) => match &mut self.version {
                 Some(version) if version.times.serial == serial && !round.forced => {
-                    let expires = now + version.times.valid_for(edns);
+                    let expires = now + self.settings.bound(version.times).valid_for(edns);
                     // What another primary said earlier still holds.
                     version.expires = if version.is_expired { expires } else { version.expires.max(expires) };
                     version.is_expired = false;
@@ -279,8 +279,8 @@ impl Timers {
     /// Takes note of a version that is served now, although it does not come from the step under way: the settings have
     /// changed since that began.
     pub fn took(&mut self, times: Times, edns: EdnsExpire, now: Moment) {
-        let times = times.within(&self.settings.refresh, &self.settings.retry);
-        self.version = Some(Version { times, expires: now + times.valid_for(edns), is_expired: false });
+        let expires = now + self.settings.bound(times).valid_for(edns);
+        self.version = Some(Version { times, expires, is_expired: false });
         self.backoff = *BACKOFF.start();
     }
 
@@ -351,8 +351,8 @@ impl Timers {
     fn end(&mut self, reached: bool, now: Moment) -> Step {
         self.round = None;
         let wait = match self.version.filter(|version| !version.is_expired) {
-            Some(Version { times, .. }) if reached => times.refresh,
-            Some(Version { times, .. }) => times.retry,
+            Some(Version { times, .. }) if reached => self.settings.bound(times).refresh,
+            Some(Version { times, .. }) => self.settings.bound(times).retry,
             None => {
                 let next = self.backoff.saturating_mul(2).min(*BACKOFF.end());
                 mem::replace(&mut self.backoff, next)
@@ -375,6 +375,11 @@ impl Timers {
 }
 
 impl RefreshSettings {
+    /// The times of a version within their bounds.
+    fn bound(&self, times: Times) -> Times {
+        times.within(&self.refresh, &self.retry)
+    }
+
     /// What to ask a primary for that has a version newer than this one, or any version if there is none.
     fn want(&self, primary: usize, ours: Option<Serial>) -> Want {
         match ours {

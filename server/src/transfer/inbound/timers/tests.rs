@@ -184,6 +184,19 @@ fn a_version_that_comes_after_a_change_of_settings_expires() {
     assert_eq!(timers.heard(serial(5), at(2)), Step::Ask(1));
 }
 
+/// They held from the next version on only.
+#[test]
+fn bounds_that_change_hold_for_the_version_at_hand() {
+    let mut timers = timers(1);
+    timers.configure(RefreshSettings { refresh: 100..=200, retry: 20..=40, ..settings(1) }, at(10));
+    assert_eq!(timers.wake(at(10)), Step::Ask(0));
+    assert_eq!(timers.heard(serial(5), at(10)), Step::Wait);
+    assert!((150..=200).contains(&seconds_between(&timers, 10)));
+    timers.refresh(at(20));
+    assert_eq!(timers.heard(FAILED, at(20)), Step::Wait);
+    assert!((30..=40).contains(&seconds_between(&timers, 20)));
+}
+
 /// The command `retransfer` did nothing if the configuration changed before the transfer was over.
 #[test]
 fn what_was_wanted_before_a_change_of_settings_is_done_after_it() {
