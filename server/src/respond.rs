@@ -3,8 +3,8 @@
 //!
 //! 1. `admitted`: the message is parsed, `seen` checks its signature and finds the view that it belongs to.
 //! 2. `admitted` composes the response: an answer or an error, response rate limiting, EDNS, the signature.
-//!    A request for a zone transfer gets its messages from [`transfer`](crate::transfer) instead, and an update its
-//!    reply from [`update`](crate::update).
+//!    Its `operations` begin what is no question: a zone transfer gets its messages from [`transfer`](crate::transfer),
+//!    and an update its reply from [`update`](crate::update).
 //! 3. Here, the observers take account of it: the counters, the query log, dnstap.
 //!
 //! Except for these, none of this allocates or waits. It reads no clock and takes no lock, except while queries are logged or tapped.

@@ -1,9 +1,11 @@
-//! A request that gets a response, and the response that is composed to it.
+//! A request that gets a response, and the response that is composed to it. `operations` are requests for something else
+//! than an answer.
 
-use std::sync::Arc;
+mod operations;
 
-use jiff::Timestamp;
-use zonefmt::{Class, NameRef, Rtype, Serial, rdata::Soa};
+use zonefmt::{Class, NameRef, Rtype};
+
+use self::operations::Instead;
 
 use super::{LOOPING_PORTS, MAX_MESSAGE, MAX_NSID, MIN_UDP, seen::Seen};
 use crate::{
@@ -11,19 +13,14 @@ use crate::{
     cookies::Checked,
     dnstap::Directions,
     limit::{Case, Kind, Verdict},
-    listen::{Client, Messages, Now, Transport},
+    listen::{Client, Now, Transport},
     logs::{Asked, Ending, QueryLog},
     settings::{ServerSettings, ViewSettings},
-    stats::{Counters, Received},
-    transfer::{
-        inbound::{self, Notice},
-        outbound::{self, Begun, Datagram, Frame, Slots, Wanted},
-    },
+    stats::Received,
+    transfer::outbound::Datagram,
     tsig::{self, Signature, TsigError},
-    update::{self, Forwarded, Forwarder, Queue},
     wire::{
-        Ede, HEADER, Rcode, flags,
-        message::Message,
+        HEADER, Rcode, flags,
         names::Names,
         request::{Edns, Header, Noted, Parsed, Question, Rejected},
         writer::{OptReply, Writer},
@@ -53,17 +50,6 @@ pub(super) struct Admitted<'r> {
     /// What became of a NOTIFY, or of a request for a transfer or an update that does not begin.
     instead: Option<Instead<'r>>,
     now: Now,
-}
-
-/// The room for a response without records: its question, OPT and TSIG have three names, of 255 octets at most.
-const MOST_OF_ERROR: usize = 1232;
-
-/// The one message that a request for something else than an answer gets.
-enum Instead<'r> {
-    /// A response code, without records.
-    Outcome(Answered<'r>),
-    /// What a datagram takes of a transfer.
-    Datagram(Box<Datagram>),
 }
 
 /// What a request came to.
@@ -127,144 +113,6 @@ impl<'r> Admitted<'r> {
             instead: None,
             now,
         })
-    }
-
-    /// Whether it asks for a zone transfer.
-    #[inline]
-    pub(super) fn wants_transfer(&self) -> bool {
-        matches!(self.asked, Some(Rtype::AXFR | Rtype::IXFR))
-    }
-
-    /// Begins the transfer that it asks for; `None` if it gets one message instead, which is to be composed.
-    #[cold]
-    pub(super) fn transfer(&mut self, slots: &Slots, names: &mut Names) -> Option<Box<dyn Messages>> {
-        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
-        let most = self.server.transfers_out;
-        let key = self.seen.signature.key();
-        let wanted =
-            Wanted { client: self.client, view, question: request.question, key, has: serial_of(self.message), most };
-        match outbound::begin(&wanted, slots) {
-            Ok(Begun::Transfer(start)) => Some(Box::new(start.within(self.frame(flags::AA, names), self.now))),
-            Ok(Begun::Datagram(datagram)) => {
-                self.instead = Some(Instead::Datagram(datagram));
-                None
-            }
-            Err(answered) => {
-                self.instead = Some(Instead::Outcome(answered));
-                None
-            }
-        }
-    }
-
-    /// Whether it is an update (RFC 2136).
-    #[inline]
-    pub(super) fn is_update(&self) -> bool {
-        self.header.is_update()
-    }
-
-    /// Whether it is an update that is not refused for other reasons than its key, which a primary may know.
-    #[inline]
-    pub(super) fn may_be_forwarded(&self) -> bool {
-        let signature = &self.seen.signature;
-        self.is_update() && self.seen.view.is_ok() && (!signature.is_bad() || signature.is_unknown())
-    }
-
-    /// Prepares to forward the update, if it is for a secondary zone; also returns the response for the case that no
-    /// primary responds. `None` if it is for another zone, or if it is refused, with a message that is to be composed.
-    #[cold]
-    pub(super) fn forward(
-        &mut self,
-        forwarder: &Forwarder,
-        counters: &Counters,
-        names: &mut Names,
-        scratch: &mut Scratch,
-        arrived: Option<Timestamp>,
-    ) -> Option<(Forwarded, Vec<u8>)> {
-        let tapped = arrived.filter(|_| self.taps().responses);
-        let update = match forwarder.admit(&self.update_request(counters)?, tapped)? {
-            Ok(update) => update,
-            Err(answered) => {
-                self.instead = Some(Instead::Outcome(answered));
-                return None;
-            }
-        };
-        let unreachable = Outcome { ede: Some(Ede::NoReachableAuthority), ..Outcome::uncounted(Rcode::SERVFAIL) };
-        self.instead = Some(Instead::Outcome(unreachable.into()));
-        let mut failure = vec![0; self.limit().min(MOST_OF_ERROR)];
-        let length = self.compose(names, scratch, &mut failure).sent.map_or(0, |sent| sent.octets.len());
-        failure.truncate(length);
-        Some((update, failure))
-    }
-
-    /// Whether it is an update that is not refused for other reasons.
-    #[inline]
-    pub(super) fn wants_update(&self) -> bool {
-        self.is_update() && self.seen.view.is_ok() && !self.seen.signature.is_bad() && self.instead.is_none()
-    }
-
-    /// Prepares the update that it asks for, and its reply; `None` if it is refused, with a message that is to be
-    /// composed. `arrived` is when it came, if messages are tapped.
-    #[cold]
-    pub(super) fn update(
-        &mut self,
-        queue: &Queue,
-        counters: &Counters,
-        names: &mut Names,
-        arrived: Option<Timestamp>,
-    ) -> Option<(update::Admitted, update::Reply)> {
-        match queue.admit(&self.update_request(counters)?) {
-            Ok(update) => {
-                let tapped = arrived.filter(|_| self.taps().responses);
-                let edns = self.edns.is_some();
-                let Frame { message, signatures, .. } = self.frame(0, names);
-                Some((update, update::Reply { message, edns, signature: signatures, tapped }))
-            }
-            Err(answered) => {
-                self.instead = Some(Instead::Outcome(answered));
-                None
-            }
-        }
-    }
-
-    /// The update that it is.
-    fn update_request<'c>(&'c self, counters: &'c Counters) -> Option<update::Request<'c, 'r>> {
-        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
-        let &Admitted { client, message, server, .. } = self;
-        let (question, key) = (request.question, self.seen.signature.key());
-        Some(update::Request { view, question, client, key, message, quota: server.update_quota, counters })
-    }
-
-    /// Whether it is a NOTIFY (RFC 1996) that is not refused for other reasons.
-    #[inline]
-    pub(super) fn is_notice(&self) -> bool {
-        self.header.is_notify() && self.seen.view.is_ok() && !self.seen.signature.is_bad()
-    }
-
-    /// Receives the NOTIFY that it is; returns what that announces and the view that declares the zone, if it is heeded.
-    #[cold]
-    pub(super) fn notice<'s>(&mut self, snapshot: &'s Snapshot, counters: &Counters) -> Option<(&'s Arc<str>, Notice)> {
-        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
-        let key = self.seen.signature.key();
-        let (notice, outcome) = inbound::receive(view, request.question, self.client, key, self.message, counters);
-        self.instead = Some(Instead::Outcome(outcome.into()));
-        let notice = notice?;
-        Some((&snapshot.declaring(&notice.zone)?.name, notice))
-    }
-
-    /// What surrounds the records of a response that is made elsewhere, with these flags. Without records and with its
-    /// signature, it is no longer than the client takes.
-    fn frame(&mut self, flags: u16, names: &mut Names) -> Frame {
-        let signatures = self.signature().and_then(|reply| tsig::Chain::of(&reply));
-        let room = self.limit().saturating_sub(signatures.as_ref().map_or(0, tsig::Chain::octets)).min(MIN_UDP.into());
-        let opt = self.opt_reply();
-        let opt = self.fitting(opt, room);
-        let mut message = vec![0; MIN_UDP.into()];
-        let writer = Writer::new(&mut message, room, names, self.question, opt.as_ref());
-        let start = writer.position();
-        let opt = self.edns.zip(opt.as_ref()).map(|(edns, opt)| (edns, opt, None));
-        let length = writer.finish(self.header, flags, Rcode::NOERROR, opt);
-        message.truncate(length);
-        Frame { message, opt: start, signatures }
     }
 
     /// Writes the response into `out`, or finds that there is to be none.
@@ -475,17 +323,6 @@ impl<'r> Admitted<'r> {
         let (qname, qtype) = self.question.map_or((NameRef::ROOT, Rtype::ANY), |q| (q.qname, q.qtype));
         Some(limiter.open(self.client, qname, qtype, self.now.instant))
     }
-}
-
-/// The serial of the SOA in the authority section of a request for IXFR: that of the client's version (RFC 1995 3).
-fn serial_of(request: &[u8]) -> Option<Serial> {
-    let mut records = Message::read(request).ok()?.authorities();
-    while let Some(record) = records.next().ok()? {
-        if record.rtype == Rtype::SOA {
-            return Soa::serial_of(record.rdata);
-        }
-    }
-    None
 }
 
 /// Makes of a response that is one too many a small one, with which a client at a true address can come back: over TCP,
