@@ -5,7 +5,7 @@ STORY  ?= quickstart
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build run soak test test-clients bench fmt lint tools
+.PHONY: help build run soak test test-cluster test-clients bench fmt lint tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,11 @@ soak: tools ## kills the server a thousand times in the midst of updates
 
 test-clients: tools ## ExternalDNS, cert-manager and others against the server as against BIND (some minutes, needs Go)
 	scripts/test-clients --go
+
+# KUBECONFIG of the environment is not meant: it may be the cluster of a company.
+test-cluster: tools ## the tests of Kubernetes alone; with KUBECONFIG=FILE, on that cluster, which gets this tree's CRDs
+	TEST_KUBECONFIG=$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG))) \
+	$(CARGO) test --profile checked --locked -p bindy-cluster
 
 test: ## everything that CI checks; installs what it uses and this machine lacks
 	@scripts/test

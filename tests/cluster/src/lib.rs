@@ -1,0 +1,158 @@
+//! A Kubernetes cluster for tests, made of processes of this machine: etcd and the real API server, and the controllers
+//! and the scheduler where a test wants them. RBAC and Pod Security admission are on, as in clusters that people run.
+//! There are no nodes, so no Pod ever runs.
+//!
+//! [`Cluster`] has the whole interface. It runs the program that `scripts/build-controlplane` makes, or those in the
+//! folder `KUBEBUILDER_ASSETS`; with a kubeconfig in `TEST_KUBECONFIG` it stands for that cluster instead, and starts
+//! nothing. `programs` knows what is started and how, `process` ends it whatever happens to the test, and `identity`
+//! makes the certificates.
+
+#![forbid(unsafe_code)]
+// In tests a panic reports a failure.
+#![allow(clippy::missing_panics_doc)]
+
+mod identity;
+mod process;
+mod programs;
+
+use std::{
+    env,
+    io::{Write, stderr},
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{DeleteParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use identity::Authority;
+use process::Guard;
+use programs::{Plan, Programs};
+
+/// How much of a control plane there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Objects are admitted and stored, and nothing acts on them.
+    Api,
+    /// Controllers and the scheduler act on objects: Deployments make Pods, ServiceAccounts appear, garbage goes.
+    Controlled,
+}
+
+/// What Pods of a namespace may have: the Pod Security Standards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodSecurity {
+    /// Everything.
+    Privileged,
+    /// What is known to be harmless.
+    Baseline,
+    /// What a Pod cannot do without.
+    Restricted,
+}
+
+/// A running cluster. One that was started here ends when this is dropped, also by a panic, and when the test's process
+/// ends in any other way; its data go with it.
+pub struct Cluster {
+    config: Config,
+    kubeconfig: PathBuf,
+    // The processes end before their folder is removed: fields are dropped in this order.
+    _processes: Option<Guard>,
+    _folder: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it is ready. Where no program was built yet, this takes minutes, which standard
+    /// error tells.
+    pub async fn start(extent: Extent) -> Cluster {
+        if let Some(path) = env::var_os("TEST_KUBECONFIG").filter(|path| !path.is_empty()) {
+            let kubeconfig = PathBuf::from(path);
+            say(&format!("the cluster of {}", kubeconfig.display()));
+            return Cluster { config: read(&kubeconfig).await, kubeconfig, _processes: None, _folder: None };
+        }
+        let programs = Programs::find();
+        let started = Instant::now();
+        let folder = tempfile::Builder::new().prefix("bindy-cluster-").tempdir();
+        let folder = folder.expect("the folder for temporary files takes one more");
+        let plan = Plan::new(Authority::new(folder.path()), folder.path());
+        let mut processes = Guard::new(folder.path());
+        for program in plan.programs(extent) {
+            processes.start(&programs, &program).await;
+            say(&format!("{} is ready after {:.1} s", program.name, started.elapsed().as_secs_f32()));
+        }
+        let kubeconfig = plan.administrator();
+        Cluster { config: read(&kubeconfig).await, kubeconfig, _processes: Some(processes), _folder: Some(folder) }
+    }
+
+    /// The cluster that the tests of this process share while one of them has it.
+    pub async fn shared(extent: Extent) -> Arc<Cluster> {
+        static SHARED: [Mutex<Weak<Cluster>>; 2] = [const { Mutex::const_new(Weak::new()) }; 2];
+        let mut shared = SHARED[extent as usize].lock().await;
+        if let Some(cluster) = shared.upgrade() {
+            return cluster;
+        }
+        let cluster = Arc::new(Cluster::start(extent).await);
+        *shared = Arc::downgrade(&cluster);
+        cluster
+    }
+
+    /// A client who may do everything. It works in the runtime in which it was made, and no other.
+    pub fn client(&self) -> Client {
+        client(self.config.clone())
+    }
+
+    /// A client who is this user in these groups, and may do what RBAC grants to them.
+    pub fn client_as(&self, user: &str, groups: &[&str]) -> Client {
+        let mut config = self.config.clone();
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(groups.iter().map(ToString::to_string).collect());
+        client(config)
+    }
+
+    /// Makes a namespace with a name of its own, labelled `bindy.test`.
+    pub async fn namespace(&self, security: PodSecurity) -> String {
+        let level = format!("{security:?}").to_ascii_lowercase();
+        let labels = [("bindy.test".into(), String::new()), ("pod-security.kubernetes.io/enforce".into(), level)];
+        let metadata = ObjectMeta {
+            generate_name: Some("bindy-test-".into()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let made = Api::all(self.client()).create(&PostParams::default(), &namespace).await;
+        made.expect("the administrator may make namespaces").name_any()
+    }
+
+    /// Removes a namespace and, where there are controllers, all that is in it, in their own time. A test does so at
+    /// its end: the cluster may be somebody's.
+    pub async fn remove(&self, namespace: &str) {
+        let removed = Api::<Namespace>::all(self.client()).delete(namespace, &DeleteParams::default()).await;
+        removed.expect("the administrator may remove namespaces");
+    }
+
+    /// The kubeconfig of [`Self::client`], for other programs.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+}
+
+async fn read(path: &Path) -> Config {
+    let kubeconfig = Kubeconfig::read_from(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    config.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn client(config: Config) -> Client {
+    Client::try_from(config).expect("the certificates and addresses of a kubeconfig that was read")
+}
+
+/// Tells progress at once: what a test prints by macros is seen only when it fails.
+fn say(line: &str) {
+    // Without standard error nobody listens.
+    let _ = writeln!(stderr(), "cluster: {line}");
+}
