@@ -76,11 +76,12 @@ impl Chain {
         Ok(())
     }
 
-    /// Appends the changes of another chain, from a frame's offset on. Nothing is durable before [`Chain::sync`].
+    /// Appends the changes of another chain from the serial at which this one starts, which is in the frame at an offset.
+    /// Nothing is durable before [`Chain::sync`].
     pub(super) fn copy(&mut self, from: &Chain, at: u64) -> Result<(), JournalCause> {
         let mut frame = Frame::new();
         let mut reader = FrameReader::default();
-        let mut next = at;
+        let (mut next, mut begun) = (at, false);
         while next < from.octets {
             let at = next;
             let read = reader.read(&*from.file, from.mark, at, from.octets).map_err(cannot("read it"))?;
@@ -90,7 +91,10 @@ impl Chain {
             }
             let mut rest = reader.changes();
             while let Some((entry, after)) = Entry::split(rest) {
-                frame.push(entry);
+                begun |= entry.from == self.base;
+                if begun {
+                    frame.push(entry);
+                }
                 rest = after;
             }
         }

@@ -61,6 +61,12 @@ impl History {
         Some(Changes::new(Arc::clone(&past.file), &self.path, past.mark, serial, at..places.octets))
     }
 
+    /// The changes from the one that leads to a serial on; `None` if the journal has no such change.
+    pub(super) fn leading_to(&self, serial: Serial) -> Option<Changes> {
+        let before = lock(&self.past).as_ref()?.places(|places| places.before(serial))?;
+        self.since(before)
+    }
+
     /// From now on the changes are those of another file, or there are none.
     pub(super) fn becomes(&self, past: Option<&Arc<Past>>) {
         *lock(&self.past) = past.cloned();
@@ -96,6 +102,13 @@ impl Places {
     /// The offset of the frame with the change from this serial; `None` if there is no such change.
     pub(super) fn frame_of(&self, serial: Serial) -> Option<u64> {
         self.list.iter().rfind(|place| place.from == serial).map(|place| place.offset())
+    }
+
+    /// The serial that the change to a serial starts from; `None` if there is no such change.
+    pub(super) fn before(&self, serial: Serial) -> Option<Serial> {
+        let follows = self.list.iter().rposition(|place| place.from == serial);
+        let next = if serial == self.end { self.list.len() } else { follows? };
+        Some(self.list.get(next.checked_sub(1)?)?.from)
     }
 
     /// The first frame at or after an offset: its own offset, and the serial that its first change starts from. After the

@@ -226,19 +226,40 @@ impl Journal {
         self.history.clone()
     }
 
-    /// Makes the changes that a zone file lacks to its content, and returns the newest version.
+    /// Makes the changes that a zone file lacks to its content, and returns the newest version. If the content shows that
+    /// others have made it, by another server's changes or by hand, those that led to its serial are forgotten.
     ///
     /// # Errors
-    /// The journal does not have the serial of the zone file, cannot be read, or a change does not fit.
-    pub fn replay(&self, zone: &ZoneData) -> Result<ZoneData, JournalError> {
+    /// The journal does not have the serial of the zone file, cannot be read or written, or a change does not fit.
+    pub fn replay(&mut self, zone: &ZoneData) -> Result<ZoneData, JournalError> {
         let Some(chain) = &self.chain else { return Ok(zone.clone()) };
         let serial = zone.serial();
-        let Some(changes) = serial.and_then(|serial| self.since(serial)) else {
+        let Some((serial, changes)) = serial.and_then(|serial| Some((serial, self.since(serial)?))) else {
             return Err(self.error(JournalCause::OutOfSync(serial, (chain.base, chain.end))));
         };
-        changes.into_iter().try_fold(zone.clone(), |zone, change| {
+        let newest = changes.into_iter().try_fold(zone.clone(), |zone, change| {
             change?.apply(&zone).map_err(|error| self.error(JournalCause::Unfit(error)))
-        })
+        })?;
+        let last = self.history.leading_to(serial).and_then(|mut changes| changes.next()).transpose()?;
+        if last.is_some_and(|change| !change.may_have_led_to(zone)) {
+            warn!(
+                target: "general",
+                "zone {}/IN: the zone file does not have what the journal {} has up to its serial {}: secondaries with \
+                 earlier serials get the whole zone",
+                self.origin.as_ref().without_final_dot(), self.path.display(), serial.0
+            );
+            self.forget_before(serial)?;
+        }
+        Ok(newest)
+    }
+
+    /// Forgets the changes that led to a serial.
+    fn forget_before(&mut self, serial: Serial) -> Result<(), JournalError> {
+        let frame = self.chain.as_ref().and_then(|chain| chain.past.places(|places| places.frame_of(serial)));
+        match frame {
+            Some(at) => self.replace(serial, |chain, old| old.map_or(Ok(()), |old| chain.copy(old, at))),
+            None => self.reset(),
+        }
     }
 
     /// Shortens the file to at most this many octets by dropping its oldest changes, but none from the serial `keep` on,

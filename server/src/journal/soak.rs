@@ -151,7 +151,7 @@ impl Life {
     /// Opens the journal, and decides what was doubtful by what is in it.
     fn start(&mut self) -> Verdict<Option<Journal>> {
         let opened = Journal::open(Arc::new(self.disk.clone()), path(), origin().as_ref());
-        let journal = match opened {
+        let mut journal = match opened {
             Ok(_) if !self.disk.is_powered() => return Ok(None),
             Ok(journal) => journal,
             Err(error) => {

@@ -76,7 +76,7 @@ fn what_is_appended_is_there_after_a_start() {
     journal.append(&changes(&[1, 2])).unwrap();
     journal.append(&changes(&[2, 3, 5])).unwrap();
     journal.append(&[]).unwrap();
-    for journal in [journal, open(&folder).unwrap()] {
+    for mut journal in [journal, open(&folder).unwrap()] {
         assert_eq!((journal.base(), journal.end()), (Some(Serial(1)), Some(Serial(5))));
         assert_eq!(since(&journal, 1), Some(vec![2, 3, 5]));
         assert_eq!(since(&journal, 3), Some(vec![5]));
@@ -172,7 +172,7 @@ fn a_change_that_does_not_follow_is_refused() {
 
 #[test]
 fn a_zone_file_that_the_journal_does_not_belong_to_is_an_error() {
-    let (_folder, journal) = with_frames(&[2, 3, 4]);
+    let (_folder, mut journal) = with_frames(&[2, 3, 4]);
     for serial in [1, 5, 9] {
         let error = journal.replay(&version(serial)).unwrap_err();
         assert!(matches!(error.cause, JournalCause::OutOfSync(..)), "{error}");

@@ -35,9 +35,13 @@ pub struct Legacy {
 /// Why a zone cannot be taken over from named.
 #[derive(Debug)]
 pub enum LegacyError {
-    /// Both servers have changed the zone, and neither knows the other's changes: named from the last serial on, this
-    /// server in the journal at this path, which leads to the first serial.
-    Parted(PathBuf, Serial, Serial),
+    /// Both servers have changed the zone, and neither knows the other's changes.
+    Parted {
+        /// This server's journal, and the serial that it leads to.
+        ours: (PathBuf, Serial),
+        /// named's journal, and the serial that it starts from.
+        theirs: (PathBuf, Serial),
+    },
     /// This server's own journal cannot be used.
     Journal(JournalError),
     /// The zone file cannot be written.
@@ -53,7 +57,8 @@ impl Legacy {
         // named found the file as this server left it, if that had all changes.
         match own.end() {
             Some(end) if end != self.journal.begin() && !own.is_saved() => {
-                Err(LegacyError::Parted(own.path().to_owned(), end, self.journal.begin()))
+                let theirs = (self.journal.path().to_owned(), self.journal.begin());
+                Err(LegacyError::Parted { ours: (own.path().to_owned(), end), theirs })
             }
             _ => self.write(file, newest, own, None),
         }
@@ -100,19 +105,11 @@ impl Legacy {
 impl fmt::Display for LegacyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LegacyError::Parted(path, end, begin) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "named changed the zone from serial {} on, and the journal {path} of this server has ",
-                    begin.0
-                )?;
-                write!(
-                    f,
-                    "other changes up to serial {}; find out which are to be kept, and move the journal with ",
-                    end.0
-                )?;
-                f.write_str("the others away")
+            LegacyError::Parted { ours: (ours, end), theirs: (theirs, begin) } => {
+                let (ours, theirs) = (ours.display(), theirs.display());
+                write!(f, "named changed the zone from serial {} on, and the journal {ours} of this server ", begin.0)?;
+                write!(f, "has other changes up to serial {}; to keep named's, move {ours} away; to keep ", end.0)?;
+                write!(f, "this server's, move {theirs} away and restore the zone file from before named had it")
             }
             LegacyError::Journal(error) => write!(f, "{error}"),
             LegacyError::File(path, error) => {

@@ -165,6 +165,15 @@ impl Change {
         Ok(edit.commit())
     }
 
+    /// Whether it may have led to a version, which has all that it adds and nothing that it removes then.
+    pub fn may_have_led_to(&self, zone: &ZoneData) -> bool {
+        let has = |record: RecordRef<'_>| {
+            let rrset = zone.rrset(record.owner, record.rtype);
+            rrset.is_some_and(|rrset| rrset.ttl == record.ttl && rrset.contains(record.rdata))
+        };
+        zone.serial() == Some(self.to) && self.added.iter().all(has) && !self.removed.iter().any(has)
+    }
+
     /// The length of [`Change::write`]'s octets.
     pub fn octets(&self) -> usize {
         4 + self.removed.octets() + self.added.octets()

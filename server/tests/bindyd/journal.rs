@@ -227,6 +227,31 @@ fn a_zone_that_both_servers_changed_from_one_version_on_is_not_served() {
     server.has(&["one", "theirs"]);
 }
 
+/// The journal has the zone file's serial, but others have made that version: secondaries got what it lacks.
+#[test]
+fn changes_that_led_to_another_version_are_not_sent() {
+    let mut server = Taken::updated();
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.add("ours");
+    let other = ZONE.replace("hostmaster 1 ", "hostmaster 3 ") + "one A 192.0.2.7\ntheirs A 192.0.2.7\n";
+    server.write("dynamic.zone", other.as_bytes());
+    server.replace("KILL", BINDYD);
+    server.says("the zone file does not have what the journal ");
+    server.says("all zones loaded");
+    server.has(&["one", "theirs"]);
+    assert_eq!(server.dig(&["+short", "ours.dynamic.test"]), "");
+    let ixfr = |from: &str| server.dig(&[SIGN[0], SIGN[1], "dynamic.test", from]);
+    let whole = ixfr("IXFR=2");
+    assert!(whole.contains("theirs.dynamic.test.") && !whole.contains("ours.dynamic.test."), "{whole}");
+    server.add("more");
+    let change = ixfr("IXFR=3");
+    assert!(change.contains("more.dynamic.test.") && !change.contains("theirs.dynamic.test."), "{change}");
+    server.replace("KILL", BINDYD);
+    server.says("all zones loaded");
+    server.has(&["one", "theirs", "more"]);
+}
+
 #[test]
 fn a_zone_without_updates_is_taken_over_too() {
     let mut server = Taken::updated();
