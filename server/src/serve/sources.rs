@@ -460,7 +460,14 @@ fn log_loaded(zone: ZoneLine<'_>, old: Option<&ZoneData>, state: &ZoneState, eac
         Some(old) if old.is(new) && !mended => debug!(target: "zoneload", "zone {zone}: its content is as it was"),
         _ => info!(target: "zoneload", "zone {zone}: loaded serial {}", serial.0),
     }
-    let Some(before) = old.filter(|old| !old.is(new)).and_then(ZoneData::serial) else { return };
+    if let Some(old) = old {
+        log_serial(zone, old, new);
+    }
+}
+
+/// Warns of new content whose serial is not greater than that of the old.
+pub(super) fn log_serial(zone: ZoneLine<'_>, old: &ZoneData, new: &ZoneData) {
+    let (Some(before), Some(serial)) = (old.serial().filter(|_| !old.is(new)), new.serial()) else { return };
     if before == serial {
         let message = "the content changed and its serial did not: secondaries will not notice";
         warn!(target: "zoneload", "zone {zone}: {message}; raise the SOA's serial {}", serial.0);

@@ -11,11 +11,14 @@ use std::{
 use jiff::Timestamp;
 use zonefmt::Name;
 
-use super::{Running, ZoneSource, sources::Unusable};
+use super::{
+    Running, ZoneSource,
+    sources::{Unusable, log_serial},
+};
 use crate::{
     dnstap::Dnstap,
     listen::{TcpCounts, TcpLimits, TcpTimeouts},
-    logs::Logs,
+    logs::{Logs, ZoneLine},
     settings::ServerSettings,
     transfer::inbound::Activity,
     zones::{Published, View, Zone, ZoneChange},
@@ -123,7 +126,10 @@ impl Running {
         let file = live.hold_file();
         let read = self.sources.read(owner, zone, &self.config.directory);
         let content = read.map_err(|Unusable| "the zone file cannot be used; see the log".to_owned())?;
-        file.take_over(content, &self.published).map_err(|failure| failure.to_string())
+        let before = live.newest();
+        file.take_over(content.clone(), &self.published).map_err(|failure| failure.to_string())?;
+        log_serial(ZoneLine { origin: zone.origin.as_ref(), view: owner }, &before, &content);
+        Ok(())
     }
 
     /// Reads the files of one zone again, if they changed.
