@@ -10,6 +10,7 @@ use bindy_tests::ports::free_port;
 
 use super::{
     ZONE,
+    control::Controlled,
     server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
 };
@@ -286,6 +287,53 @@ fn a_zone_that_is_not_updated_any_more_is_read_from_its_file_again() {
     server.reconfigure(CONF);
     assert_eq!(server.add("three"), "");
     assert_eq!(server.serial(), 11);
+}
+
+/// What a process may have is told by prlimit (1), which becomes the server.
+fn serve_within(limit: &str) -> Served {
+    let port = free_port();
+    let arguments = [limit, env!("CARGO_BIN_EXE_bindyd"), "-g", "-c", "named.conf"];
+    let mut prepared = Prepared::new("", "", &[("example.zone", ZONE)]).with_arguments(&arguments);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    prepared.configure(&format!("{KEY}{CONF}"));
+    Served { server: prepared.run_until("prlimit", ": running"), port }
+}
+
+/// Journals and connections were out of files at 1024 of them, which is what services get unless they ask for more.
+#[test]
+fn as_many_files_may_be_open_as_the_process_may_have() {
+    let server = serve_within("--nofile=64:640");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.server.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_ascii_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["640", "640"]);
+}
+
+/// It ended the server, by SIGXFSZ.
+#[test]
+fn a_journal_that_would_be_longer_than_a_file_may_be_is_as_on_a_full_disk() {
+    let server = serve_within("--fsize=16384");
+    let update = |n: u32| format!("update add large{n}.example.com 60 TXT \"{}\"", "t".repeat(250));
+    let refused = (0..200).map(update).map(|update| server.nsupdate(&SIGN, &update)).find(|said| !said.is_empty());
+    assert_eq!(refused.as_deref(), Some("update failed: SERVFAIL\n"));
+    assert!(server.dig(&["+short", "large0.example.com", "TXT"]).contains("ttt"));
+}
+
+/// Secondaries did not get what was edited, and nobody was told.
+#[test]
+fn a_thaw_tells_of_a_serial_that_was_not_raised() {
+    let listen = format!("port {} {{ 127.0.0.1; }}", free_port());
+    let (bindyd, files) = (env!("CARGO_BIN_EXE_bindyd"), [("example.zone", ZONE)]);
+    let server = Controlled::start_with(bindyd, &listen, "", &format!("{KEY}{CONF}"), &files);
+    for (serial, warning) in
+        [(1, "the content changed and its serial did not"), (0, "the serial went back from 1 to 0")]
+    {
+        assert!(server.told(&["freeze", "example.com"]).0);
+        let edited =
+            ZONE.replace("hostmaster 1 ", &format!("hostmaster {serial} ")) + &format!("e{serial} A 192.0.2.9\n");
+        server.server.write("example.zone", &edited);
+        assert!(server.told(&["thaw", "example.com"]).0);
+        server.server.says(warning);
+    }
 }
 
 #[test]

@@ -32,8 +32,9 @@ use bindy_server::{
     notice,
     serve::{self, Options, Running, StartError},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ},
     iterator::Signals,
 };
 use tracing::{debug, warn};
@@ -108,9 +109,11 @@ fn fail(message: &str) -> ExitCode {
 /// and privileges belong to threads, so they are dropped before there is a second thread.
 fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     let Arguments { options, ignored, debug_level, user, root, lock_file, .. } = arguments;
-    // The handlers are installed first, so that no signal kills the process once others rely on it.
-    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
+    // The handlers are installed first, so that no signal kills the process once others rely on it; nor does a write
+    // beyond the limit of a file's size, which then is an error as on a full disk.
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ])
         .map_err(|error| format!("bindyd: cannot take signals: {error}"))?;
+    raise_file_limit();
     let supervisor = Supervisor::from_environment();
     let logs = Logs::install(&program(), debug_level).map_err(|error| format!("bindyd: {error}"))?;
     notice!(target: "general", "starting bindyd {}", env!("CARGO_PKG_VERSION"));
@@ -132,6 +135,13 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     let served = run_until_stopped(options, config, &logs, signals, &supervisor, parent);
     logs.flush();
     served
+}
+
+/// Takes as many open files as the process may have, as named does: each journal is one, and each TCP connection.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Should this fail, it stays as it was, and what lacks files says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Serves until a signal or a command stops the server.
