@@ -110,6 +110,11 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether the file is still where it was.
+    pub(super) fn has_name(&self) -> bool {
+        self.file.has_name()
+    }
+
     /// Makes everything written durable.
     pub(super) fn sync(&self) -> Result<(), JournalCause> {
         self.file.sync().map_err(cannot("sync it"))

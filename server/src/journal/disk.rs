@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     sync::Arc,
 };
@@ -43,6 +43,11 @@ pub trait DiskFile: Send + Sync {
     /// Writes all the octets at an offset. Not durable before [`DiskFile::sync`]. Octets outside the range stay as they
     /// are, even if the power fails meanwhile.
     fn write_at(&self, octets: &[u8], at: u64) -> io::Result<()>;
+
+    /// Whether the file still has a name. Without one, it is gone once it is closed.
+    fn has_name(&self) -> bool {
+        true
+    }
 
     /// Makes everything written durable, and the length. After an error it is unknown what of it is, and trying again
     /// can succeed without making anything durable.
@@ -90,6 +95,11 @@ impl DiskFile for File {
 
     fn write_at(&self, octets: &[u8], at: u64) -> io::Result<()> {
         self.write_all_at(octets, at)
+    }
+
+    fn has_name(&self) -> bool {
+        // Whoever cannot tell has to rely on it.
+        !self.metadata().is_ok_and(|file| file.nlink() == 0)
     }
 
     fn sync(&self) -> io::Result<()> {

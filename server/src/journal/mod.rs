@@ -46,7 +46,7 @@ use std::{
     sync::Arc,
 };
 
-use tracing::warn;
+use tracing::{error, warn};
 use zonefmt::{Name, NameRef, Serial};
 
 use crate::zone::{Change, ZoneData};
@@ -279,12 +279,17 @@ impl Journal {
         self.replace(base, |chain, old| old.map_or(Ok(()), |old| chain.copy(old, cut)))
     }
 
-    /// Writes the journal anew from what has been acknowledged, if a write or a sync had failed. Whether the changes that
-    /// failed were on the disk does not matter then: they are dropped.
+    /// Writes the journal anew from what has been acknowledged, if a write or a sync had failed, or if somebody has
+    /// removed the file. Whether the changes that failed were on the disk does not matter then: they are dropped.
     ///
     /// # Errors
     /// The disk still fails. Nothing is lost, and it can be tried again.
     pub fn recover(&mut self) -> Result<(), JournalError> {
+        if self.chain.as_ref().is_some_and(|chain| !chain.has_name()) {
+            let (zone, path) = (self.origin.as_ref().without_final_dot(), self.path.display());
+            error!(target: "general", "zone {zone}/IN: somebody has removed the journal {path}; it is written anew");
+            self.uncertain = true;
+        }
         match &self.chain {
             _ if !self.uncertain => Ok(()),
             Some(chain) => {

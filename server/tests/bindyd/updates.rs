@@ -308,6 +308,18 @@ fn as_many_files_may_be_open_as_the_process_may_have() {
     assert_eq!(files.split_ascii_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["640", "640"]);
 }
 
+/// What was acknowledged after it went into a file without a name, and was gone after a start.
+#[test]
+fn a_journal_that_somebody_removes_is_written_anew() {
+    let mut server = serve();
+    assert_eq!(server.add("one"), "");
+    std::fs::remove_file(server.server.folder().join("example.zone.changes")).unwrap();
+    assert_eq!(server.add("two"), "");
+    server.server.says("somebody has removed the journal ");
+    server.kill_and_start();
+    assert!(server.has("one") && server.has("two"));
+}
+
 /// It ended the server, by SIGXFSZ.
 #[test]
 fn a_journal_that_would_be_longer_than_a_file_may_be_is_as_on_a_full_disk() {
