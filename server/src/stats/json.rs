@@ -121,10 +121,10 @@ fn described(view: &ViewReport<'_>, zone: &ZoneReport<'_>) -> Map<String, Value>
         ("name", Some(zone.name().to_string().into())),
         ("class", Some(view.class.into())),
         ("serial", zone.serial().map(Value::from)),
-        ("type", Some(view.kind.into())),
-        ("loaded", Some(format!("{:.0}", zone.loaded()).into())),
+        ("type", Some(view.kind(zone).into())),
         ("rcodes", zone.counters().map(|counters| counted(counters.stats().map(|(stat, count)| (stat.name(), count))))),
         ("qtypes", zone.counters().map(|counters| counted(counters.qtypes()))),
     ];
-    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    let times = zone.times().map(|(name, time)| (name, Some(format!("{time:.0}").into())));
+    members.into_iter().chain(times).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

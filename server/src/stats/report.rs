@@ -61,8 +61,8 @@ pub(super) struct ViewReport<'r> {
     pub(super) name: &'r str,
     /// The class of the view's zones.
     pub(super) class: &'static str,
-    /// The type of the view's zones.
-    pub(super) kind: &'static str,
+    /// The type of the view's zones that are no copies.
+    kind: &'static str,
     zones: &'r ZoneMap,
 }
 
@@ -160,6 +160,11 @@ impl<'r> ViewReport<'r> {
         self.zones.iter().map(|zone| ZoneReport { zone })
     }
 
+    /// The type of a zone of the view.
+    pub(super) fn kind(&self, ZoneReport { zone }: &ZoneReport<'_>) -> &'static str {
+        if zone.secondary.is_some() { "secondary" } else { self.kind }
+    }
+
     /// The zones whose settings allow statistics.
     pub(super) fn told(&self) -> impl Iterator<Item = ZoneReport<'r>> + use<'r> {
         self.zones().filter(|ZoneReport { zone }| zone.settings.statistics != ZoneStatistics::None)
@@ -177,9 +182,19 @@ impl<'r> ZoneReport<'r> {
         self.zone.data().and_then(ZoneData::serial).map(|serial| serial.0)
     }
 
-    /// When the zone was loaded; 1970 if it never was, as in BIND.
-    pub(super) fn loaded(&self) -> Timestamp {
-        self.zone.loaded.unwrap_or(Timestamp::UNIX_EPOCH)
+    /// The times of the zone by BIND's names: when it was loaded, and of a secondary one also when it expires and when a
+    /// primary is asked next. One that never comes is 1970, as in BIND.
+    pub(super) fn times(&self) -> impl Iterator<Item = (&'static str, Timestamp)> + use<'r> {
+        let Zone { loaded, live, secondary, .. } = self.zone;
+        let timing = live.as_ref().map(|live| live.timing()).filter(|_| secondary.is_some());
+        let copied = timing.map(|timing| [("expires", timing.expires()), ("refresh", timing.refreshes())]);
+        let copied = copied.into_iter().flatten().map(|(name, seconds)| {
+            (name, seconds.and_then(|seconds| Timestamp::from_second(seconds.try_into().ok()?).ok()))
+        });
+        [("loaded", *loaded)]
+            .into_iter()
+            .chain(copied)
+            .map(|(name, time)| (name, time.unwrap_or(Timestamp::UNIX_EPOCH)))
     }
 
     /// The zone's query counters, if it has any.

@@ -108,7 +108,7 @@ fn views(xml: &mut Xml<'_>, report: &Report, wanted: Wanted) -> io::Result<()> {
     for view in report.views() {
         xml.create_element("view").with_attribute(("name", view.name)).write_inner_content(|xml| {
             xml.create_element("zones").write_inner_content(|xml| {
-                view.told().try_for_each(|shown| zone(xml, view.class, view.kind, &shown))
+                view.told().try_for_each(|shown| zone(xml, view.class, view.kind(&shown), &shown))
             })?;
             Ok(())
         })?;
@@ -122,7 +122,7 @@ fn zone(xml: &mut Xml<'_>, class: &str, kind: &str, zone: &ZoneReport<'_>) -> io
     element.write_inner_content(|xml| {
         text(xml, "type", kind)?;
         text(xml, "serial", &zone.serial().map_or_else(|| "-".to_owned(), |serial| serial.to_string()))?;
-        text(xml, "loaded", &format!("{:.0}", zone.loaded()))?;
+        zone.times().try_for_each(|(name, time)| text(xml, name, &format!("{time:.0}")))?;
         let Some(counted) = zone.counters() else { return Ok(()) };
         counters(xml, "rcode", counted.stats().map(|(stat, count)| (stat.name(), count)))?;
         counters(xml, "qtype", counted.qtypes().filter(|(_, count)| *count > 0))
