@@ -113,6 +113,9 @@ pub struct Config {
     pub tcp: TcpLimits,
     /// The addresses of the control channel.
     pub controls: Vec<control::Listener>,
+    /// The warning that there is no key for it, though named.conf does not decline it. It is one about this machine, and
+    /// about whoever reads named.conf, rather than about named.conf.
+    pub(crate) no_control_key: Option<Diagnostic>,
     /// The folder that names of files are relative to.
     pub directory: PathBuf,
     /// The files of the process number, the lock and the session key.
@@ -200,13 +203,15 @@ impl Config {
             options::settings(&scope, port, peers, keys::ring(&known, None), tcp.timeouts.advertised, reader);
         let places = listen::places(&scope, port, only, reader);
         let logging = logging::read(conf.statements().find("logging"), options, &directory);
+        let controls = controls::read(conf, &known, reader);
         Config {
             listen: places.sockets,
             awaited: places.awaited,
             interfaces: reader.acls.interfaces().clone(),
             interface_interval: Interfaces::interval(&scope),
             tcp,
-            controls: controls::listeners(conf, &known, reader),
+            controls: controls.listeners,
+            no_control_key: controls.no_key,
             run_files: RunFiles::read(&scope, &directory, reader),
             logging,
             statistics_channels: statistics::channels(conf, reader),

@@ -357,6 +357,7 @@ impl Running {
 /// Logs the warnings about a configuration, which then lets go of them, and so of its text.
 fn log_warnings(config: &mut Config) {
     log(&mem::take(&mut config.warnings), "config");
+    log(config.no_control_key.take().as_slice(), "config");
 }
 
 /// Listens on the addresses of a configuration, and on no others.

@@ -233,6 +233,30 @@ fn another_root_is_entered_before_anything_is_read() {
     assert!(server.stop().success());
 }
 
+/// There was no control channel, and nothing said so.
+#[test]
+fn whoever_has_no_key_for_rndc_learns_how_to_make_it() {
+    let prepared = Prepared::new("", "", &[("example.zone", ZONE)]);
+    let options = "options { directory \"/\"; listen-on port 0 { 127.0.0.1; }; listen-on-v6 { none; }; pid-file none; session-keyfile none; };";
+    prepared.write("named.conf", &format!("{options}\n{EXAMPLE}"));
+    let folder = prepared.folder().display().to_string();
+    let prepared = prepared.with_arguments(&["-g", "-t", &folder, "-c", "/named.conf"]);
+    if !is_root() {
+        let (status, said) = prepared.refuses();
+        assert!(status == Some(1) && said.contains("Operation not permitted"), "{said}");
+        return;
+    }
+    let mut server = prepared.run();
+    let says = "/etc/bind/rndc.key: cannot read the key of rndc: No such file or directory";
+    server.has_said(says);
+    server.has_said("`rndc-confgen -a` makes the key");
+    server.write("named.conf", &format!("{options} controls {{ }};\n{EXAMPLE}"));
+    server.reload();
+    server.says("reloading configuration succeeded");
+    assert_eq!(server.log().matches(says).count(), 1, "{}", server.said());
+    assert!(server.stop().success());
+}
+
 #[test]
 fn only_one_server_has_a_lock() {
     let folder = tempfile::tempdir().expect("the temporary directory can be written");
