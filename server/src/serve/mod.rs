@@ -343,8 +343,9 @@ impl Running {
         after((!self.config.awaited.is_empty()).then_some(time))
     }
 
-    /// Writes the process number, and logs that the server answers and how much it serves.
+    /// Writes the session key and the process number, and logs that the server answers and how much it serves.
     fn announce<E>(&mut self, began: Instant, on_failure: impl Fn(StartError) -> Result<(), E>) -> Result<(), E> {
+        self.files.publish_session_key();
         notice!(target: "general", "all zones loaded");
         let totals = Totals::of(&self.published.load());
         info!(target: "general", "{totals} in {:.2} s", began.elapsed().as_secs_f64());

@@ -20,12 +20,19 @@ use crate::{
 };
 
 /// The files that this server has written, and its lock.
-#[derive(Debug)]
 pub(super) struct HeldFiles {
     pid: Option<RunFile>,
-    session_key: Option<(SessionKey, TsigKey)>,
+    session_key: Option<HeldKey>,
     /// Closing the file releases the lock.
     _lock: Option<File>,
+}
+
+/// A session key, and what is to be written to its file.
+struct HeldKey {
+    wanted: SessionKey,
+    key: TsigKey,
+    /// `None` once it is in the file.
+    unwritten: Option<Zeroizing<String>>,
 }
 
 impl RunFiles {
@@ -49,16 +56,29 @@ impl HeldFiles {
         Ok(HeldFiles { pid: None, session_key: None, _lock: lock })
     }
 
-    /// The session key: a new one, if another one was configured than there is. Whoever may read its file signs with
-    /// it.
+    /// The session key: a new one, if another one was configured than there is.
     pub(super) fn session_key(&mut self, files: &RunFiles) -> Option<&TsigKey> {
-        if self.session_key.as_ref().map(|(key, _)| key) != files.session_key.as_ref() {
-            if let Some((old, _)) = self.session_key.take() {
-                remove(&old.file.path);
+        if self.session_key.as_ref().map(|held| &held.wanted) != files.session_key.as_ref() {
+            if let Some(old) = self.session_key.take() {
+                old.remove();
             }
-            self.session_key = files.session_key.as_ref().and_then(generate);
+            self.session_key = files.session_key.as_ref().and_then(|wanted| {
+                info!(target: "general", "generating session key for dynamic DNS");
+                wanted.generate().inspect_err(|error| wanted.log_missing(error)).ok()
+            });
         }
-        self.session_key.as_ref().map(|(_, key)| key)
+        self.session_key.as_ref().map(|held| &held.key)
+    }
+
+    /// Writes the session key to its file, if it is not there yet: whoever may read that signs with the key. To be called
+    /// once the server has its addresses, as the file may be that of another server until then.
+    pub(super) fn publish_session_key(&mut self) {
+        let Some(HeldKey { wanted, unwritten, .. }) = &mut self.session_key else { return };
+        let Some(text) = unwritten else { return };
+        match write(&wanted.file.path, text.as_bytes(), 0o600) {
+            Ok(()) => *unwritten = None,
+            Err(error) => wanted.log_missing(&error),
+        }
     }
 
     /// Writes the process number, if that is not where it was configured to be. It says that queries are answered.
@@ -83,38 +103,42 @@ impl HeldFiles {
 
     /// Removes all files but that of the lock, as named does.
     pub(super) fn remove(self) {
-        for file in self.pid.iter().chain(self.session_key.as_ref().map(|(key, _)| &key.file)) {
-            remove(&file.path);
-        }
+        self.pid.iter().for_each(|file| remove(&file.path));
+        self.session_key.iter().for_each(HeldKey::remove);
     }
 }
 
-/// A new session key, if its file can be written.
-fn generate(key: &SessionKey) -> Option<(SessionKey, TsigKey)> {
-    info!(target: "general", "generating session key for dynamic DNS");
-    match key.write() {
-        Ok(secret) => return Some((key.clone(), secret)),
-        Err(error) if key.file.written => {
-            warn!(target: "general", "cannot write the session-keyfile {}: {error}", key.file.path.display());
+impl HeldKey {
+    /// Removes the file, if it has this key.
+    fn remove(&self) {
+        if self.unwritten.is_none() {
+            remove(&self.wanted.file.path);
         }
-        Err(error) => info!(target: "general", "no session key {}: {error}", key.file.path.display()),
     }
-    None
 }
 
 impl SessionKey {
-    /// Makes a secret as long as the algorithm's MACs, and writes it to a file that only the owner can read.
-    fn write(&self) -> io::Result<TsigKey> {
+    /// Makes a secret as long as the algorithm's MACs, and the text of a file with it.
+    fn generate(&self) -> io::Result<HeldKey> {
         let mut secret = Zeroizing::new([0; Mac::MAX]);
         let secret = &mut secret[..self.algorithm.octets()];
         getrandom::fill(secret).map_err(io::Error::other)?;
         let (name, algorithm, secret) = (&self.name, self.algorithm.name(), Zeroizing::new(BASE64.encode(secret)));
         let shown = name.as_ref().without_final_dot();
         let text = format!("key \"{shown}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", *secret);
-        write(&self.file.path, Zeroizing::new(text).as_bytes(), 0o600)?;
         let key =
             Key::new(name.to_string(), self.algorithm, &secret).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(TsigKey::new(name, key, None))
+        Ok(HeldKey { wanted: self.clone(), key: TsigKey::new(name, key, None), unwritten: Some(Zeroizing::new(text)) })
+    }
+
+    /// Logs why nobody can use the key.
+    fn log_missing(&self, error: &io::Error) {
+        let file = self.file.path.display();
+        if self.file.written {
+            warn!(target: "general", "cannot write the session-keyfile {file}: {error}");
+        } else {
+            info!(target: "general", "no session key {file}: {error}");
+        }
     }
 }
 

@@ -14,9 +14,12 @@ use std::{
     time::Duration,
 };
 
+use bindy_tests::ports::free_port;
+
 use super::{
     EXAMPLE, ZONE, control,
     server::{Prepared, Server, dig, port_in, signal, wait_until},
+    updates::nsupdate,
 };
 
 const BINDYD: &str = env!("CARGO_BIN_EXE_bindyd");
@@ -340,6 +343,29 @@ fn the_session_key_is_one_of_every_view() {
     let key = server.folder().join("session.key").display().to_string();
     let reply = server.dig(&["-k", &key, "www.example.com"]);
     assert!(reply.contains("NOERROR") && reply.contains("TSIG PSEUDOSECTION") && !reply.contains("verify"), "{reply}");
+}
+
+/// A second server that did not get the address had replaced the session key of the first one by then.
+#[test]
+fn a_server_that_does_not_start_leaves_the_session_key_of_the_one_that_runs() {
+    let port = free_port();
+    let zone = "zone example.com { type primary; file \"example.zone\"; update-policy local; };";
+    let mut prepared = Prepared::new("session-keyfile \"session.key\";", "", &[("example.zone", ZONE)]);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    prepared.configure(zone);
+    let mut server = prepared.run();
+    let file = server.folder().join("session.key");
+    let key = fs::read_to_string(&file).expect("it is there by then");
+    let second = Command::new(BINDYD).args(["-g", "-c", "named.conf"]).current_dir(server.folder()).output();
+    let second = second.expect("it was built");
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success() && said.contains("Address already in use"), "{said}");
+    assert_eq!(fs::read_to_string(&file).expect("it is still there"), key);
+    let signed = ["-k", &file.display().to_string()];
+    assert_eq!(nsupdate(port, &signed, "update add a.example.com 60 A 192.0.2.7"), "");
+    assert_eq!(server.dig(&["+short", "a.example.com"]), "192.0.2.7\n");
+    assert!(server.stop().success());
+    assert!(!file.exists());
 }
 
 #[test]
