@@ -6,7 +6,7 @@ use std::{
     io::{self, Read},
     num::NonZeroUsize,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{self, Path},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -136,6 +136,8 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
         }
         Err(error) => {
             let message = format!("cannot read the zone file: {error}");
+            // Without `directory`, the path may be relative to a folder that named.conf does not tell.
+            let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
             return unread(vec![Diagnostic::of_file(Severity::Error, path, message)]);
         }
     };

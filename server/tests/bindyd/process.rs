@@ -149,6 +149,18 @@ fn a_check_shows_all_that_is_wrong_and_serves_nothing() {
     assert!(!success && said.contains("type mirror") && said.contains("`plugin` cannot be obeyed"), "{said}");
 }
 
+/// Where named.conf has no `directory`, the path was as relative as in named.conf, and nobody knew to what.
+#[test]
+fn a_zone_file_that_cannot_be_read_is_named_by_its_whole_path() {
+    let prepared = Prepared::new("", "", &[]);
+    prepared.write("named.conf", "zone missing.test { type primary; file \"missing.zone\"; };\ncontrols { };\n");
+    let prepared = prepared.with_arguments(&["--check", "-c", "named.conf"]);
+    let output = prepared.command(BINDYD).stdin(Stdio::null()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let file = prepared.folder().canonicalize().expect("it is there").join("missing.zone");
+    assert!(said.contains(&file.display().to_string()), "{said}");
+}
+
 #[test]
 fn whoever_started_it_learns_that_it_did_not_start() {
     for program in [BINDYD, NAMED] {
