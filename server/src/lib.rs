@@ -42,6 +42,7 @@ pub mod logs;
 pub mod respond;
 pub mod serve;
 pub mod settings;
+mod stamp;
 pub mod stats;
 mod sync;
 pub mod transfer;

@@ -11,6 +11,7 @@ use zonefmt::Serial;
 use super::{Failure, OpenError, Timing, ZoneFile, ownership::Ownership};
 use crate::{
     journal::{Journal, JournalError},
+    stamp::Stamp,
     zone::Change,
 };
 
@@ -33,6 +34,8 @@ pub(super) struct Kept {
     lacking: Option<Instant>,
     /// Whether the zone file is known to be on the disk: somebody else may have written it just now.
     durable: bool,
+    /// The state of the zone file when it was last read or written here.
+    stamp: Stamp,
 }
 
 /// How long the zone file may lack changes; as in BIND.
@@ -48,8 +51,8 @@ impl Kept {
         written: Option<Serial>,
         lacking: bool,
     ) -> Kept {
-        let (ownership, lacking) = (Some(ownership), lacking.then(Instant::now));
-        Kept { journal, file, ownership, is_copy, epoch: 0, written, unrelated: false, lacking, durable: false }
+        let (ownership, lacking, stamp) = (Some(ownership), lacking.then(Instant::now), Stamp::of(&file.path));
+        Kept { journal, file, ownership, is_copy, epoch: 0, written, unrelated: false, lacking, durable: false, stamp }
     }
 
     /// Makes changes durable, unless what they change is not in the zone file yet: then they become so with the file. Of
@@ -105,7 +108,12 @@ impl Kept {
     /// Takes note that the version with this serial is in the zone file, which may lack more.
     pub(super) fn wrote(&mut self, serial: Option<Serial>, lacking: bool) {
         (self.written, self.lacking) = (serial, lacking.then(Instant::now));
-        (self.unrelated, self.durable) = (false, true);
+        (self.unrelated, self.durable, self.stamp) = (false, true, Stamp::of(&self.file.path));
+    }
+
+    /// Whether somebody else has changed the zone file since it was read or written here.
+    pub(super) fn is_edited(&self) -> bool {
+        Stamp::of(&self.file.path) != self.stamp
     }
 
     /// Takes note that somebody has written the version with this serial into the zone file.

@@ -88,6 +88,14 @@ impl Live {
         lock(&self.tip).frozen
     }
 
+    /// Whether the zone file was edited by hand although the zone is not frozen, so that the next write undoes it. While
+    /// the file is written or read here, nobody can say.
+    pub fn has_lost_edit(&self) -> bool {
+        let Some(_file) = try_lock(&self.file) else { return false };
+        let tip = lock(&self.tip);
+        !tip.frozen && tip.kept.as_ref().is_some_and(Kept::is_edited)
+    }
+
     /// Whether the zone changes with its file only, and neither by updates nor by transfers.
     pub fn follows_file(&self) -> bool {
         self.follows_file

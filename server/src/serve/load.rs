@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     num::NonZeroUsize,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::{NamedFile, Reading, ZoneConfig},
     live::Legacy,
+    stamp::Stamp,
     sync::lock,
     transfer::inbound,
     zone::{Added, ZoneData},
@@ -51,15 +52,6 @@ pub(super) struct Files {
     includes: Box<[(NamedFile, Stamp)]>,
 }
 
-/// The state of a file: two stamps differ if the file was changed in between. It is all zeros if there is no file.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-struct Stamp {
-    seconds: i64,
-    nanoseconds: i64,
-    octets: u64,
-    inode: u64,
-}
-
 impl Files {
     fn none() -> Files {
         Files { file: Stamp::default(), includes: Box::default() }
@@ -72,24 +64,12 @@ impl Files {
 
     /// When the zone's file was last changed, as of the time when it was read; 1970 if there was none.
     pub(super) fn modified(&self) -> Timestamp {
-        Timestamp::from_second(self.file.seconds).unwrap_or_default()
+        Timestamp::from_second(self.file.seconds()).unwrap_or_default()
     }
 
     /// Whether the files are what they were when the zone was read from `file`.
     pub(super) fn are_unchanged(&self, file: &Path) -> bool {
         Stamp::of(file) == self.file && self.includes.iter().all(|(file, stamp)| Stamp::of(file.path()) == *stamp)
-    }
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Stamp {
-        fs::metadata(path).map_or(Stamp::default(), |file| Stamp::from(&file))
-    }
-}
-
-impl From<&fs::Metadata> for Stamp {
-    fn from(file: &fs::Metadata) -> Stamp {
-        Stamp { seconds: file.mtime(), nanoseconds: file.mtime_nsec(), octets: file.size(), inode: file.ino() }
     }
 }
 

@@ -131,6 +131,7 @@ impl Sources {
         let source = sources.0.get(&zone.origin)?;
         let config = source.config(zone);
         if source.is_current(&config, ChangedBy::of(zone)) {
+            warn_of_edit(view, zone);
             return None;
         }
         disown(zone);
@@ -248,8 +249,14 @@ impl ViewSources {
         config.shared.iter().for_each(|zone| drop(self.0.remove(&zone.origin)));
         let mut stale = Vec::new();
         for zone in &config.zones {
-            match self.keep(zone, served.get(zone.origin.as_ref())) {
-                Ok(change) => changes.extend(change),
+            let current = served.get(zone.origin.as_ref());
+            match self.keep(zone, current) {
+                Ok(change) => {
+                    if let Some(current) = current {
+                        warn_of_edit(&config.name, current);
+                    }
+                    changes.extend(change);
+                }
                 Err(job) => stale.push(job),
             }
         }
@@ -421,6 +428,17 @@ impl ZoneSource {
 fn made(zone: &ZoneConfig, state: ZoneState) -> Zone {
     let made = Zone::new(zone.origin.clone(), Arc::clone(&zone.settings), state);
     made.coming_from(zone.role.secondary().cloned())
+}
+
+/// Warns of a zone file that was edited by hand while its zone is updated: that is not read, and would not last.
+fn warn_of_edit(view: &str, zone: &Zone) {
+    if zone.updater().is_some_and(|live| live.has_lost_edit()) {
+        let origin = zone.origin.as_ref();
+        let (zone, name) = (ZoneLine { origin, view }, origin.without_final_dot());
+        let message =
+            "its file was edited, but the zone is dynamic: the edit is not read, and the next write undoes it";
+        warn!(target: "zoneload", "zone {zone}: {message}; edit between `rndc freeze {name}` and `rndc thaw {name}`");
+    }
 }
 
 /// Removes a file, if it exists.

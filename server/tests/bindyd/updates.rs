@@ -253,6 +253,44 @@ fn a_frozen_zone_that_gets_another_owner_stays_frozen() {
     assert_eq!(server.add("two"), "");
 }
 
+/// A reload passed over the edit in silence, and the next write of the file undid it.
+#[test]
+fn a_reload_warns_of_an_edit_without_a_freeze() {
+    const WARNING: &str = "zone example.com/IN: its file was edited, but the zone is dynamic";
+    let control = free_port();
+    let inet = format!("controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ k; }}; }};");
+    let options = format!("options {{ default-key k; default-server 127.0.0.1; default-port {control}; }};");
+    let mut server = serve();
+    server.server.write("rndc.conf", &format!("{KEY}\n{options}\n"));
+    let rndc_conf = server.server.folder().join("rndc.conf");
+    let rndc = |command: &[&str]| {
+        let status = Command::new("rndc").arg("-c").arg(&rndc_conf).args(command).status();
+        assert!(status.unwrap().success(), "{command:?}");
+    };
+    let conf = format!("{inet} {CONF}");
+    server.reconfigure(&conf);
+    // What the server writes itself is no edit.
+    assert_eq!(server.add("one"), "");
+    rndc(&["sync"]);
+    server.reconfigure(&conf);
+    rndc(&["freeze", "example.com"]);
+    let edited = |serial: &str| ZONE.replace("hostmaster 1 ", &format!("hostmaster {serial} "));
+    server.server.write("example.zone", &edited("10"));
+    server.reconfigure(&conf);
+    rndc(&["thaw", "example.com"]);
+    server.reconfigure(&conf);
+    assert!(server.serial() == 10 && !server.server.log().contains(WARNING), "{}", server.server.said());
+    server.server.write("example.zone", &edited("20"));
+    server.reconfigure(&conf);
+    server.server.has_said(WARNING);
+    server.server.has_said("edit between `rndc freeze example.com` and `rndc thaw example.com`");
+    assert_eq!(server.serial(), 10);
+    assert_eq!(server.add("two"), "");
+    rndc(&["sync"]);
+    server.reconfigure(&conf);
+    assert_eq!(server.server.log().matches(WARNING).count(), 1, "{}", server.server.said());
+}
+
 #[test]
 fn two_zones_with_one_file_do_not_both_write_to_it() {
     let mut server = serve();
