@@ -137,10 +137,9 @@ impl Members {
             let label = before.and_then(|owner| former(owner).member(&zone)).map(|member| member.label.clone());
             let is_new = !old.members.contains_key(&zone);
             let after = self.resolve(&zone, before);
-            match after {
-                Some(after) => drop(self.owners.insert(zone.clone(), after)),
-                None => drop(self.owners.remove(&zone)),
-            }
+            // A name may have other letters in upper case than before.
+            self.owners.remove(&zone);
+            self.owners.extend(after.map(|after| (zone.clone(), after)));
             let relabelled = self.owner(&zone).map(|(_, member)| &member.label) != label.as_ref();
             let name = |index: usize| self.catalogs[index].0.clone();
             let step = match (before, after) {

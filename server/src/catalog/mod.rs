@@ -77,6 +77,11 @@ impl Catalog {
 }
 
 impl Member {
+    /// The unique label of the zone's node, in lower case.
+    pub fn label(&self) -> &[u8] {
+        &self.label
+    }
+
     /// The groups that the zone belongs to, in the order of their octets.
     pub fn groups(&self) -> impl Iterator<Item = &[u8]> {
         self.groups.iter().map(|group| &**group)

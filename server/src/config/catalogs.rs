@@ -57,6 +57,8 @@ pub struct CatalogConfig {
     primaries: Vec<Remote>,
     /// The folder of the members' files, as it is written; `None` if these are kept in memory only.
     folder: Option<PathBuf>,
+    /// The file that lists those files; `None` if there are none.
+    pub copies: Option<PathBuf>,
 }
 
 /// What `template` or a view says of secondary zones.
@@ -107,7 +109,7 @@ pub(super) fn read<'c>(
         if !all.allow_transfer {
             ForEverybody::note(&mut reader.for_everybody, entry);
         }
-        catalogs.extend(one(entry, directory, reader));
+        catalogs.extend(one(entry, view, directory, reader));
     }
     let mut templates = HashMap::new();
     for statement in conf.statements().all("template") {
@@ -126,7 +128,7 @@ pub(super) fn read<'c>(
 }
 
 /// Reads `zone NAME [default-primaries …] [zone-directory …] [in-memory …] [min-update-interval …]`.
-fn one<'c>(entry: Statement<'c>, directory: &Path, reader: &mut Reader<'c, '_>) -> Option<CatalogConfig> {
+fn one<'c>(entry: Statement<'c>, view: &str, directory: &Path, reader: &mut Reader<'c, '_>) -> Option<CatalogConfig> {
     let parts = entry.arguments();
     let origin = Name::from_ascii(parts.clone().nth(1)?.text()).ok()?;
     let mut in_memory = parts.behind("in-memory").and_then(|part| values::yes_no(&part.text())).unwrap_or(false);
@@ -138,12 +140,14 @@ fn one<'c>(entry: Statement<'c>, directory: &Path, reader: &mut Reader<'c, '_>) 
         reader.findings.push(part.warning(message).help("make it, so that they are served at once after a restart"));
         in_memory = true;
     }
+    let copies = (!in_memory).then(|| directory.join(&folder).join(list_name(view, &origin)));
     let interval = parts.behind("min-update-interval").and_then(|part| values::duration(&part.text()));
     Some(CatalogConfig {
         origin,
         min_update_interval: Duration::from_secs(interval.unwrap_or(0).into()),
         primaries: reader.remotes.read(entry, reader.findings),
         folder: (!in_memory).then_some(folder),
+        copies,
     })
 }
 
@@ -191,6 +195,11 @@ impl Catalogs {
         })
     }
 
+    /// The name of the file with a member's copy.
+    pub fn file_name(&self, catalog: &Name, zone: &Name) -> String {
+        file_name(&self.view, catalog, zone)
+    }
+
     fn make(&self, config: &CatalogConfig, kind: &Kind) -> Result<Made, NoPrimaries> {
         let template = kind.template.as_ref().and_then(|name| self.templates.get(&**name)).unwrap_or(&self.plain);
         let primaries = match (&kind.properties.primaries, &template.primaries) {
@@ -229,6 +238,12 @@ fn file_name(view: &str, catalog: &Name, zone: &Name) -> String {
         return format!("__catz__{}.db", HEXLOWER.encode(&Sha256::digest(stem)));
     }
     format!("__catz__{stem}.db")
+}
+
+/// The name of the file that lists the copies of a catalog's members. It is another one for each catalog of each view,
+/// whatever their names are.
+fn list_name(view: &str, catalog: &Name) -> String {
+    format!("__catz__{}.labels", HEXLOWER.encode(&Sha256::digest(format!("{view}\0{}", catalog.to_lowercase()))))
 }
 
 impl fmt::Display for NoPrimaries {

@@ -2,10 +2,12 @@
 //!
 //! Members are zones like those of named.conf. [`Catalogs::configure`] adds the known ones to a configuration, and
 //! [`Catalogs::follow`] says what new versions of catalogs change. The members themselves are on the disk only as
-//! copies: after a start, the copy of their catalog says again which they are.
+//! [`Copies`]: after a start, the copy of their catalog says again which they are.
 
 use std::{
+    ffi::OsStr,
     fmt, mem,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -18,10 +20,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::{error, info, warn};
 use zonefmt::{Name, Serial};
 
-use super::{Running, ZoneSource, sources::Sources};
+use super::{
+    Running, ZoneSource,
+    copies::{Copies, Labels},
+    sources::Sources,
+};
 use crate::{
     catalog::{Catalog, MemberChange, Members, Reading, Step},
-    config::{self, CatalogConfig, ViewConfig, ZoneConfig},
+    config::{self, CatalogConfig, NamedFile, NoPrimaries, Role, ViewConfig, ZoneConfig},
     sync::lock,
     zone::ZoneData,
     zones::{Published, View, ZoneChange},
@@ -30,6 +36,7 @@ use crate::{
 /// The catalogs of all views.
 pub(super) struct Catalogs {
     views: Vec<ViewCatalogs>,
+    copies: Copies,
     watched: Arc<Watched>,
     /// When to look at a catalog whose new version came too soon.
     due: Option<Instant>,
@@ -51,6 +58,15 @@ pub(super) struct Changes {
     pub(super) put: FxHashMap<Name, ZoneConfig>,
 }
 
+/// The zones that change with new versions of catalogs.
+#[derive(Default)]
+struct Changed {
+    /// Members that are served and do not stay, or not with their state.
+    remove: FxHashSet<Name>,
+    /// Members that come, or are served in another way.
+    put: FxHashSet<Name>,
+}
+
 /// Which zones are catalogs, for the watcher of new versions.
 struct Watched {
     /// Their names in all views.
@@ -69,7 +85,7 @@ impl Running {
         // What is published from now on wakes again.
         self.catalogs.watched.pending.store(false, Ordering::Release);
         let before = self.published.load();
-        let changed = self.catalogs.follow(&before.views, &self.sources);
+        let changed = self.catalogs.follow(&before.views, &mut self.sources);
         if changed.is_empty() {
             return;
         }
@@ -101,13 +117,15 @@ impl Catalogs {
         let watched = Arc::new(Watched { catalogs, pending, wake: Mutex::new(wake) });
         let watch = Arc::clone(&watched);
         published.watch(move |_, zone| watch.published(&zone.origin));
-        Catalogs { views: Vec::new(), watched, due: None }
+        Catalogs { views: Vec::new(), copies: Copies::default(), watched, due: None }
     }
 
     /// Takes over the catalogs of a configuration, and adds the members that are known so far to its zones. A zone of
     /// named.conf is never replaced by a member.
     pub(super) fn configure(&mut self, views: &mut [ViewConfig]) {
         let mut before = mem::take(&mut self.views);
+        let catalogs = views.iter().filter_map(|view| view.catalogs.as_ref()).flat_map(|config| &config.catalogs);
+        self.copies.open(catalogs);
         for view in views {
             let Some(config) = view.catalogs.take() else { continue };
             let former = before.iter().position(|former| former.view == view.name);
@@ -119,12 +137,12 @@ impl Catalogs {
             let mut followed = ViewCatalogs { view: Arc::clone(&view.name), config, members, read };
             let own = view.zones.iter().map(|zone| &zone.origin);
             let configured: FxHashSet<&Name> = own.chain(view.shared.iter().map(|zone| &zone.origin)).collect();
-            let zones: Vec<_> = followed
-                .members
-                .iter()
-                .filter(|(zone, _)| !configured.contains(zone))
-                .filter_map(|(zone, _)| followed.config.zone(&followed.members, zone).ok())
-                .collect();
+            let members = followed.members.iter().map(|(zone, _)| zone).filter(|zone| !configured.contains(zone));
+            let members: Vec<Name> = members.cloned().collect();
+            for (list, labels) in followed.labels(&members) {
+                self.copies.admit(list, labels);
+            }
+            let zones: Vec<_> = members.iter().filter_map(|zone| followed.zone(zone, &self.copies).ok()).collect();
             view.zones.extend(zones);
             self.views.push(followed);
         }
@@ -132,25 +150,56 @@ impl Catalogs {
         *lock(&self.watched.catalogs) = catalogs.map(|catalog| catalog.origin.clone()).collect();
     }
 
-    /// Reads the new versions of catalogs that these views serve, and returns what they change.
-    pub(super) fn follow(&mut self, views: &[View], sources: &Sources) -> Vec<Changes> {
+    /// Reads the new versions of catalogs that these views serve, and returns what they change. What is to be removed has
+    /// been, from the sources and from the disk.
+    pub(super) fn follow(&mut self, views: &[View], sources: &mut Sources) -> Vec<Changes> {
         self.due = None;
         let now = Instant::now();
         let mut all = Vec::new();
         for followed in &mut self.views {
             let Some(view) = views.iter().find(|view| view.name == followed.view) else { continue };
-            let (remove, put) = (FxHashSet::default(), FxHashMap::default());
-            let mut changes = Changes { view: Arc::clone(&view.name), remove, put };
+            let (mut changed, mut read) = (Changed::default(), Vec::new());
             for catalog in followed.config.catalogs.clone() {
                 // While a catalog is not there or has expired, its members stay.
                 let Some(data) = view.zones.get(catalog.origin.as_ref()).and_then(|zone| zone.data()) else { continue };
                 match followed.begin(&catalog, data, now) {
-                    Some(wait) if wait <= now => followed.read(&catalog, data, &mut changes, view, sources),
+                    Some(wait) if wait <= now => {
+                        if followed.read(&catalog, data, &mut changed, view, sources) {
+                            read.push(catalog.origin);
+                        }
+                    }
                     wait => self.due = self.due.into_iter().chain(wait).min(),
                 }
             }
-            if !(changes.remove.is_empty() && changes.put.is_empty()) {
-                all.push(changes);
+            if read.is_empty() {
+                continue;
+            }
+            let Changed { remove, put } = changed;
+            sources.discard(&view.name, &remove, &view.zones);
+            let is_own = |zone: &Name| remove.contains(zone) || !is_foreign(zone, view, sources);
+            // Another catalog may have got some, too.
+            let touched = |zone: &Name, owner: &Name| read.contains(owner) && is_own(zone) || put.contains(zone);
+            let zones = followed.members.iter().filter(|(zone, owner)| touched(zone, owner));
+            let mut labels = followed.labels(zones.map(|(zone, _)| zone));
+            for catalog in &followed.config.catalogs {
+                let Some(list) = catalog.copies.as_deref() else { continue };
+                let wanted = labels.remove(list).unwrap_or_default();
+                if read.contains(&catalog.origin) {
+                    self.copies.settle(list, wanted, sources);
+                } else {
+                    self.copies.admit(list, wanted);
+                }
+            }
+            let put = put.into_iter().filter_map(|zone| match followed.zone(&zone, &self.copies) {
+                Ok(config) => Some((zone, config)),
+                Err(cause) => {
+                    error!(target: "general", "catz: error \"{cause}\" while trying to add zone '{}'", name(&zone));
+                    None
+                }
+            });
+            let put: FxHashMap<_, _> = put.collect();
+            if !(remove.is_empty() && put.is_empty()) {
+                all.push(Changes { view: Arc::clone(&view.name), remove, put });
             }
         }
         all
@@ -180,15 +229,47 @@ impl ViewCatalogs {
         Some(due)
     }
 
-    /// Reads a version of a catalog, and adds what it changes.
+    /// The unique labels that the copies of members are made under, by the lists of these copies.
+    fn labels<'z>(&self, members: impl IntoIterator<Item = &'z Name>) -> FxHashMap<&Path, Labels> {
+        let mut lists = FxHashMap::<_, Labels>::default();
+        for zone in members {
+            let Some((catalog, member)) = self.members.owner(zone) else { continue };
+            let Some(list) = self.list(catalog) else { continue };
+            lists.entry(list).or_default().insert(self.config.file_name(catalog, zone), member.label().into());
+        }
+        lists
+    }
+
+    /// The list of the copies of a catalog's members; `None` if these are in memory only.
+    fn list(&self, catalog: &Name) -> Option<&Path> {
+        self.config.catalogs.iter().find(|config| config.origin == *catalog)?.copies.as_deref()
+    }
+
+    /// The configuration of a member, without a file unless there may be a copy under its unique label.
+    fn zone(&mut self, zone: &Name, copies: &Copies) -> Result<ZoneConfig, NoPrimaries> {
+        let mut config = self.config.zone(&self.members, zone)?;
+        if let Role::Secondary(copy, _) = &mut config.role {
+            copy.take_if(|copy| !self.keeps(zone, copy, copies));
+        }
+        Ok(config)
+    }
+
+    /// Whether a member may have this copy.
+    fn keeps(&self, zone: &Name, copy: &NamedFile, copies: &Copies) -> bool {
+        let Some((catalog, member)) = self.members.owner(zone) else { return false };
+        let file = copy.path().file_name().and_then(OsStr::to_str);
+        self.list(catalog).zip(file).is_some_and(|(list, file)| copies.has(list, file, member.label()))
+    }
+
+    /// Reads a version of a catalog, and adds what it changes. Returns whether it could be used.
     fn read(
         &mut self,
         catalog: &CatalogConfig,
         data: &ZoneData,
-        changes: &mut Changes,
+        changed: &mut Changed,
         view: &View,
         sources: &Sources,
-    ) {
+    ) -> bool {
         self.read.insert(catalog.origin.clone(), (data.clone(), Instant::now()));
         let name = name(&catalog.origin);
         let serial = data.serial().unwrap_or(Serial(0)).0;
@@ -201,7 +282,8 @@ impl ViewCatalogs {
             Err(broken) => {
                 error!(target: "general", "catz: zone '{name}': {broken}");
                 let stays = "its members stay as they were";
-                return error!(target: "general", "catz: new catalog zone '{name}' is broken and will not be processed; {stays}");
+                error!(target: "general", "catz: new catalog zone '{name}' is broken and will not be processed; {stays}");
+                return false;
             }
         };
         for finding in findings {
@@ -213,46 +295,10 @@ impl ViewCatalogs {
         let (listed, steps) = (version.len(), self.members.replace(&catalog.origin, version));
         let (count, each) = (steps.len(), steps.len() <= LOGGED_ZONES);
         for change in steps {
-            self.take(change, each, changes, view, sources);
+            take(change, each, changed, view, sources);
         }
         info!(target: "general", "catz: {name}: {listed} members, {count} of them changed");
-    }
-
-    /// Adds a change to a member. A zone that is configured otherwise stays as it is.
-    fn take(&mut self, change: MemberChange, each: bool, changes: &mut Changes, view: &View, sources: &Sources) {
-        let MemberChange { zone, step } = change;
-        let is_member = sources.get(&view.name, &zone).is_some_and(ZoneSource::is_member);
-        let is_foreign = !is_member && view.zones.get(zone.as_ref()).is_some();
-        if each {
-            log(&zone, &step);
-        }
-        let reset = match step {
-            Step::Ignore { .. } => return,
-            Step::Remove { .. } => {
-                changes.put.remove(&zone);
-                if is_member {
-                    changes.remove.insert(zone);
-                }
-                return;
-            }
-            _ if is_foreign => {
-                let message = "will not be added because it is an explicitly configured zone";
-                return error!(target: "general", "catz: zone '{}' {message}", name(&zone));
-            }
-            Step::Reset { .. } | Step::Move { reset: true, .. } => true,
-            Step::Add { .. } | Step::Modify { .. } | Step::Move { reset: false, .. } => false,
-        };
-        match self.config.zone(&self.members, &zone) {
-            Ok(config) => {
-                if reset && is_member {
-                    changes.remove.insert(zone.clone());
-                }
-                changes.put.insert(zone, config);
-            }
-            Err(cause) => {
-                error!(target: "general", "catz: error \"{cause}\" while trying to add zone '{}'", name(&zone));
-            }
-        }
+        true
     }
 }
 
@@ -264,6 +310,42 @@ impl Watched {
             let _ = lock(&self.wake).send(());
         }
     }
+}
+
+/// Adds a change to a member. A zone that is configured otherwise stays as it is.
+fn take(change: MemberChange, each: bool, changed: &mut Changed, view: &View, sources: &Sources) {
+    let MemberChange { zone, step } = change;
+    if each {
+        log(&zone, &step);
+    }
+    let (stays, comes) = match step {
+        Step::Ignore { .. } => return,
+        Step::Remove { .. } => (false, false),
+        Step::Reset { .. } | Step::Move { reset: true, .. } => (false, true),
+        Step::Add { .. } | Step::Modify { .. } | Step::Move { reset: false, .. } => (true, true),
+    };
+    let is_foreign = is_foreign(&zone, view, sources);
+    if is_foreign && comes {
+        let message = "will not be added because it is an explicitly configured zone";
+        return error!(target: "general", "catz: zone '{}' {message}", name(&zone));
+    }
+    if !stays && is_member(&zone, view, sources) {
+        changed.remove.insert(zone.clone());
+    }
+    if comes {
+        changed.put.insert(zone);
+    } else {
+        changed.put.remove(&zone);
+    }
+}
+
+fn is_member(zone: &Name, view: &View, sources: &Sources) -> bool {
+    sources.get(&view.name, zone).is_some_and(ZoneSource::is_member)
+}
+
+/// Whether a zone is served that is no member.
+fn is_foreign(zone: &Name, view: &View, sources: &Sources) -> bool {
+    !is_member(zone, view, sources) && view.zones.get(zone.as_ref()).is_some()
 }
 
 /// A name in a log line.

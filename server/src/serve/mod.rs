@@ -8,12 +8,13 @@
 //!   zone file.
 //! * `additions`: zones that are added, changed and deleted while the server runs; `new_zones`: the files that keep
 //!   them.
-//! * `catalogs`: zones that are served because a catalog lists them.
+//! * `catalogs`: zones that are served because a catalog lists them; `copies`: which copies of them there are.
 //! * `run_files`: the process number, the lock and the session key; `upkeep`: what has to be done now and then.
 //! * `start_error`: why a server does not start.
 
 mod additions;
 mod catalogs;
+mod copies;
 mod faults;
 mod journal;
 mod load;
@@ -302,7 +303,7 @@ impl Running {
         let before = self.published.load();
         self.catalogs.configure(&mut config.views);
         let mut views = self.sources.views(config, &before.views);
-        for changes in self.catalogs.follow(&views, &self.sources) {
+        for changes in self.catalogs.follow(&views, &mut self.sources) {
             if let Some(view) = views.iter_mut().find(|view| view.name == changes.view) {
                 let zones = self.sources.follow(&changes, &view.zones, &config.directory);
                 view.zones.update(zones);

@@ -3,6 +3,7 @@
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -48,6 +49,15 @@ pub struct ZoneSource {
     sound: bool,
     /// Where the zone's statement is.
     written: Written,
+}
+
+/// Who uses a file. Of several users, the greatest counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum User {
+    /// A member of a catalog.
+    Member,
+    /// A zone of named.conf, or one that `rndc addzone` added.
+    Configured,
 }
 
 /// A zone that was added or changed and can be served.
@@ -197,19 +207,37 @@ impl Sources {
         self.0.get_mut(view)?.0.remove(origin)
     }
 
-    /// Takes over what catalogs change about a view, and returns how the view has to change.
-    pub(super) fn follow(&mut self, changes: &Changes, served: &ZoneMap, directory: &Path) -> Vec<ZoneChange> {
-        let sources = self.0.entry(Arc::clone(&changes.view)).or_default();
-        let mut done = Vec::new();
-        for origin in &changes.remove {
+    /// Takes members of catalogs from their owners and forgets them, as their files are to be removed.
+    pub(super) fn discard(&mut self, view: &str, members: &FxHashSet<Name>, served: &ZoneMap) {
+        let Some(sources) = self.0.get_mut(view) else { return };
+        for origin in members {
             if let Some(live) = served.get(origin.as_ref()).and_then(|zone| zone.live.as_ref()) {
                 live.discard();
             }
-            if let Some(source) = sources.0.remove(origin) {
-                source.remove_files();
-            }
-            done.push(ZoneChange::Remove(origin.clone()));
+            sources.0.remove(origin);
         }
+    }
+
+    /// Who uses files with these names, in whichever folder.
+    pub(super) fn users<'n>(&self, names: &FxHashSet<&'n str>) -> FxHashMap<&'n str, User> {
+        let mut users = FxHashMap::default();
+        if names.is_empty() {
+            return users;
+        }
+        for source in self.0.values().flat_map(|sources| sources.0.values()) {
+            let name = source.file().and_then(Path::file_name).and_then(OsStr::to_str);
+            let Some(name) = name.and_then(|name| names.get(name)) else { continue };
+            let user = if source.is_member() { User::Member } else { User::Configured };
+            users.entry(*name).and_modify(|other| *other = user.max(*other)).or_insert(user);
+        }
+        users
+    }
+
+    /// Takes over what catalogs change about a view, and returns how the view has to change. What is removed has been
+    /// [discarded](Sources::discard).
+    pub(super) fn follow(&mut self, changes: &Changes, served: &ZoneMap, directory: &Path) -> Vec<ZoneChange> {
+        let sources = self.0.entry(Arc::clone(&changes.view)).or_default();
+        let mut done: Vec<_> = changes.remove.iter().cloned().map(ZoneChange::Remove).collect();
         let mut stale = Vec::new();
         for (origin, zone) in &changes.put {
             let current = served.get(origin.as_ref()).filter(|_| !changes.remove.contains(origin));
@@ -348,13 +376,6 @@ impl ZoneSource {
         }
     }
 
-    /// The journals that the zone may have: named's, and those that are written here.
-    pub(super) fn journals(&self) -> Vec<PathBuf> {
-        let Some(file) = self.file() else { return Vec::new() };
-        let named = self.journal.clone().unwrap_or_else(|| super::journal::path(file));
-        vec![named, crate::journal::path(file, self.journal.as_deref()), live::differences_path(file)]
-    }
-
     /// The zone file.
     pub(super) fn file(&self) -> Option<&Path> {
         self.role.file().map(NamedFile::path)
@@ -362,9 +383,9 @@ impl ZoneSource {
 
     /// Removes the zone file and the journals.
     pub(super) fn remove_files(&self) {
-        // A journal without its file would be in the way of the next one.
-        self.journals().iter().for_each(|journal| remove(journal));
-        self.file().into_iter().for_each(remove);
+        if let Some(file) = self.file() {
+            remove_with(file, self.journal.as_deref());
+        }
     }
 
     /// Gives the copy and the journal of a secondary zone the names that they have in another configuration.
@@ -441,13 +462,32 @@ fn warn_of_edit(view: &str, zone: &Zone) {
     }
 }
 
-/// Removes a file, if it exists.
-fn remove(file: &Path) {
+/// The journals that a zone with this file may have: named's, and those that are written here.
+fn journals(file: &Path, journal: Option<&Path>) -> [PathBuf; 3] {
+    let named = journal.map_or_else(|| super::journal::path(file), Path::to_owned);
+    [named, crate::journal::path(file, journal), live::differences_path(file)]
+}
+
+/// Removes the copy of a member of a catalog, with its journals, and returns whether it is gone.
+pub(super) fn remove_copy(file: &Path) -> bool {
+    remove_with(file, None)
+}
+
+/// Removes a zone file, with its journals, and returns whether it is gone.
+fn remove_with(file: &Path, journal: Option<&Path>) -> bool {
+    // A journal without its file would be in the way of the next one.
+    let are_gone = journals(file, journal).map(|journal| remove(&journal));
+    are_gone.into_iter().all(|is_gone| is_gone) & remove(file)
+}
+
+/// Removes a file, if it exists, and returns whether it is gone.
+fn remove(file: &Path) -> bool {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             warn!(target: "general", "cannot remove {}: {error}", file.display());
+            false
         }
-        _ => {}
+        _ => true,
     }
 }
 

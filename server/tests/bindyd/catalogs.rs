@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -59,6 +59,12 @@ impl Peer {
         wait_until(|| self.has() == zones, &what());
     }
 
+    /// The serial of a zone; empty if there is none.
+    fn serial(&self, zone: &str) -> String {
+        let soa = dig("127.0.0.1", self.port, &["+short", zone, "SOA"]);
+        soa.split(' ').nth(2).unwrap_or_default().to_owned()
+    }
+
     fn folder(&self) -> &Path {
         self.controlled.server.folder()
     }
@@ -67,9 +73,16 @@ impl Peer {
     fn copies(&self) -> Vec<String> {
         let files = fs::read_dir(self.folder().join("members")).expect("it is there").flatten();
         let mut names: Vec<_> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
-        names.retain(|name| name.starts_with("__catz__") && !name.ends_with(".changes"));
+        names.retain(|name| name.starts_with("__catz__") && name.rsplit('.').next() == Some("db"));
         names.sort();
         names
+    }
+
+    /// The list of the members' files.
+    fn labels(&self) -> PathBuf {
+        let mut files = fs::read_dir(self.folder().join("members")).expect("it is there").flatten();
+        let file = files.find(|file| file.path().extension().is_some_and(|extension| extension == "labels"));
+        file.expect("there is a list").path()
     }
 }
 
@@ -113,7 +126,28 @@ impl Pair {
         let lines = format!("zone {catalog}.\n{}", lines.join("\n"));
         assert_eq!(nsupdate(self.producer.port, &SIGN, &lines), "");
     }
+
+    /// Updates `one.catalog`, whose new version the consumer gets, but does not follow for a long time.
+    fn changes_unseen(&mut self, commands: &[&str]) {
+        self.update("one.catalog", commands);
+        self.consumer.controlled.server.says("catz: one.catalog: new zone version came too soon");
+    }
+
+    /// Starts the producer with other versions of zones, which have lower serials: a secondary does not take those.
+    fn produces_anew(&mut self, zones: &[&str]) {
+        for zone in zones {
+            self.producer
+                .controlled
+                .server
+                .write(zone, &ZONE.replace("hostmaster 1 ", &format!("hostmaster {LOWER} ")));
+        }
+        self.producer.controlled.replace("KILL", "named");
+        wait_until(|| zones.iter().all(|zone| self.producer.serial(zone) == LOWER), "the producer has them");
+    }
 }
+
+/// The serial of versions that come after 1 only for who knows nothing of 1.
+const LOWER: &str = "4294967000";
 
 /// A zone of the consumer's own.
 const OWN: &str = "$TTL 300\n@ SOA ns h 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.99\n";
@@ -162,6 +196,11 @@ fn members_are_there_at_once_after_a_restart_without_their_primary() {
     // named takes them over.
     consumer.controlled.replace("TERM", "named");
     consumer.comes_to(&["a.test", "b.test"]);
+    // Nor does named have a list of them.
+    fs::remove_file(consumer.labels()).expect("it is there");
+    consumer.controlled.replace("TERM", BINDYD);
+    assert_eq!(consumer.has(), ["a.test", "b.test"]);
+    assert!(consumer.labels().exists());
 }
 
 #[test]
@@ -183,17 +222,122 @@ fn another_unique_label_asks_for_a_zone_without_a_past() {
     let mut pair = Pair::start("named", BINDYD, "zone-directory \"members\" min-update-interval 0", "");
     pair.update("one.catalog", &["add ua.zones PTR a.test."]);
     pair.consumer.comes_to(&["a.test"]);
-    // The zone starts again with a lower serial, which a secondary does not take otherwise.
-    let lower = ZONE.replace("hostmaster 1 ", "hostmaster 4294967000 ");
-    pair.producer.controlled.server.write("a.test", &lower);
-    pair.producer.controlled.replace("KILL", "named");
-    let serial = |peer: &Peer| dig("127.0.0.1", peer.port, &["+short", "a.test", "SOA"]);
-    wait_until(|| serial(&pair.producer).contains("4294967000"), "the producer has the other version");
+    pair.produces_anew(&["a.test"]);
     pair.consumer.told("refresh a.test");
-    assert!(serial(&pair.consumer).contains(" 1 3600 "));
+    assert_eq!(pair.consumer.serial("a.test"), "1");
     pair.update("one.catalog", &["delete ua.zones PTR", "add other.zones PTR a.test."]);
-    wait_until(|| serial(&pair.consumer).contains("4294967000"), "it comes anew");
+    wait_until(|| pair.consumer.serial("a.test") == LOWER, "it comes anew");
     pair.consumer.controlled.server.says("catz: zone 'a.test' unique label has changed, reset state");
+}
+
+#[test]
+fn a_member_that_is_reset_and_has_no_primaries_does_not_keep_its_past() {
+    let mut pair = Pair::start("named", BINDYD, "zone-directory \"members\" min-update-interval 0", "");
+    pair.update("one.catalog", &["add ua.zones PTR a.test.", "add ub.zones PTR b.test."]);
+    pair.consumer.comes_to(&["a.test", "b.test"]);
+    pair.produces_anew(&["a.test"]);
+    // These are no servers: the name of a key has one string.
+    let unreadable = "add primaries.ext.other.zones TXT \"a\" \"b\"";
+    pair.update("one.catalog", &["delete ua.zones PTR", "add other.zones PTR a.test.", unreadable]);
+    pair.consumer.comes_to(&["b.test"]);
+    pair.update("one.catalog", &["delete primaries.ext.other.zones TXT"]);
+    wait_until(|| pair.consumer.serial("a.test") == LOWER, "it comes anew");
+}
+
+/// A consumer that follows new versions of catalogs only when it starts again, and serves these members of
+/// `one.catalog`.
+fn slow(entries: &[&str], members: &[&str]) -> Pair {
+    let mut pair = Pair::start("named", BINDYD, "zone-directory \"members\" min-update-interval 1d", "");
+    pair.consumer.controlled.server.says("catz: one.catalog: 0 members");
+    pair.changes_unseen(entries);
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    pair.consumer.comes_to(members);
+    pair
+}
+
+#[test]
+fn a_reset_is_not_forgotten_over_a_restart() {
+    let mut pair = slow(&["add ua.zones PTR a.test.", "add ub.zones PTR b.test."], &["a.test", "b.test"]);
+    pair.produces_anew(&["a.test", "b.test"]);
+    pair.changes_unseen(&["delete ua.zones PTR", "add other.zones PTR a.test."]);
+    assert_eq!(pair.consumer.serial("a.test"), "1");
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    wait_until(|| pair.consumer.serial("a.test") == LOWER, "it comes anew");
+    pair.consumer.told("refresh b.test");
+    assert_eq!(pair.consumer.serial("b.test"), "1");
+    // Nor is it reset once more.
+    pair.producer.controlled.server.stop();
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    assert_eq!(["a.test", "b.test"].map(|zone| pair.consumer.serial(zone)), [LOWER, "1"]);
+}
+
+#[test]
+fn a_removal_is_not_forgotten_over_a_restart() {
+    let mut pair = slow(&["add ua.zones PTR a.test.", "add ub.zones PTR b.test."], &["a.test", "b.test"]);
+    pair.produces_anew(&["a.test", "b.test"]);
+    pair.changes_unseen(&["delete ua.zones PTR"]);
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    assert_eq!(pair.consumer.has(), ["b.test"]);
+    pair.changes_unseen(&["add other.zones PTR a.test."]);
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    wait_until(|| pair.consumer.serial("a.test") == LOWER, "it comes without its past");
+    assert_eq!(pair.consumer.serial("b.test"), "1");
+}
+
+#[test]
+fn members_that_left_unseen_leave_no_files_and_others_keep_theirs() {
+    let entries = ["a", "b", "c", "d"].map(|zone| format!("add u{zone}.zones PTR {zone}.test."));
+    let mut pair = slow(&entries.each_ref().map(String::as_str), &ZONES);
+    let members = pair.consumer.folder().join("members");
+    // What is named as such files are may be anybody's.
+    let others = ["other_one.catalog_b.test", "_default_two.catalog_b.test", "_default_one.catalog_e.test"];
+    for other in others {
+        fs::write(members.join(format!("__catz__{other}.db")), ZONE).expect("it is ours");
+        fs::write(members.join(format!("__catz__{other}.db.changes")), ZONE).expect("it is ours");
+    }
+    // The copy of a member is given to a zone of named.conf.
+    let conf = fs::read_to_string(pair.consumer.folder().join("named.conf")).expect("it is there");
+    let file = "./members/__catz___default_one.catalog_c.test.db";
+    let own = format!("zone c.test {{ type secondary; file \"{file}\"; primaries {{ 127.0.0.1 port 1; }}; }};");
+    pair.consumer.controlled.server.write("named.conf", &(conf + &own));
+    pair.changes_unseen(&["delete ub.zones PTR", "delete uc.zones PTR"]);
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    assert_eq!(pair.consumer.has(), ["a.test", "c.test", "d.test"]);
+    let stay = ["_default_one.catalog_a.test", "_default_one.catalog_c.test", "_default_one.catalog_d.test"];
+    let mut expected: Vec<_> = stay.into_iter().chain(others).map(|stem| format!("__catz__{stem}.db")).collect();
+    expected.sort();
+    assert_eq!(pair.consumer.copies(), expected);
+    let files: Vec<_> = fs::read_dir(&members).expect("it is there").flatten().map(|file| file.file_name()).collect();
+    let of_b = |file: &&std::ffi::OsString| file.to_string_lossy().contains("_default_one.catalog_b");
+    assert_eq!(files.iter().filter(of_b).count(), 0, "{files:?}");
+    assert!(others.iter().all(|other| files.contains(&format!("__catz__{other}.db.changes").into())), "{files:?}");
+    // Without members, nothing is left.
+    pair.changes_unseen(&["delete ua.zones PTR", "delete ud.zones PTR"]);
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    assert_eq!(pair.consumer.has(), ["c.test"]);
+    let labels = |file: &fs::DirEntry| file.file_name().to_string_lossy().ends_with(".labels");
+    assert_eq!(fs::read_dir(&members).expect("it is there").flatten().filter(labels).count(), 0);
+}
+
+#[test]
+fn without_knowing_the_labels_of_copies_members_are_in_memory() {
+    let mut pair = slow(&["add ua.zones PTR a.test."], &["a.test"]);
+    let members = pair.consumer.folder().join("members");
+    fs::write(pair.consumer.labels(), "nonsense").expect("it is ours");
+    pair.produces_anew(&["a.test"]);
+    pair.changes_unseen(&["add ub.zones PTR b.test."]);
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    let words = ".labels: cannot read the labels of copies: line 1";
+    pair.consumer.controlled.server.says(words);
+    wait_until(|| pair.consumer.serial("a.test") == LOWER, "it comes anew");
+    pair.consumer.comes_to(&["a.test", "b.test"]);
+    assert_eq!(pair.consumer.copies(), ["__catz___default_one.catalog_a.test.db"], "it stays as it is");
+    // The remedy that the message names.
+    fs::remove_file(pair.consumer.labels()).expect("it is there");
+    fs::remove_file(members.join("__catz___default_one.catalog_a.test.db")).expect("it is there");
+    pair.consumer.controlled.replace("TERM", BINDYD);
+    pair.consumer.comes_to(&["a.test", "b.test"]);
+    assert!(pair.consumer.labels().exists());
 }
 
 #[test]
