@@ -12,11 +12,20 @@ use jsonschema::{ValidationError, error::ValidationErrorKind, paths::LocationSeg
 use kube::core::cel;
 use serde_json::{Value, json};
 
-use super::{FieldError, Infrastructure, Kind, Resource, Spec, schema};
+use super::{FieldError, Infrastructure, Kind, Resource, Spec, crd, schema};
 
 /// The errors in the `spec` of a new resource, with paths below `spec`.
 pub fn refusals(kind: Kind, spec: &Value) -> Vec<FieldError> {
     Schema::of(kind).refusals(spec, None)
+}
+
+/// The errors in the `spec` of a new resource as it was written, with the former spellings in it. What is found at a
+/// current field, [`refusals`] finds too.
+pub fn refusals_as_written(kind: Kind, spec: &Value) -> Vec<FieldError> {
+    static SCHEMAS: Schemas = LazyLock::new(schemas);
+    static TEXTS: LazyLock<BTreeMap<Kind, Value>> =
+        LazyLock::new(|| Kind::all().map(|kind| (kind, crd::spec(kind))).collect());
+    SCHEMAS[&kind].get_or_init(|| Schema::new(&TEXTS[&kind])).refusals(spec, None)
 }
 
 /// The errors in a change of a resource whose old and new forms are each valid, with paths below `spec`.
@@ -33,23 +42,30 @@ pub fn metadata_refusals(metadata: &Value) -> Vec<FieldError> {
     SCHEMA.refusals(metadata, None)
 }
 
-/// Kubernetes' own rules for names and labels in files: RFC 1123 in lower case, and the API conventions for labels.
+/// Kubernetes' own rules for names, labels and annotations in files: RFC 1123 in lower case, and the API conventions.
 static METADATA: LazyLock<Value> = LazyLock::new(|| {
-    const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-    const KEY: &str = "^([-a-z0-9.]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+    const SUBDOMAIN: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+    const KEY: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
+    let keys = |prefix: &str, example: &str| {
+        let form = json!({ "pattern": format!("^({prefix}/)?{KEY}$"), "x-example": example });
+        let length = json!({ "pattern": "^([^/]{1,253}/)?[^/]*$", "x-example": example });
+        json!({ "allOf": [form, length] })
+    };
+    // The prefixes of annotations may be in upper case.
+    let any_case = SUBDOMAIN.replace("a-z", "A-Za-z");
     json!({
         "properties": {
-            "name": { "maxLength": 253, "pattern": SUBDOMAIN, "x-example": "www.example-com" },
+            "name": { "maxLength": 253, "pattern": format!("^{SUBDOMAIN}$"), "x-example": "www.example-com" },
             "namespace": { "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "x-example": "dns" },
             "labels": {
-                "propertyNames": { "pattern": KEY, "x-example": "app.kubernetes.io/name" },
+                "propertyNames": keys(SUBDOMAIN, "app.kubernetes.io/name"),
                 "additionalProperties": {
                     "maxLength": 63,
                     "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
                     "x-example": "example.com"
                 }
             },
-            "annotations": { "propertyNames": { "pattern": KEY, "x-example": "example.com/note" } }
+            "annotations": { "propertyNames": keys(&any_case, "example.com/note") }
         }
     })
 });
@@ -89,10 +105,16 @@ struct Schema {
     rules: Option<cel::CompiledSchema>,
 }
 
+/// The schemas of all kinds, each compiled when it is asked for.
+type Schemas = LazyLock<BTreeMap<Kind, OnceLock<Schema>>>;
+
+fn schemas() -> BTreeMap<Kind, OnceLock<Schema>> {
+    Kind::all().map(|kind| (kind, OnceLock::new())).collect()
+}
+
 impl Schema {
     fn of(kind: Kind) -> &'static Schema {
-        static SCHEMAS: LazyLock<BTreeMap<Kind, OnceLock<Schema>>> =
-            LazyLock::new(|| Kind::all().map(|kind| (kind, OnceLock::new())).collect());
+        static SCHEMAS: Schemas = LazyLock::new(schemas);
         SCHEMAS[&kind].get_or_init(|| Schema::new(schema::spec(kind)))
     }
 
@@ -101,18 +123,20 @@ impl Schema {
         Schema { text, structure, rules: has_rules(text).then(|| cel::compile_schema(text)) }
     }
 
-    /// Applies the CEL rules only to objects that have the right structure, as API servers do.
+    /// Applies the CEL rules only to objects of the right types and sizes, as API servers do.
     fn refusals(&self, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
         static EVALUATOR: LazyLock<cel::Validator> = LazyLock::new(cel::Validator::new);
-        let structural: Vec<_> = self.structure.iter_errors(value).map(|error| self.explain(&error)).collect();
-        let Some(rules) = self.rules.as_ref().filter(|_| structural.is_empty()) else { return structural };
+        let wrong: Vec<_> = self.structure.iter_errors(value).collect();
+        let mut refusals: Vec<_> = wrong.iter().map(|error| self.explain(error)).collect();
+        let Some(rules) = self.rules.as_ref().filter(|_| !wrong.iter().any(precludes_rules)) else { return refusals };
         let broken = EVALUATOR.validate_compiled(rules, value, old).err();
         let broken = broken.into_iter().flat_map(cel::ValidationErrors::into_vec);
         let mut broken: Vec<_> =
             broken.map(|error| FieldError { path: error.field_path, message: error.message, help: None }).collect();
         // The errors come in the order of a hash.
         broken.sort_by(|one, other| one.path.cmp(&other.path));
-        broken
+        refusals.extend(broken);
+        refusals
     }
 
     /// Explains an error in words, with an example of a valid value.
@@ -126,6 +150,16 @@ impl Schema {
             help: example.map(|example| format!("write it as `{example}`")),
         }
     }
+}
+
+/// Whether an error is one of those with which an API server does not try the CEL rules: their types and their costs
+/// would not be sure.
+fn precludes_rules(error: &ValidationError<'_>) -> bool {
+    use ValidationErrorKind::{Enum, MaxItems, MaxLength, MaxProperties, Required, Type};
+    matches!(
+        error.kind(),
+        Enum { .. } | MaxItems { .. } | MaxLength { .. } | MaxProperties { .. } | Required { .. } | Type { .. }
+    )
 }
 
 fn has_rules(schema: &Value) -> bool {
@@ -231,5 +265,9 @@ mod tests {
         assert_eq!(told(json!({ "name": "a", "namespace": "a.b" })), ["namespace"]);
         assert_eq!(told(json!({ "name": "a", "labels": { "zone": "-x" } })), ["labels.zone"]);
         assert_eq!(told(json!({ "name": "a", "labels": { "a b": "x" } })), ["labels"]);
+        assert_eq!(told(json!({ "name": "a", "labels": { "a..b/c": "x" } })), ["labels"]);
+        assert_eq!(told(json!({ "name": "a", "annotations": { "A/b": "x" }, "labels": { "A/b": "x" } })), ["labels"]);
+        let long = "a.".repeat(127) + "a/b";
+        assert_eq!(told(json!({ "name": "a", "annotations": { long: "x" } })), ["annotations"]);
     }
 }

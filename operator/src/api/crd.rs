@@ -15,10 +15,16 @@ pub(super) struct Column {
     pub(super) kind: &'static str,
 }
 
-/// The CRD of a kind, as JSON.
-pub fn crd(kind: Kind) -> Value {
+/// The schema of the `spec` of a kind with its former spellings, annotated for people.
+pub(super) fn spec(kind: Kind) -> Value {
     let mut spec = schema::spec(kind).clone();
     spelling::admit(kind, &mut spec);
+    spec
+}
+
+/// The CRD of a kind, as JSON.
+pub fn crd(kind: Kind) -> Value {
+    let mut spec = spec(kind);
     let mut status = kind.status_schema();
     for schema in [&mut spec, &mut status] {
         strip(schema);

@@ -24,7 +24,7 @@ pub mod status;
 mod zone;
 
 pub(crate) use admission::remove_nulls;
-pub use admission::{metadata_refusals, refusals, refusals_of_change};
+pub use admission::{metadata_refusals, refusals, refusals_as_written, refusals_of_change};
 pub use cluster::ClusterSpec;
 pub use config::Bind9Config;
 pub use crd::{crd, file as crd_file};
@@ -35,7 +35,7 @@ pub use records::{RecordKind, RecordType};
 pub use reference::reference;
 pub use schema::{bounds, ineffective_fields, spec as spec_schema, unknown_fields};
 pub use selector::{LabelSelector, Operator, RecordSource, Requirement};
-pub use spelling::{Moves, Note, modernize};
+pub use spelling::{Moves, Note, has_former, modernize};
 pub use zone::{DnsZoneSpec, NameServer, SoaRecord};
 
 use std::{collections::BTreeMap, fmt};

@@ -144,6 +144,15 @@ const FORMER: &[Former] = &[
 const SIGNING: &str = "signatures are part of answers wherever there are any; to sign zones, write \
                        `dnssec: {signing: {enabled: true}}`";
 
+/// Whether a `spec` has a field that is, or was, a former spelling.
+pub fn has_former(kind: Kind, spec: &Value) -> bool {
+    FORMER.iter().filter(|former| former.kinds.contains(&kind)).any(|former| {
+        let parents = former.parents.iter().map(|parent| parent.split('.').filter(|step| !step.is_empty()));
+        let mut parents = parents.filter_map(|mut steps| steps.try_fold(spec, |value, step| value.get(step)));
+        parents.any(|parent| parent.get(former.field).is_some())
+    })
+}
+
 /// Replaces the former spellings in a `spec`. Returns what was changed, and the former paths of moved fields.
 pub fn modernize(kind: Kind, spec: &mut Value) -> (Vec<Note>, Moves) {
     let (mut notes, mut moves) = (Vec::new(), Moves::default());
@@ -278,7 +287,8 @@ impl Former {
                 }
                 return;
             }
-            Fate::DroppedFlag(_) => {
+            // A schema cannot say "an object or a flag".
+            Fate::Text(_) | Fate::DroppedFlag(_) => {
                 let Some(target) = node.get_mut("properties").and_then(|p| p.get_mut(self.field)) else { return };
                 if let Some(target) = target.as_object_mut() {
                     target.remove("type");
@@ -286,8 +296,6 @@ impl Former {
                 }
                 return;
             }
-            // These are added only if the schema is open.
-            Fate::Text(_) => return,
         };
         if let Some(Value::Object(properties)) = node.get_mut("properties") {
             properties.entry(self.field).or_insert(former);

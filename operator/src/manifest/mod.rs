@@ -127,6 +127,7 @@ impl Reading {
 
     fn take_object(&mut self, value: &mut Value, mut origin: Origin) {
         let Some(kind) = self.kind(value, &origin) else { return };
+        let written = value.get("spec").filter(|spec| api::has_former(kind, spec)).cloned();
         if let Some(spec) = value.get_mut("spec") {
             origin.moves = self.modernize(&origin, kind, spec);
         }
@@ -167,6 +168,16 @@ impl Reading {
             self.diagnostics.push(diagnostic);
         }
         findings.extend(self.admit(&origin, kind, value, &findings));
+        if let Some(written) = written.filter(|_| findings.is_empty()) {
+            // A former spelling without effect is refused by API servers all the same.
+            findings.extend(self.refuse(
+                &origin,
+                kind,
+                "spec",
+                api::refusals_as_written(kind, &written),
+                &mut Vec::new(),
+            ));
+        }
         if findings.is_empty() {
             self.manifests.push(Manifest { resource, origin });
         } else {
@@ -187,24 +198,35 @@ impl Reading {
     fn admit(&mut self, origin: &Origin, kind: Kind, value: &Value, known: &[Finding]) -> Vec<Finding> {
         // The compiler's message about a field says more.
         let mut told: Vec<String> = known.iter().map(Finding::spec_path).collect();
+        let metadata = api::metadata_refusals(&value["metadata"]);
+        let mut findings = self.refuse(origin, kind, "metadata", metadata, &mut told);
+        findings.extend(self.refuse(origin, kind, "spec", api::refusals(kind, &value["spec"]), &mut told));
+        findings
+    }
+
+    /// Adds refusals in a part of an object to the diagnostics, except at fields of which something was `told`.
+    fn refuse(
+        &mut self,
+        origin: &Origin,
+        kind: Kind,
+        part: &str,
+        refusals: Vec<FieldError>,
+        told: &mut Vec<String>,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (part, refusals) in
-            [("metadata", api::metadata_refusals(&value["metadata"])), ("spec", api::refusals(kind, &value["spec"]))]
-        {
-            for FieldError { path, message, help } in refusals {
-                let full = if path.is_empty() { part.to_owned() } else { format!("{part}.{path}") };
-                if told.contains(&full) {
-                    continue;
-                }
-                let diagnostic = origin.diagnostic(Severity::Error, &full, format!("{full}: {message}"));
-                self.diagnostics.push(match help {
-                    Some(help) => diagnostic.help(help),
-                    None => diagnostic,
-                });
-                told.push(full);
-                let path = if part == "spec" { path } else { String::new() };
-                findings.push(Finding { reason: Reason::unreadable(kind), zone: None, path, message });
+        for FieldError { path, message, help } in refusals {
+            let full = if path.is_empty() { part.to_owned() } else { format!("{part}.{path}") };
+            if told.contains(&full) {
+                continue;
             }
+            let diagnostic = origin.diagnostic(Severity::Error, &full, format!("{full}: {message}"));
+            self.diagnostics.push(match help {
+                Some(help) => diagnostic.help(help),
+                None => diagnostic,
+            });
+            told.push(full);
+            let path = if part == "spec" { path } else { String::new() };
+            findings.push(Finding { reason: Reason::unreadable(kind), zone: None, path, message });
         }
         findings
     }
