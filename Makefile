@@ -41,7 +41,7 @@ test-clients: tools ## ExternalDNS, cert-manager and others against the server a
 # KUBECONFIG of the environment is not meant: it may be the cluster of a company.
 test-cluster: tools ## the tests of Kubernetes alone; with KUBECONFIG=FILE, on that cluster, which gets this tree's CRDs
 	TEST_KUBECONFIG=$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG))) \
-	$(CARGO) test --profile checked --locked -p bindy-cluster
+	$(CARGO) test --profile checked --locked -p bindy-cluster -p bindy --test cluster
 
 test: ## everything that CI checks; installs what it uses and this machine lacks
 	@scripts/test
