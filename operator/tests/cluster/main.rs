@@ -128,6 +128,42 @@ async fn a_change_that_plan_refuses_a_cluster_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn zones_are_listed_with_their_state_and_instances_can_be_scaled() {
+    let server = Server::start().await;
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "a" });
+    let zone = manifest_of("DNSZone", "listed", &json!({ "zoneName": "example.com", "soaRecord": soa }));
+    let applied = server.apply(&zone).await.expect("it is a zone");
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "Served", "message": "", "lastTransitionTime": "2026-01-31T12:00:00Z"
+    });
+    let state = json!({ "serial": 7, "recordsCount": 3, "servers": "2/2", "conditions": [ready] });
+    let mut told = zone.clone();
+    told["status"] = state.clone();
+    told["spec"]["zoneName"] = json!("example.org");
+    let told = server.replace(&told, "status", told.clone()).await.expect("it is a state of a zone");
+    assert!(has(&told["status"], &state), "{}", told["status"]);
+    assert_eq!(told["spec"], applied["spec"], "a state changes no zone");
+    assert_eq!(told["metadata"]["generation"], applied["metadata"]["generation"]);
+    let table = server.table(&zone).await;
+    let columns = table["columnDefinitions"].as_array().unwrap().iter();
+    let shown: Vec<_> = columns.filter(|column| column["priority"] == 0).map(|column| &column["name"]).collect();
+    assert_eq!(shown, ["Name", "Zone", "Serial", "Records", "Servers", "Ready", "Age"]);
+    let cells = &table["rows"][0]["cells"].as_array().unwrap()[..6];
+    assert_eq!(json!(cells), json!(["listed", "example.com", 7, 3, "2/2", "True"]));
+
+    let instance =
+        manifest_of("Bind9Instance", "scaled", &json!({ "clusterRef": "", "role": "primary", "replicas": 1 }));
+    server.apply(&instance).await.expect("it is an instance");
+    let scale =
+        |replicas: u8| json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "spec": { "replicas": replicas } });
+    let scaled = server.replace(&instance, "scale", scale(3)).await.expect("it can be scaled");
+    assert_eq!(scaled["spec"]["replicas"], 3);
+    let refusal = server.replace(&instance, "scale", scale(101)).await.expect_err("100 is the bound");
+    assert!(refusal.message.contains("less than or equal to 100"), "{refusal:?}");
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_and_labels_are_refused_as_by_a_cluster() {
     let server = Server::start().await;
     let long = |length: usize| "a".repeat(length);

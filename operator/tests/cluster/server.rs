@@ -10,7 +10,7 @@ use std::{
 
 use bindy::api::{self, GROUP, Kind, VERSION};
 use bindy_cluster::{Cluster, Extent, PodSecurity};
-use http::{Method, Request};
+use http::{Method, Request, request::Builder};
 use kube::Client;
 use serde_json::Value;
 
@@ -99,6 +99,21 @@ impl Server {
         (object, path)
     }
 
+    /// Replaces a subresource of an object that [`Self::apply`] has made, and returns it.
+    pub async fn replace(&self, object: &Value, subresource: &str, mut body: Value) -> Result<Value, Refusal> {
+        let (_, path) = self.own(object);
+        let mut now = self.request(Method::GET, &path, String::new()).await?;
+        body["metadata"] = now["metadata"].take();
+        self.request(Method::PUT, &format!("{path}/{subresource}"), body.to_string()).await
+    }
+
+    /// The table that `kubectl get` prints of the objects in the namespace of this test.
+    pub async fn table(&self, like: &Value) -> Value {
+        let request =
+            Request::get(self.path(&self.here(like))).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+        self.send(request, String::new()).await.expect("it is a kind")
+    }
+
     /// Asks whether an object would be stored. Unknown fields are dropped silently.
     pub async fn try_create(&self, object: &Value) -> Result<(), Refusal> {
         let object = self.here(object);
@@ -138,6 +153,10 @@ impl Server {
     async fn request(&self, method: Method, path: &str, body: String) -> Result<Value, Refusal> {
         let content = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
         let request = Request::builder().method(method).uri(path).header("Content-Type", content);
+        self.send(request, body).await
+    }
+
+    async fn send(&self, request: Builder, body: String) -> Result<Value, Refusal> {
         let request = request.body(body.into_bytes()).expect("a path and a method");
         self.client.request(request).await.map_err(|error| match error {
             kube::Error::Api(status) => {
