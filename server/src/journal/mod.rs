@@ -9,7 +9,7 @@
 //! * [`history`]: what has been changed, for secondaries, while the journal goes on.
 //! * [`disk`]: the operations on files that this needs.
 //! * [`mod@format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
-//! * [`error`]: what can go wrong.
+//! * [`mod@error`]: what can go wrong.
 //! * [`bind`]: named's journals, whose changes are taken over.
 //!
 //! After a crash the end of the file may be a frame that is not whole. It was never acknowledged, and is cut off. Any

@@ -27,7 +27,7 @@ pub struct Storage {
 
 impl Live {
     /// The owner of a zone whose file has this content, with the changes that are still in named's journal (`legacy`).
-    /// The changes in the journal that the file lacks are made; see [`Locked::data`].
+    /// The changes in the journal that the file lacks are made; see [`Locked::data`](super::Locked::data).
     ///
     /// # Errors
     /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
