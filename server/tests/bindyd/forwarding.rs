@@ -302,7 +302,7 @@ fn the_next_primary_gets_the_update_if_one_is_gone_or_silent() {
     let all = [dead, silent, port].map(|port| format!("127.0.0.1 port {port} key k;")).concat();
     let conf = format!("zone \"example.com\" {{ type secondary; primaries {{ {all} }}; {ANYBODY} }};");
     let secondary = Member::of(BINDYD, "127.0.0.1", copy, &conf);
-    stopped.server.signal("STOP");
+    stopped.server.pause();
     assert_eq!(secondary.nsupdate(&[&WRITER[..], &["-v"]].concat(), ADD), "");
     primary.has(&["a"]);
     secondary.server.says(&format!("could not forward dynamic update to 127.0.0.1#{dead}: connection refused"));
@@ -353,7 +353,7 @@ fn a_datagram_that_the_client_repeats_is_forwarded_once() {
     let primary = Member::primary(NAMED, port, copy);
     let secondary = Member::secondary(BINDYD, copy, port, ANYBODY);
     wait_until(|| secondary.serial() == Some(1), "the zone is there");
-    primary.server.signal("STOP");
+    primary.server.pause();
     thread::scope(|scope| {
         // named would remove the name that the first copy added, and fail at the second.
         let commands = format!("prereq nxdomain a.example.com\n{ADD}");
@@ -445,7 +445,7 @@ fn are_bounded(options: &str, most: u8) {
     let statements = format!("type secondary; primaries {{ 127.0.0.1 port {port} key k; }}; {ANYBODY}");
     let conf = format!("{}{}", channel(statistics), zone(&statements));
     let secondary = Member::with(BINDYD, "127.0.0.1", copy, options, &conf);
-    primary.server.signal("STOP");
+    primary.server.pause();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let receive = || {

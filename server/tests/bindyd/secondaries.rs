@@ -166,7 +166,7 @@ fn a_zone_that_no_primary_confirms_expires_and_comes_back() {
     let statements = "file \"copy\"; min-refresh-time 1; min-retry-time 1;";
     let mut secondary = Peer::secondary(BINDYD, copy, &(from(port) + statements));
     secondary.follows(1);
-    primary.server().signal("STOP");
+    primary.server().pause();
     secondary.server().says("zone example.com/IN: expired");
     assert!(secondary.dig(&["example.com", "SOA"]).contains("SERVFAIL"));
     assert!(secondary.told("zonestatus example.com").contains("zone not loaded"));

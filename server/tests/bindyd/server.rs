@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -291,6 +292,17 @@ impl Server {
 
     pub fn signal(&self, name: &str) {
         signal(self.id(), name);
+    }
+
+    /// Stops all threads until the signal CONT, and waits until they have: they may do something else first.
+    pub fn pause(&self) {
+        self.signal("STOP");
+        let is_stopped = |task: fs::DirEntry| {
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            status.contains("State:\tT")
+        };
+        let tasks = format!("/proc/{}/task", self.id());
+        wait_until(|| fs::read_dir(&tasks).expect("it runs").flatten().all(is_stopped), "all threads are stopped");
     }
 }
 
