@@ -7,8 +7,7 @@ use bindy_tests::ports::free_port;
 use super::{
     ZONE,
     control::SECRET,
-    pairs::kinds::run,
-    server::{PATIENCE, Prepared, Server, dig, wait_until},
+    server::{PATIENCE, Prepared, Server, dig, run, wait_until},
     statistics::fetch,
     transfers::{KEY, SIGN},
     updates::{nsupdate, nsupdate_in, run_nsupdate},

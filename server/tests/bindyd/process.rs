@@ -230,19 +230,29 @@ fn an_address_that_comes_later_may_have_a_low_port() {
     assert!(server.stop().success());
 }
 
-#[test]
-fn another_root_is_entered_before_anything_is_read() {
+/// A server that has its folder as `/`, with these further options and statements; `None` if that is refused, as it is
+/// to all but root.
+fn in_its_own_root(options: &str, conf: &str) -> Option<Server> {
     let prepared = Prepared::new("", "", &[("example.zone", ZONE)]);
-    let options = "options { directory \"/\"; listen-on port 0 { 127.0.0.1; }; listen-on-v6 { none; }; pid-file \"/pid\"; session-keyfile none; };";
-    prepared.write("named.conf", &format!("{options} controls {{ }};\n{EXAMPLE}"));
+    prepared.write("named.conf", &rooted(options, conf));
     let folder = prepared.folder().display().to_string();
     let prepared = prepared.with_arguments(&["-g", "-t", &folder, "-c", "/named.conf"]);
-    if !is_root() {
-        let (status, said) = prepared.refuses();
-        assert!(status == Some(1) && said.contains("Operation not permitted"), "{said}");
-        return;
+    if is_root() {
+        return Some(prepared.run());
     }
-    let mut server = prepared.run();
+    let (status, said) = prepared.refuses();
+    assert!(status == Some(1) && said.contains("Operation not permitted"), "{said}");
+    None
+}
+
+fn rooted(options: &str, conf: &str) -> String {
+    let listen = "listen-on port 0 { 127.0.0.1; }; listen-on-v6 { none; };";
+    format!("options {{ directory \"/\"; {listen} session-keyfile none; {options} }};\n{conf}\n{EXAMPLE}")
+}
+
+#[test]
+fn another_root_is_entered_before_anything_is_read() {
+    let Some(mut server) = in_its_own_root("pid-file \"/pid\";", "controls { };") else { return };
     assert_eq!(server.dig(&["+short", "www.example.com"]), "192.0.2.1\n");
     assert_eq!(server.writes("pid", "\n"), format!("{}\n", server.id()));
     assert!(server.stop().success());
@@ -251,21 +261,11 @@ fn another_root_is_entered_before_anything_is_read() {
 /// There was no control channel, and nothing said so.
 #[test]
 fn whoever_has_no_key_for_rndc_learns_how_to_make_it() {
-    let prepared = Prepared::new("", "", &[("example.zone", ZONE)]);
-    let options = "options { directory \"/\"; listen-on port 0 { 127.0.0.1; }; listen-on-v6 { none; }; pid-file none; session-keyfile none; };";
-    prepared.write("named.conf", &format!("{options}\n{EXAMPLE}"));
-    let folder = prepared.folder().display().to_string();
-    let prepared = prepared.with_arguments(&["-g", "-t", &folder, "-c", "/named.conf"]);
-    if !is_root() {
-        let (status, said) = prepared.refuses();
-        assert!(status == Some(1) && said.contains("Operation not permitted"), "{said}");
-        return;
-    }
-    let mut server = prepared.run();
+    let Some(mut server) = in_its_own_root("pid-file none;", "") else { return };
     let says = "/etc/bind/rndc.key: cannot read the key of rndc: No such file or directory";
     server.has_said(says);
     server.has_said("`rndc-confgen -a` makes the key");
-    server.write("named.conf", &format!("{options} controls {{ }};\n{EXAMPLE}"));
+    server.write("named.conf", &rooted("pid-file none;", "controls { };"));
     server.reload();
     server.says("reloading configuration succeeded");
     assert_eq!(server.log().matches(says).count(), 1, "{}", server.said());

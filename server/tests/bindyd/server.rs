@@ -314,6 +314,14 @@ impl Drop for Server {
     }
 }
 
+/// Runs a tool in a server's folder.
+pub fn run(folder: &Path, program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; scripts/install-test-tools installs it"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+}
+
 /// Waits until something is true.
 pub fn wait_until(is_so: impl Fn() -> bool, what: &str) {
     let begin = Instant::now();

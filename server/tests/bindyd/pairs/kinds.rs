@@ -1,8 +1,8 @@
 //! The kinds of servers that pass zones on to each other, and how each is configured for that.
 
-use std::{fmt::Write as _, process::Command};
+use std::fmt::Write as _;
 
-use super::super::server::{Prepared, Server};
+use super::super::server::{Prepared, Server, run};
 
 /// A zone that moves.
 pub struct Zone {
@@ -212,11 +212,3 @@ pub const PDNS: Kind = Kind {
         ["--config-dir=.", "--daemon=no", "--guardian=no"].map(String::from).to_vec()
     },
 };
-
-/// Runs a tool in a server's folder.
-pub fn run(folder: &std::path::Path, program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).current_dir(folder).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; scripts/install-test-tools installs it"));
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-}
