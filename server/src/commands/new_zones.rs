@@ -5,7 +5,7 @@ use zonefmt::diagnostics::{Diagnostic, Severity};
 use super::zone;
 use crate::{
     control::{CommandError, Failure, Reply},
-    serve::{Modified, Running, STATEMENT, ZoneRefusal},
+    serve::{Deleted, Modified, Running, STATEMENT, ZoneRefusal},
 };
 
 pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Reply {
@@ -14,11 +14,16 @@ pub(super) fn delete(server: &mut Running, arguments: &[String]) -> Reply {
         _ => (false, arguments),
     };
     let served = zone(server, arguments)?;
-    let added = server.delete_zone(&served, clean).map_err(|error| not_kept(&error))?;
+    let Deleted { added, left } = server.delete_zone(&served, clean).map_err(|error| not_kept(&error))?;
     let name = &arguments[0];
     Ok(match (clean, added) {
         (true, true) => format!("zone '{name}' and associated files will be deleted."),
-        (false, true) => String::new(),
+        (false, true) if served.zone.secondary.is_none() => String::new(),
+        (false, true) if left.is_empty() => format!("zone '{name}' will be deleted."),
+        (false, true) => {
+            let left: String = left.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join("\n");
+            format!("zone '{name}' will be deleted.The following files were in use and may now be removed:\n{left}")
+        }
         (_, false) => format!(
             "zone '{name}' is no longer active and will be deleted.\nTo keep it from returning when the server is restarted, \
              it\nmust also be removed from named.conf."
@@ -80,6 +85,13 @@ fn refused(refusal: ZoneRefusal, command: &str) -> CommandError {
         ZoneRefusal::Exists => (Failure::Exists, String::new()),
         ZoneRefusal::NotFound => (Failure::NotFound, String::new()),
         ZoneRefusal::NoFile => (Failure::FileNotFound, String::new()),
+        ZoneRefusal::FileTaken(other) => {
+            let other = other.as_ref().without_final_dot().to_string();
+            (
+                Failure::Failure,
+                format!("zone '{other}' has the file, and one of the two writes to it: name another one"),
+            )
+        }
         ZoneRefusal::NotKept(error) => return not_kept(&error),
     };
     CommandError::new(failure, text)

@@ -1,22 +1,23 @@
 //! Adds, changes and deletes zones while the server runs. What fails changes nothing; what succeeds is on disk before
 //! it is served.
 
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use tracing::info;
 use zonefmt::{
+    Name,
     conf::{self, Part, Statement},
     diagnostics::{Diagnostic, Source},
 };
 
 use super::{
     Running, ServedZone, ZoneSource,
-    owners::give_back,
+    owners::{ChangedBy, give_back},
     sources::{Ready, log},
 };
 use crate::{
     config::{NewZones, ZoneConfig, origin, unservable},
-    zones::{View, Zone, ZoneChange},
+    zones::{Snapshot, View, Zone, ZoneChange},
 };
 
 /// The name under which findings show the statement that rndc gave.
@@ -37,6 +38,8 @@ pub enum ZoneRefusal {
     Exists,
     /// The view has no zone of this name.
     NotFound,
+    /// This zone has the file, and one of the two writes to it.
+    FileTaken(Name),
     /// The zone file does not exist.
     NoFile,
     /// The zone file cannot be used.
@@ -52,6 +55,15 @@ pub enum Modified {
     Kept,
     /// Until named.conf, which declares the zone, is read again.
     UntilReconfigured,
+}
+
+/// A zone that was deleted.
+#[derive(Debug)]
+pub struct Deleted {
+    /// Whether it had been added.
+    pub added: bool,
+    /// The files that it leaves behind.
+    pub left: Vec<PathBuf>,
 }
 
 /// A zone that is to be added or changed, and where it belongs.
@@ -103,13 +115,13 @@ impl Running {
         Ok(if kept { Modified::Kept } else { Modified::UntilReconfigured })
     }
 
-    /// Deletes a zone, and returns whether it had been added. A zone that named.conf declares returns when named.conf is
+    /// Deletes a zone. A zone that named.conf declares returns when named.conf is
     /// read again; a member of a catalog returns then, too, or when its catalog changes its entry. With `clean`, the zone
     /// file and the journal of an added zone are removed.
     ///
     /// # Errors
     /// The file of added zones cannot be written; the zone is served as before then.
-    pub fn delete_zone(&mut self, served: &ServedZone, clean: bool) -> io::Result<bool> {
+    pub fn delete_zone(&mut self, served: &ServedZone, clean: bool) -> io::Result<Deleted> {
         let ServedZone { owner: view, zone, .. } = served;
         let source = self.source(served);
         let is_member = source.is_some_and(ZoneSource::is_member);
@@ -130,10 +142,10 @@ impl Running {
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
         // As with named, a member of a catalog counts as added.
         let added = added || is_member;
-        if let Some(source) = source.filter(|_| added && clean) {
+        if let Some(source) = source.as_ref().filter(|_| added && clean) {
             source.remove_files();
         }
-        Ok(added)
+        Ok(Deleted { added, left: source.as_ref().map_or_else(Vec::new, ZoneSource::present_files) })
     }
 
     /// The statement of a zone, on one line; `None` unless zones may be added to its view.
@@ -181,7 +193,24 @@ impl Running {
         let (zone, findings) = additions.read(&view.name, zone, &self.config.directory);
         log(&findings, "config");
         let zone = zone.ok_or(ZoneRefusal::Statement(findings))?;
+        if let Some(other) = self.shares_file(&snapshot, &view.name, &zone) {
+            return Err(ZoneRefusal::FileTaken(other));
+        }
         Ok(Wanted { view: Arc::clone(&view.name), file: file.clone(), zone, place, current })
+    }
+
+    /// The zone that has the file of one that is wanted, if one of the two writes to it: with both, named.conf could not be
+    /// read again.
+    fn shares_file(&self, snapshot: &Snapshot, view: &str, wanted: &ZoneConfig) -> Option<Name> {
+        let file = wanted.role.file()?.path();
+        let writes = ChangedBy::wanted(wanted) == ChangedBy::Owner;
+        let mut others =
+            snapshot.declared().filter(|(other, zone)| *other.name != *view || zone.origin != wanted.origin);
+        let other = others.find(|(other, zone)| {
+            let source = self.sources.get(&other.name, &zone.origin);
+            source.and_then(ZoneSource::file) == Some(file) && (writes || ChangedBy::of(zone) == ChangedBy::Owner)
+        });
+        other.map(|(_, zone)| zone.origin.clone())
     }
 
     /// Loads the zone, if that is needed.

@@ -26,7 +26,7 @@ mod start_error;
 mod state;
 mod upkeep;
 
-pub use additions::{Modified, STATEMENT, ZoneRefusal};
+pub use additions::{Deleted, Modified, STATEMENT, ZoneRefusal};
 pub use sources::{ZoneSource, check};
 pub use start_error::StartError;
 pub use state::{ServedZone, State, ZoneReload};

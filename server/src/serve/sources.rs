@@ -381,6 +381,18 @@ impl ZoneSource {
         self.role.file().map(NamedFile::path)
     }
 
+    /// Those of the zone file and the journals that there are, in the folder in which the zone file is written to be.
+    pub(super) fn present_files(&self) -> Vec<PathBuf> {
+        let Some(file) = self.role.file() else { return Vec::new() };
+        let journals = journals(file.path(), self.journal.as_deref());
+        let present = [file.path().to_owned()].into_iter().chain(journals).filter(|path| path.exists());
+        let beside = |path: PathBuf| match path.file_name() {
+            Some(name) if path.parent() == file.path().parent() => file.as_written().with_file_name(name),
+            _ => path,
+        };
+        present.map(beside).collect()
+    }
+
     /// Removes the zone file and the journals.
     pub(super) fn remove_files(&self) {
         if let Some(file) = self.file() {

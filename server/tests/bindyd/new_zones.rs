@@ -29,6 +29,29 @@ fn compare(ours: &Controlled, named: &Controlled, commands: &[&[&str]]) {
     }
 }
 
+/// They were added, and from then on no reload and no start worked.
+#[test]
+fn a_zone_that_would_write_to_the_file_of_another_is_not_added() {
+    let mut server = Controlled::start(BINDYD, "port 0 { 127.0.0.1; }", ALLOWED, OURS);
+    let secondary = |file: &str| format!("{{ type secondary; file \"{file}\"; primaries {{ 192.0.2.1; }}; }};");
+    let updated = "{ type primary; file \"example.zone\"; allow-update { 127.0.0.1; }; };";
+    assert!(server.told(&["addzone", "a.test", &secondary("a.copy")]).0);
+    assert!(server.told(&["addzone", "b.test", &secondary("b.copy")]).0);
+    for (command, zone, statement, holder) in [
+        ("addzone", "c.test", &*secondary("a.copy"), "a.test"),
+        ("modzone", "b.test", &secondary("a.copy"), "a.test"),
+        ("addzone", "c.test", &secondary("example.zone"), "conf.test"),
+        ("addzone", "c.test", updated, "conf.test"),
+    ] {
+        let (done, said) = server.told(&[command, zone, statement]);
+        assert!(!done && said.contains(&format!("zone '{holder}' has the file")), "{command} {zone}: {said}");
+    }
+    assert!(server.told(&["addzone", "c.test", NEW]).0, "two zones may be read from one file");
+    assert!(server.told(&["reload"]).0);
+    server.replace("KILL", BINDYD);
+    assert!(server.told(&["showzone", "b.test"]).1.contains("b.copy"));
+}
+
 #[test]
 fn zones_come_and_go_with_the_words_of_named() {
     let start = |program: &str| {
@@ -79,6 +102,12 @@ fn zones_come_and_go_with_the_words_of_named() {
             &["delzone", "gone.test"],
             &["delzone", "sub.new.test"],
             &["showzone", "sub.new.test"],
+            &[
+                "addzone",
+                "copy.test",
+                "{ type secondary; file \"example.zone.copy\"; primaries { 127.0.0.1 port 1; }; };",
+            ],
+            &["delzone", "copy.test"],
             &["delzone", "new.test"],
             &["showzone", "new.test"],
             &["addzone", "clean.test", "{ type primary; file \"other.zone\"; };"],
