@@ -214,12 +214,22 @@ impl<R: Respond> Listeners<R> {
         }
     }
 
+    /// Whether [`Listeners::reconfigure`] could bind these addresses now; nothing is answered meanwhile.
+    ///
+    /// # Errors
+    /// As of `reconfigure`.
+    pub fn probe(&self, addresses: &[SocketAddr]) -> Result<(), ListenError> {
+        self.bind(&distinct(addresses), 1).map(drop)
+    }
+
+    /// Binds those of `addresses` that are not served yet.
+    fn bind(&self, addresses: &[SocketAddr], queue: u32) -> Result<Vec<(SocketAddr, Sockets)>, ListenError> {
+        let new = addresses.iter().filter(|addr| !self.running.contains_key(addr));
+        new.map(|&addr| Ok((addr, socket::bind(addr, self.workers, queue)?))).collect()
+    }
+
     /// Binds those of `addresses` that are not served yet, then starts answering on them.
     fn listen(&self, addresses: &[SocketAddr], queue: u32) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {
-        let new = addresses.iter().filter(|addr| !self.running.contains_key(addr));
-        let bound: Vec<_> = new
-            .map(|&addr| Ok((addr, socket::bind(addr, self.workers, queue)?)))
-            .collect::<Result<_, ListenError>>()?;
         let start = |(configured, Sockets { addr, udp, tcp })| {
             let listener = Listener {
                 addr,
@@ -229,7 +239,7 @@ impl<R: Respond> Listeners<R> {
             };
             Ok((configured, listener))
         };
-        bound.into_iter().map(start).collect()
+        self.bind(addresses, queue)?.into_iter().map(start).collect()
     }
 
     /// Stops answering. On return, all sockets and connections are closed and the worker threads have ended.

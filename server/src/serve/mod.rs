@@ -131,6 +131,8 @@ impl Running {
         let began = Instant::now();
         log_warnings(&mut config);
         let mut server = Running::idle(options, config, logs, jobs, wake)?;
+        // Before anything changes on the disk, where another server may be at work.
+        server.listeners.probe(&server.config.listen).map_err(StartError::Listen)?;
         server.apply(Err)?;
         listen_on(&mut server.listeners, &server.config, server.options.workers).map_err(StartError::Listen)?;
         server.notify_others();

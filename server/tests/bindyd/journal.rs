@@ -276,6 +276,23 @@ fn a_journal_that_named_had_not_put_in_its_place_is_taken_over() {
     server.goes_on();
 }
 
+/// It took named's journal over before it found named's sockets.
+#[test]
+fn a_start_beside_named_takes_nothing_over() {
+    let (named, port) = controlled("named");
+    let journal = named.server.folder().join("dynamic.zone.jnl");
+    let before = fs::read(&journal).expect("named has made it");
+    let mut beside = Command::new(BINDYD);
+    beside.arg("-g").arg("-c").arg(named.server.folder().join("named.conf"));
+    let output = beside.output().expect("it was built");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(&format!("cannot listen on 127.0.0.1:{port} (UDP)")), "{said}");
+    assert_eq!(fs::read(&journal).expect("it is where it was"), before);
+    assert!(!named.server.folder().join("dynamic.zone.changes").exists());
+    add(port, "two");
+    assert!(dig("127.0.0.1", port, &["two.dynamic.test"]).contains("192.0.2.7"));
+}
+
 #[test]
 fn a_check_of_the_configuration_takes_nothing_over() {
     let mut server = Taken::updated();
