@@ -1,7 +1,11 @@
 //! How a zone changes: under its lock, by the difference from the version at hand, by a whole new version, or as its file
 //! was edited.
 
-use std::{cmp::Ordering, slice, sync::MutexGuard};
+use std::{
+    cmp::Ordering,
+    slice,
+    sync::{MutexGuard, atomic},
+};
 
 use tracing::error;
 
@@ -73,7 +77,7 @@ impl Locked<'_> {
     }
 
     /// Serves a version that has nothing to do with [`Locked::data`], as from a transfer of the whole zone. It is
-    /// durable once the zone file is written.
+    /// durable once the zone file is written, which is to be soon: see [`Live::is_unwritten`].
     ///
     /// # Errors
     /// The journal cannot be removed. The zone stays as it was.
@@ -81,6 +85,7 @@ impl Locked<'_> {
         self.check_open()?;
         if let Some(kept) = &mut self.tip.kept {
             kept.replace()?;
+            self.live.unwritten.store(true, atomic::Ordering::Relaxed);
         }
         self.serve(data, published);
         Ok(())

@@ -41,7 +41,7 @@ impl fmt::Display for Failure {
             ),
             Failure::Journal(cause) => write!(f, "{cause}"),
             Failure::File(path, error) => {
-                write!(f, "cannot write the zone file {}: {error}; its changes are in the journal", path.display())
+                write!(f, "cannot write the zone file {}: {error}", path.display())
             }
         }
     }

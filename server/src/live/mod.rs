@@ -35,7 +35,10 @@ pub use timing::{Timing, Validity};
 
 use std::{
     fmt, mem,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -62,6 +65,8 @@ pub struct Live {
     newest: Mutex<ZoneData>,
     /// The changes that led to it; `None` if the zone is only in memory.
     history: Option<History>,
+    /// Whether the version at hand came as a whole, so that nothing of it is on the disk before the zone file is written.
+    unwritten: AtomicBool,
     /// Held while the zone file is written or read. Whoever needs `tip` as well takes this one first.
     file: Mutex<()>,
     timing: Timing,
@@ -99,6 +104,12 @@ impl Live {
     /// Whether the zone changes with its file only, and neither by updates nor by transfers.
     pub fn follows_file(&self) -> bool {
         self.follows_file
+    }
+
+    /// Whether the zone file should be written soon, by [`Live::tend`]: nothing of the version at hand is on the disk.
+    /// Nobody waits for this.
+    pub fn is_unwritten(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed)
     }
 
     /// Whether no more changes are accepted, for good.
@@ -211,9 +222,10 @@ impl Live {
         }
     }
 
-    /// Writes the zone file if there is none, if it has lacked changes for a quarter of an hour, or if the journal is
-    /// longer than `most` octets, which is shortened then. To be called now and then.
+    /// Writes the zone file if it has nothing of the version at hand, if it has lacked changes for a quarter of an hour,
+    /// or if the journal is longer than `most` octets, which is shortened then. To be called now and then.
     pub fn tend(&self, now: Instant, most: impl FnOnce(&ZoneData) -> u64) {
+        self.unwritten.store(false, Ordering::Relaxed);
         let (most, late, long) = {
             let tip = lock(&self.tip);
             let Some(kept) = tip.kept.as_ref().filter(|_| !tip.frozen && !tip.closed) else { return };

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use tracing::{info, warn};
@@ -120,7 +120,16 @@ impl Live {
         let newest = Mutex::new(data.clone());
         let history = kept.as_ref().map(|kept| kept.journal.history());
         let tip = Mutex::new(Tip { data, kept, left: None, frozen, closed: false });
-        Live { origin, follows_file: false, tip, newest, history, file: Mutex::default(), timing: Timing::default() }
+        Live {
+            origin,
+            follows_file: false,
+            tip,
+            newest,
+            history,
+            unwritten: AtomicBool::default(),
+            file: Mutex::default(),
+            timing: Timing::default(),
+        }
     }
 }
 

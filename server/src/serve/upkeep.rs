@@ -1,5 +1,6 @@
 //! Work that has to be done now and then as long as a server runs: every second limiters log what they limit, and every
-//! minute zones that change write their files and shorten their journals.
+//! minute zones that change write their files and shorten their journals. A zone that came as a whole by a transfer is
+//! written as soon as there is time, as nothing of it is on the disk before.
 
 use std::{
     io,
@@ -12,13 +13,21 @@ use std::{
 };
 
 use crate::{
-    settings::JournalSize,
+    live::Live,
+    settings::{JournalSize, ZoneSettings},
     zones::{Published, Snapshot, Zone},
 };
 
 /// The threads that do it. Dropping this ends them.
 pub(super) struct Upkeep {
-    _ends: [Sender<()>; 2],
+    ends: [Sender<Task>; 2],
+}
+
+/// What one of them has to do beside its regular work.
+enum Task {
+    /// Write the file of a zone.
+    Write(Arc<Live>, Arc<ZoneSettings>),
+    End,
 }
 
 const LIMITERS: Duration = Duration::from_secs(1);
@@ -34,33 +43,60 @@ impl Upkeep {
     pub(super) fn start(published: &Arc<Published>) -> io::Result<Upkeep> {
         let limiters = |snapshot: &Snapshot| snapshot.limiters().for_each(|limiter| limiter.tend(Instant::now()));
         // Files may take their time.
-        let zones = |snapshot: &Snapshot| snapshot.declared().for_each(|(_, zone)| tend(zone));
+        let files = |snapshot: &Snapshot| {
+            for (_, zone) in snapshot.declared() {
+                zone.live.iter().for_each(|live| tend(live, &zone.settings));
+            }
+        };
         let limiters = every(LIMITERS, "upkeep", published, limiters)?;
-        let zones = every(ZONES, "zone-files", published, zones)?;
-        Ok(Upkeep { _ends: [limiters, zones] })
+        let files = every(ZONES, "zone-files", published, files)?;
+        let write = files.clone();
+        published.watch(move |_, zone: &Zone| {
+            if let Some(live) = zone.live.as_ref().filter(|live| live.is_unwritten()) {
+                // Once the thread has ended, zones are written as they are closed.
+                let _ = write.send(Task::Write(Arc::clone(live), Arc::clone(&zone.settings)));
+            }
+        });
+        Ok(Upkeep { ends: [limiters, files] })
     }
 }
 
-/// Does something at intervals on a thread of its own, until the sender is dropped.
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.ends.iter().for_each(|thread| {
+            // It may have ended by itself.
+            let _ = thread.send(Task::End);
+        });
+    }
+}
+
+/// Does something at intervals on a thread of its own, and what it is given.
 fn every(
     interval: Duration,
     thread: &str,
     published: &Arc<Published>,
     work: impl Fn(&Snapshot) + Send + 'static,
-) -> io::Result<Sender<()>> {
-    let (ends, end) = channel::<()>();
+) -> io::Result<Sender<Task>> {
+    let (give, tasks) = channel::<Task>();
     let published = Arc::clone(published);
     thread::Builder::new().name(thread.into()).spawn(move || {
-        while end.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-            work(&published.load());
+        let mut next = Instant::now() + interval;
+        loop {
+            match tasks.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(Task::Write(live, settings)) => tend(&live, &settings),
+                Ok(Task::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    work(&published.load());
+                    next = Instant::now() + interval;
+                }
+            }
         }
     })?;
-    Ok(ends)
+    Ok(give)
 }
 
-fn tend(zone: &Zone) {
-    let Some(live) = &zone.live else { return };
-    live.tend(Instant::now(), |data| match zone.settings.journal_size {
+fn tend(live: &Live, settings: &ZoneSettings) {
+    live.tend(Instant::now(), |data| match settings.journal_size {
         JournalSize::TwiceTheZone => (2 * data.octets() as u64).max(LEAST),
         JournalSize::Unlimited => u64::MAX,
         JournalSize::Octets(octets) => octets,

@@ -249,6 +249,24 @@ fn retransfer_takes_a_version_that_is_not_newer() {
     assert_eq!(secondary.dig(&["+short", "www.example.com"]), "192.0.2.7\n");
 }
 
+/// It was there after a minute.
+#[test]
+fn a_first_copy_is_on_the_disk_soon_and_answers_after_a_kill() {
+    let (port, copy) = (free_port(), free_port());
+    let primary = Peer::primary(BINDYD, port, copy, ZONE);
+    let mut secondary = Peer::secondary(BINDYD, copy, &(from(port) + "file \"copy\"; masterfile-format text;"));
+    secondary.follows(1);
+    secondary.server().writes("copy", "192.0.2.1");
+    // The whole zone comes again: what it brings is there soon, too.
+    assert_eq!(nsupdate(port, &SIGN, "update add new.example.com 60 A 192.0.2.7"), "");
+    secondary.follows(2);
+    secondary.told("retransfer example.com");
+    secondary.server().writes("copy", "192.0.2.7");
+    drop(primary);
+    secondary.controlled.replace("KILL", BINDYD);
+    assert_eq!(secondary.dig(&["+short", "new.example.com"]), "192.0.2.7\n");
+}
+
 #[test]
 fn a_notify_is_answered_as_by_named() {
     let answers = BOTH.map(|program| {
@@ -402,6 +420,10 @@ fn secondary_zones_are_added_and_deleted_at_run_time() {
     assert_eq!(nsupdate(port, &SIGN, "update add n.example.com 60 A 192.0.2.1"), "");
     secondary.follows(2);
     secondary.controlled.replace("KILL", BINDYD);
+    secondary.follows(2);
+    let (deleted, said) = secondary.controlled.told(&["delzone", "example.com"]);
+    assert!(deleted && said.contains("may now be removed:\ncopy"), "{said}");
+    assert!(secondary.controlled.told(&["addzone", "example.com", &statement]).0);
     secondary.follows(2);
     let (deleted, said) = secondary.controlled.told(&["delzone", "-clean", "example.com"]);
     assert!(deleted && said.contains("associated files will be deleted"), "{said}");
