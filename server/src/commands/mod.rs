@@ -60,7 +60,7 @@ const COMMANDS: &[Command] = &[
     Command { names: &["zonestatus"], access: Access::Reads, run: Run::Words(zone_status) },
     Command { names: &["stats"], access: Access::Changes, run: Run::Words(statistics) },
     Command { names: &["reload"], access: Access::Changes, run: Run::Words(reload) },
-    Command { names: &["reconfig"], access: Access::Changes, run: Run::Words(|server, _| reconfigure(server, "")) },
+    Command { names: &["reconfig"], access: Access::Changes, run: Run::Words(reconfigure) },
     Command { names: &["stop", "halt"], access: Access::Stops, run: Run::Words(|_, arguments| Ok(stop(arguments))) },
     Command { names: &["freeze"], access: Access::Changes, run: Run::Words(dynamic::freeze) },
     Command { names: &["thaw", "unfreeze"], access: Access::Changes, run: Run::Words(dynamic::thaw) },
@@ -169,7 +169,7 @@ fn zone_status(server: &mut Running, arguments: &[String]) -> Reply {
 
 fn reload(server: &mut Running, arguments: &[String]) -> Reply {
     if arguments.is_empty() {
-        return reconfigure(server, "server reload successful");
+        return read_again(server.reload(), "server reload successful");
     }
     let zone = zone(server, arguments)?;
     if zone.zone.secondary.is_some() {
@@ -190,12 +190,13 @@ fn reload(server: &mut Running, arguments: &[String]) -> Reply {
     }
 }
 
-fn reconfigure(server: &mut Running, done: &str) -> Reply {
-    if server.reload() {
-        Ok(done.into())
-    } else {
-        Err(CommandError::new(Failure::Failure, "the configuration cannot be used; see the log"))
-    }
+fn reconfigure(server: &mut Running, _: &[String]) -> Reply {
+    read_again(server.reconfigure(), "")
+}
+
+fn read_again(succeeded: bool, done: &str) -> Reply {
+    let failed = || CommandError::new(Failure::Failure, "the configuration cannot be used; see the log");
+    if succeeded { Ok(done.into()) } else { Err(failed()) }
 }
 
 fn scan(server: &mut Running) -> String {

@@ -101,6 +101,13 @@ impl Live {
         !tip.frozen && tip.kept.as_ref().is_some_and(Kept::is_edited)
     }
 
+    /// Whether the zone is frozen, and its file was edited by hand since it was last read.
+    pub fn has_open_edit(&self) -> bool {
+        let _file = lock(&self.file);
+        let tip = lock(&self.tip);
+        tip.frozen && tip.kept.as_ref().is_some_and(Kept::is_edited)
+    }
+
     /// Whether the zone changes with its file only, and neither by updates nor by transfers.
     pub fn follows_file(&self) -> bool {
         self.follows_file

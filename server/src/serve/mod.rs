@@ -141,16 +141,25 @@ impl Running {
         Ok(server)
     }
 
+    /// As [`Running::reconfigure`], and reads the files of frozen zones that were edited.
+    pub fn reload(&mut self) -> bool {
+        let succeeded = self.reconfigure();
+        if succeeded {
+            self.take_over_edits();
+        }
+        succeeded
+    }
+
     /// Reads the configuration again, and the zone files that changed, and serves the difference, all at once. What
     /// cannot be used is logged, and what was served in its place stays served. Returns whether the configuration could
     /// be used.
-    pub fn reload(&mut self) -> bool {
-        let succeeded = self.reconfigure();
+    pub fn reconfigure(&mut self) -> bool {
+        let succeeded = self.try_reconfigure();
         self.reload_failed = !succeeded;
         succeeded
     }
 
-    fn reconfigure(&mut self) -> bool {
+    fn try_reconfigure(&mut self) -> bool {
         let began = Instant::now();
         info!(target: "general", "loading configuration from '{}'", self.options.config.display());
         let mut config = match Config::load(&self.options.config, self.options.overrides) {
@@ -211,7 +220,7 @@ impl Running {
             Ok(now) if now == self.config.interfaces => {}
             Ok(_) => {
                 info!(target: "network", "the addresses of this machine have changed");
-                self.reload();
+                self.reconfigure();
             }
             Err(error) => warn!(target: "network", "cannot list the addresses of this machine: {error}"),
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tracing::{error, info};
 use zonefmt::Name;
 
 use super::{
@@ -130,6 +131,21 @@ impl Running {
         file.take_over(content.clone(), &self.published).map_err(|failure| failure.to_string())?;
         log_serial(ZoneLine { origin: zone.origin.as_ref(), view: owner }, &before, &content);
         Ok(())
+    }
+
+    /// Serves what the files of frozen zones have now, as named does on `reload`: the zones stay frozen.
+    pub(super) fn take_over_edits(&mut self) {
+        let snapshot = self.published.load();
+        let declared = snapshot.declared().map(|(view, zone)| (Arc::clone(&view.name), Arc::clone(zone)));
+        let edited = declared.filter(|(_, zone)| zone.updater().is_some_and(|live| live.has_open_edit()));
+        for (view, zone) in edited.collect::<Vec<_>>() {
+            let served = ServedZone { view: Arc::clone(&view), owner: view, zone };
+            let shown = ZoneLine { origin: served.zone.origin.as_ref(), view: &served.owner };
+            match self.take_over(&served) {
+                Ok(()) => info!(target: "zoneload", "zone {shown}: its file was edited and is read; it stays frozen"),
+                Err(cause) => error!(target: "zoneload", "zone {shown}: {cause}; what was served stays served"),
+            }
+        }
     }
 
     /// Reads the files of one zone again, if they changed.

@@ -148,6 +148,12 @@ fn session(program: &str) -> Vec<String> {
     assert!(on_disk(&server).contains("one"), "{}", on_disk(&server));
     assert_eq!(update("two"), "update failed: REFUSED\n");
     rndc("zonestatus example.com");
+    // A reload of everything passed over it.
+    server.write("example.zone", &(ZONE.replace("hostmaster 1 ", "hostmaster 9 ") + "zero A 192.0.2.9\n"));
+    rndc("reload");
+    wait_until(|| dig(&["+short", "zero.example.com"]) == "192.0.2.9\n", "what was edited is served");
+    assert_eq!(update("two"), "update failed: REFUSED\n");
+    rndc("zonestatus example.com");
     // Edited by hand.
     let edited = ZONE.replace("hostmaster 1 ", "hostmaster 10 ") + "three A 192.0.2.3\n";
     server.write("example.zone", &edited);
