@@ -117,7 +117,7 @@ impl Running {
 
     /// Deletes a zone. A zone that named.conf declares returns when named.conf is
     /// read again; a member of a catalog returns then, too, or when its catalog changes its entry. With `clean`, the zone
-    /// file and the journal of an added zone are removed.
+    /// file and the journal of an added zone are removed. If a catalog lists the zone, its member takes the place at once.
     ///
     /// # Errors
     /// The file of added zones cannot be written; the zone is served as before then.
@@ -145,7 +145,11 @@ impl Running {
         if let Some(source) = source.as_ref().filter(|_| added && clean) {
             source.remove_files();
         }
-        Ok(Deleted { added, left: source.as_ref().map_or_else(Vec::new, ZoneSource::present_files) })
+        let left = source.as_ref().map_or_else(Vec::new, ZoneSource::present_files);
+        if !is_member {
+            self.take_members(&zone.origin);
+        }
+        Ok(Deleted { added, left })
     }
 
     /// The statement of a zone, on one line; `None` unless zones may be added to its view.

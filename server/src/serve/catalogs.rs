@@ -30,7 +30,7 @@ use crate::{
     config::{self, CatalogConfig, NamedFile, NoPrimaries, Role, ViewConfig, ZoneConfig},
     sync::lock,
     zone::ZoneData,
-    zones::{Published, View, ZoneChange},
+    zones::{Published, Snapshot, View, ZoneChange},
 };
 
 /// The catalogs of all views.
@@ -86,6 +86,17 @@ impl Running {
         self.catalogs.watched.pending.store(false, Ordering::Release);
         let before = self.published.load();
         let changed = self.catalogs.follow(&before.views, &mut self.sources);
+        self.serve_members(&before, changed);
+    }
+
+    /// Serves the members of this name, now that no other zone has it.
+    pub(super) fn take_members(&mut self, freed: &Name) {
+        let before = self.published.load();
+        let changed = self.catalogs.take(freed, &before.views);
+        self.serve_members(&before, changed);
+    }
+
+    fn serve_members(&mut self, before: &Snapshot, changed: Vec<Changes>) {
         if changed.is_empty() {
             return;
         }
@@ -104,7 +115,7 @@ impl Running {
                 snapshot.change(&changes.view, zones.into_iter().map(catch_up));
             });
         }
-        self.published.report_since(&before);
+        self.published.report_since(before);
         self.secondaries.follow();
     }
 }
@@ -190,17 +201,31 @@ impl Catalogs {
                     self.copies.admit(list, wanted);
                 }
             }
-            let put = put.into_iter().filter_map(|zone| match followed.zone(&zone, &self.copies) {
-                Ok(config) => Some((zone, config)),
-                Err(cause) => {
-                    error!(target: "general", "catz: error \"{cause}\" while trying to add zone '{}'", name(&zone));
-                    None
-                }
-            });
+            let put = put.into_iter().filter_map(|zone| Some((zone.clone(), followed.wanted(&zone, &self.copies)?)));
             let put: FxHashMap<_, _> = put.collect();
             if !(remove.is_empty() && put.is_empty()) {
                 all.push(Changes { view: Arc::clone(&view.name), remove, put });
             }
+        }
+        all
+    }
+
+    /// What changes about these views once nothing else has the name of a zone that their catalogs list.
+    fn take(&mut self, freed: &Name, views: &[View]) -> Vec<Changes> {
+        let mut all = Vec::new();
+        for followed in &mut self.views {
+            let view = views.iter().find(|view| view.name == followed.view);
+            if view.is_none_or(|view| view.zones.get(freed.as_ref()).is_some()) {
+                continue;
+            }
+            let Some((catalog, _)) = followed.members.owner(freed) else { continue };
+            log(freed, &Step::Add { catalog: catalog.clone() });
+            for (list, labels) in followed.labels([freed]) {
+                self.copies.admit(list, labels);
+            }
+            let Some(config) = followed.wanted(freed, &self.copies) else { continue };
+            let put = FxHashMap::from_iter([(freed.clone(), config)]);
+            all.push(Changes { view: Arc::clone(&followed.view), remove: FxHashSet::default(), put });
         }
         all
     }
@@ -243,6 +268,14 @@ impl ViewCatalogs {
     /// The list of the copies of a catalog's members; `None` if these are in memory only.
     fn list(&self, catalog: &Name) -> Option<&Path> {
         self.config.catalogs.iter().find(|config| config.origin == *catalog)?.copies.as_deref()
+    }
+
+    /// As [`ViewCatalogs::zone`]; that a member cannot be served is logged.
+    fn wanted(&mut self, zone: &Name, copies: &Copies) -> Option<ZoneConfig> {
+        let config = self.zone(zone, copies);
+        let failed =
+            |cause| error!(target: "general", "catz: error \"{cause}\" while trying to add zone '{}'", name(zone));
+        config.map_err(failed).ok()
     }
 
     /// The configuration of a member, without a file unless there may be a copy under its unique label.

@@ -416,6 +416,29 @@ fn a_zone_of_named_conf_is_never_replaced() {
     assert_eq!(pair.consumer.has(), [""; 0]);
 }
 
+/// A deliberate difference: named takes the member when the catalog is read again for another reason.
+#[test]
+fn a_member_takes_the_place_of_a_zone_that_is_deleted() {
+    for consumer in BOTH {
+        let mut pair = Pair::start("named", consumer, "zone-directory \"members\" min-update-interval 0", "");
+        let own = pair.consumer.controlled.told(&["addzone", "a.test", "{ type primary; file \"own\"; };"]);
+        assert_eq!(own, (true, String::new()));
+        pair.update("one.catalog", &["add ua.zones PTR a.test.", "add ub.zones PTR b.test."]);
+        pair.consumer.comes_to(&["b.test"]);
+        pair.consumer.told("delzone a.test");
+        if consumer == "named" {
+            pair.update("one.catalog", &["add uc.zones PTR c.test."]);
+            pair.consumer.comes_to(&["b.test", "c.test"]);
+            pair.consumer.told("reload");
+            pair.consumer.comes_to(&["a.test", "b.test", "c.test"]);
+            continue;
+        }
+        pair.consumer.comes_to(&["a.test", "b.test"]);
+        pair.consumer.controlled.replace("KILL", consumer);
+        pair.consumer.comes_to(&["a.test", "b.test"]);
+    }
+}
+
 #[test]
 fn a_broken_catalog_changes_nothing() {
     let pair = Pair::start("named", BINDYD, "zone-directory \"members\" min-update-interval 0", "");
