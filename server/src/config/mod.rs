@@ -50,6 +50,7 @@ pub use zones::{Check, Reading, Role, TargetChecks, Written, ZoneConfig};
 pub(crate) use zones::{origin, unservable};
 
 use std::{
+    mem,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -73,7 +74,7 @@ use crate::{
     tsig::{Keyring, TsigKey},
 };
 use acl::Acls;
-use new_zones::Growing;
+use new_zones::{Growing, LeftOut};
 use remotes::Remotes;
 use scope::Scope;
 use support::Judge;
@@ -137,7 +138,7 @@ pub struct Config {
     /// The SHA-256 of named.conf and then of the files that it includes, in hexadecimal. Without includes it is what
     /// `sha256sum` says of the file.
     pub hash: String,
-    /// The warnings about named.conf.
+    /// The warnings about named.conf, and the errors of added zones, which are left out.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -162,13 +163,17 @@ impl Config {
         let mut reader = Reader::new(&conf, port, &mut findings);
         let config = Config::assemble(&conf, &growing, port, overrides.only, &mut reader);
         let for_everybody = reader.for_everybody.take();
+        let mut left_out = mem::take(&mut reader.left_out);
         findings.extend(for_everybody.map(ForEverybody::warning));
-        findings.extend(judge(&conf, growing.iter().filter_map(|view| view.zones.as_ref())));
+        findings.extend(judge(conf.statements()));
+        // What is an error there leaves the zone out, which has been done.
+        let added = growing.iter().filter_map(|view| view.zones.as_ref()).flat_map(Conf::statements);
+        findings.extend(judge(added).into_iter().filter(|finding| finding.severity != Severity::Error));
         // Zones that cannot be read are left out, with an error each.
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(findings);
         }
-        let files: Vec<_> = growing.into_iter().map(|view| view.file).collect();
+        let files: Vec<_> = growing.into_iter().map(|view| view.without(&mut left_out, &mut findings)).collect();
         let additions = (!files.is_empty()).then(|| Additions::new(conf, port, files));
         Ok(Config { warnings: findings, additions, ..config })
     }
@@ -242,6 +247,8 @@ struct Reader<'c, 'f> {
     session_key: Option<Name>,
     findings: &'f mut Vec<Diagnostic>,
     for_everybody: Option<ForEverybody<'c>>,
+    /// Added zones that cannot be served, with the names of their views.
+    left_out: Vec<(Arc<str>, LeftOut)>,
 }
 
 /// The zones without an `allow-transfer`: the first, and the number of the others.
@@ -278,14 +285,15 @@ impl<'c, 'f> Reader<'c, 'f> {
             Interfaces::default()
         });
         let (acls, remotes) = (Acls::new(conf, interfaces), Remotes::new(conf, port));
-        Reader { acls, remotes, session_key: run_files::session_key(conf), findings, for_everybody: None }
+        let session_key = run_files::session_key(conf);
+        Reader { acls, remotes, session_key, findings, for_everybody: None, left_out: Vec::new() }
     }
 }
 
-/// Reports all statements that are not obeyed, those of added zones included.
-fn judge<'c>(conf: &'c Conf, added: impl Iterator<Item = &'c Conf>) -> Vec<Diagnostic> {
+/// Reports all statements that are not obeyed.
+fn judge<'c>(statements: impl Iterator<Item = Statement<'c>>) -> Vec<Diagnostic> {
     let mut judge = Judge::default();
-    for statement in conf.statements().chain(added.flat_map(Conf::statements)) {
+    for statement in statements {
         match statement.name() {
             "view" => {
                 for inner in statement.block() {

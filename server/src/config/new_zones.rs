@@ -3,6 +3,10 @@
 //! A view's added zones are kept as `zone` statements in a file of their own, under the name that named gives it, so
 //! that either server serves the zones that the other added. named with LMDB keeps them in a database (`.nzd`), which
 //! it makes of the file when it starts; its own tool `named-nzd2nzf` turns that into text again.
+//!
+//! A zone in such a file that cannot be served is left out ([`left_out`]): the others do not wait for somebody to mend it.
+
+mod left_out;
 
 use std::{
     fs, io,
@@ -15,9 +19,11 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use zonefmt::{
     Name,
-    conf::{self, Conf, Statement},
+    conf::{Conf, Statement},
     diagnostics::{Diagnostic, Severity, Source},
 };
+
+pub(super) use left_out::LeftOut;
 
 use super::{
     ZoneConfig,
@@ -42,6 +48,8 @@ pub(super) struct Growing {
     pub(super) file: NewZones,
     /// The statements of the zones that were added so far; `None` if there is no file of them.
     pub(super) zones: Option<Conf>,
+    /// The statements that cannot be read.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// The files that keep the zones added to a view.
@@ -51,6 +59,8 @@ pub(crate) struct NewZones {
     pub(crate) file: PathBuf,
     /// The database in which named keeps the same zones.
     pub(crate) database: PathBuf,
+    /// The statements that are in the file and cannot be obeyed. They stay there until somebody mends or removes them.
+    pub(crate) left_out: Vec<Box<[u8]>>,
 }
 
 /// The characters that keep named from naming a file after a view.
@@ -76,7 +86,8 @@ pub(super) fn of_views(conf: &Conf, findings: &mut Vec<Diagnostic>) -> Vec<Growi
         }
         let file = NewZones::of(name, &directory, folder.as_deref());
         match file.read(findings) {
-            Ok(zones) => growing.push(Growing { file, zones }),
+            Ok(None) => growing.push(Growing { file, zones: None, left_out: Vec::new() }),
+            Ok(Some((zones, left_out))) => growing.push(Growing { file, zones: Some(zones), left_out }),
             Err(errors) => findings.extend(errors),
         }
     };
@@ -100,6 +111,15 @@ impl Additions {
     /// The files of all these views.
     pub(crate) fn files(&self) -> &[NewZones] {
         &self.files
+    }
+
+    /// Whether zones are left out that were not before.
+    pub(crate) fn leaves_out_more_than(&self, before: Option<&Additions>) -> bool {
+        let known = |file: &NewZones| before.and_then(|before| before.file(&file.view)).map(|file| &*file.left_out);
+        self.files.iter().any(|file| {
+            let known = known(file).unwrap_or_default();
+            file.left_out.iter().any(|statement| !known.contains(statement))
+        })
     }
 
     /// The file of a view; `None` if no zones may be added to it.
@@ -137,12 +157,12 @@ impl NewZones {
             // A file that was kept before there was a folder for it stays where it is.
             if !wanted.exists() && without.exists() { without } else { wanted }
         };
-        NewZones { view: view.into(), file: path("nzf"), database: path("nzd") }
+        NewZones { view: view.into(), file: path("nzf"), database: path("nzd"), left_out: Vec::new() }
     }
 
-    /// The zones that were added. If there is a database, they are read from it, as named does not look into the
-    /// file then.
-    fn read(&self, findings: &mut Vec<Diagnostic>) -> Result<Option<Conf>, Vec<Diagnostic>> {
+    /// The zones that were added, and those that cannot be read. If there is a database, they are read from it, as named
+    /// does not look into the file then.
+    fn read(&self, findings: &mut Vec<Diagnostic>) -> Result<Option<(Conf, Vec<LeftOut>)>, Vec<Diagnostic>> {
         let source = if self.database.exists() {
             self.read_database()?
         } else {
@@ -162,7 +182,7 @@ impl NewZones {
                 Err(error) => return Err(vec![unreadable(&self.file, &error.to_string())]),
             }
         };
-        conf::parse_zones(source).map(Some)
+        left_out::read(&source).map(Some)
     }
 
     fn read_database(&self) -> Result<Source, Vec<Diagnostic>> {

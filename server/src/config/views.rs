@@ -58,7 +58,7 @@ pub(super) fn read<'c>(
     directory: &Path,
     reader: &mut Reader<'c, '_>,
 ) -> Vec<ViewConfig> {
-    let added = |view: &str| growing.iter().find(|growing| *growing.file.view == *view)?.zones.as_ref();
+    let added = |view: &str| growing.iter().find(|growing| *growing.file.view == *view);
     if conf.statements().find("view").is_none() {
         let (zones, shared) = zones::read(&conf.statements(), added(View::DEFAULT), options, directory, reader);
         let (name, keys, settings) = (View::DEFAULT.into(), Arc::clone(&server.keys), Arc::clone(&server.outside));
@@ -77,7 +77,7 @@ pub(super) fn read<'c>(
 fn one<'c>(
     conf: &'c Conf,
     view: Statement<'c>,
-    added: Option<&'c Conf>,
+    added: Option<&'c Growing>,
     options: &Scope<'c, '_>,
     server: &ServerSettings,
     directory: &Path,

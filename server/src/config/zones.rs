@@ -17,6 +17,7 @@ use zonefmt::{
 use super::{
     ForEverybody, NamedFile, Reader, SharedZone,
     inherited::{Inherited, is_inherited},
+    new_zones::{Growing, LeftOut},
     scope::{Scope, path},
     support::Judge,
     updates,
@@ -175,10 +176,10 @@ impl Default for Reading {
 }
 
 /// The zones of a view: those among its statements and those that were added; and the zones that it shares with other
-/// views. A zone with an error is reported and left out.
+/// views. A zone with an error is reported and left out; one that was added is no error of the configuration.
 pub(super) fn read<'c>(
     statements: &Statements<'c>,
-    added: Option<&'c Conf>,
+    added: Option<&'c Growing>,
     scope: &Scope<'c, '_>,
     directory: &Path,
     reader: &mut Reader<'c, '_>,
@@ -191,16 +192,31 @@ pub(super) fn read<'c>(
             None => zones.extend(one(zone, directory, &all, &mut alike, reader)),
         }
     }
-    let Some(added) = added else { return (zones, shared) };
+    let Some((file, added)) = added.and_then(|added| Some((&added.file, added.zones.as_ref()?))) else {
+        return (zones, shared);
+    };
     let written: FxHashSet<Name> =
         zones.iter().map(|zone| &zone.origin).chain(shared.iter().map(|zone| &zone.origin)).cloned().collect();
     for zone in added.statements() {
-        let Some(config) = one(zone, directory, &all, &mut alike, reader) else { continue };
-        if written.contains(&config.origin) {
-            let error = zone.error(format!("the zone {} was added, and is in the configuration, too", config.origin));
+        let Some(origin) = origin(zone) else { continue };
+        let before = reader.findings.len();
+        let config = one(zone, directory, &all, &mut alike, reader);
+        if written.contains(&origin) {
+            let error = zone.error(format!("the zone {origin} was added, and is in the configuration, too"));
             reader.findings.push(error.help("remove it there, or its line here"));
         }
-        zones.push(ZoneConfig { written: Written::Added(line(&config.origin, zone)), ..config });
+        let mut judge = Judge::default();
+        zone.block().for_each(|statement| judge.statement(statement));
+        reader.findings.extend(judge.finish().into_iter().filter(|finding| finding.severity == Severity::Error));
+        let line = line(&origin, zone);
+        let is_sound = reader.findings[before..].iter().all(|finding| finding.severity != Severity::Error);
+        match config.filter(|_| is_sound) {
+            Some(config) => zones.push(ZoneConfig { written: Written::Added(line), ..config }),
+            None => {
+                let why = reader.findings.split_off(before);
+                reader.left_out.push((Arc::clone(&file.view), LeftOut::new(format!("{line};").as_bytes(), why)));
+            }
+        }
     }
     (zones, shared)
 }

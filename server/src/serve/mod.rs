@@ -170,7 +170,13 @@ impl Running {
                 return false;
             }
         };
+        let additions = config.additions.as_ref();
+        let loses_zones = additions.is_some_and(|new| new.leaves_out_more_than(self.config.additions.as_ref()));
         log_warnings(&mut config);
+        if loses_zones {
+            error!(target: "general", "reloading configuration failed: it would lose added zones; all stays as it was");
+            return false;
+        }
         if let Err(cause) = listen_on(&mut self.listeners, &config, self.options.workers) {
             error!(target: "general", "{cause}; all stays as it was");
             return false;

@@ -67,7 +67,7 @@ impl NewZones {
         written
     }
 
-    /// Replaces the file by one with these statements only.
+    /// Replaces the file by one with these statements, and those that it has and that cannot be obeyed.
     ///
     /// # Errors
     /// The file cannot be written; it holds what it held before then.
@@ -80,6 +80,10 @@ impl NewZones {
             )?;
             for statement in statements {
                 writeln!(file, "{statement};")?;
+            }
+            for statement in &self.left_out {
+                file.write_all(statement)?;
+                writeln!(file)?;
             }
             Ok(())
         })

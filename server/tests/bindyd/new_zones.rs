@@ -1,7 +1,7 @@
 //! Zones that are added and removed while the server runs, with the real rndc, compared with `named` and taking its
 //! place.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
 use bindy_tests::ports::free_port;
 
@@ -335,10 +335,78 @@ fn a_database_that_cannot_be_read_is_an_error_with_the_command_to_run() {
     assert!(command && said.contains("cannot run named-nzd2nzf"), "{said}");
 }
 
+/// Each of these lines stopped the start, and so all zones.
+const BAD: &[(&str, &str)] = &[
+    ("zone \"conf.test\" { type primary; file \"example.zone\"; };", "the zone conf.test. was added, and is in the"),
+    ("zone \"good0.test\" { type primary; file \"other.zone\"; };", "the zone good0.test. is there already"),
+    ("zone \"kind.test\" { type primray; file \"example.zone\"; };", "did you mean `primary`?"),
+    ("zone \"bare.test\" { type primary; };", "a primary zone needs `file`"),
+    (
+        "zone \"acl.test\" { type primary; file \"example.zone\"; allow-query { nobody; }; };",
+        "there is no acl `nobody`",
+    ),
+    ("zone \"open.test\" { type primary; file \"example.zone\";", "this `{` is never closed"),
+    ("zone \"quote.test\" { type primary; file \"example.zone; };", "this quote is never closed"),
+    (
+        "zone \"signed.test\" { type primary; file \"example.zone\"; dnssec-policy default; inline-signing yes; };",
+        "signed zones are not supported yet",
+    ),
+    ("nonsense", "unknown statement `nonsense`"),
+];
+
+/// The text of a file of added zones: a sound line, then a bad one, and so on.
+fn with_bad_lines() -> String {
+    let line = |(n, (bad, _)): (usize, &(&str, &str))| format!("zone \"good{n}.test\" {NEW}\n{bad}\n");
+    BAD.iter().enumerate().map(line).collect::<String>() + "zone \"last.test\" " + NEW + "\n"
+}
+
 #[test]
-fn a_zone_is_not_added_and_in_named_conf_as_well() {
-    let (status, said) = with_file("_default.nzf", &format!("zone \"conf.test\" {NEW}\n")).refuses();
-    assert_eq!(status, Some(1));
-    assert!(said.contains("the zone conf.test. was added, and is in the configuration, too"), "{said}");
-    assert!(said.contains(&format!("{}:1:", Path::new("_default.nzf").display())), "{said}");
+fn a_bad_line_among_the_added_zones_is_told_and_the_others_are_served() {
+    let port = free_port();
+    let listen = format!("port {port} {{ 127.0.0.1; }}");
+    let mut server = Controlled::start_with(BINDYD, &listen, ALLOWED, OURS, &[("_default.nzf", &with_bad_lines())]);
+    let are_served = |when: &str| {
+        for name in (0..BAD.len()).map(|n| format!("good{n}.test")).chain(["last.test".into()]) {
+            assert_eq!(dig("127.0.0.1", port, &["+short", &format!("www.{name}")]), "192.0.2.1\n", "{when}: {name}");
+        }
+    };
+    are_served("first");
+    for (n, (bad, why)) in BAD.iter().enumerate() {
+        let log = server.server.log();
+        // What is no statement of a zone belongs to the line before.
+        let place = format!("_default.nzf:{}:", 2 * n + 2);
+        let is_told =
+            |line: &str| line.contains(&place) && line.contains(why) && line.contains("this added zone is left out");
+        assert!(log.lines().any(is_told), "{bad}: {log}");
+    }
+    assert!(server.told(&["addzone", "new.test", NEW]).0);
+    assert!(server.told(&["delzone", "new.test"]).0);
+    let written = fs::read_to_string(server.server.folder().join("_default.nzf")).unwrap();
+    for (bad, _) in BAD {
+        let name = bad.split('"').nth(1).unwrap_or(bad);
+        assert!(written.contains(name), "its line stays for whoever mends it: {bad}\n{written}");
+    }
+    assert!(server.told(&["reconfig"]).0);
+    server.replace("TERM", BINDYD);
+    are_served("after the file was written anew");
+
+    // What is served is not lost to a mistake.
+    let written = fs::read_to_string(server.server.folder().join("_default.nzf")).unwrap();
+    server.server.write("_default.nzf", &written.replace("zone \"last.test\" {", "zone \"last.test\" { oops;"));
+    assert!(!server.told(&["reconfig"]).0);
+    server.server.says("reloading configuration failed: it would lose added zones; all stays as it was");
+    are_served("after a reload that failed");
+}
+
+/// named serves both, and they overwrite each other's copy.
+#[test]
+fn two_added_zones_with_one_file_are_both_served() {
+    let both = "zone \"a.test\" { type secondary; primaries { 192.0.2.1; }; file \"copy\"; };\n\
+                zone \"b.test\" { type secondary; primaries { 192.0.2.1; }; file \"copy\"; };\n";
+    let server = with_file("_default.nzf", &format!("{both}zone \"good.test\" {NEW}\n")).run();
+    assert_eq!(server.dig(&["+short", "www.good.test"]), "192.0.2.1\n");
+    for name in ["a.test", "b.test"] {
+        assert!(server.dig(&[name, "soa"]).contains("status: SERVFAIL"), "{name} is there, and has no data yet");
+    }
+    server.has_said("until it is loaded again, the copy is only in memory");
 }

@@ -180,7 +180,10 @@ impl<'c> Zones<'c, '_> {
                 self.findings.push(error);
             }
         }
-        self.file(zone, kind);
+        // Where zones are added one by one, the server sees to it that no two write to one file.
+        if self.whole {
+            self.file(zone, kind);
+        }
         Some(kind)
     }
 
