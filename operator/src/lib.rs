@@ -1,7 +1,8 @@
 //! Bindy: DNS as Kubernetes resources.
 //!
 //! The crate has a pure core and thin edges. [`api`] has the types of the resources that users write. [`compile`] turns
-//! them into zones, and [`servers`] into the servers that serve the zones. [`manifest`] reads resources from files,
+//! them into zones, [`servers`] into the servers that serve the zones, and [`render`] these into the objects of
+//! Kubernetes ([`object`]) that run them. [`manifest`] reads resources from files,
 //! [`state`] keeps serials across restarts, and [`serve`] puts all of this together with the server's engine in one
 //! process. [`check`] and [`plan`] show in advance what would be served; [`report`] is the output that they share with
 //! `serve`.
@@ -13,7 +14,9 @@ pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod manifest;
+pub mod object;
 pub mod plan;
+pub mod render;
 pub mod report;
 pub mod serve;
 pub mod servers;

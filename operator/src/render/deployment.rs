@@ -1,0 +1,227 @@
+//! The pods of a server: the Deployment, the ConfigMap with their configuration, and the claim on their storage.
+
+use serde_json::{Value, json};
+
+use super::{named_conf::Config, names, subject::Subject};
+use crate::{
+    api::{
+        Role,
+        instance::StorageType,
+        spread::{SpreadConstraint, SpreadScope},
+    },
+    object::{Object, ObjectId, Type},
+};
+
+/// The name of the container, which is that of the container of BIND whose place it takes.
+const CONTAINER: &str = "bind9";
+/// How long a pod that has to go answers on, in seconds, until nobody asks it any more.
+const FAREWELL: u32 = 15;
+
+/// The ConfigMap. If a user's own is used in its place, it says so.
+pub(super) fn config_map(subject: &Subject<'_>, config: &Config) -> Object {
+    let text =
+        config.text.as_deref().unwrap_or("// A ConfigMap named in configMapRefs is used in place of this one.\n");
+    let annotations = json!({ names::ours("config-hash"): config.hash });
+    let name = names::config_map(subject.name());
+    subject.object(Type::ConfigMap, name, &annotations, json!({ "data": { "named.conf": text } }))
+}
+
+/// The claim on storage; `None` if the server keeps its zones as long as its pod, or on a claim that exists. It outlives
+/// the server.
+pub(super) fn claim(subject: &Subject<'_>) -> Option<Object> {
+    let storage =
+        subject.spec.storage.as_ref().filter(|storage| storage.kind() == StorageType::PersistentVolumeClaim)?;
+    let claim = storage.persistent_volume_claim.clone().unwrap_or_default();
+    if claim.claim_name.is_some() {
+        return None;
+    }
+    let mut spec = json!({
+        "accessModes": claim.access_modes.unwrap_or_else(|| vec!["ReadWriteOnce".into()]),
+        "resources": { "requests": { "storage": claim.size.unwrap_or_else(|| "1Gi".into()) } },
+    });
+    if let Some(class) = claim.storage_class_name {
+        spec["storageClassName"] = json!(class);
+    }
+    let id = ObjectId {
+        of: Type::PersistentVolumeClaim,
+        namespace: subject.namespace().to_owned(),
+        name: names::claim(subject.name()),
+    };
+    Some(Object::new(id, json!({ "labels": subject.labels() }), json!({ "spec": spec })))
+}
+
+/// The Deployment.
+pub(super) fn deployment(subject: &Subject<'_>, config: &Config, image: &str) -> Object {
+    let on_claim = storage_is_claim(subject);
+    let strategy = if on_claim {
+        // A volume is in one pod at a time.
+        json!({ "type": "Recreate" })
+    } else {
+        json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } })
+    };
+    let template = json!({
+        "metadata": { "labels": subject.labels(), "annotations": { names::ours("config-hash"): config.hash } },
+        "spec": pod(subject, image),
+    });
+    let spec = json!({
+        "replicas": subject.spec.replicas.unwrap_or(1),
+        "selector": { "matchLabels": subject.selector() },
+        "strategy": strategy,
+        "template": template,
+    });
+    subject.object(Type::Deployment, subject.name().to_owned(), &json!({}), json!({ "spec": spec }))
+}
+
+fn pod(subject: &Subject<'_>, image: &str) -> Value {
+    let mut volumes = vec![configuration(subject), zones(subject)];
+    volumes.extend(subject.volumes().iter().map(|volume| Value::Object(volume.0.clone())));
+    let mut pod = json!({
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": names::USER, "runAsGroup": names::USER, "fsGroup": names::USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "terminationGracePeriodSeconds": 2 * FAREWELL,
+        "containers": [container(subject, image)],
+        "volumes": volumes,
+    });
+    let spread = spread(subject);
+    if !spread.is_empty() {
+        pod["topologySpreadConstraints"] = json!(spread);
+    }
+    let secrets = subject.image().map(|image| image.image_pull_secrets.as_slice()).unwrap_or_default();
+    if !secrets.is_empty() {
+        pod["imagePullSecrets"] = secrets.iter().map(|name| json!({ "name": name })).collect();
+    }
+    pod
+}
+
+fn container(subject: &Subject<'_>, image: &str) -> Value {
+    let mut mounts = vec![
+        json!({ "name": "config", "mountPath": names::CONFIG_FOLDER, "readOnly": true }),
+        json!({ "name": "zones", "mountPath": names::ZONES_FOLDER }),
+    ];
+    mounts.extend(subject.volume_mounts().iter().map(|mount| Value::Object(mount.0.clone())));
+    let port =
+        |name: &str, port: u16, protocol: &str| json!({ "name": name, "containerPort": port, "protocol": protocol });
+    let asked = |path: &str| json!({ "path": path, "port": "http" });
+    let given = subject.image();
+    let mut container = json!({
+        "name": CONTAINER,
+        "image": given.and_then(|given| given.image.as_deref()).unwrap_or(image),
+        "command": ["bindyd", "-g", "-c", format!("{}/named.conf", names::CONFIG_FOLDER)],
+        "ports": [
+            port("dns-tcp", names::DNS_PORT, "TCP"),
+            port("dns-udp", names::DNS_PORT, "UDP"),
+            port("rndc", names::RNDC_PORT, "TCP"),
+            port("http", names::HTTP_PORT, "TCP"),
+        ],
+        "resources": { "requests": { "cpu": "50m", "memory": "32Mi" } },
+        "securityContext": {
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] },
+        },
+        "startupProbe": { "httpGet": asked("/healthz"), "periodSeconds": 1, "failureThreshold": 300 },
+        "livenessProbe": {
+            "httpGet": asked("/healthz"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
+        },
+        "readinessProbe": {
+            "httpGet": asked("/readyz"), "periodSeconds": 2, "timeoutSeconds": 3, "failureThreshold": 2,
+        },
+        "lifecycle": { "preStop": { "sleep": { "seconds": FAREWELL } } },
+        "volumeMounts": mounts,
+    });
+    if let Some(policy) = given.and_then(|given| given.image_pull_policy) {
+        container["imagePullPolicy"] = json!(policy);
+    }
+    container
+}
+
+/// One volume with the configuration and the keys, so that they change together.
+fn configuration(subject: &Subject<'_>) -> Value {
+    let own = subject.config_map_refs().and_then(|refs| refs.named_conf.clone());
+    let config = own.unwrap_or_else(|| names::config_map(subject.name()));
+    let source = |name: &str, key: &str| json!({ "name": name, "items": [{ "key": key, "path": key }] });
+    json!({
+        "name": "config",
+        "projected": {
+            "defaultMode": 0o440,
+            "sources": [
+                { "configMap": source(&config, "named.conf") },
+                { "secret": source(&names::rndc_secret(subject.name()), "rndc.key") },
+                { "secret": source(&subject.transfer().0, "transfer.key") },
+            ],
+        },
+    })
+}
+
+fn zones(subject: &Subject<'_>) -> Value {
+    let storage = subject.spec.storage.clone().unwrap_or_default();
+    if storage_is_claim(subject) {
+        let claim = storage.persistent_volume_claim.and_then(|claim| claim.claim_name);
+        let claim = claim.unwrap_or_else(|| names::claim(subject.name()));
+        return json!({ "name": "zones", "persistentVolumeClaim": { "claimName": claim } });
+    }
+    let (mut volume, folder) = (json!({}), storage.empty_dir.unwrap_or_default());
+    if let Some(medium) = folder.medium.filter(|medium| !medium.is_empty()) {
+        volume["medium"] = json!(medium);
+    }
+    if let Some(limit) = folder.size_limit {
+        volume["sizeLimit"] = json!(limit);
+    }
+    json!({ "name": "zones", "emptyDir": volume })
+}
+
+fn storage_is_claim(subject: &Subject<'_>) -> bool {
+    subject.spec.storage.as_ref().is_some_and(|storage| storage.kind() == StorageType::PersistentVolumeClaim)
+}
+
+/// How the pods are spread. Unless a user says otherwise, several primaries go to different zones where they can.
+fn spread(subject: &Subject<'_>) -> Vec<Value> {
+    let by_default = || {
+        let several = subject.server.role == Role::Primary && subject.peers() > 1;
+        several.then(|| SpreadConstraint {
+            topology_key: "topology.kubernetes.io/zone".into(),
+            max_skew: None,
+            when_unsatisfiable: None,
+            scope: None,
+            min_domains: None,
+            node_affinity_policy: None,
+            node_taints_policy: None,
+        })
+    };
+    let given = subject.placement().and_then(|placement| placement.spread.clone());
+    let constraints = given.unwrap_or_else(|| by_default().into_iter().collect());
+    constraints.into_iter().map(|constraint| one_spread(subject, &constraint)).collect()
+}
+
+fn one_spread(subject: &Subject<'_>, constraint: &SpreadConstraint) -> Value {
+    let cluster = subject.server.cluster.as_ref().map(|cluster| cluster.name.as_str());
+    let counted = match (constraint.scope.unwrap_or(SpreadScope::Role), cluster) {
+        (SpreadScope::Role, Some(cluster)) => names::role_selector(cluster, subject.server.role),
+        (SpreadScope::Cluster, Some(cluster)) => {
+            let mut labels = names::role_selector(cluster, subject.server.role);
+            labels.remove(&names::ours("role"));
+            labels
+        }
+        (SpreadScope::Instance, _) | (_, None) => subject.selector(),
+    };
+    let mut value = json!({
+        "topologyKey": constraint.topology_key,
+        "maxSkew": constraint.max_skew.unwrap_or(1),
+        "whenUnsatisfiable": constraint.when_unsatisfiable.map_or(json!("ScheduleAnyway"), |when| json!(when)),
+        "labelSelector": { "matchLabels": counted },
+    });
+    let optional = [
+        ("minDomains", constraint.min_domains.map(|domains| json!(domains))),
+        ("nodeAffinityPolicy", constraint.node_affinity_policy.map(|policy| json!(policy))),
+        ("nodeTaintsPolicy", constraint.node_taints_policy.map(|policy| json!(policy))),
+    ];
+    for (field, given) in optional {
+        if let Some(given) = given {
+            value[field] = given;
+        }
+    }
+    value
+}

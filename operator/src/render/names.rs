@@ -1,0 +1,91 @@
+//! Names, labels, ports and paths that operator, servers and keys agree on. Those of objects are the existing operator's,
+//! so that a running Deployment can be taken over: its selector cannot change.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    api::{GROUP, Role},
+    servers::ClusterId,
+};
+
+/// The port on which a server answers inside of its pod; its Service has port 53.
+pub const DNS_PORT: u16 = 5353;
+/// The port on which a server takes commands of `rndc`.
+pub const RNDC_PORT: u16 = 9530;
+/// The port on which a server tells its statistics and whether it is ready.
+pub const HTTP_PORT: u16 = 8080;
+
+/// The user and the group of a server's process.
+pub const USER: u32 = 101;
+
+/// The folder with the configuration in the pod.
+pub const CONFIG_FOLDER: &str = "/etc/bind";
+/// The folder with the zones in the pod.
+pub const ZONES_FOLDER: &str = "/var/cache/bind";
+
+/// The label of all objects that Bindy makes.
+pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "bindy");
+
+/// The name of the RNDC key of a server, unless its Secret has another one.
+pub const RNDC_KEY: &str = "bindy-operator";
+
+/// A name in Bindy's group, as labels and annotations have it.
+pub fn ours(name: &str) -> String {
+    format!("{GROUP}/{name}")
+}
+
+/// The ConfigMap with a server's `named.conf`.
+pub fn config_map(instance: &str) -> String {
+    format!("{instance}-config")
+}
+
+/// The Secret with a server's RNDC key.
+pub fn rndc_secret(instance: &str) -> String {
+    format!("{instance}-rndc-key")
+}
+
+/// The claim on which a server keeps its zones, if it has one of its own.
+pub fn claim(instance: &str) -> String {
+    format!("{instance}-zones")
+}
+
+/// The Secret with the key of transfers to the servers of a cluster, or to one that is on its own.
+pub fn transfer_secret(owner: &str) -> String {
+    format!("{owner}-transfer-key")
+}
+
+/// The name of that key. A key that replaces it gets another name, and so another number.
+pub fn transfer_key(namespace: &str, owner: &str) -> String {
+    format!("{namespace}.{owner}.1")
+}
+
+/// The zone that lists the zones of a server.
+pub fn catalog(namespace: &str, instance: &str) -> String {
+    format!("{instance}.{namespace}.catalog.bindy")
+}
+
+/// The labels by which a server's pods are selected.
+pub fn selector(instance: &str, manager: &str, role: Role) -> BTreeMap<String, String> {
+    let labels = [
+        ("app", "bind9"),
+        ("instance", instance),
+        ("app.kubernetes.io/name", "bind9"),
+        ("app.kubernetes.io/instance", instance),
+        ("app.kubernetes.io/component", "dns-server"),
+        PART_OF,
+        ("app.kubernetes.io/managed-by", manager),
+        ("bindy.firestoned.io/role", role.name()),
+    ];
+    labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// The labels by which the pods of a role of a cluster are selected.
+pub fn role_selector(cluster: &str, role: Role) -> BTreeMap<String, String> {
+    let labels = [PART_OF, ("bindy.firestoned.io/cluster", cluster), ("bindy.firestoned.io/role", role.name())];
+    labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// Who has the key of transfers to a server: its cluster, or itself.
+pub fn key_owner<'s>(cluster: Option<&'s ClusterId>, instance: &'s str) -> &'s str {
+    cluster.map_or(instance, |cluster| &cluster.name)
+}

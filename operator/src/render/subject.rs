@@ -1,0 +1,118 @@
+//! A server with everything that it inherits. Its own settings take precedence over those of its role, and these over
+//! those of its cluster.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Declared, names};
+use crate::{
+    api::{
+        ClusterSpec, InstanceSpec, Kind, Role,
+        cluster::{ConfigMapRefs, ImageConfig, RoleSpec, ServiceConfig},
+        embedded::{Volume, VolumeMount},
+        spread::PlacementConfig,
+    },
+    object::{Object, ObjectId, Type},
+    servers::Server,
+};
+
+/// A server, and where its settings are.
+pub(super) struct Subject<'r> {
+    pub(super) declared: Declared<'r>,
+    pub(super) spec: &'r InstanceSpec,
+    pub(super) cluster: Option<&'r ClusterSpec>,
+    pub(super) server: &'r Server,
+}
+
+impl<'r> Subject<'r> {
+    pub(super) fn name(&self) -> &'r str {
+        &self.server.id.name
+    }
+
+    pub(super) fn namespace(&self) -> &'r str {
+        &self.server.id.namespace
+    }
+
+    /// Makes an object that goes with the server.
+    pub(super) fn object(&self, of: Type, name: String, annotations: &Value, fields: Value) -> Object {
+        let id = ObjectId { of, namespace: self.namespace().to_owned(), name };
+        let metadata = json!({
+            "labels": self.labels(),
+            "annotations": annotations,
+            "ownerReferences": [owner(self.declared)],
+        });
+        Object::new(id, metadata, fields)
+    }
+
+    /// The labels by which its pods are selected.
+    pub(super) fn selector(&self) -> BTreeMap<String, String> {
+        let made = self.declared.resource.labels.get(&names::ours("managed-by"));
+        let manager = made.map_or(Kind::INSTANCE.name(), String::as_str);
+        names::selector(self.name(), manager, self.server.role)
+    }
+
+    /// The labels of its objects and pods.
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.selector();
+        if let Some(cluster) = &self.server.cluster {
+            labels.insert(names::ours("cluster"), cluster.name.clone());
+        }
+        labels
+    }
+
+    /// The name of the Secret and of the key by which it gets its zones.
+    pub(super) fn transfer(&self) -> (String, String) {
+        let owner = names::key_owner(self.server.cluster.as_ref(), self.name());
+        (names::transfer_secret(owner), names::transfer_key(self.namespace(), owner))
+    }
+
+    pub(super) fn image(&self) -> Option<&'r ImageConfig> {
+        self.spec.image.as_ref().or(self.cluster?.image.as_ref())
+    }
+
+    pub(super) fn config_map_refs(&self) -> Option<&'r ConfigMapRefs> {
+        self.spec.config_map_refs.as_ref().or(self.cluster?.config_map_refs.as_ref())
+    }
+
+    pub(super) fn volumes(&self) -> &'r [Volume] {
+        let of_cluster = self.cluster.map(|cluster| &cluster.volumes);
+        self.spec.volumes.as_ref().or(of_cluster).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn volume_mounts(&self) -> &'r [VolumeMount] {
+        let of_cluster = self.cluster.map(|cluster| &cluster.volume_mounts);
+        self.spec.volume_mounts.as_ref().or(of_cluster).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn service(&self) -> Option<&'r ServiceConfig> {
+        self.role()?.service.as_ref()
+    }
+
+    pub(super) fn placement(&self) -> Option<&'r PlacementConfig> {
+        self.spec.placement.as_ref().or(self.role()?.placement.as_ref())
+    }
+
+    /// How many servers its role has.
+    pub(super) fn peers(&self) -> u32 {
+        self.role().and_then(|role| role.replicas).unwrap_or(1)
+    }
+
+    fn role(&self) -> Option<&'r RoleSpec> {
+        let cluster = self.cluster?;
+        match self.server.role {
+            Role::Primary => cluster.primary.as_ref(),
+            Role::Secondary => cluster.secondary.as_ref(),
+        }
+    }
+}
+
+/// The reference by which an object goes with its owner.
+pub fn owner(declared: Declared<'_>) -> Value {
+    let id = &declared.resource.id;
+    let resource = Type::Own(id.kind).resource();
+    json!({
+        "apiVersion": resource.api_version, "kind": resource.kind, "name": id.name, "uid": declared.uid,
+        "controller": true,
+    })
+}

@@ -1,0 +1,167 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::Kind,
+    manifest,
+    object::{ObjectId, Type},
+};
+use zonefmt::diagnostics::Source;
+
+const CLUSTER: &str = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Cluster
+metadata: { name: ns, namespace: dns }
+spec:
+  primary: { replicas: 2, labels: { tier: edge }, service: { spec: { type: LoadBalancer } } }
+  secondary: { replicas: 1 }
+  acls: { internal: [10.0.0.0/8, '!10.9.0.0/16'] }
+  global: { allowQuery: [internal], allowTransfer: [192.0.2.1] }
+";
+
+fn instance(name: &str, more: &str) -> String {
+    format!(
+        "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Instance
+metadata: {{ name: {name}, namespace: dns }}
+spec: {{ clusterRef: ns, role: primary, {more} }}
+"
+    )
+}
+
+fn render_yaml(documents: &[&str]) -> Rendered {
+    let text = documents.join("---\n");
+    let reading = manifest::read(&Source::new("test", text.as_str()));
+    assert!(!reading.has_errors(), "{:?}", reading.diagnostics);
+    let declared: Vec<_> =
+        reading.manifests.iter().map(|it| Declared { resource: &it.resource, uid: "0-1-2" }).collect();
+    let rendered = render(&declared, &surroundings());
+    let again: Vec<_> = declared.iter().rev().copied().collect();
+    let mut other = render(&again, &surroundings()).objects;
+    let mut objects = rendered.objects.clone();
+    objects.sort_by(|a, b| a.id.cmp(&b.id));
+    other.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(objects, other, "the order of declarations has no meaning");
+    rendered
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        home: "bindy-system".into(),
+        image: "bindyd:test".into(),
+        leader: vec!["10.96.0.7:53".parse().unwrap(), "[fd00::7]:53".parse().unwrap()],
+        rndc_keys: BTreeMap::new(),
+    }
+}
+
+fn find(rendered: &Rendered, of: Type, namespace: &str, name: &str) -> Value {
+    let id = ObjectId { of, namespace: namespace.into(), name: name.into() };
+    let known: Vec<_> = rendered.objects.iter().map(|object| object.id.to_string()).collect();
+    let object = rendered.objects.iter().find(|object| object.id == id);
+    object.unwrap_or_else(|| panic!("no {id} among {known:?}")).body.clone()
+}
+
+#[test]
+fn a_provider_becomes_a_cluster_and_that_its_instances() {
+    let provider = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: ClusterBind9Provider
+metadata: { name: shared }
+spec: { primary: { replicas: 1 }, global: { allowQuery: [any] } }
+";
+    let rendered = render_yaml(&[provider]);
+    let cluster = find(&rendered, Type::Own(Kind::CLUSTER), "bindy-system", "shared");
+    assert_eq!(cluster["spec"]["primary"]["replicas"], 1);
+    assert_eq!(cluster["spec"]["global"]["allowQuery"], json!(["any"]));
+    assert_eq!(cluster["metadata"]["ownerReferences"][0]["kind"], "ClusterBind9Provider");
+
+    let rendered = render_yaml(&[CLUSTER]);
+    let names: Vec<_> = rendered.objects.iter().map(|object| object.id.to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "Bind9Instance dns/ns-primary-0",
+            "Bind9Instance dns/ns-primary-1",
+            "Bind9Instance dns/ns-secondary-0",
+            "PodDisruptionBudget dns/ns-primary",
+            "PodDisruptionBudget dns/ns-secondary"
+        ]
+    );
+    let first = find(&rendered, Type::Own(Kind::INSTANCE), "dns", "ns-primary-0");
+    assert_eq!(first["spec"], json!({ "clusterRef": "ns", "role": "primary" }));
+    assert_eq!(first["metadata"]["labels"]["tier"], "edge");
+}
+
+#[test]
+fn an_instance_of_a_users_own_is_not_overwritten_by_a_cluster() {
+    let rendered = render_yaml(&[CLUSTER, &instance("ns-primary-0", "")]);
+    let made =
+        |name: &str| rendered.objects.iter().any(|it| it.id.of == Type::Own(Kind::INSTANCE) && it.id.name == name);
+    assert!(!made("ns-primary-0") && made("ns-primary-1"));
+}
+
+#[test]
+fn an_instance_inherits_and_prevails() {
+    let own = instance("own", "config: { allowQuery: [198.51.100.0/24] }, replicas: 3");
+    let rendered = render_yaml(&[CLUSTER, &instance("a", ""), &own]);
+    let text = |name: &str| {
+        let map = find(&rendered, Type::ConfigMap, "dns", name);
+        map["data"]["named.conf"].as_str().unwrap().to_owned()
+    };
+    let inherited = text("a-config");
+    for line in [
+        "acl \"internal\" { 10.0.0.0/8; !10.9.0.0/16; };",
+        "allow-query { key \"dns.ns.1\"; internal; };",
+        "allow-transfer { key \"dns.ns.1\"; 192.0.2.1; };",
+        "primaries { 10.96.0.7 port 53 key \"dns.ns.1\"; fd00::7 port 53 key \"dns.ns.1\"; };",
+    ] {
+        assert!(inherited.contains(line), "{line}\n{inherited}");
+    }
+    assert!(text("own-config").contains("allow-query { key \"dns.ns.1\"; 198.51.100.0/24; };"));
+    assert_eq!(find(&rendered, Type::Deployment, "dns", "own")["spec"]["replicas"], 3);
+    let service = find(&rendered, Type::Service, "dns", "a");
+    assert_eq!(service["spec"]["type"], "LoadBalancer");
+    assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
+    assert_eq!(service["spec"]["ports"][1]["port"], 53);
+}
+
+#[test]
+fn a_service_is_changed_by_fields_and_by_the_names_of_ports() {
+    let cluster = CLUSTER.replace(
+        "spec: { type: LoadBalancer }",
+        "annotations: { pool: dns }, spec: { type: NodePort, selector: { app: other }, ports: [{ name: dns-udp, nodePort: 30053 }, { name: alt, port: 5300 }] }",
+    );
+    let rendered = render_yaml(&[&cluster, &instance("a", "")]);
+    let service = find(&rendered, Type::Service, "dns", "a");
+    assert_eq!(service["metadata"]["annotations"]["pool"], "dns");
+    assert_eq!(
+        service["spec"]["ports"],
+        json!([
+            { "name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": "dns-tcp" },
+            { "name": "dns-udp", "port": 53, "protocol": "UDP", "targetPort": "dns-udp", "nodePort": 30053 },
+            { "name": "alt", "port": 5300, "targetPort": 5353 },
+        ])
+    );
+    assert_eq!(service["spec"]["selector"]["instance"], "a", "the selector is ours");
+}
+
+#[test]
+fn storage_that_lasts_is_in_one_pod_at_a_time() {
+    let rendered = render_yaml(&[CLUSTER, &instance("a", "storage: { persistentVolumeClaim: { size: 2Gi } }")]);
+    let claim = find(&rendered, Type::PersistentVolumeClaim, "dns", "a-zones");
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "2Gi");
+    assert!(claim["metadata"].get("ownerReferences").is_none(), "zones outlive the server");
+    let deployment = find(&rendered, Type::Deployment, "dns", "a");
+    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+    assert_eq!(deployment["spec"]["template"]["spec"]["volumes"][1]["persistentVolumeClaim"]["claimName"], "a-zones");
+}
+
+#[test]
+fn a_server_whose_lists_cannot_be_used_keeps_what_it_has() {
+    let rendered = render_yaml(&[CLUSTER, &instance("a", "config: { allowQuery: [nobody] }"), &instance("b", "")]);
+    let refused: Vec<_> = rendered.refused.iter().map(|(id, error)| (id.to_string(), error.path.clone())).collect();
+    assert_eq!(refused, [("dns/a".to_owned(), "allowQuery[0]".to_owned())]);
+    assert!(!rendered.objects.iter().any(|object| object.id.name == "a"));
+    find(&rendered, Type::Deployment, "dns", "b");
+}
