@@ -6,7 +6,7 @@ use std::{error::Error, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, plan, serve, terminal};
+use crate::{check, keys, plan, run as operator, serve, terminal};
 
 /// DNS as Kubernetes resources.
 #[derive(Parser)]
@@ -24,6 +24,10 @@ enum Command {
     Check(check::Options),
     /// Show what a change of manifests would do to the zones.
     Plan(plan::Options),
+    /// Run the operator: make servers and zones of the resources of a Kubernetes cluster.
+    Run(operator::Options),
+    /// Make the keys that servers in a Kubernetes cluster need; the only part of Bindy that writes Secrets.
+    Keys(keys::Options),
     /// Print the CustomResourceDefinitions, or write them into a folder, one file each.
     Crds(crds::Options),
     /// Print the version.
@@ -37,6 +41,8 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => done(serve::run(&options)),
         Command::Check(options) => said(check::run(&options).unwrap_or_else(|error| failed(&error))),
         Command::Plan(options) => said(plan::run(&options).unwrap_or_else(|error| failed(&error))),
+        Command::Run(options) => done(operator::run(&options)),
+        Command::Keys(options) => done(keys::run(&options)),
         Command::Crds(options) => done(crds::run(&options)),
         Command::Version => {
             let _ = writeln!(std::io::stdout(), "bindy {}", env!("CARGO_PKG_VERSION"));

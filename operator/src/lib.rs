@@ -4,7 +4,8 @@
 //! them into zones, [`servers`] into the servers that serve the zones, and [`render`] these into the objects of
 //! Kubernetes ([`object`]) that run them. [`manifest`] reads resources from files,
 //! [`state`] keeps serials across restarts, and [`serve`] puts all of this together with the server's engine in one
-//! process. [`check`] and [`plan`] show in advance what would be served; [`report`] is the output that they share with
+//! process. [`run`] does so in a Kubernetes cluster, which [`cluster`] watches and writes, and for which [`keys`] makes
+//! keys. [`check`] and [`plan`] show in advance what would be served; [`report`] is the output that they share with
 //! `serve`.
 
 #![forbid(unsafe_code)]
@@ -12,12 +13,15 @@
 pub mod api;
 pub mod check;
 pub mod cli;
+pub mod cluster;
 pub mod compile;
+pub mod keys;
 pub mod manifest;
 pub mod object;
 pub mod plan;
 pub mod render;
 pub mod report;
+pub mod run;
 pub mod serve;
 pub mod servers;
 pub mod state;

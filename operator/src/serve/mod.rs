@@ -215,7 +215,7 @@ impl Serving {
 }
 
 /// Parses an argument of `--listen`.
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an IP address and a port, as 127.0.0.1:5300 or [::1]:5300")
 }
 

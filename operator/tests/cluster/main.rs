@@ -3,6 +3,7 @@
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod mutants;
+mod operator;
 mod server;
 
 use std::{collections::BTreeSet, fs, path::Path};

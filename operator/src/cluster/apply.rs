@@ -1,0 +1,121 @@
+//! Makes objects what they are to be, by server-side apply: fields that somebody else sets stay that one's. Nothing is
+//! written while an object is already as it is to be.
+
+use std::collections::{BTreeMap, HashMap};
+
+use data_encoding::HEXLOWER;
+use kube::{
+    Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Seen, Store, api, watch};
+use crate::{
+    api::GROUP,
+    object::{Object, ObjectId},
+};
+
+/// Applies objects under one name.
+pub struct Applier {
+    client: Client,
+    /// The name under which fields are set.
+    manager: &'static str,
+    /// What was applied last: the hash of the object that was wanted, and the version that came of it. An API server
+    /// may store something else than it was told, such as a quantity in another form.
+    applied: HashMap<ObjectId, (String, String)>,
+    /// The objects that could not be applied, and why.
+    failed: BTreeMap<ObjectId, String>,
+}
+
+impl Applier {
+    /// An applier that sets fields under this name.
+    pub fn new(client: Client, manager: &'static str) -> Applier {
+        Applier { client, manager, applied: HashMap::new(), failed: BTreeMap::new() }
+    }
+
+    /// Applies the objects that differ from what was seen; returns what came of it. One that fails keeps the others from
+    /// nothing, and is tried again with the next call.
+    pub async fn apply(&mut self, objects: Vec<Object>, store: &Store) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for Object { id, mut body } in objects {
+            let hash = hash(&body);
+            // By this mark a field is missed that is not wanted any more: it is not in `body`.
+            body["metadata"]["annotations"][format!("{GROUP}/applied")] = json!(hash);
+            let live = store.get(&id);
+            let as_applied = |live: &Value| {
+                let version = live["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+                self.applied.get(&id).is_some_and(|(wanted, came)| *wanted == hash && came == version)
+            };
+            if live.is_some_and(|live| !differs(live, &body) || as_applied(live)) {
+                self.failed.remove(&id);
+                continue;
+            }
+            let params = PatchParams::apply(self.manager).force();
+            match api(&self.client, id.of, &id.namespace).patch(&id.name, &params, &Patch::Apply(&body)).await {
+                Ok(object) => {
+                    let version = object.metadata.resource_version.clone().unwrap_or_default();
+                    self.applied.insert(id.clone(), (hash, version));
+                    self.failed.remove(&id);
+                    seen.extend(watch::read(id.of, object).map(|(id, object)| Seen::Put(id, object)));
+                }
+                Err(error) => {
+                    self.failed.insert(id, error.to_string());
+                }
+            }
+        }
+        seen
+    }
+
+    /// The objects that could not be applied when it was last tried, and why.
+    pub fn failed(&self) -> &BTreeMap<ObjectId, String> {
+        &self.failed
+    }
+}
+
+/// Whether an object lacks something that is wanted of it. What else it has is not looked at. In lists, items count by
+/// their place.
+pub fn differs(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().any(|(field, wanted)| match live.get(field) {
+            Some(live) => differs(live, wanted),
+            None => !is_empty(wanted),
+        }),
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() != wanted.len() || live.iter().zip(wanted).any(|(live, wanted)| differs(live, wanted))
+        }
+        (live, wanted) => live != wanted,
+    }
+}
+
+/// Whether an API server may leave something out.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+fn hash(body: &Value) -> String {
+    HEXLOWER.encode(&Sha256::digest(body.to_string())[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_add_is_no_difference() {
+        let wanted = json!({ "spec": { "ports": [{ "port": 53 }], "none": {}, "replicas": 1 } });
+        let mut live = json!({ "spec": { "ports": [{ "port": 53, "nodePort": 7 }], "replicas": 1, "more": 1 } });
+        assert!(!differs(&live, &wanted));
+        live["spec"]["replicas"] = json!(2);
+        assert!(differs(&live, &wanted));
+        live["spec"]["replicas"] = json!(1);
+        live["spec"]["ports"] = json!([{ "port": 53 }, { "port": 54 }]);
+        assert!(differs(&live, &wanted));
+    }
+}

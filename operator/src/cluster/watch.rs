@@ -1,0 +1,127 @@
+//! Watches: one stream of what is seen of all types. A type is listed in pages, then watched; after an interruption that
+//! lost events it is listed again. While a type cannot be listed, what was seen of it stays as it is.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::StreamExt;
+use kube::{
+    Client,
+    core::DynamicObject,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde_json::Value;
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    time::{Instant, timeout},
+};
+
+use super::{Seen, api};
+use crate::object::{ObjectId, Type};
+
+/// The watches of a program. They end when this is dropped.
+pub struct Watches {
+    events: Receiver<Told>,
+}
+
+/// What was seen in a moment.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What was seen, in its order.
+    pub seen: Vec<Seen>,
+    /// Which types could not be listed or watched, and why. It is tried again.
+    pub failures: Vec<(Type, String)>,
+}
+
+enum Told {
+    Seen(Seen),
+    Failed(Type, String),
+}
+
+/// The most events that wait.
+const WAITING: usize = 4096;
+/// The most events in a batch.
+const MOST: usize = 10_000;
+/// The quiet time that ends a batch.
+const QUIET: Duration = Duration::from_millis(3);
+/// The longest time that a batch waits for it.
+const PATIENCE: Duration = Duration::from_millis(30);
+
+impl Watches {
+    /// Begins to watch the objects of these types in all namespaces; those with a selector only as far as it matches
+    /// their labels.
+    pub fn start(client: &Client, types: impl IntoIterator<Item = (Type, Option<String>)>) -> Watches {
+        let (sender, events) = mpsc::channel(WAITING);
+        for (of, selector) in types {
+            tokio::spawn(follow(client.clone(), of, selector, sender.clone()));
+        }
+        Watches { events }
+    }
+
+    /// Waits until something is seen, and then a little for what comes with it; `None` if all watches have ended.
+    pub async fn next(&mut self) -> Option<Batch> {
+        let mut batch = Batch::default();
+        batch.add(self.events.recv().await?);
+        let end = Instant::now() + PATIENCE;
+        while batch.seen.len() < MOST {
+            let left = end.saturating_duration_since(Instant::now());
+            match timeout(QUIET.min(left), self.events.recv()).await {
+                Ok(Some(told)) => batch.add(told),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Some(batch)
+    }
+}
+
+impl Batch {
+    fn add(&mut self, told: Told) {
+        match told {
+            Told::Seen(seen) => self.seen.push(seen),
+            Told::Failed(of, why) => self.failures.push((of, why)),
+        }
+    }
+}
+
+/// Follows the objects of a type until nobody wants to know.
+async fn follow(client: Client, of: Type, selector: Option<String>, events: Sender<Told>) {
+    let config = watcher::Config { label_selector: selector, ..watcher::Config::default() };
+    let mut stream = pin!(watcher(api(&client, of, ""), config).default_backoff());
+    let mut listing = Vec::new();
+    while let Some(event) = stream.next().await {
+        let told = match event {
+            Ok(Event::Init) => {
+                listing.clear();
+                continue;
+            }
+            Ok(Event::InitApply(object)) => {
+                listing.extend(read(of, object));
+                continue;
+            }
+            Ok(Event::InitDone) => Told::Seen(Seen::All(of, std::mem::take(&mut listing))),
+            Ok(Event::Apply(object)) => match read(of, object) {
+                Some((id, object)) => Told::Seen(Seen::Put(id, object)),
+                None => continue,
+            },
+            Ok(Event::Delete(object)) => match read(of, object) {
+                Some((id, _)) => Told::Seen(Seen::Gone(id)),
+                None => continue,
+            },
+            Err(error) => Told::Failed(of, error.to_string()),
+        };
+        if events.send(told).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The identity of an object, and the object without the notes on who wrote which field, which are half of it.
+pub(super) fn read(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
+    object.metadata.managed_fields = None;
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let id = ObjectId { of, namespace, name: object.metadata.name.clone()? };
+    // What was JSON can be JSON again.
+    Some((id, serde_json::to_value(object).ok()?))
+}

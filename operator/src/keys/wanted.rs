@@ -1,0 +1,100 @@
+//! Which Secrets there should be, and where their keys come from: a pure function of what is declared.
+
+use serde_json::Value;
+
+use super::names;
+use crate::{
+    api::{
+        ClusterSpec, Infrastructure, InstanceSpec, Kind, Resource, Role, Spec,
+        keys::{RndcKeyConfig, RndcSecretRef},
+    },
+    cluster::{Store, resource},
+    object::{ObjectId, Type},
+    render::{Declared, owner},
+    servers::{HOME, ServerId, Servers},
+};
+
+/// A Secret that should be there.
+pub(super) struct Wanted {
+    pub(super) id: ObjectId,
+    /// What it goes with.
+    pub(super) owner: Value,
+    pub(super) from: From,
+    /// The key of the Secret's data that has the key as a statement of named.conf.
+    pub(super) file: &'static str,
+}
+
+/// Where a key comes from.
+pub(super) enum From {
+    /// It is made, and gets this name.
+    Chance(String),
+    /// It is in a Secret already.
+    Secret(RndcSecretRef),
+}
+
+/// The Secrets that should be there.
+pub(super) fn of(store: &Store) -> Vec<Wanted> {
+    let mut read: Vec<(Resource, &str)> = Vec::new();
+    for kind in super::KINDS {
+        for (_, object) in store.of(Type::Own(kind)) {
+            // Who uses the resource tells what is wrong with it.
+            let Ok(resource) = resource(kind, object) else { continue };
+            read.push((resource, object["metadata"]["uid"].as_str().unwrap_or_default()));
+        }
+    }
+    let servers = Servers::of(read.iter().map(|(resource, _)| resource), HOME);
+    let mut wanted = Vec::new();
+    for (resource, uid) in &read {
+        let id = &resource.id;
+        let secret = |name| ObjectId { of: Type::Secret, namespace: id.namespace.clone(), name };
+        let owner = owner(Declared { resource, uid });
+        let transfer = || Wanted {
+            id: secret(names::transfer_secret(&id.name)),
+            owner: owner.clone(),
+            from: From::Chance(names::transfer_key(&id.namespace, &id.name)),
+            file: "transfer.key",
+        };
+        match &resource.spec {
+            Spec::Infrastructure(Infrastructure::Cluster(_)) => wanted.push(transfer()),
+            Spec::Infrastructure(Infrastructure::Instance(spec)) => {
+                let server = servers.server(&ServerId { namespace: id.namespace.clone(), name: id.name.clone() });
+                let cluster = server.and_then(|server| server.cluster.as_ref());
+                if cluster.is_none() {
+                    wanted.push(transfer());
+                }
+                let of_cluster = cluster.and_then(|cluster| {
+                    read.iter().find_map(|(resource, _)| match &resource.spec {
+                        Spec::Infrastructure(Infrastructure::Provider(spec) | Infrastructure::Cluster(spec)) => {
+                            let is_it = resource.id.name == cluster.name
+                                && (resource.id.kind == Kind::PROVIDER) == cluster.provider
+                                && (cluster.provider || resource.id.namespace == cluster.namespace);
+                            is_it.then_some(&**spec)
+                        }
+                        _ => None,
+                    })
+                });
+                let given = reference(spec, of_cluster).cloned();
+                let from = given.map_or_else(|| From::Chance(names::RNDC_KEY.into()), From::Secret);
+                wanted.push(Wanted { id: secret(names::rndc_secret(&id.name)), owner, from, file: "rndc.key" });
+            }
+            _ => {}
+        }
+    }
+    wanted
+}
+
+/// The Secret that a user names for a server: its own, or else its role's, or else its cluster's.
+fn reference<'s>(instance: &'s InstanceSpec, cluster: Option<&'s ClusterSpec>) -> Option<&'s RndcSecretRef> {
+    let of = |key: &'s Option<RndcKeyConfig>, former: &'s Option<RndcSecretRef>| {
+        key.as_ref().and_then(|key| key.secret_ref.as_ref()).or(former.as_ref())
+    };
+    let role = cluster.and_then(|cluster| match instance.role {
+        Role::Primary => cluster.primary.as_ref(),
+        Role::Secondary => cluster.secondary.as_ref(),
+    });
+    let global = cluster.and_then(|cluster| cluster.global.as_ref());
+    of(&instance.rndc_key, &instance.rndc_secret_ref)
+        .or_else(|| instance.config.as_ref()?.rndc_secret_ref.as_ref())
+        .or_else(|| role.and_then(|role| of(&role.rndc_key, &role.rndc_secret_ref)))
+        .or_else(|| global?.rndc_secret_ref.as_ref())
+}

@@ -1,0 +1,409 @@
+//! What follows from what was seen. Events change the [`Store`]; resources go to the compiler and become zones, and
+//! declared servers become objects. A zone's serial is durable before the zone is served.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use kube::Client;
+use serde_json::Value;
+use zonefmt::Name;
+
+use super::{
+    Options, Place, RunError,
+    catalogs::Catalogs,
+    leader,
+    primary::{Audience, Primary},
+    status,
+};
+use crate::{
+    api::{FieldError, Infrastructure, Kind, Resource, ResourceId, Spec},
+    cluster::{Applier, Batch, Seen, Store, resource},
+    compile::{Change, Compiler, ContentHash, Published, ZoneStep},
+    keys::TransferKeys,
+    object::{Object, ObjectId, Type},
+    render::{Declared, Surroundings, names, render},
+    servers::{Server, ServerId, Servers},
+    terminal::say,
+};
+
+/// The operator.
+pub(super) struct Operator {
+    client: Client,
+    place: Place,
+    /// Where servers find this process, if that is not its Service.
+    advertised: Vec<SocketAddr>,
+    image: String,
+    store: Store,
+    /// The resources as they were last read, with their identifiers.
+    resources: BTreeMap<ResourceId, (Resource, String)>,
+    /// `None` until every type was listed.
+    compiler: Option<Compiler>,
+    servers: Servers,
+    applier: Applier,
+    /// The objects that are to be.
+    wanted: BTreeMap<ObjectId, Object>,
+    primary: Primary,
+    catalogs: Catalogs,
+    /// The zones that were compiled and are not served yet.
+    pending: BTreeSet<Name>,
+    /// Who may have the zones and catalogs that are served.
+    audiences: BTreeMap<Name, Audience>,
+    /// Whether it may have changed who is to have which zone.
+    is_moving: bool,
+    /// What failed at the last try, so that it is told once.
+    told: BTreeSet<String>,
+}
+
+/// The types that are watched, those that are not Bindy's with the selector of labels.
+pub(super) fn watched() -> impl Iterator<Item = (Type, Option<String>)> {
+    let ours = format!("{}={}", names::PART_OF.0, names::PART_OF.1);
+    types().map(move |of| (of, (!matches!(of, Type::Own(_))).then(|| ours.clone())))
+}
+
+fn types() -> impl Iterator<Item = Type> {
+    let others = [
+        Type::ConfigMap,
+        Type::Deployment,
+        Type::EndpointSlice,
+        Type::PersistentVolumeClaim,
+        Type::Pod,
+        Type::PodDisruptionBudget,
+        Type::Secret,
+        Type::Service,
+    ];
+    Kind::all().map(Type::Own).chain(others)
+}
+
+impl Operator {
+    pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary) -> Operator {
+        Operator {
+            applier: Applier::new(client.clone(), "bindy"),
+            client,
+            place,
+            advertised: options.advertise.clone(),
+            image: options.image.clone(),
+            store: Store::default(),
+            resources: BTreeMap::new(),
+            compiler: None,
+            servers: Servers::default(),
+            wanted: BTreeMap::new(),
+            primary,
+            catalogs: Catalogs::default(),
+            pending: BTreeSet::new(),
+            audiences: BTreeMap::new(),
+            is_moving: true,
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Takes over what was seen, and does what follows.
+    ///
+    /// # Errors
+    /// That this process must not go on.
+    pub(super) async fn take(&mut self, batch: Batch) -> Result<(), RunError> {
+        for (of, why) in batch.failures {
+            self.tell(format!("cannot watch {of:?}: {why}; what is known of it stays as it is"));
+        }
+        let mut changed = BTreeSet::new();
+        batch.seen.into_iter().for_each(|seen| self.store.take(seen, &mut changed));
+        if !types().all(|of| self.store.is_listed(of)) {
+            return Ok(());
+        }
+        if self.compiler.is_none() {
+            self.compiler = Some(Compiler::new(status::published(&self.store)));
+            changed = types().flat_map(|of| self.store.of(of).map(|(id, _)| id.clone())).collect();
+        }
+        self.follow(changed).await
+    }
+
+    /// Tries again what failed.
+    ///
+    /// # Errors
+    /// That this process must not go on.
+    pub(super) async fn look(&mut self) -> Result<(), RunError> {
+        if self.compiler.is_none() {
+            return Ok(());
+        }
+        self.follow(BTreeSet::new()).await
+    }
+
+    /// Does what follows from changes, until nothing more does.
+    async fn follow(&mut self, mut changed: BTreeSet<ObjectId>) -> Result<(), RunError> {
+        /// What a provider makes is three steps away from it.
+        const STEPS: usize = 6;
+        for _ in 0..STEPS {
+            self.is_moving |= changed.iter().any(|id| matches!(id.of, Type::Pod | Type::Secret | Type::Service));
+            self.compile(&changed);
+            self.publish().await?;
+            let seen = self.apply(&changed).await;
+            changed.clear();
+            for seen in seen {
+                self.store.take(seen, &mut changed);
+            }
+            if changed.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compiles the resources that changed.
+    fn compile(&mut self, changed: &BTreeSet<ObjectId>) {
+        let (mut changes, mut errors) = (Vec::new(), Vec::new());
+        for id in changed {
+            let Type::Own(kind) = id.of else { continue };
+            let key = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind };
+            let Some(object) = self.store.get(id) else {
+                if self.resources.remove(&key).is_some() {
+                    changes.push(Change::Remove(key));
+                }
+                continue;
+            };
+            match resource(kind, object) {
+                Ok(resource) => {
+                    let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+                    let known = self.resources.get(&key);
+                    if known.is_none_or(|(known, known_uid)| *known != resource || known_uid != uid) {
+                        self.resources.insert(key, (resource.clone(), uid.to_owned()));
+                        changes.push(Change::Put(resource));
+                    }
+                }
+                // What was read of it before stays.
+                Err(FieldError { path, message, .. }) => {
+                    errors.push(format!("{key}: {path}: {message}"));
+                    if !self.resources.contains_key(&key) {
+                        changes.push(Change::Refuse(key));
+                    }
+                }
+            }
+        }
+        for error in errors {
+            self.tell(error);
+        }
+        if changes.is_empty() {
+            return;
+        }
+        self.is_moving |= changes.iter().any(|change| !matches!(change.id().kind, Kind::Record(_)));
+        if changes.iter().any(|change| matches!(change.id().kind, Kind::Infrastructure(_))) {
+            self.servers = Servers::of(self.resources.values().map(|(resource, _)| resource), &self.place.namespace);
+        }
+        let Some(compiler) = &mut self.compiler else { return };
+        let step = compiler.apply(changes);
+        self.pending.extend(step.zones.into_iter().map(|ZoneStep { origin, .. }| origin));
+    }
+
+    /// Makes the serials of compiled zones durable, and serves those zones and the catalogs.
+    async fn publish(&mut self) -> Result<(), RunError> {
+        let Some(compiler) = &self.compiler else { return Ok(()) };
+        let mut writes = Vec::new();
+        for origin in &self.pending {
+            if let (Some(id), Some(published)) = (compiler.zone_resource(origin), compiler.published().get(origin)) {
+                writes.push((origin.clone(), id.clone(), *published));
+            }
+        }
+        let written = status::persist(&self.client, &self.store, writes).await?;
+        let mut failures = Vec::new();
+        let mut held = BTreeSet::new();
+        for (origin, outcome) in written {
+            if let Err(why) = outcome {
+                failures.push(format!("{origin} is not published: its serial cannot be kept: {why}"));
+                held.insert(origin);
+            }
+        }
+        let ready: BTreeSet<Name> = self.pending.iter().filter(|origin| !held.contains(*origin)).cloned().collect();
+        self.pending = held;
+        if self.is_moving {
+            self.serve(&ready);
+        } else {
+            self.refresh(ready);
+        }
+        for failure in failures {
+            self.tell(failure);
+        }
+        Ok(())
+    }
+
+    /// Serves the new versions of these zones to those who have them already.
+    fn refresh(&mut self, ready: BTreeSet<Name>) {
+        let Some(compiler) = &self.compiler else { return };
+        let zones = ready.into_iter().map(|origin| {
+            let zone = compiler.zone(&origin).cloned().zip(self.audiences.get(&origin).cloned());
+            (origin, zone)
+        });
+        self.primary.serve(zones);
+    }
+
+    /// Serves the new versions of these zones, and all zones to those who are to have them now.
+    fn serve(&mut self, ready: &BTreeSet<Name>) {
+        let Some(compiler) = &self.compiler else { return };
+        let keys = TransferKeys::of(&self.store);
+        self.primary.know(keys.iter());
+        let pods = pods(&self.store);
+        let mut members: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
+        let mut audiences: BTreeMap<Name, Audience> = BTreeMap::new();
+        let hears = |audience: &mut Audience, server: &Server| {
+            let ServerId { namespace, name } = &server.id;
+            let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) else { return };
+            audience.keys.insert(key.name().clone());
+            let pods = pods.get(&server.id).into_iter().flatten();
+            audience.pods.extend(pods.map(|&pod| (pod, key.name().clone())));
+        };
+        for server in self.servers.iter() {
+            let Some(catalog) = catalog(server) else { continue };
+            hears(audiences.entry(catalog.clone()).or_default(), server);
+            members.entry(catalog).or_default();
+        }
+        let zones = compiler.zones().filter(|(origin, _)| {
+            // Those that are not published yet are nobody's before their serial is durable.
+            self.audiences.contains_key(*origin) || !self.pending.contains(*origin)
+        });
+        let mut served = BTreeMap::new();
+        for (origin, data) in zones {
+            let resource = compiler.zone_resource(origin).and_then(|id| self.resources.get(id));
+            let Some((Resource { id, spec: Spec::Zone(spec), .. }, _)) = resource else { continue };
+            served.insert(origin.clone(), data.clone());
+            let audience = audiences.entry(origin.clone()).or_default();
+            for server in self.servers.of_zone(&id.namespace, spec) {
+                hears(audience, server);
+                if let Some(catalog) = catalog(server) {
+                    members.entry(catalog).or_default().insert(origin.clone());
+                }
+            }
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let catalogs = self.catalogs.list(members, now as u32);
+        let new: BTreeSet<&Name> = catalogs.iter().map(|(origin, _)| origin).chain(ready).collect();
+        served.extend(self.catalogs.iter().map(|(origin, data)| (origin.clone(), data.clone())));
+        let gone: BTreeSet<Name> =
+            self.audiences.keys().filter(|origin| !served.contains_key(*origin)).cloned().collect();
+        let mut first = Vec::new();
+        for (origin, data) in served {
+            let audience = audiences.get(&origin).cloned().unwrap_or_default();
+            if new.contains(&origin) || self.audiences.get(&origin) != Some(&audience) {
+                if self.pending.contains(&origin) {
+                    // Its new data waits, and its audience with it.
+                    continue;
+                }
+                self.audiences.insert(origin.clone(), audience.clone());
+                first.push((origin, Some((data, audience))));
+            }
+        }
+        for origin in &gone {
+            self.audiences.remove(origin);
+        }
+        // Zones come before the catalogs that list them.
+        let is_catalog = |origin: &Name| self.catalogs.iter().any(|(catalog, _)| catalog == origin);
+        let (second, first): (Vec<_>, Vec<_>) = first.into_iter().partition(|(origin, _)| is_catalog(origin));
+        self.primary.serve(first);
+        self.primary.serve(second);
+        self.primary.serve(gone.into_iter().map(|origin| (origin, None)));
+    }
+
+    /// Makes the objects what they are to be, as far as something about them changed; returns what came of it.
+    async fn apply(&mut self, changed: &BTreeSet<ObjectId>) -> Vec<Seen> {
+        let wanted = if self.is_moving { self.render() } else { self.wanted.clone() };
+        // Zones that wait to be published may be new.
+        self.is_moving = !self.pending.is_empty();
+        let due: Vec<Object> = wanted
+            .iter()
+            .filter(|(id, object)| {
+                changed.contains(*id)
+                    || self.wanted.get(*id) != Some(*object)
+                    || self.applier.failed().contains_key(*id)
+            })
+            .map(|(_, object)| object.clone())
+            .collect();
+        self.wanted = wanted;
+        let seen = self.applier.apply(due, &self.store).await;
+        let failures: Vec<String> =
+            self.applier.failed().iter().map(|(id, why)| format!("{id} cannot be applied: {why}")).collect();
+        for failure in failures {
+            self.tell(failure);
+        }
+        seen
+    }
+
+    /// The objects that are to be.
+    fn render(&mut self) -> BTreeMap<ObjectId, Object> {
+        let infrastructure = self.resources.iter().filter(|(id, _)| matches!(id.kind, Kind::Infrastructure(_)));
+        let declared: Vec<Declared<'_>> =
+            infrastructure.map(|(_, (resource, uid))| Declared { resource, uid }).collect();
+        let (mut objects, mut found) = (Vec::new(), self.advertised.clone());
+        if found.is_empty() {
+            let port = self.primary.addresses().first().map_or(names::DNS_PORT, SocketAddr::port);
+            objects = leader::objects(&self.place, port);
+            found = leader::addresses(&self.store, &self.place);
+        }
+        let rendered = render(
+            &declared,
+            &Surroundings {
+                home: self.place.namespace.clone(),
+                image: self.image.clone(),
+                leader: found,
+                rndc_keys: rndc_keys(&self.store, &declared),
+            },
+        );
+        for (server, FieldError { path, message, .. }) in &rendered.refused {
+            self.tell(format!("Bind9Instance {server}: {path}: {message}; what it has stays as it is"));
+        }
+        objects.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect()
+    }
+
+    /// Tells something, once.
+    fn tell(&mut self, what: String) {
+        if !self.told.contains(&what) {
+            say(&what);
+            if self.told.len() > 10_000 {
+                self.told.clear();
+            }
+            self.told.insert(what);
+        }
+    }
+}
+
+fn catalog(server: &Server) -> Option<Name> {
+    Name::from_ascii(names::catalog(&server.id.namespace, &server.id.name)).ok()
+}
+
+/// The addresses of the pods of each server that run.
+fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
+    let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
+    for (id, pod) in store.of(Type::Pod) {
+        let metadata = &pod["metadata"];
+        let Some(instance) = metadata["labels"]["instance"].as_str() else { continue };
+        let Some(address) = pod["status"]["podIP"].as_str().and_then(|text| text.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        if !ended && metadata.get("deletionTimestamp").is_none() {
+            let server = ServerId { namespace: id.namespace.clone(), name: instance.to_owned() };
+            pods.entry(server).or_default().insert(SocketAddr::new(address, names::DNS_PORT));
+        }
+    }
+    pods
+}
+
+/// The names of the RNDC keys of servers, where there are Secrets already.
+fn rndc_keys(store: &Store, declared: &[Declared<'_>]) -> BTreeMap<ServerId, String> {
+    let instances = declared
+        .iter()
+        .filter(|declared| matches!(declared.resource.spec, Spec::Infrastructure(Infrastructure::Instance(_))));
+    let keys = instances.filter_map(|declared| {
+        let ResourceId { namespace, name, .. } = declared.resource.id.clone();
+        let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
+        let key = crate::keys::name_of(store.get(&id)?)?;
+        Some((ServerId { namespace, name }, key))
+    });
+    keys.collect()
+}
+
+/// What a zone's status says was published.
+pub(super) fn published_of(zone: &Value) -> Option<Published> {
+    let status = &zone["status"];
+    let serial = u32::try_from(status["serial"].as_u64()?).ok()?;
+    let hash: ContentHash = status["contentHash"].as_str()?.parse().ok()?;
+    Some(Published { serial: zonefmt::Serial(serial), hash })
+}

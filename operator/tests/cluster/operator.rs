@@ -1,0 +1,296 @@
+//! `bindy run` and `bindy keys` in a cluster whose pods do not run by themselves: a test does for a pod what a kubelet does.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bindy::api::{self, Kind};
+use bindy_cluster::{Cluster, Extent, PodSecurity};
+use bindy_tests::ports::free_port;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind, NamespaceResourceScope},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+/// Nothing here takes this long unless it fails, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A cluster with an operator outside of it.
+pub struct Operated {
+    cluster: Cluster,
+    pub client: Client,
+    pub namespace: String,
+    folder: TempDir,
+    port: u16,
+    processes: Vec<Process>,
+}
+
+/// A process that ends with the test.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Operated {
+    pub async fn start() -> Operated {
+        let cluster = Cluster::start(Extent::Controlled).await;
+        let client = cluster.client();
+        for kind in Kind::all() {
+            let definitions = Api::<DynamicObject>::all_with(
+                client.clone(),
+                &ApiResource::from_gvk(&GroupVersionKind::gvk(
+                    "apiextensions.k8s.io",
+                    "v1",
+                    "CustomResourceDefinition",
+                )),
+            );
+            let name = api::crd(kind)["metadata"]["name"].as_str().unwrap().to_owned();
+            let params = PatchParams::apply("bindy-test").force();
+            definitions.patch(&name, &params, &Patch::Apply(&api::crd(kind))).await.expect("a definition");
+        }
+        let namespace = cluster.namespace(PodSecurity::Restricted).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut it = Operated { cluster, client, namespace, folder, port: free_port(), processes: Vec::new() };
+        it.until("ServiceAccount", async || it.api::<ServiceAccount>().get("default").await.is_ok()).await;
+        it.bindy("keys", &[]);
+        let at = format!("127.0.0.1:{}", it.port);
+        it.bindy("run", &["--listen", &at, "--advertise", &at]);
+        it
+    }
+
+    /// Runs a part of Bindy.
+    pub fn bindy(&mut self, command: &str, arguments: &[&str]) {
+        let mut bindy = Command::new(env!("CARGO_BIN_EXE_bindy"));
+        bindy.arg(command).args(arguments);
+        bindy.env("KUBECONFIG", self.cluster.kubeconfig()).env("POD_NAMESPACE", &self.namespace);
+        let log = self.folder.path().join(format!("{command}-{}.log", self.processes.len()));
+        self.processes.push(Process::start(bindy, log));
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The resources of a kind of Bindy's.
+    pub fn ours(&self, kind: Kind) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk(api::GROUP, api::VERSION, kind.name());
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &ApiResource::from_gvk_with_plural(&gvk, &kind.plural()),
+        )
+    }
+
+    pub async fn apply(&self, kind: Kind, name: &str, spec: Value) {
+        let resource = json!({
+            "apiVersion": format!("{}/{}", api::GROUP, api::VERSION), "kind": kind.name(),
+            "metadata": { "name": name, "namespace": self.namespace, "labels": { "zone": "example" } }, "spec": spec,
+        });
+        let params = PatchParams::apply("bindy-test").force();
+        // Until the definition is established there is no such path.
+        self.until(&format!("{} {name}", kind.name()), async || {
+            self.ours(kind).patch(name, &params, &Patch::Apply(&resource)).await.is_ok()
+        })
+        .await;
+    }
+
+    /// Waits for an object.
+    pub async fn object<K>(&self, name: &str) -> K
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        self.until(&format!("{} {name}", K::kind(&())), async || self.api::<K>().get(name).await.is_ok()).await;
+        self.api::<K>().get(name).await.unwrap()
+    }
+
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is_so().await {
+            let logs: String = self.processes.iter().map(Process::said).collect();
+            assert!(Instant::now() < end, "waited in vain for {what}; the logs:\n{logs}");
+            sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Runs the server of an instance as its pod would, at an address of 127/8, and tells the cluster that it does.
+    pub async fn run_pod(&mut self, instance: &str, address: &str) {
+        let labels = ListParams::default().labels(&format!("instance={instance}"));
+        self.until(&format!("a pod of {instance}"), async || {
+            self.api::<Pod>().list(&labels).await.is_ok_and(|pods| pods.items.len() == 1)
+        })
+        .await;
+        let pod = self.api::<Pod>().list(&labels).await.unwrap().items.remove(0);
+        let folder = self.folder.path().join(instance);
+        self.mount(instance, &folder, address).await;
+        let mut bindyd = Command::new(bindyd());
+        bindyd.args(["-g", "-c"]).arg(folder.join("named.conf"));
+        self.processes.push(Process::start(bindyd, folder.join("bindyd.log")));
+        let status = json!({ "status": {
+            "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        } });
+        let params = PatchParams::default();
+        self.api::<Pod>().patch_status(&pod.name_any(), &params, &Patch::Merge(&status)).await.unwrap();
+    }
+
+    /// Writes what the pod of an instance has mounted, as far as addresses and folders of this machine allow.
+    pub async fn mount(&self, instance: &str, folder: &Path, address: &str) {
+        let zones = folder.join("zones");
+        fs::create_dir_all(&zones).unwrap();
+        // Whoever runs the test may not be who runs the server.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let config: ConfigMap = self.object(&format!("{instance}-config")).await;
+        let owner = self.ours(Kind::INSTANCE).get(instance).await.unwrap();
+        let cluster = owner.data["spec"]["clusterRef"].as_str().unwrap().to_owned();
+        for (secret, key) in
+            [(format!("{instance}-rndc-key"), "rndc.key"), (format!("{cluster}-transfer-key"), "transfer.key")]
+        {
+            let secret: Secret = self.object(&secret).await;
+            fs::write(folder.join(key), &secret.data.unwrap()[key].0).unwrap();
+        }
+        let text = config.data.unwrap()["named.conf"].clone();
+        let text = text
+            .replace("/etc/bind", folder.to_str().unwrap())
+            .replace("/var/cache/bind", zones.to_str().unwrap())
+            .replace("listen-on { any; }", &format!("listen-on {{ {address}; }}"))
+            .replace("listen-on-v6 { any; }", "listen-on-v6 { none; }")
+            .replace("inet *", &format!("inet {address}"));
+        let text: Vec<&str> = text.lines().filter(|line| !line.contains("inet ::")).collect();
+        fs::write(folder.join("named.conf"), text.join("\n")).unwrap();
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn end(self) {
+        self.cluster.remove(&self.namespace).await;
+    }
+}
+
+impl Process {
+    fn start(mut command: Command, log: PathBuf) -> Process {
+        let file = fs::File::create(&log).unwrap();
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Process { child, log }
+    }
+
+    fn said(&self) -> String {
+        format!("{}:\n{}\n", self.log.display(), fs::read_to_string(&self.log).unwrap_or_default())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server, which is built unless it was.
+fn bindyd() -> PathBuf {
+    let bindy = Path::new(env!("CARGO_BIN_EXE_bindy"));
+    let profile = bindy.parent().and_then(Path::file_name).unwrap().to_str().unwrap();
+    let profile = if profile == "debug" { "dev" } else { profile };
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "-p", "bindy-server", "--bin", "bindyd", "--profile", profile])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success());
+    bindy.with_file_name("bindyd")
+}
+
+/// What dig answers in short.
+pub fn dig(address: &str, name: &str, rtype: &str) -> String {
+    let output = Command::new("dig")
+        .args([&format!("@{address}"), "-p", "5353", "+short", "+tries=1", "+time=2", name, rtype])
+        .output()
+        .expect("dig is installed (package bind9-dnsutils)");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_one_server_answers_for_its_zone() {
+    let mut it = Operated::start().await;
+    it.apply(Kind::CLUSTER, "ns", json!({ "primary": { "replicas": 1 } })).await;
+    let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "hostmaster.example.com.", "serial": 7 });
+    let zone = json!({
+        "zoneName": "example.com", "soaRecord": soa, "clusterRef": "ns",
+        "recordsFrom": [{ "selector": { "matchLabels": { "zone": "example" } } }],
+    });
+    it.apply(Kind::Zone, "example-com", zone).await;
+    let a = Kind::from_name("ARecord").unwrap();
+    it.apply(a, "www", json!({ "name": "www", "ipv4Addresses": ["192.0.2.10"] })).await;
+
+    let deployment: Deployment = it.object("ns-primary-0").await;
+    let owner = &deployment.owner_references()[0];
+    assert_eq!((owner.kind.as_str(), owner.name.as_str()), ("Bind9Instance", "ns-primary-0"));
+    let _: Service = it.object("ns-primary-0").await;
+    let _: PodDisruptionBudget = it.object("ns-primary").await;
+
+    // What named says of it, too.
+    let folder = it.folder().join("checked");
+    it.mount("ns-primary-0", &folder, "127.0.0.1").await;
+    let checked = Command::new("named-checkconf").arg(folder.join("named.conf")).output().expect("bind9-utils");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+
+    let address = "127.53.0.1";
+    it.run_pod("ns-primary-0", address).await;
+    it.until("www", async || dig(address, "www.example.com", "A") == "192.0.2.10\n").await;
+    it.apply(a, "mail", json!({ "name": "mail", "ipv4Addresses": ["192.0.2.25"] })).await;
+    it.until("mail", async || dig(address, "mail.example.com", "A") == "192.0.2.25\n").await;
+    let stored = it.ours(Kind::Zone).get("example-com").await.unwrap();
+    let serial = dig(address, "example.com", "SOA");
+    assert_eq!(serial.split(' ').nth(2), Some(stored.data["status"]["serial"].to_string().as_str()));
+
+    // Nothing is written while nothing changes.
+    let versions = async || {
+        let mut versions = vec![
+            it.api::<Deployment>().get("ns-primary-0").await.unwrap().metadata.generation.map(|it| it.to_string()),
+            it.api::<Service>().get("ns-primary-0").await.unwrap().resource_version(),
+            it.api::<ConfigMap>().get("ns-primary-0-config").await.unwrap().resource_version(),
+            it.api::<PodDisruptionBudget>()
+                .get("ns-primary")
+                .await
+                .unwrap()
+                .metadata
+                .generation
+                .map(|it| it.to_string()),
+        ];
+        for kind in [Kind::CLUSTER, Kind::Zone, Kind::INSTANCE] {
+            let all = it.ours(kind).list(&ListParams::default()).await.unwrap();
+            versions.extend(all.items.iter().map(ResourceExt::resource_version));
+        }
+        versions
+    };
+    let before = versions().await;
+    // Longer than whatever the operator does by itself, and with something to see that leads to nothing.
+    let pods = it.api::<Pod>();
+    let pod = pods.list(&ListParams::default()).await.unwrap().items.remove(0);
+    let touch = Patch::Merge(json!({ "metadata": { "annotations": { "example.com/touched": "yes" } } }));
+    pods.patch(&pod.name_any(), &PatchParams::default(), &touch).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(versions().await, before);
+    it.end().await;
+}
