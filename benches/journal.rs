@@ -28,6 +28,10 @@ impl Disk for Unsynced {
         Ok(Arc::new(UnsyncedFile(LocalDisk.open(path)?)))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(LocalDisk.open_to_read(path)?)))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(UnsyncedFile(LocalDisk.create(path)?)))
     }

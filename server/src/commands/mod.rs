@@ -176,7 +176,7 @@ fn reload(server: &mut Running, arguments: &[String]) -> Reply {
         server.refresh(&zone);
         return Ok("zone refresh queued".into());
     }
-    if let Some(live) = zone.zone.updater() {
+    if let Some(live) = zone.zone.updater().filter(|live| !live.makes_way()) {
         if !live.is_frozen() {
             return Err(Failure::Dynamic.into());
         }

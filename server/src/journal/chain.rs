@@ -52,6 +52,23 @@ impl Chain {
     /// Reads a file from end to end and makes what it holds durable. Also returns the number of octets at its end that
     /// were cut off, because a crash had interrupted their writing.
     pub(super) fn open(file: Arc<dyn DiskFile>, origin: NameRef<'_>) -> Result<(Chain, u64), JournalCause> {
+        let (mut chain, last) = Chain::of_file(file, origin)?;
+        let torn = chain.cut_tail()?;
+        chain.settle(last).map_err(cannot("sync it"))?;
+        Ok((chain, torn))
+    }
+
+    /// Reads a file from end to end, as far as it has whole frames, and leaves it as it is.
+    pub(super) fn read(file: Arc<dyn DiskFile>, origin: NameRef<'_>) -> Result<Chain, JournalCause> {
+        let (chain, _) = Chain::of_file(file, origin)?;
+        match chain.tail()? {
+            Tail::Damaged => Err(JournalCause::Damaged(chain.octets)),
+            Tail::Clean | Tail::Torn => Ok(chain),
+        }
+    }
+
+    /// The whole frames of a file, and the offset of the last one.
+    fn of_file(file: Arc<dyn DiskFile>, origin: NameRef<'_>) -> Result<(Chain, u64), JournalCause> {
         let read = cannot("read it");
         let size = file.size().map_err(cannot("read it"))?;
         let mut header = [0; HEADER];
@@ -62,9 +79,7 @@ impl Chain {
         let Header { mark, base } = Header::read(&header, origin)?;
         let mut chain = Chain::empty(file, mark, base, size);
         let last = chain.read_frames()?;
-        let torn = chain.cut_tail()?;
-        chain.settle(last).map_err(cannot("sync it"))?;
-        Ok((chain, torn))
+        Ok((chain, last))
     }
 
     /// Appends a frame and makes it durable, with one write and one sync. The chain is as it was if this fails, but the
@@ -189,9 +204,13 @@ impl Chain {
         Ok(last)
     }
 
+    fn tail(&self) -> Result<Tail, JournalCause> {
+        Tail::read(&*self.file, self.mark, self.octets, self.size).map_err(cannot("read it"))
+    }
+
     /// Cuts off what follows the last frame, unless it is zeroes. Returns how many octets that were.
     fn cut_tail(&mut self) -> Result<u64, JournalCause> {
-        match Tail::read(&*self.file, self.mark, self.octets, self.size).map_err(cannot("read it"))? {
+        match self.tail()? {
             Tail::Clean => Ok(0),
             Tail::Damaged => Err(JournalCause::Damaged(self.octets)),
             Tail::Torn => {

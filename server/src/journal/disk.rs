@@ -16,6 +16,9 @@ pub trait Disk: Send + Sync {
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// Opens a file for reading only.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+
     /// Creates a file, or empties the one that is there, and opens it for reading and writing.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
@@ -61,6 +64,10 @@ pub struct LocalDisk;
 impl Disk for LocalDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(File::open(path)?))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

@@ -112,6 +112,32 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Makes the changes of a journal that the content of a zone file lacks, and writes nothing: somebody else may have the
+    /// journal. Also returns the changes as they are now; none if the content shows that others have made it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged, or does not fit the content.
+    pub fn read(disk: Arc<dyn Disk>, path: PathBuf, zone: &ZoneData) -> Result<(ZoneData, History), JournalError> {
+        let (origin, history) = (zone.origin().to_owned(), History::new(&path));
+        let file = match disk.open_to_read(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((zone.clone(), history)),
+            Err(error) => return Err(JournalError::new(&path, cannot("open it")(error))),
+        };
+        let chain = Chain::read(file, origin.as_ref()).map_err(|cause| JournalError::new(&path, cause))?;
+        history.becomes(Some(&chain.past));
+        let journal = Journal { disk, path, origin, chain: Some(chain), history: history.clone(), uncertain: true };
+        let (newest, is_history) = match journal.newest(zone) {
+            // The file had all changes, and has been edited since.
+            Err(_) if journal.is_saved() => (zone.clone(), false),
+            newest => (newest?, journal.led_to(zone)?),
+        };
+        if !is_history {
+            history.becomes(None);
+        }
+        Ok((newest, history))
+    }
+
     fn opened(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>, durable: bool) -> Result<Journal, JournalError> {
         let error = |cause| JournalError::new(&path, cause);
         let file = match disk.open(&path) {
@@ -232,16 +258,10 @@ impl Journal {
     /// # Errors
     /// The journal does not have the serial of the zone file, cannot be read or written, or a change does not fit.
     pub fn replay(&mut self, zone: &ZoneData) -> Result<ZoneData, JournalError> {
-        let Some(chain) = &self.chain else { return Ok(zone.clone()) };
-        let serial = zone.serial();
-        let Some((serial, changes)) = serial.and_then(|serial| Some((serial, self.since(serial)?))) else {
-            return Err(self.error(JournalCause::OutOfSync(serial, (chain.base, chain.end))));
-        };
-        let newest = changes.into_iter().try_fold(zone.clone(), |zone, change| {
-            change?.apply(&zone).map_err(|error| self.error(JournalCause::Unfit(error)))
-        })?;
-        let last = self.history.leading_to(serial).and_then(|mut changes| changes.next()).transpose()?;
-        if last.is_some_and(|change| !change.may_have_led_to(zone)) {
+        let newest = self.newest(zone)?;
+        if let Some(serial) = zone.serial()
+            && !self.led_to(zone)?
+        {
             warn!(
                 target: "general",
                 "zone {}/IN: the zone file does not have what the journal {} has up to its serial {}: secondaries with \
@@ -251,6 +271,25 @@ impl Journal {
             self.forget_before(serial)?;
         }
         Ok(newest)
+    }
+
+    /// The content of a zone file with the changes that it lacks.
+    fn newest(&self, zone: &ZoneData) -> Result<ZoneData, JournalError> {
+        let Some(chain) = &self.chain else { return Ok(zone.clone()) };
+        let serial = zone.serial();
+        let Some(mut changes) = serial.and_then(|serial| self.since(serial)) else {
+            return Err(self.error(JournalCause::OutOfSync(serial, (chain.base, chain.end))));
+        };
+        changes.try_fold(zone.clone(), |zone, change| {
+            change?.apply(&zone).map_err(|error| self.error(JournalCause::Unfit(error)))
+        })
+    }
+
+    /// Whether the changes up to the serial of this content may have led to it; others may have made it.
+    fn led_to(&self, zone: &ZoneData) -> Result<bool, JournalError> {
+        let changes = zone.serial().and_then(|serial| self.history.leading_to(serial));
+        let last = changes.and_then(|mut changes| changes.next()).transpose()?;
+        Ok(last.is_none_or(|change| change.may_have_led_to(zone)))
     }
 
     /// Forgets the changes that led to a serial.

@@ -227,6 +227,10 @@ impl Disk for SimulatedDisk {
         Ok(self.open_file(&state, file))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         if let Some(&file) = state.names.get(path) {

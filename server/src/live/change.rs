@@ -91,7 +91,12 @@ impl Locked<'_> {
         Ok(())
     }
 
-    fn check_open(&self) -> Result<(), Failure> {
+    /// Whether changes are accepted.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn check_open(&self) -> Result<(), Failure> {
+        self.live.check_writable()?;
         match &*self.tip {
             Tip { closed: true, .. } => Err(Failure::Closed),
             Tip { frozen: true, .. } => Err(Failure::Frozen),
@@ -114,6 +119,7 @@ impl HeldFile<'_> {
     /// The change did not become durable. The zone stays as it was.
     pub fn take_over(&self, content: ZoneData, published: &Published) -> Result<(), Failure> {
         let mut locked = self.live.lock();
+        self.live.check_writable()?;
         let tip = &mut *locked.tip;
         if tip.closed {
             return Err(Failure::Closed);

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::LegacyError;
+use super::{Leased, LegacyError};
 use crate::journal::JournalError;
 
 /// Why a change was not made. Nothing of it is served, or will be.
@@ -12,6 +12,8 @@ pub enum Failure {
     Closed,
     /// The zone does not accept changes while its file is edited.
     Frozen,
+    /// The zone's files cannot be written ([`Live::makes_way`](super::Live::makes_way)), for this reason.
+    Unwritable(String),
     /// It did not become durable.
     Journal(JournalError),
     /// The zone file cannot be written.
@@ -23,6 +25,8 @@ pub enum Failure {
 pub enum OpenError {
     /// This zone file or journal is another zone's, or that of the same zone in another view.
     Owned(PathBuf),
+    /// The files are in a folder that is another process's.
+    Leased(Leased),
     /// The journal is not what its owner left when it let go.
     Changed(PathBuf),
     /// The journal cannot be used.
@@ -39,6 +43,7 @@ impl fmt::Display for Failure {
             Failure::Frozen => f.write_str(
                 "dynamic update temporarily disabled because the zone is frozen.  Use 'rndc thaw' to re-enable updates.",
             ),
+            Failure::Unwritable(cause) => write!(f, "{cause}; until the zone is loaded again, no changes are accepted"),
             Failure::Journal(cause) => write!(f, "{cause}"),
             Failure::File(path, error) => {
                 write!(f, "cannot write the zone file {}: {error}", path.display())
@@ -55,6 +60,7 @@ impl fmt::Display for OpenError {
             OpenError::Owned(path) => {
                 write!(f, "another zone has the file {}; give each a file of its own, or use `in-view`", path.display())
             }
+            OpenError::Leased(by) => write!(f, "{by}"),
             OpenError::Changed(path) => {
                 write!(f, "the journal {} has been changed meanwhile; reload the zone", path.display())
             }

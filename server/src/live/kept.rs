@@ -74,6 +74,7 @@ impl Kept {
     }
 
     fn journal(&mut self, changes: &[Change]) -> Result<(), Failure> {
+        self.ownership.as_mut().map_or(Ok(()), Ownership::secure)?;
         self.secure_file()?;
         // After a failure, the journal is written anew before anything else is acknowledged.
         let appended = self.journal.recover().and_then(|()| self.journal.append(changes));

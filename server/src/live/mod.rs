@@ -7,7 +7,7 @@
 //! * `open`: how a zone gets its owner. `tip`: what the lock protects. `change`: how that changes.
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
 //! * `differences`: those between the versions of a zone that changes with its file only.
-//! * `ownership`: that files have one owner at a time.
+//! * `ownership`: that files have one owner at a time; `lease`: also if there is another process.
 //! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
 
@@ -16,6 +16,7 @@ mod differences;
 mod failure;
 mod file;
 mod kept;
+mod lease;
 mod legacy;
 mod open;
 mod ownership;
@@ -29,6 +30,7 @@ pub use change::{HeldFile, Locked};
 pub use differences::path as differences_path;
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
+pub use lease::{Leased, Leases};
 pub use legacy::{Legacy, LegacyError};
 pub use open::Storage;
 pub use timing::{Timing, Validity};
@@ -70,6 +72,14 @@ pub struct Live {
     /// Held while the zone file is written or read. Whoever needs `tip` as well takes this one first.
     file: Mutex<()>,
     timing: Timing,
+    unwritable: Option<Unwritable>,
+}
+
+/// That the files of a zone cannot be written.
+struct Unwritable {
+    cause: OpenError,
+    /// Whether the zone changes all the same, in memory, as other servers have what gets lost.
+    changes: bool,
 }
 
 impl Live {
@@ -124,11 +134,30 @@ impl Live {
         lock(&self.tip).closed
     }
 
+    /// Whether the zone's files could not be written when it was opened, and it is to be loaded again whenever the
+    /// configuration is. Until then a primary zone accepts no changes, and a secondary zone is only in memory; the latter
+    /// stays so until it can be on the disk, as that has an older version.
+    pub fn makes_way(&self) -> bool {
+        match &self.unwritable {
+            Some(Unwritable { changes: true, .. }) => self.waits_for().is_some_and(|by| !by.lasts()),
+            unwritable => unwritable.is_some(),
+        }
+    }
+
+    /// The other process that had the zone's files when it was opened.
+    pub fn waits_for(&self) -> Option<&Leased> {
+        match &self.unwritable {
+            Some(Unwritable { cause: OpenError::Leased(by), .. }) => Some(by),
+            _ => None,
+        }
+    }
+
     /// Writes the zone file, if it lacks changes. The zone may change meanwhile.
     ///
     /// # Errors
     /// The file cannot be written; it is as it was.
     pub fn sync(&self) -> Result<(), Failure> {
+        self.check_writable()?;
         let _file = lock(&self.file);
         let Some(pending) = lock(&self.tip).pending() else { return Ok(()) };
         pending.write(&self.timing)?;
@@ -192,7 +221,7 @@ impl Live {
         };
         // The file of a frozen zone is complete, and is being edited.
         if !was_closed && !frozen {
-            self.log_failed(self.sync());
+            self.log_failed(if self.check_writable().is_ok() { self.sync() } else { Ok(()) });
         }
         let _file = lock(&self.file);
         // What is on the disk may be the next owner's from now on.
@@ -301,6 +330,14 @@ impl Live {
         });
         if let Some((view, zone)) = declares.zip(made).filter(|(_, zone)| zone.data().is_some()) {
             published.report(&view, &zone);
+        }
+    }
+
+    /// Whether changes are accepted.
+    fn check_writable(&self) -> Result<(), Failure> {
+        match &self.unwritable {
+            Some(Unwritable { cause, changes: false }) => Err(Failure::Unwritable(cause.to_string())),
+            _ => Ok(()),
         }
     }
 

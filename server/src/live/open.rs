@@ -5,10 +5,12 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use zonefmt::NameRef;
 
-use super::{Legacy, Live, OpenError, Timing, ZoneFile, differences, kept::Kept, ownership::Ownership, tip::Tip};
+use super::{
+    Legacy, Live, OpenError, Timing, Unwritable, ZoneFile, differences, kept::Kept, ownership::Ownership, tip::Tip,
+};
 use crate::{
     journal::{Journal, disk::Disk},
     zone::ZoneData,
@@ -27,12 +29,15 @@ pub struct Storage {
 
 impl Live {
     /// The owner of a zone whose file has this content, with the changes that are still in named's journal (`legacy`).
-    /// The changes in the journal that the file lacks are made; see [`Locked::data`](super::Locked::data).
+    /// The changes in the journal that the file lacks are made; see [`Locked::data`](super::Locked::data). If the files
+    /// are another process's, the zone has these changes all the same, and accepts no others: see
+    /// [`Live::makes_way`].
     ///
     /// # Errors
     /// The journal does not fit the file, or has an owner already; or the zone cannot be taken over from named.
     pub fn open(storage: Storage, content: &ZoneData, legacy: Option<Legacy>) -> Result<Live, OpenError> {
-        Live::claim(storage, content, false, open, |journal, file| {
+        let is_taken_over = legacy.is_some();
+        let opened = Live::claim(storage.clone(), content, false, open, |journal, file| {
             legacy.map_or(Ok(()), |legacy| legacy.settle(file, content, journal)).map_err(OpenError::Legacy)?;
             match journal.replay(content) {
                 Err(cause) if journal.is_saved() => {
@@ -42,7 +47,37 @@ impl Live {
                 }
                 replayed => replayed.map_err(OpenError::Journal),
             }
-        })
+        });
+        match opened {
+            Err(cause @ OpenError::Leased(_)) => Live::only_read(storage, content, is_taken_over, cause),
+            opened => opened,
+        }
+    }
+
+    /// The same for a zone whose files cannot be written, for this reason, but maybe read. Changes in this server's journal
+    /// are not made to content that has named's.
+    fn only_read(
+        Storage { journal: path, disk, .. }: Storage,
+        content: &ZoneData,
+        is_named_s: bool,
+        cause: OpenError,
+    ) -> Result<Live, OpenError> {
+        let read = || Journal::read(Arc::clone(&disk), path.clone(), content);
+        // A change that is being written may look like damage, and is whole or torn a moment later.
+        let read = read().or_else(|error| if error.is_damage() { read() } else { Err(error) });
+        let (newest, history) = read.map_err(OpenError::Journal)?;
+        if is_named_s && !newest.is(content) {
+            return Err(cause);
+        }
+        let zone = content.origin();
+        error!(
+            target: "general",
+            "zone {}/IN: {cause}; until the zone is loaded again, it stays as it is on the disk now, and updates are answered \
+             SERVFAIL",
+            zone.without_final_dot()
+        );
+        let unwritable = Some(Unwritable { cause, changes: false });
+        Ok(Live { history: Some(history), unwritable, ..Live::of(newest, None, false) })
     }
 
     /// The owner of a copy of a zone that other servers have. `content` has no records if there is no copy. A journal
@@ -92,6 +127,12 @@ impl Live {
         Live::of(content, None, false)
     }
 
+    /// The owner of a copy that is only in memory for this reason.
+    pub fn unkept_because(cause: OpenError, content: ZoneData) -> Live {
+        let unwritable = Some(Unwritable { cause, changes: true });
+        Live { unwritable, ..Live::unkept(content) }
+    }
+
     fn claim(
         Storage { file, journal: path, disk }: Storage,
         content: &ZoneData,
@@ -129,6 +170,7 @@ impl Live {
             unwritten: AtomicBool::default(),
             file: Mutex::default(),
             timing: Timing::default(),
+            unwritable: None,
         }
     }
 }

@@ -214,3 +214,79 @@ fn an_owner_does_not_go_on_with_a_journal_that_another_one_has_dropped() {
     let refused = first.lock().commit(&[], version(3, "c"), &published);
     assert!(matches!(refused, Err(Failure::Closed)));
 }
+
+/// As another process does that has zones in a folder.
+fn lock_folder(folder: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::open(folder).unwrap();
+    file.try_lock().is_ok().then_some(file)
+}
+
+#[test]
+fn no_other_process_gets_a_folder_before_its_last_owner_has_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| {
+        let file = ZoneFile { path: folder.path().join(name), format: FileFormat::Text };
+        let journal = crate::journal::path(&file.path, None);
+        Live::open(Storage { file, journal, ..storage(folder.path()) }, &version(1, "a"), None).unwrap()
+    };
+    let (one, two) = (open("one"), open("two"));
+    one.close();
+    assert!(lock_folder(folder.path()).is_none());
+    let kept = Leases::keep();
+    two.close();
+    assert!(lock_folder(folder.path()).is_none());
+    drop(kept);
+    let other = lock_folder(folder.path()).unwrap();
+    assert!(matches!(one.reopen(), Err(OpenError::Leased(_))));
+    drop(other);
+    one.reopen().unwrap();
+}
+
+#[test]
+fn a_zone_whose_folder_another_process_has_is_as_on_the_disk_and_does_not_change() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let first = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    change(&first, version(2, "b"), &published);
+    first.close();
+    let before = std::fs::read(folder.path().join("zone.changes")).unwrap();
+    let other = lock_folder(folder.path()).unwrap();
+    // Nothing was written, not even the file that it lacks.
+    std::fs::remove_file(folder.path().join("zone")).unwrap();
+    let live = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    assert_eq!((live.newest().serial(), live.since(Serial(1)).map(Iterator::count)), (Some(Serial(2)), Some(1)));
+    let refused = live.lock().commit(&[], version(3, "c"), &published);
+    assert!(matches!(refused, Err(Failure::Unwritable(_))));
+    for refused in
+        [live.freeze(), live.sync(), live.sync_and_clean(), live.hold_file().take_over(version(9, "d"), &published)]
+    {
+        assert!(matches!(refused, Err(Failure::Unwritable(_))));
+    }
+    assert!(!live.is_frozen() && live.makes_way() && live.waits_for().is_some_and(Leased::lasts));
+    live.tend(Instant::now() + kept::LATEST, |_| 0);
+    live.close();
+    assert_eq!(std::fs::read(folder.path().join("zone.changes")).unwrap(), before);
+    assert!(!folder.path().join("zone").exists());
+    drop(other);
+    assert!(!live.waits_for().is_some_and(Leased::lasts));
+    let live = Live::open(storage(folder.path()), &version(1, "a"), None).unwrap();
+    change(&live, version(3, "c"), &published);
+}
+
+/// Whoever made the folder of a journal after the start of two servers would have had a journal of both in it.
+#[test]
+fn a_folder_that_comes_later_is_one_process_s_too() {
+    let (folder, published) = (tempfile::tempdir().unwrap(), Published::new(Snapshot::default()));
+    let journal = folder.path().join("later/zone.changes");
+    let live = Live::open(Storage { journal, ..storage(folder.path()) }, &version(1, "a"), None).unwrap();
+    let to = version(2, "b");
+    let change = Change::between(&version(1, "a"), &to).unwrap();
+    let commit = || live.lock().commit(std::slice::from_ref(&change), to.clone(), &published);
+    let missing = commit().unwrap_err().to_string();
+    assert!(missing.ends_with("; make its folder, and let the server's user write in it"), "{missing}");
+    std::fs::create_dir(folder.path().join("later")).unwrap();
+    let other = lock_folder(&folder.path().join("later")).unwrap();
+    assert!(matches!(commit(), Err(Failure::Unwritable(_))));
+    drop(other);
+    commit().unwrap();
+    assert!(lock_folder(&folder.path().join("later")).is_none());
+}

@@ -142,7 +142,9 @@ impl Running {
         self.publish(view, Some(zone), &ZoneChange::Remove(zone.origin.clone()));
         // As with named, a member of a catalog counts as added.
         let added = added || is_member;
-        if let Some(source) = source.as_ref().filter(|_| added && clean) {
+        // Of files that another process has, none is removed.
+        let is_ours = zone.live.as_ref().and_then(|live| live.waits_for()).is_none();
+        if let Some(source) = source.as_ref().filter(|_| added && clean && is_ours) {
             source.remove_files();
         }
         let left = source.as_ref().map_or_else(Vec::new, ZoneSource::present_files);
@@ -212,7 +214,8 @@ impl Running {
             snapshot.declared().filter(|(other, zone)| *other.name != *view || zone.origin != wanted.origin);
         let other = others.find(|(other, zone)| {
             let source = self.sources.get(&other.name, &zone.origin);
-            source.and_then(ZoneSource::file) == Some(file) && (writes || ChangedBy::of(zone) == ChangedBy::Owner)
+            source.and_then(ZoneSource::file) == Some(file)
+                && (writes || matches!(ChangedBy::of(zone), ChangedBy::Owner | ChangedBy::Nobody))
         });
         other.map(|(_, zone)| zone.origin.clone())
     }

@@ -48,6 +48,7 @@ use crate::{
     control::{self, Control},
     dnstap::Dnstap,
     listen::{self, ListenError, Listeners},
+    live::{Leased, Leases},
     logs::{DefaultLog, Logs},
     notice,
     respond::Responder,
@@ -101,6 +102,8 @@ pub struct Running {
     next_scan: Option<Instant>,
     /// When to look next whether an address that is to be listened on has come.
     next_look: Option<Instant>,
+    /// When to look next whether another process still has files of zones.
+    next_claim: Option<Instant>,
     notifier: Notifier,
     secondaries: Secondaries,
     _upkeep: Upkeep,
@@ -110,6 +113,8 @@ pub struct Running {
 const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait if it came and could not be listened on.
 const PAUSE: Duration = Duration::from_secs(10);
+/// How often to look whether another process still has files of zones.
+const CLAIM: Duration = Duration::from_secs(2);
 
 impl Running {
     /// Loads the zones of `config`, which was read from the file that `options` names, and begins to answer.
@@ -195,13 +200,16 @@ impl Running {
 
     /// When [`Running::scan_if_due`] is to be called next; `None`: never.
     pub fn next_scan(&self) -> Option<Instant> {
-        self.next_scan.into_iter().chain(self.next_look).chain(self.catalogs.due()).min()
+        [self.next_scan, self.next_look, self.next_claim, self.catalogs.due()].into_iter().flatten().min()
     }
 
-    /// Scans if `interface-interval` is over, or if an address has come that is to be listened on and was missing; and
-    /// follows catalogs whose new versions had to wait.
+    /// Scans if `interface-interval` is over, or if an address has come that is to be listened on and was missing; follows
+    /// catalogs whose new versions had to wait; and takes files over that another process had.
     pub fn scan_if_due(&mut self) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        if is_due(self.next_claim) {
+            self.claim();
+        }
         if is_due(self.catalogs.due()) {
             self.follow_catalogs();
         }
@@ -229,6 +237,16 @@ impl Running {
                 self.reconfigure();
             }
             Err(error) => warn!(target: "network", "cannot list the addresses of this machine: {error}"),
+        }
+    }
+
+    /// Reads the configuration again, if another process has let go of zones' files: they are this server's then.
+    fn claim(&mut self) {
+        let free = owners::waits(&self.published.load()).into_iter().find(|by| !by.lasts());
+        self.next_claim = after(Some(CLAIM));
+        if let Some(by) = free {
+            notice!(target: "general", "the folder {} is free now", by.folder().display());
+            self.reload();
         }
     }
 
@@ -300,6 +318,7 @@ impl Running {
             reload_failed: false,
             next_scan: None,
             next_look: None,
+            next_claim: None,
         })
     }
 
@@ -316,6 +335,7 @@ impl Running {
         if let Some(key) = self.files.session_key(&config.run_files) {
             config.add_key(key);
         }
+        let _files = Leases::keep();
         // Only this thread changes what is served, except for the content of zones that have an owner.
         let before = self.published.load();
         self.catalogs.configure(&mut config.views);
@@ -341,6 +361,9 @@ impl Running {
         self.statistics.configured(&config.hash);
         self.next_scan = after(config.interface_interval);
         self.next_look = self.look_after(LOOK);
+        // What is free and could not be loaded all the same is not tried again and again.
+        let waits = owners::waits(&self.published.load()).iter().any(Leased::lasts);
+        self.next_claim = after(waits.then_some(CLAIM));
         self.configured = Timestamp::now();
         Ok(())
     }

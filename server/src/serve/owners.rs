@@ -18,7 +18,7 @@ use zonefmt::diagnostics::{Diagnostic, Severity};
 use crate::{
     config::{NamedFile, Role, ZoneConfig},
     journal::{self, disk::LocalDisk},
-    live::{Legacy, Live, OpenError, Storage, ZoneFile},
+    live::{Leased, Legacy, Live, OpenError, Storage, ZoneFile},
     transfer::inbound,
     update::Policy,
     zone::ZoneData,
@@ -40,6 +40,8 @@ pub(super) enum ChangedBy {
     Differences,
     /// Its owner, while it is served. Or its owner did, and its file may lack changes.
     Owner,
+    /// Nobody durably: its owner could not have its files, and another one may.
+    Nobody,
 }
 
 impl ChangedBy {
@@ -60,6 +62,7 @@ impl ChangedBy {
     pub(super) fn of(zone: &Zone) -> ChangedBy {
         match zone.live.as_ref().filter(|live| !live.is_closed()) {
             None => ChangedBy::File,
+            Some(live) if live.makes_way() => ChangedBy::Nobody,
             Some(live) if live.follows_file() => ChangedBy::Differences,
             Some(_) => ChangedBy::Owner,
         }
@@ -108,7 +111,7 @@ pub(super) fn own(
                     let shown = zone.origin.as_ref();
                     let shown = shown.without_final_dot();
                     error!(target: "general", "zone {shown}/IN: {cause}; until it is loaded again, the copy is only in memory");
-                    Live::unkept(content)
+                    Live::unkept_because(cause, content)
                 }),
                 None => Live::unkept(content),
             };
@@ -164,6 +167,17 @@ pub(super) fn close_all(snapshot: &Snapshot) {
             });
         }
     });
+}
+
+/// The other processes that had zones' files when the zones were loaded, each folder once.
+pub(super) fn waits(snapshot: &Snapshot) -> Vec<Leased> {
+    let mut waits: Vec<Leased> = Vec::new();
+    for by in snapshot.declared().filter_map(|(_, zone)| zone.live.as_ref()?.waits_for()) {
+        if !waits.iter().any(|known| known.folder() == by.folder()) {
+            waits.push(by.clone());
+        }
+    }
+    waits
 }
 
 /// Takes a zone from its owner.

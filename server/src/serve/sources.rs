@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
-    live,
+    live::{self, Leases},
     logs::ZoneLine,
     zone::ZoneData,
     zones::{View, Zone, ZoneChange, ZoneMap, ZoneState},
@@ -144,6 +144,7 @@ impl Sources {
             warn_of_edit(view, zone);
             return None;
         }
+        let _files = Leases::keep();
         disown(zone);
         Some(sources.load(view, &[Job { zone: &config, current: Some(zone) }], directory))
     }
@@ -171,6 +172,7 @@ impl Sources {
         current: Option<&Zone>,
         directory: &Path,
     ) -> Result<Ready, Vec<Diagnostic>> {
+        let _files = Leases::keep();
         let known = self.get(view, &zone.origin).zip(current);
         let known = known.filter(|(source, current)| source.is_current(zone, ChangedBy::of(current)));
         let (Owned { state, live }, files) = match known {

@@ -359,10 +359,16 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
     let mut locked = live.lock();
     let waited = begun.elapsed();
     let snapshot = published.load();
-    if locked.is_frozen() {
+    if let Err(failure) = locked.check_open() {
+        let is_refusal = matches!(failure, Failure::Frozen);
         for job in jobs {
-            job.log_failed(&Failure::Frozen, Rcode::REFUSED);
-            job.finish(End::Refused(Rcode::REFUSED), observers, unix_now());
+            let (rcode, end) = if is_refusal {
+                (Rcode::REFUSED, End::Refused(Rcode::REFUSED))
+            } else {
+                (Rcode::SERVFAIL, End::Failed(Rcode::SERVFAIL))
+            };
+            job.log_failed(&failure, rcode);
+            job.finish(end, observers, unix_now());
         }
         return;
     }

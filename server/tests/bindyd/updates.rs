@@ -501,3 +501,59 @@ fn many_clients_updates_are_committed_together_and_none_is_lost() {
         assert_eq!(server.dig(&["+short", &format!("h24.c{client}.example.com")]), "192.0.2.24\n");
     }
 }
+
+/// A configuration of another server for the same files: on another port, and with a zone of its own in another folder.
+fn beside(server: &Server) -> Server {
+    let conf = std::fs::read_to_string(server.folder().join("named.conf")).unwrap();
+    let port = conf.split("port ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let own = "zone \"own.test\" { type primary; file \"own/own.zone\"; allow-update { key k; }; };";
+    server.write("own/own.zone", ZONE);
+    server.write("beside.conf", &(conf.replace(&format!("port {port} "), "port 0 ") + own));
+    let conf = server.folder().join("beside.conf").display().to_string();
+    Prepared::new("", "", &[]).with_arguments(&["-g", "-n", "1", "-c", &conf]).run()
+}
+
+/// Both servers acknowledged updates, and each wrote over what the other had acknowledged.
+#[test]
+fn of_two_servers_with_the_same_files_one_changes_the_zone_and_the_other_takes_over_from_it() {
+    for journal in [true, false] {
+        let mut server = serve();
+        let folder = server.server.folder().to_owned();
+        if journal {
+            assert_eq!(server.add("one"), "");
+        }
+        let other = beside(&server.server);
+        let folder_shown = folder.display();
+        other.has_said(&format!(
+            "another process ({}) has zones that change in the folder {folder_shown}",
+            server.server.id()
+        ));
+        let add = |name: &str| nsupdate(other.port(), &SIGN, &format!("update add {name}.example.com 60 A 192.0.2.7"));
+        let has = |name: &str| other.dig(&["+short", &format!("{name}.example.com")]) == "192.0.2.7\n";
+        assert_eq!(has("one"), journal);
+        assert_eq!(add("lost"), "update failed: SERVFAIL\n");
+        let nothing = nsupdate(other.port(), &SIGN, "update delete two.example.com A");
+        assert_eq!(nothing, "update failed: SERVFAIL\n", "the other server may have it");
+        assert_eq!(folder.join("example.zone.changes").exists(), journal);
+        let own = nsupdate_in("own.test", other.port(), &SIGN, "update add one.own.test 60 A 192.0.2.7");
+        assert_eq!(own, "");
+
+        assert_eq!(server.add("two"), "");
+        other.reload();
+        other.says("reloading configuration succeeded");
+        assert!(has("two") && !has("lost"));
+        assert_eq!(server.add("three"), "");
+        server.server.signal("KILL");
+        server.server.ended();
+        other.says(" is free now");
+        other.says("reloading configuration succeeded");
+        assert_eq!(add("four"), "");
+        assert!(has("two") && has("three") && has("four") && !has("lost"));
+
+        server.server.start_again(env!("CARGO_BIN_EXE_bindyd"));
+        server.server.says("another process (");
+        server.server.says(": running");
+        assert!(server.has("four"));
+        assert_eq!(server.add("lost"), "update failed: SERVFAIL\n");
+    }
+}
