@@ -51,6 +51,11 @@ impl JournalError {
         JournalError { path: path.to_owned(), cause }
     }
 
+    /// Whether the disk has failed, or does not let the server do something.
+    pub fn is_of_disk(&self) -> bool {
+        matches!(self.cause, JournalCause::Io(..))
+    }
+
     /// Whether nothing can be made of what is in the file.
     pub fn is_damage(&self) -> bool {
         matches!(self.cause, JournalCause::NotAJournal | JournalCause::Damaged(_))

@@ -35,6 +35,17 @@ pub enum OpenError {
     Legacy(LegacyError),
 }
 
+impl OpenError {
+    /// Whether only writing has failed, so that what is on the disk may be served.
+    pub(super) fn leaves_reading(&self) -> bool {
+        match self {
+            OpenError::Leased(_) | OpenError::Legacy(LegacyError::File(..) | LegacyError::Move(..)) => true,
+            OpenError::Journal(error) | OpenError::Legacy(LegacyError::Journal(error)) => error.is_of_disk(),
+            OpenError::Legacy(LegacyError::Parted { .. }) | OpenError::Owned(_) | OpenError::Changed(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

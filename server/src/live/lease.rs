@@ -23,7 +23,7 @@ use crate::sync::lock;
 
 /// The right to write in a folder, until it is dropped. A process may have several for one folder.
 #[derive(Debug)]
-pub(super) struct Lease(FolderId);
+pub struct Lease(FolderId);
 
 /// Another process writes in a folder.
 #[derive(Clone, Debug)]
@@ -40,7 +40,9 @@ pub struct Leases {
 }
 
 /// Why there is no lease.
-pub(super) enum NoLease {
+#[derive(Debug)]
+pub enum NoLease {
+    /// The folder is another process's.
     Leased(Leased),
     /// The folder cannot be opened.
     Io(io::Error),
@@ -58,7 +60,10 @@ struct Held {
 impl Lease {
     /// Takes the lock of a folder, unless this process has it already. Where the file system has no locks, there is a
     /// warning instead.
-    pub(super) fn take(folder: &Path) -> Result<Lease, NoLease> {
+    ///
+    /// # Errors
+    /// See [`NoLease`].
+    pub fn take(folder: &Path) -> Result<Lease, NoLease> {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let file = File::open(folder).map_err(NoLease::Io)?;
         let metadata = file.metadata().map_err(NoLease::Io)?;

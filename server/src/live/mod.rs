@@ -30,7 +30,7 @@ pub use change::{HeldFile, Locked};
 pub use differences::path as differences_path;
 pub use failure::{Failure, OpenError};
 pub use file::ZoneFile;
-pub use lease::{Leased, Leases};
+pub use lease::{Lease, Leased, Leases, NoLease};
 pub use legacy::{Legacy, LegacyError};
 pub use open::Storage;
 pub use timing::{Timing, Validity};

@@ -30,7 +30,7 @@ pub struct Storage {
 impl Live {
     /// The owner of a zone whose file has this content, with the changes that are still in named's journal (`legacy`).
     /// The changes in the journal that the file lacks are made; see [`Locked::data`](super::Locked::data). If the files
-    /// are another process's, the zone has these changes all the same, and accepts no others: see
+    /// are another process's or cannot be written, the zone has these changes all the same, and accepts no others: see
     /// [`Live::makes_way`].
     ///
     /// # Errors
@@ -49,23 +49,26 @@ impl Live {
             }
         });
         match opened {
-            Err(cause @ OpenError::Leased(_)) => Live::only_read(storage, content, is_taken_over, cause),
+            Err(cause) if cause.leaves_reading() => Live::only_read(storage, content, is_taken_over, cause),
             opened => opened,
         }
     }
 
-    /// The same for a zone whose files cannot be written, for this reason, but maybe read. Changes in this server's journal
-    /// are not made to content that has named's.
+    /// The same for a zone whose files cannot be written, for this reason, but maybe read. Content that has named's changes
+    /// is the newest, unless this server's journal goes on from there.
     fn only_read(
         Storage { journal: path, disk, .. }: Storage,
         content: &ZoneData,
         is_named_s: bool,
         cause: OpenError,
     ) -> Result<Live, OpenError> {
-        let read = || Journal::read(Arc::clone(&disk), path.clone(), content);
+        let once = || Journal::read(Arc::clone(&disk), path.clone(), content);
         // A change that is being written may look like damage, and is whole or torn a moment later.
-        let read = read().or_else(|error| if error.is_damage() { read() } else { Err(error) });
-        let (newest, history) = read.map_err(OpenError::Journal)?;
+        let read = || once().or_else(|error| if error.is_damage() { once() } else { Err(error) });
+        let (newest, history) = match &cause {
+            OpenError::Legacy(_) => (content.clone(), None),
+            _ => read().map(|(newest, history)| (newest, Some(history))).map_err(OpenError::Journal)?,
+        };
         if is_named_s && !newest.is(content) {
             return Err(cause);
         }
@@ -77,7 +80,7 @@ impl Live {
             zone.without_final_dot()
         );
         let unwritable = Some(Unwritable { cause, changes: false });
-        Ok(Live { history: Some(history), unwritable, ..Live::of(newest, None, false) })
+        Ok(Live { history, unwritable, ..Live::of(newest, None, false) })
     }
 
     /// The owner of a copy of a zone that other servers have. `content` has no records if there is no copy. A journal

@@ -18,11 +18,15 @@ use tracing::error;
 use zonefmt::durable;
 
 use super::sources::{Sources, User, remove_copy};
-use crate::config::CatalogConfig;
+use crate::{
+    config::CatalogConfig,
+    live::{Lease, NoLease},
+};
 
-/// The copies of the members of all catalogs: by list, what is on the disk. A list that cannot be read is missing.
+/// The copies of the members of all catalogs: by list, what is on the disk. A list that cannot be read, or whose folder is
+/// another process's, is missing. And the right to write in the folders of those that are there.
 #[derive(Default)]
-pub(super) struct Copies(FxHashMap<PathBuf, Labels>);
+pub(super) struct Copies(FxHashMap<PathBuf, Labels>, Vec<Lease>);
 
 /// The unique label of each copy, by the name of its file.
 pub(super) type Labels = FxHashMap<String, Box<[u8]>>;
@@ -33,9 +37,20 @@ const HEADER: &str = "; The copies that bindyd has of a catalog's members, with 
 impl Copies {
     /// Reads the lists of these catalogs that are not known yet, and lets go of all others.
     pub(super) fn open<'c>(&mut self, catalogs: impl Iterator<Item = &'c CatalogConfig>) {
-        let mut known = mem::take(&mut self.0);
+        let (mut known, _held) = (mem::take(&mut self.0), mem::take(&mut self.1));
         self.0.extend(catalogs.filter_map(|catalog| {
             let list = catalog.copies.as_ref()?;
+            match Lease::take(list.parent().unwrap_or(list)) {
+                Ok(lease) => self.1.push(lease),
+                Err(NoLease::Leased(by)) => {
+                    let name = catalog.origin.as_ref();
+                    let name = name.without_final_dot();
+                    error!(target: "general", "catz: {name}: {by}, and reload; until then its members are kept in memory");
+                    return None;
+                }
+                // It may be made with the first copy.
+                Err(NoLease::Io(_)) => {}
+            }
             let labels = known.remove(list).map_or_else(|| read(list), Ok).inspect_err(|cause| {
                 let (list, name) = (list.display(), catalog.origin.as_ref());
                 let remedy = "its members are kept in memory: remove this file and their copies beside it, and reload";
@@ -149,7 +164,7 @@ mod tests {
     use super::*;
 
     fn copies(lists: &[&Path]) -> Copies {
-        Copies(lists.iter().map(|list| (list.to_path_buf(), read(list).unwrap())).collect())
+        Copies(lists.iter().map(|list| (list.to_path_buf(), read(list).unwrap())).collect(), Vec::new())
     }
 
     fn labels(entries: &[(&str, &str)]) -> Labels {

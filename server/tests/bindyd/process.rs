@@ -79,7 +79,7 @@ fn status(id: u32) -> String {
     fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default()
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 

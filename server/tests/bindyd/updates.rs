@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io::Write,
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
 };
 
@@ -11,6 +12,7 @@ use bindy_tests::ports::free_port;
 use super::{
     ZONE,
     control::Controlled,
+    process::is_root,
     server::{Prepared, Server, dig, wait_until},
     transfers::{KEY, SIGN},
 };
@@ -556,4 +558,43 @@ fn of_two_servers_with_the_same_files_one_changes_the_zone_and_the_other_takes_o
         assert!(server.has("four"));
         assert_eq!(server.add("lost"), "update failed: SERVFAIL\n");
     }
+}
+
+/// The zone was not served.
+#[test]
+fn a_zone_whose_journal_cannot_be_written_at_the_start_is_served_and_refuses_updates() {
+    let port = free_port();
+    // Root may write everything.
+    let user: &[&str] = if is_root() { &["-u", "nobody"] } else { &[] };
+    let arguments = [user, &["-g", "-n", "1", "-c", "named.conf"]].concat();
+    let mut prepared = Prepared::new("", "", &[("example.zone", ZONE)]).with_arguments(&arguments);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    prepared.configure(&format!("{KEY}{CONF}"));
+    let folder = prepared.folder().to_owned();
+    let allow = |file: &str, mode| {
+        std::fs::set_permissions(folder.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow("", 0o777);
+    let mut server = Served { server: prepared.run(), port };
+    assert_eq!(server.add("one"), "");
+    server.server.signal("KILL");
+    server.server.ended();
+    allow("example.zone.changes", 0o444);
+    allow("", 0o555);
+    server.server.start_again(env!("CARGO_BIN_EXE_bindyd"));
+    server
+        .server
+        .says("example.zone.changes: cannot open it: Permission denied (os error 13); the server's user must be");
+    server.server.says(": running");
+    assert!(server.has("one"));
+    assert_eq!(server.add("two"), "update failed: SERVFAIL\n");
+    let ixfr = server.dig(&[&SIGN, &["example.com", "IXFR=1"][..]].concat());
+    assert!(ixfr.contains("one.example.com.") && !ixfr.contains("www.example.com."), "{ixfr}");
+    allow("", 0o777);
+    allow("example.zone.changes", 0o666);
+    server.server.reload();
+    server.server.says("reloading configuration succeeded");
+    assert_eq!(server.add("two"), "");
+    server.kill_and_start();
+    assert!(server.has("one") && server.has("two"));
 }
