@@ -24,6 +24,8 @@ pub struct JournalError {
 pub enum JournalCause {
     /// The system could not do something: its name, and the system's error.
     Io(&'static str, io::Error),
+    /// The file is not there any more, or another one is there by now.
+    Gone,
     /// The file is not a journal of this server.
     NotAJournal,
     /// The file has this version, which is not ours.
@@ -49,6 +51,11 @@ pub enum JournalCause {
 impl JournalError {
     pub(super) fn new(path: &Path, cause: JournalCause) -> JournalError {
         JournalError { path: path.to_owned(), cause }
+    }
+
+    /// Whether somebody has taken the file away.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.cause, JournalCause::Gone)
     }
 
     /// Whether the disk has failed, or does not let the server do something.
@@ -84,6 +91,9 @@ impl fmt::Display for JournalError {
                     io::ErrorKind::NotFound => f.write_str("make its folder, and let the server's user write in it"),
                     _ => f.write_str("check its disk: the zone cannot be changed before it works again"),
                 }
+            }
+            JournalCause::Gone => {
+                f.write_str("somebody has removed or replaced it; `rndc sync` writes all changes into the zone file")
             }
             JournalCause::NotAJournal => {
                 write!(f, "the file is not a journal of this server, or its start is damaged; move it away, ")?;

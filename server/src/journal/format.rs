@@ -69,6 +69,13 @@ impl Mark {
         mark[0] |= 1;
         Ok(Mark(mark))
     }
+
+    /// The mark in the header of a file.
+    pub(super) fn of(file: &dyn DiskFile) -> io::Result<Mark> {
+        let mut mark = Mark([0; 8]);
+        file.read_at(&mut mark.0, 16)?;
+        Ok(mark)
+    }
 }
 
 impl Header {

@@ -5,11 +5,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use tracing::warn;
 use zonefmt::Serial;
 
 use super::{
     changes::Changes,
-    disk::DiskFile,
+    files::JournalFile,
     format::{ALIGNMENT, Mark},
 };
 use crate::sync::lock;
@@ -23,7 +24,7 @@ pub struct History {
 
 /// The durable changes of a file.
 pub(super) struct Past {
-    file: Arc<dyn DiskFile>,
+    file: Arc<JournalFile>,
     mark: Mark,
     places: Mutex<Places>,
 }
@@ -56,9 +57,15 @@ impl History {
     /// serial.
     pub fn since(&self, serial: Serial) -> Option<Changes> {
         let past = lock(&self.past).clone()?;
-        let places = lock(&past.places);
-        let at = if serial == places.end { places.octets } else { places.frame_of(serial)? };
-        Some(Changes::new(Arc::clone(&past.file), &self.path, past.mark, serial, at..places.octets))
+        let range = past.places(|places| {
+            let at = if serial == places.end { places.octets } else { places.frame_of(serial)? };
+            Some(at..places.octets)
+        })?;
+        // It may have been replaced just now.
+        let opened = past.file.open().inspect_err(|error| {
+            warn!(target: "general", "journal {}: secondaries get the whole zone: {error}", self.path.display());
+        });
+        Some(Changes::new(opened.ok()?, &self.path, past.mark, serial, range))
     }
 
     /// The changes from the one that leads to a serial on; `None` if the journal has no such change.
@@ -75,7 +82,7 @@ impl History {
 
 impl Past {
     /// A file without changes, in which the first frame goes to this offset.
-    pub(super) fn new(file: Arc<dyn DiskFile>, mark: Mark, base: Serial, octets: u64) -> Past {
+    pub(super) fn new(file: Arc<JournalFile>, mark: Mark, base: Serial, octets: u64) -> Past {
         Past { file, mark, places: Mutex::new(Places { list: Vec::new(), end: base, octets }) }
     }
 

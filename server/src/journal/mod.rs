@@ -7,7 +7,7 @@
 //! Everything else makes a new file and renames it into place, so that a crash leaves the old journal or the new one.
 //!
 //! * [`history`]: what has been changed, for secondaries, while the journal goes on.
-//! * [`disk`]: the operations on files that this needs.
+//! * [`disk`]: the operations on files that this needs. [`files`]: which files are open.
 //! * [`mod@format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
 //! * [`mod@error`]: what can go wrong.
 //! * [`bind`]: named's journals, whose changes are taken over.
@@ -24,6 +24,7 @@ mod chain;
 mod changes;
 pub mod disk;
 mod error;
+mod files;
 mod format;
 mod history;
 
@@ -50,7 +51,7 @@ use tracing::{error, warn};
 use zonefmt::{Name, NameRef, Serial};
 
 use crate::zone::{Change, ZoneData};
-use chain::Chain;
+use chain::{Chain, Place};
 use disk::Disk;
 use error::cannot;
 use format::{Frame, HEADER};
@@ -124,7 +125,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((zone.clone(), history)),
             Err(error) => return Err(JournalError::new(&path, cannot("open it")(error))),
         };
-        let chain = Chain::read(file, origin.as_ref()).map_err(|cause| JournalError::new(&path, cause))?;
+        let place = Place { disk: &disk, path: &path, origin: origin.as_ref() };
+        let chain = Chain::read(place, &file).map_err(|cause| JournalError::new(&path, cause))?;
         history.becomes(Some(&chain.past));
         let journal = Journal { disk, path, origin, chain: Some(chain), history: history.clone(), uncertain: true };
         let (newest, is_history) = match journal.newest(zone) {
@@ -152,7 +154,8 @@ impl Journal {
         {
             return Err(error(cannot("sync its folder")(cause)));
         }
-        let opened = file.map(|file| Chain::open(file, origin)).transpose().map_err(error)?;
+        let place = Place { disk: &disk, path: &path, origin };
+        let opened = file.map(|file| Chain::open(place, &file)).transpose().map_err(error)?;
         let chain = opened.map(|(chain, torn)| {
             if torn > 0 {
                 let (zone, path) = (origin.without_final_dot(), path.display());
@@ -324,7 +327,8 @@ impl Journal {
     /// # Errors
     /// The disk still fails. Nothing is lost, and it can be tried again.
     pub fn recover(&mut self) -> Result<(), JournalError> {
-        if self.chain.as_ref().is_some_and(|chain| !chain.has_name()) {
+        let is_nameless = |chain: &Chain| Ok(!chain.has_name()?);
+        if self.chain.as_ref().map_or(Ok(false), is_nameless).map_err(|cause| self.error(cause))? {
             let (zone, path) = (self.origin.as_ref().without_final_dot(), self.path.display());
             error!(target: "general", "zone {zone}/IN: somebody has removed the journal {path}; it is written anew");
             self.uncertain = true;
@@ -385,6 +389,12 @@ impl Journal {
         self.uncertain
     }
 
+    /// Closes the file until it is needed.
+    #[cfg(test)]
+    fn close_file(&self) {
+        self.chain.iter().for_each(Chain::close_file);
+    }
+
     /// The journal's file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -396,8 +406,10 @@ impl Journal {
         base: Serial,
         fill: impl FnOnce(&mut Chain, Option<&Chain>) -> Result<(), JournalCause>,
     ) -> Result<(), JournalError> {
+        self.chain.as_ref().map_or(Ok(()), Chain::is_replaced).map_err(|cause| self.error(cause))?;
         let new = self.temporary();
-        let made = self.disk.create(&new).and_then(|file| Chain::create(file, self.origin.as_ref(), base));
+        let place = Place { disk: &self.disk, path: &self.path, origin: self.origin.as_ref() };
+        let made = self.disk.create(&new).and_then(|file| Chain::create(place, file, base));
         let filled = made.map_err(cannot("write a new one")).and_then(|mut chain| {
             fill(&mut chain, self.chain.as_ref())?;
             chain.sync()?;
@@ -406,11 +418,13 @@ impl Journal {
         let chain = filled.map_err(|cause| {
             // Should this fail, too, the next new file takes its place.
             let _ = self.disk.remove(&new);
+            self.chain.iter().for_each(Chain::is_placed);
             self.error(cause)
         })?;
         self.uncertain = true;
         let placed = self.disk.rename(&new, &self.path).and_then(|()| self.disk.sync_folder(&self.path));
         placed.map_err(|error| self.error(cannot("put a new one in its place")(error)))?;
+        chain.is_placed();
         self.history.becomes(Some(&chain.past));
         self.chain = Some(chain);
         self.uncertain = false;

@@ -99,6 +99,9 @@ impl Life {
         let mut readers: Vec<(Changes, Vec<Change>)> = Vec::new();
         for _ in 0..self.rng.u32(..12) {
             if self.rng.u8(..4) == 0 {
+                journal.close_file();
+            }
+            if self.rng.u8(..4) == 0 {
                 readers.extend(self.reader(&journal)?);
             }
             match self.rng.u8(..8) {

@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 use zonefmt::{Name, Rtype, Serial, rdata::Soa};
 
-use super::{Journal, JournalCause, JournalError, disk::LocalDisk, path};
+use super::{Journal, JournalCause, JournalError, disk::LocalDisk, files, path};
 use crate::zone::{Change, ZoneData};
 
 pub(super) fn name(text: &str) -> Name {
@@ -325,4 +325,53 @@ fn the_journal_is_beside_the_zone_file_or_named_s_journal() {
     assert_eq!(of("a/zone", None), PathBuf::from("a/zone.changes"));
     assert_eq!(of("a/zone", Some("b/zone.jnl")), PathBuf::from("b/zone.changes"));
     assert_eq!(of("a/zone", Some("b/zone.journal")), PathBuf::from("b/zone.journal.changes"));
+}
+
+/// The files in a folder that this process has open.
+fn open_in(folder: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    open.filter(|file| fs::read_link(file.path()).is_ok_and(|path| path.starts_with(folder))).count()
+}
+
+/// Each journal was an open file.
+#[test]
+fn many_journals_are_few_open_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        |n: usize| Journal::open(Arc::new(LocalDisk), folder.path().join(n.to_string()), origin().as_ref()).unwrap();
+    let mut journals: Vec<Journal> = (0..files::MOST + 50).map(open).collect();
+    for serial in 1..3 {
+        for journal in &mut journals {
+            journal.append(&[change(serial, serial + 1)]).unwrap();
+        }
+        assert!(open_in(folder.path()) <= files::MOST);
+    }
+    let readers: Vec<_> = journals.iter().map(|journal| journal.since(Serial(1)).unwrap()).collect();
+    for journal in &mut journals {
+        journal.compact(0, Serial(3)).unwrap();
+    }
+    assert!(readers.into_iter().all(|changes| changes.count() == 2));
+    assert!(open_in(folder.path()) <= files::MOST);
+}
+
+#[test]
+fn a_journal_that_goes_while_it_is_closed_is_noticed() {
+    for other in [None, Some([2, 3])] {
+        let (folder, mut journal) = with_frames(&[1, 2, 3]);
+        journal.close_file();
+        assert_eq!(since(&journal, 1), Some(vec![2, 3]));
+        journal.close_file();
+        match other {
+            None => fs::remove_file(journal.path()).unwrap(),
+            Some(serials) => {
+                let (_other, journal) = with_frames(&serials);
+                fs::copy(journal.path(), folder.path().join("zone.changes")).unwrap();
+            }
+        }
+        assert!(journal.append(&changes(&[3, 4])).unwrap_err().is_gone());
+        assert!(journal.recover().unwrap_err().is_gone() && since(&journal, 1).is_none());
+        journal.reset().unwrap();
+        journal.append(&changes(&[3, 4])).unwrap();
+        assert_eq!(since(&open(&folder).unwrap(), 3), Some(vec![4]));
+    }
 }

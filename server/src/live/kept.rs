@@ -77,7 +77,7 @@ impl Kept {
         self.ownership.as_mut().map_or(Ok(()), Ownership::secure)?;
         self.secure_file()?;
         // After a failure, the journal is written anew before anything else is acknowledged.
-        let appended = self.journal.recover().and_then(|()| self.journal.append(changes));
+        let appended = self.recover().and_then(|()| self.journal.append(changes));
         appended.map_err(|cause| {
             // Nor must a restart find what failed. If this fails, too, it is tried again with the next changes.
             let _ = self.journal.recover();
@@ -85,6 +85,14 @@ impl Kept {
         })?;
         self.lacking.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// Makes the journal certain again. One that somebody has taken away is begun anew, if the zone file has everything.
+    fn recover(&mut self) -> Result<(), JournalError> {
+        match self.journal.recover() {
+            Err(cause) if cause.is_gone() && self.lacking.is_none() => self.journal.reset(),
+            recovered => recovered,
+        }
     }
 
     /// Forgets the changes: what comes next does not follow from what is in the zone file.
@@ -183,7 +191,7 @@ impl Kept {
     }
 
     fn conclude_journal(&mut self) -> Result<(), Failure> {
-        self.journal.recover().map_err(Failure::Journal)?;
+        self.recover().map_err(Failure::Journal)?;
         if self.lacking.is_some() || self.journal.is_saved() {
             return Ok(());
         }

@@ -598,3 +598,37 @@ fn a_zone_whose_journal_cannot_be_written_at_the_start_is_served_and_refuses_upd
     server.kill_and_start();
     assert!(server.has("one") && server.has("two"));
 }
+
+/// Each zone with changes had an open file of its own: as many zones changed as the process may have open files.
+#[test]
+fn more_zones_change_than_there_may_be_open_files() {
+    const ZONES: u32 = 700;
+    let port = free_port();
+    let arguments = ["--nofile=640", env!("CARGO_BIN_EXE_bindyd"), "-g", "-n", "1", "-c", "named.conf"];
+    let mut prepared = Prepared::new("", "", &[]).with_arguments(&arguments);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    let mut conf = KEY.to_owned();
+    for n in 0..ZONES {
+        prepared.write(&format!("{n}.zone"), ZONE);
+        write!(conf, "zone z{n}.test {{ type primary; file \"{n}.zone\"; allow-update {{ key k; }}; }};").unwrap();
+    }
+    prepared.configure(&conf);
+    let mut server = Served { server: prepared.run_until("prlimit", ": running"), port };
+    for name in ["one", "two"] {
+        let mut commands = String::new();
+        for n in 0..ZONES {
+            writeln!(commands, "zone z{n}.test\nupdate add {name}.z{n}.test 60 A 192.0.2.7\nsend").unwrap();
+        }
+        assert_eq!(nsupdate_in("z0.test", port, &SIGN, &commands), "");
+    }
+    for again in [false, true] {
+        if again {
+            server.server.replace("KILL", "prlimit");
+            server.server.says(": running");
+        }
+        for n in [0, 1, ZONES / 2, ZONES - 1] {
+            let ixfr = server.dig(&[&SIGN, &[&format!("z{n}.test"), "IXFR=1"][..]].concat());
+            assert!(ixfr.contains("one.z") && ixfr.contains("two.z") && !ixfr.contains("www.z"), "{ixfr}");
+        }
+    }
+}
