@@ -28,6 +28,8 @@ pub(super) struct Chain {
     travelled: u64,
     /// The length of the file: zeroes are written ahead, so that a sync need not make a new length durable.
     size: u64,
+    /// Whether it was written for a copy of a zone that other servers have.
+    pub(super) is_copy: bool,
     /// Where the changes are.
     pub(super) past: Arc<Past>,
 }
@@ -38,6 +40,7 @@ pub(super) struct Place<'p> {
     pub(super) disk: &'p Arc<dyn Disk>,
     pub(super) path: &'p Path,
     pub(super) origin: NameRef<'p>,
+    pub(super) is_copy: bool,
 }
 
 /// Frames that are copied are joined until they have this many octets.
@@ -47,21 +50,21 @@ impl Chain {
     /// Starts a chain in an empty file. Nothing is durable before [`Chain::sync`]. The file stays open until it has its
     /// place and [`Chain::is_placed`] says so.
     pub(super) fn create(
-        Place { disk, path, origin }: Place<'_>,
+        Place { disk, path, origin, is_copy }: Place<'_>,
         file: Arc<dyn DiskFile>,
         base: Serial,
     ) -> io::Result<Chain> {
         let mark = Mark::random()?;
-        file.write_at(&Header { mark, base }.write(origin), 0)?;
+        file.write_at(&Header { mark, base, is_copy }.write(origin), 0)?;
         let file = JournalFile::new(Arc::clone(disk), path, mark, file, true);
-        Ok(Chain::empty(file, mark, base, HEADER as u64))
+        Ok(Chain { is_copy, ..Chain::empty(file, mark, base, HEADER as u64) })
     }
 
     /// A file of this size that begins with this header.
     fn empty(file: Arc<JournalFile>, mark: Mark, base: Serial, size: u64) -> Chain {
         let octets = HEADER as u64;
         let past = Arc::new(Past::new(Arc::clone(&file), mark, base, octets));
-        Chain { file, mark, base, end: base, frames: 0, octets, saved: false, travelled: 0, size, past }
+        Chain { file, mark, base, end: base, frames: 0, octets, saved: false, travelled: 0, size, is_copy: false, past }
     }
 
     /// Reads a file from end to end and makes what it holds durable. Also returns the number of octets at its end that
@@ -86,7 +89,7 @@ impl Chain {
 
     /// The whole frames of a file, and the offset of the last one.
     fn of_file(
-        Place { disk, path, origin }: Place<'_>,
+        Place { disk, path, origin, .. }: Place<'_>,
         file: &Arc<dyn DiskFile>,
         is_writable: bool,
     ) -> Result<(Chain, u64), JournalCause> {
@@ -97,9 +100,9 @@ impl Chain {
             return Err(JournalCause::NotAJournal);
         }
         file.read_at(&mut header, 0).map_err(read)?;
-        let Header { mark, base } = Header::read(&header, origin)?;
+        let Header { mark, base, is_copy } = Header::read(&header, origin)?;
         let kept = JournalFile::new(Arc::clone(disk), path, mark, Arc::clone(file), is_writable);
-        let mut chain = Chain::empty(kept, mark, base, size);
+        let mut chain = Chain { is_copy, ..Chain::empty(kept, mark, base, size) };
         let last = chain.read_frames(&**file)?;
         Ok((chain, last))
     }

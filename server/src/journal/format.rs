@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! file:   header (512) | frame … | zeroes, written ahead
-//! header: "BindyChg" | version (4) | base serial (4) | mark (8) | origin, then zeroes | CRC-32C (4)
+//! header: "BindyChg" | version (4) | base serial (4) | mark (8) | origin, then zeroes | kind (1) | CRC-32C (4)
 //! frame:  mark (8) | sequence number (8) | octets of changes (4) | CRC-32C (4) | change … | zeroes up to a multiple of 8
 //! change: serial from (4) | serial to (4) | octets (4) | the change as `zone::Change` writes it
 //! ```
+//! The kind is 1 for a copy of a zone that other servers have, and 0 for any other zone.
+//!
 //! A frame holds the changes that were appended together; one without changes says that the zone file has all of those
 //! before it. Its CRC covers the frame without the CRC itself and the final zeroes, so a frame is there completely or not
 //! at all. The mark is a random number, new for each file: no record that somebody puts into the zone can look like a
@@ -30,6 +32,7 @@ pub(super) const MAX_FRAME: usize = 1 << 30;
 const MAGIC: &[u8; 8] = b"BindyChg";
 const VERSION: u32 = 1;
 const ORIGIN: usize = 24;
+const KIND: usize = HEADER_CRC - 1;
 const HEADER_CRC: usize = HEADER - 4;
 
 /// The random number that each frame of a file begins with.
@@ -41,6 +44,8 @@ pub(super) struct Header {
     pub(super) mark: Mark,
     /// The serial that the first change starts from.
     pub(super) base: Serial,
+    /// Whether the zone is a copy.
+    pub(super) is_copy: bool,
 }
 
 /// Changes that are written together.
@@ -80,13 +85,14 @@ impl Mark {
 
 impl Header {
     pub(super) fn write(&self, origin: NameRef<'_>) -> [u8; HEADER] {
-        const { assert!(ORIGIN + MAX_NAME <= HEADER_CRC) }
+        const { assert!(ORIGIN + MAX_NAME <= KIND) }
         let mut octets = [0; HEADER];
         octets[..8].copy_from_slice(MAGIC);
         octets[8..12].copy_from_slice(&VERSION.to_be_bytes());
         octets[12..16].copy_from_slice(&self.base.0.to_be_bytes());
         octets[16..ORIGIN].copy_from_slice(&self.mark.0);
         octets[ORIGIN..ORIGIN + origin.len()].copy_from_slice(origin.as_wire());
+        octets[KIND] = u8::from(self.is_copy);
         let crc = crc32c::crc32c(&octets[..HEADER_CRC]);
         octets[HEADER_CRC..].copy_from_slice(&crc.to_be_bytes());
         octets
@@ -107,7 +113,7 @@ impl Header {
         }
         let mut mark = Mark([0; 8]);
         mark.0.copy_from_slice(&octets[16..ORIGIN]);
-        Ok(Header { mark, base: Serial(u32_at(octets, 12)) })
+        Ok(Header { mark, base: Serial(u32_at(octets, 12)), is_copy: octets[KIND] == 1 })
     }
 }
 

@@ -67,6 +67,8 @@ pub struct Journal {
     history: History,
     /// Whether the disk may have something else than `chain`.
     uncertain: bool,
+    /// Whether other servers have what is in it.
+    is_copy: bool,
 }
 
 /// The journal of a zone: beside the zone file, or beside named's journal where named.conf has a `journal`.
@@ -90,25 +92,26 @@ impl Journal {
     /// # Errors
     /// The file cannot be read or written, is not this zone's journal, or is damaged elsewhere than at its end.
     pub fn open(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
-        Journal::opened(disk, path, origin, true)
+        Journal::opened(disk, path, origin, false)
     }
 
     /// The same for a copy of a zone that other servers have. A journal that has been removed may be there again after
-    /// a crash: what it has is part of the zone's history all the same. So nothing waits for the disk.
+    /// a crash: what it has is part of the zone's history all the same. So nothing waits for the disk. The journal of a zone
+    /// that was no copy has what nobody else may have, and is moved aside.
     ///
     /// # Errors
     /// As for [`Journal::open`].
     pub fn open_of_copy(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
-        Journal::opened(disk, path, origin, false)
+        Journal::opened(disk, path, origin, true)
     }
 
-    /// An empty journal in place of what is at this path.
+    /// An empty journal of a copy in place of what is at this path.
     ///
     /// # Errors
     /// The file cannot be removed.
     pub fn anew(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
         let (origin, history) = (origin.to_owned(), History::new(&path));
-        let mut journal = Journal { disk, path, origin, chain: None, history, uncertain: true };
+        let mut journal = Journal { disk, path, origin, chain: None, history, uncertain: true, is_copy: true };
         journal.recover()?;
         Ok(journal)
     }
@@ -125,10 +128,18 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((zone.clone(), history)),
             Err(error) => return Err(JournalError::new(&path, cannot("open it")(error))),
         };
-        let place = Place { disk: &disk, path: &path, origin: origin.as_ref() };
+        let place = Place { disk: &disk, path: &path, origin: origin.as_ref(), is_copy: false };
         let chain = Chain::read(place, &file).map_err(|cause| JournalError::new(&path, cause))?;
         history.becomes(Some(&chain.past));
-        let journal = Journal { disk, path, origin, chain: Some(chain), history: history.clone(), uncertain: true };
+        let journal = Journal {
+            disk,
+            path,
+            origin,
+            chain: Some(chain),
+            history: history.clone(),
+            uncertain: true,
+            is_copy: false,
+        };
         let (newest, is_history) = match journal.newest(zone) {
             // The file had all changes, and has been edited since.
             Err(_) if journal.is_saved() => (zone.clone(), false),
@@ -140,7 +151,7 @@ impl Journal {
         Ok((newest, history))
     }
 
-    fn opened(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>, durable: bool) -> Result<Journal, JournalError> {
+    fn opened(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>, is_copy: bool) -> Result<Journal, JournalError> {
         let error = |cause| JournalError::new(&path, cause);
         let file = match disk.open(&path) {
             Ok(file) => Some(file),
@@ -148,13 +159,13 @@ impl Journal {
             Err(cause) => return Err(error(cannot("open it")(cause))),
         };
         // Whether there is a file must be durable, too.
-        if durable
+        if !is_copy
             && let Err(cause) = disk.sync_folder(&path)
             && (file.is_some() || cause.kind() != io::ErrorKind::NotFound)
         {
             return Err(error(cannot("sync its folder")(cause)));
         }
-        let place = Place { disk: &disk, path: &path, origin };
+        let place = Place { disk: &disk, path: &path, origin, is_copy };
         let opened = file.map(|file| Chain::open(place, &file)).transpose().map_err(error)?;
         let chain = opened.map(|(chain, torn)| {
             if torn > 0 {
@@ -169,10 +180,38 @@ impl Journal {
         });
         let history = History::new(&path);
         history.becomes(chain.as_ref().map(|chain| &chain.past));
-        let journal = Journal { disk, path, origin: origin.to_owned(), chain, history, uncertain: false };
+        let mut journal = Journal { disk, path, origin: origin.to_owned(), chain, history, uncertain: false, is_copy };
         // A crash while the journal was written anew has left this.
-        let _ = journal.disk.remove(&journal.temporary());
+        let _ = journal.disk.remove(&journal.beside(".new"));
+        match journal.chain.as_ref().map(|chain| chain.is_copy) {
+            Some(true) if !is_copy => journal.take_over()?,
+            Some(false) if is_copy => journal.move_aside()?,
+            _ => {}
+        }
         Ok(journal)
+    }
+
+    /// Makes the journal of a copy that of a zone whose changes nobody else has.
+    fn take_over(&mut self) -> Result<(), JournalError> {
+        let is_saved = self.is_saved();
+        self.uncertain = true;
+        self.recover()?;
+        if is_saved { self.mark_saved() } else { Ok(()) }
+    }
+
+    /// Gives the file another name, and forgets what is in it.
+    fn move_aside(&mut self) -> Result<(), JournalError> {
+        let aside = self.beside(".old");
+        let moved = self.disk.rename(&self.path, &aside).and_then(|()| self.disk.sync_folder(&self.path));
+        moved.map_err(|error| self.error(cannot("move it aside")(error)))?;
+        warn!(
+            target: "general",
+            "zone {}/IN: it was a primary zone, and comes from other servers now: the updates in its journal are kept as {}",
+            self.origin.as_ref().without_final_dot(), aside.display()
+        );
+        self.chain = None;
+        self.history.becomes(None);
+        Ok(())
     }
 
     /// Appends changes, each of which starts from the serial where the one before ended. They are durable once this
@@ -360,7 +399,7 @@ impl Journal {
     /// # Errors
     /// As for [`Journal::open`].
     pub fn reopen(&mut self) -> Result<bool, JournalError> {
-        let reopened = Journal::open(Arc::clone(&self.disk), self.path.clone(), self.origin.as_ref())?;
+        let reopened = Journal::opened(Arc::clone(&self.disk), self.path.clone(), self.origin.as_ref(), self.is_copy)?;
         let is_same = reopened.end() == self.end();
         if is_same {
             self.history.becomes(reopened.chain.as_ref().map(|chain| &chain.past));
@@ -407,8 +446,8 @@ impl Journal {
         fill: impl FnOnce(&mut Chain, Option<&Chain>) -> Result<(), JournalCause>,
     ) -> Result<(), JournalError> {
         self.chain.as_ref().map_or(Ok(()), Chain::is_replaced).map_err(|cause| self.error(cause))?;
-        let new = self.temporary();
-        let place = Place { disk: &self.disk, path: &self.path, origin: self.origin.as_ref() };
+        let new = self.beside(".new");
+        let place = Place { disk: &self.disk, path: &self.path, origin: self.origin.as_ref(), is_copy: self.is_copy };
         let made = self.disk.create(&new).and_then(|file| Chain::create(place, file, base));
         let filled = made.map_err(cannot("write a new one")).and_then(|mut chain| {
             fill(&mut chain, self.chain.as_ref())?;
@@ -433,7 +472,7 @@ impl Journal {
 
     /// Removes the file.
     fn remove(&mut self) -> Result<(), JournalCause> {
-        for path in [&self.temporary(), &self.path] {
+        for path in [&self.beside(".new"), &self.path] {
             match self.disk.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("remove it")(error)),
                 _ => {}
@@ -444,10 +483,10 @@ impl Journal {
         Ok(())
     }
 
-    /// The name of a new file before it is put in place.
-    fn temporary(&self) -> PathBuf {
+    /// A name beside the file's: that of a new file before it is put in place, or of an old one.
+    fn beside(&self, extension: &str) -> PathBuf {
         let mut path = OsString::from(&self.path);
-        path.push(".new");
+        path.push(extension);
         path.into()
     }
 

@@ -375,3 +375,24 @@ fn a_journal_that_goes_while_it_is_closed_is_noticed() {
         assert_eq!(since(&open(&folder).unwrap(), 3), Some(vec![4]));
     }
 }
+
+#[test]
+fn a_journal_goes_along_when_a_copy_becomes_a_primary_but_not_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = || folder.path().join("zone.changes");
+    let open_of_copy = || Journal::open_of_copy(Arc::new(LocalDisk), path(), origin().as_ref()).unwrap();
+    let mut copy = open_of_copy();
+    copy.append(&changes(&[1, 2])).unwrap();
+    copy.mark_saved().unwrap();
+    let mut copy = open_of_copy();
+    assert!(copy.reopen().unwrap() && copy.is_saved());
+    let mut primary = open(&folder).unwrap();
+    assert_eq!((since(&primary, 1), primary.is_saved()), (Some(vec![2]), true));
+    primary.append(&changes(&[2, 3])).unwrap();
+    assert_eq!(since(&open(&folder).unwrap(), 1), Some(vec![2, 3]));
+    let copy = open_of_copy();
+    assert_eq!((copy.end(), since(&copy, 1)), (None, None));
+    assert!(!path().exists());
+    fs::rename(folder.path().join("zone.changes.old"), path()).unwrap();
+    assert_eq!(since(&open(&folder).unwrap(), 1), Some(vec![2, 3]));
+}
