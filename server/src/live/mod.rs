@@ -182,6 +182,17 @@ impl Live {
         tip.kept.as_mut().map_or(Ok(()), |kept| kept.journal.reset().map_err(Failure::Journal))
     }
 
+    /// Writes the zone file, removes the journal, and lets go of both. Returns whether there was a journal.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the journal not be removed. All is as it was.
+    pub fn fold(&self) -> Result<bool, Failure> {
+        let is_journaled = lock(&self.tip).kept.as_ref().is_some_and(|kept| kept.journal.end().is_some());
+        self.sync_and_clean()?;
+        self.close();
+        Ok(is_journaled)
+    }
+
     /// Writes the zone file, and accepts no more changes until [`Live::thaw`], so that it can be edited. The journal goes:
     /// the file has all of it, and should the server start again before the thaw, it would not fit the edited file.
     ///

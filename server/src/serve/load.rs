@@ -21,7 +21,7 @@ use zonefmt::{
 use super::{
     faults::{MAX_FINDINGS, SIGNED, UNSIGN, faults},
     journal,
-    owners::{ChangedBy, check_serial},
+    owners::{ChangedBy, check_serial, has_journal},
 };
 use crate::{
     config::{NamedFile, Reading, ZoneConfig},
@@ -142,7 +142,8 @@ pub(super) fn load(job: Job<'_>, directory: &Path) -> Loaded {
 /// How the content of a zone is checked.
 fn reading(zone: &ZoneConfig) -> Reading {
     let Reading { targets, .. } = zone.reading;
-    let targets = if ChangedBy::wanted(zone) == ChangedBy::Owner { targets.of_changing() } else { targets };
+    let changes = ChangedBy::wanted(zone) == ChangedBy::Owner || has_journal(zone);
+    let targets = if changes { targets.of_changing() } else { targets };
     Reading { targets, ..zone.reading }
 }
 

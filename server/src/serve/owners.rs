@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracing::error;
+use tracing::{error, info};
 use zonefmt::diagnostics::{Diagnostic, Severity};
 
 use crate::{
@@ -38,21 +38,18 @@ pub(super) enum ChangedBy {
     File,
     /// Its file alone, and secondaries get the differences (`ixfr-from-differences`).
     Differences,
-    /// Its owner, while it is served. Or its owner did, and its file may lack changes.
+    /// Its owner, while it is served.
     Owner,
     /// Nobody durably: its owner could not have its files, and another one may.
     Nobody,
 }
 
 impl ChangedBy {
-    /// What changes a zone that is configured so. If nobody can say whether there is a journal, there may be one.
+    /// What changes a zone that is configured so.
     pub(super) fn wanted(zone: &ZoneConfig) -> ChangedBy {
         match zone.role {
             Role::Secondary(..) => ChangedBy::Owner,
             Role::Primary(_) if zone.settings.updates.policy != Policy::nobody() => ChangedBy::Owner,
-            Role::Primary(_) if journal_of(zone).is_some_and(|journal| journal.try_exists().unwrap_or(true)) => {
-                ChangedBy::Owner
-            }
             Role::Primary(_) if zone.settings.ixfr_from_differences => ChangedBy::Differences,
             Role::Primary(_) => ChangedBy::File,
         }
@@ -70,8 +67,13 @@ impl ChangedBy {
 }
 
 /// The journal of a zone that has a file.
-pub(super) fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
+fn journal_of(zone: &ZoneConfig) -> Option<PathBuf> {
     Some(journal::path(zone.role.file()?.path(), zone.journal.as_deref()))
+}
+
+/// Whether a zone has a journal. If nobody can say whether there is one, there may be.
+pub(super) fn has_journal(zone: &ZoneConfig) -> bool {
+    journal_of(zone).is_some_and(|journal| journal.try_exists().unwrap_or(true))
 }
 
 /// Gives a zone that needs it an owner, and makes the changes of its journal. `content` is what its file had, which was
@@ -88,18 +90,19 @@ pub(super) fn own(
         (Role::Primary(_), None) => Ok(None),
         (Role::Primary(_), Some(content)) => {
             let is_in_file = legacy.as_ref().is_none_or(|legacy| legacy.in_file);
-            let wanted = ChangedBy::wanted(zone);
-            let Some(storage) = storage(zone).filter(|_| wanted != ChangedBy::File || !is_in_file) else {
+            let (wanted, is_journaled) = (ChangedBy::wanted(zone), has_journal(zone));
+            let is_plain = wanted == ChangedBy::File && is_in_file && !is_journaled;
+            let Some(storage) = storage(zone).filter(|_| !is_plain) else {
                 return Ok(Some(Owned { state: ZoneState::Loaded(content), live: None }));
             };
-            if wanted == ChangedBy::Owner {
-                let live = Live::open(storage, &content, legacy)?;
-                let state = ZoneState::Loaded(live.lock().data().clone());
-                return Ok(Some(Owned { state, live: Some(Arc::new(live)) }));
-            }
-            if legacy.is_some() {
-                // The zone only has an owner while it is taken over from named.
-                Live::open(storage.clone(), &content, legacy)?.close();
+            let mut content = content;
+            if wanted == ChangedBy::Owner || legacy.is_some() || is_journaled {
+                let live = Live::open(storage.clone(), &content, legacy)?;
+                content = live.newest();
+                // Otherwise the zone only has an owner until its file has all changes, which somebody may edit then.
+                if wanted == ChangedBy::Owner || !folds(&live, &storage.file.path) {
+                    return Ok(Some(Owned { state: ZoneState::Loaded(content), live: Some(Arc::new(live)) }));
+                }
             }
             let live = (wanted == ChangedBy::Differences).then(|| following(storage, &content, before)).flatten();
             Ok(Some(Owned { state: ZoneState::Loaded(content), live }))
@@ -125,6 +128,19 @@ pub(super) fn own(
             Ok(Some(Owned { state, live: Some(Arc::new(live)) }))
         }
     }
+}
+
+/// Writes the changes of a zone into its file, for good, and removes its journal. Returns whether that was possible.
+fn folds(live: &Live, file: &Path) -> bool {
+    match live.fold() {
+        Ok(true) => info!(target: "general", "{live}: it is not updated any more: {} has all changes", file.display()),
+        Ok(false) => {}
+        Err(cause) => {
+            error!(target: "general", "{live}: {cause}; until that succeeds, its file must not be edited: reload then");
+            return false;
+        }
+    }
+    true
 }
 
 /// The owner of a zone that changes with its file. Without one the zone is served all the same.

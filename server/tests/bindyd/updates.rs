@@ -632,3 +632,62 @@ fn more_zones_change_than_there_may_be_open_files() {
         }
     }
 }
+
+/// What was acknowledged was gone with the first transfer.
+#[test]
+fn the_updates_of_a_zone_that_becomes_secondary_are_kept_aside() {
+    let primary = free_port();
+    let secondary = format!(
+        "zone \"example.com\" {{ type secondary; file \"example.zone\"; primaries port {primary} {{ 127.0.0.1; }}; }};"
+    );
+    for restarts in [false, true] {
+        let mut server = serve();
+        assert_eq!(server.add("one"), "");
+        if restarts {
+            server.server.configure(&secondary);
+            server.kill_and_start();
+        } else {
+            server.reconfigure(&secondary);
+        }
+        server.server.log();
+        server.server.has_said("the updates in its journal are kept as ");
+        let [journal, aside] = ["changes", "changes.old"].map(|extension| {
+            let path = server.server.folder().join(format!("example.zone.{extension}"));
+            path.exists()
+        });
+        assert!(!journal && aside);
+        assert!(server.dig(&["+short", "example.com", "SOA"]).contains(" hostmaster"));
+        // Nor do they come back.
+        server.server.configure(&secondary);
+        server.kill_and_start();
+        assert!(!server.server.folder().join("example.zone.changes").exists());
+    }
+}
+
+/// The zone went on being dynamic: when the server stopped, it wrote over what had been edited.
+#[test]
+fn the_file_of_a_zone_that_is_not_updated_any_more_may_be_edited() {
+    for restarts in [false, true] {
+        let mut server = serve();
+        assert_eq!(server.add("one"), "");
+        let fixed = "zone \"example.com\" { type primary; file \"example.zone\"; };";
+        if restarts {
+            server.server.configure(&format!("{KEY}{fixed}"));
+            server.kill_and_start();
+        } else {
+            server.reconfigure(fixed);
+        }
+        server.server.log();
+        server.server.has_said("zone example.com/IN: it is not updated any more: ");
+        let path = server.server.folder().join("example.zone");
+        let read = || std::fs::read_to_string(&path).unwrap();
+        assert!(server.has("one") && read().contains("one"), "{}", read());
+        assert!(!server.server.folder().join("example.zone.changes").exists());
+        let edited = ZONE.replace("hostmaster 1 ", "hostmaster 10 ") + "edited A 192.0.2.7\n";
+        server.server.write("example.zone", &edited);
+        server.reconfigure(fixed);
+        assert!(server.has("edited") && server.serial() == 10);
+        server.server.stop();
+        assert_eq!(read(), edited);
+    }
+}
