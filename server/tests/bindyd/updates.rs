@@ -638,7 +638,7 @@ fn more_zones_change_than_there_may_be_open_files() {
 fn the_updates_of_a_zone_that_becomes_secondary_are_kept_aside() {
     let primary = free_port();
     let secondary = format!(
-        "zone \"example.com\" {{ type secondary; file \"example.zone\"; primaries port {primary} {{ 127.0.0.1; }}; }};"
+        "zone \"example.com\" {{ type secondary; file \"example.zone\"; masterfile-format text; primaries port {primary} {{ 127.0.0.1; }}; }};"
     );
     for restarts in [false, true] {
         let mut server = serve();

@@ -137,7 +137,8 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     served
 }
 
-/// Takes as many open files as the process may have, as named does: each journal is one, and each TCP connection.
+/// Takes as many open files as the process may have, as named does: each TCP connection is one, and each journal that was
+/// used lately.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Should this fail, it stays as it was, and what lacks files says so.
