@@ -53,9 +53,12 @@ type FolderId = (u64, u64);
 
 /// The lock on a folder.
 struct Held {
-    _file: File,
+    _file: Option<File>,
     leases: usize,
 }
+
+/// The most folders that are locked, as each is an open file. Others are as on a file system without locks.
+const MOST: usize = 1000;
 
 impl Lease {
     /// Takes the lock of a folder, unless this process has it already. Where the file system has no locks, there is a
@@ -73,20 +76,22 @@ impl Lease {
             held.leases += 1;
             return Ok(Lease(id));
         }
+        let unlocked = |cause: &dyn fmt::Display| {
+            let (folder, remedy) = (folder.display(), "make sure that no other server has its zones there");
+            warn!(target: "general", "cannot lock the folder {folder}: {cause}; {remedy}");
+        };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(NoLease::Leased(Leased { folder: folder.to_owned(), process: holder(id) }));
             }
-            Err(TryLockError::Error(cause)) => {
-                warn!(
-                    target: "general",
-                    "cannot lock the folder {}: {cause}; make sure that no other server has its zones there",
-                    folder.display()
-                );
-            }
+            Err(TryLockError::Error(cause)) => unlocked(&cause),
         }
-        held.insert(id, Held { _file: file, leases: 1 });
+        let is_kept = held.len() < MOST;
+        if held.len() == MOST {
+            unlocked(&format_args!("there are {MOST} others already, and more are not locked either"));
+        }
+        held.insert(id, Held { _file: is_kept.then_some(file), leases: 1 });
         Ok(Lease(id))
     }
 }

@@ -246,7 +246,7 @@ impl Running {
         self.next_claim = after(Some(CLAIM));
         if let Some(by) = free {
             notice!(target: "general", "the folder {} is free now", by.folder().display());
-            self.reload();
+            self.reconfigure();
         }
     }
 
