@@ -2,6 +2,7 @@
 
 #[path = "../corpus/mod.rs"]
 mod corpus;
+mod deploy;
 mod mutants;
 mod operator;
 mod server;

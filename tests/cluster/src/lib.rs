@@ -17,8 +17,10 @@ mod programs;
 
 use std::{
     env,
+    ffi::OsStr,
     io::{Write, stderr},
     path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -61,6 +63,8 @@ pub enum PodSecurity {
 pub struct Cluster {
     config: Config,
     kubeconfig: PathBuf,
+    /// A folder with `kubectl`; `None` if it is that of the machine.
+    tools: Option<PathBuf>,
     // The processes end before their folder is removed: fields are dropped in this order.
     _processes: Option<Guard>,
     _folder: Option<TempDir>,
@@ -73,7 +77,13 @@ impl Cluster {
         if let Some(path) = env::var_os("TEST_KUBECONFIG").filter(|path| !path.is_empty()) {
             let kubeconfig = PathBuf::from(path);
             say(&format!("the cluster of {}", kubeconfig.display()));
-            return Cluster { config: read(&kubeconfig).await, kubeconfig, _processes: None, _folder: None };
+            return Cluster {
+                config: read(&kubeconfig).await,
+                kubeconfig,
+                tools: None,
+                _processes: None,
+                _folder: None,
+            };
         }
         let programs = Programs::find();
         let started = Instant::now();
@@ -86,7 +96,13 @@ impl Cluster {
             say(&format!("{} is ready after {:.1} s", program.name, started.elapsed().as_secs_f32()));
         }
         let kubeconfig = plan.administrator();
-        Cluster { config: read(&kubeconfig).await, kubeconfig, _processes: Some(processes), _folder: Some(folder) }
+        Cluster {
+            config: read(&kubeconfig).await,
+            kubeconfig,
+            tools: Some(programs.kubectl(folder.path())),
+            _processes: Some(processes),
+            _folder: Some(folder),
+        }
     }
 
     /// The cluster that the tests of this process share while one of them has it.
@@ -133,6 +149,29 @@ impl Cluster {
     pub async fn remove(&self, namespace: &str) {
         let removed = Api::<Namespace>::all(self.client()).delete(namespace, &DeleteParams::default()).await;
         removed.expect("the administrator may remove namespaces");
+    }
+
+    /// A program for which this cluster is the current one, and which finds `kubectl`. It may do everything.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        if let Some(tools) = &self.tools {
+            let path = env::var_os("PATH").unwrap_or_default();
+            let folders = [tools.clone()].into_iter().chain(env::split_paths(&path));
+            command.env("PATH", env::join_paths(folders).expect("folders of a path make a path"));
+        }
+        command
+    }
+
+    /// Runs `kubectl` and returns what it says.
+    ///
+    /// # Errors
+    /// It fails; this is what it says then.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let kubectl = self.tools.as_ref().map_or("kubectl".into(), |tools| tools.join("kubectl"));
+        let output = self.command(kubectl).args(arguments).output().expect("kubectl is there");
+        let text = |octets| String::from_utf8_lossy(octets).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// The kubeconfig of [`Self::client`], for other programs.

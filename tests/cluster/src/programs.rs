@@ -1,7 +1,8 @@
 //! Which programs make a cluster, where they are, and what each is told.
 
 use std::{
-    env,
+    env, fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -46,6 +47,19 @@ impl Programs {
         let built = built.unwrap_or_else(|error| panic!("{}: {error}", script.display()));
         assert!(built.status.success(), "{} failed; its output says why", script.display());
         Programs::Together(String::from_utf8(built.stdout).expect("a path in UTF-8").trim().into())
+    }
+
+    /// A folder that has `kubectl`. It may be made within this one.
+    pub(crate) fn kubectl(&self, folder: &Path) -> PathBuf {
+        match self {
+            Programs::Separate(assets) => assets.clone(),
+            Programs::Together(file) => {
+                let tools = folder.join("tools");
+                let made = fs::create_dir(&tools).and_then(|()| symlink(file, tools.join("kubectl")));
+                made.unwrap_or_else(|error| panic!("{}: {error}", tools.display()));
+                tools
+            }
+        }
     }
 
     pub(crate) fn command(&self, program: &Program) -> Command {
