@@ -5,7 +5,7 @@ STORY  ?= quickstart
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build run soak test test-cluster test-clients bench fmt lint tools
+.PHONY: help build run dev-cluster soak test test-cluster test-clients bench fmt lint tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,10 +38,15 @@ soak: tools ## kills the server a thousand times in the midst of updates
 test-clients: tools ## ExternalDNS, cert-manager and others against the server as against BIND (some minutes, needs Go)
 	scripts/test-clients --go
 
+dev-cluster: ## a Kubernetes cluster on this machine to play with, until Ctrl-C
+	@$(CARGO) run --quiet --profile checked --locked -p bindy-cluster --example dev-cluster
+
 # KUBECONFIG of the environment is not meant: it may be the cluster of a company.
+# On such a cluster no Pod of a test runs: the tests of the kubelet are left out.
 test-cluster: tools ## the tests of Kubernetes alone; with KUBECONFIG=FILE, on that cluster, which gets this tree's CRDs
 	TEST_KUBECONFIG=$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG))) \
-	$(CARGO) test --profile checked --locked -p bindy-cluster -p bindy --test cluster
+	$(CARGO) test --profile checked --locked -p bindy-cluster -p bindy --test cluster \
+	$(if $(filter command,$(origin KUBECONFIG)),,-p bindy-kubelet --test pods)
 
 test: ## everything that CI checks; installs what it uses and this machine lacks
 	@scripts/test

@@ -30,10 +30,11 @@ impl Authority {
         Authority { folder: folder.to_owned(), issuer: Issuer::new(params, key) }
     }
 
-    /// Makes the certificate of a server on 127.0.0.1; returns its file and that of its key.
+    /// Makes the certificate of a server on 127.0.0.1, which Pods find at the first `ClusterIP`; returns its file and that of its key.
     pub(crate) fn server(&self, name: &str) -> (String, String) {
         let mut params = named(name, None);
-        let addresses = CertificateParams::new(["127.0.0.1", "localhost", "kubernetes.default.svc"].map(String::from));
+        let addresses =
+            CertificateParams::new(["127.0.0.1", "10.96.0.1", "localhost", "kubernetes.default.svc"].map(String::from));
         params.subject_alt_names = addresses.expect("they are ASCII").subject_alt_names;
         self.sign(name, params, ExtendedKeyUsagePurpose::ServerAuth);
         (self.file(name, "crt"), self.file(name, "key"))

@@ -1,17 +1,19 @@
 //! A Kubernetes cluster for tests, made of processes of this machine: etcd and the real API server, and the controllers
 //! and the scheduler where a test wants them. RBAC and Pod Security admission are on, as in clusters that people run.
-//! There are no nodes, so no Pod ever runs.
+//! Where a test wants it there is a [`Node`], on which Pods run as processes of this machine; else no Pod ever runs.
 //!
-//! [`Cluster`] has the whole interface. It runs the program that `scripts/build-controlplane` makes, or those in the
+//! [`Cluster`] and [`Node`] have the whole interface. It runs the program that `scripts/build-controlplane` makes, or those in the
 //! folder `KUBEBUILDER_ASSETS`; with a kubeconfig in `TEST_KUBECONFIG` it stands for that cluster instead, and starts
 //! nothing. `programs` knows what is started and how, `process` ends it whatever happens to the test, and `identity`
-//! makes the certificates.
+//! makes the certificates. `node` starts the kubelet, and `build` the programs of this tree that Pods run.
 
 #![forbid(unsafe_code)]
 // In tests a panic reports a failure.
 #![allow(clippy::missing_panics_doc)]
 
+mod build;
 mod identity;
+mod node;
 mod process;
 mod programs;
 
@@ -38,6 +40,9 @@ use identity::Authority;
 use process::Guard;
 use programs::{Plan, Programs};
 
+pub use bindy_kubelet::{Machine, Refresh};
+pub use node::{Node, Ran};
+
 /// How much of a control plane there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -45,6 +50,8 @@ pub enum Extent {
     Api,
     /// Controllers and the scheduler act on objects: Deployments make Pods, ServiceAccounts appear, garbage goes.
     Controlled,
+    /// Pods run, on one [`Node`].
+    Running,
 }
 
 /// What Pods of a namespace may have: the Pod Security Standards.
@@ -65,6 +72,7 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     /// A folder with `kubectl`; `None` if it is that of the machine.
     tools: Option<PathBuf>,
+    node: Option<Node>,
     // The processes end before their folder is removed: fields are dropped in this order.
     _processes: Option<Guard>,
     _folder: Option<TempDir>,
@@ -77,13 +85,8 @@ impl Cluster {
         if let Some(path) = env::var_os("TEST_KUBECONFIG").filter(|path| !path.is_empty()) {
             let kubeconfig = PathBuf::from(path);
             say(&format!("the cluster of {}", kubeconfig.display()));
-            return Cluster {
-                config: read(&kubeconfig).await,
-                kubeconfig,
-                tools: None,
-                _processes: None,
-                _folder: None,
-            };
+            let config = read(&kubeconfig).await;
+            return Cluster { config, kubeconfig, tools: None, node: None, _processes: None, _folder: None };
         }
         let programs = Programs::find();
         let started = Instant::now();
@@ -92,22 +95,26 @@ impl Cluster {
         let plan = Plan::new(Authority::new(folder.path()), folder.path());
         let mut processes = Guard::new(folder.path());
         for program in plan.programs(extent) {
-            processes.start(&programs, &program).await;
+            processes.start_program(&programs, &program).await;
             say(&format!("{} is ready after {:.1} s", program.name, started.elapsed().as_secs_f32()));
         }
         let kubeconfig = plan.administrator();
-        Cluster {
-            config: read(&kubeconfig).await,
-            kubeconfig,
-            tools: Some(programs.kubectl(folder.path())),
-            _processes: Some(processes),
-            _folder: Some(folder),
-        }
+        let config = read(&kubeconfig).await;
+        let node = match extent {
+            Extent::Running => {
+                let node = Node::start(&plan, &client(config.clone()), folder.path(), &mut processes).await;
+                say(&format!("the kubelet is ready after {:.1} s", started.elapsed().as_secs_f32()));
+                Some(node)
+            }
+            Extent::Api | Extent::Controlled => None,
+        };
+        let tools = Some(programs.kubectl(folder.path()));
+        Cluster { config, kubeconfig, tools, node, _processes: Some(processes), _folder: Some(folder) }
     }
 
     /// The cluster that the tests of this process share while one of them has it.
     pub async fn shared(extent: Extent) -> Arc<Cluster> {
-        static SHARED: [Mutex<Weak<Cluster>>; 2] = [const { Mutex::const_new(Weak::new()) }; 2];
+        static SHARED: [Mutex<Weak<Cluster>>; 3] = [const { Mutex::const_new(Weak::new()) }; 3];
         let mut shared = SHARED[extent as usize].lock().await;
         if let Some(cluster) = shared.upgrade() {
             return cluster;
@@ -115,6 +122,15 @@ impl Cluster {
         let cluster = Arc::new(Cluster::start(extent).await);
         *shared = Arc::downgrade(&cluster);
         cluster
+    }
+
+    /// The Node on which Pods run.
+    ///
+    /// # Panics
+    /// There is none of ours: the cluster was started with less than [`Extent::Running`], or is that of
+    /// `TEST_KUBECONFIG`.
+    pub fn node(&self) -> &Node {
+        self.node.as_ref().expect("a cluster of Extent::Running that was started here, without TEST_KUBECONFIG")
     }
 
     /// A client who may do everything. It works in the runtime in which it was made, and no other.

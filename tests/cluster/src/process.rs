@@ -24,15 +24,20 @@ pub(crate) struct Guard {
     folder: PathBuf,
     watch: Child,
     processes: Vec<Child>,
+    cgroups: Vec<String>,
 }
 
-/// Reads ids of processes until there will be no more, and ends those processes.
+/// Reads ids of processes and names of cgroups until there will be no more, ends those processes, and removes those
+/// cgroups.
 const WATCH: &str = r#"
     trap '' INT TERM HUP
-    while read -r id; do ids="$ids $id"; done
+    while read -r id group; do ids="$ids $id"; groups="$groups $group"; done
     kill -KILL $ids
     sleep 1
     rm -rf "$1"
+    for group in $groups; do
+        find /sys/fs/cgroup/"$group" /sys/fs/cgroup/memory/"$group" -depth -type d -exec rmdir {} ';'
+    done
 "#;
 
 impl Guard {
@@ -41,24 +46,36 @@ impl Guard {
         watch.args(["-c", WATCH, "watch"]).arg(folder);
         watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watch = watch.spawn().expect("every system has a shell");
-        Guard { folder: folder.to_owned(), watch, processes: Vec::new() }
+        Guard { folder: folder.to_owned(), watch, processes: Vec::new(), cgroups: Vec::new() }
     }
 
-    /// Starts a program and waits until it says that it is ready.
-    pub(crate) async fn start(&mut self, programs: &Programs, program: &Program) {
+    /// Starts a process, which may make a cgroup of this name.
+    pub(crate) fn start(&mut self, mut command: Command, cgroup: &str) {
+        let process = command.spawn().unwrap_or_else(|error| {
+            let program = command.get_program().display();
+            panic!("{program}: {error}; KUBEBUILDER_ASSETS is the folder of etcd, kube-apiserver and the others")
+        });
+        let ids = self.watch.stdin.as_mut().expect("it is a pipe");
+        writeln!(ids, "{} {cgroup}", process.id()).expect("the watch reads");
+        self.processes.push(process);
+        self.cgroups.extend((!cgroup.is_empty()).then(|| cgroup.to_owned()));
+    }
+
+    /// Whether the process that was started last still runs.
+    pub(crate) fn last_runs(&mut self) -> bool {
+        let process = self.processes.last_mut().expect("one was started");
+        process.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// Starts a program of the control plane and waits until it says that it is ready.
+    pub(crate) async fn start_program(&mut self, programs: &Programs, program: &Program) {
         let Program { name, url, ready, .. } = program;
         let path = self.folder.join(format!("{name}.log"));
         let log = File::create(&path).expect("the folder is ours");
         let mut command = programs.command(program);
         command.current_dir(&self.folder).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
-        let process = command.spawn().unwrap_or_else(|error| {
-            let program = command.get_program().display();
-            panic!("{program}: {error}; KUBEBUILDER_ASSETS is the folder of etcd, kube-apiserver and the others")
-        });
-        let ids = self.watch.stdin.as_mut().expect("it is a pipe");
-        writeln!(ids, "{}", process.id()).expect("the watch reads");
-        self.processes.push(process);
+        self.start(command, "");
 
         let mut config = Config::new(url.parse().expect("it has a host and a port"));
         // Only readiness is asked here.
@@ -70,9 +87,7 @@ impl Guard {
             if let Ok(Ok(_)) = timeout(Duration::from_secs(5), client.request_text(request)).await {
                 return;
             }
-            let process = self.processes.last_mut().expect("it was pushed");
-            let ended = process.try_wait().expect("a child can be waited for");
-            assert!(ended.is_none() && Instant::now() < deadline, "{name} did not start:\n{}", tail(&path));
+            assert!(self.last_runs() && Instant::now() < deadline, "{name} did not start:\n{}", tail(&path));
             sleep(Duration::from_millis(50)).await;
         }
     }
@@ -85,11 +100,33 @@ impl Drop for Guard {
             let _ = process.kill();
             let _ = process.wait();
         }
+        for cgroup in &self.cgroups {
+            for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"] {
+                remove(&Path::new(root).join(cgroup));
+            }
+        }
+    }
+}
+
+/// Removes a cgroup and those in it, whose processes were killed and may take a moment to end.
+fn remove(cgroup: &Path) {
+    for entry in fs::read_dir(cgroup).into_iter().flatten().map_while(Result::ok) {
+        if entry.path().is_dir() {
+            remove(&entry.path());
+        }
+    }
+    for _ in 0..100 {
+        match fs::remove_dir(cgroup) {
+            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            _ => return,
+        }
     }
 }
 
 /// The last lines of a log.
-fn tail(path: &Path) -> String {
+pub(crate) fn tail(path: &Path) -> String {
     let log = fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")

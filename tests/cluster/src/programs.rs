@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -83,13 +84,23 @@ impl Plan {
 
     /// The kubeconfig of a user who may do everything.
     pub(crate) fn administrator(&self) -> PathBuf {
-        self.authority.user("administrator", Some("system:masters"), &self.api_url()).into()
+        self.user("administrator", Some("system:masters"))
+    }
+
+    /// The kubeconfig of a user in a group.
+    pub(crate) fn user(&self, name: &str, group: Option<&str>) -> PathBuf {
+        self.authority.user(name, group, &self.api_url()).into()
+    }
+
+    /// Where the API server listens.
+    pub(crate) fn api_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.api).into()
     }
 
     /// The programs, each of which needs those before it.
     pub(crate) fn programs(&self, extent: Extent) -> Vec<Program> {
         let mut programs = vec![self.etcd(), self.api_server()];
-        if extent == Extent::Controlled {
+        if extent != Extent::Api {
             programs.extend([self.controllers(), self.scheduler()]);
         }
         programs

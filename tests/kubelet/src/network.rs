@@ -1,0 +1,191 @@
+//! The network of the Pods: a namespace with a bridge, on which each Pod has a namespace of its own and an address.
+//!
+//! No interface of the machine leads there. What does is this process: sockets belong to the namespace of the thread
+//! that makes them, so one thread lives in the Pods' network, and hands out what the others ask it for.
+
+use std::{
+    fs::File,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::{AsFd, OwnedFd},
+    process::Stdio,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+use tokio::{io::AsyncWriteExt, net::TcpSocket, process::Command, sync::oneshot};
+
+/// The address of the Node, which is the bridge.
+pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+
+/// The folder of the namespaces, by the convention of `ip`.
+const NAMESPACES: &str = "/run/netns";
+
+/// The namespace with the bridge.
+const HUB: &str = "hub";
+
+/// How many Pods there can be while a kubelet runs: no address is given twice.
+const PODS: u32 = 65_000;
+
+pub(crate) struct Network {
+    sockets: mpsc::Sender<(SocketType, oneshot::Sender<io::Result<OwnedFd>>)>,
+    given: AtomicU32,
+}
+
+/// The namespace of a Pod, which is removed with this.
+pub(crate) struct Link {
+    pub(crate) address: Ipv4Addr,
+    namespace: String,
+}
+
+impl Network {
+    pub(crate) async fn start() -> Result<Network, String> {
+        std::fs::create_dir_all(NAMESPACES).map_err(|error| format!("{NAMESPACES}: {error}"))?;
+        command("ip", &["netns", "add", HUB]).await?;
+        ip(HUB, &format!("link set lo up\nlink add pods type bridge\naddr add {NODE}/16 dev pods\nlink set pods up\n"))
+            .await?;
+        let (sockets, requests) = mpsc::channel::<(_, oneshot::Sender<_>)>();
+        let (entered, has_entered) = oneshot::channel();
+        thread::spawn(move || {
+            let _ = entered.send(enter(HUB));
+            for (kind, reply) in requests {
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let _ = reply.send(socket_with(AddressFamily::INET, kind, flags, None).map_err(io::Error::from));
+            }
+        });
+        has_entered.await.expect("the thread sends").map_err(|error| format!("the Pods' network: {error}"))?;
+        Ok(Network { sockets, given: AtomicU32::new(0) })
+    }
+
+    /// Makes the namespace of a Pod.
+    pub(crate) async fn link(&self) -> Result<Link, String> {
+        let number = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+        if number > PODS {
+            return Err(format!("this kubelet has run {PODS} Pods, and has no more addresses: start another"));
+        }
+        let address = Ipv4Addr::from(u32::from(NODE) + number);
+        let link = Link { address, namespace: format!("pod{number}") };
+        let name = &link.namespace;
+        command("ip", &["netns", "add", name]).await?;
+        let (one, other) = (format!("v{number}"), "eth0");
+        ip(HUB, &format!("link add {one} type veth peer name {other} netns {name}\nlink set {one} master pods up\n"))
+            .await?;
+        ip(
+            name,
+            &format!(
+                "link set lo up\naddr add {address}/16 dev {other}\nlink set {other} up\nroute add default via {NODE}\n"
+            ),
+        )
+        .await?;
+        Ok(link)
+    }
+
+    /// Makes an address of Services the network's own.
+    pub(crate) async fn own(&self, address: Ipv4Addr) -> Result<(), String> {
+        ip(HUB, &format!("addr replace {address}/32 dev lo\n")).await
+    }
+
+    pub(crate) async fn disown(&self, address: Ipv4Addr) -> Result<(), String> {
+        ip(HUB, &format!("addr del {address}/32 dev lo\n")).await
+    }
+
+    /// A command that will run in the network.
+    pub(crate) fn command(program: &[String]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", HUB]).args(program);
+        command
+    }
+
+    pub(crate) async fn listen_tcp(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = self.socket(SocketType::STREAM).await?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &address)?;
+        listen(&socket, 1024)?;
+        Ok(socket.into())
+    }
+
+    pub(crate) async fn bind_udp(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = self.socket(SocketType::DGRAM).await?;
+        bind(&socket, &address)?;
+        Ok(socket.into())
+    }
+
+    pub(crate) async fn connect_udp(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = UdpSocket::from(self.socket(SocketType::DGRAM).await?);
+        socket.connect(address)?;
+        Ok(socket)
+    }
+
+    pub(crate) async fn connect_tcp(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+        let socket = self.socket(SocketType::STREAM).await?;
+        TcpSocket::from_std_stream(TcpStream::from(socket)).connect(address).await
+    }
+
+    async fn socket(&self, kind: SocketType) -> io::Result<OwnedFd> {
+        let (reply, socket) = oneshot::channel();
+        self.sockets.send((kind, reply)).expect("the thread lives as long as this");
+        socket.await.expect("it replies to each")
+    }
+}
+
+impl Link {
+    /// The file of the namespace.
+    pub(crate) fn file(&self) -> String {
+        format!("{NAMESPACES}/{}", self.namespace)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // With the namespace, its interfaces go.
+        let _ = std::process::Command::new("ip").args(["netns", "del", &self.namespace]).status();
+    }
+}
+
+/// Moves this thread into a namespace.
+fn enter(name: &str) -> io::Result<()> {
+    move_into(&format!("{NAMESPACES}/{name}"))
+}
+
+/// Moves this thread into the network namespace of a file.
+pub(crate) fn move_into(file: &str) -> io::Result<()> {
+    Ok(move_into_link_name_space(File::open(file)?.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// Has `ip` do a list of things in a namespace.
+async fn ip(namespace: &str, lines: &str) -> Result<(), String> {
+    let mut process = Command::new("ip")
+        .args(["-netns", namespace, "-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("ip: {error}; it is in the package iproute2"))?;
+    let mut input = process.stdin.take().expect("it is a pipe");
+    let written = input.write_all(lines.as_bytes()).await;
+    drop(input);
+    let output = process.wait_with_output().await.map_err(|error| error.to_string())?;
+    if output.status.success() && written.is_ok() {
+        return Ok(());
+    }
+    Err(format!("ip -netns {namespace}: {}: {}", lines.trim().replace('\n', "; "), told(&output.stderr)))
+}
+
+async fn command(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(arguments).output().await;
+    let output = output.map_err(|error| format!("{program}: {error}; it is in the package iproute2"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{program} {}: {}", arguments.join(" "), told(&output.stderr)))
+}
+
+fn told(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().replace('\n', "; ")
+}
