@@ -87,6 +87,62 @@ impl Disk for LocalDisk {
     }
 }
 
+/// The file system of this machine, of which nothing is changed: what is written vanishes. For a look at a journal that a
+/// server may have open.
+#[derive(Clone, Copy, Debug)]
+pub struct UnchangedDisk;
+
+/// A file that is only read; `None` if it has not been there.
+struct OnlyRead(Option<File>);
+
+impl Disk for UnchangedDisk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OnlyRead(Some(File::open(path)?))))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OnlyRead(None)))
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for OnlyRead {
+    fn size(&self) -> io::Result<u64> {
+        self.0.as_ref().map_or(Ok(0), DiskFile::size)
+    }
+
+    fn resize(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&self, octets: &mut [u8], at: u64) -> io::Result<()> {
+        self.0.as_ref().map_or(Err(io::ErrorKind::UnexpectedEof.into()), |file| DiskFile::read_at(file, octets, at))
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl DiskFile for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())

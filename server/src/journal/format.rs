@@ -98,7 +98,17 @@ impl Header {
         octets
     }
 
+    /// The header of the journal of this zone.
     pub(super) fn read(octets: &[u8; HEADER], origin: NameRef<'_>) -> Result<Header, JournalCause> {
+        let (header, own) = Header::of_any(octets)?;
+        if own != origin {
+            return Err(JournalCause::OtherZone(own.to_owned()));
+        }
+        Ok(header)
+    }
+
+    /// The header of a journal, and the zone that it is of.
+    pub(super) fn of_any(octets: &[u8; HEADER]) -> Result<(Header, NameRef<'_>), JournalCause> {
         let crc = crc32c::crc32c(&octets[..HEADER_CRC]);
         if !octets.starts_with(MAGIC) || octets[HEADER_CRC..] != crc.to_be_bytes() {
             return Err(JournalCause::NotAJournal);
@@ -108,12 +118,9 @@ impl Header {
             return Err(JournalCause::OtherVersion(version));
         }
         let (own, _) = NameRef::from_prefix(&octets[ORIGIN..]).map_err(|_| JournalCause::NotAJournal)?;
-        if own != origin {
-            return Err(JournalCause::OtherZone(own.to_owned()));
-        }
         let mut mark = Mark([0; 8]);
         mark.0.copy_from_slice(&octets[16..ORIGIN]);
-        Ok(Header { mark, base: Serial(u32_at(octets, 12)), is_copy: octets[KIND] == 1 })
+        Ok((Header { mark, base: Serial(u32_at(octets, 12)), is_copy: octets[KIND] == 1 }, own))
     }
 }
 

@@ -52,9 +52,9 @@ use zonefmt::{Name, NameRef, Serial};
 
 use crate::zone::{Change, ZoneData};
 use chain::{Chain, Place};
-use disk::Disk;
+use disk::{Disk, UnchangedDisk};
 use error::cannot;
-use format::{Frame, HEADER};
+use format::{Frame, HEADER, Header};
 
 /// The journal of a zone; see the module. Whoever changes the zone owns it.
 pub struct Journal {
@@ -103,6 +103,24 @@ impl Journal {
     /// As for [`Journal::open`].
     pub fn open_of_copy(disk: Arc<dyn Disk>, path: PathBuf, origin: NameRef<'_>) -> Result<Journal, JournalError> {
         Journal::opened(disk, path, origin, true)
+    }
+
+    /// All changes in a file, which may be the journal of any zone, and which a server may have open: nothing of it is
+    /// changed. A change at the end that is not whole is left out.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no journal, or is damaged elsewhere than at its end.
+    pub fn changes_in(path: &Path) -> Result<Option<Changes>, JournalError> {
+        let error = |cause| JournalError::new(path, cause);
+        let file = UnchangedDisk.open(path).map_err(|cause| error(cannot("open it")(cause)))?;
+        let mut header = [0; HEADER];
+        file.read_at(&mut header, 0).map_err(|cause| match cause.kind() {
+            io::ErrorKind::UnexpectedEof => error(JournalCause::NotAJournal),
+            _ => error(cannot("read it")(cause)),
+        })?;
+        let (header, origin) = Header::of_any(&header).map_err(error)?;
+        let journal = Journal::open(Arc::new(UnchangedDisk), path.to_owned(), origin)?;
+        Ok(journal.since(header.base))
     }
 
     /// An empty journal of a copy in place of what is at this path.

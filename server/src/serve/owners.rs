@@ -17,7 +17,10 @@ use zonefmt::diagnostics::{Diagnostic, Severity};
 
 use crate::{
     config::{NamedFile, Role, ZoneConfig},
-    journal::{self, disk::LocalDisk},
+    journal::{
+        self, Journal,
+        disk::{LocalDisk, UnchangedDisk},
+    },
     live::{Leased, Legacy, Live, OpenError, Storage, ZoneFile},
     transfer::inbound,
     update::Policy,
@@ -141,6 +144,21 @@ fn folds(live: &Live, file: &Path) -> bool {
         }
     }
     true
+}
+
+/// What is wrong with the journal of a zone whose file has this content, as [`own`] would find, which changes no file.
+pub(super) fn journal_fault(zone: &ZoneConfig, content: &ZoneData) -> Option<Diagnostic> {
+    let path = journal_of(zone).filter(|_| ChangedBy::wanted(zone) == ChangedBy::Owner)?;
+    let disk = Arc::new(UnchangedDisk);
+    let (saved, error) = match Journal::open(disk, path, content.origin()) {
+        Ok(mut journal) => (journal.is_saved(), journal.replay(content).err()?),
+        Err(error) => (false, error),
+    };
+    let dropped = zone.role.secondary().is_some() || saved;
+    let severity = if dropped { Severity::Warning } else { Severity::Error };
+    let what = if dropped { "; it would be dropped" } else { "" };
+    let file = zone.role.file().map_or(Path::new(""), NamedFile::path);
+    Some(Diagnostic::of_file(severity, file, format!("{error}{what}")))
 }
 
 /// The owner of a zone that changes with its file. Without one the zone is served all the same.

@@ -20,7 +20,7 @@ use zonefmt::{
 use super::{
     catalogs::Changes,
     load::{self, Files, Job, Loaded},
-    owners::{ChangedBy, Owned, disown, give_back, own, unfit},
+    owners::{ChangedBy, Owned, disown, give_back, journal_fault, own, unfit},
 };
 use crate::{
     config::{Config, NamedFile, Reading, Role, ViewConfig, Written, ZoneConfig},
@@ -72,14 +72,20 @@ pub(super) struct Unusable;
 /// The most zones that are logged one by one when they are loaded. Of more only the total is logged.
 const LOGGED_ZONES: usize = 100;
 
-/// Loads the zones of a configuration and drops them again.
+/// Loads the zones of a configuration, with their journals, and drops them again.
 ///
 /// Returns everything that was found; a zone with an error among it would not be served.
 pub fn check(config: &Config) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for view in &config.views {
         let jobs: Vec<_> = view.zones.iter().map(|zone| Job { zone, current: None }).collect();
-        load::load_all(&jobs, &config.directory, |_, loaded| findings.extend(loaded.findings));
+        load::load_all(&jobs, &config.directory, |Job { zone, .. }, Loaded { data, findings: found, legacy, .. }| {
+            findings.extend(found);
+            // With changes of named's, the journal is begun anew.
+            if let Some(data) = data.filter(|_| legacy.is_none()) {
+                findings.extend(journal_fault(zone, &data));
+            }
+        });
     }
     findings
 }

@@ -393,6 +393,102 @@ fn a_zone_that_was_edited_without_a_freeze_is_not_served() {
     server.server.says("has the changes from serial 1 to 2, and the zone file has serial 10; restore the file");
 }
 
+/// `--check` looked at the zone file alone.
+#[test]
+fn a_check_reads_the_journals_and_changes_nothing() {
+    let (mut server, _) = controlled(BINDYD);
+    server.server.signal("KILL");
+    server.server.ended();
+    let folder = server.server.folder();
+    let files =
+        || ["dynamic.zone", "dynamic.zone.changes"].map(|name| fs::read(folder.join(name)).expect("it is there"));
+    let check = || {
+        let command = Command::new(BINDYD).arg("--check").arg("-c").arg(folder.join("named.conf")).output();
+        let output = command.expect("it was built");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let before = files();
+    let (success, said) = check();
+    assert!(success, "{said}");
+    assert!(files() == before);
+    server.server.write("dynamic.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 10 "));
+    let before = files();
+    let (success, said) = check();
+    assert!(!success && said.contains("has the changes from serial 1 to 2, and the zone file has serial 10"), "{said}");
+    // Others have made the version that the file has: the journal's past would be forgotten.
+    server.server.write("dynamic.zone", &ZONE.replace("hostmaster 1 ", "hostmaster 2 "));
+    assert!(files() != before);
+    let before = files();
+    let (success, said) = check();
+    assert!(success, "{said}");
+    assert!(files() == before);
+    server.server.write("dynamic.zone.changes", "no journal");
+    let (success, said) = check();
+    assert!(!success && said.contains("the file is not a journal of this server"), "{said}");
+}
+
+/// What a program prints of a journal.
+fn printed(program: &str, arguments: &[&str]) -> String {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let output = Command::new(program).env("PATH", path).args(arguments).output().expect("install bind9-utils");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+#[test]
+fn a_journal_is_printed_as_by_named_journalprint() {
+    let printed_of = |program: &str, journal: &str| {
+        let (server, port) = controlled(program);
+        let long = "a-name-that-is-longer-than-the-first-column";
+        for update in [
+            format!("update add {long}.dynamic.test 7 TXT \"two words\" \"x;\\\"y\"\nupdate delete www.dynamic.test"),
+            format!("update delete {long}.dynamic.test TXT\nupdate add m.dynamic.test 60 MX 10 mail.example.org."),
+        ] {
+            let text = format!("zone dynamic.test\n{update}");
+            assert_eq!(nsupdate(port, &SIGN, &text), "");
+        }
+        // named and its tool share no journal that is written at the moment.
+        let path = server.server.folder().join(journal).display().to_string();
+        let before = fs::read(&path).expect("it is there");
+        let ours = printed(BINDYD, &["--journal", &path]);
+        assert!(fs::read(&path).expect("it is there") == before, "it is only read");
+        (ours, (program == "named").then(|| printed("named-journalprint", &[&path])))
+    };
+    let (of_named, expected) = printed_of("named", "dynamic.zone.jnl");
+    assert_eq!(Some(&of_named), expected.as_ref());
+    let (of_ours, _) = printed_of(BINDYD, "dynamic.zone.changes");
+    // The order within a change is free, except that each part begins with the SOA.
+    let sorted = |text: &str| {
+        let mut changes: Vec<Vec<&str>> = Vec::new();
+        for line in text.lines() {
+            if line.contains("\tSOA\t") {
+                changes.push(Vec::new());
+            }
+            changes.last_mut().expect("the SOA is first").push(line);
+        }
+        let sorted = changes.into_iter().map(|mut change| {
+            change.sort_unstable();
+            change.join("\n")
+        });
+        sorted.collect::<Vec<_>>()
+    };
+    assert_eq!(sorted(&of_ours), sorted(&of_named));
+    assert_eq!(sorted(&of_ours).len(), 6);
+}
+
+#[test]
+fn what_is_no_journal_is_not_printed() {
+    let prepared = Prepared::new("", "", &[("zone", ZONE)]);
+    for (name, why) in
+        [("zone", "the file is not a journal of this server"), ("missing", "cannot open it: No such file")]
+    {
+        let output =
+            Command::new(BINDYD).arg("--journal").arg(prepared.folder().join(name)).output().expect("it was built");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why) && output.stdout.is_empty(), "{said}");
+    }
+}
+
 /// It was taken for one that is not there, and the zone was served without its changes.
 #[test]
 fn a_journal_that_cannot_be_looked_at_is_an_error() {

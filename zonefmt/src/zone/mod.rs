@@ -54,7 +54,7 @@ pub use report::{FileId, Location, Report};
 pub use rrsets::{RrSet, RrSets};
 pub use rule::{Rule, TargetProblem, deletes_keys, may_stand_beside_cname};
 pub use size::{MAX_RRSET, octets_in_message, records_in_message, room_in_message};
-pub use write::write_record;
+pub use write::{write_journal_record, write_record};
 
 use crate::{Class, NameRef, Rtype, diagnostics::Source};
 

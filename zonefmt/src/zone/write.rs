@@ -1,4 +1,5 @@
-//! Writes records as text: one a line, with absolute names, octet for octet as named-compilezone does by default.
+//! Writes records as text: one a line, with absolute names, octet for octet as named-compilezone does by default; or in
+//! the narrower columns of named-journalprint.
 
 use std::fmt::Write;
 
@@ -7,25 +8,28 @@ use crate::rdata::{self, Style};
 
 /// Appends a record as one line: owner, TTL, class, type and data in columns.
 pub fn write_record(record: &Record<'_>, out: &mut String) {
-    let start = out.len();
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{}", record.owner);
-    let mut column = indent(out, out.len() - start, TTL_COLUMN);
-    for field in [&record.ttl as &dyn std::fmt::Display, &record.class, &record.rtype] {
+    write_in_columns(record, [46, 46, 46, 64], out);
+}
+
+/// The same in the columns of named-journalprint.
+pub fn write_journal_record(record: &Record<'_>, out: &mut String) {
+    write_in_columns(record, [24, 32, 40, 48], out);
+}
+
+/// Appends a record whose TTL, class, type and data are in these columns, or at least a blank behind what is before.
+fn write_in_columns(record: &Record<'_>, columns: [usize; 4], out: &mut String) {
+    let mut at = 0;
+    let fields: [&dyn std::fmt::Display; 4] = [&record.owner, &record.ttl, &record.class, &record.rtype];
+    for (field, next) in fields.into_iter().zip(columns) {
         let before = out.len();
+        // Writing to a String cannot fail.
         let _ = write!(out, "{field}");
-        column += out.len() - before;
-        column = indent(out, column, TTL_COLUMN);
+        at = indent(out, at + out.len() - before, next);
     }
-    // The blank after the type is part of the space before the data.
-    out.truncate(out.trim_end_matches([' ', '\t']).len());
-    indent(out, column - 1, DATA_COLUMN);
     rdata::write_text(record.rtype, record.rdata, &Style::FULL.in_class(record.class), out);
     out.push('\n');
 }
 
-const TTL_COLUMN: usize = 46;
-const DATA_COLUMN: usize = 64;
 const TAB: usize = 8;
 
 /// Moves from column `from` to column `to`, or at least by one, with tabs and blanks. Returns the column reached.

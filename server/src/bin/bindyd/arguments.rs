@@ -14,6 +14,7 @@ pub const USAGE: &str = "\
 usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L logfile] [-n number_of_cpus] [-p port]
               [-t chrootdir] [-u username] [-X lockfile]
        bindyd --check [-c conffile] [-t chrootdir]: reads named.conf and all zones, and says what is wrong
+       bindyd --journal FILE: shows the changes in a journal, `FILE.changes` or named's, as named-journalprint does
        bindyd [-v|-V|-h]
        named's other options are taken and have no effect: -E -F -m -M -s -S -T -U -x
 ";
@@ -22,6 +23,8 @@ usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L log
 pub enum Command {
     Run(Box<Arguments>),
     Print(String),
+    /// Shows the changes in this journal (`--journal`).
+    Journal(PathBuf),
 }
 
 /// The arguments for running the server.
@@ -87,6 +90,7 @@ impl Command {
                 Short('u') => arguments.user = Some(parser.value()?.string()?),
                 Short('X') => arguments.lock_file = Some(parser.value()?.into()),
                 Long("check") => arguments.check = true,
+                Long("journal") => return Ok(Command::Journal(parser.value()?.into())),
                 Short('C') => return Err(DEFAULTS.into()),
                 Short('v') | Long("version") => return Ok(Command::Print(format!("bindyd {VERSION}\n"))),
                 Short('V') => return Ok(Command::Print(build())),

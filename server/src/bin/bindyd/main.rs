@@ -10,6 +10,7 @@
 
 mod arguments;
 mod background;
+mod journal;
 mod privileges;
 mod supervisor;
 
@@ -63,6 +64,10 @@ fn main() -> ExitCode {
             // If the output is closed, nobody wants the text.
             let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
+        }
+        Ok(Command::Journal(path)) => {
+            let printed = journal::print(&path, io::stdout().lock());
+            return printed.map_or_else(|error| fail(&format!("bindyd: {error}")), |()| ExitCode::SUCCESS);
         }
         Err(error) => return fail(&format!("bindyd: {error}\n{USAGE}")),
     };
