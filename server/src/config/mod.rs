@@ -66,7 +66,6 @@ use zonefmt::{
 };
 
 use crate::{
-    control,
     listen::TcpLimits,
     logs::Logging,
     settings::ServerSettings,
@@ -74,6 +73,7 @@ use crate::{
     tsig::{Keyring, TsigKey},
 };
 use acl::Acls;
+use controls::Controls;
 use new_zones::{Growing, LeftOut};
 use remotes::Remotes;
 use scope::Scope;
@@ -112,11 +112,8 @@ pub struct Config {
     pub interface_interval: Option<Duration>,
     /// Bounds on TCP clients.
     pub tcp: TcpLimits,
-    /// The addresses of the control channel.
-    pub controls: Vec<control::Listener>,
-    /// The warning that there is no key for it, though named.conf does not decline it. It is one about this machine, and
-    /// about whoever reads named.conf, rather than about named.conf.
-    pub(crate) no_control_key: Option<Diagnostic>,
+    /// The control channel.
+    pub(crate) controls: Controls,
     /// The folder that names of files are relative to.
     pub directory: PathBuf,
     /// The files of the process number, the lock and the session key.
@@ -215,8 +212,7 @@ impl Config {
             interfaces: reader.acls.interfaces().clone(),
             interface_interval: Interfaces::interval(&scope),
             tcp,
-            controls: controls.listeners,
-            no_control_key: controls.no_key,
+            controls,
             run_files: RunFiles::read(&scope, &directory, reader),
             logging,
             statistics_channels: statistics::channels(conf, reader),

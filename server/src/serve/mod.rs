@@ -175,6 +175,7 @@ impl Running {
                 return false;
             }
         };
+        config.controls.keep_key(&self.config.controls);
         let additions = config.additions.as_ref();
         let loses_zones = additions.is_some_and(|new| new.leaves_out_more_than(self.config.additions.as_ref()));
         log_warnings(&mut config);
@@ -357,7 +358,7 @@ impl Running {
         self.published.report_since(&before);
         self.secondaries.follow();
         settle(config.additions.as_ref(), &self.sources).or_else(&on_failure)?;
-        self.control.listen(config.controls.clone());
+        self.control.listen(config.controls.listeners.clone());
         self.statistics.configured(&config.hash);
         self.next_scan = after(config.interface_interval);
         self.next_look = self.look_after(LOOK);
@@ -399,7 +400,7 @@ impl Running {
 /// Logs the warnings about a configuration, which then lets go of them, and so of its text.
 fn log_warnings(config: &mut Config) {
     log(&mem::take(&mut config.warnings), "config");
-    log(config.no_control_key.take().as_slice(), "config");
+    log(config.controls.take_warning().as_slice(), "config");
 }
 
 /// Listens on the addresses of a configuration, and on no others.
