@@ -57,7 +57,7 @@ pub(super) fn check(conf: &Conf, references: Option<&[Reference]>, findings: &mu
     });
     unique(findings, conf.statements().all("server"), "the server", |server| server.arguments().prefix());
     settings::servers(&conf.statements(), findings);
-    settings::source_ports(conf, findings);
+    settings::source_ports(conf, references.is_some(), findings);
     keys::defined_once(conf, findings);
     logging::dnstap(conf, findings);
     if let Some(references) = references {

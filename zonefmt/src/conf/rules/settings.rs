@@ -46,19 +46,33 @@ pub(super) fn servers(block: &Statements<'_>, findings: &mut Findings) {
     }
 }
 
-/// Checks that no query leaves from the port on which the server listens. The blocks of `server` say the port of other
-/// messages, too.
-pub(super) fn source_ports(conf: &Conf, findings: &mut Findings) {
+/// The source addresses that a zone may have.
+const OF_ZONES: [&str; 6] = [
+    "notify-source",
+    "notify-source-v6",
+    "parental-source",
+    "parental-source-v6",
+    "transfer-source",
+    "transfer-source-v6",
+];
+
+/// Checks that nothing is sent from the port on which the server listens. As in BIND, what a view says of transfers and
+/// notifications is not looked at, and what `options` says only if there is a zone without a statement of its own.
+/// `whole`: whether this is a whole configuration, which says on which port the server listens.
+pub(super) fn source_ports(conf: &Conf, whole: bool, findings: &mut Findings) {
     const DOMAIN: u32 = 53;
     let written = conf.statements().find("options").and_then(|options| options.block().find("port")?.argument());
     let listens_on = written.and_then(|port| number(&port.text())).unwrap_or(DOMAIN);
     let mut check = |source: Statement<'_>| {
-        let port = source.arguments().behind("port").filter(|port| number(&port.text()) == Some(listens_on));
-        if let Some(port) = port {
-            let error =
-                port.error(format!("`{}` cannot use port {listens_on}, where the server listens", source.name()));
-            findings.push(error.help("leave the port out"));
-        }
+        let Some(port) = source.arguments().behind("port") else { return };
+        let finding = match number(&port.text()) {
+            Some(same) if same == listens_on => {
+                port.error(format!("`{}` cannot use port {listens_on}, where the server listens", source.name()))
+            }
+            Some(_) => port.warning(format!("a port of its own in `{}` is deprecated", source.name())),
+            None => return,
+        };
+        findings.push(finding.help("leave the port out"));
     };
     let is_source = |found: &Statement<'_>| found.name().trim_end_matches("-v6").ends_with("-source");
     for block in conf.statements().filter(|block| ["options", "view"].contains(&block.name())) {
@@ -67,6 +81,22 @@ pub(super) fn source_ports(conf: &Conf, findings: &mut Findings) {
     }
     for server in conf.statements().all("server") {
         server.block().filter(is_source).for_each(&mut check);
+    }
+    if !whole {
+        return;
+    }
+    let options = conf.statements().find("options").map(Statement::block);
+    let blocks = conf.statements().all("view").map(Statement::block).chain([conf.statements()]);
+    let zones: Vec<_> = blocks
+        .flat_map(|block| block.all("zone"))
+        .map(Statement::block)
+        .filter(|zone| zone.find("in-view").is_none())
+        .collect();
+    for name in OF_ZONES {
+        zones.iter().filter_map(|zone| zone.find(name)).for_each(&mut check);
+        if zones.iter().any(|zone| zone.find(name).is_none()) {
+            options.as_ref().and_then(|options| options.find(name)).into_iter().for_each(&mut check);
+        }
     }
 }
 
