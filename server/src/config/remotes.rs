@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    ops::Range,
 };
 
 use zonefmt::{
@@ -19,6 +20,11 @@ pub(super) struct Remotes<'c> {
     named: HashMap<Vec<u8>, Statement<'c>>,
     /// The port of servers that are written without one.
     port: u16,
+    /// The names of the keys outside of views, and of those of the view whose statements are read.
+    keys: HashSet<Name>,
+    own_keys: HashSet<Name>,
+    /// Where unknown keys were reported: a list may be for many zones.
+    unknown: HashSet<(String, Option<Range<usize>>)>,
 }
 
 impl<'c> Remotes<'c> {
@@ -26,7 +32,18 @@ impl<'c> Remotes<'c> {
     pub(super) fn new(conf: &'c Conf, port: u16) -> Remotes<'c> {
         let lists = conf.statements().filter(|statement| ["primaries", "masters"].contains(&statement.name()));
         let named = lists.filter_map(|list| Some((list.argument()?.text().to_ascii_lowercase(), list)));
-        Remotes { named: named.collect(), port }
+        let (named, keys) = (named.collect(), names_of_keys(conf.statements()));
+        Remotes { named, port, keys, own_keys: HashSet::new(), unknown: HashSet::new() }
+    }
+
+    /// Reads the statements of a view from now on, which may have keys of its own.
+    pub(super) fn enter(&mut self, view: Statement<'c>) {
+        self.own_keys = names_of_keys(view.block());
+    }
+
+    /// Whether a key is defined where statements are read.
+    pub(super) fn has_key(&self, name: &Name) -> bool {
+        self.keys.contains(name) || self.own_keys.contains(name)
     }
 
     /// The port of servers that are written without one.
@@ -36,7 +53,7 @@ impl<'c> Remotes<'c> {
 
     /// The servers of a list and of the lists that it names, in the order in which they are written. As in BIND, each
     /// named list counts once, and its servers without a port have that of the list around.
-    pub(super) fn read(&self, list: Statement<'c>, findings: &mut Vec<Diagnostic>) -> Vec<Remote> {
+    pub(super) fn read(&mut self, list: Statement<'c>, findings: &mut Vec<Diagnostic>) -> Vec<Remote> {
         let (mut servers, mut seen) = (Vec::new(), HashSet::new());
         let mut open = vec![(list.block(), port_of(list).unwrap_or(self.port))];
         while let Some((elements, port)) = open.last_mut() {
@@ -51,8 +68,11 @@ impl<'c> Remotes<'c> {
             }
             let parts = element.arguments();
             if let Some(address) = address(first, port_of(element).unwrap_or(port)) {
-                let key = parts.behind("key").and_then(|key| Name::from_ascii(key.text()).ok());
-                servers.push(Remote { address, key });
+                let key = parts.behind("key").and_then(|part| Some((part, Name::from_ascii(part.text()).ok()?)));
+                if let Some((part, _)) = key.as_ref().filter(|(_, key)| !self.has_key(key)) {
+                    findings.extend(self.unknown_key(*part));
+                }
+                servers.push(Remote { address, key: key.map(|(_, key)| key) });
                 continue;
             }
             if let Some(key) = parts.behind("key") {
@@ -72,6 +92,22 @@ impl<'c> Remotes<'c> {
         }
         servers
     }
+
+    /// The warning that a server's key is not defined, unless it was given. As with named it is no error: the other
+    /// servers are asked.
+    fn unknown_key(&mut self, part: Part<'c>) -> Option<Diagnostic> {
+        let place = part.place();
+        if !self.unknown.insert((place.source.name().to_owned(), place.span.clone())) {
+            return None;
+        }
+        let warning = part.warning(format!("there is no key `{}`: nothing is sent to this server", part.shown()));
+        Some(warning.help("define it: `key \"name\" { algorithm hmac-sha256; secret \"…\"; };`"))
+    }
+}
+
+fn names_of_keys<'c>(statements: impl Iterator<Item = Statement<'c>>) -> HashSet<Name> {
+    let keys = statements.filter(|statement| statement.name() == "key");
+    keys.filter_map(|key| Name::from_ascii(key.argument()?.text()).ok()).collect()
 }
 
 /// The address of `transfer-source`, `notify-source`: that of its family which leaves the choice to the system if there
@@ -153,5 +189,19 @@ mod tests {
         assert_eq!(errors, ["other servers cannot be reached over TLS yet"]);
         let (_, errors) = also_notify("{ inner key k; }");
         assert_eq!(errors, ["a key behind the name of a list, `inner`"]);
+    }
+
+    /// Only the log said so, once the server was to be asked. named-checkconf says nothing.
+    #[test]
+    fn a_key_that_is_not_defined_is_told_once() {
+        let list = "primaries far { 192.0.2.1 key nokey; 192.0.2.2 key k; };";
+        let zone = |name: &str| format!("zone {name} {{ type secondary; primaries {{ far; }}; }};");
+        let (zones, findings) = read_all(&[NAMES, list, &zone("a"), &zone("b")].concat());
+        assert_eq!(
+            (zones.len(), findings),
+            (2, vec!["there is no key `nokey`: nothing is sent to this server".into()])
+        );
+        let (_, findings) = also_notify("{ 192.0.2.1 key other; inner; }");
+        assert_eq!(findings, ["there is no key `other`: nothing is sent to this server"]);
     }
 }

@@ -62,7 +62,12 @@ fn local(part: Part<'_>, origin: &Name, reader: &mut Reader<'_, '_>) -> Policy {
 
 fn rules(statements: &Statements<'_>, origin: &Name, reader: &mut Reader<'_, '_>) -> Policy {
     let rules = statements.clone().filter_map(|statement| match rule(statement, origin) {
-        Ok(rule) => rule,
+        Ok(rule) => {
+            if let Some(Rule { identity, names: Names::AcmeChallenge(name), .. }) = &rule {
+                warn_of_acme(statement, identity, name, origin, reader);
+            }
+            rule
+        }
         Err(unsupported) => {
             let word = unsupported.shown();
             let error = unsupported.error(format!("rules of the type `{word}` are not supported"));
@@ -76,6 +81,19 @@ fn rules(statements: &Statements<'_>, origin: &Name, reader: &mut Reader<'_, '_>
         }
     });
     Policy::Rules(rules.collect())
+}
+
+/// Warns of a rule for certificates that can never match.
+fn warn_of_acme(statement: Statement<'_>, identity: &Name, name: &Name, origin: &Name, reader: &mut Reader<'_, '_>) {
+    let (key, written) = (statement.arguments().nth(1), statement.arguments().nth(3));
+    if let Some(key) = key.filter(|_| !identity.as_ref().is_wildcard() && !reader.remotes.has_key(identity)) {
+        let warning = key.warning(format!("there is no key `{}`: nobody can use this rule", key.shown()));
+        reader.findings.push(warning.help("define it: `key \"name\" { algorithm hmac-sha256; secret \"…\"; };`"));
+    }
+    if let Some(written) = written.filter(|_| !name.as_ref().is_at_or_below(origin.as_ref())) {
+        let warning = written.warning(format!("{name} is outside of the zone {origin}: nobody can use this rule"));
+        reader.findings.push(warning.help("name the zone, or a name in it, without `_acme-challenge`"));
+    }
 }
 
 /// Reads `grant IDENTITY TYPE [NAME] [TYPES]`. `None` if a name or type cannot be read, which the grammar's checks do
@@ -127,7 +145,8 @@ mod tests {
     }
 
     fn rules(rules: &str) -> (Vec<Rule>, Vec<String>) {
-        let zone = format!("zone ex {{ type primary; file \"ex\"; update-policy {{ {rules} }}; }};");
+        let key = "key k { algorithm hmac-sha256; secret \"c2VjcmV0\"; };";
+        let zone = format!("{key}zone ex {{ type primary; file \"ex\"; update-policy {{ {rules} }}; }};");
         let (policies, errors) = policies(&zone);
         let Policy::Rules(rules) = &policies[0] else { panic!("{policies:?}") };
         (rules.clone(), errors)
@@ -178,6 +197,21 @@ mod tests {
         let grants: Vec<_> = rules.iter().map(|rule| rule.grant).collect();
         assert_eq!(grants, [true, false, true, true, true, true, true, true, true, true]);
         assert_eq!((&rules[0].identity, &rules[4].identity), (&name("k"), &name("*")));
+    }
+
+    #[test]
+    fn a_rule_for_certificates_that_can_never_match_is_told() {
+        let (rules, findings) = rules("grant k acme-challenge www.ex; grant * acme-challenge ex;");
+        assert_eq!((rules.len(), findings.len()), (2, 0), "{findings:?}");
+        let (rules, findings) = self::rules("grant other acme-challenge ex; grant k acme-challenge www.example;");
+        assert_eq!(rules.len(), 2);
+        assert_eq!(
+            findings,
+            [
+                "there is no key `other`: nobody can use this rule",
+                "www.example. is outside of the zone ex.: nobody can use this rule"
+            ]
+        );
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn one<'c>(
         return None;
     }
     let scope = Scope::new(view.block(), Some(options));
+    reader.remotes.enter(view);
     let own = keys::read(&view.block(), reader.findings);
     let global = &server.keys;
     let keys = if own.is_empty() { Arc::clone(global) } else { Arc::new(keys::ring(&own, Some(global))) };

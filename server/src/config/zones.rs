@@ -236,6 +236,9 @@ pub(super) fn read_one<'c>(
     let statements = conf.statements();
     let view = statements.all("view").find(|statement| statement.argument().is_some_and(|name| name.shown() == view));
     let scope = Scope::new(view.into_iter().flat_map(Statement::block), Some(&options));
+    if let Some(view) = view {
+        reader.remotes.enter(view);
+    }
     let all = Inherited::from_scope(&scope, &mut reader);
     let config = one(zone, directory, &all, &mut Alike::default(), &mut reader);
     let mut judge = Judge::default();
