@@ -52,6 +52,8 @@ pub enum Finding {
     Itself(Name),
     /// The record set of a property does not have the form that it must have.
     Malformed(Name, Rtype, &'static str),
+    /// The record set is none of a known property, or belongs to no member (RFC 9432 5.1).
+    Unknown(Name, Rtype),
 }
 
 /// Why a version of a catalog zone must not be used (RFC 9432 5.1).
@@ -90,7 +92,11 @@ impl Catalog {
         let mut reader = Reader { version, before, catalog, open: None, findings: Vec::new(), more: 0 };
         for node in data.iter() {
             let mut labels = [&b""[..]; DEEPEST];
-            let Some(path) = path(node.labels(), &mut labels) else { continue };
+            let Some(path) = path(node.labels(), &mut labels) else {
+                reader.ignore(node, &[]);
+                continue;
+            };
+            reader.ignore(node, reader.known(path));
             match path {
                 [] => {}
                 [zones, label] if is(zones, "zones") => reader.member(label, node)?,
@@ -149,6 +155,11 @@ impl Reader<'_> {
     /// Reads what is below `LABEL.zones`.
     fn member_property(&mut self, label: &[u8], path: &[&[u8]], node: Node<'_>) -> Result<(), Broken> {
         let Some((zone, mut member)) = self.open.take_if(|(_, member)| member.label.eq_ignore_ascii_case(label)) else {
+            let whole = [&[&b"zones"[..], label], path].concat();
+            let known = self.known(&whole);
+            node.rrsets()
+                .filter(|rrset| known.contains(&rrset.rtype))
+                .for_each(|rrset| self.unknown(node, rrset.rtype));
             return Ok(());
         };
         match path {
@@ -259,6 +270,45 @@ impl Reader<'_> {
         self.catalog.members.insert(zone, member);
     }
 
+    /// The types of the property at this path.
+    fn known(&self, path: &[&[u8]]) -> &'static [Rtype] {
+        let path = match path {
+            [] => return &[Rtype::SOA, Rtype::NS],
+            [version] if is(version, "version") => return &[Rtype::TXT],
+            [zones] if is(zones, "zones") => return &[],
+            [zones, _] if is(zones, "zones") => return &[Rtype::PTR],
+            [zones, _, coo] if is(zones, "zones") && is(coo, "coo") && self.version > 1 => return &[Rtype::PTR],
+            [zones, _, group] if is(zones, "zones") && is(group, "group") && self.version > 1 => return &[Rtype::TXT],
+            [zones, _, property @ ..] if is(zones, "zones") => property,
+            property => property,
+        };
+        let path = match path {
+            path if self.version == 1 => path,
+            [ext, path @ ..] if is(ext, "ext") => path,
+            _ => return &[],
+        };
+        match path {
+            [name] | [name, _] if is(name, "primaries") || is(name, "masters") => &[Rtype::A, Rtype::AAAA, Rtype::TXT],
+            [list] if is(list, "allow-query") || is(list, "allow-transfer") => &[Rtype::APL],
+            _ => &[],
+        }
+    }
+
+    /// Reports what a node has beside these types.
+    #[inline]
+    fn ignore(&mut self, node: Node<'_>, known: &[Rtype]) {
+        for rrset in node.rrsets() {
+            if !known.contains(&rrset.rtype) {
+                self.unknown(node, rrset.rtype);
+            }
+        }
+    }
+
+    #[cold]
+    fn unknown(&mut self, node: Node<'_>, rtype: Rtype) {
+        self.report(Finding::Unknown(node.owner(), rtype));
+    }
+
     #[cold]
     fn malformed(&mut self, node: Node<'_>, rtype: Rtype, why: &'static str) {
         self.report(Finding::Malformed(node.owner(), rtype, why));
@@ -309,6 +359,11 @@ impl fmt::Display for Finding {
             Finding::Itself(node) => write!(f, "{node} lists the catalog itself; remove it"),
             Finding::Malformed(owner, rtype, why) => {
                 write!(f, "invalid record in catalog zone - {owner} {rtype}: {why}")
+            }
+            Finding::Unknown(owner, rtype) => {
+                let owner = owner.as_ref();
+                let owner = owner.without_final_dot();
+                write!(f, "invalid record in catalog zone - {owner} IN {rtype} (no known property) - ignoring")
             }
         }
     }
@@ -386,7 +441,9 @@ mod tests {
              nfwxa33.zones PTR example.org.\ncoo.nfwxa33.zones PTR newcatz.\ngroup.nfwxa33.zones TXT operator-y-bar\n\
              metrics.vendor.ext TXT yes",
         );
-        assert_eq!((catalog.len(), findings), (3, vec![]));
+        // A property of others' making.
+        let unknown = Finding::Unknown(name("metrics.vendor.ext.c"), Rtype::TXT);
+        assert_eq!((catalog.len(), findings), (3, vec![unknown]));
         let member = |zone| catalog.member(&name(zone)).unwrap();
         assert_eq!((member("example.com").groups().count(), &*member("example.com").label), (0, &b"nj2xg5b"[..]));
         assert_eq!(member("EXAMPLE.net").groups().collect::<Vec<_>>(), [b"operator-x-foo"]);
@@ -410,13 +467,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_ignored() {
+    fn what_is_unknown_is_ignored_and_told() {
         let unknown = "zones TXT t\nu.zones TXT t\nx.y.z.u.zones TXT t\na.b.c.d.e.f TXT t\nfoo.zones TXT t\n\
                        group.foo.zones TXT g\ngroup.u.zones A 192.0.2.1\nprimaries.u.zones A 192.0.2.1\n\
                        ext A 192.0.2.1\nunknown.ext.u.zones TXT t\na.b.primaries.ext A 192.0.2.1";
         assert_eq!(read(unknown).catalog.len(), 0);
         let (member, findings) = member(unknown);
-        assert_eq!((member.groups.len(), member.properties, findings), (0, None, vec![]));
+        assert_eq!((member.groups.len(), member.properties), (0, None));
+        assert_eq!(findings.len(), unknown.lines().count(), "{findings:?}");
+        assert!(findings.iter().all(|finding| matches!(finding, Finding::Unknown(..))), "{findings:?}");
     }
 
     #[test]

@@ -245,7 +245,8 @@ impl ViewCatalogs {
         }
         let due = *at + catalog.min_update_interval;
         if due > now {
-            let (name, seconds) = (name(&catalog.origin), (due - now).as_secs());
+            // Up to the next second: 0 would mean that nothing is deferred.
+            let (name, seconds) = (name(&catalog.origin), (due - now).as_secs_f64().ceil());
             info!(
                 target: "general",
                 "catz: {name}: new zone version came too soon, deferring update for {seconds} seconds",
