@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) use chain::Chain;
-pub use exchange::Exchange;
+pub use exchange::{Exchange, SignatureError};
 
 /// For how many seconds in either direction the signature of a message made here is valid, as RFC 8945 10 recommends.
 const FUDGE: u16 = 300;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{error, info};
 
 use super::zone;
 use crate::{
@@ -17,7 +17,7 @@ pub(super) fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
     if arguments.is_empty() {
         for (zone, live) in owners(server) {
             if zone.zone.secondary.is_none() && !live.is_frozen() {
-                live.freeze().map_err(|failure| failed(&failure))?;
+                freeze_one(&zone, &live)?;
             }
         }
         info!(target: "general", "freezing all zones: success");
@@ -31,7 +31,7 @@ pub(super) fn freeze(server: &mut Running, arguments: &[String]) -> Reply {
         info!(target: "general", "freezing zone '{}': already frozen", shown(&zone));
         return Err(CommandError::new(Failure::Frozen, text));
     }
-    live.freeze().map_err(|failure| failed(&failure))?;
+    freeze_one(&zone, live)?;
     info!(target: "general", "freezing zone '{}': success", shown(&zone));
     Ok(String::new())
 }
@@ -57,32 +57,46 @@ pub(super) fn sync(server: &mut Running, arguments: &[String]) -> Reply {
         [option, rest @ ..] if option == "-clean" => (true, rest),
         _ => (false, arguments),
     };
-    let write = |live: &Live| {
+    let write = |zone: &ServedZone, live: &Live| {
         let written = match (live.is_frozen(), clean) {
             // Its file was written when it was frozen, and is edited now.
             (true, _) => Ok(()),
             (false, true) => live.sync_and_clean(),
             (false, false) => live.sync(),
         };
-        written.map_err(|failure| failed(&failure))
+        written.map_err(|failure| {
+            error!(target: "general", "sync: dumping zone '{}': failure: {failure}", shown(zone));
+            failed(&failure)
+        })
     };
     if arguments.is_empty() {
-        owners(server).iter().try_for_each(|(_, live)| write(live))?;
+        owners(server).iter().try_for_each(|(zone, live)| write(zone, live))?;
         let removing = if clean { ", removing journal files" } else { "" };
         info!(target: "general", "dumping all zones{removing}: success");
     } else {
         let zone = zone(server, arguments)?;
-        zone.zone.live.as_deref().filter(|live| !live.follows_file()).map_or(Ok(()), write)?;
+        let live = zone.zone.live.as_deref().filter(|live| !live.follows_file());
+        live.map_or(Ok(()), |live| write(&zone, live))?;
         let removing = if clean { ", removing journal file" } else { "" };
         info!(target: "general", "sync: dumping zone '{}'{removing}: success", shown(&zone));
     }
     Ok(String::new())
 }
 
+fn freeze_one(zone: &ServedZone, live: &Live) -> Result<(), CommandError> {
+    live.freeze().map_err(|failure| {
+        error!(target: "general", "freezing zone '{}': failure: {failure}", shown(zone));
+        failed(&failure)
+    })
+}
+
 /// Thaws a zone, and returns whether it was frozen.
 fn thaw_one(server: &mut Running, zone: &ServedZone) -> Result<bool, CommandError> {
     let Some(live) = zone.zone.live.as_ref().filter(|live| live.is_frozen()) else { return Ok(false) };
-    server.take_over(zone).map_err(|text| CommandError::new(Failure::Failure, text))?;
+    server.take_over(zone).map_err(|text| {
+        error!(target: "general", "thawing zone '{}': failure: {text}; it stays frozen", shown(zone));
+        CommandError::new(Failure::Failure, text)
+    })?;
     live.thaw();
     Ok(true)
 }

@@ -530,7 +530,8 @@ fn log_loaded(zone: ZoneLine<'_>, old: Option<&ZoneData>, state: &ZoneState, eac
     let new = match state {
         ZoneState::Loaded(new) => new,
         ZoneState::NotLoaded => return debug!(target: "zoneload", "zone {zone}: no master file"),
-        ZoneState::Expired => return warn!(target: "zoneload", "zone {zone}: expired"),
+        // Its timers tell that it has expired.
+        ZoneState::Expired => return debug!(target: "zoneload", "zone {zone}: its copy has expired"),
     };
     let serial = new.serial().unwrap_or(Serial(0));
     match old {

@@ -12,8 +12,10 @@ mod mailbox;
 pub mod notify;
 pub mod outbound;
 mod pace;
+mod source;
 mod totals;
 
+pub use source::SourceError;
 pub use totals::Totals;
 
 use std::{fmt, sync::Arc};

@@ -1,9 +1,13 @@
 //! A question of our own and its answer: signs the one, and verifies the messages of the other (RFC 8945 5.3).
 
+use std::fmt;
+
+use zonefmt::Name;
+
 use super::{FUDGE, Signed, Signer, TsigKey, code};
 use crate::{
     message::Message,
-    wire::tsig::{TsigRecord, seconds, times},
+    wire::tsig::{Tsig, TsigRecord, seconds, times},
 };
 
 /// A question and its answer, both signed with a key, or both without a signature. Times are in seconds since 1970.
@@ -18,6 +22,35 @@ struct Chain {
     is_answered: bool,
     /// The messages since then, none of which is signed.
     unsigned: Vec<Vec<u8>>,
+}
+
+/// What is wrong with the signature of an answer. It is shown with the key, and what to compare at both ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignatureError {
+    /// The key of the question, if it was signed.
+    key: Option<Name>,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    /// There is a signature, and the question had none.
+    Unasked,
+    /// There is none.
+    Missing,
+    /// The last message of the answer has none.
+    Unfinished,
+    /// It is by another key or algorithm.
+    OtherKey,
+    Truncation,
+    /// The other server could not verify the question: the code of the error.
+    Refused(u16),
+    /// The other server's clock is so many seconds ahead of this one's; `refused`: it says so itself.
+    Time {
+        ahead: i64,
+        refused: bool,
+    },
+    BadSig,
 }
 
 /// How many messages may follow each other without a signature (RFC 8945 5.3.1).
@@ -54,13 +87,23 @@ impl Exchange {
     ///
     /// # Errors
     /// What is wrong with the signature.
-    pub fn verify(&mut self, message: &Message<'_>, now: u64) -> Result<(), &'static str> {
-        match (&mut self.0, message.tsig()) {
+    pub fn verify(&mut self, message: &Message<'_>, now: u64) -> Result<(), SignatureError> {
+        let verified = match (&mut self.0, message.tsig()) {
             (None, None) => Ok(()),
-            (None, Some(_)) => Err("did not expect a TSIG"),
+            (None, Some(_)) => Err(Fault::Unasked),
             (Some(chain), None) => chain.pass(message),
-            (Some(chain), Some(_)) => chain.verify(message, now),
-        }
+            (Some(chain), Some(tsig)) => chain.verify(&tsig, now),
+        };
+        verified.map_err(|fault| self.error(fault))
+    }
+
+    /// The error of an answer that ends without being [settled](Exchange::is_settled).
+    pub fn unsettled(&self) -> SignatureError {
+        self.error(Fault::Unfinished)
+    }
+
+    fn error(&self, fault: Fault) -> SignatureError {
+        SignatureError { key: self.0.as_ref().map(|chain| chain.key.name().clone()), fault }
     }
 
     /// Whether the message verified last is signed, and all before it by that, as the last one must be.
@@ -71,31 +114,27 @@ impl Exchange {
 
 impl Chain {
     /// Takes a message without a signature.
-    fn pass(&mut self, message: &Message<'_>) -> Result<(), &'static str> {
+    fn pass(&mut self, message: &Message<'_>) -> Result<(), Fault> {
         if !self.is_answered || self.unsigned.len() == MAX_UNSIGNED {
-            return Err("expected a TSIG");
+            return Err(Fault::Missing);
         }
         self.unsigned.push(message.octets().to_vec());
         Ok(())
     }
 
-    fn verify(&mut self, message: &Message<'_>, now: u64) -> Result<(), &'static str> {
-        let Some(tsig) = message.tsig() else { return Ok(()) };
+    fn verify(&mut self, tsig: &Tsig<'_>, now: u64) -> Result<(), Fault> {
         match u16::from_be_bytes(tsig.error) {
             0 => {}
-            16 => return Err("the other server says BADSIG"),
-            17 => return Err("the other server says BADKEY"),
-            18 => return Err("the other server says BADTIME"),
-            22 => return Err("the other server says BADTRUNC"),
-            _ => return Err("TSIG indicates error"),
+            BADTIME => return Err(Fault::Time { ahead: ahead(clock_in(tsig.other), now), refused: true }),
+            error => return Err(Fault::Refused(error)),
         }
         let key = &self.key;
         let is_ours = tsig.key().is_some_and(|name| name.as_ref() == key.name.as_ref())
             && tsig.algorithm == key.algorithm.tsig_name()
             && tsig.ttl == [0; 4];
-        let Some(secret) = key.secrets.first().filter(|_| is_ours) else { return Err("TSIG of another key") };
+        let Some(secret) = key.secrets.first().filter(|_| is_ours) else { return Err(Fault::OtherKey) };
         if tsig.mac.len() < key.shortest || tsig.mac.len() > key.algorithm.octets() {
-            return Err("bad truncation");
+            return Err(Fault::Truncation);
         }
         let record = TsigRecord {
             key: key.name.as_ref(),
@@ -112,11 +151,11 @@ impl Chain {
         let signed = if self.is_answered { Signed::Times } else { Signed::Whole };
         let expected = code(Signer { key, secret }, Some(&self.prior), &messages, &record, signed);
         if !expected.starts_with(tsig.mac) {
-            return Err("tsig verify failure (BADSIG)");
+            return Err(Fault::BadSig);
         }
         let (signed_at, fudge) = seconds(tsig.times);
         if now.abs_diff(signed_at) > fudge.into() {
-            return Err("tsig verify failure (BADTIME)");
+            return Err(Fault::Time { ahead: ahead(Some(signed_at), now), refused: false });
         }
         self.prior = tsig.mac.to_vec();
         self.is_answered = true;
@@ -124,6 +163,51 @@ impl Chain {
         Ok(())
     }
 }
+
+/// The code of the error that is about clocks.
+const BADTIME: u16 = 18;
+
+/// The time at which a server says that it is (RFC 8945 5.2.3).
+fn clock_in(other: &[u8]) -> Option<u64> {
+    let seconds: [u8; 6] = other.try_into().ok()?;
+    Some(seconds.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet)))
+}
+
+fn ahead(clock: Option<u64>, now: u64) -> i64 {
+    clock.map_or(0, |clock| clock.cast_signed().wrapping_sub(now.cast_signed()))
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.key.as_ref().map(|key| key.as_ref().without_final_dot().to_string()).unwrap_or_default();
+        let same = |what| format!("the key `{name}` must have the same {what} at both ends");
+        match self.fault {
+            Fault::Unasked => f.write_str("did not expect a TSIG: name the key in `primaries` or `server`"),
+            Fault::Missing => write!(f, "expected a TSIG: the other server does not sign with the key `{name}`"),
+            Fault::Unfinished => f.write_str("the last message is not signed: the other server breaks RFC 8945"),
+            Fault::OtherKey => write!(f, "TSIG of another key: {}", same("name and algorithm")),
+            Fault::Truncation => write!(f, "bad truncation: {}", same("algorithm")),
+            Fault::BadSig => write!(f, "tsig verify failure (BADSIG): {}", same("secret")),
+            Fault::Refused(16) => write!(f, "the other server says BADSIG: {}", same("secret")),
+            Fault::Refused(17) => {
+                write!(f, "the other server says BADKEY: define the key `{name}` there, with the same algorithm")
+            }
+            Fault::Refused(22) => write!(f, "the other server says BADTRUNC: {}", same("algorithm")),
+            Fault::Refused(code) => write!(f, "TSIG indicates error {code}"),
+            Fault::Time { ahead, refused } => {
+                let what = if refused { "the other server says BADTIME" } else { "tsig verify failure (BADTIME)" };
+                let by = match ahead {
+                    0 => "differs from this one's".to_owned(),
+                    1.. => format!("is {ahead} s ahead of this one's"),
+                    ..0 => format!("is {} s behind this one's", ahead.unsigned_abs()),
+                };
+                write!(f, "{what}: its clock {by}; set the one that is wrong")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SignatureError {}
 
 #[cfg(test)]
 mod tests {
@@ -169,8 +253,13 @@ mod tests {
         message
     }
 
-    fn verify(exchange: &mut Exchange, message: &[u8]) -> Result<(), &'static str> {
-        exchange.verify(&Message::read(message).unwrap(), NOW)
+    fn verify(exchange: &mut Exchange, message: &[u8]) -> Result<(), String> {
+        exchange.verify(&Message::read(message).unwrap(), NOW).map_err(|error| error.to_string())
+    }
+
+    fn is_bad(verified: Result<(), String>, what: &str) {
+        let said = verified.unwrap_err();
+        assert!(said.starts_with(what), "{said}");
     }
 
     #[test]
@@ -183,12 +272,15 @@ mod tests {
             assert!(exchange.is_settled());
         }
         let (first, second) = (signed(&mut chain, 5, NOW), signed(&mut chain, 6, NOW));
-        assert_eq!(verify(&mut exchange, &second), Err("tsig verify failure (BADSIG)"));
+        is_bad(verify(&mut exchange, &second), "tsig verify failure (BADSIG)");
         assert_eq!(verify(&mut exchange, &first), Ok(()));
-        assert_eq!(verify(&mut exchange, &first), Err("tsig verify failure (BADSIG)"));
+        is_bad(verify(&mut exchange, &first), "tsig verify failure (BADSIG)");
         assert_eq!(verify(&mut exchange, &second), Ok(()));
         let late = signed(&mut chain, 7, NOW - 301);
-        assert_eq!(verify(&mut exchange, &late), Err("tsig verify failure (BADTIME)"));
+        is_bad(
+            verify(&mut exchange, &late),
+            "tsig verify failure (BADTIME): its clock is 301 s behind this one's; set the one that is wrong",
+        );
     }
 
     #[test]
@@ -209,15 +301,15 @@ mod tests {
     fn the_first_message_and_every_hundredth_must_be_signed() {
         let ring = Keyring::new([key("c2VjcmV0")]);
         let (mut exchange, mut chain) = asked(&ring);
-        assert_eq!(verify(&mut exchange, &answer(0)), Err("expected a TSIG"));
+        is_bad(verify(&mut exchange, &answer(0)), "expected a TSIG");
         assert_eq!(verify(&mut exchange, &signed(&mut chain, 0, NOW)), Ok(()));
         for number in 1..=99 {
             assert_eq!(verify(&mut exchange, &answer(number)), Ok(()));
             assert!(!exchange.is_settled());
         }
-        assert_eq!(verify(&mut exchange, &answer(100)), Err("expected a TSIG"));
+        is_bad(verify(&mut exchange, &answer(100)), "expected a TSIG");
         // A signature that does not cover the unsigned messages is none of theirs.
-        assert_eq!(verify(&mut exchange, &signed(&mut chain, 101, NOW)), Err("tsig verify failure (BADSIG)"));
+        is_bad(verify(&mut exchange, &signed(&mut chain, 101, NOW)), "tsig verify failure (BADSIG)");
     }
 
     #[test]
@@ -227,9 +319,9 @@ mod tests {
         let message = signed(&mut chain, 0, NOW);
         let mut other = Exchange::new(Some(key("b3RoZXI=")));
         other.sign(&mut QUESTION.to_vec(), NOW);
-        assert_eq!(verify(&mut other, &message), Err("tsig verify failure (BADSIG)"));
+        is_bad(verify(&mut other, &message), "tsig verify failure (BADSIG)");
         let mut unsigned = Exchange::new(None);
-        assert_eq!(verify(&mut unsigned, &message), Err("did not expect a TSIG"));
+        is_bad(verify(&mut unsigned, &message), "did not expect a TSIG");
         assert_eq!(verify(&mut unsigned, &answer(0)), Ok(()));
         assert!(unsigned.is_settled());
     }

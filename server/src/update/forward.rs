@@ -122,7 +122,7 @@ impl Forwarder {
         let secondary = zone.secondary.as_ref()?;
         let &Request { view, client, key, message, quota, .. } = request;
         if !secondary.inbound.allow_update_forwarding.allows(Requester { addr: client.addr.ip(), key }) {
-            return Some(Err(request.denied(zone, "update forwarding", "denied")));
+            return Some(Err(request.denied(zone, "update forwarding", "denied", false)));
         }
         let (line, shown) = (request.line(), zone.origin.as_ref());
         let shown = shown.without_final_dot();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{error, info};
 use zonefmt::{Class, NameRef, Rtype};
 
 use crate::{
@@ -52,10 +52,15 @@ impl<'v> Request<'_, 'v> {
         Outcome::error(rcode, ede).into()
     }
 
-    /// The response to an update that its client may not make; logs which `kind` of request of this zone is `denied`.
-    pub(super) fn denied(&self, zone: &'v Zone, kind: &str, denied: &str) -> Answered<'v> {
+    /// The response to an update that its client may not make; logs which `kind` of request of this zone is `denied`. As
+    /// with named, that is an error where others may make it, and otherwise (`for_nobody`) no news.
+    pub(super) fn denied(&self, zone: &'v Zone, kind: &str, denied: &str, for_nobody: bool) -> Answered<'v> {
         let (line, shown) = (self.line(), self.question.qname.without_final_dot());
-        info!(target: "update-security", "{line}: {kind} '{shown}/IN' {denied}");
+        if for_nobody {
+            info!(target: "update-security", "{line}: {kind} '{shown}/IN' {denied}");
+        } else {
+            error!(target: "update-security", "{line}: {kind} '{shown}/IN' {denied}");
+        }
         Answered { outcome: Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)), zone: Some(zone) }
     }
 

@@ -24,7 +24,7 @@ use rustc_hash::FxBuildHasher;
 use tracing::{error, info, warn};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
-use super::{Note, Refusal, Update, Updater, observers::Observers, request::Request};
+use super::{Note, Policy, Refusal, Update, Updater, observers::Observers, request::Request};
 use crate::{
     Malformed, Rcode,
     access::Requester,
@@ -159,7 +159,8 @@ impl Queue {
         };
         let by =
             Updater { requester: Requester { addr: client.addr.ip(), key }, tcp: client.transport == Transport::Tcp };
-        judge(zone, by).map_err(|denied| request.denied(zone, "update", denied))?;
+        let for_nobody = || zone.settings.updates.policy == Policy::nobody();
+        judge(zone, by).map_err(|denied| request.denied(zone, "update", denied, for_nobody()))?;
         let Some(live) = zone.live.clone().filter(|_| matches!(zone.state, ZoneState::Loaded(_))) else {
             return Err(request.fails(Rcode::SERVFAIL, Some(Ede::NotReady), "the zone is not loaded"));
         };

@@ -302,10 +302,62 @@ fn a_notify_is_answered_as_by_named() {
         if program == BINDYD {
             server.server().says("zone example.com/IN: refused notify from non-primary: 127.0.0.2#");
         }
+        let statuses = ["CH", "ANY"].map(|class| {
+            let reply = dig("127.0.0.1", copy, &["+opcode=notify", "-c", class, "example.com", "SOA"]);
+            let status = reply.split_once("status: ").and_then(|(_, rest)| rest.split_once(','));
+            status.map(|(status, _)| status.to_owned())
+        });
+        assert_eq!(statuses, ["NOTIMP", "FORMERR"].map(|status| Some(status.to_owned())), "{program}");
         (answers, signed.contains("status: NOERROR"))
     });
     assert_eq!(answers[0], answers[1]);
     assert!(answers[0].1);
+}
+
+/// All of them said the same: to check the key, the secret and the clocks.
+#[test]
+fn why_a_primary_gives_nothing_is_told_with_what_to_mend() {
+    let (port, zone) = (free_port(), "zone \"example.com\" { type secondary; allow-transfer { none; }; notify no;");
+    let _primary = Peer::primary(BINDYD, port, free_port(), ZONE);
+    let key = |name: &str, secret: &str| format!("key {name} {{ algorithm hmac-sha256; secret \"{secret}\"; }};");
+    let keyed = |key: &str, name: &str| format!("{key}{zone} primaries {{ 127.0.0.1 port {port} key {name}; }}; }};");
+    let source = format!("{zone} primaries {{ 127.0.0.1 port {port}; }}; transfer-source 192.0.2.9; }};");
+    for (conf, why) in [
+        (
+            keyed(&key("stranger", "c2VjcmV0"), "stranger"),
+            "the other server says BADKEY: define the key `stranger` there, with the same algorithm",
+        ),
+        (
+            source,
+            "cannot send from 192.0.2.9: address not available: this machine does not have the address; correct \
+             `transfer-source`",
+        ),
+    ] {
+        let secondary = Peer::start(BINDYD, free_port(), &conf, "");
+        secondary.server().says(why);
+    }
+    let (copy, other) = (free_port(), key("k", "b3RoZXI="));
+    let mut prepared = Prepared::new("", "", &[]);
+    prepared.listen_on(&format!("port {copy} {{ 127.0.0.1; }}"));
+    prepared.configure(&keyed(&other, "k"));
+    prepared.run().says("the other server says BADSIG: the key `k` must have the same secret at both ends");
+}
+
+/// Nothing was said but which serials there are.
+#[test]
+fn a_secondary_that_is_ahead_is_told_with_what_to_do() {
+    let (port, copy) = (free_port(), free_port());
+    let primary = Peer::primary(BINDYD, port, copy, &ZONE.replace("hostmaster 1 ", "hostmaster 7 "));
+    let secondary = Peer::secondary(BINDYD, copy, &from(port));
+    secondary.follows(7);
+    assert!(primary.controlled.told(&["freeze", "example.com"]).0);
+    primary.server().write("example.zone", ZONE);
+    assert!(primary.controlled.told(&["thaw", "example.com"]).0);
+    secondary.told("refresh example.com");
+    secondary.server().says(&format!(
+        "zone example.com/IN: serial number (1) received from primary 127.0.0.1#{port} < ours (7): raise the primary's serial \
+         above ours, or `rndc retransfer example.com` takes its version"
+    ));
 }
 
 /// Sends a NOTIFY, and returns the flags and counts of the response.

@@ -119,6 +119,62 @@ fn who_may_not_update_is_told_as_by_named() {
     assert_eq!(server.serial(), 1);
 }
 
+/// What a program logs of requests that it refuses, with category and severity.
+fn refusals(program: &str) -> Vec<String> {
+    let port = free_port();
+    let files = [("example.zone", ZONE), ("open.zone", ZONE)];
+    let mut prepared = Prepared::new("recursion no; dnssec-validation no; notify no;", "", &files);
+    prepared.listen_on(&format!("port {port} {{ 127.0.0.1; }}"));
+    let channel = "channel all { stderr; severity info; print-category yes; print-severity yes; };";
+    let open = CONF.replace("example.com", "open.test").replace("example.zone", "open.zone");
+    prepared.configure(&format!(
+        "{KEY}logging {{ {channel} category default {{ all; }}; }}; {open}\
+         zone closed.test {{ type primary; file \"example.zone\"; }};\
+         zone copy.test {{ type secondary; primaries {{ 127.0.0.1 port 9; }}; }};"
+    ));
+    let prepared = prepared.with_arguments(&["-f", "-n", "1", "-c", "named.conf"]);
+    let server = prepared.with_variable("BINDYD_SYSLOG", "/nowhere").run_until(program, "general: notice: running");
+    for zone in ["open.test", "closed.test", "copy.test"] {
+        let update = format!("update add a.{zone} 60 A 192.0.2.7");
+        assert_eq!(nsupdate_in(zone, port, &[], &update), "update failed: REFUSED\n", "{program}");
+    }
+    for (name, rtype) in [("nowhere.test", "SOA"), ("copy.test", "A"), ("copy.test", "SOA")] {
+        dig("127.0.0.1", port, &["+opcode=notify", name, rtype]);
+    }
+    server.says("zone copy.test/IN: notify from ");
+    let log = server.log();
+    let told = log.lines().filter(|line| ["denied", "notify "].iter().any(|word| line.contains(word)));
+    let line = |line: &str| match line.split_once("client @") {
+        Some((before, rest)) => before.to_owned() + rest.split_once(": ").map_or(rest, |(_, text)| text),
+        None => line.split('#').next().unwrap_or(line).to_owned(),
+    };
+    told.map(line).collect()
+}
+
+/// named's operators look for some of them by their severity.
+#[test]
+fn what_is_refused_is_logged_as_by_named() {
+    let ours = refusals(env!("CARGO_BIN_EXE_bindyd"));
+    assert_eq!(ours, refusals("named"));
+    assert_eq!(ours.len(), 7, "{ours:?}");
+}
+
+/// Only rndc said so.
+#[test]
+fn a_zone_file_that_cannot_be_written_is_told_in_the_log_too() {
+    let port = free_port();
+    let conf = format!("{KEY}{CONF}");
+    let server = Controlled::start(env!("CARGO_BIN_EXE_bindyd"), &format!("port {port} {{ 127.0.0.1; }}"), "", &conf);
+    assert_eq!(nsupdate(port, &SIGN, "update add one.example.com 60 A 192.0.2.7"), "");
+    let file = server.server.folder().join("example.zone");
+    std::fs::remove_file(&file).expect("it is there");
+    std::fs::create_dir(&file).expect("nothing is there");
+    assert!(!server.told(&["sync", "example.com"]).0);
+    server.server.says("sync: dumping zone 'example.com/IN': failure: ");
+    assert!(!server.told(&["freeze", "example.com"]).0);
+    server.server.says("freezing zone 'example.com/IN': failure: ");
+}
+
 /// A program, and what `rndc` and nsupdate see of it.
 fn session(program: &str) -> Vec<String> {
     let (port, control) = (free_port(), free_port());

@@ -159,7 +159,7 @@ impl<'a> Attempt<'a> {
         }
         let count = || self.shared.counters.by_family([Stat::SOAOutv4, Stat::SOAOutv6], primary.address);
         let asked = counting(&self.shared.activity.questions, primary.serial(self.due.id.origin.as_ref(), count)).await;
-        let is_silent = matches!(&asked, Err(Failure { why: Reason::Idle(_) | Reason::Io(_), .. }));
+        let is_silent = matches!(&asked, Err(Failure { why: Reason::Idle(_) | Reason::Io(_) | Reason::Source(_), .. }));
         self.shared.heard_of(primary.address, !is_silent);
         let ours = self.due.live.newest().serial();
         match asked {
@@ -169,7 +169,9 @@ impl<'a> Attempt<'a> {
                 if let Some(ours) = ours.filter(|&ours| serial < ours && !self.due.secondary.inbound.multi_master) {
                     let from = AddressLine(primary.address);
                     let why = format!("serial number ({}) received from primary {from} < ours ({})", serial.0, ours.0);
-                    info!(target: "general", "zone {zone}: {why}");
+                    let name = self.due.id.origin.as_ref();
+                    let retransfer = format!("`rndc retransfer {}` takes its version", name.without_final_dot());
+                    info!(target: "general", "zone {zone}: {why}: raise the primary's serial above ours, or {retransfer}");
                 }
                 Some(Heard::Serial(serial, expire))
             }
@@ -221,7 +223,7 @@ impl<'a> Attempt<'a> {
         let Transfer { outcome, totals, edns_expire, warnings } = match transferred {
             Ok(transfer) => transfer,
             Err(Failure { why, axfr_may_help }) => {
-                if let Reason::Idle(_) | Reason::Io(_) = why {
+                if let Reason::Idle(_) | Reason::Io(_) | Reason::Source(_) = why {
                     self.shared.heard_of(primary.address, false);
                 }
                 error!(target: "xfer-in", "transfer of '{zone}' from {from}: failed while receiving responses: {why}");

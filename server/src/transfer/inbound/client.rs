@@ -29,6 +29,7 @@ use crate::{
     clock::unix_now,
     message::{Message, Question},
     settings::Inbound,
+    transfer::SourceError,
     tsig::{Exchange, TsigKey},
     zone::ZoneData,
 };
@@ -256,7 +257,7 @@ impl Primary {
     }
 
     async fn ask_udp(&self, zone: NameRef<'_>, edns: Option<bool>) -> Result<(Serial, EdnsExpire), Reason> {
-        let socket = UdpSocket::bind(self.source).await?;
+        let socket = UdpSocket::bind(self.source).await.map_err(|error| self.unsendable(&error))?;
         socket.connect(self.address).await?;
         let mut message = vec![0; usize::from(u16::MAX)];
         for _ in 0..UDP_TRIES {
@@ -284,6 +285,10 @@ impl Primary {
         Exchange::new(self.key.clone())
     }
 
+    fn unsendable(&self, error: &io::Error) -> Reason {
+        Reason::Source(SourceError::new(self.source, "transfer-source", error))
+    }
+
     async fn connect(&self) -> Result<Connection, Reason> {
         let connecting = async {
             let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -292,7 +297,7 @@ impl Primary {
             if !(self.source.ip().is_unspecified() && self.source.port() == 0) {
                 // A fixed port may still be in TIME-WAIT from the transfer before.
                 socket.set_reuseaddr(true)?;
-                socket.bind(self.source)?;
+                socket.bind(self.source).map_err(|error| self.unsendable(&error))?;
             }
             Ok::<_, Reason>(BufReader::with_capacity(READ_BUFFER, socket.connect(self.address).await?))
         };
@@ -352,7 +357,7 @@ fn apply_one(receiver: Receiver, message: &[u8], exchange: &mut Exchange) -> App
     match receiver.receive(message) {
         Ok(Progress::More(more)) => Applied::Incomplete(more),
         Ok(Progress::Complete(transfer)) if exchange.is_settled() => Applied::Complete(transfer),
-        Ok(Progress::Complete(_)) => Applied::Failed(failed(Reason::Signature("the last message is not signed"))),
+        Ok(Progress::Complete(_)) => Applied::Failed(failed(Reason::Signature(exchange.unsettled()))),
         Err(failure) => Applied::Failed(failure),
     }
 }

@@ -6,6 +6,8 @@ use zonefmt::{Class, Name, Rtype, Serial};
 
 use crate::{
     Rcode,
+    transfer::SourceError,
+    tsig::SignatureError,
     zone::{ChangeError, EditError},
 };
 
@@ -25,6 +27,8 @@ pub struct Failure {
 pub enum Reason {
     /// The primary cannot be reached, or the connection to it broke.
     Io(io::ErrorKind),
+    /// Nothing can be sent from the configured address.
+    Source(SourceError),
     /// The primary closed the connection before the transfer was complete.
     Closed,
     /// Nothing came for this long.
@@ -32,7 +36,7 @@ pub enum Reason {
     /// The transfer took longer than this.
     Overdue(Duration),
     /// A message is not signed as it has to be (RFC 8945 5.3).
-    Signature(&'static str),
+    Signature(SignatureError),
     /// The answer to a question for the SOA is not authoritative.
     NotAuthoritative,
     /// The answer to a question for the SOA has this many of them.
@@ -126,7 +130,8 @@ impl fmt::Display for Reason {
             Reason::Overdue(limit) => {
                 write!(f, "timed out after {} s; `max-transfer-time-in` may be raised", limit.as_secs_f32())
             }
-            Reason::Signature(what) => write!(f, "{what}: check the key's name, algorithm and secret, and both clocks"),
+            Reason::Signature(error) => error.fmt(f),
+            Reason::Source(error) => error.fmt(f),
             Reason::NotAuthoritative => f.write_str("non-authoritative answer: check that the zone is loaded there"),
             Reason::SoaCount(count) => write!(f, "answer SOA count ({count}) != 1"),
             Reason::Malformed => f.write_str("FORMERR: a message is malformed"),

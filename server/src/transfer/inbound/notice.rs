@@ -12,6 +12,7 @@ use crate::{
     listen::Client,
     logs::{AddressLine, ClientLine, ZoneLine},
     message::Message,
+    notice,
     stats::{Counters, Stat},
     wire::{Ede, request::Question},
     zones::{View, Zone},
@@ -36,14 +37,20 @@ pub(crate) fn receive(
 ) -> (Option<Notice>, Outcome) {
     let line =
         ClientLine { number: ClientLine::number(), client: client.addr, key: None, name: None, view: &view.name };
+    // As by named. Of other classes nothing comes this far.
+    match question.qclass {
+        Class::CH => return (None, Outcome::error(Rcode::NOTIMP, None)),
+        Class::ANY | Class::NONE => return (None, Outcome::error(Rcode::FORMERR, None)),
+        _ => {}
+    }
     if question.qtype != Rtype::SOA {
-        info!(target: "notify", "{line}: notify question section contains no SOA");
+        notice!(target: "notify", "{line}: notify question section contains no SOA");
         return (None, Outcome::error(Rcode::FORMERR, None));
     }
     let shown = question.qname.without_final_dot();
     let signed = key.map_or_else(String::new, |key| format!(": TSIG '{}'", key.without_final_dot()));
     let Some(zone) = view.zones.get(question.qname).filter(|_| question.qclass == Class::IN) else {
-        info!(target: "notify", "{line}: received notify for zone '{shown}'{signed}: not authoritative");
+        notice!(target: "notify", "{line}: received notify for zone '{shown}'{signed}: not authoritative");
         return (None, Outcome::error(Rcode::NOTAUTH, Some(Ede::NotAuthoritative)));
     };
     info!(target: "notify", "{line}: received notify for zone '{shown}'{signed}");
@@ -54,7 +61,7 @@ pub(crate) fn receive(
     if !is_primary && !secondary.inbound.allow_notify.allows(Requester { addr: client.addr.ip(), key }) {
         counters.stat(Stat::NotifyRej);
         let shown = ZoneLine { origin: zone.origin.as_ref(), view: &view.name };
-        info!(target: "notify", "zone {shown}: refused notify from non-primary: {}", AddressLine(client.addr));
+        info!(target: "general", "zone {shown}: refused notify from non-primary: {}", AddressLine(client.addr));
         return (None, Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)));
     }
     let notice = Notice { zone: Arc::clone(zone), serial: announced(question.qname, message) };

@@ -196,7 +196,7 @@ impl Keeper {
                     Some((_, Notified::Queued)) => ": refresh in progress, refresh check queued",
                     _ => "",
                 };
-                info!(target: "notify", "zone {id}: notify from {}: {said}{then}", AddressLine(from));
+                info!(target: "general", "zone {id}: notify from {}: {said}{then}", AddressLine(from));
                 reaction
             }
             News::Refresh => schedule.refresh(id, now),

@@ -25,7 +25,7 @@ use crate::{
     logs::AddressLine,
     settings::{Rates, Whom},
     stats::{Counters, Stat},
-    transfer::{ZoneId, pace::Pace},
+    transfer::{SourceError, ZoneId, pace::Pace},
     tsig::TsigKey,
     zones::Published,
 };
@@ -246,7 +246,10 @@ impl Sender {
 
     /// Sends a message, again and again until it is answered; `None` if it never is.
     async fn exchange(&self, target: &Target, question: &mut Question) -> io::Result<Option<Rcode>> {
-        let socket = self.sockets.of(target.source)?;
+        let socket = self
+            .sockets
+            .of(target.source)
+            .map_err(|error| io::Error::other(SourceError::new(target.source, "notify-source", &error)))?;
         let mut responses = socket.expect(target.address, question.id());
         for wait in WAITS {
             socket.send(question.octets(), target.address).await?;

@@ -8,7 +8,7 @@ use crate::{
     Opcode, Rcode,
     clock::unix_now,
     message::{self, Builder, Message, Record, Section},
-    tsig::{Exchange, TsigKey},
+    tsig::{Exchange, SignatureError, TsigKey},
     zone::Rrset,
 };
 
@@ -44,7 +44,7 @@ impl Question {
 
     /// The response code in these octets; `None` if they are not the response. An error is what is wrong with its
     /// signature.
-    pub(super) fn read(&mut self, octets: &[u8]) -> Option<Result<Rcode, &'static str>> {
+    pub(super) fn read(&mut self, octets: &[u8]) -> Option<Result<Rcode, SignatureError>> {
         let message = Message::read(octets).ok()?;
         let fits = message.is_response()
             && message.id() == self.id
