@@ -68,7 +68,8 @@ impl Applier {
         seen
     }
 
-    /// The objects that could not be applied when it was last tried, and why.
+    /// The objects that could not be applied when it was last tried, and why. One that is not wanted any more is not tried
+    /// again, and stays here.
     pub fn failed(&self) -> &BTreeMap<ObjectId, String> {
         &self.failed
     }

@@ -9,6 +9,7 @@ mod watch;
 pub use apply::{Applier, differs};
 pub use read::resource;
 pub use store::{Seen, Store};
+pub(crate) use watch::read as stored;
 pub use watch::{Batch, Watches};
 
 use std::future::pending;

@@ -1,7 +1,7 @@
 //! Watches: one stream of what is seen of all types. A type is listed in pages, then watched; after an interruption that
 //! lost events it is listed again. While a type cannot be listed, what was seen of it stays as it is.
 
-use std::{pin::pin, time::Duration};
+use std::{mem, pin::pin, time::Duration};
 
 use futures_util::StreamExt;
 use kube::{
@@ -24,6 +24,8 @@ use crate::object::{ObjectId, Type};
 /// The watches of a program. They end when this is dropped.
 pub struct Watches {
     events: Receiver<Told>,
+    /// What has come of the next batch.
+    batch: Batch,
 }
 
 /// What was seen in a moment.
@@ -57,22 +59,25 @@ impl Watches {
         for (of, selector) in types {
             tokio::spawn(follow(client.clone(), of, selector, sender.clone()));
         }
-        Watches { events }
+        Watches { events, batch: Batch::default() }
     }
 
-    /// Waits until something is seen, and then a little for what comes with it; `None` if all watches have ended.
+    /// Waits until something is seen, and then a little for what comes with it; `None` if all watches have ended. Nothing
+    /// is lost if the caller does not wait to the end.
     pub async fn next(&mut self) -> Option<Batch> {
-        let mut batch = Batch::default();
-        batch.add(self.events.recv().await?);
+        if self.batch.seen.is_empty() && self.batch.failures.is_empty() {
+            let first = self.events.recv().await?;
+            self.batch.add(first);
+        }
         let end = Instant::now() + PATIENCE;
-        while batch.seen.len() < MOST {
+        while self.batch.seen.len() < MOST {
             let left = end.saturating_duration_since(Instant::now());
             match timeout(QUIET.min(left), self.events.recv()).await {
-                Ok(Some(told)) => batch.add(told),
+                Ok(Some(told)) => self.batch.add(told),
                 Ok(None) | Err(_) => break,
             }
         }
-        Some(batch)
+        Some(mem::take(&mut self.batch))
     }
 }
 
@@ -100,7 +105,7 @@ async fn follow(client: Client, of: Type, selector: Option<String>, events: Send
                 listing.extend(read(of, object));
                 continue;
             }
-            Ok(Event::InitDone) => Told::Seen(Seen::All(of, std::mem::take(&mut listing))),
+            Ok(Event::InitDone) => Told::Seen(Seen::All(of, mem::take(&mut listing))),
             Ok(Event::Apply(object)) => match read(of, object) {
                 Some((id, object)) => Told::Seen(Seen::Put(id, object)),
                 None => continue,
@@ -118,7 +123,7 @@ async fn follow(client: Client, of: Type, selector: Option<String>, events: Send
 }
 
 /// The identity of an object, and the object without the notes on who wrote which field, which are half of it.
-pub(super) fn read(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
+pub(crate) fn read(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
     object.metadata.managed_fields = None;
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     let id = ObjectId { of, namespace, name: object.metadata.name.clone()? };

@@ -184,6 +184,16 @@ impl Compiler {
         self.zones.get(origin).map(|zone| &zone.data)
     }
 
+    /// The number of record resources that belong to a zone.
+    pub fn members(&self, origin: &Name) -> usize {
+        self.zones.get(origin).map_or(0, |zone| zone.members().count())
+    }
+
+    /// The name in a zone under which a record is served.
+    pub fn owner(&self, origin: &Name, record: &ResourceId) -> Option<&Name> {
+        self.zones.get(origin)?.owner_of(record)
+    }
+
     /// The resource from which a served zone was made.
     pub fn zone_resource(&self, origin: &Name) -> Option<&ResourceId> {
         self.zones.get(origin).map(|zone| &zone.id)

@@ -2,25 +2,34 @@
 //! the servers as their hidden primary.
 //!
 //! One task decides everything: `operator` takes what was seen and works out what follows. `primary` serves,
-//! `catalogs` tells servers which zones they have, `leader` is how they find this process, and `status` is what people
-//! see of it.
+//! `catalogs` tells servers which zones they have, `leader` is how they find this process, and by `lease` only one
+//! process does all this. `probes` asks servers what they serve, `truth` is what they said, `conditions` is what people
+//! see of it, and `status` writes that.
 
 mod catalogs;
+mod conditions;
 mod leader;
+mod lease;
 mod operator;
 mod primary;
+mod probes;
 mod status;
+mod truth;
 
-use std::{env, fmt, io, net::SocketAddr, time::Duration};
+use std::{env, fmt, future::pending, io, net::SocketAddr, time::Duration};
 
 use bindy_server::listen::ListenError;
 use kube::Client;
-use tokio::{runtime, time::timeout};
+use tokio::{
+    runtime,
+    time::{Instant, sleep},
+};
 
 use crate::{
     cluster::{Watches, terminated},
     terminal::say,
 };
+use lease::Lease;
 use operator::Operator;
 use primary::Primary;
 
@@ -51,6 +60,8 @@ pub enum RunError {
     Start(io::Error),
     /// Somebody else publishes zones, too.
     Fenced(String),
+    /// Another process has the Lease.
+    Lost,
 }
 
 /// Where this process is.
@@ -72,25 +83,53 @@ const LOOK: Duration = Duration::from_secs(1);
 pub fn run(options: &Options) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(RunError::Start)?.block_on(async {
-        let client = Client::try_default().await.map_err(|error| RunError::Client(Box::new(error)))?;
+        let missing = |error| RunError::Client(Box::new(error));
+        let client = Client::try_default().await.map_err(missing)?;
+        let lease = Lease::from_environment(Client::try_default().await.map_err(missing)?, &place().namespace);
+        if let Some(lease) = &lease {
+            say("Waiting for the Lease.");
+            tokio::select! {
+                () = lease.acquire() => say("This process has the Lease."),
+                () = terminated() => return Ok(()),
+            }
+        }
         let primary = Primary::start(options.listen.clone()).map_err(RunError::Listen)?;
         let addresses: Vec<String> = primary.addresses().iter().map(ToString::to_string).collect();
         say(&format!("Serving zones to servers on {}, UDP and TCP.", addresses.join(", ")));
         let operator = Operator::new(client.clone(), options, place(), primary);
-        tokio::select! {
+        let lost = async {
+            match &lease {
+                Some(lease) => lease.keep().await,
+                None => pending().await,
+            }
+        };
+        let ended = tokio::select! {
             ended = follow(&client, operator) => ended,
+            () = lost => Err(RunError::Lost),
             () = terminated() => Ok(()),
+        };
+        if let Some(lease) = &lease {
+            lease.release().await;
         }
+        ended
     })
 }
 
 async fn follow(client: &Client, mut operator: Operator) -> Result<(), RunError> {
     let mut watches = Watches::start(client, operator::watched());
+    let mut looked = Instant::now();
     loop {
-        match timeout(LOOK, watches.next()).await {
-            Ok(Some(batch)) => operator.take(batch).await?,
-            Ok(None) => return Ok(()),
-            Err(_) => operator.look().await?,
+        let pause = if operator.is_behind() { Duration::ZERO } else { LOOK.saturating_sub(looked.elapsed()) };
+        tokio::select! {
+            batch = watches.next() => match batch {
+                Some(batch) => operator.take(batch).await?,
+                None => return Ok(()),
+            },
+            Some(answers) = operator.hear() => operator.learn(answers).await?,
+            () = sleep(pause) => {
+                looked = Instant::now();
+                operator.look().await?;
+            }
         }
     }
 }
@@ -109,6 +148,7 @@ impl fmt::Display for RunError {
             }
             RunError::Listen(error) => error.fmt(f),
             RunError::Start(error) => write!(f, "cannot start: {error}"),
+            RunError::Lost => f.write_str("the Lease is lost; this process ends, so that only one publishes"),
             RunError::Fenced(zone) => {
                 write!(f, "{zone} was published by another process since; this one ends, so that only one does")
             }
@@ -122,7 +162,7 @@ impl std::error::Error for RunError {
             RunError::Client(error) => Some(error),
             RunError::Listen(error) => Some(error),
             RunError::Start(error) => Some(error),
-            RunError::Fenced(_) => None,
+            RunError::Fenced(_) | RunError::Lost => None,
         }
     }
 }

@@ -4,24 +4,27 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use bindy_server::tsig::TsigKey;
 use kube::Client;
 use serde_json::Value;
-use zonefmt::Name;
+use zonefmt::{Name, Serial};
 
 use super::{
     Options, Place, RunError,
     catalogs::Catalogs,
     leader,
     primary::{Audience, Primary},
+    probes::{Answer, Probes, Question},
     status,
+    truth::{Pods, Truth},
 };
 use crate::{
     api::{FieldError, Infrastructure, Kind, Resource, ResourceId, Spec},
     cluster::{Applier, Batch, Seen, Store, resource},
-    compile::{Change, Compiler, ContentHash, Published, ZoneStep},
+    compile::{self, Change, Compiler, ContentHash, Finding, Published, ZoneStep},
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
     render::{Declared, Surroundings, names, render},
@@ -31,17 +34,17 @@ use crate::{
 
 /// The operator.
 pub(super) struct Operator {
-    client: Client,
+    pub(super) client: Client,
     place: Place,
     /// Where servers find this process, if that is not its Service.
     advertised: Vec<SocketAddr>,
     image: String,
-    store: Store,
+    pub(super) store: Store,
     /// The resources as they were last read, with their identifiers.
-    resources: BTreeMap<ResourceId, (Resource, String)>,
+    pub(super) resources: BTreeMap<ResourceId, (Resource, String)>,
     /// `None` until every type was listed.
-    compiler: Option<Compiler>,
-    servers: Servers,
+    pub(super) compiler: Option<Compiler>,
+    pub(super) servers: Servers,
     applier: Applier,
     /// The objects that are to be.
     wanted: BTreeMap<ObjectId, Object>,
@@ -51,11 +54,27 @@ pub(super) struct Operator {
     pending: BTreeSet<Name>,
     /// Who may have the zones and catalogs that are served.
     audiences: BTreeMap<Name, Audience>,
+    /// What servers serve.
+    pub(super) truth: Truth,
+    probes: Probes,
+    /// The resources whose status may not be what it is to be.
+    pub(super) dirty: BTreeSet<ResourceId>,
+    /// The versions of zones from which on records are in them.
+    pub(super) contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
+    /// What is wrong with resources that were changed into something that cannot be used, and are served as before.
+    pub(super) rejected: BTreeMap<ResourceId, Vec<Finding>>,
+    /// The servers whose declaration cannot be used.
+    pub(super) refused: BTreeMap<ServerId, FieldError>,
+    /// Whether there is more to be written of resources' status.
+    is_behind: bool,
     /// Whether it may have changed who is to have which zone.
     is_moving: bool,
     /// What failed at the last try, so that it is told once.
     told: BTreeSet<String>,
 }
+
+/// The most pods and zones that are asked in a round; of more, the others follow.
+const MOST_QUESTIONS: usize = 10_000;
 
 /// The types that are watched, those that are not Bindy's with the selector of labels.
 pub(super) fn watched() -> impl Iterator<Item = (Type, Option<String>)> {
@@ -94,6 +113,13 @@ impl Operator {
             catalogs: Catalogs::default(),
             pending: BTreeSet::new(),
             audiences: BTreeMap::new(),
+            truth: Truth::default(),
+            probes: Probes::start(),
+            dirty: BTreeSet::new(),
+            contained: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            is_behind: false,
             is_moving: true,
             told: BTreeSet::new(),
         }
@@ -124,10 +150,35 @@ impl Operator {
     /// # Errors
     /// That this process must not go on.
     pub(super) async fn look(&mut self) -> Result<(), RunError> {
-        if self.compiler.is_none() {
-            return Ok(());
+        let Some(compiler) = &self.compiler else { return Ok(()) };
+        for origin in self.truth.late(Instant::now()) {
+            self.primary.remind(origin);
+            self.dirty.extend(compiler.zone_resource(origin).cloned());
         }
         self.follow(BTreeSet::new()).await
+    }
+
+    /// Waits for what servers answer, and takes it over.
+    pub(super) async fn hear(&mut self) -> Option<Vec<Answer>> {
+        self.probes.next().await
+    }
+
+    /// Takes over what servers have answered.
+    ///
+    /// # Errors
+    /// That this process must not go on.
+    pub(super) async fn learn(&mut self, answers: Vec<Answer>) -> Result<(), RunError> {
+        for Answer { zone, pod, serial } in answers {
+            self.truth.answered(&zone, pod, serial);
+            let resource = self.compiler.as_ref().and_then(|compiler| compiler.zone_resource(&zone));
+            self.dirty.extend(resource.cloned());
+        }
+        self.follow(BTreeSet::new()).await
+    }
+
+    /// Whether there is more to be done at once.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Does what follows from changes, until nothing more does.
@@ -147,7 +198,20 @@ impl Operator {
                 break;
             }
         }
+        self.inquire();
+        self.is_behind = status::report(self).await;
         Ok(())
+    }
+
+    /// Asks pods for what they are not known to serve.
+    fn inquire(&self) {
+        let keys = TransferKeys::of(&self.store);
+        let by_name: BTreeMap<&Name, &TsigKey> = keys.iter().map(|key| (key.name(), key)).collect();
+        let questions = self.truth.open().filter_map(|(zone, pod)| {
+            let key = by_name.get(self.audiences.get(zone)?.pods.get(&pod)?)?;
+            Some(Question { zone: zone.clone(), pod, key: (*key).clone() })
+        });
+        self.probes.ask(questions.take(MOST_QUESTIONS).collect());
     }
 
     /// Compiles the resources that changed.
@@ -157,6 +221,7 @@ impl Operator {
             let Type::Own(kind) = id.of else { continue };
             let key = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind };
             let Some(object) = self.store.get(id) else {
+                self.rejected.remove(&key);
                 if self.resources.remove(&key).is_some() {
                     changes.push(Change::Remove(key));
                 }
@@ -164,6 +229,16 @@ impl Operator {
             };
             match resource(kind, object) {
                 Ok(resource) => {
+                    let findings = compile::check(&resource);
+                    if !findings.is_empty() && self.resources.contains_key(&key) {
+                        // As with what cannot be read.
+                        self.rejected.insert(key.clone(), findings);
+                        self.dirty.insert(key);
+                        continue;
+                    }
+                    if self.rejected.remove(&key).is_some() {
+                        self.dirty.insert(key.clone());
+                    }
                     let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
                     let known = self.resources.get(&key);
                     if known.is_none_or(|(known, known_uid)| *known != resource || known_uid != uid) {
@@ -192,6 +267,18 @@ impl Operator {
         }
         let Some(compiler) = &mut self.compiler else { return };
         let step = compiler.apply(changes);
+        for id in step.judged {
+            self.contained.remove(&id);
+            if matches!(id.kind, Kind::Record(_)) {
+                let served = compiler.verdict(&id).map(|verdict| verdict.served).unwrap_or_default();
+                let zones = served.into_iter().filter_map(|zone| {
+                    let serial = compiler.zone(&zone)?.serial()?;
+                    Some((zone, serial))
+                });
+                self.contained.insert(id.clone(), zones.collect());
+            }
+            self.dirty.insert(id);
+        }
         self.pending.extend(step.zones.into_iter().map(|ZoneStep { origin, .. }| origin));
     }
 
@@ -201,16 +288,21 @@ impl Operator {
         let mut writes = Vec::new();
         for origin in &self.pending {
             if let (Some(id), Some(published)) = (compiler.zone_resource(origin), compiler.published().get(origin)) {
-                writes.push((origin.clone(), id.clone(), *published));
+                let (origin, id, published, records) =
+                    (origin.clone(), id.clone(), *published, compiler.members(origin));
+                writes.push(status::Version { origin, id, published, records });
             }
         }
         let written = status::persist(&self.client, &self.store, writes).await?;
         let mut failures = Vec::new();
         let mut held = BTreeSet::new();
         for (origin, outcome) in written {
-            if let Err(why) = outcome {
-                failures.push(format!("{origin} is not published: its serial cannot be kept: {why}"));
-                held.insert(origin);
+            match outcome {
+                Ok(seen) => seen.into_iter().for_each(|seen| self.store.take(seen, &mut BTreeSet::new())),
+                Err(why) => {
+                    failures.push(format!("{origin} is not published: its serial cannot be kept: {why}"));
+                    held.insert(origin);
+                }
             }
         }
         let ready: BTreeSet<Name> = self.pending.iter().filter(|origin| !held.contains(*origin)).cloned().collect();
@@ -229,6 +321,11 @@ impl Operator {
     /// Serves the new versions of these zones to those who have them already.
     fn refresh(&mut self, ready: BTreeSet<Name>) {
         let Some(compiler) = &self.compiler else { return };
+        for origin in &ready {
+            if let Some(serial) = compiler.zone(origin).and_then(compile::ZoneData::serial) {
+                self.truth.renew(origin, serial, Instant::now());
+            }
+        }
         let zones = ready.into_iter().map(|origin| {
             let zone = compiler.zone(&origin).cloned().zip(self.audiences.get(&origin).cloned());
             (origin, zone)
@@ -244,6 +341,7 @@ impl Operator {
         let pods = pods(&self.store);
         let mut members: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
         let mut audiences: BTreeMap<Name, Audience> = BTreeMap::new();
+        let mut running: BTreeMap<Name, Pods> = BTreeMap::new();
         let hears = |audience: &mut Audience, server: &Server| {
             let ServerId { namespace, name } = &server.id;
             let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) else { return };
@@ -256,18 +354,26 @@ impl Operator {
             hears(audiences.entry(catalog.clone()).or_default(), server);
             members.entry(catalog).or_default();
         }
-        let zones = compiler.zones().filter(|(origin, _)| {
-            // Those that are not published yet are nobody's before their serial is durable.
-            self.audiences.contains_key(*origin) || !self.pending.contains(*origin)
-        });
+        // A zone that cannot be read, or not be published, stays listed: servers keep what they have of it.
+        for (resource, _) in self.resources.values() {
+            let Spec::Zone(spec) = &resource.spec else { continue };
+            let Ok(origin) = Name::from_ascii(&spec.zone_name) else { continue };
+            if compiler.zone(&origin).is_none() {
+                for catalog in self.servers.of_zone(&resource.id.namespace, spec).filter_map(catalog) {
+                    members.entry(catalog).or_default().insert(origin.clone());
+                }
+            }
+        }
         let mut served = BTreeMap::new();
-        for (origin, data) in zones {
+        for (origin, data) in compiler.zones() {
             let resource = compiler.zone_resource(origin).and_then(|id| self.resources.get(id));
             let Some((Resource { id, spec: Spec::Zone(spec), .. }, _)) = resource else { continue };
             served.insert(origin.clone(), data.clone());
             let audience = audiences.entry(origin.clone()).or_default();
             for server in self.servers.of_zone(&id.namespace, spec) {
                 hears(audience, server);
+                let of_server = pods.get(&server.id).cloned().unwrap_or_default();
+                running.entry(origin.clone()).or_default().insert(server.id.clone(), of_server);
                 if let Some(catalog) = catalog(server) {
                     members.entry(catalog).or_default().insert(origin.clone());
                 }
@@ -282,17 +388,24 @@ impl Operator {
         let mut first = Vec::new();
         for (origin, data) in served {
             let audience = audiences.get(&origin).cloned().unwrap_or_default();
-            if new.contains(&origin) || self.audiences.get(&origin) != Some(&audience) {
-                if self.pending.contains(&origin) {
-                    // Its new data waits, and its audience with it.
-                    continue;
+            if self.pending.contains(&origin) {
+                // Its new data waits, and its audience with it.
+                continue;
+            }
+            if let (Some(resource), Some(serial)) = (compiler.zone_resource(&origin), data.serial()) {
+                let pods = running.remove(&origin).unwrap_or_default();
+                if self.truth.expect(&origin, serial, pods, Instant::now()) {
+                    self.dirty.insert(resource.clone());
                 }
+            }
+            if new.contains(&origin) || self.audiences.get(&origin) != Some(&audience) {
                 self.audiences.insert(origin.clone(), audience.clone());
                 first.push((origin, Some((data, audience))));
             }
         }
         for origin in &gone {
             self.audiences.remove(origin);
+            self.truth.forget(origin);
         }
         // Zones come before the catalogs that list them.
         let is_catalog = |origin: &Name| self.catalogs.iter().any(|(catalog, _)| catalog == origin);
@@ -304,19 +417,19 @@ impl Operator {
 
     /// Makes the objects what they are to be, as far as something about them changed; returns what came of it.
     async fn apply(&mut self, changed: &BTreeSet<ObjectId>) -> Vec<Seen> {
-        let wanted = if self.is_moving { self.render() } else { self.wanted.clone() };
-        // Zones that wait to be published may be new.
-        self.is_moving = !self.pending.is_empty();
-        let due: Vec<Object> = wanted
-            .iter()
-            .filter(|(id, object)| {
-                changed.contains(*id)
-                    || self.wanted.get(*id) != Some(*object)
-                    || self.applier.failed().contains_key(*id)
-            })
-            .map(|(_, object)| object.clone())
-            .collect();
-        self.wanted = wanted;
+        let failed: Vec<ObjectId> = self.applier.failed().keys().cloned().collect();
+        let mut due: BTreeSet<ObjectId> = changed.iter().cloned().chain(failed).collect();
+        if self.is_moving {
+            let infrastructure = self.resources.keys().filter(|id| matches!(id.kind, Kind::Infrastructure(_)));
+            self.dirty.extend(infrastructure.cloned());
+            let wanted = self.render();
+            let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);
+            due.extend(wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()));
+            self.wanted = wanted;
+            // Zones that wait to be published may be new.
+            self.is_moving = !self.pending.is_empty();
+        }
+        let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &self.store).await;
         let failures: Vec<String> =
             self.applier.failed().iter().map(|(id, why)| format!("{id} cannot be applied: {why}")).collect();
@@ -349,6 +462,7 @@ impl Operator {
         for (server, FieldError { path, message, .. }) in &rendered.refused {
             self.tell(format!("Bind9Instance {server}: {path}: {message}; what it has stays as it is"));
         }
+        self.refused = rendered.refused;
         objects.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect()
     }
 

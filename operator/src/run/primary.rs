@@ -105,6 +105,15 @@ impl Primary {
         self.settings.retain(|settings| Arc::strong_count(settings) > 1);
     }
 
+    /// Notifies those who hear of a zone once more.
+    pub(super) fn remind(&self, origin: &Name) {
+        let snapshot = self.published.load();
+        let zone = snapshot.view(View::DEFAULT).and_then(|view| view.zones.get(origin.as_ref()));
+        if let Some(zone) = zone {
+            self.published.report(View::DEFAULT, zone);
+        }
+    }
+
     fn shared(&mut self, settings: ZoneSettings) -> Arc<ZoneSettings> {
         if let Some(known) = self.settings.get(&settings) {
             return Arc::clone(known);

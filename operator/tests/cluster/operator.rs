@@ -67,15 +67,27 @@ impl Operated {
         let mut it = Operated { cluster, client, namespace, folder, port: free_port(), processes: Vec::new() };
         it.until("ServiceAccount", async || it.api::<ServiceAccount>().get("default").await.is_ok()).await;
         it.bindy("keys", &[]);
-        let at = format!("127.0.0.1:{}", it.port);
-        it.bindy("run", &["--listen", &at, "--advertise", &at]);
+        it.start_operator();
         it
+    }
+
+    pub fn start_operator(&mut self) {
+        let at = format!("127.0.0.1:{}", self.port);
+        self.bindy("run", &["--listen", &at, "--advertise", &at]);
+    }
+
+    /// Ends the operator as a crash would. It was started last but for servers.
+    pub fn kill_operator(&mut self) {
+        let operator = self.processes.iter().position(|it| it.log.to_string_lossy().contains("/run-"));
+        drop(self.processes.remove(operator.expect("it runs")));
     }
 
     /// Runs a part of Bindy.
     pub fn bindy(&mut self, command: &str, arguments: &[&str]) {
         let mut bindy = Command::new(env!("CARGO_BIN_EXE_bindy"));
         bindy.arg(command).args(arguments);
+        // Whoever was killed is missed soon.
+        bindy.env("BINDY_LEASE_DURATION_SECONDS", "3");
         bindy.env("KUBECONFIG", self.cluster.kubeconfig()).env("POD_NAMESPACE", &self.namespace);
         let log = self.folder.path().join(format!("{command}-{}.log", self.processes.len()));
         self.processes.push(Process::start(bindy, log));
@@ -230,9 +242,25 @@ pub fn dig(address: &str, name: &str, rtype: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_with_one_server_answers_for_its_zone() {
-    let mut it = Operated::start().await;
+/// The condition `Ready` of a resource: its status and reason.
+async fn ready(it: &Operated, kind: Kind, name: &str) -> (String, String) {
+    let resource = it.ours(kind).get(name).await.unwrap();
+    let conditions = resource.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default();
+    let text = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("reason"))
+}
+
+fn yes(reason: &str) -> (String, String) {
+    ("True".into(), reason.into())
+}
+
+fn a_record() -> Kind {
+    Kind::from_name("ARecord").unwrap()
+}
+
+/// Declares a cluster with one server, a zone of it and a record.
+async fn declare(it: &Operated) {
     it.apply(Kind::CLUSTER, "ns", json!({ "primary": { "replicas": 1 } })).await;
     let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "hostmaster.example.com.", "serial": 7 });
     let zone = json!({
@@ -240,9 +268,13 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
         "recordsFrom": [{ "selector": { "matchLabels": { "zone": "example" } } }],
     });
     it.apply(Kind::Zone, "example-com", zone).await;
-    let a = Kind::from_name("ARecord").unwrap();
-    it.apply(a, "www", json!({ "name": "www", "ipv4Addresses": ["192.0.2.10"] })).await;
+    it.apply(a_record(), "www", json!({ "name": "www", "ipv4Addresses": ["192.0.2.10"] })).await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_one_server_answers_for_its_zone() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
     let deployment: Deployment = it.object("ns-primary-0").await;
     let owner = &deployment.owner_references()[0];
     assert_eq!((owner.kind.as_str(), owner.name.as_str()), ("Bind9Instance", "ns-primary-0"));
@@ -255,14 +287,38 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
     let checked = Command::new("named-checkconf").arg(folder.join("named.conf")).output().expect("bind9-utils");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 
+    it.until("a zone without a server that answers", async || {
+        ready(&it, Kind::Zone, "example-com").await == ("False".into(), "NotServedYet".into())
+    })
+    .await;
+    assert_ne!(ready(&it, a_record(), "www").await.0, "True");
     let address = "127.53.0.1";
     it.run_pod("ns-primary-0", address).await;
-    it.until("www", async || dig(address, "www.example.com", "A") == "192.0.2.10\n").await;
-    it.apply(a, "mail", json!({ "name": "mail", "ipv4Addresses": ["192.0.2.25"] })).await;
-    it.until("mail", async || dig(address, "mail.example.com", "A") == "192.0.2.25\n").await;
-    let stored = it.ours(Kind::Zone).get("example-com").await.unwrap();
+    it.until("www is ready", async || ready(&it, a_record(), "www").await == yes("Served")).await;
+    assert_eq!(dig(address, "www.example.com", "A"), "192.0.2.10\n", "ready means true");
+    it.until("all is ready", async || {
+        ready(&it, Kind::Zone, "example-com").await == yes("Served")
+            && ready(&it, Kind::INSTANCE, "ns-primary-0").await == yes("AllReady")
+            && ready(&it, Kind::CLUSTER, "ns").await == yes("AllReady")
+    })
+    .await;
+    it.apply(a_record(), "mail", json!({ "name": "mail", "ipv4Addresses": ["192.0.2.25"] })).await;
+    it.until("mail is ready", async || ready(&it, a_record(), "mail").await == yes("Served")).await;
+    assert_eq!(dig(address, "mail.example.com", "A"), "192.0.2.25\n");
+    let alias = Kind::from_name("CNAMERecord").unwrap();
+    it.apply(alias, "mail", json!({ "name": "mail", "target": "www" })).await;
+    it.until("a conflict is told", async || {
+        ready(&it, alias, "mail").await == ("False".into(), "CnameConflict".into())
+    })
+    .await;
+
+    let zone = it.ours(Kind::Zone).get("example-com").await.unwrap();
     let serial = dig(address, "example.com", "SOA");
-    assert_eq!(serial.split(' ').nth(2), Some(stored.data["status"]["serial"].to_string().as_str()));
+    assert_eq!(serial.split(' ').nth(2), Some(zone.data["status"]["serial"].to_string().as_str()));
+    assert_eq!(zone.data["status"]["servers"], "1/1");
+    let www = it.ours(a_record()).get("www").await.unwrap();
+    assert_eq!(www.data["status"]["publishedName"], "www.example.com.");
+    assert_eq!(www.data["status"]["zoneRef"]["zoneName"], "example.com");
 
     // Nothing is written while nothing changes.
     let versions = async || {
@@ -278,7 +334,7 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
                 .generation
                 .map(|it| it.to_string()),
         ];
-        for kind in [Kind::CLUSTER, Kind::Zone, Kind::INSTANCE] {
+        for kind in [Kind::CLUSTER, Kind::Zone, Kind::INSTANCE, a_record(), alias] {
             let all = it.ours(kind).list(&ListParams::default()).await.unwrap();
             versions.extend(all.items.iter().map(ResourceExt::resource_version));
         }
@@ -292,5 +348,27 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
     pods.patch(&pod.name_any(), &PatchParams::default(), &touch).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     assert_eq!(versions().await, before);
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_operator_goes_on_where_the_first_was_killed() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    let address = "127.53.0.2";
+    it.run_pod("ns-primary-0", address).await;
+    it.until("www", async || ready(&it, a_record(), "www").await == yes("Served")).await;
+    let serial = || {
+        let soa = dig(address, "example.com", "SOA");
+        soa.split(' ').nth(2).unwrap_or_default().parse::<u32>().unwrap_or_default()
+    };
+    let before = serial();
+    it.kill_operator();
+    it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
+    assert_eq!(dig(address, "www.example.com", "A"), "192.0.2.10\n", "servers answer by themselves");
+    it.start_operator();
+    it.until("late", async || ready(&it, a_record(), "late").await == yes("Served")).await;
+    assert_eq!(dig(address, "late.example.com", "A"), "192.0.2.9\n");
+    assert_eq!(serial(), before + 1);
     it.end().await;
 }

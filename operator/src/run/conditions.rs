@@ -1,0 +1,178 @@
+//! What people see of a resource: its `status`, made of what was compiled and of what servers were seen to serve. All are
+//! pure functions; a time changes only where a condition does.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use zonefmt::Name;
+
+use super::truth::Extent;
+use crate::{
+    api::{GROUP, Kind, VERSION},
+    compile::Verdict,
+};
+
+/// What the conditions say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// All is as it is declared; with warnings, if there are any.
+    Ready(&'static str, String),
+    /// It will be.
+    Waiting(&'static str, String),
+    /// It will not be before somebody changes something.
+    Stalled(&'static str, String),
+}
+
+/// The reason of what is served.
+pub(super) const SERVED: &str = "Served";
+/// The reason of what some server does not serve yet.
+pub(super) const NOT_SERVED_YET: &str = "NotServedYet";
+/// The reason of a zone without servers.
+pub(super) const NO_SERVERS: &str = "NoServers";
+/// The most servers that a message names.
+const NAMED: usize = 5;
+
+impl Said {
+    /// What follows from a verdict alone: that something is not served, if it is not.
+    pub(super) fn refused(verdict: &Verdict) -> Option<Said> {
+        let loss = verdict.findings.iter().find(|finding| finding.reason.is_loss())?;
+        Some(Said::Stalled(loss.reason.name(), sentence(&loss.message)))
+    }
+
+    /// That a resource is served, with the warnings about it.
+    pub(super) fn served(verdict: &Verdict) -> Said {
+        let warnings: Vec<String> = verdict.findings.iter().map(|finding| sentence(&finding.message)).collect();
+        Said::Ready(SERVED, if warnings.is_empty() { "Every server serves it.".into() } else { warnings.join(" ") })
+    }
+
+    /// What follows for a zone from how far it is served.
+    pub(super) fn of_zone(verdict: &Verdict, extent: &Extent) -> Said {
+        if let Some(refused) = Said::refused(verdict) {
+            return refused;
+        }
+        if extent.servers == 0 {
+            let why = verdict.findings.first().map(|finding| sentence(&finding.message));
+            let why = why.unwrap_or_else(|| {
+                "No server has it: name a cluster in `clusterRef`, or select instances by `bind9InstancesFrom`.".into()
+            });
+            return Said::Stalled(NO_SERVERS, why);
+        }
+        if extent.behind.is_empty() {
+            return Said::served(verdict);
+        }
+        let named: Vec<String> = extent.behind.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = extent.behind.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Said::Waiting(NOT_SERVED_YET, format!("Its newest version is not served by {}{more}.", named.join(", ")))
+    }
+
+    /// The conditions `Ready`, `Reconciling` and `Stalled`. A condition that stays keeps its time.
+    pub(super) fn conditions(&self, object: &Value, now: Timestamp) -> Value {
+        let (ready, reconciling, stalled) = match self {
+            Said::Ready(..) => ("True", "False", "False"),
+            Said::Waiting(..) => ("False", "True", "False"),
+            Said::Stalled(..) => ("False", "False", "True"),
+        };
+        let (Said::Ready(reason, message) | Said::Waiting(reason, message) | Said::Stalled(reason, message)) = self;
+        let condition = |kind: &str, status: &str| {
+            let former = object["status"]["conditions"].as_array().into_iter().flatten();
+            let former =
+                former.into_iter().find(|condition| condition["type"] == kind && condition["status"] == status);
+            let since =
+                former.map_or_else(|| json!(format!("{now:.0}")), |former| former["lastTransitionTime"].clone());
+            json!({
+                "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
+                "observedGeneration": object["metadata"]["generation"],
+            })
+        };
+        json!([condition("Ready", ready), condition("Reconciling", reconciling), condition("Stalled", stalled)])
+    }
+}
+
+/// The status of a zone, without its serial and content.
+pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, now: Timestamp) -> Value {
+    let serving = extent.servers - extent.behind.len();
+    json!({
+        "observedGeneration": object["metadata"]["generation"],
+        "bind9InstancesCount": extent.servers,
+        "servers": format!("{serving}/{}", extent.servers),
+        "conditions": Said::of_zone(verdict, extent).conditions(object, now),
+    })
+}
+
+/// The status of a record. `zone` is the resource of the zone that serves it, with that zone's name.
+pub(super) fn record(
+    object: &Value,
+    said: &Said,
+    zone: Option<(&crate::api::ResourceId, &Name)>,
+    owner: Option<&Name>,
+    now: Timestamp,
+) -> Value {
+    let zone_ref = zone.map(|(id, origin)| {
+        json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": Kind::Zone.name(), "name": id.name,
+            "namespace": id.namespace, "zoneName": origin.as_ref().without_final_dot().to_string(),
+        })
+    });
+    let spec = &object["spec"];
+    let addresses = spec["ipv4Addresses"].as_array().or_else(|| spec["ipv6Addresses"].as_array());
+    let addresses: Option<Vec<&str>> = addresses.map(|list| list.iter().filter_map(Value::as_str).collect());
+    // What does not hold any more goes: in a merge, null removes.
+    json!({
+        "observedGeneration": object["metadata"]["generation"],
+        "zoneRef": zone_ref,
+        "publishedName": owner.filter(|_| zone.is_some()).map(ToString::to_string),
+        "addresses": addresses.map(|list| list.join(",")),
+        "conditions": said.conditions(object, now),
+    })
+}
+
+/// What follows for servers from how many there are to be and how many are ready.
+pub(super) fn of_servers(wanted: usize, ready: usize, what: &str) -> Said {
+    match (wanted, ready) {
+        (0, _) => Said::Ready("NoChildren", format!("It has no {what}.")),
+        (wanted, ready) if ready >= wanted => Said::Ready("AllReady", format!("{ready} of {wanted} {what} are ready.")),
+        (wanted, 0) => Said::Waiting("NotReady", format!("0 of {wanted} {what} are ready.")),
+        (wanted, ready) => Said::Waiting("PartiallyReady", format!("{ready} of {wanted} {what} are ready.")),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::ServerId;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_condition_that_stays_keeps_its_time() {
+        let mut object = json!({ "metadata": { "generation": 2 } });
+        let waiting = Said::Waiting(NOT_SERVED_YET, "a".into());
+        let conditions = waiting.conditions(&object, at("2026-01-31T12:00:00Z"));
+        assert_eq!(conditions[0]["status"], "False");
+        assert_eq!(conditions[1]["status"], "True");
+        object["status"] = json!({ "conditions": conditions });
+        let later = Said::Ready(SERVED, "b".into()).conditions(&object, at("2026-01-31T12:00:09Z"));
+        assert_eq!(later[0]["lastTransitionTime"], "2026-01-31T12:00:09Z", "Ready has changed");
+        assert_eq!(later[2]["lastTransitionTime"], "2026-01-31T12:00:00Z", "Stalled has not");
+        assert_eq!(later[2]["observedGeneration"], 2);
+    }
+
+    #[test]
+    fn a_zone_says_who_does_not_serve_it() {
+        let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
+        let extent = Extent { servers: 3, behind: vec![server("a")] };
+        let status = zone(&json!({}), &Verdict::default(), &extent, at("2026-01-31T12:00:00Z"));
+        assert_eq!(status["servers"], "2/3");
+        assert_eq!(status["conditions"][0]["message"], "Its newest version is not served by dns/a.");
+        let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), at("2026-01-31T12:00:00Z"));
+        assert_eq!(nobody["conditions"][0]["reason"], NO_SERVERS);
+    }
+}

@@ -1,0 +1,156 @@
+//! The Lease by which one process at a time publishes. It has a client of its own, so that a flood of other requests
+//! never delays a renewal. Who loses it ends, and is started again as one that waits.
+
+use std::{env, time::Duration};
+
+use kube::{
+    Client,
+    api::{DynamicObject, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{
+    cluster::api,
+    object::{Object, ObjectId, Type},
+};
+
+/// A Lease that this process has, or wants.
+pub(super) struct Lease {
+    client: Client,
+    id: ObjectId,
+    /// Who this process is.
+    holder: String,
+    times: Times,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    /// How long the Lease holds without renewal.
+    duration: Duration,
+    /// How long a renewal may fail until this process gives up; less than `duration`.
+    deadline: Duration,
+    /// How often it is renewed, or tried to get.
+    retry: Duration,
+}
+
+impl Lease {
+    /// The Lease that the environment names; `None` if there is to be none.
+    pub(super) fn from_environment(client: Client, namespace: &str) -> Option<Lease> {
+        let said = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
+        if said("BINDY_ENABLE_LEADER_ELECTION").as_deref() == Some("false") {
+            return None;
+        }
+        let seconds = |name: &str, default| {
+            let seconds = said(name).and_then(|text| text.parse().ok()).filter(|seconds| (1..=3600).contains(seconds));
+            Duration::from_secs(seconds.unwrap_or(default))
+        };
+        let duration = seconds("BINDY_LEASE_DURATION_SECONDS", 15);
+        let times = Times {
+            duration,
+            deadline: seconds("BINDY_LEASE_RENEW_DEADLINE_SECONDS", 10).min(duration * 2 / 3),
+            retry: seconds("BINDY_LEASE_RETRY_PERIOD_SECONDS", 2).min(duration / 3),
+        };
+        let id = ObjectId {
+            of: Type::Lease,
+            namespace: said("BINDY_LEASE_NAMESPACE").unwrap_or_else(|| namespace.to_owned()),
+            name: said("BINDY_LEASE_NAME").unwrap_or_else(|| "bindy-leader".into()),
+        };
+        // Two processes of one pod are different holders, too.
+        let chance = getrandom::u32().unwrap_or_else(|_| std::process::id());
+        let holder = format!("{}_{chance:08x}", said("POD_NAME").unwrap_or_else(|| "bindy".into()));
+        Some(Lease { client, id, holder, times })
+    }
+
+    /// Waits until this process has the Lease.
+    pub(super) async fn acquire(&self) {
+        // Clocks of machines differ, so a Lease has run out when it was not renewed for so long here.
+        let mut seen: Option<(Value, Instant)> = None;
+        loop {
+            let lease = api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await;
+            let now = Instant::now();
+            let taken = match lease {
+                Ok(None) => self.write(None).await,
+                Ok(Some(lease)) => {
+                    let spec = lease.data["spec"].clone();
+                    let is_free = spec["holderIdentity"].as_str().is_none_or(str::is_empty);
+                    let duration = spec["leaseDurationSeconds"].as_u64().unwrap_or(0);
+                    let since = match &seen {
+                        Some((known, since)) if *known == spec => *since,
+                        _ => now,
+                    };
+                    seen = Some((spec, since));
+                    let has_run_out = now.duration_since(since) >= Duration::from_secs(duration.min(3600));
+                    if is_free || has_run_out { self.write(Some(&lease)).await } else { Ok(false) }
+                }
+                Err(error) => Err(error),
+            };
+            if matches!(taken, Ok(true)) {
+                return;
+            }
+            sleep(self.times.retry).await;
+        }
+    }
+
+    /// Renews the Lease until it is lost.
+    pub(super) async fn keep(&self) {
+        loop {
+            sleep(self.times.retry).await;
+            let until = Instant::now() + self.times.deadline;
+            let renewed = timeout_at(until, async {
+                loop {
+                    match api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await {
+                        Ok(Some(lease)) if lease.data["spec"]["holderIdentity"] != json!(self.holder) => return false,
+                        Ok(lease) if matches!(self.write(lease.as_ref()).await, Ok(true)) => return true,
+                        _ => sleep(self.times.retry / 4).await,
+                    }
+                }
+            });
+            if !matches!(renewed.await, Ok(true)) {
+                return;
+            }
+        }
+    }
+
+    /// Lets the next one have it at once.
+    pub(super) async fn release(&self) {
+        let leases = api(&self.client, Type::Lease, &self.id.namespace);
+        let Ok(Some(mut lease)) = leases.get_opt(&self.id.name).await else { return };
+        if lease.data["spec"]["holderIdentity"] == json!(self.holder) {
+            lease.data["spec"]["holderIdentity"] = json!("");
+            // If it fails, the Lease runs out.
+            let _ = leases.replace(&self.id.name, &PostParams::default(), &lease).await;
+        }
+    }
+
+    /// Writes that this process has the Lease, in place of what was read; `false` if another was quicker.
+    async fn write(&self, before: Option<&DynamicObject>) -> kube::Result<bool> {
+        let leases = api(&self.client, Type::Lease, &self.id.namespace);
+        let now = jiff::Timestamp::now();
+        let written = format!("{now:.6}");
+        let old = before.map(|lease| lease.data["spec"].clone()).unwrap_or_default();
+        let was_ours = old["holderIdentity"] == json!(self.holder);
+        let transitions = old["leaseTransitions"].as_u64().unwrap_or(0);
+        let spec = json!({
+            "holderIdentity": self.holder,
+            "leaseDurationSeconds": self.times.duration.as_secs(),
+            "acquireTime": if was_ours { old["acquireTime"].clone() } else { json!(written) },
+            "renewTime": written,
+            "leaseTransitions": if was_ours { transitions } else { transitions + 1 },
+        });
+        let outcome = if let Some(before) = before {
+            let mut lease = before.clone();
+            lease.data["spec"] = spec;
+            leases.replace(&self.id.name, &PostParams::default(), &lease).await
+        } else {
+            let lease = Object::new(self.id.clone(), json!({}), json!({ "spec": spec }));
+            let lease = serde_json::from_value(lease.body).map_err(kube::Error::SerdeError)?;
+            leases.create(&PostParams::default(), &lease).await
+        };
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

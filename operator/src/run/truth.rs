@@ -1,0 +1,170 @@
+//! What servers serve, as they were seen to. A zone counts as served where every pod of a server has answered its serial
+//! or a later one (RFC 1982).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use zonefmt::{Name, Serial};
+
+use crate::servers::ServerId;
+
+/// The pods of each server of a zone.
+pub(super) type Pods = BTreeMap<ServerId, BTreeSet<SocketAddr>>;
+
+/// What was seen of all zones.
+#[derive(Default)]
+pub(super) struct Truth {
+    zones: BTreeMap<Name, Zone>,
+    /// The zones of which a pod is not known to have the newest version.
+    open: BTreeSet<Name>,
+}
+
+struct Zone {
+    serial: Serial,
+    pods: Pods,
+    /// The latest serial that each pod has answered.
+    seen: BTreeMap<SocketAddr, Serial>,
+    /// When the newest version, or the last pod, has come.
+    since: Instant,
+}
+
+/// How far a zone is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Servers that it should have.
+    pub(super) servers: usize,
+    /// The servers that do not serve its newest version.
+    pub(super) behind: Vec<ServerId>,
+}
+
+/// How long a server may take until it is told to be behind.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+impl Truth {
+    /// A zone has this serial now, and these pods serve it or are to; returns whether that is new.
+    pub(super) fn expect(&mut self, origin: &Name, serial: Serial, pods: Pods, now: Instant) -> bool {
+        let is_known = self.zones.contains_key(origin);
+        let zone = self.zones.entry(origin.clone()).or_insert_with(|| Zone {
+            serial,
+            pods: Pods::new(),
+            seen: BTreeMap::new(),
+            since: now,
+        });
+        if is_known && zone.serial == serial && zone.pods == pods {
+            return false;
+        }
+        zone.since = now;
+        // A pod that goes takes its address with it, which another may get.
+        zone.seen.retain(|pod, _| pods.values().any(|pods| pods.contains(pod)));
+        (zone.serial, zone.pods) = (serial, pods);
+        self.settle(origin);
+        true
+    }
+
+    /// A zone that is served already has this serial now.
+    pub(super) fn renew(&mut self, origin: &Name, serial: Serial, now: Instant) {
+        if let Some(pods) = self.zones.get(origin).map(|zone| zone.pods.clone()) {
+            self.expect(origin, serial, pods, now);
+        }
+    }
+
+    /// A zone is not served any more.
+    pub(super) fn forget(&mut self, origin: &Name) {
+        self.zones.remove(origin);
+        self.open.remove(origin);
+    }
+
+    /// A pod has answered this serial.
+    pub(super) fn answered(&mut self, origin: &Name, pod: SocketAddr, serial: Serial) {
+        if let Some(zone) = self.zones.get_mut(origin) {
+            zone.seen.insert(pod, serial);
+            self.settle(origin);
+        }
+    }
+
+    /// The pods that are to be asked, with the zones.
+    pub(super) fn open(&self) -> impl Iterator<Item = (&Name, SocketAddr)> {
+        let zones = self.open.iter().filter_map(|origin| Some((origin, self.zones.get(origin)?)));
+        zones.flat_map(|(origin, zone)| zone.lacking().map(move |pod| (origin, pod)))
+    }
+
+    /// The zones that some server should have had for some time and has not.
+    pub(super) fn late(&self, now: Instant) -> impl Iterator<Item = &Name> {
+        self.open.iter().filter(move |origin| {
+            self.zones.get(*origin).is_some_and(|zone| now.saturating_duration_since(zone.since) >= GRACE)
+        })
+    }
+
+    /// Whether it is early to tell that servers lack the newest version of a zone.
+    pub(super) fn is_fresh(&self, origin: &Name, now: Instant) -> bool {
+        self.open.contains(origin)
+            && self.zones.get(origin).is_some_and(|zone| now.saturating_duration_since(zone.since) < GRACE)
+    }
+
+    /// Whether every server has answered this serial of a zone or a later one.
+    pub(super) fn has(&self, origin: &Name, serial: Serial) -> bool {
+        self.zones.get(origin).is_some_and(|zone| {
+            !zone.pods.is_empty()
+                && zone.pods.values().all(|pods| {
+                    !pods.is_empty() && pods.iter().all(|pod| zone.seen.get(pod).is_some_and(|seen| *seen >= serial))
+                })
+        })
+    }
+
+    /// How far a zone is served.
+    pub(super) fn extent(&self, origin: &Name) -> Extent {
+        let Some(zone) = self.zones.get(origin) else { return Extent::default() };
+        let behind = zone.pods.iter().filter(|(_, pods)| pods.is_empty() || pods.iter().any(|pod| !zone.is_at(pod)));
+        Extent { servers: zone.pods.len(), behind: behind.map(|(server, _)| server.clone()).collect() }
+    }
+
+    fn settle(&mut self, origin: &Name) {
+        if self.zones.get(origin).is_some_and(|zone| zone.lacking().next().is_some()) {
+            self.open.insert(origin.clone());
+        } else {
+            self.open.remove(origin);
+        }
+    }
+}
+
+impl Zone {
+    fn is_at(&self, pod: &SocketAddr) -> bool {
+        self.seen.get(pod).is_some_and(|seen| *seen >= self.serial)
+    }
+
+    fn lacking(&self) -> impl Iterator<Item = SocketAddr> {
+        self.pods.values().flatten().filter(|pod| !self.is_at(pod)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_served_where_all_pods_have_its_serial_or_a_later_one() {
+        let (origin, now) = (Name::from_ascii("example.com").unwrap(), Instant::now());
+        let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
+        let pod = |last: u8| SocketAddr::from(([192, 0, 2, last], 5353));
+        let pods = Pods::from([(server("a"), [pod(1), pod(2)].into()), (server("b"), BTreeSet::new())]);
+        let mut truth = Truth::default();
+        truth.expect(&origin, Serial(u32::MAX), pods.clone(), now);
+        assert_eq!(truth.open().map(|(_, pod)| pod).collect::<Vec<_>>(), [pod(1), pod(2)]);
+        assert!(truth.is_fresh(&origin, now) && !truth.is_fresh(&origin, now + GRACE));
+        truth.answered(&origin, pod(1), Serial(u32::MAX));
+        assert_eq!(truth.extent(&origin).behind.len(), 2);
+        truth.answered(&origin, pod(2), Serial(1));
+        assert_eq!(truth.extent(&origin).behind, [server("b")], "1 comes after 2³² − 1, and b has no pod");
+        assert!(truth.open().next().is_none());
+        truth.expect(&origin, Serial(2), Pods::from([(server("a"), [pod(1)].into())]), now);
+        assert!(!truth.has(&origin, Serial(2)) && truth.late(now).next().is_none());
+        assert_eq!(truth.late(now + GRACE).collect::<Vec<_>>(), [&origin]);
+        truth.answered(&origin, pod(1), Serial(2));
+        assert!(truth.has(&origin, Serial(2)) && truth.has(&origin, Serial(1)) && !truth.has(&origin, Serial(3)));
+        truth.expect(&origin, Serial(2), pods, now);
+        assert!(!truth.has(&origin, Serial(2)), "a pod that comes back is asked again");
+    }
+}
