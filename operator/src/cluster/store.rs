@@ -14,8 +14,8 @@ use crate::object::{ObjectId, Type};
 #[derive(Default)]
 pub struct Store {
     objects: BTreeMap<ObjectId, Arc<Value>>,
-    /// The types of which all objects were seen at least once.
-    listed: BTreeSet<Type>,
+    /// The types and namespaces of which all objects were seen at least once; an empty namespace stands for all.
+    listed: BTreeSet<(Type, String)>,
 }
 
 /// Something that was seen.
@@ -25,8 +25,8 @@ pub enum Seen {
     Put(ObjectId, Value),
     /// An object is gone.
     Gone(ObjectId),
-    /// These are all objects of a type.
-    All(Type, Vec<(ObjectId, Value)>),
+    /// These are all objects of a type in a namespace; an empty one stands for all.
+    All(Type, String, Vec<(ObjectId, Value)>),
 }
 
 impl Store {
@@ -35,17 +35,18 @@ impl Store {
         match seen {
             Seen::Put(id, object) => self.put(id, object, changed),
             Seen::Gone(id) => self.remove(id, changed),
-            Seen::All(of, objects) => {
+            Seen::All(of, namespace, objects) => {
                 let there: BTreeSet<&ObjectId> = objects.iter().map(|(id, _)| id).collect();
-                let gone: Vec<ObjectId> =
-                    self.of(of).map(|(id, _)| id).filter(|id| !there.contains(id)).cloned().collect();
+                let known =
+                    self.of(of).map(|(id, _)| id).filter(|id| namespace.is_empty() || id.namespace == namespace);
+                let gone: Vec<ObjectId> = known.filter(|id| !there.contains(id)).cloned().collect();
                 for id in gone {
                     self.remove(id, changed);
                 }
                 for (id, object) in objects {
                     self.put(id, object, changed);
                 }
-                self.listed.insert(of);
+                self.listed.insert((of, namespace));
             }
         }
     }
@@ -63,9 +64,9 @@ impl Store {
         }
     }
 
-    /// Whether all objects of a type were seen at least once.
-    pub fn is_listed(&self, of: Type) -> bool {
-        self.listed.contains(&of)
+    /// Whether all objects of a type in a namespace were seen at least once; an empty one stands for all.
+    pub fn is_listed(&self, of: Type, namespace: &str) -> bool {
+        self.listed.contains(&(of, namespace.to_owned()))
     }
 
     /// An object.
@@ -92,19 +93,22 @@ mod tests {
     #[test]
     fn a_list_takes_away_what_it_lacks_and_tells_what_differs() {
         let (mut store, mut changed) = (Store::default(), BTreeSet::new());
-        let other = ObjectId { of: Type::Secret, ..id("other") };
-        store.take(Seen::Put(other.clone(), json!({})), &mut changed);
+        let others =
+            [ObjectId { of: Type::Secret, ..id("other") }, ObjectId { namespace: "else".into(), ..id("other") }];
+        for other in &others {
+            store.take(Seen::Put(other.clone(), json!({})), &mut changed);
+        }
         store.take(Seen::Put(id("a"), json!(1)), &mut changed);
-        assert!(!store.is_listed(Type::Pod));
+        assert!(!store.is_listed(Type::Pod, "dns"));
         store.take(
-            Seen::All(Type::Pod, vec![(id("a"), json!(1)), (id("b"), json!(1)), (id("c"), json!(1))]),
+            Seen::All(Type::Pod, "dns".into(), vec![(id("a"), json!(1)), (id("b"), json!(1)), (id("c"), json!(1))]),
             &mut changed,
         );
-        assert!(store.is_listed(Type::Pod) && !store.is_listed(Type::Secret));
+        assert!(store.is_listed(Type::Pod, "dns") && !store.is_listed(Type::Secret, "dns"));
         changed.clear();
-        store.take(Seen::All(Type::Pod, vec![(id("a"), json!(1)), (id("b"), json!(2))]), &mut changed);
+        store.take(Seen::All(Type::Pod, "dns".into(), vec![(id("a"), json!(1)), (id("b"), json!(2))]), &mut changed);
         assert_eq!(changed, BTreeSet::from([id("b"), id("c")]));
-        assert_eq!(store.of(Type::Pod).map(|(id, _)| id.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(store.get(&other).is_some(), "of another type");
+        assert_eq!(store.of(Type::Pod).map(|(id, _)| id.name.as_str()).collect::<Vec<_>>(), ["a", "b", "other"]);
+        assert!(others.iter().all(|other| store.get(other).is_some()), "of another type, or in another namespace");
     }
 }

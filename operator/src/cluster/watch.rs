@@ -1,7 +1,7 @@
-//! Watches: one stream of what is seen of all types. A type is listed in pages, then watched; after an interruption that
+//! Watches: one stream of what is seen of all types. In a namespace or in all, a type is listed in pages, then watched; after an interruption that
 //! lost events it is listed again. While a type cannot be listed, what was seen of it stays as it is.
 
-use std::{mem, pin::pin, time::Duration};
+use std::{collections::BTreeSet, mem, pin::pin, time::Duration};
 
 use futures_util::StreamExt;
 use kube::{
@@ -19,11 +19,18 @@ use tokio::{
 };
 
 use super::{Seen, api};
-use crate::object::{ObjectId, Type};
+use crate::{
+    object::{ObjectId, Type},
+    render::names,
+};
 
 /// The watches of a program. They end when this is dropped.
 pub struct Watches {
+    client: Client,
+    sender: Sender<Told>,
     events: Receiver<Told>,
+    /// What is watched: types and namespaces.
+    watched: BTreeSet<(Type, String)>,
     /// What has come of the next batch.
     batch: Batch,
 }
@@ -52,22 +59,28 @@ const QUIET: Duration = Duration::from_millis(3);
 const PATIENCE: Duration = Duration::from_millis(30);
 
 impl Watches {
-    /// Begins to watch the objects of these types in all namespaces; those with a selector only as far as it matches
-    /// their labels.
-    pub fn start(client: &Client, types: impl IntoIterator<Item = (Type, Option<String>)>) -> Watches {
+    /// Nothing is watched yet.
+    pub fn new(client: Client) -> Watches {
         let (sender, events) = mpsc::channel(WAITING);
-        for (of, selector) in types {
-            tokio::spawn(follow(client.clone(), of, selector, sender.clone()));
-        }
-        Watches { events, batch: Batch::default() }
+        Watches { client, sender, events, watched: BTreeSet::new(), batch: Batch::default() }
     }
 
-    /// Waits until something is seen, and then a little for what comes with it; `None` if all watches have ended. Nothing
-    /// is lost if the caller does not wait to the end.
-    pub async fn next(&mut self) -> Option<Batch> {
+    /// Begins to watch the objects of a type in a namespace, unless that is watched already; an empty one stands for all.
+    /// Of types that are not Bindy's, only objects with its label are seen.
+    pub fn watch(&mut self, of: Type, namespace: &str) {
+        if self.watched.insert((of, namespace.to_owned())) {
+            tokio::spawn(follow(self.client.clone(), of, namespace.to_owned(), self.sender.clone()));
+        }
+    }
+
+    /// Waits until something is seen, and then a little for what comes with it. Nothing is lost if the caller does not wait
+    /// to the end.
+    pub async fn next(&mut self) -> Batch {
         if self.batch.seen.is_empty() && self.batch.failures.is_empty() {
-            let first = self.events.recv().await?;
-            self.batch.add(first);
+            // There is always a sender: this has one.
+            if let Some(first) = self.events.recv().await {
+                self.batch.add(first);
+            }
         }
         let end = Instant::now() + PATIENCE;
         while self.batch.seen.len() < MOST {
@@ -77,7 +90,7 @@ impl Watches {
                 Ok(None) | Err(_) => break,
             }
         }
-        Some(mem::take(&mut self.batch))
+        mem::take(&mut self.batch)
     }
 }
 
@@ -91,9 +104,11 @@ impl Batch {
 }
 
 /// Follows the objects of a type until nobody wants to know.
-async fn follow(client: Client, of: Type, selector: Option<String>, events: Sender<Told>) {
-    let config = watcher::Config { label_selector: selector, ..watcher::Config::default() };
-    let mut stream = pin!(watcher(api(&client, of, ""), config).default_backoff());
+async fn follow(client: Client, of: Type, namespace: String, events: Sender<Told>) {
+    let ours = format!("{}={}", names::PART_OF.0, names::PART_OF.1);
+    let label_selector = (!matches!(of, Type::Own(_))).then_some(ours);
+    let config = watcher::Config { label_selector, ..watcher::Config::default() };
+    let mut stream = pin!(watcher(api(&client, of, &namespace), config).default_backoff());
     let mut listing = Vec::new();
     while let Some(event) = stream.next().await {
         let told = match event {
@@ -105,7 +120,7 @@ async fn follow(client: Client, of: Type, selector: Option<String>, events: Send
                 listing.extend(read(of, object));
                 continue;
             }
-            Ok(Event::InitDone) => Told::Seen(Seen::All(of, mem::take(&mut listing))),
+            Ok(Event::InitDone) => Told::Seen(Seen::All(of, namespace.clone(), mem::take(&mut listing))),
             Ok(Event::Apply(object)) => match read(of, object) {
                 Some((id, object)) => Told::Seen(Seen::Put(id, object)),
                 None => continue,

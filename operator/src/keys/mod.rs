@@ -62,28 +62,29 @@ pub fn run(_: &Options) -> Result<(), KeysError> {
 }
 
 async fn serve(client: Client) {
-    let ours = format!("{}={}", names::PART_OF.0, names::PART_OF.1);
-    let types = KINDS.map(|kind| (Type::Own(kind), None)).into_iter().chain([(Type::Secret, Some(ours))]);
-    let mut watches = Watches::start(&client, types);
+    let mut watches = Watches::new(client.clone());
+    for kind in KINDS {
+        watches.watch(Type::Own(kind), "");
+    }
     let (mut store, mut failed): (Store, BTreeMap<ObjectId, String>) = (Store::default(), BTreeMap::new());
     say("Watching for servers without keys.");
     loop {
         match timeout(RETRY, watches.next()).await {
-            Ok(Some(batch)) => {
+            Ok(batch) => {
                 batch.failures.iter().for_each(|(of, why)| say(&format!("cannot watch {of:?}: {why}")));
                 batch.seen.into_iter().for_each(|seen| store.take(seen, &mut BTreeSet::new()));
             }
-            Ok(None) => return,
             Err(_) if failed.is_empty() => continue,
             Err(_) => {}
         }
-        let all = KINDS.map(Type::Own).into_iter().chain([Type::Secret]);
-        if all.into_iter().any(|of| !store.is_listed(of)) {
+        if KINDS.iter().any(|kind| !store.is_listed(Type::Own(*kind), "")) {
             continue;
         }
         let before = std::mem::take(&mut failed);
         for wanted in wanted::of(&store) {
-            if store.get(&wanted.id).is_some() {
+            // Secrets are seen only in namespaces where somebody allows it.
+            watches.watch(Type::Secret, &wanted.id.namespace);
+            if !store.is_listed(Type::Secret, &wanted.id.namespace) || store.get(&wanted.id).is_some() {
                 continue;
             }
             let id = wanted.id.clone();

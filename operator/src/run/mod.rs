@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDR:PORT", value_parser = crate::serve::address)]
     advertise: Vec<SocketAddr>,
     /// Image of servers that name none
-    #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/firestoned/bindyd:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")))]
     image: String,
 }
 
@@ -116,15 +116,13 @@ pub fn run(options: &Options) -> Result<(), RunError> {
 }
 
 async fn follow(client: &Client, mut operator: Operator) -> Result<(), RunError> {
-    let mut watches = Watches::start(client, operator::watched());
+    let mut watches = Watches::new(client.clone());
     let mut looked = Instant::now();
     loop {
+        operator.watched().for_each(|(of, namespace)| watches.watch(of, namespace));
         let pause = if operator.is_behind() { Duration::ZERO } else { LOOK.saturating_sub(looked.elapsed()) };
         tokio::select! {
-            batch = watches.next() => match batch {
-                Some(batch) => operator.take(batch).await?,
-                None => return Ok(()),
-            },
+            batch = watches.next() => operator.take(batch).await?,
             Some(answers) = operator.hear() => operator.learn(answers).await?,
             () = sleep(pause) => {
                 looked = Instant::now();

@@ -76,21 +76,14 @@ pub(super) struct Operator {
 /// The most pods and zones that are asked in a round; of more, the others follow.
 const MOST_QUESTIONS: usize = 10_000;
 
-/// The types that are watched, those that are not Bindy's with the selector of labels.
-pub(super) fn watched() -> impl Iterator<Item = (Type, Option<String>)> {
-    let ours = format!("{}={}", names::PART_OF.0, names::PART_OF.1);
-    types().map(move |of| (of, (!matches!(of, Type::Own(_))).then(|| ours.clone())))
-}
-
+/// The types that are watched in all namespaces. Nothing is done before all of them are listed.
 fn types() -> impl Iterator<Item = Type> {
     let others = [
         Type::ConfigMap,
         Type::Deployment,
-        Type::EndpointSlice,
         Type::PersistentVolumeClaim,
         Type::Pod,
         Type::PodDisruptionBudget,
-        Type::Secret,
         Type::Service,
     ];
     Kind::all().map(Type::Own).chain(others)
@@ -125,6 +118,15 @@ impl Operator {
         }
     }
 
+    /// What is to be watched now: types and namespaces, of which an empty one stands for all. Secrets are seen only where
+    /// there are servers, and only where somebody allows it; without their keys, those servers get nothing new.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (Type, &str)> {
+        let everywhere = types().map(|of| (of, ""));
+        let here = [(Type::EndpointSlice, self.place.namespace.as_str())];
+        let keys: BTreeSet<&str> = self.servers.iter().map(|server| server.id.namespace.as_str()).collect();
+        everywhere.chain(here).chain(keys.into_iter().map(|namespace| (Type::Secret, namespace)))
+    }
+
     /// Takes over what was seen, and does what follows.
     ///
     /// # Errors
@@ -135,7 +137,7 @@ impl Operator {
         }
         let mut changed = BTreeSet::new();
         batch.seen.into_iter().for_each(|seen| self.store.take(seen, &mut changed));
-        if !types().all(|of| self.store.is_listed(of)) {
+        if !types().all(|of| self.store.is_listed(of, "")) {
             return Ok(());
         }
         if self.compiler.is_none() {
@@ -444,12 +446,13 @@ impl Operator {
         let infrastructure = self.resources.iter().filter(|(id, _)| matches!(id.kind, Kind::Infrastructure(_)));
         let declared: Vec<Declared<'_>> =
             infrastructure.map(|(_, (resource, uid))| Declared { resource, uid }).collect();
-        let (mut objects, mut found) = (Vec::new(), self.advertised.clone());
+        let (mut slice, mut found) = (None, self.advertised.clone());
         if found.is_empty() {
             let port = self.primary.addresses().first().map_or(names::DNS_PORT, SocketAddr::port);
-            objects = leader::objects(&self.place, port);
+            slice = leader::slice(&self.place, port);
             found = leader::addresses(&self.store, &self.place);
         }
+        let is_lost = found.is_empty();
         let rendered = render(
             &declared,
             &Surroundings {
@@ -463,7 +466,14 @@ impl Operator {
             self.tell(format!("Bind9Instance {server}: {path}: {message}; what it has stays as it is"));
         }
         self.refused = rendered.refused;
-        objects.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect()
+        if is_lost {
+            self.tell(format!(
+                "there is no Service {}/bindy-leader with the label app.kubernetes.io/part-of=bindy, so that no server could \
+                 find this process: apply deploy/operator, or give --advertise",
+                self.place.namespace
+            ));
+        }
+        slice.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect()
     }
 
     /// Tells something, once.
