@@ -53,7 +53,10 @@ impl Guard {
     pub(crate) fn start(&mut self, mut command: Command, cgroup: &str) {
         let process = command.spawn().unwrap_or_else(|error| {
             let program = command.get_program().display();
-            panic!("{program}: {error}; KUBEBUILDER_ASSETS is the folder of etcd, kube-apiserver and the others")
+            panic!(
+                "{program}: {error}; KUBEBUILDER_ASSETS is the folder of etcd, kube-apiserver and the others, and \
+                 scripts/install-test-tools installs what else there is"
+            )
         });
         let ids = self.watch.stdin.as_mut().expect("it is a pipe");
         writeln!(ids, "{} {cgroup}", process.id()).expect("the watch reads");

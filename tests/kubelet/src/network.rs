@@ -4,7 +4,7 @@
 //! that makes them, so one thread lives in the Pods' network, and hands out what the others ask it for.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, OwnedFd},
@@ -17,6 +17,7 @@ use std::{
 };
 
 use rustix::{
+    mount::{UnmountFlags, unmount},
     net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt},
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
@@ -47,8 +48,8 @@ pub(crate) struct Link {
 
 impl Network {
     pub(crate) async fn start() -> Result<Network, String> {
-        std::fs::create_dir_all(NAMESPACES).map_err(|error| format!("{NAMESPACES}: {error}"))?;
-        command("ip", &["netns", "add", HUB]).await?;
+        fs::create_dir_all(NAMESPACES).map_err(|error| format!("{NAMESPACES}: {error}"))?;
+        make(HUB).await?;
         ip(HUB, &format!("link set lo up\nlink add pods type bridge\naddr add {NODE}/16 dev pods\nlink set pods up\n"))
             .await?;
         let (sockets, requests) = mpsc::channel::<(_, oneshot::Sender<_>)>();
@@ -73,7 +74,7 @@ impl Network {
         let address = Ipv4Addr::from(u32::from(NODE) + number);
         let link = Link { address, namespace: format!("pod{number}") };
         let name = &link.namespace;
-        command("ip", &["netns", "add", name]).await?;
+        make(name).await?;
         let (one, other) = (format!("v{number}"), "eth0");
         ip(HUB, &format!("link add {one} type veth peer name {other} netns {name}\nlink set {one} master pods up\n"))
             .await?;
@@ -98,8 +99,8 @@ impl Network {
 
     /// A command that will run in the network.
     pub(crate) fn command(program: &[String]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", HUB]).args(program);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={NAMESPACES}/{HUB}")).arg("--").args(program);
         command
     }
 
@@ -145,7 +146,8 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         // With the namespace, its interfaces go.
-        let _ = std::process::Command::new("ip").args(["netns", "del", &self.namespace]).status();
+        let _ = unmount(self.file(), UnmountFlags::DETACH);
+        let _ = fs::remove_file(self.file());
     }
 }
 
@@ -159,14 +161,23 @@ pub(crate) fn move_into(file: &str) -> io::Result<()> {
     Ok(move_into_link_name_space(File::open(file)?.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
+/// Makes a namespace with a file. `ip netns add` would do so for root alone.
+async fn make(name: &str) -> Result<(), String> {
+    let file = format!("{NAMESPACES}/{name}");
+    fs::write(&file, "").map_err(|error| format!("{file}: {error}"))?;
+    let output = Command::new("unshare").args([&format!("--net={file}"), "true"]).output().await;
+    let output = output.map_err(|error| format!("unshare: {error}; it is in the package util-linux"))?;
+    if output.status.success() { Ok(()) } else { Err(format!("{file}: {}", told(&output.stderr))) }
+}
+
 /// Has `ip` do a list of things in a namespace.
 async fn ip(namespace: &str, lines: &str) -> Result<(), String> {
-    let mut process = Command::new("ip")
-        .args(["-netns", namespace, "-batch", "-"])
+    let mut process = Command::new("nsenter")
+        .args([&format!("--net={NAMESPACES}/{namespace}"), "--", "ip", "-batch", "-"])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("ip: {error}; it is in the package iproute2"))?;
+        .map_err(|error| format!("nsenter: {error}; it is in the package util-linux"))?;
     let mut input = process.stdin.take().expect("it is a pipe");
     let written = input.write_all(lines.as_bytes()).await;
     drop(input);
@@ -174,16 +185,11 @@ async fn ip(namespace: &str, lines: &str) -> Result<(), String> {
     if output.status.success() && written.is_ok() {
         return Ok(());
     }
-    Err(format!("ip -netns {namespace}: {}: {}", lines.trim().replace('\n', "; "), told(&output.stderr)))
-}
-
-async fn command(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output().await;
-    let output = output.map_err(|error| format!("{program}: {error}; it is in the package iproute2"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{program} {}: {}", arguments.join(" "), told(&output.stderr)))
+    Err(format!(
+        "ip, of the package iproute2, in {namespace}: {}: {}",
+        lines.trim().replace('\n', "; "),
+        told(&output.stderr)
+    ))
 }
 
 fn told(output: &[u8]) -> String {
