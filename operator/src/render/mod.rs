@@ -40,7 +40,7 @@ pub struct Declared<'r> {
 /// What holds for all servers.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// The namespace of the operator, where the servers of a provider run that names none.
+    /// The namespace where the servers of a provider run that names none.
     pub home: String,
     /// The image of servers that name none.
     pub image: String,

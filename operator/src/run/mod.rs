@@ -46,6 +46,9 @@ pub struct Options {
     /// Image of servers that name none
     #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")))]
     image: String,
+    /// Namespace of the servers of providers that name none [default: that of this process]
+    #[arg(long, value_name = "NAMESPACE")]
+    home: Option<String>,
 }
 
 /// Why `bindy run` ended.

@@ -39,6 +39,8 @@ pub(super) struct Operator {
     /// Where servers find this process, if that is not its Service.
     advertised: Vec<SocketAddr>,
     image: String,
+    /// The namespace of the servers of providers that name none.
+    home: String,
     pub(super) store: Store,
     /// The resources as they were last read, with their identifiers.
     pub(super) resources: BTreeMap<ResourceId, (Resource, String)>,
@@ -94,6 +96,7 @@ impl Operator {
         Operator {
             applier: Applier::new(client.clone(), "bindy"),
             client,
+            home: options.home.clone().unwrap_or_else(|| place.namespace.clone()),
             place,
             advertised: options.advertise.clone(),
             image: options.image.clone(),
@@ -265,7 +268,7 @@ impl Operator {
         }
         self.is_moving |= changes.iter().any(|change| !matches!(change.id().kind, Kind::Record(_)));
         if changes.iter().any(|change| matches!(change.id().kind, Kind::Infrastructure(_))) {
-            self.servers = Servers::of(self.resources.values().map(|(resource, _)| resource), &self.place.namespace);
+            self.servers = Servers::of(self.resources.values().map(|(resource, _)| resource), &self.home);
         }
         let Some(compiler) = &mut self.compiler else { return };
         let step = compiler.apply(changes);
@@ -456,7 +459,7 @@ impl Operator {
         let rendered = render(
             &declared,
             &Surroundings {
-                home: self.place.namespace.clone(),
+                home: self.home.clone(),
                 image: self.image.clone(),
                 leader: found,
                 rndc_keys: rndc_keys(&self.store, &declared),
