@@ -83,7 +83,7 @@ impl Deployed {
     }
 }
 
-fn path(part: &str) -> String {
+pub fn path(part: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(part).canonicalize();
     path.expect("it is in the repository").display().to_string()
 }

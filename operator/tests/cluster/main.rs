@@ -5,6 +5,7 @@ mod corpus;
 mod deploy;
 mod mutants;
 mod operator;
+mod running;
 mod server;
 
 use std::{collections::BTreeSet, fs, path::Path};
