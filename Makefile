@@ -38,7 +38,7 @@ soak: tools ## kills the server a thousand times in the midst of updates
 test-clients: tools ## ExternalDNS, cert-manager and others against the server as against BIND (some minutes, needs Go)
 	scripts/test-clients --go
 
-dev-cluster: ## a Kubernetes cluster on this machine to play with, until Ctrl-C
+dev-cluster: tools ## a Kubernetes cluster on this machine to play with, until Ctrl-C
 	@$(CARGO) run --quiet --profile checked --locked -p bindy-cluster --example dev-cluster
 
 # KUBECONFIG of the environment is not meant: it may be the cluster of a company.
