@@ -135,6 +135,8 @@ pub struct Config {
     /// The SHA-256 of named.conf and then of the files that it includes, in hexadecimal. Without includes it is what
     /// `sha256sum` says of the file.
     pub hash: String,
+    /// The SHA-256 of named.conf alone, in hexadecimal.
+    pub file_hash: String,
     /// The warnings about named.conf, and the errors of added zones, which are left out.
     pub warnings: Vec<Diagnostic>,
 }
@@ -221,7 +223,8 @@ impl Config {
             dump_file: directory.join(scope.path("dump-file").unwrap_or_else(|| "named_dump.db".into())),
             views: views::read(conf, growing, &scope, &settings, &directory, reader),
             settings: Arc::new(settings),
-            hash: hash(conf),
+            hash: hash(conf.sources()),
+            file_hash: hash(conf.sources().take(1)),
             directory,
             additions: None,
             warnings: Vec::new(),
@@ -229,9 +232,26 @@ impl Config {
     }
 }
 
-fn hash(conf: &Conf) -> String {
+/// The hashes of named.conf at a moment, which nobody has checked; `None` while it cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hashes {
+    /// As [`Config::hash`].
+    pub(crate) all: String,
+    /// As [`Config::file_hash`].
+    pub(crate) file: String,
+}
+
+impl Hashes {
+    /// The hashes that the files have now.
+    pub(crate) fn of(path: &Path) -> Option<Hashes> {
+        let texts = conf::texts(path).ok()?;
+        Some(Hashes { all: hash(texts.iter()), file: hash(texts.iter().take(1)) })
+    }
+}
+
+fn hash<'s>(sources: impl Iterator<Item = &'s Source>) -> String {
     let mut hash = Sha256::new();
-    conf.sources().for_each(|source| hash.update(source.text()));
+    sources.for_each(|source| hash.update(source.text()));
     HEXLOWER.encode(&hash.finalize())
 }
 

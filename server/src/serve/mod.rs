@@ -10,12 +10,14 @@
 //!   them.
 //! * `catalogs`: zones that are served because a catalog lists them; `copies`: which copies of them there are.
 //! * `run_files`: the process number, the lock and the session key; `upkeep`: what has to be done now and then.
+//! * `follow`: reading the configuration again when its files change.
 //! * `start_error`: why a server does not start.
 
 mod additions;
 mod catalogs;
 mod copies;
 mod faults;
+mod follow;
 mod journal;
 mod load;
 mod new_zones;
@@ -42,9 +44,10 @@ use std::{
 
 use jiff::Timestamp;
 use tracing::{error, info, warn};
+use zonefmt::diagnostics::Severity;
 
 use crate::{
-    config::{Additions, Config, Interfaces, Overrides},
+    config::{Additions, Config, Hashes, Interfaces, Overrides},
     control::{self, Control},
     dnstap::Dnstap,
     listen::{self, ListenError, Listeners},
@@ -59,6 +62,7 @@ use crate::{
     zones::{Published, Snapshot},
 };
 use catalogs::Catalogs;
+use follow::Followed;
 use run_files::HeldFiles;
 use sources::{Sources, log};
 use upkeep::Upkeep;
@@ -74,6 +78,8 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Where log lines go unless named.conf says otherwise.
     pub log: DefaultLog,
+    /// Whether to look now and then if named.conf, or a file that it includes, was changed, and to read it then.
+    pub follow: bool,
 }
 
 /// A server that answers.
@@ -96,8 +102,7 @@ pub struct Running {
     listeners: Listeners<Responder>,
     control: Control,
     files: HeldFiles,
-    /// Whether the configuration could not be used when it was last read.
-    reload_failed: bool,
+    followed: Followed,
     /// When to look next whether the addresses of this machine changed.
     next_scan: Option<Instant>,
     /// When to look next whether an address that is to be listened on has come.
@@ -159,20 +164,26 @@ impl Running {
     /// cannot be used is logged, and what was served in its place stays served. Returns whether the configuration could
     /// be used.
     pub fn reconfigure(&mut self) -> bool {
-        let succeeded = self.try_reconfigure();
-        self.reload_failed = !succeeded;
-        succeeded
+        // Before the files are read: what changes meanwhile is noticed later.
+        let hashes = Hashes::of(&self.options.config);
+        let done = self.try_reconfigure();
+        match &done {
+            Ok(()) => self.followed.tried(self.config.hash.clone()),
+            Err(why) => self.refuse(hashes, why),
+        }
+        done.is_ok()
     }
 
-    fn try_reconfigure(&mut self) -> bool {
+    /// Serves what the files say now, or tells why it cannot.
+    fn try_reconfigure(&mut self) -> Result<(), String> {
         let began = Instant::now();
         info!(target: "general", "loading configuration from '{}'", self.options.config.display());
         let mut config = match Config::load(&self.options.config, self.options.overrides) {
             Ok(config) => config,
             Err(findings) => {
                 log(&findings, "config");
-                error!(target: "general", "reloading configuration failed; all stays as it was");
-                return false;
+                let first = findings.iter().find(|finding| finding.severity == Severity::Error);
+                return Err(first.map_or_else(String::new, ToString::to_string));
             }
         };
         config.controls.keep_key(&self.config.controls);
@@ -180,12 +191,10 @@ impl Running {
         let loses_zones = additions.is_some_and(|new| new.leaves_out_more_than(self.config.additions.as_ref()));
         log_warnings(&mut config);
         if loses_zones {
-            error!(target: "general", "reloading configuration failed: it would lose added zones; all stays as it was");
-            return false;
+            return Err("it would lose added zones".into());
         }
         if let Err(cause) = listen_on(&mut self.listeners, &config, self.options.workers) {
-            error!(target: "general", "{cause}; all stays as it was");
-            return false;
+            return Err(cause.to_string());
         }
         self.config = config;
         self.notify_others();
@@ -196,16 +205,18 @@ impl Running {
         let Ok(()) = self.apply(go_on);
         info!(target: "general", "reloading configuration succeeded");
         let Ok(()) = self.announce(began, go_on);
-        true
+        Ok(())
     }
 
     /// When [`Running::scan_if_due`] is to be called next; `None`: never.
     pub fn next_scan(&self) -> Option<Instant> {
-        [self.next_scan, self.next_look, self.next_claim, self.catalogs.due()].into_iter().flatten().min()
+        let due = [self.next_scan, self.next_look, self.next_claim, self.catalogs.due(), self.followed.due()];
+        due.into_iter().flatten().min()
     }
 
     /// Scans if `interface-interval` is over, or if an address has come that is to be listened on and was missing; follows
-    /// catalogs whose new versions had to wait; and takes files over that another process had.
+    /// catalogs whose new versions had to wait; takes files over that another process had; and reads a configuration that
+    /// was changed.
     pub fn scan_if_due(&mut self) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
         if is_due(self.next_claim) {
@@ -213,6 +224,9 @@ impl Running {
         }
         if is_due(self.catalogs.due()) {
             self.follow_catalogs();
+        }
+        if is_due(self.followed.due()) {
+            self.look_at_files();
         }
         let has_come = || {
             let there = Interfaces::now().unwrap_or_default();
@@ -249,6 +263,11 @@ impl Running {
             notice!(target: "general", "the folder {} is free now", by.folder().display());
             self.reconfigure();
         }
+    }
+
+    /// Tells whoever asks at `/readyz` that the server is about to end. It goes on as before.
+    pub fn leave(&self) {
+        self.statistics.leaves();
     }
 
     /// Stops answering, and writes the files of zones that have changed. When this returns, the sockets are closed and the
@@ -297,6 +316,7 @@ impl Running {
         };
         let nowhere = listen::Config { addresses: Vec::new(), workers: options.workers, tcp: config.tcp.clone() };
         let now = Timestamp::now();
+        let followed = Followed::new(options.follow, config.hash.clone());
         Ok(Running {
             channels: Channels::new(Arc::clone(&statistics)).map_err(StartError::Statistics)?,
             listeners: listen::start(&nowhere, responder).map_err(StartError::Listen)?,
@@ -316,7 +336,7 @@ impl Running {
             catalogs: Catalogs::new(&published, wake),
             published,
             files,
-            reload_failed: false,
+            followed,
             next_scan: None,
             next_look: None,
             next_claim: None,
@@ -359,7 +379,8 @@ impl Running {
         self.secondaries.follow();
         settle(config.additions.as_ref(), &self.sources).or_else(&on_failure)?;
         self.control.listen(config.controls.listeners.clone());
-        self.statistics.configured(&config.hash);
+        self.statistics.configured(&config.hash, &config.file_hash);
+        info!(target: "general", "in effect is '{}' with SHA-256 {}", self.options.config.display(), config.file_hash);
         self.next_scan = after(config.interface_interval);
         self.next_look = self.look_after(LOOK);
         // What is free and could not be loaded all the same is not tried again and again.

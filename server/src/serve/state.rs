@@ -85,7 +85,7 @@ impl Running {
             tcp_clients: self.listeners.tcp_limits().clients,
             transfers: self.transfers.taken(),
             inbound: self.secondaries.activity(),
-            reload_failed: self.reload_failed,
+            reload_failed: self.statistics.is_refused(),
         }
     }
 

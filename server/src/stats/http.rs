@@ -19,7 +19,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tracing::debug;
 
 use super::{
-    Statistics, json, metrics,
+    Configuration, Refused, Statistics, json, metrics,
     report::{Part, Report},
     xml,
 };
@@ -144,10 +144,17 @@ fn told(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response
 }
 
 /// Ready means that loading has been attempted for every zone. A zone that cannot be served does not make the server
-/// unready; it is listed.
+/// unready, and a configuration that cannot be used does not either; both are listed.
 fn readiness(report: &Report) -> String {
-    if !report.is_ready() {
+    if !report.is_loaded() {
         return "not ready: zones are being loaded\n".into();
+    }
+    let Configuration { hash, file_hash, refused } = &*report.configuration;
+    let head = if report.is_leaving { "not ready: shutting down" } else { "ready" };
+    let mut text = format!("{head}\nconfiguration {hash}\nnamed.conf {file_hash}\n");
+    // Writing to a String cannot fail.
+    if let Some(Refused { file_hash, why }) = refused {
+        let _ = writeln!(text, "refused {}: {why}", file_hash.as_deref().unwrap_or("unreadable"));
     }
     let (mut zones, mut faulty, mut lines) = (0, 0, String::new());
     for (view, zone) in report.declared() {
@@ -156,12 +163,12 @@ fn readiness(report: &Report) -> String {
         faulty += 1;
         if faulty <= MAX_NAMED {
             let of_view = if *view.name == *View::DEFAULT { String::new() } else { format!("/{}", view.name) };
-            // Writing to a String cannot fail.
             let _ = writeln!(lines, "zone {}/IN{of_view}: {fault}", zone.name());
         }
     }
     if faulty > MAX_NAMED {
         let _ = writeln!(lines, "and {} more", faulty - MAX_NAMED);
     }
-    format!("ready\nconfiguration {}\n{zones} zones, {faulty} of them not served\n{lines}", report.hash)
+    let _ = write!(text, "{zones} zones, {faulty} of them not served\n{lines}");
+    text
 }

@@ -24,7 +24,7 @@ pub use zone::ZoneCounters;
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -40,10 +40,32 @@ pub struct Statistics {
     started: Timestamp,
     /// When the configuration was last read, in milliseconds since 1970.
     configured: AtomicI64,
-    /// The hash of that configuration.
-    hash: ArcSwap<String>,
+    /// Which configuration is in effect.
+    configuration: ArcSwap<Configuration>,
+    /// Whether the server is about to end.
+    leaving: AtomicBool,
     /// Set once loading has been attempted for every zone.
     served: OnceLock<Served>,
+}
+
+/// Which configuration is in effect, and what became of a later one.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Configuration {
+    /// The SHA-256 of named.conf and the files that it includes, in hexadecimal.
+    pub(crate) hash: String,
+    /// That of named.conf alone.
+    pub(crate) file_hash: String,
+    /// The later one that cannot be used.
+    pub(crate) refused: Option<Refused>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Refused {
+    /// The SHA-256 of named.conf; `None` if that cannot be read.
+    pub(crate) file_hash: Option<String>,
+    /// What is wrong, in one line.
+    pub(crate) why: String,
 }
 
 /// What a server answers from, its TCP connections and its transfers.
@@ -58,8 +80,9 @@ impl Statistics {
     pub fn new() -> Arc<Statistics> {
         let started = Timestamp::now();
         let configured = AtomicI64::new(started.as_millisecond());
-        let (blocks, hash) = (Arc::default(), ArcSwap::default());
-        Arc::new(Statistics { blocks, started, configured, hash, served: OnceLock::new() })
+        let (blocks, configuration) = (Arc::default(), ArcSwap::default());
+        let leaving = AtomicBool::new(false);
+        Arc::new(Statistics { blocks, started, configured, configuration, leaving, served: OnceLock::new() })
     }
 
     /// Returns counters for one more worker.
@@ -67,10 +90,27 @@ impl Statistics {
         self.blocks.take()
     }
 
-    /// Records that the configuration with this hash was read just now.
-    pub fn configured(&self, hash: &str) {
-        self.hash.store(Arc::new(hash.to_owned()));
+    /// Records that the configuration with these hashes is in effect from now on: that of named.conf with the files that
+    /// it includes, and that of named.conf alone.
+    pub fn configured(&self, hash: &str, file_hash: &str) {
+        let (hash, file_hash) = (hash.to_owned(), file_hash.to_owned());
+        self.configuration.store(Arc::new(Configuration { hash, file_hash, refused: None }));
         self.configured.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Records that a configuration was read just now that cannot be used.
+    pub(crate) fn refused(&self, refused: &Refused) {
+        self.configuration.rcu(|now| Configuration { refused: Some(refused.clone()), ..Configuration::clone(now) });
+    }
+
+    /// Whether the configuration that was read last cannot be used.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.configuration.load().refused.is_some()
+    }
+
+    /// Records that the server is about to end, so that it is no longer ready.
+    pub(crate) fn leaves(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Records that loading has been attempted for every zone, so that the server is ready, and where to read the zones

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Statistics,
+    Configuration, Statistics,
     counters::Sums,
     table::{self, Stat},
     zone::ZoneCounters,
@@ -24,8 +24,9 @@ use crate::{
 pub(super) struct Report {
     pub(super) started: Timestamp,
     pub(super) configured: Timestamp,
-    /// The hash of the active configuration.
-    pub(super) hash: Arc<String>,
+    pub(super) configuration: Arc<Configuration>,
+    /// Whether the server is about to end.
+    pub(super) is_leaving: bool,
     pub(super) now: Timestamp,
     pub(super) sums: Sums,
     pub(super) memory: Memory,
@@ -102,7 +103,8 @@ impl Report {
         Report {
             started: statistics.started,
             configured: Timestamp::from_millisecond(configured).unwrap_or(statistics.started),
-            hash: statistics.hash.load_full(),
+            configuration: statistics.configuration.load_full(),
+            is_leaving: statistics.leaving.load(Ordering::Relaxed),
             now: Timestamp::now(),
             sums,
             memory: Memory::now(),
@@ -123,8 +125,13 @@ impl Report {
     }
 
     /// Whether loading has been attempted for every zone.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(super) fn is_loaded(&self) -> bool {
         self.snapshot.is_some()
+    }
+
+    /// Whether the server is to be asked: it has attempted to load every zone, and does not leave.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_loaded() && !self.is_leaving
     }
 
     /// The views that are served; none before the server is ready.

@@ -39,6 +39,7 @@ use references::Reference;
 use std::{
     borrow::Cow,
     ffi::OsStr,
+    io,
     net::IpAddr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -71,6 +72,16 @@ pub fn load(path: &Path) -> Result<Conf, Vec<Diagnostic>> {
         vec![Diagnostic::of_file(Severity::Error, path, format!("cannot read the configuration: {error}"))]
     })?;
     read(source, Includes::Follow)
+}
+
+/// The file and all files that it includes as they are now, the main file first, whatever their form. Included files that
+/// cannot be read are left out.
+///
+/// # Errors
+/// The main file cannot be read.
+pub fn texts(path: &Path) -> io::Result<Vec<Source>> {
+    let (tree, _) = tree::build(Source::read(path)?, Includes::Follow);
+    Ok(tree.sources().cloned().collect())
 }
 
 /// Checks a text. An `include` in it is an error.

@@ -1,7 +1,7 @@
 //! The command line, which is named's. Options without a meaning here are accepted without effect, so that scripts and
 //! unit files work.
 
-use std::{num::NonZeroUsize, path::PathBuf, thread};
+use std::{num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
 use bindy_server::{
     config::{Family, Overrides},
@@ -12,10 +12,13 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 pub const USAGE: &str = "\
 usage: bindyd [-4|-6] [-c conffile] [-d debuglevel] [-D comment] [-f|-g] [-L logfile] [-n number_of_cpus] [-p port]
-              [-t chrootdir] [-u username] [-X lockfile]
+              [-t chrootdir] [-u username] [-X lockfile] [--follow] [--farewell SECONDS]
        bindyd --check [-c conffile] [-t chrootdir]: reads named.conf and all zones, and says what is wrong
        bindyd --journal FILE: shows the changes in a journal, `FILE.changes` or named's, as named-journalprint does
        bindyd [-v|-V|-h]
+       --follow: reads named.conf again whenever it, or a file that it includes, has changed
+       --farewell SECONDS: on SIGTERM, /readyz turns not ready, and the server answers on for that long; a second
+                           SIGTERM, or SIGINT, ends it at once
        named's other options are taken and have no effect: -E -F -m -M -s -S -T -U -x
 ";
 
@@ -36,6 +39,8 @@ pub struct Arguments {
     pub debug_level: u32,
     /// The user to run as (`-u`).
     pub user: Option<String>,
+    /// How long to answer on after SIGTERM (`--farewell`), at most [`LONGEST_FAREWELL`].
+    pub farewell: Duration,
     /// The directory to chroot to (`-t`).
     pub root: Option<PathBuf>,
     /// The file to lock, instead of the one in named.conf (`-X`); `none` locks no file.
@@ -55,7 +60,9 @@ impl Command {
                 overrides: Overrides::default(),
                 workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
                 log: DefaultLog::Syslog,
+                follow: false,
             },
+            farewell: Duration::ZERO,
             foreground: false,
             debug_level: 0,
             user: None,
@@ -66,7 +73,7 @@ impl Command {
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
-            let Options { config, overrides, workers, log } = &mut arguments.options;
+            let Options { config, overrides, workers, log, follow } = &mut arguments.options;
             match argument {
                 Short('4') => restrict(overrides, Family::V4)?,
                 Short('6') => restrict(overrides, Family::V6)?,
@@ -90,6 +97,8 @@ impl Command {
                 Short('u') => arguments.user = Some(parser.value()?.string()?),
                 Short('X') => arguments.lock_file = Some(parser.value()?.into()),
                 Long("check") => arguments.check = true,
+                Long("follow") => *follow = true,
+                Long("farewell") => arguments.farewell = farewell(&parser.value()?.string()?)?,
                 Long("journal") => return Ok(Command::Journal(parser.value()?.into())),
                 Short('C') => return Err(DEFAULTS.into()),
                 Short('v') | Long("version") => return Ok(Command::Print(format!("bindyd {VERSION}\n"))),
@@ -114,7 +123,15 @@ impl Command {
 /// What is said of `-C`.
 const DEFAULTS: &str = "-C: bindyd has no list of defaults; those that `named -C` prints hold, but for the ones in \
                         docs/named.conf.md";
+/// The longest time that a server may answer on after SIGTERM, in seconds.
+const LONGEST_FAREWELL: u64 = 3600;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn farewell(text: &str) -> Result<Duration, lexopt::Error> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= LONGEST_FAREWELL);
+    let seconds = seconds.ok_or_else(|| format!("--farewell: `{text}` is no number from 0 to {LONGEST_FAREWELL}"))?;
+    Ok(Duration::from_secs(seconds))
+}
 
 fn restrict(overrides: &mut Overrides, family: Family) -> Result<(), lexopt::Error> {
     match overrides.only.replace(family) {

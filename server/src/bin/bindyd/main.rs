@@ -22,7 +22,7 @@ use std::{
     process::ExitCode,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bindy_server::{
@@ -113,7 +113,7 @@ fn fail(message: &str) -> ExitCode {
 /// The order matters: files outside the chroot are opened before entering it; named.conf may be readable only for root;
 /// and privileges belong to threads, so they are dropped before there is a second thread.
 fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
-    let Arguments { options, ignored, debug_level, user, root, lock_file, .. } = arguments;
+    let Arguments { options, ignored, debug_level, user, root, lock_file, farewell, .. } = arguments;
     // The handlers are installed first, so that no signal kills the process once others rely on it; nor does a write
     // beyond the limit of a file's size, which then is an error as on a full disk.
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ])
@@ -137,7 +137,7 @@ fn run(arguments: Arguments, parent: Option<Parent>) -> Result<(), String> {
     if let Some(user) = &user {
         user.become_it().map_err(|error| format!("bindyd: {error}"))?;
     }
-    let served = run_until_stopped(options, config, &logs, signals, &supervisor, parent);
+    let served = run_until_stopped(Plan { options, config, farewell }, &logs, signals, &supervisor, parent);
     logs.flush();
     served
 }
@@ -150,10 +150,17 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-/// Serves until a signal or a command stops the server.
-fn run_until_stopped(
+/// What is to be served, and how it is to end.
+struct Plan {
     options: Options,
     config: Config,
+    /// How long to answer on after SIGTERM.
+    farewell: Duration,
+}
+
+/// Serves until a signal or a command stops the server.
+fn run_until_stopped(
+    Plan { options, config, farewell }: Plan,
     logs: &Logs,
     mut signals: Signals,
     supervisor: &Supervisor,
@@ -175,11 +182,16 @@ fn run_until_stopped(
     {
         warn!(target: "general", "still bound to where it was started: {error}");
     }
+    // When the server ends that was told to, and answers on.
+    let mut end: Option<Instant> = None;
     loop {
-        let event = match running.next_scan() {
-            Some(scan) => happening.recv_timeout(scan.saturating_duration_since(Instant::now())),
+        let event = match running.next_scan().into_iter().chain(end).min() {
+            Some(due) => happening.recv_timeout(due.saturating_duration_since(Instant::now())),
             None => happening.recv().map_err(RecvTimeoutError::from),
         };
+        if end.is_some_and(|end| end <= Instant::now()) {
+            break;
+        }
         let event = match event {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => {
@@ -193,6 +205,11 @@ fn run_until_stopped(
                 supervisor.reloading();
                 running.reload();
                 supervisor.ready();
+            }
+            Event::Signal(SIGTERM) if end.is_none() && !farewell.is_zero() => {
+                running.leave();
+                end = Some(Instant::now() + farewell);
+                notice!(target: "general", "leaving in {} s: answers go on until then", farewell.as_secs());
             }
             Event::Signal(SIGINT | SIGTERM) => break,
             // BIND does not define what the other signals do; here they do not end the process.
