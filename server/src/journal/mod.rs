@@ -7,7 +7,7 @@
 //! Everything else makes a new file and renames it into place, so that a crash leaves the old journal or the new one.
 //!
 //! * [`history`]: what has been changed, for secondaries, while the journal goes on.
-//! * [`disk`]: the operations on files that this needs. [`files`]: which files are open.
+//! * [`disk`]: the operations on files that this needs. [`memory`]: files that are on none. [`files`]: which are open.
 //! * [`mod@format`]: the octets of the file. [`chain`]: the file while it is open. [`changes`]: reading changes back.
 //! * [`mod@error`]: what can go wrong.
 //! * [`bind`]: named's journals, whose changes are taken over.
@@ -27,6 +27,7 @@ mod error;
 mod files;
 mod format;
 mod history;
+pub mod memory;
 
 #[cfg(test)]
 mod simulated;

@@ -7,6 +7,7 @@
 //! * `open`: how a zone gets its owner. `tip`: what the lock protects. `change`: how that changes.
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
 //! * `differences`: those between the versions of a zone that changes with its file only.
+//! * `remembered`: those between versions that are made elsewhere.
 //! * `ownership`: that files have one owner at a time; `lease`: also if there is another process.
 //! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
@@ -20,6 +21,7 @@ mod lease;
 mod legacy;
 mod open;
 mod ownership;
+mod remembered;
 mod timing;
 mod tip;
 

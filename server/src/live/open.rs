@@ -163,7 +163,7 @@ impl Live {
         let origin = data.origin().to_owned();
         let newest = Mutex::new(data.clone());
         let history = kept.as_ref().map(|kept| kept.journal.history());
-        let tip = Mutex::new(Tip { data, kept, left: None, frozen, closed: false });
+        let tip = Mutex::new(Tip { data, kept, left: None, remembered: None, frozen, closed: false });
         Live {
             origin,
             follows_file: false,

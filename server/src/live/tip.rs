@@ -1,6 +1,6 @@
 //! The newest state of a zone, which is behind its lock.
 
-use super::{Failure, Timing, ZoneFile, kept::Kept};
+use super::{Failure, Timing, ZoneFile, kept::Kept, remembered::Remembered};
 use crate::zone::ZoneData;
 
 /// The newest state of a zone.
@@ -11,6 +11,8 @@ pub(super) struct Tip {
     pub(super) kept: Option<Kept>,
     /// What the zone has on the disk if it is closed: another owner may have that by now.
     pub(super) left: Option<Kept>,
+    /// The changes of a zone that is only in memory and whose versions are made elsewhere.
+    pub(super) remembered: Option<Remembered>,
     /// Whether the zone file is edited by hand at the moment, so that it is not written, and no change is accepted.
     pub(super) frozen: bool,
     /// Whether no more changes are accepted, because another owner has taken over or the zone is not served any more.
