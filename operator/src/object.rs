@@ -5,7 +5,7 @@ use std::fmt;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use crate::api::{GROUP, Kind, VERSION};
+use crate::api::{GROUP, Kind, ResourceId, VERSION};
 
 /// The types of objects that are read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,12 @@ impl Object {
             body.extend(fields);
         }
         Object { id, body }
+    }
+}
+
+impl From<&ResourceId> for ObjectId {
+    fn from(ResourceId { namespace, name, kind }: &ResourceId) -> ObjectId {
+        ObjectId { of: Type::Own(*kind), namespace: namespace.clone(), name: name.clone() }
     }
 }
 

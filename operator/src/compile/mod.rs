@@ -152,10 +152,9 @@ impl Compiler {
         for origin in stale {
             let Some(zone) = self.zones.get_mut(&origin) else { continue };
             let last = self.published.get(&origin).copied();
-            if let Some((zone_step, published)) = zone.refresh(&self.index, last, &mut judged) {
-                self.published.insert(origin, published);
-                zones.push(zone_step);
-            }
+            let (published, zone_step) = zone.refresh(&self.index, last, &mut judged);
+            self.published.insert(origin, published);
+            zones.extend(zone_step);
         }
         zones.sort_by(|a, b| a.origin.cmp(&b.origin));
         if !touched.infrastructure.is_empty() {
@@ -172,6 +171,21 @@ impl Compiler {
         judged.extend(touched.records);
         judged.extend(touched.infrastructure);
         Step { zones, judged: judged.into_iter().collect() }
+    }
+
+    /// Goes on from what somebody else has published: a zone with that content gets its serial, and any other the one
+    /// that follows. Returns the changes of zones.
+    pub fn resume(&mut self, published: impl IntoIterator<Item = (Name, Published)>) -> Vec<ZoneStep> {
+        let mut steps = Vec::new();
+        for (origin, mut last) in published {
+            if let Some(zone) = self.zones.get_mut(&origin) {
+                let (now, step) = zone.refresh(&self.index, Some(last), &mut Judged::default());
+                steps.extend(step);
+                last = now;
+            }
+            self.published.insert(origin, last);
+        }
+        steps
     }
 
     /// The zones that are served, by name.

@@ -219,14 +219,14 @@ impl Zone {
         own.chain(self.findings_of_servers()).collect()
     }
 
-    /// Brings the data up to date, with a serial that follows `last`. Returns the change, if there is one, and adds the
-    /// resources whose findings may have changed to `judged`.
+    /// Brings the data up to date, with a serial that follows `last`. Returns which version that is, with the change, if
+    /// there is one, and adds the resources whose findings may have changed to `judged`.
     pub(super) fn refresh(
         &mut self,
         index: &Index,
         last: Option<Published>,
         judged: &mut Judged,
-    ) -> Option<(ZoneStep, Published)> {
+    ) -> (Published, Option<ZoneStep>) {
         let origin = self.apex.origin.clone();
         let before = self.data.serial();
         let mut step = ZoneStep { origin, before, after: None, added: 0, removed: 0, changed: 0 };
@@ -263,12 +263,12 @@ impl Zone {
         }
         let published = Published::following(last, self.hash, self.apex.serial);
         if before == Some(published.serial) && step.added + step.removed + step.changed == 0 {
-            return None;
+            return (published, None);
         }
         self.write_serial(&mut edit, published.serial);
         self.data = edit.commit();
         step.after = self.data.serial();
-        Some((step, published))
+        (published, Some(step))
     }
 
     /// The names that must be merged together with `name`: all names at and below its uppermost ancestor, or `name`

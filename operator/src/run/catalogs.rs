@@ -47,6 +47,13 @@ impl Catalogs {
         changed
     }
 
+    /// Gives a catalog a serial ahead of one that a server has of it; `None` if there is no such catalog.
+    pub(super) fn overtake(&mut self, origin: &Name, serial: Serial) -> Option<ZoneData> {
+        let catalog = self.0.get_mut(origin)?;
+        catalog.data = data(origin, &catalog.members, serial.next()).ok()?;
+        Some(catalog.data.clone())
+    }
+
     /// The catalogs and what they have.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &ZoneData)> {
         self.0.iter().map(|(origin, catalog)| (origin, &catalog.data))

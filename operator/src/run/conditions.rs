@@ -28,6 +28,8 @@ pub(super) const SERVED: &str = "Served";
 pub(super) const NOT_SERVED_YET: &str = "NotServedYet";
 /// The reason of a zone without servers.
 pub(super) const NO_SERVERS: &str = "NoServers";
+/// The reason of a zone whose new version would remove much of it.
+pub(super) const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
 /// The most servers that a message names.
 const NAMED: usize = 5;
 
@@ -44,10 +46,13 @@ impl Said {
         Said::Ready(SERVED, if warnings.is_empty() { "Every server serves it.".into() } else { warnings.join(" ") })
     }
 
-    /// What follows for a zone from how far it is served.
-    pub(super) fn of_zone(verdict: &Verdict, extent: &Extent) -> Said {
+    /// What follows for a zone from how far it is served; `held` says why a new version is not published.
+    pub(super) fn of_zone(verdict: &Verdict, extent: &Extent, held: Option<&str>) -> Said {
         if let Some(refused) = Said::refused(verdict) {
             return refused;
+        }
+        if let Some(why) = held {
+            return Said::Stalled(LARGE_REMOVAL_HELD, sentence(why));
         }
         if extent.servers == 0 {
             let why = verdict.findings.first().map(|finding| sentence(&finding.message));
@@ -89,13 +94,19 @@ impl Said {
 }
 
 /// The status of a zone, without its serial and content.
-pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, now: Timestamp) -> Value {
+pub(super) fn zone(
+    object: &Value,
+    verdict: &Verdict,
+    extent: &Extent,
+    held: Option<&str>,
+    now: Timestamp,
+) -> Value {
     let serving = extent.servers - extent.behind.len();
     json!({
         "observedGeneration": object["metadata"]["generation"],
         "bind9InstancesCount": extent.servers,
         "servers": format!("{serving}/{}", extent.servers),
-        "conditions": Said::of_zone(verdict, extent).conditions(object, now),
+        "conditions": Said::of_zone(verdict, extent, held).conditions(object, now),
     })
 }
 
@@ -169,10 +180,10 @@ mod tests {
     fn a_zone_says_who_does_not_serve_it() {
         let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
         let extent = Extent { servers: 3, behind: vec![server("a")] };
-        let status = zone(&json!({}), &Verdict::default(), &extent, at("2026-01-31T12:00:00Z"));
+        let status = zone(&json!({}), &Verdict::default(), &extent, None, at("2026-01-31T12:00:00Z"));
         assert_eq!(status["servers"], "2/3");
         assert_eq!(status["conditions"][0]["message"], "Its newest version is not served by dns/a.");
-        let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), at("2026-01-31T12:00:00Z"));
+        let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), None, at("2026-01-31T12:00:00Z"));
         assert_eq!(nobody["conditions"][0]["reason"], NO_SERVERS);
     }
 }

@@ -1,22 +1,81 @@
-//! The Lease by which one process at a time publishes. It has a client of its own, so that a flood of other requests
-//! never delays a renewal. Who loses it ends, and is started again as one that waits.
+//! The Lease by which one process at a time leads. It has a client and a task of its own, so that a flood of other requests
+//! never delays a renewal.
 
-use std::{env, time::Duration};
+use std::{env, future::pending, time::Duration};
 
 use kube::{
     Client,
     api::{DynamicObject, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
 
 use crate::{
     cluster::api,
     object::{Object, ObjectId, Type},
 };
 
+/// Whether this process leads, from now to then.
+pub(super) struct Leadership {
+    standing: watch::Receiver<bool>,
+    orders: watch::Sender<Order>,
+    contender: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Contend,
+    /// Let the next one have the Lease, and try again.
+    Resign,
+    /// Let the next one have it for good.
+    Withdraw,
+}
+
+impl Leadership {
+    /// Tries to have the Lease that the environment names; if there is to be none, this process leads.
+    pub(super) fn seek(client: Client, namespace: &str) -> Leadership {
+        let (orders, ordered) = watch::channel(Order::Contend);
+        let lease = Lease::from_environment(client, namespace);
+        let (stands, standing) = watch::channel(lease.is_none());
+        let contender = lease.map(|lease| tokio::spawn(lease.contend(stands, ordered)));
+        Leadership { standing, orders, contender }
+    }
+
+    /// Waits until it has changed whether this process leads.
+    pub(super) async fn changed(&mut self) -> bool {
+        if self.standing.changed().await.is_err() {
+            // Nobody contends any more.
+            pending::<()>().await;
+        }
+        *self.standing.borrow_and_update()
+    }
+
+    /// Whether this process leads.
+    pub(super) fn stands(&mut self) -> bool {
+        *self.standing.borrow_and_update()
+    }
+
+    /// Lets another process lead, and waits for the next time.
+    pub(super) fn resign(&self) {
+        self.orders.send_replace(Order::Resign);
+    }
+
+    /// Lets another process lead, for good.
+    pub(super) async fn withdraw(&mut self) {
+        self.orders.send_replace(Order::Withdraw);
+        if let Some(contender) = self.contender.take() {
+            // Whatever has become of it, it has ended.
+            let _ = contender.await;
+        }
+    }
+}
+
 /// A Lease that this process has, or wants.
-pub(super) struct Lease {
+struct Lease {
     client: Client,
     id: ObjectId,
     /// Who this process is.
@@ -35,8 +94,33 @@ struct Times {
 }
 
 impl Lease {
+    /// Tries to have the Lease, and keeps it, until it is told to withdraw.
+    async fn contend(self, stands: watch::Sender<bool>, mut orders: watch::Receiver<Order>) {
+        let mut order = Order::Contend;
+        while order != Order::Withdraw {
+            tokio::select! {
+                () = self.acquire() => {}
+                next = ordered(&mut orders) => {
+                    order = next;
+                    continue;
+                }
+            }
+            stands.send_replace(true);
+            tokio::select! {
+                () = self.keep() => {}
+                next = ordered(&mut orders) => order = next,
+            }
+            stands.send_replace(false);
+            self.release().await;
+            if order == Order::Resign {
+                // Somebody else goes first.
+                sleep(self.times.retry * 2).await;
+            }
+        }
+    }
+
     /// The Lease that the environment names; `None` if there is to be none.
-    pub(super) fn from_environment(client: Client, namespace: &str) -> Option<Lease> {
+    fn from_environment(client: Client, namespace: &str) -> Option<Lease> {
         let said = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
         if said("BINDY_ENABLE_LEADER_ELECTION").as_deref() == Some("false") {
             return None;
@@ -63,7 +147,7 @@ impl Lease {
     }
 
     /// Waits until this process has the Lease.
-    pub(super) async fn acquire(&self) {
+    async fn acquire(&self) {
         // Clocks of machines differ, so a Lease has run out when it was not renewed for so long here.
         let mut seen: Option<(Value, Instant)> = None;
         loop {
@@ -93,7 +177,7 @@ impl Lease {
     }
 
     /// Renews the Lease until it is lost.
-    pub(super) async fn keep(&self) {
+    async fn keep(&self) {
         loop {
             sleep(self.times.retry).await;
             let until = Instant::now() + self.times.deadline;
@@ -113,7 +197,7 @@ impl Lease {
     }
 
     /// Lets the next one have it at once.
-    pub(super) async fn release(&self) {
+    async fn release(&self) {
         let leases = api(&self.client, Type::Lease, &self.id.namespace);
         let Ok(Some(mut lease)) = leases.get_opt(&self.id.name).await else { return };
         if lease.data["spec"]["holderIdentity"] == json!(self.holder) {
@@ -152,5 +236,14 @@ impl Lease {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Waits for the next order.
+async fn ordered(orders: &mut watch::Receiver<Order>) -> Order {
+    match orders.changed().await {
+        Ok(()) => *orders.borrow_and_update(),
+        // Who gave them is gone.
+        Err(_) => Order::Withdraw,
     }
 }

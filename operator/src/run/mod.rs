@@ -1,22 +1,30 @@
 //! `bindy run`: the operator. It watches resources, makes the objects that run servers, compiles zones and serves these to
 //! the servers as their hidden primary.
 //!
-//! One task decides everything: `operator` takes what was seen and works out what follows. `primary` serves,
-//! `catalogs` tells servers which zones they have, `leader` is how they find this process, and by `lease` only one
-//! process does all this. `probes` asks servers what they serve, `truth` is what they said, `conditions` is what people
-//! see of it, and `status` writes that.
+//! One task decides everything: `operator` takes what was seen and works out what follows. `declarations` are the
+//! resources as it understands them, `assignment` says which server has which zone, and `removal` what has to wait.
+//! `serving` is what servers get: `primary` serves it, and `catalogs` tell servers which zones they have. `probes` asks
+//! them what they serve, `truth` is what they said, `conditions` is what people see of it, and `status` writes that.
+//!
+//! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
+//! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
+//! that one of them can go on at any moment. Who led before follows, too.
 
+mod assignment;
 mod catalogs;
 mod conditions;
+mod declarations;
 mod leader;
 mod lease;
 mod operator;
 mod primary;
 mod probes;
+mod removal;
+mod serving;
 mod status;
 mod truth;
 
-use std::{env, fmt, future::pending, io, net::SocketAddr, time::Duration};
+use std::{env, fmt, io, net::SocketAddr, pin::pin, time::Duration};
 
 use bindy_server::listen::ListenError;
 use kube::Client;
@@ -29,7 +37,7 @@ use crate::{
     cluster::{Watches, terminated},
     terminal::say,
 };
-use lease::Lease;
+use lease::Leadership;
 use operator::Operator;
 use primary::Primary;
 
@@ -61,11 +69,10 @@ pub enum RunError {
     Listen(ListenError),
     /// The program cannot start its threads.
     Start(io::Error),
-    /// Somebody else publishes zones, too.
-    Fenced(String),
-    /// Another process has the Lease.
-    Lost,
 }
+
+/// Somebody else has published this zone meanwhile, so that this process must not lead.
+struct Fenced(String);
 
 /// Where this process is.
 #[derive(Clone, Debug)]
@@ -78,59 +85,63 @@ struct Place {
 
 /// How often to look at what failed, and at what servers serve.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long who is to end goes on serving, until the next one leads.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Runs the operator until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// What it cannot do without, and that it must not go on.
+/// What it cannot do without.
 pub fn run(options: &Options) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(RunError::Start)?.block_on(async {
         let missing = |error| RunError::Client(Box::new(error));
         let client = Client::try_default().await.map_err(missing)?;
-        let lease = Lease::from_environment(Client::try_default().await.map_err(missing)?, &place().namespace);
-        if let Some(lease) = &lease {
-            say("Waiting for the Lease.");
-            tokio::select! {
-                () = lease.acquire() => say("This process has the Lease."),
-                () = terminated() => return Ok(()),
-            }
-        }
+        let leadership = Leadership::seek(Client::try_default().await.map_err(missing)?, &place().namespace);
         let primary = Primary::start(options.listen.clone()).map_err(RunError::Listen)?;
         let addresses: Vec<String> = primary.addresses().iter().map(ToString::to_string).collect();
         say(&format!("Serving zones to servers on {}, UDP and TCP.", addresses.join(", ")));
         let operator = Operator::new(client.clone(), options, place(), primary);
-        let lost = async {
-            match &lease {
-                Some(lease) => lease.keep().await,
-                None => pending().await,
-            }
-        };
-        let ended = tokio::select! {
-            ended = follow(&client, operator) => ended,
-            () = lost => Err(RunError::Lost),
-            () = terminated() => Ok(()),
-        };
-        if let Some(lease) = &lease {
-            lease.release().await;
-        }
-        ended
+        follow(&client, operator, leadership).await;
+        Ok(())
     })
 }
 
-async fn follow(client: &Client, mut operator: Operator) -> Result<(), RunError> {
-    let mut watches = Watches::new(client.clone());
+/// Follows events until SIGINT or SIGTERM.
+async fn follow(client: &Client, mut operator: Operator, mut leadership: Leadership) {
+    let (mut watches, mut ended) = (Watches::new(client.clone()), pin!(terminated()));
     let mut looked = Instant::now();
+    let mut leads = leadership.stands();
+    let mut followed = operator.lead(leads).await;
     loop {
+        if let Err(Fenced(zone)) = followed {
+            say(&format!("{zone} was published by another process, so this one leads no more."));
+            leadership.resign();
+        }
         operator.watched().for_each(|(of, namespace)| watches.watch(of, namespace));
         let pause = if operator.is_behind() { Duration::ZERO } else { LOOK.saturating_sub(looked.elapsed()) };
-        tokio::select! {
-            batch = watches.next() => operator.take(batch).await?,
-            Some(answers) = operator.hear() => operator.learn(answers).await?,
+        followed = tokio::select! {
+            biased;
+            () = &mut ended => break,
+            now = leadership.changed() => {
+                leads = now;
+                say(if leads { "This process leads." } else { "Another process may lead; this one follows." });
+                operator.lead(leads).await
+            }
+            Some(answers) = operator.hear() => operator.learn(answers).await,
+            batch = watches.next() => operator.take(batch).await,
             () = sleep(pause) => {
                 looked = Instant::now();
-                operator.look().await?;
+                operator.look().await
             }
+        };
+    }
+    leadership.withdraw().await;
+    if leads {
+        // Servers find the next one a little later.
+        tokio::select! {
+            () = sleep(FAREWELL) => {}
+            () = terminated() => {}
         }
     }
 }
@@ -149,10 +160,6 @@ impl fmt::Display for RunError {
             }
             RunError::Listen(error) => error.fmt(f),
             RunError::Start(error) => write!(f, "cannot start: {error}"),
-            RunError::Lost => f.write_str("the Lease is lost; this process ends, so that only one publishes"),
-            RunError::Fenced(zone) => {
-                write!(f, "{zone} was published by another process since; this one ends, so that only one does")
-            }
         }
     }
 }
@@ -163,7 +170,6 @@ impl std::error::Error for RunError {
             RunError::Client(error) => Some(error),
             RunError::Listen(error) => Some(error),
             RunError::Start(error) => Some(error),
-            RunError::Fenced(_) | RunError::Lost => None,
         }
     }
 }

@@ -3,32 +3,32 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     net::{IpAddr, SocketAddr},
-    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bindy_server::tsig::TsigKey;
 use kube::Client;
-use serde_json::Value;
 use zonefmt::{Name, Serial};
 
 use super::{
-    Options, Place, RunError,
-    catalogs::Catalogs,
+    Options, Place, Fenced,
+    assignment::{Assignment, Declared},
+    declarations::Declarations,
     leader,
-    primary::{Audience, Primary},
-    probes::{Answer, Probes, Question},
+    primary::Primary,
+    probes::{Answer, Probes},
+    removal::{self, LargeRemoval},
+    serving::Serving,
     status,
-    truth::{Pods, Truth},
 };
 use crate::{
-    api::{FieldError, Infrastructure, Kind, Resource, ResourceId, Spec},
-    cluster::{Applier, Batch, Seen, Store, resource},
-    compile::{self, Change, Compiler, ContentHash, Finding, Published, ZoneStep},
+    api::{FieldError, Kind, ResourceId, Spec},
+    cluster::{Applier, Batch, Seen, Store},
+    compile::{Compiler, ContentHash, Published, ZoneData, ZoneStep},
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
-    render::{Declared, Surroundings, names, render},
-    servers::{Server, ServerId, Servers},
+    render::{Surroundings, names, render},
+    servers::{ServerId, Servers},
     terminal::say,
 };
 
@@ -42,29 +42,26 @@ pub(super) struct Operator {
     /// The namespace of the servers of providers that name none.
     home: String,
     pub(super) store: Store,
-    /// The resources as they were last read, with their identifiers.
-    pub(super) resources: BTreeMap<ResourceId, (Resource, String)>,
+    pub(super) declarations: Declarations,
     /// `None` until every type was listed.
     pub(super) compiler: Option<Compiler>,
     pub(super) servers: Servers,
+    /// Whether this process publishes and writes. Otherwise another one does, and this one serves what that has
+    /// published, so that it can take its place at any time.
+    leads: bool,
     applier: Applier,
     /// The objects that are to be.
     wanted: BTreeMap<ObjectId, Object>,
-    primary: Primary,
-    catalogs: Catalogs,
-    /// The zones that were compiled and are not served yet.
-    pending: BTreeSet<Name>,
-    /// Who may have the zones and catalogs that are served.
-    audiences: BTreeMap<Name, Audience>,
-    /// What servers serve.
-    pub(super) truth: Truth,
+    pub(super) serving: Serving,
+    /// The zones that were compiled and are not served yet, with how many RRsets that removes of what is served.
+    pending: BTreeMap<Name, usize>,
+    /// The zones among them that wait because that is too much.
+    pub(super) held: BTreeMap<Name, LargeRemoval>,
     probes: Probes,
     /// The resources whose status may not be what it is to be.
     pub(super) dirty: BTreeSet<ResourceId>,
     /// The versions of zones from which on records are in them.
     pub(super) contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
-    /// What is wrong with resources that were changed into something that cannot be used, and are served as before.
-    pub(super) rejected: BTreeMap<ResourceId, Vec<Finding>>,
     /// The servers whose declaration cannot be used.
     pub(super) refused: BTreeMap<ServerId, FieldError>,
     /// Whether there is more to be written of resources' status.
@@ -101,19 +98,17 @@ impl Operator {
             advertised: options.advertise.clone(),
             image: options.image.clone(),
             store: Store::default(),
-            resources: BTreeMap::new(),
+            declarations: Declarations::default(),
             compiler: None,
             servers: Servers::default(),
+            leads: false,
             wanted: BTreeMap::new(),
-            primary,
-            catalogs: Catalogs::default(),
-            pending: BTreeSet::new(),
-            audiences: BTreeMap::new(),
-            truth: Truth::default(),
+            serving: Serving::new(primary),
+            pending: BTreeMap::new(),
+            held: BTreeMap::new(),
             probes: Probes::start(),
             dirty: BTreeSet::new(),
             contained: BTreeMap::new(),
-            rejected: BTreeMap::new(),
             refused: BTreeMap::new(),
             is_behind: false,
             is_moving: true,
@@ -130,11 +125,48 @@ impl Operator {
         everywhere.chain(here).chain(keys.into_iter().map(|namespace| (Type::Secret, namespace)))
     }
 
+    /// Begins to publish and write, or leaves that to another process and goes on serving what there is.
+    ///
+    /// # Errors
+    /// Somebody else publishes, too.
+    pub(super) async fn lead(&mut self, leads: bool) -> Result<(), Fenced> {
+        if self.leads == leads {
+            return Ok(());
+        }
+        self.leads = leads;
+        self.is_moving = true;
+        self.serving.forget();
+        self.wanted.clear();
+        self.held.clear();
+        if leads && self.compiler.is_some() {
+            self.take_over().await?;
+        }
+        self.follow(BTreeSet::new()).await
+    }
+
+    /// Goes on where another process has ended.
+    async fn take_over(&mut self) -> Result<(), Fenced> {
+        // What it has written last may not have been seen yet.
+        let mut changed = BTreeSet::new();
+        match status::zones(&self.client).await {
+            Ok(zones) => self.store.take(zones, &mut changed),
+            Err(why) => self.tell(format!("the DNSZones cannot be listed: {why}; what was seen of them counts")),
+        }
+        self.compile(&changed);
+        let Some(compiler) = &mut self.compiler else { return Ok(()) };
+        let steps = compiler.resume(status::published(&self.store));
+        self.dirty.extend(compiler.resources().cloned());
+        self.await_publication(steps);
+        let records: Vec<ResourceId> = self.contained.keys().cloned().collect();
+        self.judge(records);
+        Ok(())
+    }
+
     /// Takes over what was seen, and does what follows.
     ///
     /// # Errors
-    /// That this process must not go on.
-    pub(super) async fn take(&mut self, batch: Batch) -> Result<(), RunError> {
+    /// Somebody else publishes, too.
+    pub(super) async fn take(&mut self, batch: Batch) -> Result<(), Fenced> {
         for (of, why) in batch.failures {
             self.tell(format!("cannot watch {of:?}: {why}; what is known of it stays as it is"));
         }
@@ -153,13 +185,11 @@ impl Operator {
     /// Tries again what failed.
     ///
     /// # Errors
-    /// That this process must not go on.
-    pub(super) async fn look(&mut self) -> Result<(), RunError> {
+    /// Somebody else publishes, too.
+    pub(super) async fn look(&mut self) -> Result<(), Fenced> {
         let Some(compiler) = &self.compiler else { return Ok(()) };
-        for origin in self.truth.late(Instant::now()) {
-            self.primary.remind(origin);
-            self.dirty.extend(compiler.zone_resource(origin).cloned());
-        }
+        let late = self.serving.remind().into_iter();
+        self.dirty.extend(late.filter_map(|origin| compiler.zone_resource(origin)).cloned());
         self.follow(BTreeSet::new()).await
     }
 
@@ -171,12 +201,17 @@ impl Operator {
     /// Takes over what servers have answered.
     ///
     /// # Errors
-    /// That this process must not go on.
-    pub(super) async fn learn(&mut self, answers: Vec<Answer>) -> Result<(), RunError> {
-        for Answer { zone, pod, serial } in answers {
-            self.truth.answered(&zone, pod, serial);
-            let resource = self.compiler.as_ref().and_then(|compiler| compiler.zone_resource(&zone));
-            self.dirty.extend(resource.cloned());
+    /// Somebody else publishes, too.
+    pub(super) async fn learn(&mut self, answers: Vec<Answer>) -> Result<(), Fenced> {
+        for answer in answers {
+            let ahead = self.serving.heard(&answer);
+            let Some(compiler) = &mut self.compiler else { continue };
+            self.dirty.extend(compiler.zone_resource(&answer.zone).cloned());
+            if let Some(serial) = ahead {
+                // As of a zone that was deleted and declared anew: no server would take a version with a lower serial.
+                let steps = compiler.resume([(answer.zone, Published { serial, hash: ContentHash::default() })]);
+                self.await_publication(steps);
+            }
         }
         self.follow(BTreeSet::new()).await
     }
@@ -187,9 +222,12 @@ impl Operator {
     }
 
     /// Does what follows from changes, until nothing more does.
-    async fn follow(&mut self, mut changed: BTreeSet<ObjectId>) -> Result<(), RunError> {
+    async fn follow(&mut self, mut changed: BTreeSet<ObjectId>) -> Result<(), Fenced> {
         /// What a provider makes is three steps away from it.
         const STEPS: usize = 6;
+        if self.compiler.is_none() {
+            return Ok(());
+        }
         for _ in 0..STEPS {
             self.is_moving |= changed.iter().any(|id| matches!(id.of, Type::Pod | Type::Secret | Type::Service));
             self.compile(&changed);
@@ -203,76 +241,63 @@ impl Operator {
                 break;
             }
         }
-        self.inquire();
-        self.is_behind = status::report(self).await;
+        if self.leads {
+            self.probes.ask(self.serving.questions(&TransferKeys::of(&self.store), MOST_QUESTIONS));
+            self.is_behind = status::report(self).await;
+        } else {
+            self.probes.ask(Vec::new());
+            self.is_behind = false;
+        }
         Ok(())
-    }
-
-    /// Asks pods for what they are not known to serve.
-    fn inquire(&self) {
-        let keys = TransferKeys::of(&self.store);
-        let by_name: BTreeMap<&Name, &TsigKey> = keys.iter().map(|key| (key.name(), key)).collect();
-        let questions = self.truth.open().filter_map(|(zone, pod)| {
-            let key = by_name.get(self.audiences.get(zone)?.pods.get(&pod)?)?;
-            Some(Question { zone: zone.clone(), pod, key: (*key).clone() })
-        });
-        self.probes.ask(questions.take(MOST_QUESTIONS).collect());
     }
 
     /// Compiles the resources that changed.
     fn compile(&mut self, changed: &BTreeSet<ObjectId>) {
-        let (mut changes, mut errors) = (Vec::new(), Vec::new());
-        for id in changed {
-            let Type::Own(kind) = id.of else { continue };
-            let key = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind };
-            let Some(object) = self.store.get(id) else {
-                self.rejected.remove(&key);
-                if self.resources.remove(&key).is_some() {
-                    changes.push(Change::Remove(key));
-                }
-                continue;
-            };
-            match resource(kind, object) {
-                Ok(resource) => {
-                    let findings = compile::check(&resource);
-                    if !findings.is_empty() && self.resources.contains_key(&key) {
-                        // As with what cannot be read.
-                        self.rejected.insert(key.clone(), findings);
-                        self.dirty.insert(key);
-                        continue;
-                    }
-                    if self.rejected.remove(&key).is_some() {
-                        self.dirty.insert(key.clone());
-                    }
-                    let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-                    let known = self.resources.get(&key);
-                    if known.is_none_or(|(known, known_uid)| *known != resource || known_uid != uid) {
-                        self.resources.insert(key, (resource.clone(), uid.to_owned()));
-                        changes.push(Change::Put(resource));
-                    }
-                }
-                // What was read of it before stays.
-                Err(FieldError { path, message, .. }) => {
-                    errors.push(format!("{key}: {path}: {message}"));
-                    if !self.resources.contains_key(&key) {
-                        changes.push(Change::Refuse(key));
-                    }
-                }
-            }
-        }
-        for error in errors {
-            self.tell(error);
-        }
-        if changes.is_empty() {
-            return;
-        }
-        self.is_moving |= changes.iter().any(|change| !matches!(change.id().kind, Kind::Record(_)));
-        if changes.iter().any(|change| matches!(change.id().kind, Kind::Infrastructure(_))) {
-            self.servers = Servers::of(self.resources.values().map(|(resource, _)| resource), &self.home);
+        let taken = self.declarations.take(&self.store, changed);
+        taken.errors.into_iter().for_each(|error| self.tell(error));
+        self.dirty.extend(taken.judged);
+        let of_kinds = |matches: fn(Kind) -> bool| taken.changes.iter().any(|change| matches(change.id().kind));
+        self.is_moving |= of_kinds(|kind| !matches!(kind, Kind::Record(_)));
+        if of_kinds(|kind| matches!(kind, Kind::Infrastructure(_))) {
+            self.servers = Servers::of(self.declarations.iter(), &self.home);
         }
         let Some(compiler) = &mut self.compiler else { return };
-        let step = compiler.apply(changes);
-        for id in step.judged {
+        if !taken.changes.is_empty() {
+            let step = compiler.apply(taken.changes);
+            self.await_publication(step.zones);
+            self.judge(step.judged);
+        }
+        if !self.leads {
+            self.keep_up(changed);
+        }
+    }
+
+    /// Gives zones the serials with which another process has published them.
+    fn keep_up(&mut self, changed: &BTreeSet<ObjectId>) {
+        let Some(compiler) = &mut self.compiler else { return };
+        let zones = changed.iter().filter(|id| id.of == Type::Own(Kind::Zone));
+        let published = zones.filter_map(|id| {
+            let published = status::published_of(self.store.get(id)?)?;
+            let id = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind: Kind::Zone };
+            let Spec::Zone(spec) = &self.declarations.get(&id)?.spec else { return None };
+            let origin = Name::from_ascii(&spec.zone_name).ok()?;
+            (compiler.zone_resource(&origin) == Some(&id)).then_some((origin, published))
+        });
+        let published: Vec<_> = published.collect();
+        let steps = compiler.resume(published);
+        self.await_publication(steps);
+    }
+
+    fn await_publication(&mut self, steps: Vec<ZoneStep>) {
+        for ZoneStep { origin, removed, .. } in steps {
+            *self.pending.entry(origin).or_default() += removed;
+        }
+    }
+
+    /// Notes from which versions on zones have these records, and that there may be something to be said of them.
+    fn judge(&mut self, resources: impl IntoIterator<Item = ResourceId>) {
+        let Some(compiler) = &self.compiler else { return };
+        for id in resources {
             self.contained.remove(&id);
             if matches!(id.kind, Kind::Record(_)) {
                 let served = compiler.verdict(&id).map(|verdict| verdict.served).unwrap_or_default();
@@ -284,155 +309,118 @@ impl Operator {
             }
             self.dirty.insert(id);
         }
-        self.pending.extend(step.zones.into_iter().map(|ZoneStep { origin, .. }| origin));
     }
 
     /// Makes the serials of compiled zones durable, and serves those zones and the catalogs.
-    async fn publish(&mut self) -> Result<(), RunError> {
-        let Some(compiler) = &self.compiler else { return Ok(()) };
-        let mut writes = Vec::new();
-        for origin in &self.pending {
-            if let (Some(id), Some(published)) = (compiler.zone_resource(origin), compiler.published().get(origin)) {
-                let (origin, id, published, records) =
-                    (origin.clone(), id.clone(), *published, compiler.members(origin));
-                writes.push(status::Version { origin, id, published, records });
-            }
-        }
-        let written = status::persist(&self.client, &self.store, writes).await?;
-        let mut failures = Vec::new();
-        let mut held = BTreeSet::new();
-        for (origin, outcome) in written {
-            match outcome {
-                Ok(seen) => seen.into_iter().for_each(|seen| self.store.take(seen, &mut BTreeSet::new())),
-                Err(why) => {
-                    failures.push(format!("{origin} is not published: its serial cannot be kept: {why}"));
-                    held.insert(origin);
-                }
-            }
-        }
-        let ready: BTreeSet<Name> = self.pending.iter().filter(|origin| !held.contains(*origin)).cloned().collect();
-        self.pending = held;
+    async fn publish(&mut self) -> Result<(), Fenced> {
+        let ready = if self.leads { self.persist().await? } else { self.published_elsewhere() };
+        self.pending.retain(|origin, _| !ready.contains(origin));
+        self.is_moving |= ready.iter().any(|origin| !self.serving.knows(origin));
         if self.is_moving {
-            self.serve(&ready);
-        } else {
-            self.refresh(ready);
-        }
-        for failure in failures {
-            self.tell(failure);
+            self.assign(&ready);
+        } else if let Some(compiler) = &self.compiler {
+            let zones = ready.into_iter().map(|origin| {
+                let data = compiler.zone(&origin).cloned();
+                (origin, data)
+            });
+            self.serving.renew(zones);
         }
         Ok(())
     }
 
-    /// Serves the new versions of these zones to those who have them already.
-    fn refresh(&mut self, ready: BTreeSet<Name>) {
-        let Some(compiler) = &self.compiler else { return };
-        for origin in &ready {
-            if let Some(serial) = compiler.zone(origin).and_then(compile::ZoneData::serial) {
-                self.truth.renew(origin, serial, Instant::now());
+    /// The zones that wait and that another process has published with the content that they have here.
+    fn published_elsewhere(&self) -> BTreeSet<Name> {
+        let Some(compiler) = &self.compiler else { return BTreeSet::new() };
+        let is_published = |origin: &&Name| {
+            let Some(id) = compiler.zone_resource(origin) else { return true };
+            let object = self.store.get(&ObjectId::from(id));
+            object.and_then(|object| status::published_of(object)).as_ref() == compiler.published().get(*origin)
+        };
+        self.pending.keys().filter(is_published).cloned().collect()
+    }
+
+    /// Makes the serials of zones that wait durable; returns the zones that can be served now.
+    async fn persist(&mut self) -> Result<BTreeSet<Name>, Fenced> {
+        let Some(compiler) = &self.compiler else { return Ok(BTreeSet::new()) };
+        let (mut ready, mut writes) = (BTreeSet::new(), Vec::new());
+        let was_held = mem::take(&mut self.held);
+        for (origin, removed) in &self.pending {
+            let (Some(id), Some(published)) = (compiler.zone_resource(origin), compiler.published().get(origin)) else {
+                ready.insert(origin.clone());
+                continue;
+            };
+            let records = compiler.members(origin);
+            if let Some(object) = self.store.get(&ObjectId::from(id))
+                && let Some(large) = removal::of(object, self.serving.data(origin), *removed, records)
+            {
+                self.dirty.insert(id.clone());
+                self.held.insert(origin.clone(), large);
+                continue;
+            }
+            writes.push(status::Version { origin: origin.clone(), id: id.clone(), published: *published, records });
+        }
+        for (origin, large) in &self.held {
+            if !was_held.contains_key(origin) {
+                say(&format!("{origin} is not published: {large}"));
             }
         }
-        let zones = ready.into_iter().map(|origin| {
-            let zone = compiler.zone(&origin).cloned().zip(self.audiences.get(&origin).cloned());
-            (origin, zone)
-        });
-        self.primary.serve(zones);
+        for (origin, outcome) in status::persist(&self.client, &self.store, writes).await? {
+            match outcome {
+                Ok(seen) => {
+                    seen.into_iter().for_each(|seen| self.store.take(seen, &mut BTreeSet::new()));
+                    ready.insert(origin);
+                }
+                Err(why) => self.tell(format!("{origin} is not published: its serial cannot be kept: {why}")),
+            }
+        }
+        Ok(ready)
     }
 
     /// Serves the new versions of these zones, and all zones to those who are to have them now.
-    fn serve(&mut self, ready: &BTreeSet<Name>) {
+    fn assign(&mut self, ready: &BTreeSet<Name>) {
         let Some(compiler) = &self.compiler else { return };
         let keys = TransferKeys::of(&self.store);
-        self.primary.know(keys.iter());
-        let pods = pods(&self.store);
-        let mut members: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
-        let mut audiences: BTreeMap<Name, Audience> = BTreeMap::new();
-        let mut running: BTreeMap<Name, Pods> = BTreeMap::new();
-        let hears = |audience: &mut Audience, server: &Server| {
-            let ServerId { namespace, name } = &server.id;
-            let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) else { return };
-            audience.keys.insert(key.name().clone());
-            let pods = pods.get(&server.id).into_iter().flatten();
-            audience.pods.extend(pods.map(|&pod| (pod, key.name().clone())));
-        };
-        for server in self.servers.iter() {
-            let Some(catalog) = catalog(server) else { continue };
-            hears(audiences.entry(catalog.clone()).or_default(), server);
-            members.entry(catalog).or_default();
-        }
-        // A zone that cannot be read, or not be published, stays listed: servers keep what they have of it.
-        for (resource, _) in self.resources.values() {
-            let Spec::Zone(spec) = &resource.spec else { continue };
-            let Ok(origin) = Name::from_ascii(&spec.zone_name) else { continue };
-            if compiler.zone(&origin).is_none() {
-                for catalog in self.servers.of_zone(&resource.id.namespace, spec).filter_map(catalog) {
-                    members.entry(catalog).or_default().insert(origin.clone());
-                }
-            }
-        }
-        let mut served = BTreeMap::new();
-        for (origin, data) in compiler.zones() {
-            let resource = compiler.zone_resource(origin).and_then(|id| self.resources.get(id));
-            let Some((Resource { id, spec: Spec::Zone(spec), .. }, _)) = resource else { continue };
-            served.insert(origin.clone(), data.clone());
-            let audience = audiences.entry(origin.clone()).or_default();
-            for server in self.servers.of_zone(&id.namespace, spec) {
-                hears(audience, server);
-                let of_server = pods.get(&server.id).cloned().unwrap_or_default();
-                running.entry(origin.clone()).or_default().insert(server.id.clone(), of_server);
-                if let Some(catalog) = catalog(server) {
-                    members.entry(catalog).or_default().insert(origin.clone());
-                }
-            }
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let catalogs = self.catalogs.list(members, now as u32);
-        let new: BTreeSet<&Name> = catalogs.iter().map(|(origin, _)| origin).chain(ready).collect();
-        served.extend(self.catalogs.iter().map(|(origin, data)| (origin.clone(), data.clone())));
-        let gone: BTreeSet<Name> =
-            self.audiences.keys().filter(|origin| !served.contains_key(*origin)).cloned().collect();
-        let mut first = Vec::new();
-        for (origin, data) in served {
-            let audience = audiences.get(&origin).cloned().unwrap_or_default();
-            if self.pending.contains(&origin) {
-                // Its new data waits, and its audience with it.
-                continue;
-            }
-            if let (Some(resource), Some(serial)) = (compiler.zone_resource(&origin), data.serial()) {
-                let pods = running.remove(&origin).unwrap_or_default();
-                if self.truth.expect(&origin, serial, pods, Instant::now()) {
-                    self.dirty.insert(resource.clone());
-                }
-            }
-            if new.contains(&origin) || self.audiences.get(&origin) != Some(&audience) {
-                self.audiences.insert(origin.clone(), audience.clone());
-                first.push((origin, Some((data, audience))));
-            }
-        }
-        for origin in &gone {
-            self.audiences.remove(origin);
-            self.truth.forget(origin);
-        }
-        // Zones come before the catalogs that list them.
-        let is_catalog = |origin: &Name| self.catalogs.iter().any(|(catalog, _)| catalog == origin);
-        let (second, first): (Vec<_>, Vec<_>) = first.into_iter().partition(|(origin, _)| is_catalog(origin));
-        self.primary.serve(first);
-        self.primary.serve(second);
-        self.primary.serve(gone.into_iter().map(|origin| (origin, None)));
+        // Servers hear of new versions from the one who leads.
+        let pods = if self.leads { pods(&self.store) } else { BTreeMap::new() };
+        let declared = self.declarations.iter().filter_map(|resource| {
+            let Spec::Zone(spec) = &resource.spec else { return None };
+            let origin = Name::from_ascii(&spec.zone_name).ok()?;
+            let made = compiler.zone_resource(&origin);
+            let is_compiled = made == Some(&resource.id);
+            // Of several resources of a name, the servers of the one that counts have the zone.
+            (is_compiled || made.is_none()).then_some(Declared {
+                origin,
+                namespace: &resource.id.namespace,
+                spec,
+                is_compiled,
+            })
+        });
+        let assignment = Assignment::of(&self.servers, declared, &keys, &pods);
+        let zones = compiler.zones().filter_map(|(origin, data)| {
+            // While a new version waits, the one that is served goes to those who are to have it.
+            let waits = self.pending.contains_key(origin);
+            let data = if waits { self.serving.data(origin)? } else { data.clone() };
+            Some((origin.clone(), data, ready.contains(origin)))
+        });
+        let zones: Vec<(Name, ZoneData, bool)> = zones.collect();
+        let open = self.serving.assign(assignment, zones, &keys);
+        self.dirty.extend(open.iter().filter_map(|origin| compiler.zone_resource(origin)).cloned());
     }
 
     /// Makes the objects what they are to be, as far as something about them changed; returns what came of it.
     async fn apply(&mut self, changed: &BTreeSet<ObjectId>) -> Vec<Seen> {
+        if !self.leads {
+            self.is_moving = false;
+            return Vec::new();
+        }
         let failed: Vec<ObjectId> = self.applier.failed().keys().cloned().collect();
         let mut due: BTreeSet<ObjectId> = changed.iter().cloned().chain(failed).collect();
-        if self.is_moving {
-            let infrastructure = self.resources.keys().filter(|id| matches!(id.kind, Kind::Infrastructure(_)));
-            self.dirty.extend(infrastructure.cloned());
+        if mem::take(&mut self.is_moving) {
+            self.dirty.extend(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
             let wanted = self.render();
             let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);
             due.extend(wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()));
             self.wanted = wanted;
-            // Zones that wait to be published may be new.
-            self.is_moving = !self.pending.is_empty();
         }
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &self.store).await;
@@ -446,23 +434,21 @@ impl Operator {
 
     /// The objects that are to be.
     fn render(&mut self) -> BTreeMap<ObjectId, Object> {
-        let infrastructure = self.resources.iter().filter(|(id, _)| matches!(id.kind, Kind::Infrastructure(_)));
-        let declared: Vec<Declared<'_>> =
-            infrastructure.map(|(_, (resource, uid))| Declared { resource, uid }).collect();
         let (mut slice, mut found) = (None, self.advertised.clone());
         if found.is_empty() {
-            let port = self.primary.addresses().first().map_or(names::DNS_PORT, SocketAddr::port);
+            let port = self.serving.addresses().first().map_or(names::DNS_PORT, SocketAddr::port);
             slice = leader::slice(&self.place, port);
             found = leader::addresses(&self.store, &self.place);
         }
         let is_lost = found.is_empty();
+        let declared: Vec<_> = self.declarations.infrastructure().collect();
         let rendered = render(
             &declared,
             &Surroundings {
                 home: self.home.clone(),
                 image: self.image.clone(),
                 leader: found,
-                rndc_keys: rndc_keys(&self.store, &declared),
+                rndc_keys: rndc_keys(&self.store, self.declarations.instances()),
             },
         );
         for (server, FieldError { path, message, .. }) in &rendered.refused {
@@ -491,10 +477,6 @@ impl Operator {
     }
 }
 
-fn catalog(server: &Server) -> Option<Name> {
-    Name::from_ascii(names::catalog(&server.id.namespace, &server.id.name)).ok()
-}
-
 /// The addresses of the pods of each server that run.
 fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
     let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
@@ -514,23 +496,12 @@ fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
 }
 
 /// The names of the RNDC keys of servers, where there are Secrets already.
-fn rndc_keys(store: &Store, declared: &[Declared<'_>]) -> BTreeMap<ServerId, String> {
-    let instances = declared
-        .iter()
-        .filter(|declared| matches!(declared.resource.spec, Spec::Infrastructure(Infrastructure::Instance(_))));
-    let keys = instances.filter_map(|declared| {
-        let ResourceId { namespace, name, .. } = declared.resource.id.clone();
+fn rndc_keys<'r>(store: &Store, instances: impl Iterator<Item = &'r ResourceId>) -> BTreeMap<ServerId, String> {
+    let keys = instances.filter_map(|instance| {
+        let ResourceId { namespace, name, .. } = instance.clone();
         let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
         let key = crate::keys::name_of(store.get(&id)?)?;
         Some((ServerId { namespace, name }, key))
     });
     keys.collect()
-}
-
-/// What a zone's status says was published.
-pub(super) fn published_of(zone: &Value) -> Option<Published> {
-    let status = &zone["status"];
-    let serial = u32::try_from(status["serial"].as_u64()?).ok()?;
-    let hash: ContentHash = status["contentHash"].as_str()?.parse().ok()?;
-    Some(Published { serial: zonefmt::Serial(serial), hash })
 }

@@ -11,6 +11,7 @@ use std::{
 use bindy_server::{
     access::{Acl, Match, Rule},
     listen::{self, ListenError, Listeners, TcpLimits},
+    live::Live,
     respond::Responder,
     settings::{Notify, Outbound, Remote, ServerSettings, TransferAcl, Whom, ZoneSettings},
     stats::Counters,
@@ -87,7 +88,17 @@ impl Primary {
             changes.push(match zone {
                 Some((data, audience)) => {
                     let settings = self.shared(settings(audience));
-                    ZoneChange::Put(Arc::new(Zone::new(origin, settings, ZoneState::Loaded(data))))
+                    // What changed between versions is kept by whoever had the zone before.
+                    let former = before.view(View::DEFAULT).and_then(|view| view.zones.get(origin.as_ref()));
+                    let history = match former.and_then(|zone| zone.live.clone()) {
+                        Some(history) => {
+                            history.follow(data.clone());
+                            history
+                        }
+                        None => Arc::new(Live::remembered(data.clone())),
+                    };
+                    let zone = Zone::new(origin, settings, ZoneState::Loaded(data));
+                    ZoneChange::Put(Arc::new(zone.owned_by(Some(history))))
                 }
                 None => ZoneChange::Remove(origin),
             });
@@ -103,6 +114,12 @@ impl Primary {
         }
         drop(before);
         self.settings.retain(|settings| Arc::strong_count(settings) > 1);
+    }
+
+    /// The data of a zone that is served.
+    pub(super) fn data(&self, origin: &Name) -> Option<ZoneData> {
+        let snapshot = self.published.load();
+        snapshot.view(View::DEFAULT)?.zones.get(origin.as_ref())?.data().cloned()
     }
 
     /// Notifies those who hear of a zone once more.

@@ -4,27 +4,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
 };
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Client,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use zonefmt::Name;
+use zonefmt::{Name, Serial};
 
 use super::{
-    RunError,
+    Fenced,
     conditions::{self, NOT_SERVED_YET, Said},
-    operator::{Operator, published_of},
+    operator::Operator,
 };
 use crate::{
     api::{FieldError, GROUP, InfrastructureKind, Kind, Resource, ResourceId, Spec},
     cluster::{Seen, Store, api, differs, resource, stored},
-    compile::{Compiler, Published, Reason, Verdict},
+    compile::{Compiler, ContentHash, Published, Reason, Verdict},
     object::{ObjectId, Type},
     render::names,
     servers::ServerId,
@@ -62,6 +61,21 @@ pub(super) fn published(store: &Store) -> BTreeMap<Name, Published> {
     published
 }
 
+/// What a zone's status says was published.
+pub(super) fn published_of(zone: &Value) -> Option<Published> {
+    let status = &zone["status"];
+    let serial = u32::try_from(status["serial"].as_u64()?).ok()?;
+    let hash: ContentHash = status["contentHash"].as_str()?.parse().ok()?;
+    Some(Published { serial: Serial(serial), hash })
+}
+
+/// All zones as they are stored now.
+pub(super) async fn zones(client: &Client) -> Result<Seen, String> {
+    let of = Type::Own(Kind::Zone);
+    let zones = api(client, of, "").list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+    Ok(Seen::All(of, String::new(), zones.items.into_iter().filter_map(|zone| stored(of, zone)).collect()))
+}
+
 /// Makes serials durable; returns for each zone whether that is done, and what has become of its resource.
 ///
 /// # Errors
@@ -70,9 +84,9 @@ pub(super) async fn persist(
     client: &Client,
     store: &Store,
     versions: Vec<Version>,
-) -> Result<Vec<(Name, Result<Option<Seen>, String>)>, RunError> {
+) -> Result<Vec<(Name, Result<Option<Seen>, String>)>, Fenced> {
     let writes = versions.into_iter().map(|version| {
-        let known = store.get(&object(&version.id)).cloned();
+        let known = store.get(&ObjectId::from(&version.id)).cloned();
         async move {
             let outcome = match known {
                 Some(known) => write(client, &known, &version).await,
@@ -85,7 +99,7 @@ pub(super) async fn persist(
     written.into_iter().map(|(origin, outcome)| outcome.map(|outcome| (origin, outcome))).collect()
 }
 
-async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Result<Option<Seen>, String>, RunError> {
+async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Result<Option<Seen>, String>, Fenced> {
     let Version { id, published, records, .. } = zone;
     let (before, published) = (published_of(known), *published);
     if before == Some(published) {
@@ -113,7 +127,7 @@ async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Result<
         }
         // Only who publishes writes this. What was seen may be older than what this process has written itself.
         if now != before && now.is_some_and(|now| now.serial >= published.serial) {
-            return Err(RunError::Fenced(id.to_string()));
+            return Err(Fenced(id.to_string()));
         }
     }
     Ok(Err("others change it all the time".into()))
@@ -128,7 +142,7 @@ pub(super) async fn report(operator: &mut Operator) -> bool {
         if writes.len() == AT_ONCE {
             break;
         }
-        let key = object(id);
+        let key = ObjectId::from(id);
         let Some(live) = operator.store.get(&key) else {
             settled.push(id.clone());
             continue;
@@ -160,8 +174,7 @@ pub(super) async fn report(operator: &mut Operator) -> bool {
         }
         if id.kind == Kind::INSTANCE {
             // What is said of those follows from this.
-            let families = operator.resources.keys().filter(|id| matches!(id.kind, Kind::CLUSTER | Kind::PROVIDER));
-            operator.dirty.extend(families.cloned());
+            operator.dirty.extend(operator.declarations.families().cloned());
         }
         if let Some((_, object)) = stored(key.of, object) {
             operator.store.take(Seen::Put(key, object), &mut BTreeSet::new());
@@ -181,9 +194,7 @@ fn waits(id: &ResourceId, status: &Value) -> bool {
 fn status(operator: &Operator, id: &ResourceId, live: &Value, now: Timestamp) -> Option<Value> {
     let compiler = operator.compiler.as_ref()?;
     let mut verdict = compiler.verdict(id)?;
-    if let Some(findings) = operator.rejected.get(id) {
-        verdict.findings.splice(..0, findings.iter().cloned());
-    }
+    verdict.findings.splice(..0, operator.declarations.rejected(id).iter().cloned());
     match id.kind {
         Kind::Zone => {
             let Some(origin) = verdict.served.first() else {
@@ -193,11 +204,9 @@ fn status(operator: &Operator, id: &ResourceId, live: &Value, now: Timestamp) ->
                     "conditions": said.conditions(live, now),
                 }));
             };
-            let extent = operator.truth.extent(origin);
-            if operator.truth.is_fresh(origin, Instant::now()) {
-                return None;
-            }
-            Some(conditions::zone(live, &verdict, &extent, now))
+            let extent = operator.serving.extent(origin)?;
+            let held = operator.held.get(origin).map(ToString::to_string);
+            Some(conditions::zone(live, &verdict, &extent, held.as_deref(), now))
         }
         Kind::Record(_) => record(operator, compiler, id, &verdict, live, now),
         Kind::Infrastructure(InfrastructureKind::Instance) => Some(instance(operator, id, &verdict, live, now)),
@@ -225,12 +234,11 @@ fn record(
     let generation = &live["metadata"]["generation"];
     let was_served = ready.is_some_and(|it| it["status"] == "True" && it["observedGeneration"] == *generation);
     let versions = operator.contained.get(id)?;
-    let is_served = versions.iter().all(|(origin, serial)| operator.truth.has(origin, *serial));
+    let is_served = versions.iter().all(|(origin, serial)| operator.serving.has(origin, *serial));
     if was_served || is_served {
         return Some(conditions::record(live, &Said::served(verdict), zone, owner, now));
     }
-    let is_early = |origin: &Name| operator.truth.is_fresh(origin, Instant::now());
-    if versions.keys().any(is_early) {
+    if versions.keys().any(|origin| operator.serving.is_early(origin)) {
         return None;
     }
     let message = "Some server of its zone does not serve it yet; the DNSZone says which.".to_owned();
@@ -307,6 +315,3 @@ fn family(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value,
     })
 }
 
-fn object(id: &ResourceId) -> ObjectId {
-    ObjectId { of: Type::Own(id.kind), namespace: id.namespace.clone(), name: id.name.clone() }
-}

@@ -77,12 +77,13 @@ impl Truth {
         self.open.remove(origin);
     }
 
-    /// A pod has answered this serial.
-    pub(super) fn answered(&mut self, origin: &Name, pod: SocketAddr, serial: Serial) {
-        if let Some(zone) = self.zones.get_mut(origin) {
-            zone.seen.insert(pod, serial);
-            self.settle(origin);
-        }
+    /// A pod has answered this serial. Returns whether it is ahead of the newest version.
+    pub(super) fn answered(&mut self, origin: &Name, pod: SocketAddr, serial: Serial) -> bool {
+        let Some(zone) = self.zones.get_mut(origin) else { return false };
+        let is_ahead = serial > zone.serial;
+        zone.seen.insert(pod, serial);
+        self.settle(origin);
+        is_ahead
     }
 
     /// The pods that are to be asked, with the zones.

@@ -1,0 +1,86 @@
+//! Which servers have which zones, and who may have them from here: a pure function of what is declared, of the keys and
+//! of the pods that run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use zonefmt::Name;
+
+use super::{primary::Audience, truth::Pods};
+use crate::{
+    api::DnsZoneSpec,
+    keys::TransferKeys,
+    render::names,
+    servers::{Server, ServerId, Servers},
+};
+
+/// The zones of all servers.
+#[derive(Default)]
+pub(super) struct Assignment {
+    /// What each server's catalog lists.
+    pub(super) members: BTreeMap<Name, BTreeSet<Name>>,
+    /// Who may have which zone or catalog.
+    pub(super) audiences: BTreeMap<Name, Audience>,
+    /// The pods of each server of a zone or catalog.
+    pub(super) pods: BTreeMap<Name, Pods>,
+}
+
+/// A zone that is declared.
+pub(super) struct Declared<'z> {
+    pub(super) origin: Name,
+    pub(super) namespace: &'z str,
+    pub(super) spec: &'z DnsZoneSpec,
+    /// Whether there is data of it to be served. Of a zone that cannot be compiled, servers keep what they have.
+    pub(super) is_compiled: bool,
+}
+
+impl Assignment {
+    pub(super) fn of<'z>(
+        servers: &Servers,
+        zones: impl Iterator<Item = Declared<'z>>,
+        keys: &TransferKeys,
+        pods: &BTreeMap<ServerId, BTreeSet<SocketAddr>>,
+    ) -> Assignment {
+        let mut all = Assignment::default();
+        for server in servers.iter() {
+            let Some(catalog) = catalog(&server.id) else { continue };
+            all.members.entry(catalog.clone()).or_default();
+            all.give(catalog, server, keys, pods);
+        }
+        for Declared { origin, namespace, spec, is_compiled } in zones {
+            for server in servers.of_zone(namespace, spec) {
+                if let Some(catalog) = catalog(&server.id) {
+                    all.members.entry(catalog).or_default().insert(origin.clone());
+                }
+                if is_compiled {
+                    all.give(origin.clone(), server, keys, pods);
+                }
+            }
+        }
+        all
+    }
+
+    fn give(
+        &mut self,
+        zone: Name,
+        server: &Server,
+        keys: &TransferKeys,
+        pods: &BTreeMap<ServerId, BTreeSet<SocketAddr>>,
+    ) {
+        let ServerId { namespace, name } = &server.id;
+        let pods = pods.get(&server.id).cloned().unwrap_or_default();
+        if let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) {
+            let audience = self.audiences.entry(zone.clone()).or_default();
+            audience.keys.insert(key.name().clone());
+            audience.pods.extend(pods.iter().map(|&pod| (pod, key.name().clone())));
+        }
+        self.pods.entry(zone).or_default().insert(server.id.clone(), pods);
+    }
+}
+
+/// The catalog of a server.
+pub(super) fn catalog(server: &ServerId) -> Option<Name> {
+    Name::from_ascii(names::catalog(&server.namespace, &server.name)).ok()
+}
