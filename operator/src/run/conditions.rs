@@ -94,13 +94,7 @@ impl Said {
 }
 
 /// The status of a zone, without its serial and content.
-pub(super) fn zone(
-    object: &Value,
-    verdict: &Verdict,
-    extent: &Extent,
-    held: Option<&str>,
-    now: Timestamp,
-) -> Value {
+pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, held: Option<&str>, now: Timestamp) -> Value {
     let serving = extent.servers - extent.behind.len();
     json!({
         "observedGeneration": object["metadata"]["generation"],

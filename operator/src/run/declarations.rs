@@ -106,9 +106,8 @@ impl Declarations {
 
     /// The declared instances.
     pub(super) fn instances(&self) -> impl Iterator<Item = &ResourceId> {
-        let instances = self
-            .iter()
-            .filter(|resource| matches!(resource.spec, Spec::Infrastructure(Infrastructure::Instance(_))));
+        let instances =
+            self.iter().filter(|resource| matches!(resource.spec, Spec::Infrastructure(Infrastructure::Instance(_))));
         instances.map(|resource| &resource.id)
     }
 }

@@ -11,7 +11,7 @@ use kube::Client;
 use zonefmt::{Name, Serial};
 
 use super::{
-    Options, Place, Fenced,
+    Fenced, Options, Place,
     assignment::{Assignment, Declared},
     declarations::Declarations,
     leader,
@@ -367,7 +367,9 @@ impl Operator {
         for (origin, outcome) in status::persist(&self.client, &self.store, writes).await? {
             match outcome {
                 Ok(seen) => {
-                    seen.into_iter().for_each(|seen| self.store.take(seen, &mut BTreeSet::new()));
+                    if let Some(seen) = seen {
+                        self.store.take(seen, &mut BTreeSet::new());
+                    }
                     ready.insert(origin);
                 }
                 Err(why) => self.tell(format!("{origin} is not published: its serial cannot be kept: {why}")),

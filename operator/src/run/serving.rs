@@ -30,12 +30,7 @@ pub(super) struct Serving {
 
 impl Serving {
     pub(super) fn new(primary: Primary) -> Serving {
-        Serving {
-            primary,
-            catalogs: Catalogs::default(),
-            audiences: BTreeMap::new(),
-            truth: Truth::default(),
-        }
+        Serving { primary, catalogs: Catalogs::default(), audiences: BTreeMap::new(), truth: Truth::default() }
     }
 
     /// The addresses at which this is.
@@ -101,8 +96,7 @@ impl Serving {
             }
             self.primary.serve(put);
         }
-        let gone: Vec<Name> =
-            self.audiences.keys().filter(|origin| !there.contains(*origin)).cloned().collect();
+        let gone: Vec<Name> = self.audiences.keys().filter(|origin| !there.contains(*origin)).cloned().collect();
         for origin in &gone {
             self.audiences.remove(origin);
             self.truth.forget(origin);
@@ -131,7 +125,9 @@ impl Serving {
     /// Notifies servers that should have had a zone for some time once more; returns the zones.
     pub(super) fn remind(&self) -> Vec<&Name> {
         let late: Vec<&Name> = self.truth.late(Instant::now()).collect();
-        late.iter().for_each(|origin| self.primary.remind(origin));
+        for origin in &late {
+            self.primary.remind(origin);
+        }
         late
     }
 

@@ -2,9 +2,7 @@
 //! before the zone is served, so that no serial ever names two contents. What else it says is written when it is true,
 //! and only if it differs from what is there.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -314,4 +312,3 @@ fn family(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value,
         "conditions": said.conditions(live, now),
     })
 }
-

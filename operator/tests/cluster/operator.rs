@@ -35,7 +35,8 @@ pub struct Operated {
     pub client: Client,
     pub namespace: String,
     folder: TempDir,
-    port: u16,
+    /// Those at which operators serve zones.
+    ports: [u16; 2],
     processes: Vec<Process>,
 }
 
@@ -64,16 +65,48 @@ impl Operated {
         }
         let namespace = cluster.namespace(PodSecurity::Restricted).await;
         let folder = tempfile::tempdir().unwrap();
-        let mut it = Operated { cluster, client, namespace, folder, port: free_port(), processes: Vec::new() };
+        let mut it =
+            Operated { cluster, client, namespace, folder, ports: [free_port(), free_port()], processes: Vec::new() };
         it.until("ServiceAccount", async || it.api::<ServiceAccount>().get("default").await.is_ok()).await;
         it.bindy("keys", &[]);
-        it.start_operator();
+        it.start_operator(0);
         it
     }
 
-    pub fn start_operator(&mut self) {
-        let at = format!("127.0.0.1:{}", self.port);
-        self.bindy("run", &["--listen", &at, "--advertise", &at]);
+    /// Starts an operator at the first or second port. Servers try one after the other.
+    pub fn start_operator(&mut self, which: usize) {
+        let [first, second] = self.ports.map(|port| format!("127.0.0.1:{port}"));
+        let at = if which == 0 { first.clone() } else { second.clone() };
+        self.bindy("run", &["--listen", &at, "--advertise", &first, "--advertise", &second]);
+    }
+
+    /// The serials in the SOAs of what the operator at a port gives for a version of example.com that a server has: with
+    /// more than two, it is the difference (RFC 1995 4).
+    async fn difference(&self, which: usize, since: u32) -> Vec<u32> {
+        let key: Secret = self.object("ns-transfer-key").await;
+        let data = key.data.unwrap();
+        let text = |field: &str| String::from_utf8(data[field].0.clone()).unwrap();
+        let key = format!("{}:{}:{}", text("algorithm"), text("key-name"), text("secret"));
+        let (port, asked) = (self.ports[which].to_string(), format!("ixfr={since}"));
+        let dig = Command::new("dig")
+            .args([
+                "@127.0.0.1",
+                "-p",
+                &port,
+                "-y",
+                &key,
+                "+tcp",
+                "+tries=1",
+                "+noall",
+                "+answer",
+                "example.com",
+                &asked,
+            ])
+            .output()
+            .expect("dig is installed (package bind9-dnsutils)");
+        let answer = String::from_utf8(dig.stdout).unwrap();
+        let soas = answer.lines().map(str::split_ascii_whitespace).filter(|line| line.clone().nth(3) == Some("SOA"));
+        soas.filter_map(|mut line| line.nth(6)?.parse().ok()).collect()
     }
 
     /// Ends the operator as a crash would. It was started last but for servers.
@@ -366,9 +399,69 @@ async fn another_operator_goes_on_where_the_first_was_killed() {
     it.kill_operator();
     it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
     assert_eq!(dig(address, "www.example.com", "A"), "192.0.2.10\n", "servers answer by themselves");
-    it.start_operator();
+    it.start_operator(0);
     it.until("late", async || ready(&it, a_record(), "late").await == yes("Served")).await;
     assert_eq!(dig(address, "late.example.com", "A"), "192.0.2.9\n");
     assert_eq!(serial(), before + 1);
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_that_follows_takes_over_with_what_has_changed_before() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    // Of a small zone, all of it is less than a difference.
+    let ballast = json!({ "name": "ballast", "text": ["x".repeat(250), "y".repeat(250)] });
+    it.apply(Kind::from_name("TXTRecord").unwrap(), "ballast", ballast).await;
+    let address = "127.53.0.3";
+    it.run_pod("ns-primary-0", address).await;
+    it.until("www", async || ready(&it, a_record(), "www").await == yes("Served")).await;
+    it.start_operator(1);
+    it.until("the second has the zone", async || it.difference(1, 6).await.first() > Some(&0)).await;
+    let serial = it.difference(1, 6).await[0];
+    it.apply(a_record(), "early", json!({ "name": "early", "ipv4Addresses": ["192.0.2.8"] })).await;
+    it.until("early", async || ready(&it, a_record(), "early").await == yes("Served")).await;
+    let followed = [serial + 1, serial, serial + 1, serial + 1];
+    assert_eq!(it.difference(0, serial).await, followed);
+    it.until("the second follows", async || it.difference(1, serial).await == followed).await;
+    it.kill_operator();
+    it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
+    it.until("late", async || ready(&it, a_record(), "late").await == yes("Served")).await;
+    assert_eq!(dig(address, "late.example.com", "A"), "192.0.2.9\n");
+    let both = it.difference(1, serial).await;
+    assert_eq!((both[0], both[1], both.len()), (serial + 2, serial, 4), "joined: {both:?}");
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_would_remove_most_of_a_zone_waits_until_it_is_allowed() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    for number in 0..12 {
+        let name = format!("host{number}");
+        it.apply(a_record(), &name, json!({ "name": name, "ipv4Addresses": ["192.0.2.7"] })).await;
+    }
+    let address = "127.53.0.4";
+    it.run_pod("ns-primary-0", address).await;
+    it.until("host11", async || ready(&it, a_record(), "host11").await == yes("Served")).await;
+    it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    // A label with a slip of the pen.
+    let change = |zone: Value| Patch::Merge(json!({ "spec": zone }));
+    let slip = json!({ "recordsFrom": [{ "selector": { "matchLabels": { "zone": "exmaple" } } }] });
+    it.ours(Kind::Zone).patch("example-com", &PatchParams::default(), &change(slip)).await.unwrap();
+    it.until("the removal is held", async || {
+        ready(&it, Kind::Zone, "example-com").await == ("False".into(), "LargeRemovalHeld".into())
+    })
+    .await;
+    let zone = it.ours(Kind::Zone).get("example-com").await.unwrap();
+    let serial = zone.data["status"]["serial"].to_string();
+    assert_eq!(dig(address, "host11.example.com", "A"), "192.0.2.7\n");
+    assert_eq!(dig(address, "example.com", "SOA").split(' ').nth(2), Some(&*serial));
+    let allowed = Patch::Merge(json!({
+        "metadata": { "annotations": { "bindy.firestoned.io/allow-large-removal": serial } },
+    }));
+    it.ours(Kind::Zone).patch("example-com", &PatchParams::default(), &allowed).await.unwrap();
+    it.until("the names are gone", async || dig(address, "host11.example.com", "A").is_empty()).await;
+    it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
     it.end().await;
 }

@@ -71,7 +71,7 @@ mod tests {
 
     /// The version after another: with this serial, and a text of so many octets at one more name.
     fn version(before: &ZoneData, serial: u32, label: &str, octets: usize) -> ZoneData {
-        let mut soa = vec![0; 22];
+        let mut soa = [0; 22];
         soa[2..6].copy_from_slice(&serial.to_be_bytes());
         let mut edit = before.edit();
         edit.replace(before.origin(), Rtype::SOA, 60, [&soa[..]]).unwrap();
