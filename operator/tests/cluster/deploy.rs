@@ -1,14 +1,10 @@
 //! Tests `deploy/` as people apply it: that a real API server takes it, and that those whom it lets in may do what they
 //! have to, and nothing beyond.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf};
 
 use bindy::api::Kind;
-use bindy_cluster::{Cluster, Extent, PodSecurity};
+use bindy_cluster::{Cluster, Extent, PodSecurity, deploy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,17 +23,11 @@ impl Deployed {
             cluster: Cluster::start(Extent::Controlled).await,
             folder: TempDir::new().expect("a folder for temporary files"),
         };
-        for part in ["crds", "."] {
-            deployed.done(&["apply", "-k", &path(part)]);
-        }
+        deployed.cluster.install();
         // A policy holds a little after it is there.
-        Deployed::until("policies hold", || deployed.create(OPERATOR, "bindy-system", &config_map("a", true)).is_err());
+        let holds = || deployed.create(OPERATOR, "bindy-system", &config_map("a", true)).is_err();
+        deployed.cluster.until("policies hold", holds);
         deployed
-    }
-
-    /// What `kubectl` says of something that it does.
-    fn done(&self, arguments: &[&str]) -> String {
-        self.cluster.kubectl(arguments).unwrap_or_else(|error| panic!("kubectl {arguments:?}: {error}"))
     }
 
     /// Whether a user may create an object in a namespace, as the API server says without storing it.
@@ -58,7 +48,7 @@ impl Deployed {
     /// Creates an object, as the administrator.
     fn store(&self, namespace: &str, object: &Value) {
         let file = self.file(object);
-        self.done(&["create", "-n", namespace, "-f", file.to_str().expect("a path in UTF-8")]);
+        self.cluster.done(&["create", "-n", namespace, "-f", file.to_str().expect("a path in UTF-8")]);
     }
 
     fn file(&self, object: &Value) -> PathBuf {
@@ -73,19 +63,6 @@ impl Deployed {
         let subresource = format!("--subresource={subresource}");
         self.cluster.kubectl(&["auth", "can-i", verb, resource, &subresource, "--as", user, "-n", namespace]).is_ok()
     }
-
-    fn until(what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !is_so() {
-            assert!(Instant::now() < deadline, "{what}: not in a minute");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-pub fn path(part: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(part).canonicalize();
-    path.expect("it is in the repository").display().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,11 +79,11 @@ async fn it_is_applied_and_lets_everybody_do_their_work_and_no_more() {
 fn what_is_applied_twice_changes_nothing(deployed: &Deployed) {
     // The generation counts changes of what is wanted.
     let columns = "--output=custom-columns=KIND:.kind,NAME:.metadata.name,GENERATION:.metadata.generation";
-    let generations = || ["crds", "."].map(|part| deployed.done(&["get", "-k", &path(part), columns]));
+    let generations = || ["crds", "."].map(|part| deployed.cluster.done(&["get", "-k", &deploy(part), columns]));
     let before = generations();
     assert!(before.iter().all(|lines| lines.lines().count() > 10), "{before:?}");
     for part in ["crds", "."] {
-        deployed.done(&["apply", "-k", &path(part)]);
+        deployed.cluster.done(&["apply", "-k", &deploy(part)]);
     }
     assert_eq!(generations(), before);
 }
@@ -114,7 +91,7 @@ fn what_is_applied_twice_changes_nothing(deployed: &Deployed) {
 /// The script says so, and says otherwise if it is not so.
 fn neither_identity_can_become_another(deployed: &Deployed) {
     let verify = || {
-        let output = deployed.cluster.command(path("rbac/verify-rbac.sh")).output().expect("it is a program");
+        let output = deployed.cluster.command(deploy("rbac/verify-rbac.sh")).output().expect("it is a program");
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (holds, said) = verify();
@@ -125,10 +102,10 @@ fn neither_identity_can_become_another(deployed: &Deployed) {
         ("cluster-admin", "bindy-keys", "may do everything"),
     ] {
         let subject = format!("--serviceaccount=bindy-system:{identity}");
-        deployed.done(&["create", "rolebinding", "too-much", "-n", "default", "--clusterrole", role, &subject]);
+        deployed.cluster.done(&["create", "rolebinding", "too-much", "-n", "default", "--clusterrole", role, &subject]);
         let (holds, said) = verify();
         assert!(!holds && said.contains(complaint) && said.contains("in default"), "{role}: {said}");
-        deployed.done(&["delete", "rolebinding", "too-much", "-n", "default"]);
+        deployed.cluster.done(&["delete", "rolebinding", "too-much", "-n", "default"]);
     }
     assert!(verify().0);
 }
@@ -246,11 +223,21 @@ async fn people_edit_what_is_theirs(deployed: &Deployed) {
     );
     for (namespace, role, user) in [(&one, "edit", "jane"), (&other, "admin", "joe"), (&one, "view", "joe")] {
         let name = format!("{user}-{role}");
-        deployed.done(&["create", "rolebinding", &name, "-n", namespace, "--clusterrole", role, "--user", user]);
+        deployed.cluster.done(&[
+            "create",
+            "rolebinding",
+            &name,
+            "-n",
+            namespace,
+            "--clusterrole",
+            role,
+            "--user",
+            user,
+        ]);
     }
     // The cluster's own roles take ours up in their own time.
-    Deployed::until("roles are aggregated", || deployed.may("joe", "create", "dnszones", &other));
-    Deployed::until("roles are aggregated", || deployed.may("jane", "create", "arecords", &one));
+    deployed.cluster.until("roles are aggregated", || deployed.may("joe", "create", "dnszones", &other));
+    deployed.cluster.until("roles are aggregated", || deployed.may("jane", "create", "arecords", &one));
     let record = json!({
         "apiVersion": "bindy.firestoned.io/v1beta1", "kind": "ARecord", "metadata": { "name": "www" },
         "spec": { "name": "www", "ipv4Addresses": ["192.0.2.1"] },
@@ -281,8 +268,8 @@ fn removing_it_removes_no_zone(deployed: &Deployed) {
         "spec": { "zoneName": "example.com", "soaRecord": { "primaryNs": "ns1.example.net.", "adminEmail": "a" } },
     });
     deployed.store("default", &zone);
-    deployed.done(&["delete", "-k", &path("."), "--wait=false"]);
-    assert!(deployed.done(&["get", "zones", "-n", "default"]).contains("example.com"));
+    deployed.cluster.done(&["delete", "-k", &deploy("."), "--wait=false"]);
+    assert!(deployed.cluster.done(&["get", "zones", "-n", "default"]).contains("example.com"));
 }
 
 fn labels() -> Value {

@@ -5,7 +5,8 @@
 //! [`Cluster`] and [`Node`] have the whole interface. It runs the program that `scripts/build-controlplane` makes, or those in the
 //! folder `KUBEBUILDER_ASSETS`; with a kubeconfig in `TEST_KUBECONFIG` it stands for that cluster instead, and starts
 //! nothing. `programs` knows what is started and how, `process` ends it whatever happens to the test, and `identity`
-//! makes the certificates. `node` starts the kubelet, and `build` the programs of this tree that Pods run.
+//! makes the certificates. `node` starts the kubelet, and `build` the programs of this tree that Pods run. `installed`
+//! installs Bindy from `deploy/`.
 
 #![forbid(unsafe_code)]
 // In tests a panic reports a failure.
@@ -13,6 +14,7 @@
 
 mod build;
 mod identity;
+mod installed;
 mod node;
 mod process;
 mod programs;
@@ -22,7 +24,7 @@ use std::{
     ffi::OsStr,
     io::{Write, stderr},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -33,14 +35,16 @@ use kube::{
     api::{DeleteParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use identity::Authority;
 use process::Guard;
-use programs::{Plan, Programs};
+use programs::{API_SERVER, Plan, Program, Programs};
 
 pub use bindy_kubelet::{Machine, Refresh};
+pub use installed::{EXAMPLE, deploy};
 pub use node::{Node, Ran};
 
 /// How much of a control plane there is.
@@ -74,8 +78,15 @@ pub struct Cluster {
     tools: Option<PathBuf>,
     node: Option<Node>,
     // The processes end before their folder is removed: fields are dropped in this order.
-    _processes: Option<Guard>,
+    control: Option<Control>,
     _folder: Option<TempDir>,
+}
+
+/// The processes of a cluster that was started here.
+struct Control {
+    processes: Guard,
+    programs: Programs,
+    api_server: Program,
 }
 
 impl Cluster {
@@ -86,7 +97,7 @@ impl Cluster {
             let kubeconfig = PathBuf::from(path);
             say(&format!("the cluster of {}", kubeconfig.display()));
             let config = read(&kubeconfig).await;
-            return Cluster { config, kubeconfig, tools: None, node: None, _processes: None, _folder: None };
+            return Cluster { config, kubeconfig, tools: None, node: None, control: None, _folder: None };
         }
         let programs = Programs::find();
         let started = Instant::now();
@@ -94,8 +105,9 @@ impl Cluster {
         let folder = folder.expect("the folder for temporary files takes one more");
         let plan = Plan::new(Authority::new(folder.path()), folder.path());
         let mut processes = Guard::new(folder.path());
-        for program in plan.programs(extent) {
-            processes.start_program(&programs, &program).await;
+        let mut planned = plan.programs(extent);
+        for program in &planned {
+            processes.start_program(&programs, program).await;
             say(&format!("{} is ready after {:.1} s", program.name, started.elapsed().as_secs_f32()));
         }
         let kubeconfig = plan.administrator();
@@ -109,7 +121,9 @@ impl Cluster {
             Extent::Api | Extent::Controlled => None,
         };
         let tools = Some(programs.kubectl(folder.path()));
-        Cluster { config, kubeconfig, tools, node, _processes: Some(processes), _folder: Some(folder) }
+        planned.retain(|program| program.name == API_SERVER);
+        let control = Control { processes, programs, api_server: planned.remove(0) };
+        Cluster { config, kubeconfig, tools, node, control: Some(control), _folder: Some(folder) }
     }
 
     /// The cluster that the tests of this process share while one of them has it.
@@ -131,6 +145,38 @@ impl Cluster {
     /// `TEST_KUBECONFIG`.
     pub fn node(&self) -> &Node {
         self.node.as_ref().expect("a cluster of Extent::Running that was started here, without TEST_KUBECONFIG")
+    }
+
+    /// Stops the API server, which keeps its connections and says nothing, until [`Self::resume_api`]. Whatever waits for
+    /// it waits as long, `kubectl` too.
+    ///
+    /// # Panics
+    /// The cluster was not started here.
+    pub fn suspend_api(&self) {
+        self.control().processes.signal(API_SERVER, Signal::STOP);
+    }
+
+    /// Lets the API server go on after [`Self::suspend_api`].
+    ///
+    /// # Panics
+    /// The cluster was not started here.
+    pub fn resume_api(&self) {
+        self.control().processes.signal(API_SERVER, Signal::CONT);
+    }
+
+    /// Ends the API server as a crash would, and starts another on the same data. It knows nothing of what was before: a
+    /// watch from a version of before gets 410 Gone.
+    ///
+    /// # Panics
+    /// The cluster was not started here.
+    pub async fn restart_api(&mut self) {
+        let control = self.control.as_mut().expect(STARTED);
+        control.processes.kill(API_SERVER);
+        control.processes.start_program(&control.programs, &control.api_server).await;
+    }
+
+    fn control(&self) -> &Control {
+        self.control.as_ref().expect(STARTED)
     }
 
     /// A client who may do everything. It works in the runtime in which it was made, and no other.
@@ -184,8 +230,21 @@ impl Cluster {
     /// # Errors
     /// It fails; this is what it says then.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        self.kubectl_with(arguments, "")
+    }
+
+    /// Runs `kubectl` with this as its input, and returns what it says.
+    ///
+    /// # Errors
+    /// It fails; this is what it says then.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let kubectl = self.tools.as_ref().map_or("kubectl".into(), |tools| tools.join("kubectl"));
-        let output = self.command(kubectl).args(arguments).output().expect("kubectl is there");
+        let mut command = self.command(kubectl);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kubectl is there");
+        // It may end without reading, and says why.
+        let _ = child.stdin.take().expect("it is a pipe").write_all(input.as_bytes());
+        let output = child.wait_with_output().expect("a child can be waited for");
         let text = |octets| String::from_utf8_lossy(octets).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
@@ -195,6 +254,9 @@ impl Cluster {
         &self.kubeconfig
     }
 }
+
+/// What stands in the way of control over processes.
+const STARTED: &str = "a cluster that was started here, without TEST_KUBECONFIG";
 
 async fn read(path: &Path) -> Config {
     let kubeconfig = Kubeconfig::read_from(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -82,7 +82,7 @@ impl Node {
         command.args(["--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--"]);
         command.arg(program).arg("node").arg(file).stdin(Stdio::null());
         command.stdout(output.try_clone().expect("a file can be shared")).stderr(output);
-        processes.start(command, &settings.cgroups);
+        processes.start("kubelet", command, &settings.cgroups);
         let control = folder.join(CONTROL);
         let deadline = Instant::now() + PATIENCE;
         while !control.exists() {
@@ -165,6 +165,19 @@ impl Node {
     /// The file of [`Self::log`].
     pub fn log_file(&self, namespace: &str, pod: &str, container: &str) -> PathBuf {
         self.folder.join("logs").join(format!("{namespace}_{pod}_{container}.log"))
+    }
+
+    /// What each container has written, with `NAMESPACE_POD_CONTAINER`; also those of Pods that are gone.
+    pub fn logs(&self) -> Vec<(String, String)> {
+        let files = std::fs::read_dir(self.folder.join("logs")).into_iter().flatten().map_while(Result::ok);
+        let mut logs: Vec<_> = files
+            .map(|file| {
+                let log = std::fs::read(file.path()).unwrap_or_default();
+                (name(file.path().file_stem().map(Path::new)), String::from_utf8_lossy(&log).into_owned())
+            })
+            .collect();
+        logs.sort();
+        logs
     }
 
     /// What the kubelet has written.

@@ -10,6 +10,7 @@ use std::{
 
 use http::Request;
 use kube::{Client, Config};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::time::{sleep, timeout};
 
 use crate::programs::{Program, Programs};
@@ -23,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) struct Guard {
     folder: PathBuf,
     watch: Child,
-    processes: Vec<Child>,
+    /// With their names. Of several with one name, the last one may run.
+    processes: Vec<(&'static str, Child)>,
     cgroups: Vec<String>,
 }
 
@@ -49,8 +51,8 @@ impl Guard {
         Guard { folder: folder.to_owned(), watch, processes: Vec::new(), cgroups: Vec::new() }
     }
 
-    /// Starts a process, which may make a cgroup of this name.
-    pub(crate) fn start(&mut self, mut command: Command, cgroup: &str) {
+    /// Starts a process under a name, which may make a cgroup of this name.
+    pub(crate) fn start(&mut self, name: &'static str, mut command: Command, cgroup: &str) {
         let process = command.spawn().unwrap_or_else(|error| {
             let program = command.get_program().display();
             panic!(
@@ -60,25 +62,44 @@ impl Guard {
         });
         let ids = self.watch.stdin.as_mut().expect("it is a pipe");
         writeln!(ids, "{} {cgroup}", process.id()).expect("the watch reads");
-        self.processes.push(process);
+        self.processes.push((name, process));
         self.cgroups.extend((!cgroup.is_empty()).then(|| cgroup.to_owned()));
     }
 
     /// Whether the process that was started last still runs.
     pub(crate) fn last_runs(&mut self) -> bool {
-        let process = self.processes.last_mut().expect("one was started");
+        let (_, process) = self.processes.last_mut().expect("one was started");
         process.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// Sends a signal to the process that was started last under a name.
+    pub(crate) fn signal(&self, name: &str, signal: Signal) {
+        kill_process(self.id(name), signal).expect("it is a child of this process");
+    }
+
+    /// Ends the process that was started last under a name, as a crash would. It is not waited for before all end: until
+    /// then nobody else gets its id, which the watch knows.
+    pub(crate) fn kill(&self, name: &str) {
+        self.signal(name, Signal::KILL);
+        let ended = waitid(WaitId::Pid(self.id(name)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        ended.expect("it is a child of this process");
+    }
+
+    fn id(&self, name: &str) -> Pid {
+        let known = self.processes.iter().rev().find(|(known, _)| *known == name);
+        let (_, process) = known.unwrap_or_else(|| panic!("{name} was not started"));
+        Pid::from_child(process)
     }
 
     /// Starts a program of the control plane and waits until it says that it is ready.
     pub(crate) async fn start_program(&mut self, programs: &Programs, program: &Program) {
         let Program { name, url, ready, .. } = program;
         let path = self.folder.join(format!("{name}.log"));
-        let log = File::create(&path).expect("the folder is ours");
+        let log = File::options().create(true).append(true).open(&path).expect("the folder is ours");
         let mut command = programs.command(program);
         command.current_dir(&self.folder).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
-        self.start(command, "");
+        self.start(name, command, "");
 
         let mut config = Config::new(url.parse().expect("it has a host and a port"));
         // Only readiness is asked here.
@@ -99,7 +120,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // First the watch: it must not end processes whose ids are free again.
-        for process in std::iter::once(&mut self.watch).chain(&mut self.processes) {
+        for process in std::iter::once(&mut self.watch).chain(self.processes.iter_mut().map(|(_, process)| process)) {
             let _ = process.kill();
             let _ = process.wait();
         }

@@ -29,6 +29,9 @@ pub(crate) struct Program {
     pub(crate) ready: &'static str,
 }
 
+/// The name of the API server.
+pub(crate) const API_SERVER: &str = "kube-apiserver";
+
 /// The ports and identities of one cluster.
 pub(crate) struct Plan {
     authority: Authority,
@@ -123,7 +126,7 @@ impl Plan {
     }
 
     fn api_server(&self) -> Program {
-        let (certificate, key) = self.authority.server("kube-apiserver");
+        let (certificate, key) = self.authority.server(API_SERVER);
         let service_accounts = self.authority.pair(SERVICE_ACCOUNTS);
         let arguments = [
             format!("--etcd-servers={}", self.etcd),
@@ -144,7 +147,7 @@ impl Plan {
             "--service-cluster-ip-range=10.96.0.0/16".into(),
             "--allow-privileged".into(),
         ];
-        Program { name: "kube-apiserver", arguments: arguments.into(), url: self.api_url(), ready: "/readyz" }
+        Program { name: API_SERVER, arguments: arguments.into(), url: self.api_url(), ready: "/readyz" }
     }
 
     fn controllers(&self) -> Program {
