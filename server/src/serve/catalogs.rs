@@ -87,6 +87,14 @@ impl Running {
         let before = self.published.load();
         let changed = self.catalogs.follow(&before.views, &mut self.sources);
         self.serve_members(&before, changed);
+        self.tell_if_members_are_known();
+    }
+
+    /// Tells whoever asks at `/readyz` that every catalog was read once, if that is so.
+    pub(super) fn tell_if_members_are_known(&self) {
+        if self.catalogs.are_read() {
+            self.statistics.knows_members();
+        }
     }
 
     /// Serves the members of this name, now that no other zone has it.
@@ -228,6 +236,11 @@ impl Catalogs {
             all.push(Changes { view: Arc::clone(&followed.view), remove: FxHashSet::default(), put });
         }
         all
+    }
+
+    /// Whether a version of every catalog was read.
+    fn are_read(&self) -> bool {
+        self.views.iter().all(|view| view.config.catalogs.iter().all(|it| view.read.contains_key(&it.origin)))
     }
 
     /// When [`Running::follow_catalogs`] is to be called even if nothing happens.

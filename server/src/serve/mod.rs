@@ -387,6 +387,7 @@ impl Running {
         let waits = owners::waits(&self.published.load()).iter().any(Leased::lasts);
         self.next_claim = after(waits.then_some(CLAIM));
         self.configured = Timestamp::now();
+        self.tell_if_members_are_known();
         Ok(())
     }
 

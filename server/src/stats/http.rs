@@ -128,7 +128,7 @@ fn respond(method: &Method, path: &str, statistics: &Statistics) -> Response<Ful
         "/healthz" => told(StatusCode::OK, TEXT, "ok\n".into()),
         "/readyz" => {
             let report = report();
-            let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let status = if report.unready().is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             told(status, TEXT, readiness(&report).into())
         }
         _ => told(StatusCode::NOT_FOUND, TEXT, "No such URL.\n".into()),
@@ -143,14 +143,14 @@ fn told(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response
     response
 }
 
-/// Ready means that loading has been attempted for every zone. A zone that cannot be served does not make the server
-/// unready, and a configuration that cannot be used does not either; both are listed.
+/// Ready means that loading has been attempted for every zone, and that zones have come from other servers. A zone that
+/// cannot be served does not make the server unready for long, and a configuration that cannot be used does not either; both are listed.
 fn readiness(report: &Report) -> String {
+    let head = report.unready().map_or_else(|| "ready".to_owned(), |why| format!("not ready: {why}"));
     if !report.is_loaded() {
-        return "not ready: zones are being loaded\n".into();
+        return head + "\n";
     }
     let Configuration { hash, file_hash, refused } = &*report.configuration;
-    let head = if report.is_leaving { "not ready: shutting down" } else { "ready" };
     let mut text = format!("{head}\nconfiguration {hash}\nnamed.conf {file_hash}\n");
     // Writing to a String cannot fail.
     if let Some(Refused { file_hash, why }) = refused {

@@ -142,7 +142,7 @@ impl Report {
                 format!("When the configuration was last read, {since}"),
                 self.configured.as_second(),
             ),
-            ("ready", "Whether every configured zone was tried".to_owned(), i64::from(self.is_ready())),
+            ("ready", "Whether the server is ready, as /readyz says".to_owned(), i64::from(self.unready().is_none())),
         ];
         for (name, help, value) in gauges {
             ConstGauge::new(value).encode(to.encode_descriptor(name, &help, None, MetricType::Gauge)?)?;

@@ -4,8 +4,10 @@
 //!   of one zone.
 //! * `report`: everything at one moment; `json`, `xml`, `file`, `metrics`: the same report in each output format:
 //!   BIND's JSON v1, XML v3 and statistics file, and OpenMetrics.
+//! * `arrival`: whether zones have come from other servers, without which the server is not ready.
 //! * `http`: `statistics-channels`, the listener that serves them.
 
+mod arrival;
 mod counters;
 mod file;
 mod http;
@@ -31,6 +33,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use crate::{listen::Connections, transfer::outbound::Slots, zones::Published};
+use arrival::Arrival;
 use counters::Blocks;
 use report::Report;
 
@@ -44,6 +47,8 @@ pub struct Statistics {
     configuration: ArcSwap<Configuration>,
     /// Whether the server is about to end.
     leaving: AtomicBool,
+    /// What has come from other servers.
+    arrival: Arrival,
     /// Set once loading has been attempted for every zone.
     served: OnceLock<Served>,
 }
@@ -82,7 +87,8 @@ impl Statistics {
         let configured = AtomicI64::new(started.as_millisecond());
         let (blocks, configuration) = (Arc::default(), ArcSwap::default());
         let leaving = AtomicBool::new(false);
-        Arc::new(Statistics { blocks, started, configured, configuration, leaving, served: OnceLock::new() })
+        let (arrival, served) = (Arrival::default(), OnceLock::new());
+        Arc::new(Statistics { blocks, started, configured, configuration, leaving, arrival, served })
     }
 
     /// Returns counters for one more worker.
@@ -111,6 +117,11 @@ impl Statistics {
     /// Records that the server is about to end, so that it is no longer ready.
     pub(crate) fn leaves(&self) {
         self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that every catalog was read once, so that it is known which zones there are to be.
+    pub(crate) fn knows_members(&self) {
+        self.arrival.listed();
     }
 
     /// Records that loading has been attempted for every zone, so that the server is ready, and where to read the zones

@@ -3,12 +3,14 @@
 use std::{
     fmt, fs,
     sync::{Arc, atomic::Ordering},
+    time::Instant,
 };
 
 use jiff::Timestamp;
 
 use super::{
     Configuration, Statistics,
+    arrival::Missing,
     counters::Sums,
     table::{self, Stat},
     zone::ZoneCounters,
@@ -31,6 +33,8 @@ pub(super) struct Report {
     pub(super) sums: Sums,
     pub(super) memory: Memory,
     pub(super) connections: TcpCounts,
+    /// What has not come from other servers yet.
+    pub(super) missing: Option<Missing>,
     /// `None` while the zones are still being loaded.
     snapshot: Option<Arc<Snapshot>>,
 }
@@ -100,6 +104,8 @@ impl Report {
         let mut sums = statistics.blocks.sums();
         sums.set(table::stat(Stat::TCPConnHighWater), connections.high_water as u64);
         sums.set(table::stat(Stat::XfrReqDone), served.map_or(0, |served| served.transfers.completed()));
+        let snapshot = served.map(|served| served.published.load());
+        let missing = snapshot.as_deref().and_then(|zones| statistics.arrival.missing(zones, Instant::now()));
         Report {
             started: statistics.started,
             configured: Timestamp::from_millisecond(configured).unwrap_or(statistics.started),
@@ -109,7 +115,8 @@ impl Report {
             sums,
             memory: Memory::now(),
             connections,
-            snapshot: served.map(|served| served.published.load()),
+            missing,
+            snapshot,
         }
     }
 
@@ -129,9 +136,13 @@ impl Report {
         self.snapshot.is_some()
     }
 
-    /// Whether the server is to be asked: it has attempted to load every zone, and does not leave.
-    pub(super) fn is_ready(&self) -> bool {
-        self.is_loaded() && !self.is_leaving
+    /// Why the server is not to be asked; `None` if it is. It is ready when it has attempted to load every zone, and when
+    /// its zones have come from other servers, until it leaves.
+    pub(super) fn unready(&self) -> Option<&'static str> {
+        if !self.is_loaded() {
+            return Some("zones are being loaded");
+        }
+        if self.is_leaving { Some("shutting down") } else { self.missing.map(Missing::why) }
     }
 
     /// The views that are served; none before the server is ready.

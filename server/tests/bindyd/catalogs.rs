@@ -13,6 +13,7 @@ use super::{
     ZONE,
     control::Controlled,
     server::{dig, wait_until},
+    statistics::fetch,
     transfers::{KEY, SIGN},
     updates::nsupdate,
 };
@@ -178,6 +179,40 @@ fn members_come_and_go_as_with_named() {
         };
         assert!(!consumer.copies().iter().any(|name| name.contains("b.test")), "{:?}", consumer.copies());
     }
+}
+
+#[test]
+fn a_server_is_not_ready_before_its_catalog_and_the_members_have_come() {
+    let (port, copy, statistics) = (free_port(), free_port(), free_port());
+    let primaries = format!("{{ 127.0.0.1 port {port} key k; }}");
+    let conf = format!(
+        "statistics-channels {{ inet 127.0.0.1 port {statistics}; }};\
+         zone one.catalog {{ type secondary; file \"one.catalog\"; primaries {primaries}; }};"
+    );
+    let lists = format!("notify no; catalog-zones {{ zone one.catalog default-primaries {primaries}; }};");
+    let mut consumer = Peer::start(BINDYD, copy, &lists, &conf, &[]);
+    let readiness = || fetch(statistics, "/readyz");
+    let (status, _, text) = readiness();
+    assert!(status.ends_with("503 Service Unavailable"), "{status}");
+    assert!(
+        text.starts_with("not ready: a catalog zone has not come from its primaries yet\nconfiguration "),
+        "{text}"
+    );
+
+    let options = format!(
+        "allow-transfer {{ key k; }}; notify explicit; also-notify {{ 127.0.0.1 port {copy}; }}; notify-delay 0;"
+    );
+    let zones =
+        "zone one.catalog { type primary; file \"one.catalog\"; }; zone a.test { type primary; file \"a.test\"; };";
+    let catalog = format!("{CATALOG}ua.zones PTR a.test.\n");
+    let files = [("one.catalog", catalog.as_str()), ("a.test", ZONE)];
+    let producer = Peer::start(BINDYD, port, &options, zones, &files);
+    wait_until(|| readiness().0.ends_with("200 OK"), &readiness().2);
+    assert!(consumer.answers("a.test"));
+    // What was there once is on the disk.
+    drop(producer);
+    consumer.controlled.replace("TERM", BINDYD);
+    assert!(readiness().0.ends_with("200 OK"), "{}", readiness().2);
 }
 
 #[test]
