@@ -1,12 +1,16 @@
 //! Tests the API on a real API server: what the definitions say there, and that `bindy check` says the same of files.
 
+mod chaos;
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod deploy;
+mod load;
 mod mutants;
 mod operator;
 mod running;
 mod server;
+mod witness;
+mod writer;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

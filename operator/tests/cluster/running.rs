@@ -49,6 +49,65 @@ impl Running {
         self.field(object, ".status.conditions[?(@.type=='Ready')].status") == "True"
     }
 
+    /// Waits until servers answer for the example at their addresses.
+    pub fn until_all_answer(&self, instances: &[&str]) {
+        for (instance, address) in instances.iter().zip(self.addresses(instances)) {
+            let answer = || self.cluster.node().dig(&address.ip().to_string(), &["www.example.com"]);
+            self.cluster.until(&format!("{instance} answers"), || answer().as_deref() == Some("192.0.2.10"));
+        }
+    }
+
+    /// The name of the newest pod of a server.
+    pub fn server(&self, instance: &str) -> String {
+        let pods = ["get", "pods", "-n", "dns-system", "--sort-by=.metadata.creationTimestamp", "-o=name"];
+        let names = self.cluster.done(&[&pods[..], &["-l", &format!("instance={instance}")]].concat());
+        let last = names.lines().last().and_then(|name| name.strip_prefix("pod/"));
+        last.unwrap_or_else(|| panic!("{instance} has no pod")).to_owned()
+    }
+
+    /// The pods of all servers, and how many times their containers have started.
+    pub fn pods_of_servers(&self) -> String {
+        let columns = "-o=custom-columns=UID:.metadata.uid,RESTARTS:.status.containerStatuses[*].restartCount";
+        self.cluster.done(&["get", "pods", "-n", "dns-system", "--sort-by=.metadata.name", columns])
+    }
+
+    /// Deletes a pod, which ends in its own time.
+    pub fn delete_pod(&self, namespace: &str, pod: &str) {
+        self.cluster.done(&["delete", "pod", pod, "-n", namespace, "--wait=false"]);
+    }
+
+    /// Deletes the pod of a server; returns the name of the one that comes.
+    pub fn replace(&self, instance: &str) -> String {
+        let before = self.server(instance);
+        self.delete_pod("dns-system", &before);
+        self.cluster.until("there is another pod", || self.server(instance) != before);
+        self.server(instance)
+    }
+
+    pub fn signal(&self, namespace: &str, pod: &str, container: &str, signal: i32) {
+        let sent = self.cluster.node().signal(namespace, pod, container, signal);
+        sent.unwrap_or_else(|error| panic!("{pod}: {error}"));
+    }
+
+    /// The process that has the Lease; empty if nobody has.
+    pub fn holder(&self) -> String {
+        self.cluster.field("bindy-system", "lease/bindy-leader", ".spec.holderIdentity")
+    }
+
+    /// The pod of [`Self::holder`].
+    pub fn leader(&self) -> String {
+        self.holder().rsplit_once('_').map(|(pod, _)| pod.to_owned()).unwrap_or_default()
+    }
+
+    /// Has this many operators run, and waits until that is so.
+    pub fn operators(&self, replicas: usize) {
+        let replicas = format!("--replicas={replicas}");
+        self.cluster.done(&["scale", "deployment/bindy", "-n", "bindy-system", &replicas]);
+        let pods = ["get", "pods", "-n", "bindy-system", "-l", "app.kubernetes.io/name=bindy", "-o=name"];
+        let count = || replicas.ends_with(&format!("={}", self.cluster.done(&pods).lines().count()));
+        self.cluster.until(&format!("operators: {replicas}"), count);
+    }
+
     /// The addresses of the Services of servers, which stay.
     pub fn addresses(&self, instances: &[&str]) -> Vec<SocketAddr> {
         let address = |instance| {
