@@ -164,21 +164,35 @@ pub(super) async fn report(operator: &mut Operator) -> bool {
         (id, key, written)
     });
     let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_A_TIME).collect().await;
-    for (id, key, written) in written {
-        // If it was not written, what others wrote meanwhile is seen first.
-        let Ok(object) = written else { continue };
-        if !waits(&id, &object.data["status"]) {
-            operator.dirty.remove(&id);
-        }
-        if id.kind == Kind::INSTANCE {
-            // What is said of those follows from this.
-            operator.dirty.extend(operator.declarations.families().cloned());
-        }
+    // If it was not written, what others wrote meanwhile is seen first.
+    let written: Vec<_> = written.into_iter().filter_map(|(id, key, written)| Some((id, key, written.ok()?))).collect();
+    let told = written.iter().map(|(id, _, object)| (id, &object.data["status"]));
+    settle(&mut operator.dirty, told, operator.declarations.families());
+    for (_, key, object) in written {
         if let Some((_, object)) = stored(key.of, object) {
             operator.store.take(Seen::Put(key, object), &mut BTreeSet::new());
         }
     }
     is_behind
+}
+
+/// Takes note of what was written: which resources need not be looked at any more, and which have to be because of it.
+fn settle<'r>(
+    dirty: &mut BTreeSet<ResourceId>,
+    written: impl IntoIterator<Item = (&'r ResourceId, &'r Value)>,
+    families: impl Iterator<Item = &'r ResourceId>,
+) {
+    let mut has_instances = false;
+    for (id, status) in written {
+        if !waits(id, status) {
+            dirty.remove(id);
+        }
+        has_instances |= id.kind == Kind::INSTANCE;
+    }
+    if has_instances {
+        // What is said of those follows from this; also of one that was written with it.
+        dirty.extend(families.cloned());
+    }
 }
 
 /// Whether a record waits for servers. Nobody tells what a new answer of one means for which records, so these are looked
@@ -311,4 +325,21 @@ fn family(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value,
         "instances": instances,
         "conditions": said.conditions(live, now),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_is_written_together_with_its_instances_is_looked_at_again() {
+        let id = |kind, name: &str| ResourceId { namespace: "dns".into(), name: name.into(), kind };
+        let (cluster, instance) = (id(Kind::CLUSTER, "ns"), id(Kind::INSTANCE, "ns-primary-0"));
+        let mut dirty = BTreeSet::from([cluster.clone(), instance.clone()]);
+        // The cluster's status says what the instance was before.
+        settle(&mut dirty, [(&instance, &json!({})), (&cluster, &json!({}))], [&cluster].into_iter());
+        assert_eq!(dirty, BTreeSet::from([cluster.clone()]));
+        settle(&mut dirty, [(&cluster, &json!({}))], [&cluster].into_iter());
+        assert!(dirty.is_empty());
+    }
 }
