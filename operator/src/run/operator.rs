@@ -308,6 +308,9 @@ impl Operator {
                 self.contained.insert(id.clone(), zones.collect());
             }
             self.dirty.insert(id);
+            if let Some(origin) = unpublished(compiler, &self.store, &id) {
+                self.pending.entry(origin).or_default();
+            }
         }
     }
 
@@ -496,6 +499,14 @@ fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
     }
     pods
 }
+/// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.
+fn unpublished(compiler: &Compiler, store: &Store, id: &ResourceId) -> Option<Name> {
+    let origin = compiler.verdict(id)?.served.into_iter().next().filter(|_| id.kind == Kind::Zone)?;
+    let known = status::published_of(store.get(&ObjectId::from(id))?);
+    let published = compiler.published().get(&origin).filter(|_| compiler.zone_resource(&origin) == Some(id))?;
+    (known.as_ref() != Some(published)).then_some(origin)
+}
+
 
 /// The names of the RNDC keys of servers, where there are Secrets already.
 fn rndc_keys<'r>(store: &Store, instances: impl Iterator<Item = &'r ResourceId>) -> BTreeMap<ServerId, String> {
