@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Seen, Store, api, watch};
+use super::{Seen, Store, api, watch, why};
 use crate::{
     api::GROUP,
     object::{Object, ObjectId},
@@ -26,7 +26,16 @@ pub struct Applier {
     /// may store something else than it was told, such as a quantity in another form.
     applied: HashMap<ObjectId, (String, String)>,
     /// The objects that could not be applied, and why.
-    failed: BTreeMap<ObjectId, String>,
+    failed: BTreeMap<ObjectId, Failure>,
+}
+
+/// Why an object could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What was said, or how it failed.
+    pub why: String,
+    /// Whether the API server refuses the object, so that somebody has to change something.
+    pub is_refusal: bool,
 }
 
 impl Applier {
@@ -61,7 +70,7 @@ impl Applier {
                     seen.extend(watch::read(id.of, object).map(|(id, object)| Seen::Put(id, object)));
                 }
                 Err(error) => {
-                    self.failed.insert(id, error.to_string());
+                    self.failed.insert(id, Failure::of(&error));
                 }
             }
         }
@@ -70,8 +79,15 @@ impl Applier {
 
     /// The objects that could not be applied when it was last tried, and why. One that is not wanted any more is not tried
     /// again, and stays here.
-    pub fn failed(&self) -> &BTreeMap<ObjectId, String> {
+    pub fn failed(&self) -> &BTreeMap<ObjectId, Failure> {
         &self.failed
+    }
+}
+
+impl Failure {
+    fn of(error: &kube::Error) -> Failure {
+        let is_refusal = matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422));
+        Failure { why: why(error), is_refusal }
     }
 }
 

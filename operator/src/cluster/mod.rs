@@ -6,7 +6,7 @@ mod read;
 mod store;
 mod watch;
 
-pub use apply::{Applier, differs};
+pub use apply::{Applier, Failure, differs};
 pub use read::resource;
 pub use store::{Seen, Store};
 pub(crate) use watch::read as stored;
@@ -27,6 +27,14 @@ pub(crate) fn api(client: &Client, of: Type, namespace: &str) -> Api<DynamicObje
         Api::all_with(client, &resource)
     } else {
         Api::namespaced_with(client, namespace, &resource)
+    }
+}
+
+/// What an API server says of a request that it refuses; of one that fails otherwise, how.
+pub(crate) fn why(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

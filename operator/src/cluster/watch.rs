@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Seen, api};
+use super::{Seen, api, why};
 use crate::{
     object::{ObjectId, Type},
     render::names,
@@ -129,11 +129,21 @@ async fn follow(client: Client, of: Type, namespace: String, events: Sender<Told
                 Some((id, _)) => Told::Seen(Seen::Gone(id)),
                 None => continue,
             },
-            Err(error) => Told::Failed(of, error.to_string()),
+            Err(error) => Told::Failed(of, told(&error)),
         };
         if events.send(told).await.is_err() {
             return;
         }
+    }
+}
+
+fn told(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => why(error),
+        watcher::Error::WatchError(status) => status.message.clone(),
+        error @ watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
 

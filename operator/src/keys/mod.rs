@@ -67,11 +67,18 @@ async fn serve(client: Client) {
         watches.watch(Type::Own(kind), "");
     }
     let (mut store, mut failed): (Store, BTreeMap<ObjectId, String>) = (Store::default(), BTreeMap::new());
+    let mut told: BTreeMap<Type, String> = BTreeMap::new();
     say("Watching for servers without keys.");
     loop {
         match timeout(RETRY, watches.next()).await {
             Ok(batch) => {
-                batch.failures.iter().for_each(|(of, why)| say(&format!("cannot watch {of:?}: {why}")));
+                for (of, why) in batch.failures {
+                    // It is tried again and again, and told once.
+                    if told.get(&of) != Some(&why) {
+                        say(&format!("cannot watch {of:?}: {why}"));
+                        told.insert(of, why);
+                    }
+                }
                 batch.seen.into_iter().for_each(|seen| store.take(seen, &mut BTreeSet::new()));
             }
             Err(_) if failed.is_empty() => continue,

@@ -26,6 +26,8 @@ pub(super) enum Said {
 pub(super) const SERVED: &str = "Served";
 /// The reason of what some server does not serve yet.
 pub(super) const NOT_SERVED_YET: &str = "NotServedYet";
+/// The reason of a server of which the API server refuses an object.
+pub(super) const APPLY_FAILED: &str = "ApplyFailed";
 /// The reason of a zone without servers.
 pub(super) const NO_SERVERS: &str = "NoServers";
 /// The reason of a zone whose new version would remove much of it.
@@ -142,6 +144,10 @@ pub(super) fn of_servers(wanted: usize, ready: usize, what: &str) -> Said {
 }
 
 fn sentence(text: &str) -> String {
+    // A name is not a word to be capitalized.
+    if text.split(' ').next().is_some_and(|first| first.contains('.')) {
+        return format!("{text}.");
+    }
     let mut letters = text.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     format!("{first}{}.", letters.as_str())

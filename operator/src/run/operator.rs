@@ -8,6 +8,7 @@ use std::{
 };
 
 use kube::Client;
+use serde_json::Value;
 use zonefmt::{Name, Serial};
 
 use super::{
@@ -307,10 +308,10 @@ impl Operator {
                 });
                 self.contained.insert(id.clone(), zones.collect());
             }
-            self.dirty.insert(id);
             if let Some(origin) = unpublished(compiler, &self.store, &id) {
                 self.pending.entry(origin).or_default();
             }
+            self.dirty.insert(id);
         }
     }
 
@@ -418,8 +419,8 @@ impl Operator {
             self.is_moving = false;
             return Vec::new();
         }
-        let failed: Vec<ObjectId> = self.applier.failed().keys().cloned().collect();
-        let mut due: BTreeSet<ObjectId> = changed.iter().cloned().chain(failed).collect();
+        let had_failures = !self.applier.failed().is_empty();
+        let mut due: BTreeSet<ObjectId> = changed.iter().chain(self.applier.failed().keys()).cloned().collect();
         if mem::take(&mut self.is_moving) {
             self.dirty.extend(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
             let wanted = self.render();
@@ -429,12 +430,28 @@ impl Operator {
         }
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &self.store).await;
+        let now = self.applier.failed();
+        if had_failures || !now.is_empty() {
+            self.dirty.extend(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
+        }
         let failures: Vec<String> =
-            self.applier.failed().iter().map(|(id, why)| format!("{id} cannot be applied: {why}")).collect();
+            now.iter().map(|(id, failure)| format!("{id} cannot be applied: {}", failure.why)).collect();
         for failure in failures {
             self.tell(failure);
         }
         seen
+    }
+
+    /// Why an object that a resource makes is not there or not as it is to be, if an API server refuses it.
+    pub(super) fn refusal(&self, of: &ResourceId) -> Option<String> {
+        let is_owner = |owner: &Value| owner["kind"] == of.kind.name() && owner["name"] == *of.name;
+        let is_its = |id: &ObjectId| {
+            let owners = self.wanted.get(id).and_then(|object| object.body["metadata"]["ownerReferences"].as_array());
+            id.namespace == of.namespace && owners.into_iter().flatten().any(is_owner)
+        };
+        let mut refused = self.applier.failed().iter().filter(|(_, failure)| failure.is_refusal);
+        let (id, failure) = refused.find(|(id, _)| is_its(id))?;
+        Some(format!("{id} cannot be applied: {}.", failure.why))
     }
 
     /// The objects that are to be.
@@ -482,6 +499,14 @@ impl Operator {
     }
 }
 
+/// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.
+fn unpublished(compiler: &Compiler, store: &Store, id: &ResourceId) -> Option<Name> {
+    let origin = compiler.verdict(id)?.served.into_iter().next().filter(|_| id.kind == Kind::Zone)?;
+    let known = status::published_of(store.get(&ObjectId::from(id))?);
+    let published = compiler.published().get(&origin).filter(|_| compiler.zone_resource(&origin) == Some(id))?;
+    (known.as_ref() != Some(published)).then_some(origin)
+}
+
 /// The addresses of the pods of each server that run.
 fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
     let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
@@ -499,14 +524,6 @@ fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
     }
     pods
 }
-/// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.
-fn unpublished(compiler: &Compiler, store: &Store, id: &ResourceId) -> Option<Name> {
-    let origin = compiler.verdict(id)?.served.into_iter().next().filter(|_| id.kind == Kind::Zone)?;
-    let known = status::published_of(store.get(&ObjectId::from(id))?);
-    let published = compiler.published().get(&origin).filter(|_| compiler.zone_resource(&origin) == Some(id))?;
-    (known.as_ref() != Some(published)).then_some(origin)
-}
-
 
 /// The names of the RNDC keys of servers, where there are Secrets already.
 fn rndc_keys<'r>(store: &Store, instances: impl Iterator<Item = &'r ResourceId>) -> BTreeMap<ServerId, String> {

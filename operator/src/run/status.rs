@@ -15,7 +15,7 @@ use zonefmt::{Name, Serial};
 
 use super::{
     Fenced,
-    conditions::{self, NOT_SERVED_YET, Said},
+    conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said},
     operator::Operator,
 };
 use crate::{
@@ -274,6 +274,7 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}."))
     });
     let said = Said::refused(verdict).or(refused);
+    let said = said.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
     let said = said.unwrap_or_else(|| conditions::of_servers(wanted, ready, "pods"));
     let service = ObjectId { of: Type::Service, namespace: id.namespace.clone(), name: id.name.clone() };
     let service = operator.store.get(&service);
