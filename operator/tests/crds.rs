@@ -163,6 +163,7 @@ fn what_an_api_server_would_refuse_is_refused_in_files() {
         all.extend(told);
     }
     for kind in Kind::all() {
+        assert!(text.contains(&format!("\nkind: {}\n", kind.name())), "nothing of {} is refused", kind.name());
         each_node(api::spec_schema(kind), &mut String::from(kind.name()), &mut |path, node| {
             for rule in node["x-kubernetes-validations"].as_array().into_iter().flatten() {
                 let compares = rule["rule"].as_str().unwrap().contains("oldSelf");
