@@ -8,7 +8,9 @@ mod load;
 mod mutants;
 mod operator;
 mod running;
+mod scenarios;
 mod server;
+mod stories;
 mod witness;
 mod writer;
 
