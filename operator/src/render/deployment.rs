@@ -1,8 +1,10 @@
 //! The pods of a server: the Deployment, the ConfigMap with their configuration, and the claim on their storage.
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use super::{named_conf::Config, names, subject::Subject};
+use super::{names, subject::Subject};
 use crate::{
     api::{
         Role,
@@ -16,12 +18,14 @@ use crate::{
 const CONTAINER: &str = "bind9";
 /// How long a pod that has to go answers on, in seconds, until nobody asks it any more.
 const FAREWELL: u32 = 15;
+/// How long it may take to end then, in seconds.
+const END: u32 = 15;
 
-/// The ConfigMap. If a user's own is used in its place, it says so.
-pub(super) fn config_map(subject: &Subject<'_>, config: &Config) -> Object {
-    let text =
-        config.text.as_deref().unwrap_or("// A ConfigMap named in configMapRefs is used in place of this one.\n");
-    let annotations = json!({ names::ours("config-hash"): config.hash });
+/// The ConfigMap, with the SHA-256 by which servers tell that they have it. If there is no text, as a user's own ConfigMap
+/// is used in its place, it says so.
+pub(super) fn config_map(subject: &Subject<'_>, text: Option<&str>) -> Object {
+    let annotations = text.map_or_else(|| json!({}), |text| json!({ names::ours("config-hash"): hash(text) }));
+    let text = text.unwrap_or("// A ConfigMap named in configMapRefs is used in place of this one.\n");
     let name = names::config_map(subject.name());
     subject.object(Type::ConfigMap, name, &annotations, json!({ "data": { "named.conf": text } }))
 }
@@ -51,7 +55,7 @@ pub(super) fn claim(subject: &Subject<'_>) -> Option<Object> {
 }
 
 /// The Deployment.
-pub(super) fn deployment(subject: &Subject<'_>, config: &Config, image: &str) -> Object {
+pub(super) fn deployment(subject: &Subject<'_>, image: &str) -> Object {
     let on_claim = storage_is_claim(subject);
     let strategy = if on_claim {
         // A volume is in one pod at a time.
@@ -60,16 +64,22 @@ pub(super) fn deployment(subject: &Subject<'_>, config: &Config, image: &str) ->
         json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } })
     };
     let template = json!({
-        "metadata": { "labels": subject.labels(), "annotations": { names::ours("config-hash"): config.hash } },
+        "metadata": { "labels": subject.labels() },
         "spec": pod(subject, image),
     });
+    // By this, whoever applies it knows whether pods are replaced by it.
+    let annotations = json!({ names::ours(names::TEMPLATE_HASH): hash(&template.to_string()) });
     let spec = json!({
         "replicas": subject.spec.replicas.unwrap_or(1),
         "selector": { "matchLabels": subject.selector() },
         "strategy": strategy,
         "template": template,
     });
-    subject.object(Type::Deployment, subject.name().to_owned(), &json!({}), json!({ "spec": spec }))
+    subject.object(Type::Deployment, subject.name().to_owned(), &annotations, json!({ "spec": spec }))
+}
+
+fn hash(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
 fn pod(subject: &Subject<'_>, image: &str) -> Value {
@@ -83,7 +93,7 @@ fn pod(subject: &Subject<'_>, image: &str) -> Value {
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": { "type": "RuntimeDefault" },
         },
-        "terminationGracePeriodSeconds": 2 * FAREWELL,
+        "terminationGracePeriodSeconds": FAREWELL + END,
         "containers": [container(subject, image)],
         "volumes": volumes,
     });
@@ -111,7 +121,10 @@ fn container(subject: &Subject<'_>, image: &str) -> Value {
     let mut container = json!({
         "name": CONTAINER,
         "image": given.and_then(|given| given.image.as_deref()).unwrap_or(image),
-        "command": ["bindyd", "-g", "-c", format!("{}/named.conf", names::CONFIG_FOLDER)],
+        "command": [
+            "bindyd", "-g", "-c", format!("{}/named.conf", names::CONFIG_FOLDER), "--follow", "--farewell",
+            FAREWELL.to_string(),
+        ],
         "ports": [
             port("dns-tcp", names::DNS_PORT, "TCP"),
             port("dns-udp", names::DNS_PORT, "UDP"),
@@ -129,13 +142,19 @@ fn container(subject: &Subject<'_>, image: &str) -> Value {
         "readinessProbe": {
             "httpGet": asked("/readyz"), "periodSeconds": 2, "timeoutSeconds": 3, "failureThreshold": 2,
         },
-        "lifecycle": { "preStop": { "sleep": { "seconds": FAREWELL } } },
         "volumeMounts": mounts,
     });
     if let Some(policy) = given.and_then(|given| given.image_pull_policy) {
         container["imagePullPolicy"] = json!(policy);
     }
     container
+}
+
+/// The name of the ConfigMap with the configuration that the pods of a Deployment have mounted.
+pub fn mounted_config(deployment: &Value) -> Option<&str> {
+    let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array()?;
+    let config = volumes.iter().find(|volume| volume["name"] == "config")?;
+    config["projected"]["sources"].as_array()?.iter().find_map(|source| source["configMap"]["name"].as_str())
 }
 
 /// One volume with the configuration and the keys, so that they change together.

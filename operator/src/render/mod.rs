@@ -25,6 +25,7 @@ use crate::{
     object::Object,
     servers::{ClusterId, ServerId, Servers},
 };
+pub use deployment::mounted_config;
 use subject::Subject;
 pub use subject::owner;
 
@@ -120,9 +121,9 @@ fn instance(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Ob
         return Ok(Vec::new());
     }
     let config = named_conf::config(subject, surroundings)?;
-    let mut objects = vec![deployment::config_map(subject, &config)];
+    let mut objects = vec![deployment::config_map(subject, config.as_deref())];
     objects.extend(deployment::claim(subject));
-    objects.push(deployment::deployment(subject, &config, &surroundings.image));
+    objects.push(deployment::deployment(subject, &surroundings.image));
     objects.push(service::service(subject));
     Ok(objects)
 }

@@ -5,34 +5,17 @@
 use std::fmt::Write;
 
 use bindy_server::access::Acl;
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use super::{Surroundings, names, subject::Subject};
 use crate::{api::FieldError, servers::Local};
 
-/// A configuration.
-pub(super) struct Config {
-    /// The text of `named.conf`; `None` if a user's own ConfigMap has it.
-    pub(super) text: Option<String>,
-    /// A hash of the text.
-    pub(super) hash: String,
-}
-
-/// The configuration of a server.
+/// The text of `named.conf`; `None` if a user's own ConfigMap has it.
 ///
 /// # Errors
 /// An address match list that cannot be used.
-pub(super) fn config(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Config, FieldError> {
-    if let Some(own) = subject.config_map_refs().and_then(|refs| refs.named_conf.as_ref()) {
-        return Ok(Config { text: None, hash: hash(own) });
-    }
-    let text = text(subject, surroundings)?;
-    Ok(Config { hash: hash(&text), text: Some(text) })
-}
-
-fn hash(text: &str) -> String {
-    HEXLOWER.encode(&Sha256::digest(text)[..16])
+pub(super) fn config(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Option<String>, FieldError> {
+    let is_own = subject.config_map_refs().is_some_and(|refs| refs.named_conf.is_some());
+    if is_own { Ok(None) } else { text(subject, surroundings).map(Some) }
 }
 
 fn text(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<String, FieldError> {

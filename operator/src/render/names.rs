@@ -29,6 +29,9 @@ pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "bindy");
 /// The name of the RNDC key of a server, unless its Secret has another one.
 pub const RNDC_KEY: &str = "bindy-operator";
 
+/// The annotation of a Deployment with a hash of its pod template, in our group.
+pub const TEMPLATE_HASH: &str = "template-hash";
+
 /// A name in Bindy's group, as labels and annotations have it.
 pub fn ours(name: &str) -> String {
     format!("{GROUP}/{name}")

@@ -165,3 +165,26 @@ fn a_server_whose_lists_cannot_be_used_keeps_what_it_has() {
     assert!(!rendered.objects.iter().any(|object| object.id.name == "a"));
     find(&rendered, Type::Deployment, "dns", "b");
 }
+
+#[test]
+fn only_what_needs_other_pods_changes_a_pod_template() {
+    let own = |more: &str| instance("own", more);
+    let rendered = |documents: &[&str]| {
+        let rendered = render_yaml(documents);
+        (find(&rendered, Type::Deployment, "dns", "own"), find(&rendered, Type::ConfigMap, "dns", "own-config"))
+    };
+    let (before, config) = rendered(&[CLUSTER, &own("")]);
+    let (deployment, other) = rendered(&[CLUSTER, &own("config: { allowQuery: [198.51.100.0/24] }")]);
+    assert!(deployment == before && other["data"] != config["data"]);
+    let hash = |deployment: &Value| deployment["metadata"]["annotations"]["bindy.firestoned.io/template-hash"].clone();
+    let (deployment, _) = rendered(&[CLUSTER, &own("replicas: 2")]);
+    assert!(deployment != before && hash(&deployment) == hash(&before) && hash(&before).is_string());
+    for more in ["image: { image: other }", "configMapRefs: { namedConf: mine }"] {
+        let (deployment, _) = rendered(&[CLUSTER, &own(more)]);
+        assert_ne!(hash(&deployment), hash(&before), "{more}");
+    }
+    let config_hash = config["metadata"]["annotations"]["bindy.firestoned.io/config-hash"].as_str().unwrap();
+    assert_eq!(config_hash.len(), 64, "as servers tell it");
+    let (mine, _) = rendered(&[CLUSTER, &own("configMapRefs: { namedConf: mine }")]);
+    assert_eq!((mounted_config(&before), mounted_config(&mine)), (Some("own-config"), Some("mine")));
+}

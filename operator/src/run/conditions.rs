@@ -9,6 +9,7 @@ use super::truth::Extent;
 use crate::{
     api::{GROUP, Kind, VERSION},
     compile::Verdict,
+    servers::ServerId,
 };
 
 /// What the conditions say.
@@ -143,6 +144,28 @@ pub(super) fn of_servers(wanted: usize, ready: usize, what: &str) -> Said {
     }
 }
 
+/// That a pod does not have the newest configuration in effect.
+pub(super) fn config_pending(pod: &str) -> Said {
+    let message =
+        format!("The pod {pod} does not have the newest named.conf yet; kubelets bring it within two minutes or so.");
+    Said::Waiting("ConfigurationPending", message)
+}
+
+/// That the pods of a server are to be replaced after those of another.
+pub(super) fn rollout_waiting(other: &ServerId) -> Said {
+    let message = format!("Its pods are replaced when the server {other} has its own, and its zones, again.");
+    Said::Waiting("RolloutWaiting", message)
+}
+
+/// That a pod refuses the newest configuration.
+pub(super) fn config_refused(pod: &str, why: &str) -> Said {
+    let message = format!(
+        "The pod {pod} refuses its newest configuration: {why}. The former one stays in effect; change the resource or \
+         the ConfigMap that it comes from."
+    );
+    Said::Stalled("ConfigurationRefused", message)
+}
+
 fn sentence(text: &str) -> String {
     // A name is not a word to be capitalized.
     if text.split(' ').next().is_some_and(|first| first.contains('.')) {
@@ -156,7 +179,6 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers::ServerId;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

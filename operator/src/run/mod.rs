@@ -3,8 +3,10 @@
 //!
 //! One task decides everything: `operator` takes what was seen and works out what follows. `declarations` are the
 //! resources as it understands them, `assignment` says which server has which zone, and `removal` what has to wait.
-//! `serving` is what servers get: `primary` serves it, and `catalogs` tell servers which zones they have. `probes` asks
-//! them what they serve, `truth` is what they said, `conditions` is what people see of it, and `status` writes that.
+//! `serving` is what servers get: `primary` serves it, and `catalogs` tell servers which zones they have. `rollout` has
+//! their pods replaced one after another. `rounds` asks servers: by `probes` what they serve, and by `readiness` which
+//! configuration they have; `truth` and `configs` are what they said. `conditions` is what people see of it, and `status`
+//! writes that.
 //!
 //! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
 //! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
@@ -13,13 +15,17 @@
 mod assignment;
 mod catalogs;
 mod conditions;
+mod configs;
 mod declarations;
 mod leader;
 mod lease;
 mod operator;
 mod primary;
 mod probes;
+mod readiness;
 mod removal;
+mod rollout;
+mod rounds;
 mod serving;
 mod status;
 mod truth;
@@ -128,7 +134,7 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
                 say(if leads { "This process leads." } else { "Another process may lead; this one follows." });
                 operator.lead(leads).await
             }
-            Some(answers) = operator.hear() => operator.learn(answers).await,
+            Some(heard) = operator.hear() => operator.learn(heard).await,
             batch = watches.next() => operator.take(batch).await,
             () = sleep(pause) => {
                 looked = Instant::now();

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
     net::{IpAddr, SocketAddr},
+    time::Instant,
 };
 
 use kube::Client;
@@ -14,11 +15,15 @@ use zonefmt::{Name, Serial};
 use super::{
     Fenced, Options, Place,
     assignment::{Assignment, Declared},
+    configs::Configs,
     declarations::Declarations,
     leader,
     primary::Primary,
-    probes::{Answer, Probes},
+    probes::{Answer, Question},
+    readiness::{ConfigQuestion, Told},
     removal::{self, LargeRemoval},
+    rollout::Turns,
+    rounds::Rounds,
     serving::Serving,
     status,
 };
@@ -58,7 +63,12 @@ pub(super) struct Operator {
     pending: BTreeMap<Name, usize>,
     /// The zones among them that wait because that is too much.
     pub(super) held: BTreeMap<Name, LargeRemoval>,
-    probes: Probes,
+    probes: Rounds<Question>,
+    /// Which configuration servers have.
+    pub(super) configs: Configs,
+    readiness: Rounds<ConfigQuestion>,
+    /// Whose pods are replaced when.
+    pub(super) turns: Turns,
     /// The resources whose status may not be what it is to be.
     pub(super) dirty: BTreeSet<ResourceId>,
     /// The versions of zones from which on records are in them.
@@ -71,6 +81,12 @@ pub(super) struct Operator {
     is_moving: bool,
     /// What failed at the last try, so that it is told once.
     told: BTreeSet<String>,
+}
+
+/// What servers have answered.
+pub(super) enum Heard {
+    Versions(Vec<Answer>),
+    Configs(Vec<(ObjectId, Told)>),
 }
 
 /// The most pods and zones that are asked in a round; of more, the others follow.
@@ -107,7 +123,10 @@ impl Operator {
             serving: Serving::new(primary),
             pending: BTreeMap::new(),
             held: BTreeMap::new(),
-            probes: Probes::start(),
+            probes: Rounds::start(),
+            configs: Configs::default(),
+            readiness: Rounds::start(),
+            turns: Turns::default(),
             dirty: BTreeSet::new(),
             contained: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -195,15 +214,30 @@ impl Operator {
     }
 
     /// Waits for what servers answer, and takes it over.
-    pub(super) async fn hear(&mut self) -> Option<Vec<Answer>> {
-        self.probes.next().await
+    pub(super) async fn hear(&mut self) -> Option<Heard> {
+        tokio::select! {
+            versions = self.probes.next() => versions.map(Heard::Versions),
+            configs = self.readiness.next() => configs.map(Heard::Configs),
+        }
     }
 
     /// Takes over what servers have answered.
     ///
     /// # Errors
     /// Somebody else publishes, too.
-    pub(super) async fn learn(&mut self, answers: Vec<Answer>) -> Result<(), Fenced> {
+    pub(super) async fn learn(&mut self, heard: Heard) -> Result<(), Fenced> {
+        match heard {
+            Heard::Versions(answers) => self.learn_versions(answers),
+            Heard::Configs(told) => {
+                for (pod, told) in told {
+                    self.dirty.extend(self.configs.told(&pod, told).map(ServerId::resource));
+                }
+            }
+        }
+        self.follow(BTreeSet::new()).await
+    }
+
+    fn learn_versions(&mut self, answers: Vec<Answer>) {
         for answer in answers {
             let ahead = self.serving.heard(&answer);
             let Some(compiler) = &mut self.compiler else { continue };
@@ -214,7 +248,6 @@ impl Operator {
                 self.await_publication(steps);
             }
         }
-        self.follow(BTreeSet::new()).await
     }
 
     /// Whether there is more to be done at once.
@@ -233,7 +266,12 @@ impl Operator {
             self.is_moving |= changed.iter().any(|id| matches!(id.of, Type::Pod | Type::Secret | Type::Service));
             self.compile(&changed);
             self.publish().await?;
+            let may_differ = self.is_moving || changed.iter().any(|id| id.of == Type::ConfigMap);
             let seen = self.apply(&changed).await;
+            if may_differ {
+                let servers = self.configs.expect(&self.store, &self.wanted, Instant::now());
+                self.dirty.extend(servers.iter().map(ServerId::resource));
+            }
             changed.clear();
             for seen in seen {
                 self.store.take(seen, &mut changed);
@@ -244,9 +282,11 @@ impl Operator {
         }
         if self.leads {
             self.probes.ask(self.serving.questions(&TransferKeys::of(&self.store), MOST_QUESTIONS));
+            self.readiness.ask(self.configs.open().take(MOST_QUESTIONS).collect());
             self.is_behind = status::report(self).await;
         } else {
             self.probes.ask(Vec::new());
+            self.readiness.ask(Vec::new());
             self.is_behind = false;
         }
         Ok(())
@@ -428,6 +468,9 @@ impl Operator {
             due.extend(wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()));
             self.wanted = wanted;
         }
+        let known = || self.serving.known();
+        let concerned = self.turns.choose(&mut due, &self.wanted, &self.store, known);
+        self.dirty.extend(concerned.iter().map(ServerId::resource));
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &self.store).await;
         let now = self.applier.failed();

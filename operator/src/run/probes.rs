@@ -1,5 +1,5 @@
-//! Asks pods for the serials of their zones, in rounds, until nobody has to be asked. The questions are signed, so that
-//! who must not ask learns nothing and who answers is who it should be.
+//! Asks pods for the serials of their zones. The questions are signed, so that who must not ask learns nothing and who
+//! answers is who it should be.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,15 +11,12 @@ use bindy_server::{
     message::{Builder, Message, Question as Asked},
     tsig::{Exchange, TsigKey},
 };
-use futures_util::{StreamExt, stream};
-use tokio::{
-    net::UdpSocket,
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{net::UdpSocket, time::timeout};
 use zonefmt::{Class, Name, Rtype, Serial, rdata::Soa};
 
-/// A question to a pod.
+use super::rounds::Ask;
+
+/// The question which version of a zone a pod serves.
 #[derive(Clone)]
 pub(super) struct Question {
     pub(super) zone: Name,
@@ -27,7 +24,7 @@ pub(super) struct Question {
     pub(super) key: TsigKey,
 }
 
-/// What a pod has answered.
+/// The version that a pod serves.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) zone: Name,
@@ -35,64 +32,18 @@ pub(super) struct Answer {
     pub(super) serial: Serial,
 }
 
-/// The one who asks. It ends when this is dropped.
-pub(super) struct Probes {
-    questions: watch::Sender<Vec<Question>>,
-    answers: mpsc::Receiver<Vec<Answer>>,
-}
-
-/// How many questions are under way at a time.
-const AT_A_TIME: usize = 256;
 /// How long a pod may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long to wait after the first round, in which pods may not have heard of a version yet; then twice as long.
-const PAUSE: Duration = Duration::from_millis(10);
-/// The longest time between two rounds.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-impl Probes {
-    pub(super) fn start() -> Probes {
-        let (questions, asked) = watch::channel(Vec::new());
-        let (sender, answers) = mpsc::channel(16);
-        tokio::spawn(rounds(asked, sender));
-        Probes { questions, answers }
+impl Ask for Question {
+    type Answer = Answer;
+
+    fn is_same(&self, other: &Question) -> bool {
+        self.zone == other.zone && self.pod == other.pod
     }
 
-    /// Asks this from now on, and nothing else.
-    pub(super) fn ask(&self, questions: Vec<Question>) {
-        let same = |one: &Question, other: &Question| one.zone == other.zone && one.pod == other.pod;
-        self.questions.send_if_modified(|asked| {
-            let is_new = asked.len() != questions.len() || !asked.iter().zip(&questions).all(|(a, b)| same(a, b));
-            *asked = questions;
-            is_new
-        });
-    }
-
-    /// Waits for answers.
-    pub(super) async fn next(&mut self) -> Option<Vec<Answer>> {
-        self.answers.recv().await
-    }
-}
-
-async fn rounds(mut questions: watch::Receiver<Vec<Question>>, answers: mpsc::Sender<Vec<Answer>>) {
-    let mut pause = PAUSE;
-    loop {
-        let now = questions.borrow_and_update().clone();
-        if !now.is_empty() {
-            let asked = stream::iter(now).map(|question| async move { ask(question).await });
-            let answered: Vec<Answer> =
-                asked.buffer_unordered(AT_A_TIME).filter_map(|answer| async { answer }).collect().await;
-            if !answered.is_empty() && answers.send(answered).await.is_err() {
-                return;
-            }
-        }
-        let idle = questions.borrow().is_empty();
-        let changed = if idle { Ok(questions.changed().await) } else { timeout(pause, questions.changed()).await };
-        pause = match changed {
-            Ok(Ok(())) => PAUSE,
-            Ok(Err(_)) => return,
-            Err(_) => (2 * pause).min(LONGEST_PAUSE),
-        };
+    fn ask(self) -> impl Future<Output = Option<Answer>> + Send {
+        ask(self)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     catalogs::Catalogs,
     primary::{Audience, Primary},
     probes::{Answer, Question},
+    rollout::Known,
     truth::{Extent, Truth},
 };
 use crate::{compile::ZoneData, keys::TransferKeys};
@@ -139,6 +140,11 @@ impl Serving {
             Some(Question { zone: zone.clone(), pod, key: (*key).clone() })
         });
         questions.take(most).collect()
+    }
+
+    /// Which servers have zones in common, and which of them lack some.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { of_zones: self.truth.servers(), lacking: self.truth.lacking(Instant::now()) }
     }
 
     /// Whether every server has this version of a zone or a later one.

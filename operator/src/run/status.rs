@@ -2,7 +2,10 @@
 //! before the zone is served, so that no serial ever names two contents. What else it says is written when it is true,
 //! and only if it differs from what is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -16,6 +19,7 @@ use zonefmt::{Name, Serial};
 use super::{
     Fenced,
     conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said},
+    configs::InEffect,
     operator::Operator,
 };
 use crate::{
@@ -221,7 +225,7 @@ fn status(operator: &Operator, id: &ResourceId, live: &Value, now: Timestamp) ->
             Some(conditions::zone(live, &verdict, &extent, held.as_deref(), now))
         }
         Kind::Record(_) => record(operator, compiler, id, &verdict, live, now),
-        Kind::Infrastructure(InfrastructureKind::Instance) => Some(instance(operator, id, &verdict, live, now)),
+        Kind::Infrastructure(InfrastructureKind::Instance) => instance(operator, id, &verdict, live, now),
         Kind::Infrastructure(_) => Some(family(operator, id, &verdict, live, now)),
     }
 }
@@ -257,7 +261,7 @@ fn record(
     Some(conditions::record(live, &Said::Waiting(NOT_SERVED_YET, message), zone, owner, now))
 }
 
-fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Value {
+fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Option<Value> {
     let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
     let pods = operator
         .store
@@ -274,8 +278,17 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}."))
     });
     let said = Said::refused(verdict).or(refused);
-    let said = said.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
-    let said = said.unwrap_or_else(|| conditions::of_servers(wanted, ready, "pods"));
+    let said = match said.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why))) {
+        Some(said) => said,
+        None => match operator.configs.of(&server, Instant::now()) {
+            InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
+            _ if ready < wanted => conditions::of_servers(wanted, ready, "pods"),
+            _ if let Some(other) = operator.turns.awaited_by(&server) => conditions::rollout_waiting(other),
+            InEffect::Unknown => return None,
+            InEffect::Pending(pod) => conditions::config_pending(&pod),
+            InEffect::Wanted => conditions::of_servers(wanted, ready, "pods"),
+        },
+    };
     let service = ObjectId { of: Type::Service, namespace: id.namespace.clone(), name: id.name.clone() };
     let service = operator.store.get(&service);
     let outside = service.and_then(|it| it["status"]["loadBalancer"]["ingress"][0]["ip"].as_str());
@@ -288,14 +301,14 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
             "namespace": namespace,
         })
     });
-    json!({
+    Some(json!({
         "observedGeneration": live["metadata"]["generation"],
         "replicas": replicas,
         "selector": format!("{}={},instance={}", names::PART_OF.0, names::PART_OF.1, id.name),
         "serviceAddress": address,
         "clusterRef": cluster,
         "conditions": said.conditions(live, now),
-    })
+    }))
 }
 
 /// What is to be said of a cluster or a provider.

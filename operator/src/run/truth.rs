@@ -122,6 +122,25 @@ impl Truth {
         Extent { servers: zone.pods.len(), behind: behind.map(|(server, _)| server.clone()).collect() }
     }
 
+    /// The servers of zones; each set of servers once.
+    pub(super) fn servers(&self) -> BTreeSet<Vec<&ServerId>> {
+        self.zones.values().map(|zone| zone.pods.keys().collect()).collect()
+    }
+
+    /// The servers of which a pod has never answered for a zone that another server answers for, or that no server could
+    /// answer for yet.
+    pub(super) fn lacking(&self, now: Instant) -> BTreeSet<&ServerId> {
+        let mut lacking = BTreeSet::new();
+        for (origin, zone) in self.open.iter().filter_map(|origin| Some((origin, self.zones.get(origin)?))) {
+            let lacks = |pods: &BTreeSet<SocketAddr>| pods.iter().any(|pod| !zone.seen.contains_key(pod));
+            let has = |pods: &BTreeSet<SocketAddr>| !pods.is_empty() && !lacks(pods);
+            if zone.pods.values().any(has) || self.is_fresh(origin, now) {
+                lacking.extend(zone.pods.iter().filter(|(_, pods)| lacks(pods)).map(|(server, _)| server));
+            }
+        }
+        lacking
+    }
+
     fn settle(&mut self, origin: &Name) {
         if self.zones.get(origin).is_some_and(|zone| zone.lacking().next().is_some()) {
             self.open.insert(origin.clone());
@@ -155,6 +174,8 @@ mod tests {
         truth.expect(&origin, Serial(u32::MAX), pods.clone(), now);
         assert_eq!(truth.open().map(|(_, pod)| pod).collect::<Vec<_>>(), [pod(1), pod(2)]);
         assert!(truth.is_fresh(&origin, now) && !truth.is_fresh(&origin, now + GRACE));
+        assert!(truth.lacking(now + GRACE).is_empty(), "no server has it");
+        assert_eq!(truth.lacking(now), BTreeSet::from([&server("a")]), "what they have is not known yet");
         truth.answered(&origin, pod(1), Serial(u32::MAX));
         assert_eq!(truth.extent(&origin).behind.len(), 2);
         truth.answered(&origin, pod(2), Serial(1));
@@ -167,5 +188,24 @@ mod tests {
         assert!(truth.has(&origin, Serial(2)) && truth.has(&origin, Serial(1)) && !truth.has(&origin, Serial(3)));
         truth.expect(&origin, Serial(2), pods, now);
         assert!(!truth.has(&origin, Serial(2)), "a pod that comes back is asked again");
+    }
+
+    #[test]
+    fn a_server_lacks_a_zone_until_all_its_pods_have_answered_for_it() {
+        let (origin, now) = (Name::from_ascii("example.com").unwrap(), Instant::now());
+        let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
+        let (a, b) = (server("a"), server("b"));
+        let pod = |last: u8| SocketAddr::from(([192, 0, 2, last], 5353));
+        let pods = Pods::from([(a.clone(), [pod(1)].into()), (b.clone(), [pod(2), pod(3)].into())]);
+        let mut truth = Truth::default();
+        truth.expect(&origin, Serial(1), pods, now);
+        assert_eq!(truth.servers(), BTreeSet::from([vec![&a, &b]]));
+        truth.answered(&origin, pod(1), Serial(1));
+        truth.answered(&origin, pod(2), Serial(1));
+        assert_eq!(truth.lacking(now + GRACE), BTreeSet::from([&b]));
+        truth.answered(&origin, pod(3), Serial(1));
+        assert!(truth.lacking(now + GRACE).is_empty());
+        truth.renew(&origin, Serial(2), now);
+        assert!(truth.lacking(now + GRACE).is_empty(), "they have a version of it");
     }
 }

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use bindy_server::access::Acl;
 
 use crate::api::{
-    Bind9Config, ClusterSpec, DnsZoneSpec, FieldError, Infrastructure, InstanceSpec, RecordSource, Resource,
+    Bind9Config, ClusterSpec, DnsZoneSpec, FieldError, Infrastructure, InstanceSpec, Kind, RecordSource, Resource,
     ResourceId, Role, Spec, cluster::RoleSpec,
 };
 
@@ -33,6 +33,13 @@ pub struct ServerId {
     pub namespace: String,
     /// The name of its `Bind9Instance`.
     pub name: String,
+}
+
+impl ServerId {
+    /// Its `Bind9Instance`.
+    pub fn resource(&self) -> ResourceId {
+        ResourceId { kind: Kind::INSTANCE, namespace: self.namespace.clone(), name: self.name.clone() }
+    }
 }
 
 /// A server.

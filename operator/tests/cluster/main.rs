@@ -7,6 +7,7 @@ mod deploy;
 mod load;
 mod mutants;
 mod operator;
+mod rollout;
 mod running;
 mod scenarios;
 mod server;

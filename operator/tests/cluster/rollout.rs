@@ -1,0 +1,131 @@
+//! Changes of servers that run: a configuration is taken live, and pods are replaced one after another.
+
+use std::net::Ipv4Addr;
+
+use bindy_cluster::EXAMPLE;
+use serde_json::{Value, json};
+use tokio::task::block_in_place;
+
+use crate::{
+    load::Load,
+    running::{INSTANCES, Running},
+};
+
+/// A server of the example that keeps its zones on a claim, so that it has no two pods at a time.
+const ON_A_CLAIM: &str = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Instance
+metadata: { name: ns-primary-1, namespace: dns-system }
+spec:
+  clusterRef: ns
+  role: primary
+  storage: { storageType: persistentVolumeClaim, persistentVolumeClaim: { size: 1Gi } }
+";
+
+/// A server with a configuration of its user's own.
+const OF_A_USER: &str = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Instance
+metadata: { name: own, namespace: dns-system }
+spec: { clusterRef: ns, role: primary, configMapRefs: { namedConf: own } }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: own, namespace: dns-system, labels: { app.kubernetes.io/part-of: bindy } }
+data:
+  named.conf: |
+    options { directory \"/var/cache/bind\"; pid-file none; session-keyfile none; port 5353; VERSION };
+    statistics-channels { inet * port 8080 allow { any; }; };
+";
+
+impl Running {
+    /// A field of the pods of a server.
+    fn pods(&self, instance: &str, path: &str) -> String {
+        let (selector, path) = (format!("instance={instance}"), format!("-o=jsonpath={{.items[*]{path}}}"));
+        self.cluster.done(&["get", "pods", "-n", "dns-system", "-l", &selector, &path])
+    }
+
+    /// The reason and the message of the condition `Ready` of a server.
+    fn reason(&self, instance: &str) -> (String, String) {
+        let field = |field: &str| {
+            let path = format!(".status.conditions[?(@.type=='Ready')].{field}");
+            self.field(&format!("bind9instance/{instance}"), &path)
+        };
+        (field("reason"), field("message"))
+    }
+
+    /// Changes a field of the servers of the example.
+    fn patch(&self, spec: &Value) {
+        let patch = json!({ "spec": spec }).to_string();
+        self.cluster.done(&["patch", "bind9cluster", "ns", "-n", "dns-system", "--type=merge", "-p", &patch]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configuration_is_taken_live_and_pods_are_replaced_one_after_another() {
+    let running = Running::start().await;
+    running.cluster.apply(ON_A_CLAIM);
+    running.cluster.apply(EXAMPLE);
+    running.cluster.until("the record is served", || running.is_ready("arecord/www"));
+    running.until_all_is_ready();
+    let identities = || INSTANCES.map(|instance| running.pods(instance, ".metadata.uid"));
+    let generations =
+        || INSTANCES.map(|instance| running.field(&format!("deployment/{instance}"), ".metadata.generation"));
+    let (pods, before) = (identities(), generations());
+    let addresses = running.addresses(&INSTANCES);
+    let all_say = |what: &str| {
+        let www = |address: &str| running.cluster.node().dig(address, &["www.example.com"]);
+        addresses.iter().all(|address| www(&address.ip().to_string()).as_deref() == Some(what))
+    };
+    running.patch(&json!({ "global": { "allowQuery": ["192.0.2.1"], "rateLimit": { "responsesPerSecond": 1000 } } }));
+    running.cluster.until("nobody may ask", || all_say(""));
+    running.patch(&json!({ "global": { "allowQuery": ["any"], "rateLimit": { "responsesPerSecond": 0 } } }));
+    running.cluster.until("everybody may ask", || all_say("192.0.2.10"));
+    running.until_all_is_ready();
+    for instance in INSTANCES {
+        let hash = ".metadata.annotations.bindy\\.firestoned\\.io/config-hash";
+        let hash = running.field(&format!("configmap/{instance}-config"), hash);
+        let log = running.cluster.node().log("dns-system", &running.server(instance), "bind9");
+        assert!(hash.len() == 64 && log.contains(&format!("SHA-256 {hash}")), "{hash}\n{log}");
+    }
+    assert_eq!((identities(), generations()), (pods.clone(), before), "no pod was replaced");
+
+    let www = ("www.example.com", Ipv4Addr::new(192, 0, 2, 10));
+    let load = Load::start(running.cluster.node(), &addresses, &[www]);
+    running.patch(&json!({ "image": { "image": "example.org/bindyd:v2" } }));
+    let images = |instance: &str| running.pods(instance, ".spec.containers[0].image");
+    running.cluster.until("the pods are replaced", || {
+        INSTANCES.iter().all(|instance| images(instance) == "example.org/bindyd:v2")
+    });
+    running.until_all_is_ready();
+    let report = block_in_place(|| load.end());
+    assert!(report.failures.is_empty(), "{report}");
+    assert!(report.asked.len() == addresses.len() && report.asked.values().all(|asked| *asked > 100), "{report}");
+    assert!(identities().iter().zip(&pods).all(|(new, old)| new != old && !new.is_empty()));
+    let times = |instance: &str| {
+        let ready = running.pods(instance, ".status.conditions[?(@.type=='Ready')].lastTransitionTime");
+        (running.pods(instance, ".metadata.creationTimestamp"), ready)
+    };
+    let [first, second, secondary] = INSTANCES.map(times);
+    assert!(secondary.1 <= first.0 && first.1 <= second.0, "one at a time: {secondary:?} {first:?} {second:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_a_pod_refuses_is_told() {
+    let running = Running::with_example().await;
+    let with = |version: &str| OF_A_USER.replace("VERSION", version);
+    running.cluster.apply(&with("version \"one\";"));
+    running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
+    let pod = running.pods("own", ".metadata.uid");
+    running.cluster.apply(&with("version;"));
+    running.cluster.until("it refuses", || running.reason("own").0 == "ConfigurationRefused");
+    let message = running.reason("own").1;
+    assert!(message.contains("/etc/bind/named.conf:1:"), "{message}");
+    let address = running.addresses(&["own"])[0].ip().to_string();
+    let version = || running.cluster.node().dig(&address, &["CH", "TXT", "version.bind"]);
+    assert_eq!(version().as_deref(), Some("\"one\""));
+    running.cluster.apply(&with("version \"two\";"));
+    running.cluster.until("it takes it over", || version().as_deref() == Some("\"two\""));
+    running.cluster.until("it is ready", || running.is_ready("bind9instance/own"));
+    assert_eq!(running.pods("own", ".metadata.uid"), pod);
+}
