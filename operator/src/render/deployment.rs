@@ -16,10 +16,6 @@ use crate::{
 
 /// The name of the container, which is that of the container of BIND whose place it takes.
 const CONTAINER: &str = "bind9";
-/// How long a pod that has to go answers on, in seconds, until nobody asks it any more.
-const FAREWELL: u32 = 15;
-/// How long it may take to end then, in seconds.
-const END: u32 = 15;
 
 /// The ConfigMap, with the SHA-256 by which servers tell that they have it. If there is no text, as a user's own ConfigMap
 /// is used in its place, it says so.
@@ -93,7 +89,7 @@ fn pod(subject: &Subject<'_>, image: &str) -> Value {
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": { "type": "RuntimeDefault" },
         },
-        "terminationGracePeriodSeconds": FAREWELL + END,
+        "terminationGracePeriodSeconds": names::FAREWELL + names::END,
         "containers": [container(subject, image)],
         "volumes": volumes,
     });
@@ -123,7 +119,7 @@ fn container(subject: &Subject<'_>, image: &str) -> Value {
         "image": given.and_then(|given| given.image.as_deref()).unwrap_or(image),
         "command": [
             "bindyd", "-g", "-c", format!("{}/named.conf", names::CONFIG_FOLDER), "--follow", "--farewell",
-            FAREWELL.to_string(),
+            names::FAREWELL.to_string(),
         ],
         "ports": [
             port("dns-tcp", names::DNS_PORT, "TCP"),

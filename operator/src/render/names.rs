@@ -15,6 +15,11 @@ pub const RNDC_PORT: u16 = 9530;
 /// The port on which a server tells its statistics and whether it is ready.
 pub const HTTP_PORT: u16 = 8080;
 
+/// How long a pod that has to go answers on, in seconds, until nobody asks it any more.
+pub const FAREWELL: u32 = 15;
+/// How long it may take to end then, in seconds.
+pub const END: u32 = 15;
+
 /// The user and the group of a server's process.
 pub const USER: u32 = 101;
 

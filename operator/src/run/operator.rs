@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::Value;
 use zonefmt::{Name, Serial};
@@ -79,6 +80,8 @@ pub(super) struct Operator {
     is_behind: bool,
     /// Whether it may have changed who is to have which zone.
     is_moving: bool,
+    /// How many pods have to go and answer on.
+    leaving: usize,
     /// What failed at the last try, so that it is told once.
     told: BTreeSet<String>,
 }
@@ -132,6 +135,7 @@ impl Operator {
             refused: BTreeMap::new(),
             is_behind: false,
             is_moving: true,
+            leaving: 0,
             told: BTreeSet::new(),
         }
     }
@@ -210,6 +214,9 @@ impl Operator {
         let Some(compiler) = &self.compiler else { return Ok(()) };
         let late = self.serving.remind().into_iter();
         self.dirty.extend(late.filter_map(|origin| compiler.zone_resource(origin)).cloned());
+        // Nobody tells when the time of a pod is over.
+        let leaving = self.store.of(Type::Pod).filter(|(_, pod)| is_leaving(pod)).count();
+        self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.follow(BTreeSet::new()).await
     }
 
@@ -560,12 +567,20 @@ fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
             continue;
         };
         let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        if !ended && metadata.get("deletionTimestamp").is_none() {
+        if !ended && (metadata.get("deletionTimestamp").is_none() || is_leaving(pod)) {
             let server = ServerId { namespace: id.namespace.clone(), name: instance.to_owned() };
             pods.entry(server).or_default().insert(SocketAddr::new(address, names::DNS_PORT));
         }
     }
     pods
+}
+
+/// Whether a pod that has to go answers on. Clients may still reach it, so that it is to have what others have.
+fn is_leaving(pod: &Value) -> bool {
+    /// The time between the end of its farewell and that which it is granted, but for a little that it takes to hear of it.
+    const REST: SignedDuration = SignedDuration::from_secs(names::END as i64 - 2);
+    let end: Option<Timestamp> = pod["metadata"]["deletionTimestamp"].as_str().and_then(|time| time.parse().ok());
+    end.is_some_and(|end| Timestamp::now().duration_until(end) > REST)
 }
 
 /// The names of the RNDC keys of servers, where there are Secrets already.
