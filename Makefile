@@ -5,7 +5,7 @@ STORY  ?= quickstart
 CARGO  ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build run dev-cluster soak test test-cluster test-clients bench fmt lint tools
+.PHONY: help build run dev-cluster soak test test-cluster test-clients bench bench-operator fmt lint tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,6 +19,9 @@ build:
 
 bench: tools ## micro benches, then side by side with BIND, Knot, NSD and PowerDNS (about 15 minutes)
 	scripts/bench
+
+bench-operator: tools ## the operator on a cluster of this machine, with ten thousand records (about 10 minutes)
+	$(CARGO) run --release --locked -p bindy --example numbers
 
 fmt: ## format the sources
 	$(CARGO) fmt --all
