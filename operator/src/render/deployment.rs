@@ -50,8 +50,8 @@ pub(super) fn claim(subject: &Subject<'_>) -> Option<Object> {
     Some(Object::new(id, json!({ "labels": subject.labels() }), json!({ "spec": spec })))
 }
 
-/// The Deployment.
-pub(super) fn deployment(subject: &Subject<'_>, image: &str) -> Object {
+/// The Deployment; without pods if the server is drained.
+pub(super) fn deployment(subject: &Subject<'_>, image: &str, is_drained: bool) -> Object {
     let on_claim = storage_is_claim(subject);
     let strategy = if on_claim {
         // A volume is in one pod at a time.
@@ -66,7 +66,7 @@ pub(super) fn deployment(subject: &Subject<'_>, image: &str) -> Object {
     // By this, whoever applies it knows whether pods are replaced by it.
     let annotations = json!({ names::ours(names::TEMPLATE_HASH): hash(&template.to_string()) });
     let spec = json!({
-        "replicas": subject.spec.replicas.unwrap_or(1),
+        "replicas": if is_drained { 0 } else { subject.spec.replicas.unwrap_or(1) },
         "selector": { "matchLabels": subject.selector() },
         "strategy": strategy,
         "template": template,
@@ -192,11 +192,12 @@ fn storage_is_claim(subject: &Subject<'_>) -> bool {
     subject.spec.storage.as_ref().is_some_and(|storage| storage.kind() == StorageType::PersistentVolumeClaim)
 }
 
-/// How the pods are spread. Unless a user says otherwise, several primaries go to different zones where they can.
+/// How the pods are spread. Unless a user says otherwise, primaries of a cluster go to different zones where they can, also
+/// if there is one so far: another one is to replace no pod.
 fn spread(subject: &Subject<'_>) -> Vec<Value> {
     let by_default = || {
-        let several = subject.server.role == Role::Primary && subject.peers() > 1;
-        several.then(|| SpreadConstraint {
+        let may_be_several = subject.server.role == Role::Primary && subject.server.cluster.is_some();
+        may_be_several.then(|| SpreadConstraint {
             topology_key: "topology.kubernetes.io/zone".into(),
             max_skew: None,
             when_unsatisfiable: None,

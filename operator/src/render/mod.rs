@@ -17,7 +17,7 @@ mod subject;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use crate::{
@@ -47,6 +47,10 @@ pub struct Surroundings {
     pub image: String,
     /// Where servers find the hidden primary. While this is empty, there are no servers.
     pub leader: Vec<SocketAddr>,
+    /// The addresses of servers' Services, which they keep.
+    pub services: BTreeMap<ServerId, Vec<IpAddr>>,
+    /// The servers that are to have no pods any more.
+    pub drained: BTreeSet<ServerId>,
     /// The names of the RNDC keys that are not called as usual.
     pub rndc_keys: BTreeMap<ServerId, String>,
 }
@@ -101,7 +105,8 @@ pub fn render(declared: &[Declared<'_>], surroundings: &Surroundings) -> Rendere
                 let id = ServerId { namespace: one.resource.id.namespace.clone(), name: one.resource.id.name.clone() };
                 let Some(server) = servers.server(&id) else { continue };
                 let cluster = server.cluster.as_ref().and_then(|cluster| clusters.get(cluster).copied());
-                let subject = Subject { declared: one, spec, cluster, server };
+                let (sources, dependants) = (servers.sources(server).collect(), servers.dependants(server).collect());
+                let subject = Subject { declared: one, spec, cluster, server, sources, dependants };
                 match instance(&subject, surroundings) {
                     Ok(objects) => rendered.objects.extend(objects),
                     Err(error) => {
@@ -120,10 +125,15 @@ fn instance(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Ob
     if surroundings.leader.is_empty() {
         return Ok(Vec::new());
     }
+    if !surroundings.services.contains_key(&subject.server.id) {
+        // Once it has its address, so have the others, which all of them name.
+        return Ok(vec![service::service(subject)]);
+    }
     let config = named_conf::config(subject, surroundings)?;
     let mut objects = vec![deployment::config_map(subject, config.as_deref())];
     objects.extend(deployment::claim(subject));
-    objects.push(deployment::deployment(subject, &surroundings.image));
+    let is_drained = surroundings.drained.contains(&subject.server.id);
+    objects.push(deployment::deployment(subject, &surroundings.image, is_drained));
     objects.push(service::service(subject));
     Ok(objects)
 }

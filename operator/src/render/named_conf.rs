@@ -2,7 +2,10 @@
 //! go without a change here. Every server, primary or secondary, gets its zones from the hidden primary: which they are,
 //! its catalog lists.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 use bindy_server::access::Acl;
 
@@ -39,10 +42,7 @@ fn text(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<String, Fi
     let any = ["any".to_owned()];
     let or = |list: &Option<Vec<String>>, default: &[String]| elements(list.as_deref().unwrap_or(default));
     let keyed = |list: &Option<Vec<String>>, default: &[String]| by_key[0].clone() + "; " + &or(list, default);
-    let primaries = surroundings.leader.iter().fold(String::new(), |mut list, leader| {
-        let _ = write!(list, "{} port {} key \"{key}\"; ", leader.ip(), leader.port());
-        list
-    });
+    let primaries = primaries(subject, surroundings, &key);
     let mut text = format!(
         "// Made by Bindy for Bind9Instance {}. Changes here are undone: change the Bind9Instance.\n\n\
          include \"{folder}/rndc.key\";\ninclude \"{folder}/transfer.key\";\n\n",
@@ -66,6 +66,7 @@ fn text(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<String, Fi
          \tallow-transfer {{ {}}};\n\
          \tallow-notify {{ {}; }};\n\
          \tnotify no;\n\
+         \trequest-expire no;\n\
          \tmin-refresh-time 1;\n\
          \tmin-retry-time 1;\n\
          \tmax-retry-time 10;\n",
@@ -92,16 +93,39 @@ fn text(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<String, Fi
          \tinet * port {http_port} allow {{ any; }};\n\
          \tinet :: port {http_port} allow {{ any; }};\n\
          }};\n\n\
-         zone \"{catalog}\" {{\n\
-         \ttype secondary;\n\
-         \tfile \"catalog.db\";\n\
-         \tprimaries {{ {primaries}}};\n\
-         \tallow-query {{ {0}; }};\n\
-         \tallow-transfer {{ {0}; }};\n\
-         }};\n",
-        by_key[0],
+",
     );
+    // Those who get their zones from this server get the list of them, too.
+    let copies = subject.dependants.iter().map(|other| names::catalog(&other.id.namespace, &other.id.name));
+    for catalog in [catalog].into_iter().chain(copies) {
+        let _ = write!(
+            text,
+            "zone \"{catalog}\" {{\n\
+             \ttype secondary;\n\
+             \tfile \"{catalog}.db\";\n\
+             \tprimaries {{ {primaries}}};\n\
+             \tallow-query {{ {0}; }};\n\
+             \tallow-transfer {{ {0}; }};\n\
+             }};\n",
+            by_key[0],
+        );
+    }
     Ok(text)
+}
+
+/// From where the server gets zones: from the hidden primary, and while that is away from other servers. What these
+/// confirm does not expire (RFC 1035 3.3.13), and neither does what the server confirms to itself: better an old zone
+/// than none, until there is an operator again.
+fn primaries(subject: &Subject<'_>, surroundings: &Surroundings, key: &str) -> String {
+    const SELF: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), names::DNS_PORT);
+    let addresses = subject.sources.iter().filter_map(|source| surroundings.services.get(&source.id)).flatten();
+    let others = addresses.map(|&address| SocketAddr::new(address, names::SERVICE_PORT));
+    let all = surroundings.leader.iter().copied().chain(others).chain([SELF]);
+    all.fold(String::new(), |mut list, at| {
+        // Writing to a String cannot fail.
+        let _ = write!(list, "{} port {} key \"{key}\"; ", at.ip(), at.port());
+        list
+    })
 }
 
 /// The elements of an address match list, which were checked, in named's words.

@@ -10,6 +10,8 @@ use crate::{
 
 /// The port on which a server answers inside of its pod; its Service has port 53.
 pub const DNS_PORT: u16 = 5353;
+/// The port of its Service.
+pub const SERVICE_PORT: u16 = 53;
 /// The port on which a server takes commands of `rndc`.
 pub const RNDC_PORT: u16 = 9530;
 /// The port on which a server tells its statistics and whether it is ready.

@@ -2,14 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{names::DNS_PORT, subject::Subject};
+use super::{
+    names::{DNS_PORT, SERVICE_PORT},
+    subject::Subject,
+};
 use crate::object::{Object, Type};
 
 /// The Service. Fields of the role's `service.spec` prevail, ports by their names; the selector is ours. A load balancer
 /// keeps the addresses of clients unless told otherwise.
 pub(super) fn service(subject: &Subject<'_>) -> Object {
-    let port =
-        |name: &str, protocol: &str| json!({ "name": name, "port": 53, "protocol": protocol, "targetPort": name });
+    let port = |name: &str, protocol: &str| json!({ "name": name, "port": SERVICE_PORT, "protocol": protocol, "targetPort": name });
     let mut spec = json!({
         "type": "ClusterIP",
         "ports": [port("dns-tcp", "TCP"), port("dns-udp", "UDP")],

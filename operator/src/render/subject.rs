@@ -23,6 +23,10 @@ pub(super) struct Subject<'r> {
     pub(super) spec: &'r InstanceSpec,
     pub(super) cluster: Option<&'r ClusterSpec>,
     pub(super) server: &'r Server,
+    /// The servers from which it gets its zones while the hidden primary is away.
+    pub(super) sources: Vec<&'r Server>,
+    /// The servers that get theirs from it then.
+    pub(super) dependants: Vec<&'r Server>,
 }
 
 impl<'r> Subject<'r> {
@@ -91,11 +95,6 @@ impl<'r> Subject<'r> {
 
     pub(super) fn placement(&self) -> Option<&'r PlacementConfig> {
         self.spec.placement.as_ref().or(self.role()?.placement.as_ref())
-    }
-
-    /// How many servers its role has.
-    pub(super) fn peers(&self) -> u32 {
-        self.role().and_then(|role| role.replicas).unwrap_or(1)
     }
 
     fn role(&self) -> Option<&'r RoleSpec> {

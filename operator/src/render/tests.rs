@@ -51,8 +51,19 @@ fn surroundings() -> Surroundings {
         home: "bindy-system".into(),
         image: "bindyd:test".into(),
         leader: vec!["10.96.0.7:53".parse().unwrap(), "[fd00::7]:53".parse().unwrap()],
+        services: ["a", "b", "own", "ns-primary-0", "ns-primary-1", "ns-secondary-0"]
+            .into_iter()
+            .zip(1..)
+            .map(service)
+            .collect(),
+        drained: BTreeSet::new(),
         rndc_keys: BTreeMap::new(),
     }
+}
+
+/// The Service of a server.
+fn service((name, number): (&str, u8)) -> (ServerId, Vec<IpAddr>) {
+    (ServerId { namespace: "dns".into(), name: name.into() }, vec![IpAddr::from([10, 96, 1, number])])
 }
 
 fn find(rendered: &Rendered, of: Type, namespace: &str, name: &str) -> Value {
@@ -114,7 +125,7 @@ fn an_instance_inherits_and_prevails() {
         "acl \"internal\" { 10.0.0.0/8; !10.9.0.0/16; };",
         "allow-query { key \"dns.ns.1\"; internal; };",
         "allow-transfer { key \"dns.ns.1\"; 192.0.2.1; };",
-        "primaries { 10.96.0.7 port 53 key \"dns.ns.1\"; fd00::7 port 53 key \"dns.ns.1\"; };",
+        "primaries { 10.96.0.7 port 53 key \"dns.ns.1\"; fd00::7 port 53 key \"dns.ns.1\"; ",
     ] {
         assert!(inherited.contains(line), "{line}\n{inherited}");
     }
@@ -187,4 +198,33 @@ fn only_what_needs_other_pods_changes_a_pod_template() {
     assert_eq!(config_hash.len(), 64, "as servers tell it");
     let (mine, _) = rendered(&[CLUSTER, &own("configMapRefs: { namedConf: mine }")]);
     assert_eq!((mounted_config(&before), mounted_config(&mine)), (Some("own-config"), Some("mine")));
+}
+
+#[test]
+fn a_server_gets_its_zones_from_others_while_the_operator_is_away() {
+    let children = ["ns-primary-0", "ns-primary-1", "ns-secondary-0"].map(|name| {
+        let role = name.split('-').nth(1).unwrap();
+        instance(name, "").replace("role: primary", &format!("role: {role}"))
+    });
+    let declared = [&[CLUSTER.to_owned()][..], &children].concat();
+    let rendered = render_yaml(&declared.iter().map(String::as_str).collect::<Vec<_>>());
+    let text = |name: &str| {
+        let map = find(&rendered, Type::ConfigMap, "dns", &format!("{name}-config"));
+        map["data"]["named.conf"].as_str().unwrap().to_owned()
+    };
+    let sources = |name: &str| {
+        let text = text(name);
+        let list = text.split("primaries { ").nth(1).unwrap().split(" }").next().unwrap().to_owned();
+        let addresses: Vec<String> =
+            list.split(';').filter_map(|one| Some(one.split_whitespace().next()?.to_owned())).collect();
+        addresses
+    };
+    let leader = ["10.96.0.7", "fd00::7"];
+    assert_eq!(sources("ns-primary-0"), [&leader[..], &["10.96.1.5", "10.96.1.6", "127.0.0.1"]].concat());
+    assert_eq!(sources("ns-secondary-0"), [&leader[..], &["10.96.1.4", "10.96.1.5", "127.0.0.1"]].concat());
+    let first = text("ns-primary-0");
+    for catalog in ["ns-primary-0", "ns-primary-1", "ns-secondary-0"] {
+        assert!(first.contains(&format!("zone \"{catalog}.dns.catalog.bindy\" {{\n\ttype secondary;")), "{first}");
+    }
+    assert_eq!(first.matches("default-primaries").count(), 1, "it serves the zones of its own");
 }

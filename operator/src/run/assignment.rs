@@ -47,7 +47,12 @@ impl Assignment {
         for server in servers.iter() {
             let Some(catalog) = catalog(&server.id) else { continue };
             all.members.entry(catalog.clone()).or_default();
-            all.give(catalog, server, keys, pods);
+            all.give(catalog.clone(), server, keys, pods);
+            // Those who would give it to the server keep up with it.
+            let Some(audience) = all.audiences.get_mut(&catalog) else { continue };
+            let Some(key) = audience.keys.first().cloned() else { continue };
+            let others = servers.sources(server).filter_map(|other| pods.get(&other.id)).flatten();
+            audience.pods.extend(others.map(|&pod| (pod, key.clone())));
         }
         for Declared { origin, namespace, spec, is_compiled } in zones {
             for server in servers.of_zone(namespace, spec) {
@@ -76,7 +81,10 @@ impl Assignment {
             audience.keys.insert(key.name().clone());
             audience.pods.extend(pods.iter().map(|&pod| (pod, key.name().clone())));
         }
-        self.pods.entry(zone).or_default().insert(server.id.clone(), pods);
+        // Nobody waits for a server that is about to go.
+        if !server.retires {
+            self.pods.entry(zone).or_default().insert(server.id.clone(), pods);
+        }
     }
 }
 

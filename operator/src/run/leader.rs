@@ -43,8 +43,12 @@ pub(super) fn slice(place: &Place, port: u16) -> Option<Object> {
 /// The addresses of the Service, which it keeps as long as it lives.
 pub(super) fn addresses(store: &Store, place: &Place) -> Vec<SocketAddr> {
     let id = ObjectId { of: Type::Service, namespace: place.namespace.clone(), name: SERVICE.to_owned() };
-    let addresses = store.get(&id).and_then(|service| service["spec"]["clusterIPs"].as_array().cloned());
-    let addresses = addresses.unwrap_or_default();
-    let addresses = addresses.iter().filter_map(Value::as_str).filter_map(|text| text.parse::<IpAddr>().ok());
-    addresses.map(|address| SocketAddr::new(address, PORT)).collect()
+    let addresses = store.get(&id).map(|service| cluster_addresses(service)).unwrap_or_default();
+    addresses.into_iter().map(|address| SocketAddr::new(address, PORT)).collect()
+}
+
+/// The addresses of a Service in the cluster.
+pub(super) fn cluster_addresses(service: &Value) -> Vec<IpAddr> {
+    let addresses = service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    addresses.filter_map(|text| text.parse().ok()).collect()
 }

@@ -2,21 +2,24 @@
 //! the servers as their hidden primary.
 //!
 //! One task decides everything: `operator` takes what was seen and works out what follows. `declarations` are the
-//! resources as it understands them, `assignment` says which server has which zone, and `removal` what has to wait.
+//! resources as it understands them, `assignment` says which server has which zone, `removal` what has to wait,
+//! and `retirement` which servers may go.
 //! `serving` is what servers get: `primary` serves it, and `catalogs` tell servers which zones they have. `rollout` has
 //! their pods replaced one after another. `rounds` asks servers: by `probes` what they serve, and by `readiness` which
-//! configuration they have; `truth` and `configs` are what they said. `conditions` is what people see of it, and `status`
-//! writes that.
+//! configuration they have; `truth` and `configs` are what they said. `conditions` is what people see of it, `status` writes
+//! that, and `events` tell when it turns.
 //!
 //! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
 //! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
-//! that one of them can go on at any moment. Who led before follows, too.
+//! that one of them can go on at any moment. Who led before follows, too. `http` tells monitoring systems.
 
 mod assignment;
 mod catalogs;
 mod conditions;
 mod configs;
 mod declarations;
+mod events;
+mod http;
 mod leader;
 mod lease;
 mod operator;
@@ -24,6 +27,7 @@ mod primary;
 mod probes;
 mod readiness;
 mod removal;
+mod retirement;
 mod rollout;
 mod rounds;
 mod serving;
@@ -43,6 +47,7 @@ use crate::{
     cluster::{Watches, terminated},
     terminal::say,
 };
+use http::Board;
 use lease::Leadership;
 use operator::Operator;
 use primary::Primary;
@@ -57,6 +62,9 @@ pub struct Options {
     /// Service bindy-leader]
     #[arg(long, value_name = "ADDR:PORT", value_parser = crate::serve::address)]
     advertise: Vec<SocketAddr>,
+    /// Address at which this process tells its health and its metrics over HTTP
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8080", value_parser = crate::serve::address)]
+    http: SocketAddr,
     /// Image of servers that name none
     #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")))]
     image: String,
@@ -85,7 +93,9 @@ struct Fenced(String);
 struct Place {
     /// Its namespace.
     namespace: String,
-    /// The address of its pod, if it is one.
+    /// The name of its pod, if it is one.
+    name: Option<String>,
+    /// The address of its pod.
     address: Option<String>,
 }
 
@@ -107,7 +117,9 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         let primary = Primary::start(options.listen.clone()).map_err(RunError::Listen)?;
         let addresses: Vec<String> = primary.addresses().iter().map(ToString::to_string).collect();
         say(&format!("Serving zones to servers on {}, UDP and TCP.", addresses.join(", ")));
-        let operator = Operator::new(client.clone(), options, place(), primary);
+        let board = Board::default();
+        tokio::spawn(http::serve(options.http, board.clone()));
+        let operator = Operator::new(client.clone(), options, place(), primary, board);
         follow(&client, operator, leadership).await;
         Ok(())
     })
@@ -155,7 +167,11 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
 /// Where this process is, as its pod's environment says.
 fn place() -> Place {
     let said = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
-    Place { namespace: said("POD_NAMESPACE").unwrap_or_else(|| "bindy-system".into()), address: said("POD_IP") }
+    Place {
+        namespace: said("POD_NAMESPACE").unwrap_or_else(|| "bindy-system".into()),
+        name: said("POD_NAME"),
+        address: said("POD_IP"),
+    }
 }
 
 impl fmt::Display for RunError {

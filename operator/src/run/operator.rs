@@ -18,11 +18,13 @@ use super::{
     assignment::{Assignment, Declared},
     configs::Configs,
     declarations::Declarations,
+    http::{Board, Figures},
     leader,
     primary::Primary,
     probes::{Answer, Question},
     readiness::{ConfigQuestion, Told},
     removal::{self, LargeRemoval},
+    retirement,
     rollout::Turns,
     rounds::Rounds,
     serving::Serving,
@@ -74,6 +76,8 @@ pub(super) struct Operator {
     pub(super) dirty: BTreeSet<ResourceId>,
     /// The versions of zones from which on records are in them.
     pub(super) contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
+    /// The servers that are to have no pods any more.
+    drained: BTreeSet<ServerId>,
     /// The servers whose declaration cannot be used.
     pub(super) refused: BTreeMap<ServerId, FieldError>,
     /// Whether there is more to be written of resources' status.
@@ -84,6 +88,9 @@ pub(super) struct Operator {
     leaving: usize,
     /// What failed at the last try, so that it is told once.
     told: BTreeSet<String>,
+    board: Board,
+    /// How many versions of zones were published.
+    published: u64,
 }
 
 /// What servers have answered.
@@ -109,7 +116,7 @@ fn types() -> impl Iterator<Item = Type> {
 }
 
 impl Operator {
-    pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary) -> Operator {
+    pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary, board: Board) -> Operator {
         Operator {
             applier: Applier::new(client.clone(), "bindy"),
             client,
@@ -132,11 +139,14 @@ impl Operator {
             turns: Turns::default(),
             dirty: BTreeSet::new(),
             contained: BTreeMap::new(),
+            drained: BTreeSet::new(),
             refused: BTreeMap::new(),
             is_behind: false,
             is_moving: true,
             leaving: 0,
             told: BTreeSet::new(),
+            board,
+            published: 0,
         }
     }
 
@@ -212,6 +222,8 @@ impl Operator {
     /// Somebody else publishes, too.
     pub(super) async fn look(&mut self) -> Result<(), Fenced> {
         let Some(compiler) = &self.compiler else { return Ok(()) };
+        let drained = retirement::drained(&self.servers, &self.store, Timestamp::now());
+        self.is_moving |= drained != self.drained;
         let late = self.serving.remind().into_iter();
         self.dirty.extend(late.filter_map(|origin| compiler.zone_resource(origin)).cloned());
         // Nobody tells when the time of a pod is over.
@@ -257,6 +269,11 @@ impl Operator {
         }
     }
 
+    /// What this process is called.
+    pub(super) fn name(&self) -> &str {
+        self.place.name.as_deref().unwrap_or("bindy")
+    }
+
     /// Whether there is more to be done at once.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind
@@ -296,7 +313,23 @@ impl Operator {
             self.readiness.ask(Vec::new());
             self.is_behind = false;
         }
+        self.board.show(self.figures());
         Ok(())
+    }
+
+    fn figures(&self) -> Figures {
+        let count = |kind: Kind| (kind.name(), self.store.of(Type::Own(kind)).count() as u64);
+        Figures {
+            is_ready: true,
+            leads: self.leads,
+            zones: self.compiler.as_ref().map_or(0, |compiler| compiler.zones().count() as u64),
+            resources: Kind::all().map(count).collect(),
+            held: self.held.len() as u64,
+            behind: self.serving.behind() as u64,
+            published: self.published,
+            waiting: self.dirty.len() as u64,
+            failed: self.applier.failed().len() as u64,
+        }
     }
 
     /// Compiles the resources that changed.
@@ -366,6 +399,7 @@ impl Operator {
     async fn publish(&mut self) -> Result<(), Fenced> {
         let ready = if self.leads { self.persist().await? } else { self.published_elsewhere() };
         self.pending.retain(|origin, _| !ready.contains(origin));
+        self.published += ready.len() as u64;
         self.is_moving |= ready.iter().any(|origin| !self.serving.knows(origin));
         if self.is_moving {
             self.assign(&ready);
@@ -512,6 +546,7 @@ impl Operator {
             slice = leader::slice(&self.place, port);
             found = leader::addresses(&self.store, &self.place);
         }
+        self.drained = retirement::drained(&self.servers, &self.store, Timestamp::now());
         let is_lost = found.is_empty();
         let declared: Vec<_> = self.declarations.infrastructure().collect();
         let rendered = render(
@@ -520,6 +555,8 @@ impl Operator {
                 home: self.home.clone(),
                 image: self.image.clone(),
                 leader: found,
+                services: services(&self.store, self.declarations.instances()),
+                drained: self.drained.clone(),
                 rndc_keys: rndc_keys(&self.store, self.declarations.instances()),
             },
         );
@@ -581,6 +618,17 @@ fn is_leaving(pod: &Value) -> bool {
     const REST: SignedDuration = SignedDuration::from_secs(names::END as i64 - 2);
     let end: Option<Timestamp> = pod["metadata"]["deletionTimestamp"].as_str().and_then(|time| time.parse().ok());
     end.is_some_and(|end| Timestamp::now().duration_until(end) > REST)
+}
+
+/// The addresses of the Services of servers.
+fn services<'r>(store: &Store, instances: impl Iterator<Item = &'r ResourceId>) -> BTreeMap<ServerId, Vec<IpAddr>> {
+    let services = instances.filter_map(|instance| {
+        let ResourceId { namespace, name, .. } = instance.clone();
+        let id = ObjectId { of: Type::Service, namespace: namespace.clone(), name: name.clone() };
+        // A headless one has none.
+        Some((ServerId { namespace, name }, leader::cluster_addresses(store.get(&id)?)))
+    });
+    services.collect()
 }
 
 /// The names of the RNDC keys of servers, where there are Secrets already.

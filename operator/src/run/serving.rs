@@ -147,6 +147,11 @@ impl Serving {
         Known { of_zones: self.truth.servers(), lacking: self.truth.lacking(Instant::now()) }
     }
 
+    /// How many zones and catalogs some server does not have in their newest version.
+    pub(super) fn behind(&self) -> usize {
+        self.truth.behind()
+    }
+
     /// Whether every server has this version of a zone or a later one.
     pub(super) fn has(&self, origin: &Name, serial: Serial) -> bool {
         self.truth.has(origin, serial)

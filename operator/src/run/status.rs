@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Client,
-    api::{ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use zonefmt::{Name, Serial};
@@ -20,7 +20,9 @@ use super::{
     Fenced,
     conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said},
     configs::InEffect,
+    events,
     operator::Operator,
+    retirement,
 };
 use crate::{
     api::{FieldError, GROUP, InfrastructureKind, Kind, Resource, ResourceId, Spec},
@@ -161,10 +163,18 @@ pub(super) async fn report(operator: &mut Operator) -> bool {
     }
     let is_behind = writes.len() == AT_ONCE;
     let client = &operator.client;
+    let (before, by) = (&operator.store, operator.name());
     let writes = writes.into_iter().map(|(id, key, version, status)| async move {
         let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         let objects = api(client, key.of, &key.namespace);
         let written = objects.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        if let (Some(before), Ok(after)) = (before.get(&key), &written)
+            && let Some(event) = events::of(&id, before, &after.data, by, now)
+            && let Ok(body) = serde_json::from_value(event.body)
+        {
+            // The status says it, too.
+            let _ = api(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
+        }
         (id, key, written)
     });
     let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_A_TIME).collect().await;
@@ -277,8 +287,10 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
     let refused = operator.refused.get(&server).map(|FieldError { path, message, .. }| {
         Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}."))
     });
-    let said = Said::refused(verdict).or(refused);
-    let said = match said.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why))) {
+    let refused = Said::refused(verdict).or(refused);
+    let refused = refused.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
+    let retires = operator.servers.server(&server).is_some_and(|server| server.retires);
+    let said = match refused.or_else(|| retires.then(|| retirement::said(replicas))) {
         Some(said) => said,
         None => match operator.configs.of(&server, Instant::now()) {
             InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
@@ -313,7 +325,7 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
 
 /// What is to be said of a cluster or a provider.
 fn family(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Value {
-    let of_it = operator.servers.iter().filter(|server| {
+    let of_it = operator.servers.staying().filter(|server| {
         server.cluster.as_ref().is_some_and(|cluster| {
             cluster.name == id.name && (id.kind == Kind::PROVIDER || cluster.namespace == id.namespace)
         })

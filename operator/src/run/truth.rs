@@ -92,6 +92,11 @@ impl Truth {
         zones.flat_map(|(origin, zone)| zone.lacking().map(move |pod| (origin, pod)))
     }
 
+    /// How many zones some pod is not known to have in their newest version.
+    pub(super) fn behind(&self) -> usize {
+        self.open.len()
+    }
+
     /// The zones that some server should have had for some time and has not.
     pub(super) fn late(&self, now: Instant) -> impl Iterator<Item = &Name> {
         self.open.iter().filter(move |origin| {

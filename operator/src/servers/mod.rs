@@ -60,6 +60,8 @@ pub struct Server {
     pub config: Bind9Config,
     /// The address match lists that the configuration may refer to.
     pub acls: BTreeMap<String, Vec<String>>,
+    /// Whether its cluster made it and has fewer replicas by now.
+    pub retires: bool,
     /// The other namespaces whose zones may select the server by label.
     open_to: Vec<String>,
 }
@@ -136,6 +138,35 @@ impl Servers {
     /// The server with that identity.
     pub fn server(&self, id: &ServerId) -> Option<&Server> {
         self.servers.get(id)
+    }
+
+    /// The servers that count: those that are not about to go.
+    pub fn staying(&self) -> impl Iterator<Item = &Server> {
+        self.iter().filter(|server| !server.retires)
+    }
+
+    /// The servers from which a server gets its zones while the hidden primary is away, in the order in which they are
+    /// asked: some others of its cluster.
+    pub fn sources(&self, server: &Server) -> impl Iterator<Item = &Server> {
+        /// More of them would not make it more likely that one is there.
+        const MOST: usize = 6;
+        self.siblings(server).take(MOST)
+    }
+
+    /// The servers of which a server is a [source](Servers::sources).
+    pub fn dependants(&self, server: &Server) -> impl Iterator<Item = &Server> {
+        self.siblings(server).filter(|other| self.sources(other).any(|source| source.id == server.id))
+    }
+
+    /// The other servers of a server's cluster, primaries first.
+    fn siblings(&self, server: &Server) -> impl Iterator<Item = &Server> {
+        let of_role = move |role| {
+            self.staying().filter(move |other| {
+                let (one, other_s) = (&server.cluster, &other.cluster);
+                one.is_some() && one == other_s && other.id != server.id && other.role == role
+            })
+        };
+        of_role(Role::Primary).chain(of_role(Role::Secondary))
     }
 
     /// The servers of a zone, by namespace and name.
@@ -298,6 +329,7 @@ fn made_by<'c>(id: &'c ClusterId, spec: &'c ClusterSpec) -> impl Iterator<Item =
                 orphaned: None,
                 config: inherited(Bind9Config::default(), role, spec),
                 acls: spec.acls.clone(),
+                retires: false,
                 open_to: Vec::new(),
             }
         })
@@ -319,10 +351,17 @@ fn declared_as(resource: &Resource, spec: &InstanceSpec, cluster: Option<(Cluste
             Some((_, cluster)) => inherited(own, spec.role, cluster),
             None => own,
         },
+        retires: cluster.as_ref().is_some_and(|(id, cluster)| is_left_over(resource, spec.role, id, cluster)),
         acls: cluster.as_ref().map(|(_, cluster)| cluster.acls.clone()).unwrap_or_default(),
         cluster: cluster.map(|(id, _)| id),
         open_to: open_to.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
     }
+}
+
+/// Whether a cluster has made an instance and does not want it any more.
+fn is_left_over(instance: &Resource, role: Role, id: &ClusterId, cluster: &ClusterSpec) -> bool {
+    let is_made = instance.labels.get(LABEL_MANAGED_BY).is_some_and(|manager| manager == "Bind9Cluster");
+    is_made && made_by(id, cluster).all(|server| server.role != role || server.id.name != instance.id.name)
 }
 
 /// The configuration of an instance. Its own fields take precedence over those of its role, and these over those of its

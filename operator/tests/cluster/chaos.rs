@@ -51,7 +51,6 @@ async fn servers_answer_whatever_dies() {
 
 /// A pod that is new has no zones until an operator is there: the servers of a zone do not give each other theirs yet.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a new pod gets zones from the leader alone; it is to get them from the other servers, too"]
 async fn a_new_pod_gets_zones_without_an_operator() {
     let running = Running::with_example().await;
     running.operators(0);

@@ -77,7 +77,7 @@ impl Operated {
     pub fn start_operator(&mut self, which: usize) {
         let [first, second] = self.ports.map(|port| format!("127.0.0.1:{port}"));
         let at = if which == 0 { first.clone() } else { second.clone() };
-        self.bindy("run", &["--listen", &at, "--advertise", &first, "--advertise", &second]);
+        self.bindy("run", &["--listen", &at, "--http", "127.0.0.1:0", "--advertise", &first, "--advertise", &second]);
     }
 
     /// The serials in the SOAs of what the operator at a port gives for a version of example.com that a server has: with
@@ -119,6 +119,7 @@ impl Operated {
     pub fn bindy(&mut self, command: &str, arguments: &[&str]) {
         let mut bindy = Command::new(env!("CARGO_BIN_EXE_bindy"));
         bindy.arg(command).args(arguments);
+        bindy.env("BINDY_DRAIN_SECONDS", "2");
         // Whoever was killed is missed soon.
         bindy.env("BINDY_LEASE_DURATION_SECONDS", "3");
         bindy.env("KUBECONFIG", self.cluster.kubeconfig()).env("POD_NAMESPACE", &self.namespace);
@@ -465,5 +466,42 @@ async fn a_change_that_would_remove_most_of_a_zone_waits_until_it_is_allowed() {
     it.ours(Kind::Zone).patch("example-com", &PatchParams::default(), &allowed).await.unwrap();
     it.until("the names are gone", async || dig(address, "host11.example.com", "A").is_empty()).await;
     it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wanted() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    let replicas = async |count: u8| {
+        let change = Patch::Merge(json!({ "spec": { "primary": { "replicas": count } } }));
+        it.ours(Kind::CLUSTER).patch("ns", &PatchParams::default(), &change).await.unwrap();
+    };
+    let wanted = async |name: &str| -> Option<i32> { it.object::<Deployment>(name).await.spec.unwrap().replicas };
+    replicas(2).await;
+    let labels = ListParams::default().labels("instance=ns-primary-1");
+    it.until("it has a pod", async || it.api::<Pod>().list(&labels).await.is_ok_and(|pods| !pods.items.is_empty()))
+        .await;
+    replicas(1).await;
+    it.until("it is told", async || {
+        ready(&it, Kind::INSTANCE, "ns-primary-1").await == ("False".into(), "Draining".into())
+    })
+    .await;
+    it.until("its pods are to go", async || wanted("ns-primary-1").await == Some(0)).await;
+    it.until("it is retired", async || ready(&it, Kind::INSTANCE, "ns-primary-1").await == yes("Retired")).await;
+    assert_eq!(wanted("ns-primary-0").await, Some(1));
+    it.run_pod("ns-primary-0", "127.53.0.5").await;
+    it.until("nobody waits for it", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    it.until("its cluster does not count it", async || {
+        it.ours(Kind::CLUSTER).get("ns").await.unwrap().data["status"]["instanceCount"] == 1
+    })
+    .await;
+    let change = Patch::Merge(json!({ "spec": { "primary": { "replicas": 2 } } }));
+    it.ours(Kind::CLUSTER).patch("ns", &PatchParams::default(), &change).await.unwrap();
+    it.until("it has a pod again", async || {
+        let deployment: Deployment = it.object("ns-primary-1").await;
+        deployment.spec.unwrap().replicas == Some(1)
+    })
+    .await;
     it.end().await;
 }
