@@ -2,12 +2,12 @@
 //! the servers as their hidden primary.
 //!
 //! One task decides everything: `operator` takes what was seen and works out what follows. `declarations` are the
-//! resources as it understands them, `assignment` says which server has which zone, `removal` what has to wait,
-//! and `retirement` which servers may go.
-//! `serving` is what servers get: `primary` serves it, and `catalogs` tell servers which zones they have. `rollout` has
-//! their pods replaced one after another. `rounds` asks servers: by `probes` what they serve, and by `readiness` which
-//! configuration they have; `truth` and `configs` are what they said. `conditions` is what people see of it, `status` writes
-//! that, and `events` tell when it turns.
+//! resources as it understands them, and `seen` is what other objects tell of servers. `assignment` says which server has
+//! which zone, `removal` what has to wait, and `retirement` which servers may go. `serving` is what servers get: `primary`
+//! serves it, and `catalogs` tell servers which zones they have. `rollout` has their pods replaced one after another.
+//! `rounds` asks servers: by `probes` what they serve, and by `readiness` which configuration they have; `truth` and
+//! `configs` are what they said. `conditions` is what people see of it, `status` writes that, and `events` tell when it
+//! turns.
 //!
 //! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
 //! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
@@ -30,6 +30,7 @@ mod removal;
 mod retirement;
 mod rollout;
 mod rounds;
+mod seen;
 mod serving;
 mod status;
 mod truth;

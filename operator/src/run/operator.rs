@@ -4,11 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::Instant,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
 use zonefmt::{Name, Serial};
@@ -27,6 +27,7 @@ use super::{
     retirement,
     rollout::Turns,
     rounds::Rounds,
+    seen,
     serving::Serving,
     status,
 };
@@ -227,7 +228,7 @@ impl Operator {
         let late = self.serving.remind().into_iter();
         self.dirty.extend(late.filter_map(|origin| compiler.zone_resource(origin)).cloned());
         // Nobody tells when the time of a pod is over.
-        let leaving = self.store.of(Type::Pod).filter(|(_, pod)| is_leaving(pod)).count();
+        let leaving = self.store.of(Type::Pod).filter(|(_, pod)| seen::is_leaving(pod)).count();
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.follow(BTreeSet::new()).await
     }
@@ -468,7 +469,7 @@ impl Operator {
         let Some(compiler) = &self.compiler else { return };
         let keys = TransferKeys::of(&self.store);
         // Servers hear of new versions from the one who leads.
-        let pods = if self.leads { pods(&self.store) } else { BTreeMap::new() };
+        let pods = if self.leads { seen::pods(&self.store) } else { BTreeMap::new() };
         let declared = self.declarations.iter().filter_map(|resource| {
             let Spec::Zone(spec) = &resource.spec else { return None };
             let origin = Name::from_ascii(&spec.zone_name).ok()?;
@@ -555,9 +556,9 @@ impl Operator {
                 home: self.home.clone(),
                 image: self.image.clone(),
                 leader: found,
-                services: services(&self.store, self.declarations.instances()),
+                services: seen::services(&self.store, self.declarations.instances()),
                 drained: self.drained.clone(),
-                rndc_keys: rndc_keys(&self.store, self.declarations.instances()),
+                rndc_keys: seen::rndc_keys(&self.store, self.declarations.instances()),
             },
         );
         for (server, FieldError { path, message, .. }) in &rendered.refused {
@@ -592,52 +593,4 @@ fn unpublished(compiler: &Compiler, store: &Store, id: &ResourceId) -> Option<Na
     let known = status::published_of(store.get(&ObjectId::from(id))?);
     let published = compiler.published().get(&origin).filter(|_| compiler.zone_resource(&origin) == Some(id))?;
     (known.as_ref() != Some(published)).then_some(origin)
-}
-
-/// The addresses of the pods of each server that run.
-fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
-    let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
-    for (id, pod) in store.of(Type::Pod) {
-        let metadata = &pod["metadata"];
-        let Some(instance) = metadata["labels"]["instance"].as_str() else { continue };
-        let Some(address) = pod["status"]["podIP"].as_str().and_then(|text| text.parse::<IpAddr>().ok()) else {
-            continue;
-        };
-        let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        if !ended && (metadata.get("deletionTimestamp").is_none() || is_leaving(pod)) {
-            let server = ServerId { namespace: id.namespace.clone(), name: instance.to_owned() };
-            pods.entry(server).or_default().insert(SocketAddr::new(address, names::DNS_PORT));
-        }
-    }
-    pods
-}
-
-/// Whether a pod that has to go answers on. Clients may still reach it, so that it is to have what others have.
-fn is_leaving(pod: &Value) -> bool {
-    /// The time between the end of its farewell and that which it is granted, but for a little that it takes to hear of it.
-    const REST: SignedDuration = SignedDuration::from_secs(names::END as i64 - 2);
-    let end: Option<Timestamp> = pod["metadata"]["deletionTimestamp"].as_str().and_then(|time| time.parse().ok());
-    end.is_some_and(|end| Timestamp::now().duration_until(end) > REST)
-}
-
-/// The addresses of the Services of servers.
-fn services<'r>(store: &Store, instances: impl Iterator<Item = &'r ResourceId>) -> BTreeMap<ServerId, Vec<IpAddr>> {
-    let services = instances.filter_map(|instance| {
-        let ResourceId { namespace, name, .. } = instance.clone();
-        let id = ObjectId { of: Type::Service, namespace: namespace.clone(), name: name.clone() };
-        // A headless one has none.
-        Some((ServerId { namespace, name }, leader::cluster_addresses(store.get(&id)?)))
-    });
-    services.collect()
-}
-
-/// The names of the RNDC keys of servers, where there are Secrets already.
-fn rndc_keys<'r>(store: &Store, instances: impl Iterator<Item = &'r ResourceId>) -> BTreeMap<ServerId, String> {
-    let keys = instances.filter_map(|instance| {
-        let ResourceId { namespace, name, .. } = instance.clone();
-        let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
-        let key = crate::keys::name_of(store.get(&id)?)?;
-        Some((ServerId { namespace, name }, key))
-    });
-    keys.collect()
 }

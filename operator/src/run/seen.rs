@@ -1,0 +1,73 @@
+//! What the objects of others tell of servers: where their pods and Services are, and what their keys are called.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::leader::cluster_addresses;
+use crate::{
+    api::ResourceId,
+    cluster::Store,
+    keys,
+    object::{ObjectId, Type},
+    render::names,
+    servers::ServerId,
+};
+
+/// The addresses of the pods of each server that run.
+pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
+    let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
+    for (id, pod) in store.of(Type::Pod) {
+        let metadata = &pod["metadata"];
+        let Some(instance) = metadata["labels"]["instance"].as_str() else { continue };
+        let Some(address) = pod["status"]["podIP"].as_str().and_then(|text| text.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        if !ended && (metadata.get("deletionTimestamp").is_none() || is_leaving(pod)) {
+            let server = ServerId { namespace: id.namespace.clone(), name: instance.to_owned() };
+            pods.entry(server).or_default().insert(SocketAddr::new(address, names::DNS_PORT));
+        }
+    }
+    pods
+}
+
+/// Whether a pod that has to go answers on. Clients may still reach it, so that it is to have what others have.
+pub(super) fn is_leaving(pod: &Value) -> bool {
+    /// The time between the end of its farewell and that which it is granted, but for a little that it takes to hear of it.
+    const REST: SignedDuration = SignedDuration::from_secs(names::END as i64 - 2);
+    let end: Option<Timestamp> = pod["metadata"]["deletionTimestamp"].as_str().and_then(|time| time.parse().ok());
+    end.is_some_and(|end| Timestamp::now().duration_until(end) > REST)
+}
+
+/// The addresses of the Services of servers.
+pub(super) fn services<'r>(
+    store: &Store,
+    instances: impl Iterator<Item = &'r ResourceId>,
+) -> BTreeMap<ServerId, Vec<IpAddr>> {
+    let services = instances.filter_map(|instance| {
+        let ResourceId { namespace, name, .. } = instance.clone();
+        let id = ObjectId { of: Type::Service, namespace: namespace.clone(), name: name.clone() };
+        // A headless one has none.
+        Some((ServerId { namespace, name }, cluster_addresses(store.get(&id)?)))
+    });
+    services.collect()
+}
+
+/// The names of the RNDC keys of servers, where there are Secrets already.
+pub(super) fn rndc_keys<'r>(
+    store: &Store,
+    instances: impl Iterator<Item = &'r ResourceId>,
+) -> BTreeMap<ServerId, String> {
+    let keys = instances.filter_map(|instance| {
+        let ResourceId { namespace, name, .. } = instance.clone();
+        let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
+        let key = keys::name_of(store.get(&id)?)?;
+        Some((ServerId { namespace, name }, key))
+    });
+    keys.collect()
+}
