@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
@@ -111,7 +111,8 @@ impl Lease {
                 next = ordered(&mut orders) => order = next,
             }
             stands.send_replace(false);
-            self.release().await;
+            // If it fails, the Lease runs out.
+            let _ = timeout(self.times.retry, self.release()).await;
             if order == Order::Resign {
                 // Somebody else goes first.
                 sleep(self.times.retry * 2).await;
@@ -150,30 +151,28 @@ impl Lease {
     async fn acquire(&self) {
         // Clocks of machines differ, so a Lease has run out when it was not renewed for so long here.
         let mut seen: Option<(Value, Instant)> = None;
-        loop {
-            let lease = api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await;
-            let now = Instant::now();
-            let taken = match lease {
-                Ok(None) => self.write(None).await,
-                Ok(Some(lease)) => {
-                    let spec = lease.data["spec"].clone();
-                    let is_free = spec["holderIdentity"].as_str().is_none_or(str::is_empty);
-                    let duration = spec["leaseDurationSeconds"].as_u64().unwrap_or(0);
-                    let since = match &seen {
-                        Some((known, since)) if *known == spec => *since,
-                        _ => now,
-                    };
-                    seen = Some((spec, since));
-                    let has_run_out = now.duration_since(since) >= Duration::from_secs(duration.min(3600));
-                    if is_free || has_run_out { self.write(Some(&lease)).await } else { Ok(false) }
-                }
-                Err(error) => Err(error),
-            };
-            if matches!(taken, Ok(true)) {
-                return;
-            }
+        // A request that nobody answers must not hold up the next one.
+        while !matches!(timeout(self.times.deadline, self.take(&mut seen)).await, Ok(Ok(true))) {
             sleep(self.times.retry).await;
         }
+    }
+
+    /// Takes the Lease if it is free, or has run out since it was `seen` as it is. Returns whether this process has it.
+    async fn take(&self, seen: &mut Option<(Value, Instant)>) -> kube::Result<bool> {
+        let lease = api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await?;
+        let Some(lease) = lease else { return self.write(None).await };
+        let (spec, now) = (lease.data["spec"].clone(), Instant::now());
+        let holder = spec["holderIdentity"].as_str().unwrap_or_default();
+        // It is this process's if an answer got lost.
+        let is_free = holder.is_empty() || holder == self.holder;
+        let duration = spec["leaseDurationSeconds"].as_u64().unwrap_or(0);
+        let since = match seen {
+            Some((known, since)) if *known == spec => *since,
+            _ => now,
+        };
+        *seen = Some((spec, since));
+        let has_run_out = now.duration_since(since) >= Duration::from_secs(duration.min(3600));
+        if is_free || has_run_out { self.write(Some(&lease)).await } else { Ok(false) }
     }
 
     /// Renews the Lease until it is lost.
@@ -202,7 +201,7 @@ impl Lease {
         let Ok(Some(mut lease)) = leases.get_opt(&self.id.name).await else { return };
         if lease.data["spec"]["holderIdentity"] == json!(self.holder) {
             lease.data["spec"]["holderIdentity"] = json!("");
-            // If it fails, the Lease runs out.
+            // Nobody could do anything about it.
             let _ = leases.replace(&self.id.name, &PostParams::default(), &lease).await;
         }
     }
