@@ -12,6 +12,11 @@ use bindy_server::access::Acl;
 use super::{Surroundings, names, subject::Subject};
 use crate::{api::FieldError, servers::Local};
 
+/// How long it may take, in seconds, until all from which a server gets its zones were asked, if none of them answers but
+/// itself. A zone expires at the earliest this long after it was due to be refreshed, whatever its SOA says: so the
+/// server itself confirms it in time. Nothing else depends on it, as there is always one that confirms.
+const LONGEST_ROUND: u32 = 120;
+
 /// The text of `named.conf`; `None` if a user's own ConfigMap has it.
 ///
 /// # Errors
@@ -68,8 +73,8 @@ fn text(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<String, Fi
          \tnotify no;\n\
          \trequest-expire no;\n\
          \tmin-refresh-time 1;\n\
-         \tmin-retry-time 1;\n\
-         \tmax-retry-time 10;\n",
+         \tmin-retry-time {LONGEST_ROUND};\n\
+         \tmax-retry-time {LONGEST_ROUND};\n",
         or(&config.listen_on, &any),
         or(&config.listen_on_v6, &any),
         keyed(&config.allow_query, &any),

@@ -23,6 +23,38 @@ use crate::{
 
 const WWW: (&str, Ipv4Addr) = ("www.example.com", Ipv4Addr::new(192, 0, 2, 10));
 
+const OTHER: (&str, Ipv4Addr) = ("www.example.org", Ipv4Addr::new(192, 0, 2, 11));
+
+/// The zone of the example, and another one, so that they expire as soon as any zone can that is refreshed before.
+const SOON_EXPIRED: &str = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: DNSZone
+metadata: { name: example-com, namespace: dns-system }
+spec:
+  zoneName: example.com
+  clusterRef: ns
+  soaRecord:
+    { primaryNs: ns1.example.com., adminEmail: hostmaster.example.com., refresh: 1, retry: 1, expire: 3, negativeTtl: 1 }
+  recordsFrom: [{ selector: { matchLabels: { zone: example } } }]
+---
+apiVersion: bindy.firestoned.io/v1beta1
+kind: DNSZone
+metadata: { name: example-org, namespace: dns-system }
+spec:
+  zoneName: example.org
+  clusterRef: ns
+  soaRecord:
+    { primaryNs: ns1.example.com., adminEmail: hostmaster.example.com., refresh: 1, retry: 1, expire: 3, negativeTtl: 1 }
+  recordsFrom: [{ selector: { matchLabels: { zone: other } } }]
+---
+apiVersion: bindy.firestoned.io/v1beta1
+kind: ARecord
+metadata: { name: other, namespace: dns-system, labels: { zone: other } }
+spec: { name: www, ipv4Addresses: [192.0.2.11] }
+";
+/// Longer than a server keeps those zones that nobody confirms: `min-retry-time` after they were to be refreshed.
+const PAST_EXPIRE: Duration = Duration::from_secs(130);
+
 /// How long the API server is away, in seconds; longer than an operator keeps the Lease. `BINDY_API_AWAY` says otherwise.
 const AWAY: u64 = 16;
 
@@ -37,7 +69,7 @@ async fn servers_answer_whatever_dies() {
     // In the order of how much of it all has to start again.
     under_load(it, "a-server-is-killed", async |it| it.signal("dns-system", &it.server(INSTANCES[0]), "bind9", KILL))
         .await;
-    under_load(it, "a-pod-is-deleted", async |it| a_pod_is_deleted(it)).await;
+    under_load(it, "a-pod-is-deleted", async |it| a_pod_is_deleted(it, INSTANCES[1])).await;
     under_load(it, "the-leader-is-killed", async |it| the_leader_is_killed(it)).await;
     under_load(it, "the-leader-is-deleted", async |it| it.delete_pod("bindy-system", &it.leader())).await;
     an_upgrade_of_the_operator_changes_nothing(it);
@@ -49,7 +81,21 @@ async fn servers_answer_whatever_dies() {
     under_load(it, "gone", what_happened_before_410_is_seen).await;
 }
 
-/// A pod that is new has no zones until an operator is there: the servers of a zone do not give each other theirs yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn zones_without_an_operator_outlive_their_expire_time() {
+    let mut running = Running::with_example().await;
+    running.cluster.apply(SOON_EXPIRED);
+    running.cluster.until("another zone is served", || running.is_ready("arecord/other"));
+    let servers = running.addresses(&INSTANCES);
+    for zone in ["example.com", "example.org"] {
+        let soa = |server: &SocketAddr| running.cluster.node().dig(&server.ip().to_string(), &[zone, "SOA"]);
+        let expires = |server| soa(server).is_some_and(|soa| soa.ends_with(" 1 1 3 1"));
+        running.cluster.until(&format!("{zone} expires soon"), || servers.iter().all(expires));
+    }
+    under_load(&mut running, "past-expire", async |it| zones_outlive_their_expire_time(it).await).await;
+}
+
+/// While there is no operator, a new pod gets its zones from the other servers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_pod_gets_zones_without_an_operator() {
     let running = Running::with_example().await;
@@ -108,8 +154,8 @@ async fn until_served(running: &Running, written: &[Written]) {
     }
 }
 
-fn a_pod_is_deleted(running: &Running) {
-    let server = running.replace(INSTANCES[1]);
+fn a_pod_is_deleted(running: &Running, instance: &str) {
+    let server = running.replace(instance);
     running.cluster.done(&["wait", "--for=condition=Ready", "--timeout=120s", "-n", "dns-system", "pod", &server]);
 }
 
@@ -154,6 +200,22 @@ fn servers_need_no_operator(running: &Running) {
     // A pod that is new has nothing, and clients are not sent to it.
     running.replace(INSTANCES[1]);
     running.until_all_answer(&[INSTANCES[0], INSTANCES[2]]);
+    running.operators(2);
+}
+
+/// What servers have, they confirm to themselves and to each other; also what they have got from each other alone.
+async fn zones_outlive_their_expire_time(running: &Running) {
+    let load = Load::start(running.cluster.node(), &running.addresses(&INSTANCES), &[OTHER]);
+    running.operators(0);
+    // One keeps what it has got from the operator; the others have never heard from it.
+    for instance in &INSTANCES[1..] {
+        a_pod_is_deleted(running, instance);
+    }
+    sleep(PAST_EXPIRE).await;
+    running.signal("dns-system", &running.server(INSTANCES[1]), "bind9", KILL);
+    running.until_all_answer(&INSTANCES);
+    let report = block_in_place(|| load.end());
+    assert!(report.failures.is_empty() && report.asked.len() == INSTANCES.len(), "{report}");
     running.operators(2);
 }
 
