@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::Instant,
 };
 
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     readiness::{ConfigQuestion, Refused, Told},
+    seen,
     truth::GRACE,
 };
 use crate::{
@@ -137,11 +138,9 @@ fn hashes(store: &Store, wanted: &BTreeMap<ObjectId, Object>) -> BTreeMap<Server
 
 /// The server of a pod that runs, and where the pod tells its state.
 fn running(id: &ObjectId, pod: &Value) -> Option<(ServerId, SocketAddr)> {
-    let name = pod["metadata"]["labels"]["instance"].as_str()?.to_owned();
-    let address: IpAddr = pod["status"]["podIP"].as_str()?.parse().ok()?;
-    let ends = pod["metadata"].get("deletionTimestamp").is_some();
-    let server = ServerId { namespace: id.namespace.clone(), name };
-    (!ends && pod["status"]["phase"] == "Running").then(|| (server, SocketAddr::new(address, names::HTTP_PORT)))
+    let (server, address) = seen::pod_of_server(id, pod)?;
+    let runs = !seen::is_to_go(pod) && pod["status"]["phase"] == "Running";
+    runs.then(|| (server, SocketAddr::new(address, names::HTTP_PORT)))
 }
 
 #[cfg(test)]

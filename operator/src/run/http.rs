@@ -174,12 +174,6 @@ impl prometheus_client::collector::Collector for Figures {
     }
 }
 
-impl std::fmt::Debug for Board {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Board")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,7 +59,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_removal_of_more_than_a_third_of_a_zone_waits_until_it_is_allowed() {
+    fn the_removal_of_much_of_a_zone_waits_until_it_is_allowed() {
         let zone = |count: u32, allowed: &str| {
             json!({
                 "metadata": { "annotations": { "bindy.firestoned.io/allow-large-removal": allowed } },

@@ -22,18 +22,25 @@ use crate::{
 pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
     let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
     for (id, pod) in store.of(Type::Pod) {
-        let metadata = &pod["metadata"];
-        let Some(instance) = metadata["labels"]["instance"].as_str() else { continue };
-        let Some(address) = pod["status"]["podIP"].as_str().and_then(|text| text.parse::<IpAddr>().ok()) else {
-            continue;
-        };
+        let Some((server, address)) = pod_of_server(id, pod) else { continue };
         let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        if !ended && (metadata.get("deletionTimestamp").is_none() || is_leaving(pod)) {
-            let server = ServerId { namespace: id.namespace.clone(), name: instance.to_owned() };
+        if !ended && (!is_to_go(pod) || is_leaving(pod)) {
             pods.entry(server).or_default().insert(SocketAddr::new(address, names::DNS_PORT));
         }
     }
     pods
+}
+
+/// The server whose pod this is, and the pod's address.
+pub(super) fn pod_of_server(id: &ObjectId, pod: &Value) -> Option<(ServerId, IpAddr)> {
+    let name = pod["metadata"]["labels"]["instance"].as_str()?.to_owned();
+    let address = pod["status"]["podIP"].as_str()?.parse().ok()?;
+    Some((ServerId { namespace: id.namespace.clone(), name }, address))
+}
+
+/// Whether a pod has to go.
+pub(super) fn is_to_go(pod: &Value) -> bool {
+    pod["metadata"].get("deletionTimestamp").is_some()
 }
 
 /// Whether a pod that has to go answers on. Clients may still reach it, so that it is to have what others have.
