@@ -3,7 +3,6 @@
 //! lose the operator that leads. `make bench-operator` runs it; its figures are in benches/README.md.
 
 use std::{
-    collections::BTreeSet,
     fs,
     net::{SocketAddr, UdpSocket},
     path::PathBuf,
@@ -12,6 +11,7 @@ use std::{
 };
 
 use bindy_cluster::{Cluster, Extent};
+use bindy_server::message::Message;
 use futures_util::{StreamExt, stream};
 use http::Request;
 use kube::{
@@ -20,6 +20,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
+use zonefmt::rdata::Soa;
 
 const SERVERS: [&str; 5] = ["ns-primary-0", "ns-primary-1", "ns-primary-2", "ns-secondary-0", "ns-secondary-1"];
 const NAMESPACE: &str = "dns-system";
@@ -27,6 +28,8 @@ const NAMESPACE: &str = "dns-system";
 const AT_A_TIME: usize = 16;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long nothing changes when all is done.
+const QUIET: Duration = Duration::from_secs(1);
 
 const DECLARED: &str = "\
 apiVersion: bindy.firestoned.io/v1beta1
@@ -123,22 +126,8 @@ impl Bench {
             one.expect("the API server takes it");
         }
         let last = Instant::now();
-        let mut open: BTreeSet<(usize, usize)> =
-            (0..self.servers.len()).flat_map(|server| (0..names.len()).map(move |name| (server, name))).collect();
-        while !open.is_empty() {
-            wait(last, "records");
-            if !there {
-                self.allow_removal();
-            }
-            // Those declared last come last; whatever else is missing is asked for when these have come.
-            let asked: Vec<(usize, usize)> = open.iter().rev().take(500).copied().collect();
-            for (server, name) in asked {
-                if self.has(server, &format!("{}.example.com", names[name])) == Some(there) {
-                    open.remove(&(server, name));
-                }
-            }
-        }
-        let (served, verb) = (last.elapsed(), if there { "declared" } else { "deleted" });
+        let served = self.final_version(last, &names, there).await.duration_since(last);
+        let verb = if there { "declared" } else { "deleted" };
         let lasted = last - started;
         if there {
             loop {
@@ -163,6 +152,32 @@ impl Bench {
         );
         for (role, usage) in self.operators() {
             println!("  {role}: {} MiB", usage.resident_mib);
+        }
+    }
+
+    /// Waits until every server has, or lacks, all of these names; returns since when. As asking for all takes a while, that
+    /// is when the last server had the version in which they are found to be so.
+    async fn final_version(&self, last: Instant, names: &[String], there: bool) -> Instant {
+        let mut since: Option<(Vec<Option<u32>>, Instant)> = None;
+        loop {
+            wait(last, "records");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let versions: Vec<Option<u32>> = (0..self.servers.len()).map(|server| self.serial(server)).collect();
+            let now = Instant::now();
+            if since.as_ref().is_none_or(|(known, _)| *known != versions) {
+                since = Some((versions, now));
+                continue;
+            }
+            let Some((known, since)) = since.as_ref().filter(|(_, since)| now - *since > QUIET) else { continue };
+            if !there {
+                self.allow_removal();
+            }
+            let same = known.iter().all(|version| *version == known[0] && version.is_some());
+            let has_all =
+                |server| names.iter().all(|name| self.has(server, &format!("{name}.example.com")) == Some(there));
+            if same && (0..self.servers.len()).all(has_all) {
+                return *since;
+            }
         }
     }
 
@@ -280,6 +295,25 @@ impl Bench {
 
     /// Whether a server has an address for a name; `None` if it does not answer, or not as it should.
     fn has(&self, server: usize, name: &str) -> Option<bool> {
+        let answer = self.ask(server, name, 1)?;
+        match (answer[3] & 15, answer[7]) {
+            (0, 1) => Some(true),
+            (3, 0) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The version of the zone that a server has.
+    fn serial(&self, server: usize) -> Option<u32> {
+        let answer = self.ask(server, "example.com", 6)?;
+        let answer = Message::read(&answer).ok()?;
+        let mut answers = answer.answers();
+        let record = answers.next().ok()??;
+        Soa::read(record.rdata).map(|soa| soa.serial.0)
+    }
+
+    /// What a server answers to a question for records of this type.
+    fn ask(&self, server: usize, name: &str, rtype: u8) -> Option<Vec<u8>> {
         static ASKED: AtomicU16 = AtomicU16::new(0);
         let id = ASKED.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut query = [&id[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
@@ -287,16 +321,17 @@ impl Bench {
             query.push(label.len() as u8);
             query.extend(label.as_bytes());
         }
-        query.extend([0, 0, 1, 0, 1]);
+        query.extend([0, 0, rtype, 0, 1]);
         let socket = &self.servers[server];
         socket.send(&query).ok()?;
-        let mut answer = [0; 512];
-        // What comes late was an answer to an earlier question.
-        while socket.recv(&mut answer).ok()? < 12 || answer[..2] != id {}
-        match (answer[3] & 15, answer[7]) {
-            (0, 1) => Some(true),
-            (3, 0) => Some(false),
-            _ => None,
+        let mut answer = vec![0; 512];
+        loop {
+            let length = socket.recv(&mut answer).ok()?;
+            // What comes late was an answer to an earlier question.
+            if length >= 12 && answer[..2] == id {
+                answer.truncate(length);
+                return Some(answer);
+            }
         }
     }
 

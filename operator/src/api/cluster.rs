@@ -52,7 +52,7 @@ pub struct ClusterSpec {
     #[schemars(
         length(max = 63),
         extend("x-default" = "the operator's namespace"),
-        extend("x-example" = "bindy-system")
+        extend("x-example" = "dns-system")
     )]
     pub namespace: Option<String>,
 }

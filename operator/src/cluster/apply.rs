@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::HEXLOWER;
+use futures_util::{StreamExt, stream};
 use kube::{
     Client,
     api::{Patch, PatchParams},
@@ -38,6 +39,9 @@ pub struct Failure {
     pub is_refusal: bool,
 }
 
+/// How many objects are applied at a time.
+const AT_A_TIME: usize = 8;
+
 impl Applier {
     /// An applier that sets fields under this name.
     pub fn new(client: Client, manager: &'static str) -> Applier {
@@ -47,7 +51,7 @@ impl Applier {
     /// Applies the objects that differ from what was seen; returns what came of it. One that fails keeps the others from
     /// nothing, and is tried again with the next call.
     pub async fn apply(&mut self, objects: Vec<Object>, store: &Store) -> Vec<Seen> {
-        let mut seen = Vec::new();
+        let mut due = Vec::new();
         for Object { id, mut body } in objects {
             let hash = hash(&body);
             // By this mark a field is missed that is not wanted any more: it is not in `body`.
@@ -57,12 +61,21 @@ impl Applier {
                 let version = live["metadata"]["resourceVersion"].as_str().unwrap_or_default();
                 self.applied.get(&id).is_some_and(|(wanted, came)| *wanted == hash && came == version)
             };
-            if live.is_some_and(|live| !differs(live, &body) || as_applied(live)) {
+            if live.is_some_and(|live| !differs(&live, &body) || as_applied(&live)) {
                 self.failed.remove(&id);
-                continue;
+            } else {
+                due.push((id, body, hash));
             }
-            let params = PatchParams::apply(self.manager).force();
-            match api(&self.client, id.of, &id.namespace).patch(&id.name, &params, &Patch::Apply(&body)).await {
+        }
+        let (client, params) = (&self.client, &PatchParams::apply(self.manager).force());
+        let patches = due.into_iter().map(|(id, body, hash)| async move {
+            let applied = api(client, id.of, &id.namespace).patch(&id.name, params, &Patch::Apply(&body)).await;
+            (id, hash, applied)
+        });
+        let applied: Vec<_> = stream::iter(patches).buffer_unordered(AT_A_TIME).collect().await;
+        let mut seen = Vec::new();
+        for (id, hash, applied) in applied {
+            match applied {
                 Ok(object) => {
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     self.applied.insert(id.clone(), (hash, version));

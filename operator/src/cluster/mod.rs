@@ -8,7 +8,7 @@ mod watch;
 
 pub use apply::{Applier, Failure, differs};
 pub use read::resource;
-pub use store::{Seen, Store};
+pub use store::{Seen, Store, Text};
 pub(crate) use watch::read as stored;
 pub use watch::{Batch, Watches};
 

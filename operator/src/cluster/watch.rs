@@ -12,13 +12,12 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde_json::Value;
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     time::{Instant, timeout},
 };
 
-use super::{Seen, api, why};
+use super::{Seen, Text, api, why};
 use crate::{
     object::{ObjectId, Type},
     render::names,
@@ -147,11 +146,14 @@ fn told(error: &watcher::Error) -> String {
     }
 }
 
-/// The identity of an object, and the object without the notes on who wrote which field, which are half of it.
-pub(crate) fn read(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
+/// The identity of an object, and the object without the notes on who wrote what, which are most of it.
+pub(crate) fn read(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Text)> {
     object.metadata.managed_fields = None;
+    if let Some(annotations) = &mut object.metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     let id = ObjectId { of, namespace, name: object.metadata.name.clone()? };
-    // What was JSON can be JSON again.
-    Some((id, serde_json::to_value(object).ok()?))
+    // By way of a value, in which fields have their order.
+    Some((id, Text::from(&serde_json::to_value(object).ok()?)))
 }

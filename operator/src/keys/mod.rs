@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::{
     api::Kind,
-    cluster::{Store, Watches, api, terminated},
+    cluster::{Seen, Store, Text, Watches, api, terminated},
     object::{Object, ObjectId, Type},
     render::names,
     terminal::say,
@@ -91,7 +91,7 @@ async fn serve(client: Client) {
         for wanted in wanted::of(&store) {
             // Secrets are seen only in namespaces where somebody allows it.
             watches.watch(Type::Secret, &wanted.id.namespace);
-            if !store.is_listed(Type::Secret, &wanted.id.namespace) || store.get(&wanted.id).is_some() {
+            if !store.is_listed(Type::Secret, &wanted.id.namespace) || store.has(&wanted.id) {
                 continue;
             }
             let id = wanted.id.clone();
@@ -99,7 +99,7 @@ async fn serve(client: Client) {
                 Ok(made) => {
                     if let Some(secret) = made {
                         say(&format!("{id} is made"));
-                        store.take(crate::cluster::Seen::Put(id, secret), &mut BTreeSet::new());
+                        store.take(Seen::Put(id, Text::from(&secret)), &mut BTreeSet::new());
                     }
                 }
                 Err(why) => {

@@ -34,12 +34,12 @@ pub(super) enum From {
 
 /// The Secrets that should be there.
 pub(super) fn of(store: &Store) -> Vec<Wanted> {
-    let mut read: Vec<(Resource, &str)> = Vec::new();
+    let mut read: Vec<(Resource, String)> = Vec::new();
     for kind in super::KINDS {
         for (_, object) in store.of(Type::Own(kind)) {
             // Who uses the resource tells what is wrong with it.
-            let Ok(resource) = resource(kind, object) else { continue };
-            read.push((resource, object["metadata"]["uid"].as_str().unwrap_or_default()));
+            let Ok(resource) = resource(kind, &object) else { continue };
+            read.push((resource, object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()));
         }
     }
     let servers = Servers::of(read.iter().map(|(resource, _)| resource), HOME);

@@ -1,14 +1,11 @@
 //! Which servers have which zones, and who may have them from here: a pure function of what is declared, of the keys and
 //! of the pods that run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use zonefmt::Name;
 
-use super::{primary::Audience, truth::Pods};
+use super::{primary::Audience, seen::Pods};
 use crate::{
     api::DnsZoneSpec,
     keys::TransferKeys,
@@ -24,7 +21,7 @@ pub(super) struct Assignment {
     /// Who may have which zone or catalog.
     pub(super) audiences: BTreeMap<Name, Audience>,
     /// The pods of each server of a zone or catalog.
-    pub(super) pods: BTreeMap<Name, Pods>,
+    pub(super) pods: BTreeMap<Name, BTreeMap<ServerId, Pods>>,
 }
 
 /// A zone that is declared.
@@ -41,7 +38,7 @@ impl Assignment {
         servers: &Servers,
         zones: impl Iterator<Item = Declared<'z>>,
         keys: &TransferKeys,
-        pods: &BTreeMap<ServerId, BTreeSet<SocketAddr>>,
+        pods: &BTreeMap<ServerId, Pods>,
     ) -> Assignment {
         let mut all = Assignment::default();
         for server in servers.iter() {
@@ -51,7 +48,8 @@ impl Assignment {
             // Those who would give it to the server keep up with it.
             let Some(audience) = all.audiences.get_mut(&catalog) else { continue };
             let Some(key) = audience.keys.first().cloned() else { continue };
-            let others = servers.sources(server).filter_map(|other| pods.get(&other.id)).flatten();
+            let others =
+                servers.sources(server).filter_map(|other| pods.get(&other.id)).flat_map(|pods| &pods.addresses);
             audience.pods.extend(others.map(|&pod| (pod, key.clone())));
         }
         for Declared { origin, namespace, spec, is_compiled } in zones {
@@ -67,19 +65,13 @@ impl Assignment {
         all
     }
 
-    fn give(
-        &mut self,
-        zone: Name,
-        server: &Server,
-        keys: &TransferKeys,
-        pods: &BTreeMap<ServerId, BTreeSet<SocketAddr>>,
-    ) {
+    fn give(&mut self, zone: Name, server: &Server, keys: &TransferKeys, pods: &BTreeMap<ServerId, Pods>) {
         let ServerId { namespace, name } = &server.id;
         let pods = pods.get(&server.id).cloned().unwrap_or_default();
         if let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) {
             let audience = self.audiences.entry(zone.clone()).or_default();
             audience.keys.insert(key.name().clone());
-            audience.pods.extend(pods.iter().map(|&pod| (pod, key.name().clone())));
+            audience.pods.extend(pods.addresses.iter().map(|&pod| (pod, key.name().clone())));
         }
         // Nobody waits for a server that is about to go.
         if !server.retires {

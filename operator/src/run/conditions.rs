@@ -166,6 +166,16 @@ pub(super) fn config_refused(pod: &str, why: &str) -> Said {
     Said::Stalled("ConfigurationRefused", message)
 }
 
+/// The condition `Ready` of an object.
+pub(super) fn ready(object: &Value) -> Option<&Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")
+}
+
+/// Whether an object says that it is ready.
+pub(super) fn is_ready(object: &Value) -> bool {
+    ready(object).is_some_and(|ready| ready["status"] == "True")
+}
+
 fn sentence(text: &str) -> String {
     // A name is not a word to be capitalized.
     if text.split(' ').next().is_some_and(|first| first.contains('.')) {

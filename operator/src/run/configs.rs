@@ -64,7 +64,7 @@ impl Configs {
         let mut former = std::mem::take(&mut self.pods);
         let mut changed = BTreeSet::new();
         for (id, pod) in store.of(Type::Pod) {
-            let Some((server, at)) = running(id, pod) else { continue };
+            let Some((server, at)) = running(id, &pod) else { continue };
             let Some(wanted) = hashes.get(&server) else { continue };
             let known = former.remove(id).filter(|known| known.at == at && known.server == server);
             if known.as_ref().is_none_or(|known| known.wanted != *wanted) {
@@ -129,8 +129,9 @@ fn hashes(store: &Store, wanted: &BTreeMap<ObjectId, Object>) -> BTreeMap<Server
             namespace: namespace.clone(),
             name: mounted_config(&deployment.body)?.into(),
         };
-        let made = wanted.get(&map).map(|object| &object.body);
-        let text = made.or_else(|| store.get(&map).map(|object| &**object))?["data"]["named.conf"].as_str()?;
+        let made = wanted.get(&map).map(|object| object.body.clone());
+        let map = made.or_else(|| store.get(&map))?;
+        let text = map["data"]["named.conf"].as_str()?;
         Some((ServerId { namespace, name }, HEXLOWER.encode(&Sha256::digest(text))))
     });
     hashes.collect()
@@ -146,7 +147,7 @@ fn running(id: &ObjectId, pod: &Value) -> Option<(ServerId, SocketAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Seen;
+    use crate::cluster::{Seen, Text};
     use serde_json::json;
 
     fn pod(name: &str) -> ObjectId {
@@ -179,7 +180,7 @@ mod tests {
         let mut run = |name: &str, ip: &str| {
             let status = json!({ "phase": "Running", "podIP": ip });
             let object = json!({ "metadata": { "labels": { "instance": "a" } }, "status": status });
-            store.take(Seen::Put(pod(name), object), &mut BTreeSet::new());
+            store.take(Seen::Put(pod(name), Text::from(&object)), &mut BTreeSet::new());
         };
         run("a-1", "192.0.2.1");
         run("a-2", "192.0.2.2");

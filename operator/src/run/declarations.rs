@@ -44,7 +44,7 @@ impl Declarations {
                 }
                 continue;
             };
-            match resource(kind, object) {
+            match resource(kind, &object) {
                 Ok(resource) => {
                     let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
                     self.put(key, resource, uid, &mut taken);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::conditions::ready;
 use crate::{
     api::{GROUP, Kind, ResourceId},
     object::{Object, ObjectId, Type},
@@ -45,11 +46,6 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
         },
     });
     Some(Object::new(event, json!({}), fields))
-}
-
-/// The condition `Ready`.
-fn ready(object: &Value) -> Option<&Value> {
-    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) fn slice(place: &Place, port: u16) -> Option<Object> {
 /// The addresses of the Service, which it keeps as long as it lives.
 pub(super) fn addresses(store: &Store, place: &Place) -> Vec<SocketAddr> {
     let id = ObjectId { of: Type::Service, namespace: place.namespace.clone(), name: SERVICE.to_owned() };
-    let addresses = store.get(&id).map(|service| cluster_addresses(service)).unwrap_or_default();
+    let addresses = store.get(&id).map(|service| cluster_addresses(&service)).unwrap_or_default();
     addresses.into_iter().map(|address| SocketAddr::new(address, PORT)).collect()
 }
 

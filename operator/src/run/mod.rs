@@ -6,8 +6,8 @@
 //! which zone, `removal` what has to wait, and `retirement` which servers may go. `serving` is what servers get: `primary`
 //! serves it, and `catalogs` tell servers which zones they have. `rollout` has their pods replaced one after another.
 //! `rounds` asks servers: by `probes` what they serve, and by `readiness` which configuration they have; `truth` and
-//! `configs` are what they said. `conditions` is what people see of it, `status` writes that, and `events` tell when it
-//! turns.
+//! `configs` are what they said. `publication` keeps serials, `status` and `conditions` are what people see of it all,
+//! `reports` write that, and `events` tell when it turns.
 //!
 //! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
 //! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
@@ -25,8 +25,10 @@ mod lease;
 mod operator;
 mod primary;
 mod probes;
+mod publication;
 mod readiness;
 mod removal;
+mod reports;
 mod retirement;
 mod rollout;
 mod rounds;
@@ -138,7 +140,6 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
             leadership.resign();
         }
         operator.watched().for_each(|(of, namespace)| watches.watch(of, namespace));
-        let pause = if operator.is_behind() { Duration::ZERO } else { LOOK.saturating_sub(looked.elapsed()) };
         followed = tokio::select! {
             biased;
             () = &mut ended => break,
@@ -149,7 +150,7 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
             }
             Some(heard) = operator.hear() => operator.learn(heard).await,
             batch = watches.next() => operator.take(batch).await,
-            () = sleep(pause) => {
+            () = sleep(LOOK.saturating_sub(looked.elapsed())) => {
                 looked = Instant::now();
                 operator.look().await
             }
@@ -162,6 +163,13 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
             () = sleep(FAREWELL) => {}
             () = terminated() => {}
         }
+    }
+}
+
+impl Place {
+    /// What this process is called.
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("bindy")
     }
 }
 

@@ -22,8 +22,10 @@ use super::{
     leader,
     primary::Primary,
     probes::{Answer, Question},
+    publication::{self, Kept},
     readiness::{ConfigQuestion, Told},
     removal::{self, LargeRemoval},
+    reports::{Outcome, Reports},
     retirement,
     rollout::Turns,
     rounds::Rounds,
@@ -44,7 +46,7 @@ use crate::{
 
 /// The operator.
 pub(super) struct Operator {
-    pub(super) client: Client,
+    client: Client,
     place: Place,
     /// Where servers find this process, if that is not its Service.
     advertised: Vec<SocketAddr>,
@@ -73,16 +75,13 @@ pub(super) struct Operator {
     readiness: Rounds<ConfigQuestion>,
     /// Whose pods are replaced when.
     pub(super) turns: Turns,
-    /// The resources whose status may not be what it is to be.
-    pub(super) dirty: BTreeSet<ResourceId>,
+    reports: Reports,
     /// The versions of zones from which on records are in them.
     pub(super) contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
     /// The servers that are to have no pods any more.
     drained: BTreeSet<ServerId>,
     /// The servers whose declaration cannot be used.
     pub(super) refused: BTreeMap<ServerId, FieldError>,
-    /// Whether there is more to be written of resources' status.
-    is_behind: bool,
     /// Whether it may have changed who is to have which zone.
     is_moving: bool,
     /// How many pods have to go and answer on.
@@ -94,10 +93,11 @@ pub(super) struct Operator {
     published: u64,
 }
 
-/// What servers have answered.
+/// What servers, and the API server, have answered.
 pub(super) enum Heard {
     Versions(Vec<Answer>),
     Configs(Vec<(ObjectId, Told)>),
+    Outcomes(Vec<Outcome>),
 }
 
 /// The most pods and zones that are asked in a round; of more, the others follow.
@@ -118,6 +118,7 @@ fn types() -> impl Iterator<Item = Type> {
 
 impl Operator {
     pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary, board: Board) -> Operator {
+        let reports = Reports::start(client.clone(), place.name());
         Operator {
             applier: Applier::new(client.clone(), "bindy"),
             client,
@@ -138,11 +139,10 @@ impl Operator {
             configs: Configs::default(),
             readiness: Rounds::start(),
             turns: Turns::default(),
-            dirty: BTreeSet::new(),
+            reports,
             contained: BTreeMap::new(),
             drained: BTreeSet::new(),
             refused: BTreeMap::new(),
-            is_behind: false,
             is_moving: true,
             leaving: 0,
             told: BTreeSet::new(),
@@ -183,14 +183,14 @@ impl Operator {
     async fn take_over(&mut self) -> Result<(), Fenced> {
         // What it has written last may not have been seen yet.
         let mut changed = BTreeSet::new();
-        match status::zones(&self.client).await {
+        match publication::zones(&self.client).await {
             Ok(zones) => self.store.take(zones, &mut changed),
             Err(why) => self.tell(format!("the DNSZones cannot be listed: {why}; what was seen of them counts")),
         }
         self.compile(&changed);
         let Some(compiler) = &mut self.compiler else { return Ok(()) };
-        let steps = compiler.resume(status::published(&self.store));
-        self.dirty.extend(compiler.resources().cloned());
+        let steps = compiler.resume(publication::published(&self.store));
+        self.reports.look_at(compiler.resources().cloned());
         self.await_publication(steps);
         let records: Vec<ResourceId> = self.contained.keys().cloned().collect();
         self.judge(records);
@@ -211,8 +211,8 @@ impl Operator {
             return Ok(());
         }
         if self.compiler.is_none() {
-            self.compiler = Some(Compiler::new(status::published(&self.store)));
-            changed = types().flat_map(|of| self.store.of(of).map(|(id, _)| id.clone())).collect();
+            self.compiler = Some(Compiler::new(publication::published(&self.store)));
+            changed = types().flat_map(|of| self.store.ids(of).cloned()).collect();
         }
         self.follow(changed).await
     }
@@ -225,23 +225,27 @@ impl Operator {
         let Some(compiler) = &self.compiler else { return Ok(()) };
         let drained = retirement::drained(&self.servers, &self.store, Timestamp::now());
         self.is_moving |= drained != self.drained;
-        let late = self.serving.remind().into_iter();
-        self.dirty.extend(late.filter_map(|origin| compiler.zone_resource(origin)).cloned());
+        for origin in self.serving.remind() {
+            self.reports.look_at(compiler.zone_resource(origin).cloned());
+            self.reports.heard_of(origin);
+        }
+        self.reports.retry();
         // Nobody tells when the time of a pod is over.
         let leaving = self.store.of(Type::Pod).filter(|(_, pod)| seen::is_leaving(pod)).count();
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.follow(BTreeSet::new()).await
     }
 
-    /// Waits for what servers answer, and takes it over.
+    /// Waits for answers.
     pub(super) async fn hear(&mut self) -> Option<Heard> {
         tokio::select! {
             versions = self.probes.next() => versions.map(Heard::Versions),
             configs = self.readiness.next() => configs.map(Heard::Configs),
+            outcomes = self.reports.written() => outcomes.map(Heard::Outcomes),
         }
     }
 
-    /// Takes over what servers have answered.
+    /// Takes over what was answered.
     ///
     /// # Errors
     /// Somebody else publishes, too.
@@ -250,9 +254,10 @@ impl Operator {
             Heard::Versions(answers) => self.learn_versions(answers),
             Heard::Configs(told) => {
                 for (pod, told) in told {
-                    self.dirty.extend(self.configs.told(&pod, told).map(ServerId::resource));
+                    self.reports.look_at(self.configs.told(&pod, told).map(ServerId::resource));
                 }
             }
+            Heard::Outcomes(outcomes) => self.learn_outcomes(outcomes),
         }
         self.follow(BTreeSet::new()).await
     }
@@ -261,7 +266,8 @@ impl Operator {
         for answer in answers {
             let ahead = self.serving.heard(&answer);
             let Some(compiler) = &mut self.compiler else { continue };
-            self.dirty.extend(compiler.zone_resource(&answer.zone).cloned());
+            self.reports.look_at(compiler.zone_resource(&answer.zone).cloned());
+            self.reports.heard_of(&answer.zone);
             if let Some(serial) = ahead {
                 // As of a zone that was deleted and declared anew: no server would take a version with a lower serial.
                 let steps = compiler.resume([(answer.zone, Published { serial, hash: ContentHash::default() })]);
@@ -270,14 +276,16 @@ impl Operator {
         }
     }
 
-    /// What this process is called.
-    pub(super) fn name(&self) -> &str {
-        self.place.name.as_deref().unwrap_or("bindy")
-    }
-
-    /// Whether there is more to be done at once.
-    pub(super) fn is_behind(&self) -> bool {
-        self.is_behind
+    fn learn_outcomes(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            self.reports.settle(&outcome);
+            let Outcome { id, before, after: Some(after) } = outcome else { continue };
+            self.store.renew(&ObjectId::from(&id), &before, after);
+            if id.kind == Kind::INSTANCE {
+                // What is said of those follows from this.
+                self.reports.look_at(self.declarations.families().cloned());
+            }
+        }
     }
 
     /// Does what follows from changes, until nothing more does.
@@ -295,7 +303,7 @@ impl Operator {
             let seen = self.apply(&changed).await;
             if may_differ {
                 let servers = self.configs.expect(&self.store, &self.wanted, Instant::now());
-                self.dirty.extend(servers.iter().map(ServerId::resource));
+                self.reports.look_at(servers.iter().map(ServerId::resource));
             }
             changed.clear();
             for seen in seen {
@@ -308,18 +316,28 @@ impl Operator {
         if self.leads {
             self.probes.ask(self.serving.questions(&TransferKeys::of(&self.store), MOST_QUESTIONS));
             self.readiness.ask(self.configs.open().take(MOST_QUESTIONS).collect());
-            self.is_behind = status::report(self).await;
+            self.report();
         } else {
             self.probes.ask(Vec::new());
             self.readiness.ask(Vec::new());
-            self.is_behind = false;
         }
         self.board.show(self.figures());
         Ok(())
     }
 
+    /// Says of resources what there is to be said now.
+    fn report(&mut self) {
+        let now = Timestamp::now();
+        while let Some(id) = self.reports.next() {
+            if let Some(live) = self.store.get(&ObjectId::from(&id)) {
+                let due = status::of(self, &id, &live, now);
+                self.reports.say(id, live, due);
+            }
+        }
+    }
+
     fn figures(&self) -> Figures {
-        let count = |kind: Kind| (kind.name(), self.store.of(Type::Own(kind)).count() as u64);
+        let count = |kind: Kind| (kind.name(), self.store.ids(Type::Own(kind)).count() as u64);
         Figures {
             is_ready: true,
             leads: self.leads,
@@ -328,7 +346,7 @@ impl Operator {
             held: self.held.len() as u64,
             behind: self.serving.behind() as u64,
             published: self.published,
-            waiting: self.dirty.len() as u64,
+            waiting: self.reports.len() as u64,
             failed: self.applier.failed().len() as u64,
         }
     }
@@ -337,7 +355,7 @@ impl Operator {
     fn compile(&mut self, changed: &BTreeSet<ObjectId>) {
         let taken = self.declarations.take(&self.store, changed);
         taken.errors.into_iter().for_each(|error| self.tell(error));
-        self.dirty.extend(taken.judged);
+        self.reports.look_at(taken.judged);
         let of_kinds = |matches: fn(Kind) -> bool| taken.changes.iter().any(|change| matches(change.id().kind));
         self.is_moving |= of_kinds(|kind| !matches!(kind, Kind::Record(_)));
         if of_kinds(|kind| matches!(kind, Kind::Infrastructure(_))) {
@@ -359,7 +377,7 @@ impl Operator {
         let Some(compiler) = &mut self.compiler else { return };
         let zones = changed.iter().filter(|id| id.of == Type::Own(Kind::Zone));
         let published = zones.filter_map(|id| {
-            let published = status::published_of(self.store.get(id)?)?;
+            let published = publication::published_of(&self.store.get(id)?)?;
             let id = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind: Kind::Zone };
             let Spec::Zone(spec) = &self.declarations.get(&id)?.spec else { return None };
             let origin = Name::from_ascii(&spec.zone_name).ok()?;
@@ -392,7 +410,7 @@ impl Operator {
             if let Some(origin) = unpublished(compiler, &self.store, &id) {
                 self.pending.entry(origin).or_default();
             }
-            self.dirty.insert(id);
+            self.reports.look_at([id]);
         }
     }
 
@@ -420,7 +438,7 @@ impl Operator {
         let is_published = |origin: &&Name| {
             let Some(id) = compiler.zone_resource(origin) else { return true };
             let object = self.store.get(&ObjectId::from(id));
-            object.and_then(|object| status::published_of(object)).as_ref() == compiler.published().get(*origin)
+            object.as_ref().and_then(publication::published_of).as_ref() == compiler.published().get(*origin)
         };
         self.pending.keys().filter(is_published).cloned().collect()
     }
@@ -437,28 +455,32 @@ impl Operator {
             };
             let records = compiler.members(origin);
             if let Some(object) = self.store.get(&ObjectId::from(id))
-                && let Some(large) = removal::of(object, self.serving.data(origin), *removed, records)
+                && let Some(large) = removal::of(&object, self.serving.data(origin), *removed, records)
             {
-                self.dirty.insert(id.clone());
+                self.reports.look_at([id.clone()]);
                 self.held.insert(origin.clone(), large);
                 continue;
             }
-            writes.push(status::Version { origin: origin.clone(), id: id.clone(), published: *published, records });
+            writes.push(publication::Version {
+                origin: origin.clone(),
+                id: id.clone(),
+                published: *published,
+                records,
+            });
         }
         for (origin, large) in &self.held {
             if !was_held.contains_key(origin) {
                 say(&format!("{origin} is not published: {large}"));
             }
         }
-        for (origin, outcome) in status::persist(&self.client, &self.store, writes).await? {
-            match outcome {
-                Ok(seen) => {
-                    if let Some(seen) = seen {
-                        self.store.take(seen, &mut BTreeSet::new());
-                    }
+        for (origin, kept) in publication::persist(&self.client, &self.store, writes).await? {
+            match kept {
+                Kept::Yes(seen) => {
+                    seen.into_iter().for_each(|seen| self.store.take(seen, &mut BTreeSet::new()));
                     ready.insert(origin);
                 }
-                Err(why) => self.tell(format!("{origin} is not published: its serial cannot be kept: {why}")),
+                Kept::Gone => {}
+                Kept::No(why) => self.tell(format!("{origin} is not published: its serial cannot be kept: {why}")),
             }
         }
         Ok(ready)
@@ -492,7 +514,10 @@ impl Operator {
         });
         let zones: Vec<(Name, ZoneData, bool)> = zones.collect();
         let open = self.serving.assign(assignment, zones, &keys);
-        self.dirty.extend(open.iter().filter_map(|origin| compiler.zone_resource(origin)).cloned());
+        for origin in open {
+            self.reports.look_at(compiler.zone_resource(&origin).cloned());
+            self.reports.heard_of(&origin);
+        }
     }
 
     /// Makes the objects what they are to be, as far as something about them changed; returns what came of it.
@@ -504,7 +529,7 @@ impl Operator {
         let had_failures = !self.applier.failed().is_empty();
         let mut due: BTreeSet<ObjectId> = changed.iter().chain(self.applier.failed().keys()).cloned().collect();
         if mem::take(&mut self.is_moving) {
-            self.dirty.extend(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
+            self.reports.look_at(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
             let wanted = self.render();
             let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);
             due.extend(wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()));
@@ -512,12 +537,12 @@ impl Operator {
         }
         let known = || self.serving.known();
         let concerned = self.turns.choose(&mut due, &self.wanted, &self.store, known);
-        self.dirty.extend(concerned.iter().map(ServerId::resource));
+        self.reports.look_at(concerned.iter().map(ServerId::resource));
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &self.store).await;
         let now = self.applier.failed();
         if had_failures || !now.is_empty() {
-            self.dirty.extend(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
+            self.reports.look_at(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
         }
         let failures: Vec<String> =
             now.iter().map(|(id, failure)| format!("{id} cannot be applied: {}", failure.why)).collect();
@@ -590,7 +615,7 @@ impl Operator {
 /// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.
 fn unpublished(compiler: &Compiler, store: &Store, id: &ResourceId) -> Option<Name> {
     let origin = compiler.verdict(id)?.served.into_iter().next().filter(|_| id.kind == Kind::Zone)?;
-    let known = status::published_of(store.get(&ObjectId::from(id))?);
+    let known = publication::published_of(&store.get(&ObjectId::from(id))?);
     let published = compiler.published().get(&origin).filter(|_| compiler.zone_resource(&origin) == Some(id))?;
     (known.as_ref() != Some(published)).then_some(origin)
 }

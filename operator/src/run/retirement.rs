@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, env, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::conditions::Said;
+use super::conditions::{self, Said};
 use crate::{
     api::Kind,
     cluster::Store,
@@ -28,7 +28,7 @@ pub(super) fn drained(servers: &Servers, store: &Store, now: Timestamp) -> BTree
     let is_drained = |server: &&Server| {
         let ServerId { namespace, name } = server.id.clone();
         let instance = store.get(&ObjectId { of: Type::Own(Kind::INSTANCE), namespace, name });
-        instance.is_some_and(|instance| match said_last(instance) {
+        instance.is_some_and(|instance| match said_last(&instance) {
             Some((RETIRED, _)) => true,
             Some((DRAINING, since)) => now.duration_since(since).unsigned_abs() >= patience,
             _ => false,
@@ -48,7 +48,6 @@ pub(super) fn said(pods: usize) -> Said {
 
 /// The reason of the condition `Ready`, and since when it has its status.
 fn said_last(instance: &Value) -> Option<(&str, Timestamp)> {
-    let mut conditions = instance["status"]["conditions"].as_array().into_iter().flatten();
-    let ready = conditions.find(|condition| condition["type"] == "Ready")?;
+    let ready = conditions::ready(instance)?;
     Some((ready["reason"].as_str()?, ready["lastTransitionTime"].as_str()?.parse().ok()?))
 }

@@ -30,7 +30,7 @@ pub(super) struct Known<'k> {
 struct Server<'s> {
     id: ServerId,
     wanted: &'s Value,
-    live: &'s Value,
+    live: Value,
 }
 
 /// Whose turn it is to have its pods replaced, and who waits for it.
@@ -149,7 +149,7 @@ impl Server<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Seen;
+    use crate::cluster::{Seen, Text};
     use serde_json::json;
 
     /// Deployments that are to be, and those that are.
@@ -198,7 +198,7 @@ mod tests {
             let mut metadata = metadata(None, Role::Primary, image);
             metadata["generation"] = json!(1);
             let object = json!({ "metadata": metadata, "spec": template(image), "status": status });
-            self.store.take(Seen::Put(id(name), object), &mut BTreeSet::new());
+            self.store.take(Seen::Put(id(name), Text::from(&object)), &mut BTreeSet::new());
             self
         }
 

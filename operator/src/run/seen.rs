@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::leader::cluster_addresses;
+use super::{conditions, leader::cluster_addresses};
 use crate::{
     api::ResourceId,
     cluster::Store,
@@ -18,14 +18,24 @@ use crate::{
     servers::ServerId,
 };
 
-/// The addresses of the pods of each server that run.
-pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, BTreeSet<SocketAddr>> {
-    let mut pods: BTreeMap<ServerId, BTreeSet<SocketAddr>> = BTreeMap::new();
+/// The pods of a server that run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pods {
+    pub(super) addresses: BTreeSet<SocketAddr>,
+    /// Whether one of them is ready, so that the server's Service leads clients to it.
+    pub(super) is_open: bool,
+}
+
+/// The pods of each server.
+pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, Pods> {
+    let mut pods: BTreeMap<ServerId, Pods> = BTreeMap::new();
     for (id, pod) in store.of(Type::Pod) {
-        let Some((server, address)) = pod_of_server(id, pod) else { continue };
+        let Some((server, address)) = pod_of_server(id, &pod) else { continue };
         let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        if !ended && (!is_to_go(pod) || is_leaving(pod)) {
-            pods.entry(server).or_default().insert(SocketAddr::new(address, names::DNS_PORT));
+        if !ended && (!is_to_go(&pod) || is_leaving(&pod)) {
+            let pods = pods.entry(server).or_default();
+            pods.addresses.insert(SocketAddr::new(address, names::DNS_PORT));
+            pods.is_open |= conditions::is_ready(&pod);
         }
     }
     pods
@@ -60,7 +70,7 @@ pub(super) fn services<'r>(
         let ResourceId { namespace, name, .. } = instance.clone();
         let id = ObjectId { of: Type::Service, namespace: namespace.clone(), name: name.clone() };
         // A headless one has none.
-        Some((ServerId { namespace, name }, cluster_addresses(store.get(&id)?)))
+        Some((ServerId { namespace, name }, cluster_addresses(&store.get(&id)?)))
     });
     services.collect()
 }
@@ -73,7 +83,7 @@ pub(super) fn rndc_keys<'r>(
     let keys = instances.filter_map(|instance| {
         let ResourceId { namespace, name, .. } = instance.clone();
         let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
-        let key = keys::name_of(store.get(&id)?)?;
+        let key = keys::name_of(&store.get(&id)?)?;
         Some((ServerId { namespace, name }, key))
     });
     keys.collect()

@@ -1,5 +1,5 @@
 //! What servers serve, as they were seen to. A zone counts as served where every pod of a server has answered its serial
-//! or a later one (RFC 1982).
+//! or a later one (RFC 1982), and clients are led to one of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +9,8 @@ use std::{
 
 use zonefmt::{Name, Serial};
 
+use super::seen::Pods;
 use crate::servers::ServerId;
-
-/// The pods of each server of a zone.
-pub(super) type Pods = BTreeMap<ServerId, BTreeSet<SocketAddr>>;
 
 /// What was seen of all zones.
 #[derive(Default)]
@@ -24,7 +22,8 @@ pub(super) struct Truth {
 
 struct Zone {
     serial: Serial,
-    pods: Pods,
+    /// Those of each of its servers.
+    pods: BTreeMap<ServerId, Pods>,
     /// The latest serial that each pod has answered.
     seen: BTreeMap<SocketAddr, Serial>,
     /// When the newest version, or the last pod, has come.
@@ -45,11 +44,17 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 impl Truth {
     /// A zone has this serial now, and these pods serve it or are to; returns whether that is new.
-    pub(super) fn expect(&mut self, origin: &Name, serial: Serial, pods: Pods, now: Instant) -> bool {
+    pub(super) fn expect(
+        &mut self,
+        origin: &Name,
+        serial: Serial,
+        pods: BTreeMap<ServerId, Pods>,
+        now: Instant,
+    ) -> bool {
         let is_known = self.zones.contains_key(origin);
         let zone = self.zones.entry(origin.clone()).or_insert_with(|| Zone {
             serial,
-            pods: Pods::new(),
+            pods: BTreeMap::new(),
             seen: BTreeMap::new(),
             since: now,
         });
@@ -58,7 +63,7 @@ impl Truth {
         }
         zone.since = now;
         // A pod that goes takes its address with it, which another may get.
-        zone.seen.retain(|pod, _| pods.values().any(|pods| pods.contains(pod)));
+        zone.seen.retain(|pod, _| pods.values().any(|pods| pods.addresses.contains(pod)));
         (zone.serial, zone.pods) = (serial, pods);
         self.settle(origin);
         true
@@ -112,18 +117,15 @@ impl Truth {
 
     /// Whether every server has answered this serial of a zone or a later one.
     pub(super) fn has(&self, origin: &Name, serial: Serial) -> bool {
-        self.zones.get(origin).is_some_and(|zone| {
-            !zone.pods.is_empty()
-                && zone.pods.values().all(|pods| {
-                    !pods.is_empty() && pods.iter().all(|pod| zone.seen.get(pod).is_some_and(|seen| *seen >= serial))
-                })
-        })
+        self.zones
+            .get(origin)
+            .is_some_and(|zone| !zone.pods.is_empty() && zone.pods.values().all(|pods| zone.is_served_by(pods, serial)))
     }
 
     /// How far a zone is served.
     pub(super) fn extent(&self, origin: &Name) -> Extent {
         let Some(zone) = self.zones.get(origin) else { return Extent::default() };
-        let behind = zone.pods.iter().filter(|(_, pods)| pods.is_empty() || pods.iter().any(|pod| !zone.is_at(pod)));
+        let behind = zone.pods.iter().filter(|(_, pods)| !zone.is_served_by(pods, zone.serial));
         Extent { servers: zone.pods.len(), behind: behind.map(|(server, _)| server.clone()).collect() }
     }
 
@@ -137,8 +139,8 @@ impl Truth {
     pub(super) fn lacking(&self, now: Instant) -> BTreeSet<&ServerId> {
         let mut lacking = BTreeSet::new();
         for (origin, zone) in self.open.iter().filter_map(|origin| Some((origin, self.zones.get(origin)?))) {
-            let lacks = |pods: &BTreeSet<SocketAddr>| pods.iter().any(|pod| !zone.seen.contains_key(pod));
-            let has = |pods: &BTreeSet<SocketAddr>| !pods.is_empty() && !lacks(pods);
+            let lacks = |pods: &Pods| pods.addresses.iter().any(|pod| !zone.seen.contains_key(pod));
+            let has = |pods: &Pods| !pods.addresses.is_empty() && !lacks(pods);
             if zone.pods.values().any(has) || self.is_fresh(origin, now) {
                 lacking.extend(zone.pods.iter().filter(|(_, pods)| lacks(pods)).map(|(server, _)| server));
             }
@@ -156,12 +158,18 @@ impl Truth {
 }
 
 impl Zone {
-    fn is_at(&self, pod: &SocketAddr) -> bool {
-        self.seen.get(pod).is_some_and(|seen| *seen >= self.serial)
+    fn is_at(&self, pod: &SocketAddr, serial: Serial) -> bool {
+        self.seen.get(pod).is_some_and(|seen| *seen >= serial)
+    }
+
+    /// Whether clients get this version or a later one from a server.
+    fn is_served_by(&self, pods: &Pods, serial: Serial) -> bool {
+        pods.is_open && pods.addresses.iter().all(|pod| self.is_at(pod, serial))
     }
 
     fn lacking(&self) -> impl Iterator<Item = SocketAddr> {
-        self.pods.values().flatten().filter(|pod| !self.is_at(pod)).copied()
+        let pods = self.pods.values().flat_map(|pods| &pods.addresses);
+        pods.filter(|pod| !self.is_at(pod, self.serial)).copied()
     }
 }
 
@@ -174,7 +182,8 @@ mod tests {
         let (origin, now) = (Name::from_ascii("example.com").unwrap(), Instant::now());
         let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
         let pod = |last: u8| SocketAddr::from(([192, 0, 2, last], 5353));
-        let pods = Pods::from([(server("a"), [pod(1), pod(2)].into()), (server("b"), BTreeSet::new())]);
+        let open = |pods: &[SocketAddr]| Pods { addresses: pods.iter().copied().collect(), is_open: true };
+        let pods = BTreeMap::from([(server("a"), open(&[pod(1), pod(2)])), (server("b"), Pods::default())]);
         let mut truth = Truth::default();
         truth.expect(&origin, Serial(u32::MAX), pods.clone(), now);
         assert_eq!(truth.open().map(|(_, pod)| pod).collect::<Vec<_>>(), [pod(1), pod(2)]);
@@ -186,7 +195,7 @@ mod tests {
         truth.answered(&origin, pod(2), Serial(1));
         assert_eq!(truth.extent(&origin).behind, [server("b")], "1 comes after 2³² − 1, and b has no pod");
         assert!(truth.open().next().is_none());
-        truth.expect(&origin, Serial(2), Pods::from([(server("a"), [pod(1)].into())]), now);
+        truth.expect(&origin, Serial(2), BTreeMap::from([(server("a"), open(&[pod(1)]))]), now);
         assert!(!truth.has(&origin, Serial(2)) && truth.late(now).next().is_none());
         assert_eq!(truth.late(now + GRACE).collect::<Vec<_>>(), [&origin]);
         truth.answered(&origin, pod(1), Serial(2));
@@ -196,12 +205,28 @@ mod tests {
     }
 
     #[test]
+    fn a_server_to_which_no_client_is_led_serves_nothing() {
+        let (origin, now) = (Name::from_ascii("example.com").unwrap(), Instant::now());
+        let server = ServerId { namespace: "dns".into(), name: "a".into() };
+        let pod = SocketAddr::from(([192, 0, 2, 1], 5353));
+        let pods = |is_open| BTreeMap::from([(server.clone(), Pods { addresses: [pod].into(), is_open })]);
+        let mut truth = Truth::default();
+        truth.expect(&origin, Serial(1), pods(false), now);
+        truth.answered(&origin, pod, Serial(1));
+        assert_eq!(truth.extent(&origin).behind.len(), 1);
+        assert!(!truth.has(&origin, Serial(1)) && truth.open().next().is_none());
+        assert!(truth.expect(&origin, Serial(1), pods(true), now), "there is something new to be said");
+        assert!(truth.has(&origin, Serial(1)) && truth.extent(&origin).behind.is_empty());
+    }
+
+    #[test]
     fn a_server_lacks_a_zone_until_all_its_pods_have_answered_for_it() {
         let (origin, now) = (Name::from_ascii("example.com").unwrap(), Instant::now());
         let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
         let (a, b) = (server("a"), server("b"));
         let pod = |last: u8| SocketAddr::from(([192, 0, 2, last], 5353));
-        let pods = Pods::from([(a.clone(), [pod(1)].into()), (b.clone(), [pod(2), pod(3)].into())]);
+        let open = |pods: &[SocketAddr]| Pods { addresses: pods.iter().copied().collect(), is_open: true };
+        let pods = BTreeMap::from([(a.clone(), open(&[pod(1)])), (b.clone(), open(&[pod(2), pod(3)]))]);
         let mut truth = Truth::default();
         truth.expect(&origin, Serial(1), pods, now);
         assert_eq!(truth.servers(), BTreeSet::from([vec![&a, &b]]));

@@ -130,4 +130,9 @@ async fn what_is_declared_is_answered_by_pods() {
             assert_eq!(answer.as_deref(), Some("192.0.2.10"), "{address} {transport}");
         }
     }
+    let line = "{range .items[*]}{.type} {.reason} {.involvedObject.kind}/{.involvedObject.name}{\"\\n\"}{end}";
+    let events = || running.cluster.done(&["get", "events", "-n=dns-system", &format!("-o=jsonpath={line}")]);
+    for event in ["Normal Served DNSZone/example-com", "Normal AllReady Bind9Instance/ns-primary-0"] {
+        running.cluster.until(event, || events().lines().any(|line| line == event));
+    }
 }

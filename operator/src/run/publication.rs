@@ -1,0 +1,141 @@
+//! Which versions of zones are published. Their serials, and the hashes of their content, are durable in the zones' status
+//! before the zones are served, so that no serial ever names two contents; and only who leads can write them.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use kube::{
+    Client,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use zonefmt::{Name, Serial};
+
+use super::Fenced;
+use crate::{
+    api::{Kind, Resource, ResourceId, Spec},
+    cluster::{Seen, Store, api, resource, stored, why},
+    compile::{ContentHash, Published},
+    object::{ObjectId, Type},
+};
+
+/// The version of a zone that is to be published.
+pub(super) struct Version {
+    pub(super) origin: Name,
+    /// The resource of the zone.
+    pub(super) id: ResourceId,
+    pub(super) published: Published,
+    /// How many records resources the zone has.
+    pub(super) records: usize,
+}
+
+/// Whether a serial is durable.
+pub(super) enum Kept {
+    /// It is; and what has become of the zone's resource, if that was written now.
+    Yes(Option<Seen>),
+    /// It need not be, as the resource is gone; that will be seen.
+    Gone,
+    /// It is not, and why.
+    No(String),
+}
+
+/// How many writes are under way at a time.
+const AT_A_TIME: usize = 32;
+/// How often a write is tried whose object others change meanwhile.
+const TRIES: usize = 5;
+
+/// What was published of each zone, as the zones' status says. If several resources claim a name, the highest serial
+/// counts.
+pub(super) fn published(store: &Store) -> BTreeMap<Name, Published> {
+    let mut published: BTreeMap<Name, Published> = BTreeMap::new();
+    for (_, zone) in store.of(Type::Own(Kind::Zone)) {
+        let Ok(Resource { spec: Spec::Zone(spec), .. }) = resource(Kind::Zone, &zone) else { continue };
+        let (Ok(origin), Some(known)) = (Name::from_ascii(&spec.zone_name), published_of(&zone)) else { continue };
+        let entry = published.entry(origin).or_insert(known);
+        if known.serial > entry.serial {
+            *entry = known;
+        }
+    }
+    published
+}
+
+/// What a zone's status says was published.
+pub(super) fn published_of(zone: &Value) -> Option<Published> {
+    let status = &zone["status"];
+    let serial = u32::try_from(status["serial"].as_u64()?).ok()?;
+    let hash: ContentHash = status["contentHash"].as_str()?.parse().ok()?;
+    Some(Published { serial: Serial(serial), hash })
+}
+
+/// All zones as they are stored now.
+pub(super) async fn zones(client: &Client) -> Result<Seen, String> {
+    let of = Type::Own(Kind::Zone);
+    let zones = api(client, of, "").list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+    Ok(Seen::All(of, String::new(), zones.items.into_iter().filter_map(|zone| stored(of, zone)).collect()))
+}
+
+/// Makes serials durable.
+///
+/// # Errors
+/// Another process has published a zone meanwhile.
+pub(super) async fn persist(
+    client: &Client,
+    store: &Store,
+    versions: Vec<Version>,
+) -> Result<Vec<(Name, Kept)>, Fenced> {
+    let writes = versions.into_iter().map(|version| {
+        let known = store.get(&ObjectId::from(&version.id));
+        async move {
+            let kept = match known {
+                Some(known) => write(client, &known, &version).await,
+                None => Ok(Kept::Gone),
+            };
+            (version.origin, kept)
+        }
+    });
+    let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_A_TIME).collect().await;
+    written.into_iter().map(|(origin, kept)| Ok((origin, kept?))).collect()
+}
+
+async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Kept, Fenced> {
+    let Version { id, published, records, .. } = zone;
+    let (before, published) = (published_of(known), *published);
+    if before == Some(published) {
+        return Ok(Kept::Yes(None));
+    }
+    let zones = api(client, Type::Own(id.kind), &id.namespace);
+    let mut version = known["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    for _ in 0..TRIES {
+        let (serial, hash) = (published.serial.0, published.hash.to_string());
+        let status = json!({ "serial": serial, "contentHash": hash, "recordsCount": records });
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
+        match zones.patch_status(&id.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            Ok(now) => return Ok(Kept::Yes(stored(Type::Own(id.kind), now).map(|(id, now)| Seen::Put(id, now)))),
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => return Ok(Kept::unless_gone(&error)),
+        }
+        let now = match zones.get(&id.name).await {
+            Ok(now) => now,
+            Err(error) => return Ok(Kept::unless_gone(&error)),
+        };
+        version = now.metadata.resource_version.clone().unwrap_or_default();
+        let now = published_of(&now.data);
+        if now == Some(published) {
+            return Ok(Kept::Yes(None));
+        }
+        // Only who publishes writes this. What was seen may be older than what this process has written itself.
+        if now != before && now.is_some_and(|now| now.serial >= published.serial) {
+            return Err(Fenced(id.to_string()));
+        }
+    }
+    Ok(Kept::No("others change it all the time".into()))
+}
+
+impl Kept {
+    fn unless_gone(error: &kube::Error) -> Kept {
+        match error {
+            kube::Error::Api(status) if status.code == 404 => Kept::Gone,
+            error => Kept::No(why(error)),
+        }
+    }
+}
