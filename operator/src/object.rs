@@ -17,6 +17,10 @@ pub enum Type {
     Deployment,
     EndpointSlice,
     Event,
+    /// A ConfigMap that a resource names, whoever has made it.
+    GivenConfigMap,
+    /// A Secret that a resource names, whoever has made it.
+    GivenSecret,
     Lease,
     PersistentVolumeClaim,
     Pod,
@@ -52,7 +56,7 @@ impl Type {
             |group, version, kind: &'static str| (group, version, kind, format!("{}s", kind.to_ascii_lowercase()));
         match self {
             Type::Own(kind) => (GROUP, VERSION, kind.name(), kind.plural()),
-            Type::ConfigMap => row("", "v1", "ConfigMap"),
+            Type::ConfigMap | Type::GivenConfigMap => row("", "v1", "ConfigMap"),
             Type::Deployment => row("apps", "v1", "Deployment"),
             Type::EndpointSlice => row("discovery.k8s.io", "v1", "EndpointSlice"),
             Type::Event => row("events.k8s.io", "v1", "Event"),
@@ -60,7 +64,7 @@ impl Type {
             Type::PersistentVolumeClaim => row("", "v1", "PersistentVolumeClaim"),
             Type::Pod => row("", "v1", "Pod"),
             Type::PodDisruptionBudget => row("policy", "v1", "PodDisruptionBudget"),
-            Type::Secret => row("", "v1", "Secret"),
+            Type::Secret | Type::GivenSecret => row("", "v1", "Secret"),
             Type::Service => row("", "v1", "Service"),
         }
     }

@@ -126,18 +126,23 @@ pub enum ImagePullPolicy {
     Never,
 }
 
-/// ConfigMaps in the namespace of the server.
+/// ConfigMaps in the namespace of the server. Their changes are taken over without new pods. If one is not there, the
+/// server says so and goes on with what it has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "ConfigMapRefs"))]
 pub struct ConfigMapRefs {
-    /// The ConfigMap whose key `named.conf` has the whole configuration.
+    /// The ConfigMap whose key `named.conf` has the whole configuration, without which a server has only what is in it. It
+    /// may include `/etc/bind/named.conf.options`, by which it gets the zones that are declared, `/etc/bind/rndc.key` and
+    /// `/etc/bind/named.conf.zones`. It gets a `statistics-channels` on port 8080, at which its pod is probed, if it has
+    /// none.
     #[schemars(length(max = 253), extend("x-example" = "my-named-conf"))]
     pub named_conf: Option<String>,
-    /// The ConfigMap whose key `named.conf.options` has the `options` statement.
+    /// The ConfigMap whose key `named.conf.options` has the `options` statement. It takes the place of what `config` says;
+    /// statements that a server needs to get its zones are added.
     #[schemars(length(max = 253), extend("x-example" = "my-named-conf-options"))]
     pub named_conf_options: Option<String>,
-    /// The ConfigMap whose key `named.conf.zones` has additional zones.
+    /// The ConfigMap whose key `named.conf.zones` has zones beside those that are declared.
     #[schemars(length(max = 253), extend("x-example" = "my-named-conf-zones"))]
     pub named_conf_zones: Option<String>,
 }

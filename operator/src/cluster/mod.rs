@@ -10,7 +10,7 @@ pub use apply::{Applier, Failure, differs};
 pub use read::resource;
 pub use store::{Seen, Store, Text};
 pub(crate) use watch::read as stored;
-pub use watch::{Batch, Watches};
+pub use watch::{Batch, Watched, Watches};
 
 use std::future::pending;
 

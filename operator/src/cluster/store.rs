@@ -13,6 +13,8 @@ pub struct Store {
     objects: BTreeMap<ObjectId, Text>,
     /// The types and namespaces of which all objects were seen at least once; an empty namespace stands for all.
     listed: BTreeSet<(Type, String)>,
+    /// The objects that were looked for by name, whether they are there or not.
+    looked_for: BTreeSet<ObjectId>,
 }
 
 /// An object as it is kept.
@@ -28,6 +30,8 @@ pub enum Seen {
     Gone(ObjectId),
     /// These are all objects of a type in a namespace; an empty one stands for all.
     All(Type, String, Vec<(ObjectId, Text)>),
+    /// This is the object of this name, if there is one.
+    One(ObjectId, Option<Text>),
 }
 
 impl Store {
@@ -35,18 +39,28 @@ impl Store {
     pub fn take(&mut self, seen: Seen, changed: &mut BTreeSet<ObjectId>) {
         match seen {
             Seen::Put(id, object) => self.put(id, object, changed),
-            Seen::Gone(id) => self.remove(id, changed),
+            Seen::Gone(id) => self.remove(&id, changed),
             Seen::All(of, namespace, objects) => {
                 let there: BTreeSet<&ObjectId> = objects.iter().map(|(id, _)| id).collect();
                 let known = self.ids(of).filter(|id| namespace.is_empty() || id.namespace == namespace);
                 let gone: Vec<ObjectId> = known.filter(|id| !there.contains(id)).cloned().collect();
                 for id in gone {
-                    self.remove(id, changed);
+                    self.remove(&id, changed);
                 }
                 for (id, object) in objects {
                     self.put(id, object, changed);
                 }
                 self.listed.insert((of, namespace));
+            }
+            Seen::One(id, object) => {
+                // That there is none is news, too.
+                if self.looked_for.insert(id.clone()) {
+                    changed.insert(id.clone());
+                }
+                match object {
+                    Some(object) => self.put(id, object, changed),
+                    None => self.remove(&id, changed),
+                }
             }
         }
     }
@@ -58,6 +72,14 @@ impl Store {
         }
     }
 
+    /// Forgets the objects that were looked for by name, but for these.
+    pub fn retain(&mut self, wanted: &BTreeSet<ObjectId>) {
+        for id in self.looked_for.difference(wanted) {
+            self.objects.remove(id);
+        }
+        self.looked_for.retain(|id| wanted.contains(id));
+    }
+
     fn put(&mut self, id: ObjectId, object: Text, changed: &mut BTreeSet<ObjectId>) {
         if self.objects.get(&id) != Some(&object) {
             self.objects.insert(id.clone(), object);
@@ -65,9 +87,9 @@ impl Store {
         }
     }
 
-    fn remove(&mut self, id: ObjectId, changed: &mut BTreeSet<ObjectId>) {
-        if self.objects.remove(&id).is_some() {
-            changed.insert(id);
+    fn remove(&mut self, id: &ObjectId, changed: &mut BTreeSet<ObjectId>) {
+        if self.objects.remove(id).is_some() {
+            changed.insert(id.clone());
         }
     }
 
@@ -79,6 +101,11 @@ impl Store {
     /// Whether there is an object.
     pub fn has(&self, id: &ObjectId) -> bool {
         self.objects.contains_key(id)
+    }
+
+    /// An object that was looked for by its name: `None` if that has not come to an end, `Some(None)` if there is none.
+    pub fn find(&self, id: &ObjectId) -> Option<Option<Value>> {
+        self.looked_for.contains(id).then(|| self.get(id))
     }
 
     /// An object.
@@ -158,5 +185,22 @@ mod tests {
         assert_eq!(store.get(&id("a")), Some(json!(4)));
         store.renew(&id("b"), &text(2), text(3));
         assert!(!store.has(&id("b")), "it is gone");
+    }
+
+    #[test]
+    fn that_an_object_is_not_there_is_known_once_it_was_looked_for() {
+        let (mut store, mut changed) = (Store::default(), BTreeSet::new());
+        let given = ObjectId { of: Type::GivenConfigMap, ..id("a") };
+        assert!(store.find(&given).is_none());
+        store.take(Seen::One(given.clone(), None), &mut changed);
+        assert!(store.find(&given) == Some(None) && changed.remove(&given));
+        store.take(Seen::One(given.clone(), None), &mut changed);
+        assert!(changed.is_empty());
+        store.take(Seen::One(given.clone(), Some(Text::from(&json!(1)))), &mut changed);
+        assert!(store.find(&given).flatten().is_some() && changed.contains(&given));
+        store.retain(&BTreeSet::from([given.clone()]));
+        assert!(store.find(&given).is_some());
+        store.retain(&BTreeSet::new());
+        assert!(store.find(&given).is_none() && store.get(&given).is_none());
     }
 }

@@ -1,7 +1,13 @@
-//! Watches: one stream of what is seen of all types. In a namespace or in all, a type is listed in pages, then watched; after an interruption that
-//! lost events it is listed again. While a type cannot be listed, what was seen of it stays as it is.
+//! Watches: one stream of what is seen of all types. In a namespace or in all, a type is listed in pages, then watched; after
+//! an interruption that lost events it is listed again. While a type cannot be listed, what was seen of it stays as it is.
+//! Single objects are watched by their names.
 
-use std::{collections::BTreeSet, mem, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, mem,
+    pin::pin,
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use kube::{
@@ -14,6 +20,7 @@ use kube::{
 };
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
+    task::AbortHandle,
     time::{Instant, timeout},
 };
 
@@ -30,6 +37,8 @@ pub struct Watches {
     events: Receiver<Told>,
     /// What is watched: types and namespaces.
     watched: BTreeSet<(Type, String)>,
+    /// The objects that are watched by name.
+    named: BTreeMap<ObjectId, AbortHandle>,
     /// What has come of the next batch.
     batch: Batch,
 }
@@ -39,13 +48,22 @@ pub struct Watches {
 pub struct Batch {
     /// What was seen, in its order.
     pub seen: Vec<Seen>,
-    /// Which types could not be listed or watched, and why. It is tried again.
-    pub failures: Vec<(Type, String)>,
+    /// What could not be listed or watched, and why. It is tried again.
+    pub failures: Vec<(Watched, String)>,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// The objects of a type in a namespace; an empty one stands for all.
+    All(Type, String),
+    /// An object, by its name.
+    One(ObjectId),
 }
 
 enum Told {
     Seen(Seen),
-    Failed(Type, String),
+    Failed(Watched, String),
 }
 
 /// The most events that wait.
@@ -61,14 +79,30 @@ impl Watches {
     /// Nothing is watched yet.
     pub fn new(client: Client) -> Watches {
         let (sender, events) = mpsc::channel(WAITING);
-        Watches { client, sender, events, watched: BTreeSet::new(), batch: Batch::default() }
+        Watches { client, sender, events, watched: BTreeSet::new(), named: BTreeMap::new(), batch: Batch::default() }
     }
 
     /// Begins to watch the objects of a type in a namespace, unless that is watched already; an empty one stands for all.
     /// Of types that are not Bindy's, only objects with its label are seen.
     pub fn watch(&mut self, of: Type, namespace: &str) {
         if self.watched.insert((of, namespace.to_owned())) {
-            tokio::spawn(follow(self.client.clone(), of, namespace.to_owned(), self.sender.clone()));
+            let watched = Watched::All(of, namespace.to_owned());
+            tokio::spawn(follow(self.client.clone(), watched, self.sender.clone()));
+        }
+    }
+
+    /// Watches these objects by their names, and no others any more. They need not have Bindy's label.
+    pub fn watch_these(&mut self, wanted: &BTreeSet<ObjectId>) {
+        self.named.retain(|id, watch| {
+            let stays = wanted.contains(id);
+            if !stays {
+                watch.abort();
+            }
+            stays
+        });
+        for id in wanted {
+            let watch = || follow(self.client.clone(), Watched::One(id.clone()), self.sender.clone());
+            self.named.entry(id.clone()).or_insert_with(|| tokio::spawn(watch()).abort_handle());
         }
     }
 
@@ -97,17 +131,23 @@ impl Batch {
     fn add(&mut self, told: Told) {
         match told {
             Told::Seen(seen) => self.seen.push(seen),
-            Told::Failed(of, why) => self.failures.push((of, why)),
+            Told::Failed(watched, why) => self.failures.push((watched, why)),
         }
     }
 }
 
-/// Follows the objects of a type until nobody wants to know.
-async fn follow(client: Client, of: Type, namespace: String, events: Sender<Told>) {
-    let ours = format!("{}={}", names::PART_OF.0, names::PART_OF.1);
-    let label_selector = (!matches!(of, Type::Own(_))).then_some(ours);
-    let config = watcher::Config { label_selector, ..watcher::Config::default() };
-    let mut stream = pin!(watcher(api(&client, of, &namespace), config).default_backoff());
+/// Follows objects until nobody wants to know.
+async fn follow(client: Client, watched: Watched, events: Sender<Told>) {
+    let (of, namespace) = match &watched {
+        Watched::All(of, namespace) => (*of, namespace.as_str()),
+        Watched::One(id) => (id.of, id.namespace.as_str()),
+    };
+    let config = watcher::Config {
+        label_selector: watched.labels(),
+        field_selector: watched.fields(),
+        ..watcher::Config::default()
+    };
+    let mut stream = pin!(watcher(api(&client, of, namespace), config).default_backoff());
     let mut listing = Vec::new();
     while let Some(event) = stream.next().await {
         let told = match event {
@@ -119,7 +159,7 @@ async fn follow(client: Client, of: Type, namespace: String, events: Sender<Told
                 listing.extend(read(of, object));
                 continue;
             }
-            Ok(Event::InitDone) => Told::Seen(Seen::All(of, namespace.clone(), mem::take(&mut listing))),
+            Ok(Event::InitDone) => Told::Seen(watched.listed(mem::take(&mut listing))),
             Ok(Event::Apply(object)) => match read(of, object) {
                 Some((id, object)) => Told::Seen(Seen::Put(id, object)),
                 None => continue,
@@ -128,10 +168,41 @@ async fn follow(client: Client, of: Type, namespace: String, events: Sender<Told
                 Some((id, _)) => Told::Seen(Seen::Gone(id)),
                 None => continue,
             },
-            Err(error) => Told::Failed(of, told(&error)),
+            Err(error) => Told::Failed(watched.clone(), told(&error)),
         };
         if events.send(told).await.is_err() {
             return;
+        }
+    }
+}
+
+impl Watched {
+    fn labels(&self) -> Option<String> {
+        let is_ours = matches!(self, Watched::All(of, _) if !matches!(of, Type::Own(_)));
+        is_ours.then(|| format!("{}={}", names::PART_OF.0, names::PART_OF.1))
+    }
+
+    fn fields(&self) -> Option<String> {
+        match self {
+            Watched::All(..) => None,
+            Watched::One(id) => Some(format!("metadata.name={}", id.name)),
+        }
+    }
+
+    fn listed(&self, mut objects: Vec<(ObjectId, Text)>) -> Seen {
+        match self {
+            Watched::All(of, namespace) => Seen::All(*of, namespace.clone(), objects),
+            Watched::One(id) => Seen::One(id.clone(), objects.pop().map(|(_, object)| object)),
+        }
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Watched::All(of, namespace) if namespace.is_empty() => write!(f, "{of:?}"),
+            Watched::All(of, namespace) => write!(f, "{of:?} in {namespace}"),
+            Watched::One(id) => id.fmt(f),
         }
     }
 }

@@ -76,7 +76,7 @@ reasons! {
         "Fix the field that the message names; until then the zone is not served.";
     InvalidRecord, lost: "A field of a record cannot be read, or no resource may have records of its type.",
         "Fix the field that the message names.";
-    InvalidServer, lost: "A field of a provider, cluster or instance cannot be read, or names an undefined list of `acls`.",
+    InvalidServer, lost: "A field of a provider, cluster or instance cannot be read, or names an undefined list of `acls` or a ConfigMap that is not there.",
         "Fix the field that the message names.";
     OutOfZone, lost: "The record's owner is neither the zone's name nor below it.",
         "Write a name relative to the zone, or one that ends in the zone's name and a dot.";

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::{
     api::Kind,
-    cluster::{Seen, Store, Text, Watches, api, terminated},
+    cluster::{Seen, Store, Text, Watched, Watches, api, terminated},
     object::{Object, ObjectId, Type},
     render::names,
     terminal::say,
@@ -67,16 +67,16 @@ async fn serve(client: Client) {
         watches.watch(Type::Own(kind), "");
     }
     let (mut store, mut failed): (Store, BTreeMap<ObjectId, String>) = (Store::default(), BTreeMap::new());
-    let mut told: BTreeMap<Type, String> = BTreeMap::new();
+    let mut told: BTreeMap<Watched, String> = BTreeMap::new();
     say("Watching for servers without keys.");
     loop {
         match timeout(RETRY, watches.next()).await {
             Ok(batch) => {
-                for (of, why) in batch.failures {
+                for (watched, why) in batch.failures {
                     // It is tried again and again, and told once.
-                    if told.get(&of) != Some(&why) {
-                        say(&format!("cannot watch {of:?}: {why}"));
-                        told.insert(of, why);
+                    if told.get(&watched) != Some(&why) {
+                        say(&format!("cannot watch {watched}: {why}"));
+                        told.insert(watched, why);
                     }
                 }
                 batch.seen.into_iter().for_each(|seen| store.take(seen, &mut BTreeSet::new()));

@@ -1,5 +1,7 @@
 //! The pods of a server: the Deployment, the ConfigMap with their configuration, and the claim on their storage.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,13 +19,11 @@ use crate::{
 /// The name of the container, which is that of the container of BIND whose place it takes.
 const CONTAINER: &str = "bind9";
 
-/// The ConfigMap, with the SHA-256 by which servers tell that they have it. If there is no text, as a user's own ConfigMap
-/// is used in its place, it says so.
-pub(super) fn config_map(subject: &Subject<'_>, text: Option<&str>) -> Object {
-    let annotations = text.map_or_else(|| json!({}), |text| json!({ names::ours("config-hash"): hash(text) }));
-    let text = text.unwrap_or("// A ConfigMap named in configMapRefs is used in place of this one.\n");
-    let name = names::config_map(subject.name());
-    subject.object(Type::ConfigMap, name, &annotations, json!({ "data": { "named.conf": text } }))
+/// The ConfigMap, with the SHA-256 by which servers tell that they have it.
+pub(super) fn config_map(subject: &Subject<'_>, files: &BTreeMap<&'static str, String>) -> Object {
+    let conf = files.get("named.conf").map(String::as_str).unwrap_or_default();
+    let annotations = json!({ names::ours("config-hash"): hash(conf) });
+    subject.object(Type::ConfigMap, names::config_map(subject.name()), &annotations, json!({ "data": files }))
 }
 
 /// The claim on storage; `None` if the server keeps its zones as long as its pod, or on a claim that exists. It outlives
@@ -74,7 +74,7 @@ pub(super) fn deployment(subject: &Subject<'_>, image: &str, is_drained: bool) -
     subject.object(Type::Deployment, subject.name().to_owned(), &annotations, json!({ "spec": spec }))
 }
 
-fn hash(text: &str) -> String {
+pub(super) fn hash(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
@@ -146,26 +146,22 @@ fn container(subject: &Subject<'_>, image: &str) -> Value {
     container
 }
 
-/// The name of the ConfigMap with the configuration that the pods of a Deployment have mounted.
-pub fn mounted_config(deployment: &Value) -> Option<&str> {
-    let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array()?;
-    let config = volumes.iter().find(|volume| volume["name"] == "config")?;
-    config["projected"]["sources"].as_array()?.iter().find_map(|source| source["configMap"]["name"].as_str())
-}
-
 /// One volume with the configuration and the keys, so that they change together.
 fn configuration(subject: &Subject<'_>) -> Value {
-    let own = subject.config_map_refs().and_then(|refs| refs.named_conf.clone());
-    let config = own.unwrap_or_else(|| names::config_map(subject.name()));
-    let source = |name: &str, key: &str| json!({ "name": name, "items": [{ "key": key, "path": key }] });
+    let secret = |name: &str, key: &str, paths: &[&str]| {
+        let items: Vec<Value> = paths.iter().map(|path| json!({ "key": key, "path": path })).collect();
+        json!({ "secret": { "name": name, "items": items } })
+    };
     json!({
         "name": "config",
         "projected": {
             "defaultMode": 0o440,
             "sources": [
-                { "configMap": source(&config, "named.conf") },
-                { "secret": source(&names::rndc_secret(subject.name()), "rndc.key") },
-                { "secret": source(&subject.transfer().0, "transfer.key") },
+                // Whatever files there are, so that no pod is replaced for another one.
+                { "configMap": { "name": names::config_map(subject.name()) } },
+                // The latter is where a user's own named.conf may include it from.
+                secret(&names::rndc_secret(subject.name()), "rndc.key", &["rndc.key", "keys/rndc.key"]),
+                secret(&subject.transfer().0, "transfer.key", &["transfer.key"]),
             ],
         },
     })

@@ -7,11 +7,14 @@
 //! * `names`: the names, labels, ports and paths that operator, servers and keys agree on.
 //! * `subject`: a server with all that it inherits.
 //! * `family`: what a provider and a cluster make; `deployment`, `service` and `named_conf`: what an instance makes.
+//! * `options` is the part of `named_conf` that a user's own file may stand for, and `given` are such files.
 
 mod deployment;
 mod family;
+mod given;
 mod named_conf;
 pub mod names;
+mod options;
 mod service;
 mod subject;
 
@@ -22,10 +25,11 @@ use std::{
 
 use crate::{
     api::{ClusterSpec, FieldError, Infrastructure, Resource, Spec},
-    object::Object,
+    object::{Object, ObjectId},
     servers::{ClusterId, ServerId, Servers},
 };
-pub use deployment::mounted_config;
+use given::Files;
+pub use given::Given;
 use subject::Subject;
 pub use subject::owner;
 
@@ -53,6 +57,8 @@ pub struct Surroundings {
     pub drained: BTreeSet<ServerId>,
     /// The names of the RNDC keys that are not called as usual.
     pub rndc_keys: BTreeMap<ServerId, String>,
+    /// The objects that resources name, as far as they were looked for. A server of which one was not is left out.
+    pub given: BTreeMap<ObjectId, Given>,
 }
 
 /// The objects that are to be.
@@ -62,6 +68,8 @@ pub struct Rendered {
     pub objects: Vec<Object>,
     /// The servers whose declaration cannot be used, and why. What they have stays as it is.
     pub refused: BTreeMap<ServerId, FieldError>,
+    /// The objects that resources name.
+    pub named: BTreeSet<ObjectId>,
 }
 
 /// Renders all declared servers.
@@ -107,7 +115,7 @@ pub fn render(declared: &[Declared<'_>], surroundings: &Surroundings) -> Rendere
                 let cluster = server.cluster.as_ref().and_then(|cluster| clusters.get(cluster).copied());
                 let (sources, dependants) = (servers.sources(server).collect(), servers.dependants(server).collect());
                 let subject = Subject { declared: one, spec, cluster, server, sources, dependants };
-                match instance(&subject, surroundings) {
+                match instance(&subject, surroundings, &mut rendered.named) {
                     Ok(objects) => rendered.objects.extend(objects),
                     Err(error) => {
                         rendered.refused.insert(id, error);
@@ -121,7 +129,12 @@ pub fn render(declared: &[Declared<'_>], surroundings: &Surroundings) -> Rendere
 }
 
 /// The objects of one server.
-fn instance(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Object>, FieldError> {
+fn instance(
+    subject: &Subject<'_>,
+    surroundings: &Surroundings,
+    named: &mut BTreeSet<ObjectId>,
+) -> Result<Vec<Object>, FieldError> {
+    let own = Files::of(subject, surroundings, named);
     if surroundings.leader.is_empty() {
         return Ok(Vec::new());
     }
@@ -129,8 +142,9 @@ fn instance(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Ob
         // Once it has its address, so have the others, which all of them name.
         return Ok(vec![service::service(subject)]);
     }
-    let config = named_conf::config(subject, surroundings)?;
-    let mut objects = vec![deployment::config_map(subject, config.as_deref())];
+    let Some(own) = own? else { return Ok(Vec::new()) };
+    let files = named_conf::files(subject, surroundings, own)?;
+    let mut objects = vec![deployment::config_map(subject, &files)];
     objects.extend(deployment::claim(subject));
     let is_drained = surroundings.drained.contains(&subject.server.id);
     objects.push(deployment::deployment(subject, &surroundings.image, is_drained));

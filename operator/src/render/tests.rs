@@ -31,14 +31,21 @@ spec: {{ clusterRef: ns, role: primary, {more} }}
 }
 
 fn render_yaml(documents: &[&str]) -> Rendered {
+    render_given(documents, &[])
+}
+
+/// Renders with what is known of ConfigMaps that are named.
+fn render_given(documents: &[&str], given: &[(&str, Given)]) -> Rendered {
+    let mut surroundings = surroundings();
+    surroundings.given = given.iter().map(|(name, given)| (config_map(name), given.clone())).collect();
     let text = documents.join("---\n");
     let reading = manifest::read(&Source::new("test", text.as_str()));
     assert!(!reading.has_errors(), "{:?}", reading.diagnostics);
     let declared: Vec<_> =
         reading.manifests.iter().map(|it| Declared { resource: &it.resource, uid: "0-1-2" }).collect();
-    let rendered = render(&declared, &surroundings());
+    let rendered = render(&declared, &surroundings);
     let again: Vec<_> = declared.iter().rev().copied().collect();
-    let mut other = render(&again, &surroundings()).objects;
+    let mut other = render(&again, &surroundings).objects;
     let mut objects = rendered.objects.clone();
     objects.sort_by(|a, b| a.id.cmp(&b.id));
     other.sort_by(|a, b| a.id.cmp(&b.id));
@@ -58,7 +65,12 @@ fn surroundings() -> Surroundings {
             .collect(),
         drained: BTreeSet::new(),
         rndc_keys: BTreeMap::new(),
+        given: BTreeMap::new(),
     }
+}
+
+fn config_map(name: &str) -> ObjectId {
+    ObjectId { of: Type::GivenConfigMap, namespace: "dns".into(), name: name.into() }
 }
 
 /// The Service of a server.
@@ -190,14 +202,10 @@ fn only_what_needs_other_pods_changes_a_pod_template() {
     let hash = |deployment: &Value| deployment["metadata"]["annotations"]["bindy.firestoned.io/template-hash"].clone();
     let (deployment, _) = rendered(&[CLUSTER, &own("replicas: 2")]);
     assert!(deployment != before && hash(&deployment) == hash(&before) && hash(&before).is_string());
-    for more in ["image: { image: other }", "configMapRefs: { namedConf: mine }"] {
-        let (deployment, _) = rendered(&[CLUSTER, &own(more)]);
-        assert_ne!(hash(&deployment), hash(&before), "{more}");
-    }
+    let (deployment, _) = rendered(&[CLUSTER, &own("image: { image: other }")]);
+    assert_ne!(hash(&deployment), hash(&before));
     let config_hash = config["metadata"]["annotations"]["bindy.firestoned.io/config-hash"].as_str().unwrap();
     assert_eq!(config_hash.len(), 64, "as servers tell it");
-    let (mine, _) = rendered(&[CLUSTER, &own("configMapRefs: { namedConf: mine }")]);
-    assert_eq!((mounted_config(&before), mounted_config(&mine)), (Some("own-config"), Some("mine")));
 }
 
 #[test]
@@ -227,4 +235,80 @@ fn a_server_gets_its_zones_from_others_while_the_operator_is_away() {
         assert!(first.contains(&format!("zone \"{catalog}.dns.catalog.bindy\" {{\n\ttype secondary;")), "{first}");
     }
     assert_eq!(first.matches("default-primaries").count(), 1, "it serves the zones of its own");
+}
+
+#[test]
+fn files_of_a_users_own_become_part_of_the_configuration() {
+    let own = instance("own", "configMapRefs: { namedConfOptions: o, namedConfZones: z }");
+    let map = |key: &str, text: &str| Given::There(json!({ "data": { key: text } }));
+    let options = map("named.conf.options", "options {\n  allow-query { internal; };\n};\n");
+    let zones = "zone \"legacy.test\" { type primary; file \"/data/legacy\"; };\n";
+    let given = [("o", options.clone()), ("z", map("named.conf.zones", zones))];
+    let rendered = render_given(&[CLUSTER, &own], &given);
+    assert_eq!(rendered.named, BTreeSet::from([config_map("o"), config_map("z")]));
+    let data = find(&rendered, Type::ConfigMap, "dns", "own-config")["data"].clone();
+    let conf = data["named.conf"].as_str().unwrap().to_owned();
+    for line in
+        ["include \"/etc/bind/named.conf.options\";", "include \"/etc/bind/named.conf.zones\";", "acl \"internal\""]
+    {
+        assert!(conf.contains(line), "{line}\n{conf}");
+    }
+    assert!(!conf.contains("options {") && conf.contains("zone \"own.dns.catalog.bindy\""), "{conf}");
+    assert_eq!(data["named.conf.zones"], zones);
+    let merged = data["named.conf.options"].as_str().unwrap();
+    for part in ["\n  allow-query { key \"dns.ns.1\"; internal; };\n", "catalog-zones {", "port 5353;", "directory"] {
+        assert!(merged.contains(part), "{part}\n{merged}");
+    }
+    assert!(!merged.contains("rate-limit"), "it is not in theirs: {merged}");
+    // The hash of named.conf is that by which pods tell what they have.
+    let given = [("o", options), ("z", map("named.conf.zones", ""))];
+    let other = find(&render_given(&[CLUSTER, &own], &given), Type::ConfigMap, "dns", "own-config");
+    assert_ne!(other["data"]["named.conf"], json!(conf));
+    let template = |rendered| find(rendered, Type::Deployment, "dns", "own")["spec"].clone();
+    assert_eq!(template(&rendered), template(&render_yaml(&[CLUSTER, &instance("own", "")])), "no pod is replaced");
+}
+
+#[test]
+fn a_whole_configuration_of_a_users_own_may_include_the_options() {
+    let own = instance("own", "configMapRefs: { namedConf: c }");
+    let data = |conf: &str| {
+        let given = [("c", Given::There(json!({ "data": { "named.conf": conf } })))];
+        find(&render_given(&[CLUSTER, &own], &given), Type::ConfigMap, "dns", "own-config")["data"].clone()
+    };
+    let theirs = "include \"/etc/bind/named.conf.options\";\ninclude \"/etc/bind/keys/rndc.key\";\n";
+    let files = data(theirs);
+    let conf = files["named.conf"].as_str().unwrap();
+    assert!(conf.starts_with(theirs) && conf.contains("inet * port 8080"), "a pod tells that it is ready: {conf}");
+    let options = files["named.conf.options"].as_str().unwrap();
+    for part in
+        ["options {", "include \"/etc/bind/transfer.key\";", "zone \"own.dns.catalog.bindy\"", "acl \"internal\""]
+    {
+        assert!(options.contains(part), "{part}\n{options}");
+    }
+    let conf = "statistics-channels { inet 127.0.0.1 port 80; };";
+    assert_eq!(data(conf)["named.conf"].as_str().unwrap().matches("statistics-channels").count(), 1);
+}
+
+#[test]
+fn a_server_whose_config_map_is_not_there_keeps_what_it_has() {
+    let own = instance("own", "configMapRefs: { namedConf: c, namedConfZones: z }");
+    let there = |data: Value| Given::There(json!({ "data": data }));
+    let refused = |given: &[(&str, Given)]| {
+        let rendered = render_given(&[CLUSTER, &own], given);
+        assert!(!rendered.objects.iter().any(|object| object.id.name.starts_with("own")));
+        assert_eq!(rendered.named.len(), 2, "it is looked for, whatever is wrong with another");
+        rendered.refused.into_values().map(|error| (error.path, error.message)).next()
+    };
+    assert_eq!(refused(&[]), None, "nobody knows yet");
+    assert_eq!(refused(&[("c", there(json!({ "named.conf": "" })))]), None);
+    let told = |field: &str, message: &str| Some((format!("configMapRefs.{field}"), message.to_owned()));
+    assert_eq!(refused(&[("c", Given::Absent)]), told("namedConf", "there is no ConfigMap dns/c"));
+    let given = [("c", there(json!({ "named.conf": "" }))), ("z", there(json!({ "zones": "" })))];
+    let message = "ConfigMap dns/z has no text in the key `named.conf.zones`";
+    assert_eq!(refused(&given), told("namedConfZones", message));
+    let message = "ConfigMap dns/z cannot be read: forbidden";
+    let given = [("c", there(json!({ "named.conf": "" }))), ("z", Given::Unreadable("forbidden".into()))];
+    assert_eq!(refused(&given), told("namedConfZones", message));
+    let given = [("c", there(json!({ "named.conf": "" }))), ("z", there(json!({ "named.conf.zones": "" })))];
+    assert!(render_given(&[CLUSTER, &own], &given).refused.is_empty());
 }

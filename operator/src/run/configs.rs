@@ -1,5 +1,4 @@
-//! Which configuration servers have in effect, as their pods were heard to tell. It is to be that of the ConfigMap that the
-//! pods have mounted; where nobody here may read that one, nothing is expected and nobody asked.
+//! Which configuration servers have in effect, as their pods were heard to tell. It is to be that of their ConfigMap.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     cluster::Store,
     object::{Object, ObjectId, Type},
-    render::{mounted_config, names},
+    render::names,
     servers::ServerId,
 };
 
@@ -60,7 +59,7 @@ impl Configs {
         wanted: &BTreeMap<ObjectId, Object>,
         now: Instant,
     ) -> BTreeSet<ServerId> {
-        let hashes = hashes(store, wanted);
+        let hashes = hashes(wanted);
         let mut former = std::mem::take(&mut self.pods);
         let mut changed = BTreeSet::new();
         for (id, pod) in store.of(Type::Pod) {
@@ -119,20 +118,14 @@ impl Pod {
     }
 }
 
-/// The hash of the `named.conf` that the pods of each server are to have, where that can be known.
-fn hashes(store: &Store, wanted: &BTreeMap<ObjectId, Object>) -> BTreeMap<ServerId, String> {
-    let deployments = wanted.iter().filter(|(id, _)| id.of == Type::Deployment);
-    let hashes = deployments.filter_map(|(id, deployment)| {
-        let ServerId { namespace, name } = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
-        let map = ObjectId {
-            of: Type::ConfigMap,
-            namespace: namespace.clone(),
-            name: mounted_config(&deployment.body)?.into(),
-        };
-        let made = wanted.get(&map).map(|object| object.body.clone());
-        let map = made.or_else(|| store.get(&map))?;
-        let text = map["data"]["named.conf"].as_str()?;
-        Some((ServerId { namespace, name }, HEXLOWER.encode(&Sha256::digest(text))))
+/// The hash of the `named.conf` that the pods of each server are to have.
+fn hashes(wanted: &BTreeMap<ObjectId, Object>) -> BTreeMap<ServerId, String> {
+    let deployments = wanted.keys().filter(|id| id.of == Type::Deployment);
+    let hashes = deployments.filter_map(|ObjectId { namespace, name, .. }| {
+        let map = ObjectId { of: Type::ConfigMap, namespace: namespace.clone(), name: names::config_map(name) };
+        let text = wanted.get(&map)?.body["data"]["named.conf"].as_str()?;
+        let server = ServerId { namespace: namespace.clone(), name: name.clone() };
+        Some((server, HEXLOWER.encode(&Sha256::digest(text))))
     });
     hashes.collect()
 }
@@ -158,18 +151,15 @@ mod tests {
         HEXLOWER.encode(&Sha256::digest(text))
     }
 
-    /// A Deployment that mounts a ConfigMap, and this ConfigMap.
+    /// A Deployment, and its ConfigMap.
     fn objects(text: &str) -> BTreeMap<ObjectId, Object> {
         let object = |of, name: &str, fields: Value| {
             let id = ObjectId { of, namespace: "dns".into(), name: name.into() };
             (id.clone(), Object::new(id, json!({}), fields))
         };
-        let sources = json!([{ "configMap": { "name": "a-config" } }]);
-        let volumes = json!([{ "name": "config", "projected": { "sources": sources } }]);
-        let template = json!({ "spec": { "volumes": volumes } });
         BTreeMap::from([
             object(Type::ConfigMap, "a-config", json!({ "data": { "named.conf": text } })),
-            object(Type::Deployment, "a", json!({ "spec": { "template": template } })),
+            object(Type::Deployment, "a", json!({})),
         ])
     }
 
@@ -211,10 +201,8 @@ mod tests {
         configs.told(&pod("a-2"), config("two", None));
         assert_eq!((open(&configs), configs.of(&server, now)), (vec![], InEffect::Wanted));
 
-        // What a user has made, and nobody here may see.
-        let mut theirs = objects("two");
-        theirs.retain(|id, _| id.of == Type::Deployment);
-        assert_eq!(configs.expect(&store, &theirs, now), of_us);
+        // A server that is refused is to have nothing.
+        assert_eq!(configs.expect(&store, &BTreeMap::new(), now), of_us);
         assert!(open(&configs).is_empty());
     }
 }

@@ -140,6 +140,7 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
             leadership.resign();
         }
         operator.watched().for_each(|(of, namespace)| watches.watch(of, namespace));
+        watches.watch_these(operator.named());
         followed = tokio::select! {
             biased;
             () = &mut ended => break,

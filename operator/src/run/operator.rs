@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     api::{FieldError, Kind, ResourceId, Spec},
-    cluster::{Applier, Batch, Seen, Store},
+    cluster::{Applier, Batch, Seen, Store, Watched},
     compile::{Compiler, ContentHash, Published, ZoneData, ZoneStep},
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
@@ -82,6 +82,10 @@ pub(super) struct Operator {
     drained: BTreeSet<ServerId>,
     /// The servers whose declaration cannot be used.
     pub(super) refused: BTreeMap<ServerId, FieldError>,
+    /// The objects that resources name.
+    named: BTreeSet<ObjectId>,
+    /// Those among them that cannot be read, and why.
+    unreadable: BTreeMap<ObjectId, String>,
     /// Whether it may have changed who is to have which zone.
     is_moving: bool,
     /// How many pods have to go and answer on.
@@ -143,6 +147,8 @@ impl Operator {
             contained: BTreeMap::new(),
             drained: BTreeSet::new(),
             refused: BTreeMap::new(),
+            named: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
             is_moving: true,
             leaving: 0,
             told: BTreeSet::new(),
@@ -158,6 +164,11 @@ impl Operator {
         let here = [(Type::EndpointSlice, self.place.namespace.as_str())];
         let keys: BTreeSet<&str> = self.servers.iter().map(|server| server.id.namespace.as_str()).collect();
         everywhere.chain(here).chain(keys.into_iter().map(|namespace| (Type::Secret, namespace)))
+    }
+
+    /// The objects that are to be watched by name.
+    pub(super) fn named(&self) -> &BTreeSet<ObjectId> {
+        &self.named
     }
 
     /// Begins to publish and write, or leaves that to another process and goes on serving what there is.
@@ -202,10 +213,14 @@ impl Operator {
     /// # Errors
     /// Somebody else publishes, too.
     pub(super) async fn take(&mut self, batch: Batch) -> Result<(), Fenced> {
-        for (of, why) in batch.failures {
-            self.tell(format!("cannot watch {of:?}: {why}; what is known of it stays as it is"));
-        }
         let mut changed = BTreeSet::new();
+        for (watched, why) in batch.failures {
+            self.tell(format!("cannot watch {watched}: {why}; what is known of it stays as it is"));
+            if let Watched::One(id) = watched {
+                self.unreadable.insert(id.clone(), why);
+                changed.insert(id);
+            }
+        }
         batch.seen.into_iter().for_each(|seen| self.store.take(seen, &mut changed));
         if !types().all(|of| self.store.is_listed(of, "")) {
             return Ok(());
@@ -296,7 +311,7 @@ impl Operator {
             return Ok(());
         }
         for _ in 0..STEPS {
-            self.is_moving |= changed.iter().any(|id| matches!(id.of, Type::Pod | Type::Secret | Type::Service));
+            self.is_moving |= changed.iter().any(|id| tells_of_servers(id.of));
             self.compile(&changed);
             self.publish().await?;
             let may_differ = self.is_moving || changed.iter().any(|id| id.of == Type::ConfigMap);
@@ -584,12 +599,18 @@ impl Operator {
                 services: seen::services(&self.store, self.declarations.instances()),
                 drained: self.drained.clone(),
                 rndc_keys: seen::rndc_keys(&self.store, self.declarations.instances()),
+                given: seen::given(&self.store, &self.named, &self.unreadable),
             },
         );
         for (server, FieldError { path, message, .. }) in &rendered.refused {
             self.tell(format!("Bind9Instance {server}: {path}: {message}; what it has stays as it is"));
         }
         self.refused = rendered.refused;
+        if self.named != rendered.named {
+            self.store.retain(&rendered.named);
+            self.unreadable.retain(|id, _| rendered.named.contains(id));
+            self.named = rendered.named;
+        }
         if is_lost {
             self.tell(format!(
                 "there is no Service {}/bindy-leader with the label app.kubernetes.io/part-of=bindy, so that no server could \
@@ -610,6 +631,11 @@ impl Operator {
             self.told.insert(what);
         }
     }
+}
+
+/// Whether objects of a type may change what the objects of servers are to be.
+fn tells_of_servers(of: Type) -> bool {
+    matches!(of, Type::Pod | Type::Secret | Type::Service | Type::GivenConfigMap | Type::GivenSecret)
 }
 
 /// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.

@@ -14,7 +14,7 @@ use crate::{
     cluster::Store,
     keys,
     object::{ObjectId, Type},
-    render::names,
+    render::{Given, names},
     servers::ServerId,
 };
 
@@ -87,4 +87,21 @@ pub(super) fn rndc_keys<'r>(
         Some((ServerId { namespace, name }, key))
     });
     keys.collect()
+}
+
+/// The objects that resources name, as far as they were looked for. One that was read once counts as it was then.
+pub(super) fn given(
+    store: &Store,
+    named: &BTreeSet<ObjectId>,
+    unreadable: &BTreeMap<ObjectId, String>,
+) -> BTreeMap<ObjectId, Given> {
+    let given = named.iter().filter_map(|id| {
+        let given = match store.find(id) {
+            Some(Some(object)) => Given::There(object),
+            Some(None) => Given::Absent,
+            None => Given::Unreadable(unreadable.get(id)?.clone()),
+        };
+        Some((id.clone(), given))
+    });
+    given.collect()
 }

@@ -105,8 +105,9 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         ready += usize::from(conditions::is_ready(&pod));
     }
     let wanted = live["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
-    let refused = operator.refused.get(&server).map(|FieldError { path, message, .. }| {
-        Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}."))
+    let refused = operator.refused.get(&server).map(|FieldError { path, message, help }| {
+        let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}{help}."))
     });
     let refused = Said::refused(verdict).or(refused);
     let refused = refused.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));

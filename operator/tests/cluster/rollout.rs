@@ -31,11 +31,42 @@ spec: { clusterRef: ns, role: primary, configMapRefs: { namedConf: own } }
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: { name: own, namespace: dns-system, labels: { app.kubernetes.io/part-of: bindy } }
+metadata: { name: own, namespace: dns-system }
 data:
   named.conf: |
     options { directory \"/var/cache/bind\"; pid-file none; session-keyfile none; port 5353; VERSION };
-    statistics-channels { inet * port 8080 allow { any; }; };
+";
+
+/// A server with options and zones of its user's own.
+const WITH_FILES: &str = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Instance
+metadata: { name: own, namespace: dns-system }
+spec:
+  clusterRef: ns
+  role: primary
+  configMapRefs: { namedConfOptions: own, namedConfZones: own-zones }
+  volumes: [{ name: own, configMap: { name: own-zones } }]
+  volumeMounts: [{ name: own, mountPath: /data/own }]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: own, namespace: dns-system }
+data: { named.conf.options: 'options { version \"VERSION\"; allow-query { !192.0.2.1; any; }; };' }
+";
+
+/// Zones that are no DNSZones.
+const ZONES: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: own-zones, namespace: dns-system }
+data:
+  named.conf.zones: 'zone \"own.test\" { type primary; file \"/data/own/own.test\"; }; MORE'
+  own.test: |
+    $TTL 60
+    @ SOA ns hostmaster 1 3600 600 86400 60
+    @ NS ns
+    ns A 192.0.2.53
 ";
 
 impl Running {
@@ -127,5 +158,39 @@ async fn a_configuration_that_a_pod_refuses_is_told() {
     running.cluster.apply(&with("version \"two\";"));
     running.cluster.until("it takes it over", || version().as_deref() == Some("\"two\""));
     running.cluster.until("it is ready", || running.is_ready("bind9instance/own"));
+    assert_eq!(running.pods("own", ".metadata.uid"), pod);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_and_zones_of_a_users_own_are_taken_live_and_missing_ones_are_told() {
+    let running = Running::with_example().await;
+    let options = |version: &str| running.cluster.apply(&WITH_FILES.replace("VERSION", version));
+    options("one");
+    running.cluster.until("it is told", || running.reason("own").0 == "InvalidServer");
+    let message = running.reason("own").1;
+    assert!(message.contains("configMapRefs.namedConfZones: there is no ConfigMap dns-system/own-zones"), "{message}");
+    running.cluster.apply(&ZONES.replace("MORE", ""));
+    running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
+    let pod = running.pods("own", ".metadata.uid");
+    let address = running.addresses(&["own"])[0].ip().to_string();
+    let dig = |arguments: &[&str]| running.cluster.node().dig(&address, arguments);
+    let version = || dig(&["CH", "TXT", "version.bind"]);
+    assert_eq!(version().as_deref(), Some("\"one\""));
+    assert_eq!(dig(&["ns.own.test"]).as_deref(), Some("192.0.2.53"));
+    running
+        .cluster
+        .until("it has the zones that are declared", || dig(&["www.example.com"]).as_deref() == Some("192.0.2.10"));
+    running.cluster.until("all zones are served", || running.is_ready("dnszone/example-com"));
+    options("two");
+    running.cluster.until("it takes the options over", || version().as_deref() == Some("\"two\""));
+    running.cluster.apply(&ZONES.replace("MORE", "zone;"));
+    running.cluster.until("it refuses", || running.reason("own").0 == "ConfigurationRefused");
+    let message = running.reason("own").1;
+    assert!(message.contains("/etc/bind/named.conf.zones:1:"), "{message}");
+    running.cluster.done(&["delete", "configmap", "own-zones", "-n", "dns-system"]);
+    running.cluster.until("it is told", || running.reason("own").0 == "InvalidServer");
+    assert_eq!(dig(&["www.example.com"]).as_deref(), Some("192.0.2.10"), "what runs stays");
+    running.cluster.apply(&ZONES.replace("MORE", ""));
+    running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
     assert_eq!(running.pods("own", ".metadata.uid"), pod);
 }

@@ -102,6 +102,16 @@ pub fn parse_zones(source: Source) -> Result<Conf, Vec<Diagnostic>> {
     judged(Conf { tree, warnings: Vec::new() }, None, findings)
 }
 
+/// Checks a text that others include: what it refers to may be defined elsewhere, and what it includes is not read.
+///
+/// # Errors
+/// All findings, at least one of them an error.
+pub fn parse_part(source: Source) -> Result<Conf, Vec<Diagnostic>> {
+    let (mut tree, mut findings) = tree::build(source, Includes::Leave);
+    check::check(&mut tree, grammar::Place::TOP, &mut findings);
+    judged(Conf { tree, warnings: Vec::new() }, None, findings)
+}
+
 fn read(source: Source, includes: Includes) -> Result<Conf, Vec<Diagnostic>> {
     let (mut tree, mut findings) = tree::build(source, includes);
     let references = check::check(&mut tree, grammar::Place::TOP, &mut findings);

@@ -248,6 +248,18 @@ const TOKENS: &[&str] = &[
     "*",
 ];
 
+#[test]
+fn a_part_may_refer_to_what_others_define_and_include_what_is_not_there() {
+    let text = "include \"/nowhere\"; options { allow-query { internal; key \"a\"; }; };";
+    let source = || Source::new("part", text);
+    assert!(parse(source()).is_err());
+    let part = parse_part(source()).unwrap();
+    let options = part.statements().find("options").unwrap();
+    let block = options.argument().unwrap().place().span.unwrap();
+    assert!(text[block.clone()].starts_with("{ allow") && text[block].ends_with("; }"));
+    assert!(parse_part(Source::new("part", "options { allow-query any; };")).is_err());
+}
+
 fn walk(statements: Statements<'_>) {
     for statement in statements {
         let _ = (statement.name(), statement.place(), statement.arguments().prefix());

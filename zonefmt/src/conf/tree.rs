@@ -71,6 +71,8 @@ pub(super) enum Includes {
     Follow,
     /// Is an error.
     Refuse,
+    /// Reads nothing.
+    Leave,
 }
 
 /// Builds the tree. Parts that cannot be read are left out and reported.
@@ -305,6 +307,9 @@ impl Builder {
         let error = |message: String| Diagnostic::at(Severity::Error, place.clone(), message);
         if self.includes == Includes::Refuse {
             return self.report(error("`include` has no meaning in a text that is no file".into()));
+        }
+        if self.includes == Includes::Leave {
+            return;
         }
         if self.depth == MAX_INCLUDES {
             let error = error(format!("files include one another more than {MAX_INCLUDES} deep"));
