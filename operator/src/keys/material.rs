@@ -1,6 +1,6 @@
-//! Keys as Secrets have them: their names, algorithms and secrets, and the statement of named.conf that says all of it.
+//! Keys as Secrets have them: their names, algorithms and secrets, and the statements of named.conf that say all of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use bindy_server::{
     keys::{Algorithm, Key},
@@ -12,13 +12,14 @@ use zeroize::Zeroizing;
 use zonefmt::Name;
 
 use crate::{
-    api::keys::RndcSecretRef,
+    api::keys::{RndcAlgorithm, RndcSecretRef},
     cluster::Store,
     object::{ObjectId, Type},
     render::names,
 };
 
 /// A key.
+#[derive(Clone, PartialEq)]
 pub(super) struct Material {
     name: String,
     algorithm: String,
@@ -29,45 +30,78 @@ pub(super) struct Material {
 /// The keys of transfers.
 pub struct TransferKeys(BTreeMap<ObjectId, TsigKey>);
 
-/// How many octets a secret has: as many as what HMAC-SHA256 makes (RFC 2104 3).
-const OCTETS: usize = 32;
-
 impl Material {
-    /// A new key.
-    pub(super) fn random(name: String) -> Result<Material, String> {
-        let mut secret = Zeroizing::new([0; OCTETS]);
-        getrandom::fill(&mut *secret).map_err(|error| format!("no random octets: {error}"))?;
-        let (algorithm, secret) = ("hmac-sha256".to_owned(), Zeroizing::new(BASE64.encode(&*secret)));
-        Ok(Material { name, algorithm, secret })
+    /// A new key. Its secret has as many octets as what the algorithm makes (RFC 2104 3).
+    pub(super) fn random(name: String, algorithm: RndcAlgorithm) -> Result<Material, String> {
+        let octets = match algorithm {
+            RndcAlgorithm::HmacSha1 => 20,
+            RndcAlgorithm::HmacSha224 => 28,
+            RndcAlgorithm::HmacSha256 => 32,
+            RndcAlgorithm::HmacSha384 => 48,
+            RndcAlgorithm::HmacSha512 => 64,
+        };
+        let mut secret = Zeroizing::new(vec![0; octets]);
+        getrandom::fill(&mut secret).map_err(|error| format!("no random octets: {error}"))?;
+        Ok(Material { name, algorithm: name_of(algorithm), secret: Zeroizing::new(BASE64.encode(&secret)) })
     }
 
     /// The key of a user's Secret.
     pub(super) fn referenced(secret: &Value, reference: &RndcSecretRef) -> Result<Material, String> {
         let field = |key: &str| {
-            field(secret, key).ok_or_else(|| format!("Secret {} has no text in `{key}`; add it", reference.name))
+            let text = field(&secret["data"], key).map(|text| Zeroizing::new(text.trim().to_owned()));
+            text.ok_or_else(|| format!("Secret {} has no text in `{key}`; add it", reference.name))
         };
-        let (name, secret) = (field(&reference.key_name_key)?, field(&reference.secret_key)?);
-        let algorithm = json!(reference.algorithm).as_str().unwrap_or("hmac-sha256").to_owned();
-        let material = Material { name: name.trim().to_owned(), algorithm, secret };
-        let is_sound = material.key().is_some() && Name::from_ascii(&material.name).is_ok();
-        if is_sound {
+        let (name, secret) = (field(&reference.key_name_key)?.to_string(), field(&reference.secret_key)?);
+        let material = Material { name, algorithm: name_of(reference.algorithm), secret };
+        if material.is_sound() {
             Ok(material)
         } else {
             Err(format!("Secret {} has no key: write its name, and the secret in base64", reference.name))
         }
     }
 
-    fn of(secret: &Value) -> Option<Material> {
+    /// The key of a Secret of Bindy's.
+    pub(super) fn of(secret: &Value) -> Option<Material> {
         let text = |key| Some(field(secret, key)?.trim().to_owned());
-        Some(Material { name: text("key-name")?, algorithm: text("algorithm")?, secret: field(secret, "secret")? })
+        let (name, algorithm) = (text("key-name")?, text("algorithm")?);
+        Some(Material { name, algorithm, secret: Zeroizing::new(text("secret")?) })
     }
 
-    /// The data of a Secret; `file` is where the statement goes.
-    pub(super) fn data(&self, file: &str) -> Value {
-        let Material { name, algorithm, secret } = self;
-        let secret = secret.trim();
-        let statement = format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};\n");
-        json!({ "key-name": name, "algorithm": algorithm, "secret": secret, file: statement })
+    /// Whether it is a key that can be written into a text as it is.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_plain = self.name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
+        is_plain && self.key().is_some() && Name::from_ascii(&self.name).is_ok()
+    }
+
+    /// Whether the key is for this algorithm.
+    pub(super) fn is_for(&self, algorithm: RndcAlgorithm) -> bool {
+        self.algorithm == name_of(algorithm)
+    }
+
+    /// The data of a Secret with this key, and others beside it; `file` is where their statements go. Of several keys of
+    /// a name the first counts.
+    pub(super) fn data(&self, others: &[Material], file: &str) -> BTreeMap<String, Zeroizing<String>> {
+        let mut all: Vec<&Material> = vec![self];
+        for other in others {
+            if !all.iter().any(|known| known.name.eq_ignore_ascii_case(&other.name)) {
+                all.push(other);
+            }
+        }
+        let statements = all.iter().fold(Zeroizing::new(String::new()), |mut text, material| {
+            let Material { name, algorithm, secret } = material;
+            // Writing to a String cannot fail.
+            let _ = write!(text, "key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", &**secret);
+            text
+        });
+        let names: Vec<&str> = all.iter().map(|material| material.name.as_str()).collect();
+        let fields = [
+            ("key-name", Zeroizing::new(self.name.clone())),
+            ("algorithm", Zeroizing::new(self.algorithm.clone())),
+            ("secret", self.secret.clone()),
+            (NAMES, Zeroizing::new(names.join("\n"))),
+            (file, statements),
+        ];
+        fields.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
     }
 
     fn key(&self) -> Option<Key> {
@@ -101,13 +135,22 @@ impl TransferKeys {
     }
 }
 
-/// The name of the key in a Secret.
-pub fn name_of(secret: &Value) -> Option<String> {
-    Some(field(&secret["data"], "key-name")?.trim().to_owned())
+/// The names of the keys in a Secret of Bindy's; none if there are none.
+pub fn names_of(secret: &Value) -> Vec<String> {
+    let names = field(&secret["data"], NAMES).or_else(|| field(&secret["data"], "key-name"));
+    names.map(|names| names.lines().map(|name| name.trim().to_owned()).collect()).unwrap_or_default()
+}
+
+/// The key of a Secret's data that has the names of all keys, each in a line.
+const NAMES: &str = "key-names";
+
+/// The name of an algorithm (RFC 8945 6).
+fn name_of(algorithm: RndcAlgorithm) -> String {
+    json!(algorithm).as_str().unwrap_or("hmac-sha256").to_owned()
 }
 
 /// The text of a field of a Secret's data.
-fn field(data: &Value, key: &str) -> Option<Zeroizing<String>> {
+pub(super) fn field(data: &Value, key: &str) -> Option<Zeroizing<String>> {
     let octets = BASE64.decode(data.get(key)?.as_str()?.as_bytes()).ok()?;
     String::from_utf8(octets).ok().map(Zeroizing::new)
 }

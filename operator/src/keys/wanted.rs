@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::names;
 use crate::{
     api::{
-        ClusterSpec, Infrastructure, InstanceSpec, Kind, Resource, Role, Spec,
-        keys::{RndcKeyConfig, RndcSecretRef},
+        Bind9Config, ClusterSpec, Infrastructure, InstanceSpec, Kind, Resource, Role, Spec,
+        cluster::RoleSpec,
+        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef},
     },
     cluster::{Store, resource},
     object::{ObjectId, Type},
@@ -20,16 +21,41 @@ pub(super) struct Wanted {
     /// What it goes with.
     pub(super) owner: Value,
     pub(super) from: From,
+    /// The Secrets with further keys that go into it.
+    pub(super) others: Vec<RndcSecretRef>,
     /// The key of the Secret's data that has the key as a statement of named.conf.
     pub(super) file: &'static str,
 }
 
 /// Where a key comes from.
 pub(super) enum From {
-    /// It is made, and gets this name.
-    Chance(String),
+    /// It is made.
+    Chance {
+        /// The name that it gets.
+        name: String,
+        /// The algorithm that was asked for.
+        algorithm: Option<RndcAlgorithm>,
+        /// A Secret that has it, if it was made by a former version.
+        former: Option<String>,
+    },
     /// It is in a Secret already.
     Secret(RndcSecretRef),
+}
+
+impl Wanted {
+    /// The Secrets of others that the keys come from.
+    pub(super) fn given(&self) -> impl Iterator<Item = ObjectId> {
+        let main = match &self.from {
+            From::Chance { .. } => None,
+            From::Secret(reference) => Some(reference),
+        };
+        main.into_iter().chain(&self.others).map(|reference| self.secret(&reference.name))
+    }
+
+    /// A Secret in the same namespace, whoever has made it.
+    pub(super) fn secret(&self, name: &str) -> ObjectId {
+        ObjectId { of: Type::GivenSecret, namespace: self.id.namespace.clone(), name: name.to_owned() }
+    }
 }
 
 /// The Secrets that should be there.
@@ -51,7 +77,8 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
         let transfer = || Wanted {
             id: secret(names::transfer_secret(&id.name)),
             owner: owner.clone(),
-            from: From::Chance(names::transfer_key(&id.namespace, &id.name)),
+            from: From::Chance { name: names::transfer_key(&id.namespace, &id.name), algorithm: None, former: None },
+            others: Vec::new(),
             file: "transfer.key",
         };
         match &resource.spec {
@@ -73,9 +100,15 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                         _ => None,
                     })
                 });
-                let given = reference(spec, of_cluster).cloned();
-                let from = given.map_or_else(|| From::Chance(names::RNDC_KEY.into()), From::Secret);
-                wanted.push(Wanted { id: secret(names::rndc_secret(&id.name)), owner, from, file: "rndc.key" });
+                let made = || From::Chance {
+                    name: names::RNDC_KEY.into(),
+                    algorithm: algorithm(spec, of_cluster),
+                    former: Some(names::former_rndc_secret(&id.name)),
+                };
+                let from = reference(spec, of_cluster).cloned().map_or_else(made, From::Secret);
+                let others = of_cluster.map(|cluster| cluster.rndc_secret_refs.clone()).unwrap_or_default();
+                let id = secret(names::rndc_secret(&id.name));
+                wanted.push(Wanted { id, owner, from, others, file: "rndc.key" });
             }
             _ => {}
         }
@@ -88,13 +121,23 @@ fn reference<'s>(instance: &'s InstanceSpec, cluster: Option<&'s ClusterSpec>) -
     let of = |key: &'s Option<RndcKeyConfig>, former: &'s Option<RndcSecretRef>| {
         key.as_ref().and_then(|key| key.secret_ref.as_ref()).or(former.as_ref())
     };
-    let role = cluster.and_then(|cluster| match instance.role {
+    let of_config = |config: &'s Option<Bind9Config>| config.as_ref()?.rndc_secret_ref.as_ref();
+    let role = cluster.and_then(|cluster| role(instance, cluster));
+    of(&instance.rndc_key, &instance.rndc_secret_ref)
+        .or_else(|| of_config(&instance.config))
+        .or_else(|| role.and_then(|role| of(&role.rndc_key, &role.rndc_secret_ref).or_else(|| of_config(&role.config))))
+        .or_else(|| cluster.and_then(|cluster| of_config(&cluster.global)))
+}
+
+/// The algorithm that a user asks for: that of the server itself, or else of its role.
+fn algorithm(instance: &InstanceSpec, cluster: Option<&ClusterSpec>) -> Option<RndcAlgorithm> {
+    let of_role = || cluster.and_then(|cluster| role(instance, cluster))?.rndc_key.as_ref();
+    instance.rndc_key.as_ref().or_else(of_role).map(|key| key.algorithm)
+}
+
+fn role<'s>(instance: &InstanceSpec, cluster: &'s ClusterSpec) -> Option<&'s RoleSpec> {
+    match instance.role {
         Role::Primary => cluster.primary.as_ref(),
         Role::Secondary => cluster.secondary.as_ref(),
-    });
-    let global = cluster.and_then(|cluster| cluster.global.as_ref());
-    of(&instance.rndc_key, &instance.rndc_secret_ref)
-        .or_else(|| instance.config.as_ref()?.rndc_secret_ref.as_ref())
-        .or_else(|| role.and_then(|role| of(&role.rndc_key, &role.rndc_secret_ref)))
-        .or_else(|| global?.rndc_secret_ref.as_ref())
+    }
 }

@@ -55,8 +55,8 @@ pub struct Surroundings {
     pub services: BTreeMap<ServerId, Vec<IpAddr>>,
     /// The servers that are to have no pods any more.
     pub drained: BTreeSet<ServerId>,
-    /// The names of the RNDC keys that are not called as usual.
-    pub rndc_keys: BTreeMap<ServerId, String>,
+    /// The names of servers' RNDC keys, where these are known.
+    pub rndc_keys: BTreeMap<ServerId, Vec<String>>,
     /// The objects that resources name, as far as they were looked for. A server of which one was not is left out.
     pub given: BTreeMap<ObjectId, Given>,
 }

@@ -150,12 +150,14 @@ fn settings(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Se
 }
 
 fn controls(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
-    let rndc = surroundings.rndc_keys.get(&subject.server.id).map_or(names::RNDC_KEY, String::as_str);
+    let usual = [names::RNDC_KEY.to_owned()];
+    let keys = surroundings.rndc_keys.get(&subject.server.id).map_or(&usual[..], Vec::as_slice);
+    let keys = keys.iter().fold(String::new(), |list, key| list + "\"" + key + "\"; ");
     let port = names::RNDC_PORT;
     format!(
         "controls {{\n\
-         \tinet * port {port} allow {{ any; }} keys {{ \"{rndc}\"; }};\n\
-         \tinet :: port {port} allow {{ any; }} keys {{ \"{rndc}\"; }};\n\
+         \tinet * port {port} allow {{ any; }} keys {{ {keys}}};\n\
+         \tinet :: port {port} allow {{ any; }} keys {{ {keys}}};\n\
          }};\n\
          {}\n",
         statistics()

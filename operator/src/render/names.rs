@@ -54,6 +54,11 @@ pub fn rndc_secret(instance: &str) -> String {
     format!("{instance}-rndc-key")
 }
 
+/// The Secret with a server's RNDC key as documents of former versions have it.
+pub fn former_rndc_secret(instance: &str) -> String {
+    format!("{instance}-rndc")
+}
+
 /// The claim on which a server keeps its zones, if it has one of its own.
 pub fn claim(instance: &str) -> String {
     format!("{instance}-zones")

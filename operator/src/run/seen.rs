@@ -79,12 +79,12 @@ pub(super) fn services<'r>(
 pub(super) fn rndc_keys<'r>(
     store: &Store,
     instances: impl Iterator<Item = &'r ResourceId>,
-) -> BTreeMap<ServerId, String> {
+) -> BTreeMap<ServerId, Vec<String>> {
     let keys = instances.filter_map(|instance| {
         let ResourceId { namespace, name, .. } = instance.clone();
         let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
-        let key = keys::name_of(&store.get(&id)?)?;
-        Some((ServerId { namespace, name }, key))
+        let keys = keys::names_of(&store.get(&id)?);
+        (!keys.is_empty()).then_some((ServerId { namespace, name }, keys))
     });
     keys.collect()
 }

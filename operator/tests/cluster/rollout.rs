@@ -69,6 +69,22 @@ data:
     ns A 192.0.2.53
 ";
 
+/// A server with an RNDC key of its user's own.
+const WITH_A_KEY: &str = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Instance
+metadata: { name: own, namespace: dns-system }
+spec:
+  clusterRef: ns
+  role: primary
+  rndcKey: { secretRef: { name: control, algorithm: hmac-sha512, keyNameKey: name } }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: control, namespace: dns-system }
+stringData: { name: people, secret: SECRET }
+";
+
 impl Running {
     /// A field of the pods of a server.
     fn pods(&self, instance: &str, path: &str) -> String {
@@ -191,6 +207,29 @@ async fn options_and_zones_of_a_users_own_are_taken_live_and_missing_ones_are_to
     running.cluster.until("it is told", || running.reason("own").0 == "InvalidServer");
     assert_eq!(dig(&["www.example.com"]).as_deref(), Some("192.0.2.10"), "what runs stays");
     running.cluster.apply(&ZONES.replace("MORE", ""));
+    running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
+    assert_eq!(running.pods("own", ".metadata.uid"), pod);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rndc_key_of_a_users_own_is_used_and_its_changes_are_taken_live() {
+    let running = Running::with_example().await;
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let with = |secret: &str| {
+        running.cluster.apply(&WITH_A_KEY.replace("SECRET", secret));
+        let file = folder.path().join(secret.trim_end_matches('='));
+        let key = format!("key \"people\" {{ algorithm hmac-sha512; secret \"{secret}\"; }};\n");
+        std::fs::write(&file, key).expect("the folder is ours");
+        file.to_str().expect("a path in UTF-8").to_owned()
+    };
+    let first = with("Zmlyc3Q=");
+    running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
+    let (pod, address) = (running.pods("own", ".metadata.uid"), running.pods("own", ".status.podIP"));
+    let status = |key: &str| running.cluster.node().run(&["rndc", "-s", &address, "-p", "9530", "-k", key, "status"]);
+    running.cluster.until("it takes the key", || status(&first).code == Some(0));
+    let second = with("c2Vjb25k");
+    running.cluster.until("it takes the new key", || status(&second).code == Some(0));
+    assert_ne!(status(&first).code, Some(0), "the former key is none any more");
     running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
     assert_eq!(running.pods("own", ".metadata.uid"), pod);
 }
