@@ -28,6 +28,7 @@ pub(super) struct Material {
 }
 
 /// The keys of transfers.
+#[derive(Default)]
 pub struct TransferKeys(BTreeMap<ObjectId, TsigKey>);
 
 impl Material {

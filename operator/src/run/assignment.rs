@@ -22,6 +22,8 @@ pub(super) struct Assignment {
     pub(super) audiences: BTreeMap<Name, Audience>,
     /// The pods of each server of a zone or catalog.
     pub(super) pods: BTreeMap<Name, BTreeMap<ServerId, Pods>>,
+    /// The zones that a server does not have because it has the most that it may have, each with such a server.
+    pub(super) surplus: BTreeMap<Name, ServerId>,
 }
 
 /// A zone that is declared.
@@ -34,8 +36,10 @@ pub(super) struct Declared<'z> {
 }
 
 impl Assignment {
+    /// Servers have `most` zones each; the zones that come first are theirs.
     pub(super) fn of<'z>(
         servers: &Servers,
+        most: usize,
         zones: impl Iterator<Item = Declared<'z>>,
         keys: &TransferKeys,
         pods: &BTreeMap<ServerId, Pods>,
@@ -54,9 +58,13 @@ impl Assignment {
         }
         for Declared { origin, namespace, spec, is_compiled } in zones {
             for server in servers.of_zone(namespace, spec) {
-                if let Some(catalog) = catalog(&server.id) {
-                    all.members.entry(catalog).or_default().insert(origin.clone());
+                let Some(catalog) = catalog(&server.id) else { continue };
+                let members = all.members.entry(catalog).or_default();
+                if members.len() >= most && !members.contains(&origin) {
+                    all.surplus.insert(origin.clone(), server.id.clone());
+                    continue;
                 }
+                members.insert(origin.clone());
                 if is_compiled {
                     all.give(origin.clone(), server, keys, pods);
                 }
@@ -83,4 +91,43 @@ impl Assignment {
 /// The catalog of a server.
 pub(super) fn catalog(server: &ServerId) -> Option<Name> {
     Name::from_ascii(names::catalog(&server.namespace, &server.name)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest;
+    use zonefmt::diagnostics::Source;
+
+    #[test]
+    fn a_server_with_very_many_zones_gets_no_more_and_that_is_told() {
+        let text = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Cluster
+metadata: { name: ns, namespace: dns }
+spec: { primary: { replicas: 1 } }
+---
+apiVersion: bindy.firestoned.io/v1beta1
+kind: DNSZone
+metadata: { name: z, namespace: dns }
+spec: { zoneName: z.test, clusterRef: ns, soaRecord: { primaryNs: ns.z.test., adminEmail: a } }
+";
+        let reading = manifest::read(&Source::new("test", text));
+        let resources: Vec<_> = reading.manifests.iter().map(|manifest| &manifest.resource).collect();
+        let servers = Servers::of(resources.iter().copied(), "dns");
+        let crate::api::Spec::Zone(spec) = &resources[1].spec else { panic!("{resources:?}") };
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let zones = ["b.test", "a.test", "b.test", "c.test"].map(|zone| Declared {
+            origin: name(zone),
+            namespace: "dns",
+            spec,
+            is_compiled: true,
+        });
+        let assignment = Assignment::of(&servers, 2, zones.into_iter(), &TransferKeys::default(), &BTreeMap::new());
+        let server = ServerId { namespace: "dns".into(), name: "ns-primary-0".into() };
+        let members = &assignment.members[&catalog(&server).unwrap()];
+        assert_eq!(*members, BTreeSet::from([name("a.test"), name("b.test")]));
+        assert!(assignment.pods.contains_key(&name("a.test")) && !assignment.pods.contains_key(&name("c.test")));
+        assert_eq!(assignment.surplus, BTreeMap::from([(name("c.test"), server)]));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bindy_server::zone::EditError;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use zonefmt::{Name, Rtype, Serial};
+use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use crate::compile::ZoneData;
 
@@ -18,8 +18,8 @@ struct Catalog {
     data: ZoneData,
 }
 
-/// The most members of a catalog; more than this makes every change of it slow.
-pub(super) const MOST_MEMBERS: usize = 10_000;
+/// The most members of a catalog. A server reads all of it at each change, which takes it about a second with so many.
+pub(super) const MOST_MEMBERS: usize = 100_000;
 
 impl Catalogs {
     /// Makes the catalogs have these members, and returns those that changed: with their data, or none for one that is
@@ -40,7 +40,12 @@ impl Catalogs {
             let now = Serial(now.max(1));
             let serial = last.map(Serial::next).filter(|next| *next > now).unwrap_or(now);
             // Names of zones and labels of our own always fit.
-            let Ok(data) = data(&origin, &members, serial) else { continue };
+            let nothing = BTreeSet::new();
+            let (before, listed) = match known {
+                Some(known) => (known.data.clone(), &known.members),
+                None => (ZoneData::new(origin.clone()), &nothing),
+            };
+            let Ok(data) = changed_to(&before, listed, &members, serial) else { continue };
             changed.push((origin.clone(), Some(data.clone())));
             self.0.insert(origin, Catalog { members, data });
         }
@@ -50,7 +55,7 @@ impl Catalogs {
     /// Gives a catalog a serial ahead of one that a server has of it; `None` if there is no such catalog.
     pub(super) fn overtake(&mut self, origin: &Name, serial: Serial) -> Option<ZoneData> {
         let catalog = self.0.get_mut(origin)?;
-        catalog.data = data(origin, &catalog.members, serial.next()).ok()?;
+        catalog.data = changed_to(&catalog.data, &catalog.members, &catalog.members, serial.next()).ok()?;
         Some(catalog.data.clone())
     }
 
@@ -65,22 +70,31 @@ fn label(member: &Name) -> String {
     HEXLOWER.encode(&Sha256::digest(member.as_ref().as_wire().to_ascii_lowercase())[..16])
 }
 
-fn data(origin: &Name, members: &BTreeSet<Name>, serial: Serial) -> Result<ZoneData, EditError> {
+/// The next version of a catalog, from one that lists these members. It costs what changes.
+fn changed_to(
+    before: &ZoneData,
+    listed: &BTreeSet<Name>,
+    members: &BTreeSet<Name>,
+    serial: Serial,
+) -> Result<ZoneData, EditError> {
     const INVALID: &[u8] = b"\x07invalid\0";
     let numbers: [u32; 5] = [serial.0, 300, 10, 0x7fff_ffff, 0];
     let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
-    let apex = origin.as_ref();
-    let mut edit = ZoneData::new(origin.clone()).edit();
-    edit.add(apex, Rtype::SOA, 0, &[INVALID, INVALID, &numbers].concat())?;
-    edit.add(apex, Rtype::NS, 0, INVALID)?;
-    let below = |label: &str, name: &Name| {
+    let origin = before.origin();
+    let mut edit = before.edit();
+    let below = |label: &str, name: NameRef<'_>| {
         let label = [&[label.len() as u8], label.as_bytes()].concat();
-        name.as_ref().prepend(&label).unwrap_or_else(|_| unreachable!("catalogs' names are short"))
+        name.prepend(&label).unwrap_or_else(|_| unreachable!("catalogs' names are short"))
     };
-    edit.add(below("version", origin).as_ref(), Rtype::TXT, 0, b"\x012")?;
+    edit.replace(origin, Rtype::SOA, 0, [&*[INVALID, INVALID, &numbers].concat()])?;
+    edit.replace(origin, Rtype::NS, 0, [INVALID])?;
+    edit.replace(below("version", origin).as_ref(), Rtype::TXT, 0, [&b"\x012"[..]])?;
     let zones = below("zones", origin);
-    for member in members.iter().take(MOST_MEMBERS) {
-        edit.add(below(&label(member), &zones).as_ref(), Rtype::PTR, 0, member.as_ref().as_wire())?;
+    for gone in listed.difference(members) {
+        edit.remove(below(&label(gone), zones.as_ref()).as_ref(), Rtype::PTR)?;
+    }
+    for new in members.difference(listed) {
+        edit.add(below(&label(new), zones.as_ref()).as_ref(), Rtype::PTR, 0, new.as_ref().as_wire())?;
     }
     Ok(edit.commit())
 }
@@ -110,5 +124,20 @@ mod tests {
         assert_eq!(serial(catalogs.list(wanted(&[]), 900)), 1002, "also if the clock goes back");
         assert_eq!(serial(catalogs.list(wanted(&["a.test"]), 5000)), 5000);
         assert!(catalogs.list(BTreeMap::new(), 5000)[0].1.is_none());
+    }
+
+    #[test]
+    fn a_catalog_lists_all_the_zones_of_a_server_with_very_many() {
+        let mut catalogs = Catalogs::default();
+        let all: BTreeSet<Name> = (0..MOST_MEMBERS).map(|number| name(&format!("{number}.test"))).collect();
+        let read = |changed: Vec<(Name, Option<ZoneData>)>| {
+            let reading = bindy_server::catalog::Catalog::read(changed[0].1.as_ref().unwrap(), None).unwrap();
+            assert!(reading.findings.is_empty());
+            reading.catalog.len()
+        };
+        let origin = name("c.catalog.bindy");
+        assert_eq!(read(catalogs.list([(origin.clone(), all.clone())].into(), 1)), MOST_MEMBERS);
+        let fewer: BTreeSet<Name> = all.iter().skip(2).cloned().chain([name("more.test")]).collect();
+        assert_eq!(read(catalogs.list([(origin, fewer)].into(), 1)), MOST_MEMBERS - 1);
     }
 }

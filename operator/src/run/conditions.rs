@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use zonefmt::Name;
 
-use super::truth::Extent;
+use super::{catalogs::MOST_MEMBERS, truth::Extent};
 use crate::{
     api::{GROUP, Kind, VERSION},
     compile::Verdict,
@@ -33,6 +33,8 @@ pub(super) const APPLY_FAILED: &str = "ApplyFailed";
 pub(super) const NO_SERVERS: &str = "NoServers";
 /// The reason of a zone whose new version would remove much of it.
 pub(super) const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
+/// The reason of a zone for which a server has no room.
+pub(super) const TOO_MANY_ZONES: &str = "TooManyZones";
 /// The most servers that a message names.
 const NAMED: usize = 5;
 
@@ -155,6 +157,15 @@ pub(super) fn config_pending(pod: &str) -> Said {
 pub(super) fn rollout_waiting(other: &ServerId) -> Said {
     let message = format!("Its pods are replaced when the server {other} has its own, and its zones, again.");
     Said::Waiting("RolloutWaiting", message)
+}
+
+/// That a server has so many zones that it does not get this one.
+pub(super) fn no_room(server: &ServerId) -> Said {
+    let message = format!(
+        "The server {server} has {MOST_MEMBERS} zones, the most that it may have, and not this one, which is newer: \
+         have another cluster serve it."
+    );
+    Said::Stalled(TOO_MANY_ZONES, message)
 }
 
 /// That a pod refuses the newest configuration.

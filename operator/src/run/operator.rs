@@ -16,6 +16,7 @@ use zonefmt::{Name, Serial};
 use super::{
     Fenced, Options, Place,
     assignment::{Assignment, Declared},
+    catalogs::MOST_MEMBERS,
     configs::Configs,
     declarations::Declarations,
     http::{Board, Figures},
@@ -34,7 +35,7 @@ use super::{
     status,
 };
 use crate::{
-    api::{FieldError, Kind, ResourceId, Spec},
+    api::{FieldError, Kind, Resource, ResourceId, Spec},
     cluster::{Applier, Batch, Seen, Store, Watched},
     compile::{Compiler, ContentHash, Published, ZoneData, ZoneStep},
     keys::TransferKeys,
@@ -507,7 +508,10 @@ impl Operator {
         let keys = TransferKeys::of(&self.store);
         // Servers hear of new versions from the one who leads.
         let pods = if self.leads { seen::pods(&self.store) } else { BTreeMap::new() };
-        let declared = self.declarations.iter().filter_map(|resource| {
+        // Where there are too many, those that are new have to wait.
+        let mut resources: Vec<&Resource> = self.declarations.iter().filter(|it| it.id.kind == Kind::Zone).collect();
+        resources.sort_by_key(|resource| (resource.created.is_none(), resource.created, &resource.id));
+        let declared = resources.into_iter().filter_map(|resource| {
             let Spec::Zone(spec) = &resource.spec else { return None };
             let origin = Name::from_ascii(&spec.zone_name).ok()?;
             let made = compiler.zone_resource(&origin);
@@ -520,7 +524,7 @@ impl Operator {
                 is_compiled,
             })
         });
-        let assignment = Assignment::of(&self.servers, declared, &keys, &pods);
+        let assignment = Assignment::of(&self.servers, MOST_MEMBERS, declared, &keys, &pods);
         let zones = compiler.zones().filter_map(|(origin, data)| {
             // While a new version waits, the one that is served goes to those who are to have it.
             let waits = self.pending.contains_key(origin);

@@ -18,7 +18,7 @@ use super::{
     rollout::Known,
     truth::{Extent, Truth},
 };
-use crate::{compile::ZoneData, keys::TransferKeys};
+use crate::{compile::ZoneData, keys::TransferKeys, servers::ServerId};
 
 /// What is served.
 pub(super) struct Serving {
@@ -27,11 +27,19 @@ pub(super) struct Serving {
     /// Who may have the zones and catalogs that are served.
     audiences: BTreeMap<Name, Audience>,
     truth: Truth,
+    /// The zones that a server does not have because it has the most that it may have, each with such a server.
+    surplus: BTreeMap<Name, ServerId>,
 }
 
 impl Serving {
     pub(super) fn new(primary: Primary) -> Serving {
-        Serving { primary, catalogs: Catalogs::default(), audiences: BTreeMap::new(), truth: Truth::default() }
+        Serving {
+            primary,
+            catalogs: Catalogs::default(),
+            audiences: BTreeMap::new(),
+            truth: Truth::default(),
+            surplus: BTreeMap::new(),
+        }
     }
 
     /// The addresses at which this is.
@@ -71,7 +79,8 @@ impl Serving {
         keys: &TransferKeys,
     ) -> Vec<Name> {
         self.primary.know(keys.iter());
-        let Assignment { members, mut audiences, mut pods } = assignment;
+        let Assignment { members, mut audiences, mut pods, surplus } = assignment;
+        self.surplus = surplus;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let changed: BTreeSet<Name> =
             self.catalogs.list(members, now as u32).into_iter().map(|(catalog, _)| catalog).collect();
@@ -160,6 +169,11 @@ impl Serving {
     /// How far a zone or catalog is served; `None` if it is early to tell that some server lacks its newest version.
     pub(super) fn extent(&self, origin: &Name) -> Option<Extent> {
         (!self.is_early(origin)).then(|| self.truth.extent(origin))
+    }
+
+    /// A server that should have a zone, and does not because it has the most zones that it may have.
+    pub(super) fn lacks_room(&self, origin: &Name) -> Option<&ServerId> {
+        self.surplus.get(origin)
     }
 
     /// Whether it is early to tell that some server lacks the newest version of a zone.

@@ -47,14 +47,18 @@ pub(super) fn of(operator: &Operator, id: &ResourceId, live: &Value, now: Timest
 }
 
 fn zone(operator: &Operator, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
-    let Some(origin) = verdict.served.first() else {
-        return Said::refused(verdict).map_or(Due::Later, |said| {
-            Due::Final(json!({
-                "observedGeneration": live["metadata"]["generation"],
-                "conditions": said.conditions(live, now),
-            }))
-        });
+    let only = |said: Said| {
+        Due::Final(json!({
+            "observedGeneration": live["metadata"]["generation"],
+            "conditions": said.conditions(live, now),
+        }))
     };
+    let Some(origin) = verdict.served.first() else {
+        return Said::refused(verdict).map_or(Due::Later, only);
+    };
+    if let Some(server) = operator.serving.lacks_room(origin) {
+        return only(conditions::no_room(server));
+    }
     let held = operator.held.get(origin).map(ToString::to_string);
     if held.is_none() && !operator.serving.knows(origin) {
         return Due::Later;
