@@ -1,12 +1,14 @@
 //! The cluster as programs see it: what there is, by watching (`watch`, `store`), and what is to be, by server-side apply
-//! (`apply`).
+//! (`apply`). `reach` says how much of it that is.
 
 mod apply;
+mod reach;
 mod read;
 mod store;
 mod watch;
 
 pub use apply::{Applier, Failure, differs};
+pub use reach::{Namespaces, client};
 pub use read::resource;
 pub use store::{Seen, Store, Text};
 pub(crate) use watch::read as stored;

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     api::{Kind, keys::RndcSecretRef},
-    cluster::{Seen, Store, Text, Watched, Watches, api, terminated, why},
+    cluster::{self, Namespaces, Seen, Store, Text, Watched, Watches, api, terminated, why},
     object::{Object, ObjectId, Type},
     render::names,
     terminal::say,
@@ -57,7 +57,7 @@ const KINDS: [Kind; 3] = [Kind::PROVIDER, Kind::CLUSTER, Kind::INSTANCE];
 pub fn run(_: &Options) -> Result<(), KeysError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(KeysError::Start)?;
     runtime.block_on(async {
-        let client = Client::try_default().await.map_err(|error| KeysError::Client(Box::new(error)))?;
+        let client = cluster::client().await.map_err(|error| KeysError::Client(Box::new(error)))?;
         tokio::select! {
             () = serve(client) => {}
             () = terminated() => {}
@@ -68,9 +68,10 @@ pub fn run(_: &Options) -> Result<(), KeysError> {
 
 async fn serve(client: Client) {
     let mut watches = Watches::new(client.clone());
-    for kind in KINDS {
-        watches.watch(Type::Own(kind), "");
-    }
+    let namespaces = Namespaces::from_environment(&[]);
+    let places =
+        || KINDS.map(Type::Own).into_iter().flat_map(|of| namespaces.of(of).map(move |namespace| (of, namespace)));
+    places().for_each(|(of, namespace)| watches.watch(of, namespace));
     let (mut store, mut failed): (Store, BTreeMap<ObjectId, String>) = (Store::default(), BTreeMap::new());
     let mut told: BTreeMap<Watched, String> = BTreeMap::new();
     say("Watching for servers without keys.");
@@ -89,7 +90,7 @@ async fn serve(client: Client) {
             Err(_) if failed.is_empty() => continue,
             Err(_) => {}
         }
-        if KINDS.iter().any(|kind| !store.is_listed(Type::Own(*kind), "")) {
+        if places().any(|(of, namespace)| !store.is_listed(of, namespace)) {
             continue;
         }
         let all = wanted::of(&store);

@@ -47,7 +47,7 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{Watches, terminated},
+    cluster::{self, Watches, terminated},
     terminal::say,
 };
 use http::Board;
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(RunError::Start)?.block_on(async {
         let missing = |error| RunError::Client(Box::new(error));
-        let client = Client::try_default().await.map_err(missing)?;
+        let client = cluster::client().await.map_err(missing)?;
         let leadership = Leadership::seek(Client::try_default().await.map_err(missing)?, &place().namespace);
         let primary = Primary::start(options.listen.clone()).map_err(RunError::Listen)?;
         let addresses: Vec<String> = primary.addresses().iter().map(ToString::to_string).collect();

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     api::{FieldError, Kind, Resource, ResourceId, Spec},
-    cluster::{Applier, Batch, Seen, Store, Watched},
+    cluster::{Applier, Batch, Namespaces, Seen, Store, Watched},
     compile::{Compiler, ContentHash, Published, ZoneData, ZoneStep},
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
@@ -54,6 +54,8 @@ pub(super) struct Operator {
     image: String,
     /// The namespace of the servers of providers that name none.
     home: String,
+    /// Where there may be resources and servers.
+    namespaces: Namespaces,
     pub(super) store: Store,
     pub(super) declarations: Declarations,
     /// `None` until every type was listed.
@@ -108,7 +110,7 @@ pub(super) enum Heard {
 /// The most pods and zones that are asked in a round; of more, the others follow.
 const MOST_QUESTIONS: usize = 10_000;
 
-/// The types that are watched in all namespaces. Nothing is done before all of them are listed.
+/// The types that are watched everywhere. Nothing is done before all of them are listed.
 fn types() -> impl Iterator<Item = Type> {
     let others = [
         Type::ConfigMap,
@@ -124,10 +126,12 @@ fn types() -> impl Iterator<Item = Type> {
 impl Operator {
     pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary, board: Board) -> Operator {
         let reports = Reports::start(client.clone(), place.name());
+        let home = options.home.clone().unwrap_or_else(|| place.namespace.clone());
         Operator {
             applier: Applier::new(client.clone(), "bindy"),
             client,
-            home: options.home.clone().unwrap_or_else(|| place.namespace.clone()),
+            namespaces: Namespaces::from_environment(&[&home, &place.namespace]),
+            home,
             place,
             advertised: options.advertise.clone(),
             image: options.image.clone(),
@@ -161,10 +165,14 @@ impl Operator {
     /// What is to be watched now: types and namespaces, of which an empty one stands for all. Secrets are seen only where
     /// there are servers, and only where somebody allows it; without their keys, those servers get nothing new.
     pub(super) fn watched(&self) -> impl Iterator<Item = (Type, &str)> {
-        let everywhere = types().map(|of| (of, ""));
         let here = [(Type::EndpointSlice, self.place.namespace.as_str())];
         let keys: BTreeSet<&str> = self.servers.iter().map(|server| server.id.namespace.as_str()).collect();
-        everywhere.chain(here).chain(keys.into_iter().map(|namespace| (Type::Secret, namespace)))
+        self.everywhere().chain(here).chain(keys.into_iter().map(|namespace| (Type::Secret, namespace)))
+    }
+
+    /// What is watched before anything is done.
+    fn everywhere(&self) -> impl Iterator<Item = (Type, &str)> {
+        types().flat_map(|of| self.namespaces.of(of).map(move |namespace| (of, namespace)))
     }
 
     /// The objects that are to be watched by name.
@@ -195,9 +203,12 @@ impl Operator {
     async fn take_over(&mut self) -> Result<(), Fenced> {
         // What it has written last may not have been seen yet.
         let mut changed = BTreeSet::new();
-        match publication::zones(&self.client).await {
-            Ok(zones) => self.store.take(zones, &mut changed),
-            Err(why) => self.tell(format!("the DNSZones cannot be listed: {why}; what was seen of them counts")),
+        let namespaces: Vec<String> = self.namespaces.of(Type::Own(Kind::Zone)).map(str::to_owned).collect();
+        for namespace in namespaces {
+            match publication::zones(&self.client, &namespace).await {
+                Ok(zones) => self.store.take(zones, &mut changed),
+                Err(why) => self.tell(format!("the DNSZones cannot be listed: {why}; what was seen of them counts")),
+            }
         }
         self.compile(&changed);
         let Some(compiler) = &mut self.compiler else { return Ok(()) };
@@ -223,7 +234,7 @@ impl Operator {
             }
         }
         batch.seen.into_iter().for_each(|seen| self.store.take(seen, &mut changed));
-        if !types().all(|of| self.store.is_listed(of, "")) {
+        if !self.everywhere().all(|(of, namespace)| self.store.is_listed(of, namespace)) {
             return Ok(());
         }
         if self.compiler.is_none() {

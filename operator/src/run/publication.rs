@@ -67,11 +67,11 @@ pub(super) fn published_of(zone: &Value) -> Option<Published> {
     Some(Published { serial: Serial(serial), hash })
 }
 
-/// All zones as they are stored now.
-pub(super) async fn zones(client: &Client) -> Result<Seen, String> {
+/// The zones of a namespace as they are stored now; of all if it is empty.
+pub(super) async fn zones(client: &Client, namespace: &str) -> Result<Seen, String> {
     let of = Type::Own(Kind::Zone);
-    let zones = api(client, of, "").list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-    Ok(Seen::All(of, String::new(), zones.items.into_iter().filter_map(|zone| stored(of, zone)).collect()))
+    let zones = api(client, of, namespace).list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+    Ok(Seen::All(of, namespace.to_owned(), zones.items.into_iter().filter_map(|zone| stored(of, zone)).collect()))
 }
 
 /// Makes serials durable.
