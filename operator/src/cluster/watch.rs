@@ -83,7 +83,8 @@ impl Watches {
     }
 
     /// Begins to watch the objects of a type in a namespace, unless that is watched already; an empty one stands for all.
-    /// Of types that are not Bindy's, only objects with its label are seen.
+    /// Of types that are not Bindy's, only objects with its label are seen, but for PodDisruptionBudgets, of which no two
+    /// may be for the same pods.
     pub fn watch(&mut self, of: Type, namespace: &str) {
         if self.watched.insert((of, namespace.to_owned())) {
             let watched = Watched::All(of, namespace.to_owned());
@@ -178,7 +179,7 @@ async fn follow(client: Client, watched: Watched, events: Sender<Told>) {
 
 impl Watched {
     fn labels(&self) -> Option<String> {
-        let is_ours = matches!(self, Watched::All(of, _) if !matches!(of, Type::Own(_)));
+        let is_ours = matches!(self, Watched::All(of, _) if !matches!(of, Type::Own(_) | Type::PodDisruptionBudget));
         is_ours.then(|| format!("{}={}", names::PART_OF.0, names::PART_OF.1))
     }
 

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Declared, names, subject::owner};
 use crate::{
-    api::{ClusterSpec, Kind, Resource, Role, cluster::RoleSpec},
+    api::{ClusterSpec, Kind, LabelSelector, Resource, Role, cluster::RoleSpec},
     object::{Object, ObjectId, Type},
+    servers::{Server, Servers},
 };
 
 /// The cluster of a provider; `None` if the provider cannot be written down, which cannot be.
@@ -50,16 +52,63 @@ pub(super) fn instances<'c>(cluster: Declared<'c>, spec: &'c ClusterSpec) -> imp
     })
 }
 
-/// The budgets of a cluster: one pod of a role may be away at a time.
-pub(super) fn budgets<'c>(cluster: Declared<'c>, spec: &'c ClusterSpec) -> impl Iterator<Item = Object> + 'c {
+/// The budgets of a cluster: one pod of a role may be away at a time. A pod with two budgets cannot be evicted at all, so
+/// that servers for which there is another one are left to that.
+pub(super) fn budgets<'c>(
+    cluster: Declared<'c>,
+    spec: &'c ClusterSpec,
+    servers: &'c Servers,
+    there: &'c BTreeMap<ObjectId, Value>,
+) -> impl Iterator<Item = Object> + 'c {
     let id = &cluster.resource.id;
-    roles(spec).filter(|(_, of)| of.replicas.unwrap_or(0) > 0).map(move |(role, _)| {
-        let selector = names::role_selector(&id.name, role);
+    roles(spec).filter(|(_, of)| of.replicas.unwrap_or(0) > 0).filter_map(move |(role, _)| {
         let name = format!("{}-{}", id.name, role.name());
         let of = ObjectId { of: Type::PodDisruptionBudget, namespace: id.namespace.clone(), name };
-        let metadata = json!({ "labels": selector, "ownerReferences": [owner(cluster)] });
-        Object::new(of, metadata, json!({ "spec": { "maxUnavailable": 1, "selector": { "matchLabels": selector } } }))
+        // Both at once say two things.
+        let is_foreign = |budget: &Value| budget["spec"].get("minAvailable").is_some();
+        if there.get(&of).is_some_and(is_foreign) {
+            return None;
+        }
+        let its: Vec<(&str, BTreeMap<String, String>)> = pods(&of.namespace, &id.name, role, servers).collect();
+        let others = || there.iter().filter(|(other, _)| other.namespace == of.namespace && **other != of);
+        let has_other = |labels: &BTreeMap<String, String>| others().any(|(_, budget)| selects(budget, labels));
+        let left: Vec<&str> = its.iter().filter(|(_, labels)| has_other(labels)).map(|(server, _)| *server).collect();
+        if !left.is_empty() && left.len() == its.len() && !there.contains_key(&of) {
+            return None;
+        }
+        let labels = names::role_selector(&id.name, role);
+        let mut selector = json!({ "matchLabels": labels });
+        if !left.is_empty() {
+            selector["matchExpressions"] = json!([{ "key": "instance", "operator": "NotIn", "values": left }]);
+        }
+        let metadata = json!({ "labels": labels, "ownerReferences": [owner(cluster)] });
+        Some(Object::new(of, metadata, json!({ "spec": { "maxUnavailable": 1, "selector": selector } })))
     })
+}
+
+/// The servers of a role of a cluster, with the labels of their pods.
+fn pods<'s>(
+    namespace: &str,
+    cluster: &str,
+    role: Role,
+    servers: &'s Servers,
+) -> impl Iterator<Item = (&'s str, BTreeMap<String, String>)> {
+    let is_its = move |server: &&Server| {
+        let of = server.cluster.as_ref().is_some_and(|of| of.name == cluster);
+        of && server.id.namespace == namespace && server.role == role
+    };
+    servers.iter().filter(is_its).map(move |server| {
+        let manager = server.labels.get(&names::ours("managed-by")).map_or(Kind::INSTANCE.name(), String::as_str);
+        let mut labels = names::selector(&server.id.name, manager, role);
+        labels.insert(names::ours("cluster"), cluster.to_owned());
+        (server.id.name.as_str(), labels)
+    })
+}
+
+/// Whether a budget is for pods with these labels.
+fn selects(budget: &Value, labels: &BTreeMap<String, String>) -> bool {
+    let selector = budget["spec"].get("selector").and_then(|selector| LabelSelector::deserialize(selector).ok());
+    selector.is_some_and(|selector| selector.matches(labels))
 }
 
 /// Whether a cluster has made an instance.

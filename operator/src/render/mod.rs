@@ -23,6 +23,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use serde_json::Value;
+
 use crate::{
     api::{ClusterSpec, FieldError, Infrastructure, Resource, Spec},
     object::{Object, ObjectId},
@@ -57,6 +59,8 @@ pub struct Surroundings {
     pub drained: BTreeSet<ServerId>,
     /// The names of servers' RNDC keys, where these are known.
     pub rndc_keys: BTreeMap<ServerId, Vec<String>>,
+    /// The PodDisruptionBudgets that there are, whoever has made them.
+    pub budgets: BTreeMap<ObjectId, Value>,
     /// The objects that resources name, as far as they were looked for. A server of which one was not is left out.
     pub given: BTreeMap<ObjectId, Given>,
 }
@@ -107,7 +111,7 @@ pub fn render(declared: &[Declared<'_>], surroundings: &Surroundings) -> Rendere
                     // One that a user declares under such a name is that user's.
                     !instances.iter().any(|id| id.namespace == object.id.namespace && id.name == object.id.name)
                 }));
-                rendered.objects.extend(family::budgets(one, spec));
+                rendered.objects.extend(family::budgets(one, spec, &servers, &surroundings.budgets));
             }
             Spec::Infrastructure(Infrastructure::Instance(spec)) => {
                 let id = ServerId { namespace: one.resource.id.namespace.clone(), name: one.resource.id.name.clone() };

@@ -36,16 +36,19 @@ fn render_yaml(documents: &[&str]) -> Rendered {
 
 /// Renders with what is known of ConfigMaps that are named.
 fn render_given(documents: &[&str], given: &[(&str, Given)]) -> Rendered {
-    let mut surroundings = surroundings();
-    surroundings.given = given.iter().map(|(name, given)| (config_map(name), given.clone())).collect();
+    let given = given.iter().map(|(name, given)| (config_map(name), given.clone())).collect();
+    render_in(documents, &Surroundings { given, ..surroundings() })
+}
+
+fn render_in(documents: &[&str], surroundings: &Surroundings) -> Rendered {
     let text = documents.join("---\n");
     let reading = manifest::read(&Source::new("test", text.as_str()));
     assert!(!reading.has_errors(), "{:?}", reading.diagnostics);
     let declared: Vec<_> =
         reading.manifests.iter().map(|it| Declared { resource: &it.resource, uid: "0-1-2" }).collect();
-    let rendered = render(&declared, &surroundings);
+    let rendered = render(&declared, surroundings);
     let again: Vec<_> = declared.iter().rev().copied().collect();
-    let mut other = render(&again, &surroundings).objects;
+    let mut other = render(&again, surroundings).objects;
     let mut objects = rendered.objects.clone();
     objects.sort_by(|a, b| a.id.cmp(&b.id));
     other.sort_by(|a, b| a.id.cmp(&b.id));
@@ -65,6 +68,7 @@ fn surroundings() -> Surroundings {
             .collect(),
         drained: BTreeSet::new(),
         rndc_keys: BTreeMap::new(),
+        budgets: BTreeMap::new(),
         given: BTreeMap::new(),
     }
 }
@@ -311,4 +315,36 @@ fn a_server_whose_config_map_is_not_there_keeps_what_it_has() {
     assert_eq!(refused(&given), told("namedConfZones", message));
     let given = [("c", there(json!({ "named.conf": "" }))), ("z", there(json!({ "named.conf.zones": "" })))];
     assert!(render_given(&[CLUSTER, &own], &given).refused.is_empty());
+}
+
+#[test]
+fn a_pod_has_one_budget() {
+    let budget = |name: &str, spec: Value| {
+        let id = ObjectId { of: Type::PodDisruptionBudget, namespace: "dns".into(), name: name.into() };
+        (id, json!({ "spec": spec }))
+    };
+    let primaries = |there: &[(&str, Value)]| {
+        let budgets = there.iter().map(|(name, spec)| budget(name, spec.clone())).collect();
+        let rendered = render_in(&[CLUSTER], &Surroundings { budgets, ..surroundings() });
+        find(&rendered, Type::PodDisruptionBudget, "dns", "ns-secondary");
+        let primary = rendered.objects.into_iter().find(|object| object.id.name == "ns-primary");
+        primary.map(|object| object.body["spec"].clone())
+    };
+    let of = |labels: Value| json!({ "minAvailable": 1, "selector": { "matchLabels": labels } });
+    let all = of(json!({ "app": "bind9", "bindy.firestoned.io/role": "primary", "bindy.firestoned.io/cluster": "ns" }));
+    let alone = primaries(&[]);
+    assert!(alone.as_ref().is_some_and(|it| it["selector"].get("matchExpressions").is_none()));
+    for other in [of(json!({ "app": "web" })), json!({ "minAvailable": 1 })] {
+        assert_eq!(primaries(&[("other", other)]), alone, "it is for no pod of these");
+    }
+    assert_eq!(primaries(&[("other", all.clone())]), None);
+    assert_eq!(primaries(&[("ns-primary", all.clone())]), None, "it is left as it is");
+    // What was made before is for the others only.
+    let ours = alone.clone().unwrap();
+    let excepted = |it: Option<Value>| it.unwrap()["selector"]["matchExpressions"][0]["values"].clone();
+    let both = primaries(&[("ns-primary", ours.clone()), ("other", all)]);
+    assert_eq!(excepted(both), json!(["ns-primary-0", "ns-primary-1"]));
+    let one = of(json!({ "instance": "ns-primary-1" }));
+    assert_eq!(excepted(primaries(&[("other", one)])), json!(["ns-primary-1"]));
+    assert_eq!(primaries(&[("ns-primary", ours)]), alone);
 }

@@ -614,6 +614,7 @@ impl Operator {
                 services: seen::services(&self.store, self.declarations.instances()),
                 drained: self.drained.clone(),
                 rndc_keys: seen::rndc_keys(&self.store, self.declarations.instances()),
+                budgets: seen::budgets(&self.store),
                 given: seen::given(&self.store, &self.named, &self.unreadable),
             },
         );
@@ -650,7 +651,10 @@ impl Operator {
 
 /// Whether objects of a type may change what the objects of servers are to be.
 fn tells_of_servers(of: Type) -> bool {
-    matches!(of, Type::Pod | Type::Secret | Type::Service | Type::GivenConfigMap | Type::GivenSecret)
+    matches!(
+        of,
+        Type::Pod | Type::PodDisruptionBudget | Type::Secret | Type::Service | Type::GivenConfigMap | Type::GivenSecret
+    )
 }
 
 /// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.

@@ -89,6 +89,13 @@ pub(super) fn rndc_keys<'r>(
     keys.collect()
 }
 
+/// The budgets of anybody.
+pub(super) fn budgets(store: &Store) -> BTreeMap<ObjectId, Value> {
+    let stays = |budget: &Value| budget["metadata"].get("deletionTimestamp").is_none();
+    let budgets = store.of(Type::PodDisruptionBudget).filter(|(_, budget)| stays(budget));
+    budgets.map(|(id, budget)| (id.clone(), budget)).collect()
+}
+
 /// The objects that resources name, as far as they were looked for. One that was read once counts as it was then.
 pub(super) fn given(
     store: &Store,
