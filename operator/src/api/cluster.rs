@@ -98,6 +98,11 @@ pub struct ServiceConfig {
     pub annotations: BTreeMap<String, String>,
     /// Fields that override those of the default Service, which is a ClusterIP with port 53 over UDP and TCP.
     pub spec: Option<ServiceSpec>,
+    /// Whether the Service has UDP only and another one, called as the server with `-tcp`, TCP: for load balancers that
+    /// take one protocol each. Annotations such as `metallb.universe.tf/allow-shared-ip`, which both get, have both share
+    /// an address.
+    #[serde(default)]
+    pub split: bool,
 }
 
 /// The image of a container.

@@ -55,6 +55,8 @@ pub struct Surroundings {
     pub leader: Vec<SocketAddr>,
     /// The addresses of servers' Services, which they keep.
     pub services: BTreeMap<ServerId, Vec<IpAddr>>,
+    /// Those of their Services for TCP, of servers that have one of their own.
+    pub tcp_services: BTreeMap<ServerId, Vec<IpAddr>>,
     /// The servers that are to have no pods any more.
     pub drained: BTreeSet<ServerId>,
     /// The names of servers' RNDC keys, where these are known.
@@ -118,7 +120,9 @@ pub fn render(declared: &[Declared<'_>], surroundings: &Surroundings) -> Rendere
                 let Some(server) = servers.server(&id) else { continue };
                 let cluster = server.cluster.as_ref().and_then(|cluster| clusters.get(cluster).copied());
                 let (sources, dependants) = (servers.sources(server).collect(), servers.dependants(server).collect());
-                let subject = Subject { declared: one, spec, cluster, server, sources, dependants };
+                let namesake = ServerId { name: names::tcp_service(&id.name), ..id.clone() };
+                let has_namesake = servers.server(&namesake).is_some();
+                let subject = Subject { declared: one, spec, cluster, server, sources, dependants, has_namesake };
                 match instance(&subject, surroundings, &mut rendered.named) {
                     Ok(objects) => rendered.objects.extend(objects),
                     Err(error) => {
@@ -144,7 +148,7 @@ fn instance(
     }
     if !surroundings.services.contains_key(&subject.server.id) {
         // Once it has its address, so have the others, which all of them name.
-        return Ok(vec![service::service(subject)]);
+        return service::services(subject, surroundings);
     }
     let Some(own) = own? else { return Ok(Vec::new()) };
     let files = named_conf::files(subject, surroundings, own)?;
@@ -152,7 +156,7 @@ fn instance(
     objects.extend(deployment::claim(subject));
     let is_drained = surroundings.drained.contains(&subject.server.id);
     objects.push(deployment::deployment(subject, &surroundings.image, is_drained));
-    objects.push(service::service(subject));
+    objects.extend(service::services(subject, surroundings)?);
     Ok(objects)
 }
 

@@ -48,7 +48,9 @@ pub(super) fn files(
         let options = match own.options {
             Some(options) => options.to_owned(),
             None => {
-                lists(subject) + &options::text(&settings(subject, surroundings)?) + &catalogs(subject, surroundings)
+                lists(subject, surroundings)
+                    + &options::text(&settings(subject, surroundings)?)
+                    + &catalogs(subject, surroundings)
             }
         };
         files.insert(OPTIONS, options);
@@ -69,7 +71,8 @@ pub(super) fn files(
             include("rndc.key")
         );
         let controls = controls(subject, surroundings);
-        [comment, lists(subject), options, "\n".into(), controls, catalogs(subject, surroundings), zones].concat()
+        [comment, lists(subject, surroundings), options, "\n".into(), controls, catalogs(subject, surroundings), zones]
+            .concat()
     };
     if let Some(zones) = own.zones {
         files.insert(ZONES, zones.to_owned());
@@ -94,14 +97,15 @@ fn with_statistics(conf: &str) -> String {
     format!("{conf}\n{}", if is_without { statistics() } else { String::new() })
 }
 
-/// The key of transfers, and the address match lists that are declared.
-fn lists(subject: &Subject<'_>) -> String {
+/// The key of transfers, the address match lists that are declared, and how servers are to be asked.
+fn lists(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
     let mut text = include("transfer.key") + "\n";
     for (name, list) in &subject.server.acls {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "acl \"{name}\" {{ {}}};", elements(list));
     }
-    text
+    let by_tcp = subject.sources.iter().filter_map(|source| surroundings.tcp_services.get(&source.id)).flatten();
+    by_tcp.fold(text, |text, address| text + &format!("server {address} {{ tcp-only yes; }};\n"))
 }
 
 fn settings(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Setting>, FieldError> {
@@ -200,7 +204,8 @@ fn catalogs(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
 fn primaries(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
     const SELF: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), names::DNS_PORT);
     let key = subject.transfer().1;
-    let addresses = subject.sources.iter().filter_map(|source| surroundings.services.get(&source.id)).flatten();
+    let address = |id| surroundings.tcp_services.get(id).or_else(|| surroundings.services.get(id));
+    let addresses = subject.sources.iter().filter_map(|source| address(&source.id)).flatten();
     let others = addresses.map(|&address| SocketAddr::new(address, names::SERVICE_PORT));
     let all = surroundings.leader.iter().copied().chain(others).chain([SELF]);
     all.fold(String::new(), |mut list, at| {

@@ -49,6 +49,11 @@ pub fn config_map(instance: &str) -> String {
     format!("{instance}-config")
 }
 
+/// The Service of a server for TCP, if that is another one.
+pub fn tcp_service(instance: &str) -> String {
+    format!("{instance}-tcp")
+}
+
 /// The Secret with a server's RNDC key.
 pub fn rndc_secret(instance: &str) -> String {
     format!("{instance}-rndc-key")

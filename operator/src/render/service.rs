@@ -1,20 +1,27 @@
-//! The Service of a server: port 53 over UDP and TCP, changed as its role says.
+//! The Service of a server: port 53 over UDP and TCP, changed as its role says; or one for each of them, as some load
+//! balancers take one protocol each.
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    names::{DNS_PORT, SERVICE_PORT},
+    Surroundings,
+    names::{self, DNS_PORT, SERVICE_PORT},
     subject::Subject,
 };
-use crate::object::{Object, Type};
+use crate::{
+    api::FieldError,
+    object::{Object, Type},
+};
 
-/// The Service. Fields of the role's `service.spec` prevail, ports by their names; the selector is ours. A load balancer
+/// The Services. Fields of the role's `service.spec` prevail, ports by their names; the selector is ours. A load balancer
 /// keeps the addresses of clients unless told otherwise.
-pub(super) fn service(subject: &Subject<'_>) -> Object {
-    let port = |name: &str, protocol: &str| json!({ "name": name, "port": SERVICE_PORT, "protocol": protocol, "targetPort": name });
+///
+/// # Errors
+/// There is a server of the name that the Service for TCP would have.
+pub(super) fn services(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Object>, FieldError> {
     let mut spec = json!({
         "type": "ClusterIP",
-        "ports": [port("dns-tcp", "TCP"), port("dns-udp", "UDP")],
+        "ports": default_ports(),
         "ipFamilyPolicy": "PreferDualStack",
     });
     let given = subject.service();
@@ -24,9 +31,54 @@ pub(super) fn service(subject: &Subject<'_>) -> Object {
     if spec["type"] == "LoadBalancer" && spec.get("externalTrafficPolicy").is_none() {
         spec["externalTrafficPolicy"] = json!("Local");
     }
+    let name = subject.name().to_owned();
+    if given.is_some_and(|given| given.split) {
+        if subject.has_namesake {
+            return Err(FieldError {
+                path: "service.split".into(),
+                message: format!("there is a server {}, whose Service has this name", names::tcp_service(&name)),
+                help: Some("give one of the two another name".into()),
+            });
+        }
+        let tcp = of_protocol(&spec, true);
+        return Ok(vec![
+            service(subject, name.clone(), of_protocol(&spec, false)),
+            service(subject, names::tcp_service(&name), tcp),
+        ]);
+    }
+    let mut services = vec![service(subject, name.clone(), spec)];
+    if surroundings.tcp_services.contains_key(&subject.server.id) && !subject.has_namesake {
+        // Nobody here removes an object. As this it takes no address outside of the cluster.
+        let spec = json!({ "type": "ClusterIP", "ports": default_ports() });
+        services.push(service(subject, names::tcp_service(&name), of_protocol(&spec, true)));
+    }
+    Ok(services)
+}
+
+fn service(subject: &Subject<'_>, name: String, mut spec: Value) -> Object {
     spec["selector"] = json!(subject.selector());
-    let annotations = given.map(|given| json!(given.annotations)).unwrap_or(json!({}));
-    subject.object(Type::Service, subject.name().to_owned(), &annotations, json!({ "spec": spec }))
+    let annotations = subject.service().map(|given| json!(given.annotations)).unwrap_or(json!({}));
+    subject.object(Type::Service, name, &annotations, json!({ "spec": spec }))
+}
+
+fn default_ports() -> Value {
+    let port = |name: &str, protocol: &str| json!({ "name": name, "port": SERVICE_PORT, "protocol": protocol, "targetPort": name });
+    json!([port("dns-tcp", "TCP"), port("dns-udp", "UDP")])
+}
+
+/// The part of a Service that is for TCP, or that for everything else.
+fn of_protocol(spec: &Value, is_tcp: bool) -> Value {
+    let mut spec = spec.clone();
+    if let Value::Array(ports) = &mut spec["ports"] {
+        ports.retain(|port| port.get("protocol").is_none_or(|protocol| protocol == "TCP") == is_tcp);
+    }
+    if let Value::Object(fields) = &mut spec
+        && is_tcp
+    {
+        // No two Services may have the same.
+        fields.retain(|field, _| !["clusterIP", "clusterIPs", "healthCheckNodePort"].contains(&field.as_str()));
+    }
+    spec
 }
 
 fn merge(spec: &mut Value, overrides: &Map<String, Value>) {

@@ -27,6 +27,8 @@ pub(super) struct Subject<'r> {
     pub(super) sources: Vec<&'r Server>,
     /// The servers that get theirs from it then.
     pub(super) dependants: Vec<&'r Server>,
+    /// Whether there is a server that is called as its Service for TCP would be.
+    pub(super) has_namesake: bool,
 }
 
 impl<'r> Subject<'r> {

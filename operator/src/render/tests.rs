@@ -66,6 +66,7 @@ fn surroundings() -> Surroundings {
             .zip(1..)
             .map(service)
             .collect(),
+        tcp_services: BTreeMap::new(),
         drained: BTreeSet::new(),
         rndc_keys: BTreeMap::new(),
         budgets: BTreeMap::new(),
@@ -347,4 +348,42 @@ fn a_pod_has_one_budget() {
     let one = of(json!({ "instance": "ns-primary-1" }));
     assert_eq!(excepted(primaries(&[("other", one)])), json!(["ns-primary-1"]));
     assert_eq!(primaries(&[("ns-primary", ours)]), alone);
+}
+
+#[test]
+fn udp_and_tcp_have_a_service_each_where_that_is_asked_for() {
+    let split = |more: &str| CLUSTER.replace("service: { ", &format!("service: {{ split: true, {more}"));
+    let ports = |service: &Value| -> Vec<Value> {
+        service["spec"]["ports"].as_array().unwrap().iter().map(|port| port["name"].clone()).collect()
+    };
+    let one = CLUSTER
+        .replace("type: LoadBalancer", "type: LoadBalancer, clusterIP: 10.96.1.1, ports: [{ name: dot, port: 853 }]");
+    let both = one.replace("service: { ", "service: { split: true, annotations: { shared: dns }, ");
+    let rendered = render_yaml(&[&both, &instance("a", "")]);
+    let (udp, tcp) = (find(&rendered, Type::Service, "dns", "a"), find(&rendered, Type::Service, "dns", "a-tcp"));
+    assert_eq!((ports(&udp), ports(&tcp)), (vec![json!("dns-udp")], vec![json!("dns-tcp"), json!("dot")]));
+    assert_eq!(udp["spec"]["selector"], tcp["spec"]["selector"]);
+    for service in [&udp, &tcp] {
+        assert_eq!(service["metadata"]["annotations"]["shared"], "dns");
+        assert_eq!(service["spec"]["type"], "LoadBalancer");
+    }
+    assert!(udp["spec"]["clusterIP"] == "10.96.1.1" && tcp["spec"].get("clusterIP").is_none());
+
+    let taken = render_yaml(&[&split(""), &instance("a", ""), &instance("a-tcp", "")]);
+    let refused: Vec<_> = taken.refused.iter().map(|(id, error)| (id.to_string(), error.path.clone())).collect();
+    assert_eq!(refused, [("dns/a".to_owned(), "service.split".to_owned())]);
+
+    // It is no more: nobody removes the Service, so that it must not keep its load balancer.
+    let id = ServerId { namespace: "dns".into(), name: "ns-primary-0".into() };
+    let there =
+        Surroundings { tcp_services: BTreeMap::from([(id, vec!["10.96.1.99".parse().unwrap()])]), ..surroundings() };
+    let children = ["ns-primary-0", "ns-primary-1"].map(|name| instance(name, ""));
+    let rendered = render_in(&[CLUSTER, &children[0], &children[1]], &there);
+    let tcp = find(&rendered, Type::Service, "dns", "ns-primary-0-tcp");
+    assert_eq!((&tcp["spec"]["type"], ports(&tcp)), (&json!("ClusterIP"), vec![json!("dns-tcp")]));
+    let config = find(&rendered, Type::ConfigMap, "dns", "ns-primary-1-config");
+    let text = config["data"]["named.conf"].as_str().unwrap();
+    for line in ["server 10.96.1.99 { tcp-only yes; };", "10.96.1.99 port 53 key"] {
+        assert!(text.contains(line) && !text.contains("10.96.1.4 "), "{text}");
+    }
 }

@@ -61,14 +61,15 @@ pub(super) fn is_leaving(pod: &Value) -> bool {
     end.is_some_and(|end| Timestamp::now().duration_until(end) > REST)
 }
 
-/// The addresses of the Services of servers.
+/// The addresses of the Services of servers: of those that are called by this name.
 pub(super) fn services<'r>(
     store: &Store,
     instances: impl Iterator<Item = &'r ResourceId>,
+    called: fn(&str) -> String,
 ) -> BTreeMap<ServerId, Vec<IpAddr>> {
     let services = instances.filter_map(|instance| {
         let ResourceId { namespace, name, .. } = instance.clone();
-        let id = ObjectId { of: Type::Service, namespace: namespace.clone(), name: name.clone() };
+        let id = ObjectId { of: Type::Service, namespace: namespace.clone(), name: called(&name) };
         // A headless one has none.
         Some((ServerId { namespace, name }, cluster_addresses(&store.get(&id)?)))
     });

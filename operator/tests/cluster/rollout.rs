@@ -233,3 +233,25 @@ async fn an_rndc_key_of_a_users_own_is_used_and_its_changes_are_taken_live() {
     running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
     assert_eq!(running.pods("own", ".metadata.uid"), pod);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_with_a_service_for_each_protocol_get_zones_from_each_other_and_join_them_again() {
+    let running = Running::with_example().await;
+    running.patch(&json!({ "primary": { "service": { "split": true } } }));
+    let address = |service: &str| running.field(&format!("service/{service}"), ".spec.clusterIP");
+    running.cluster.until("there is one for TCP", || !address("ns-primary-1-tcp").is_empty());
+    let dig =
+        |service: &str, transport: &str| running.cluster.node().dig(&address(service), &[transport, "www.example.com"]);
+    let answers = |service: &str, transport: &str| dig(service, transport).as_deref() == Some("192.0.2.10");
+    running.cluster.until("each has its protocol", || {
+        answers("ns-primary-1-tcp", "+tcp") && answers("ns-primary-1", "+notcp") && !answers("ns-primary-1", "+tcp")
+    });
+    running.until_all_is_ready();
+    running.operators(0);
+    running.replace("ns-primary-0");
+    running.cluster.until("it has its zones from others", || answers("ns-primary-0", "+notcp"));
+    running.operators(1);
+    running.patch(&json!({ "primary": { "service": { "split": false } } }));
+    running.cluster.until("one has both", || answers("ns-primary-1", "+tcp") && answers("ns-primary-1", "+notcp"));
+    running.until_all_is_ready();
+}
