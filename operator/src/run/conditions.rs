@@ -9,6 +9,7 @@ use super::{catalogs::MOST_MEMBERS, truth::Extent};
 use crate::{
     api::{GROUP, Kind, VERSION},
     compile::Verdict,
+    object::ObjectId,
     servers::ServerId,
 };
 
@@ -151,6 +152,12 @@ pub(super) fn config_pending(pod: &str) -> Said {
     let message =
         format!("The pod {pod} does not have the newest named.conf yet; kubelets bring it within two minutes or so.");
     Said::Waiting("ConfigurationPending", message)
+}
+
+/// That the pods of a server cannot start, as there is no Secret with its key.
+pub(super) fn key_missing(secret: &ObjectId) -> Said {
+    let message = format!("There is no {secret} of `bindy keys`, which makes it; its log says why if it does not.");
+    Said::Waiting("KeyMissing", message)
 }
 
 /// That the pods of a server are to be replaced after those of another.

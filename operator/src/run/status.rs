@@ -120,6 +120,11 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         Some(said) => said,
         None => match operator.configs.of(&server, Instant::now()) {
             InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
+            _ if ready < wanted
+                && let Some(secret) = lacks_key(operator, &server) =>
+            {
+                conditions::key_missing(&secret)
+            }
             _ if ready < wanted => conditions::of_servers(wanted, ready, "pods"),
             _ if let Some(other) = operator.turns.awaited_by(&server) => conditions::rollout_waiting(other),
             InEffect::Unknown => return Due::Later,
@@ -147,6 +152,12 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         "clusterRef": cluster,
         "conditions": said.conditions(live, now),
     }))
+}
+
+/// The Secret without which the pods of a server do not start, if it is not there.
+fn lacks_key(operator: &Operator, ServerId { namespace, name }: &ServerId) -> Option<ObjectId> {
+    let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(name) };
+    (operator.store.is_listed(Type::Secret, namespace) && !operator.store.has(&id)).then_some(id)
 }
 
 /// What is to be said of a cluster or a provider.

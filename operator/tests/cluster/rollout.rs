@@ -222,6 +222,9 @@ async fn an_rndc_key_of_a_users_own_is_used_and_its_changes_are_taken_live() {
         std::fs::write(&file, key).expect("the folder is ours");
         file.to_str().expect("a path in UTF-8").to_owned()
     };
+    let (instance, _) = WITH_A_KEY.split_once("---").expect("two documents");
+    running.cluster.apply(instance);
+    running.cluster.until("it is told", || running.reason("own").0 == "KeyMissing");
     let first = with("Zmlyc3Q=");
     running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
     let (pod, address) = (running.pods("own", ".metadata.uid"), running.pods("own", ".status.podIP"));
