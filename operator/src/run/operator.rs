@@ -503,7 +503,9 @@ impl Operator {
         for (origin, kept) in publication::persist(&self.client, &self.store, writes).await? {
             match kept {
                 Kept::Yes(seen) => {
-                    seen.into_iter().for_each(|seen| self.store.take(seen, &mut BTreeSet::new()));
+                    if let Some(seen) = seen {
+                        self.store.take(seen, &mut BTreeSet::new());
+                    }
                     ready.insert(origin);
                 }
                 Kept::Gone => {}
