@@ -123,6 +123,8 @@ impl Operated {
         // Whoever was killed is missed soon.
         bindy.env("BINDY_LEASE_DURATION_SECONDS", "3");
         bindy.env("KUBECONFIG", self.cluster.kubeconfig()).env("POD_NAMESPACE", &self.namespace);
+        // What other tests declare is nothing to it.
+        bindy.env("BINDY_WATCH_NAMESPACES", &self.namespace).env("BINDY_KUBE_QPS", "200").env("BINDY_KUBE_BURST", "50");
         let log = self.folder.path().join(format!("{command}-{}.log", self.processes.len()));
         self.processes.push(Process::start(bindy, log));
     }
@@ -136,12 +138,12 @@ impl Operated {
 
     /// The resources of a kind of Bindy's.
     pub fn ours(&self, kind: Kind) -> Api<DynamicObject> {
+        self.ours_in(kind, &self.namespace)
+    }
+
+    fn ours_in(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(api::GROUP, api::VERSION, kind.name());
-        Api::namespaced_with(
-            self.client.clone(),
-            &self.namespace,
-            &ApiResource::from_gvk_with_plural(&gvk, &kind.plural()),
-        )
+        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::from_gvk_with_plural(&gvk, &kind.plural()))
     }
 
     pub async fn apply(&self, kind: Kind, name: &str, spec: Value) {
@@ -310,6 +312,16 @@ async fn declare(it: &Operated) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_with_one_server_answers_for_its_zone() {
     let mut it = Operated::start().await;
+    let elsewhere = it.cluster.namespace(PodSecurity::Restricted).await;
+    let cluster = json!({
+        "apiVersion": format!("{}/{}", api::GROUP, api::VERSION), "kind": Kind::CLUSTER.name(),
+        "metadata": { "name": "ns" }, "spec": { "primary": { "replicas": 1 } },
+    });
+    it.until("a cluster that is not watched", async || {
+        let params = PatchParams::apply("bindy-test").force();
+        it.ours_in(Kind::CLUSTER, &elsewhere).patch("ns", &params, &Patch::Apply(&cluster)).await.is_ok()
+    })
+    .await;
     declare(&it).await;
     let deployment: Deployment = it.object("ns-primary-0").await;
     let owner = &deployment.owner_references()[0];
@@ -340,6 +352,9 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
     .await;
     it.apply(a_record(), "mail", json!({ "name": "mail", "ipv4Addresses": ["192.0.2.25"] })).await;
     it.until("mail is ready", async || ready(&it, a_record(), "mail").await == yes("Served")).await;
+    let made = it.ours_in(Kind::INSTANCE, &elsewhere).list(&ListParams::default()).await.unwrap();
+    assert!(made.items.is_empty(), "it is in no namespace that is watched");
+    it.cluster.remove(&elsewhere).await;
     assert_eq!(dig(address, "mail.example.com", "A"), "192.0.2.25\n");
     let alias = Kind::from_name("CNAMERecord").unwrap();
     it.apply(alias, "mail", json!({ "name": "mail", "target": "www" })).await;
