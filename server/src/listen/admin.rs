@@ -16,6 +16,7 @@ use tokio::{
 };
 use tracing::warn;
 
+use super::socket;
 use crate::{access::Acl, notice};
 
 /// A protocol that is spoken on the connections.
@@ -76,6 +77,8 @@ struct Endpoint<R> {
 /// An address as named shows it: `127.0.0.1#953`.
 pub(crate) struct Shown(pub(crate) SocketAddr);
 
+/// Connections that the kernel holds until they are accepted.
+const QUEUE: u32 = 1024;
 /// How long a listener waits after it could not accept a connection.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the end waits for clients to read what they were sent.
@@ -108,7 +111,11 @@ impl<S: Service> Endpoints<S> {
                 self.open.insert(address, same);
                 continue;
             }
-            match self.runtime.block_on(TcpListener::bind(address)) {
+            let bound = {
+                let _entered = self.runtime.enter();
+                socket::bind_tcp(address, QUEUE).and_then(TcpListener::from_std)
+            };
+            match bound {
                 Ok(socket) => {
                     let bound = socket.local_addr().unwrap_or(address);
                     notice!(target: "general", "{} listening on {}", S::WORDS.listener, Shown(bound));
@@ -168,5 +175,45 @@ async fn accept<S: Service>(
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.0.ip(), self.0.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        net::{Ipv4Addr, Ipv6Addr, TcpListener as Free, TcpStream as Client},
+    };
+
+    use super::*;
+
+    /// Closes connections.
+    struct Nothing;
+
+    impl Service for Nothing {
+        type Rules = ();
+
+        const THREAD: &'static str = "nothing";
+        const WORDS: Words = Words { listener: "nothing", connection: "nothing", failed: "nothing" };
+        const SEATS: u32 = 1;
+
+        async fn serve(self: Arc<Self>, _: TcpStream, _: SocketAddr, _: Arc<ArcSwap<Inet<()>>>) {}
+    }
+
+    /// The socket for all IPv4 addresses kept that for all IPv6 addresses from their common port.
+    #[test]
+    fn all_addresses_of_both_families_are_listened_on() {
+        let free = Free::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let all: [SocketAddr; 2] = [(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()];
+        let mut endpoints = Endpoints::new(Nothing).unwrap();
+        endpoints.listen(all.map(|address| Inet { address, allow: Acl::any(), rules: () }).into());
+        let local: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        for address in local {
+            let mut client = Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+        endpoints.stop();
     }
 }

@@ -73,7 +73,8 @@ fn bind_udp(addr: SocketAddr, first: bool) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn bind_tcp(addr: SocketAddr, listen_queue: u32) -> io::Result<TcpListener> {
+/// Binds a TCP socket, which does not wait; one of `::` is for IPv6 alone.
+pub(super) fn bind_tcp(addr: SocketAddr, listen_queue: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
