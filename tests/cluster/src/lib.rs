@@ -56,6 +56,8 @@ pub enum Extent {
     Controlled,
     /// Pods run, on one [`Node`].
     Running,
+    /// Pods and Services have addresses of both families: Pods IPv6 first, and Services IPv4.
+    DualStack,
 }
 
 /// What Pods of a namespace may have: the Pod Security Standards.
@@ -113,8 +115,8 @@ impl Cluster {
         let kubeconfig = plan.administrator();
         let config = read(&kubeconfig).await;
         let node = match extent {
-            Extent::Running => {
-                let node = Node::start(&plan, &client(config.clone()), folder.path(), &mut processes).await;
+            Extent::Running | Extent::DualStack => {
+                let node = Node::start(&plan, extent, &client(config.clone()), folder.path(), &mut processes).await;
                 say(&format!("the kubelet is ready after {:.1} s", started.elapsed().as_secs_f32()));
                 Some(node)
             }
@@ -128,7 +130,7 @@ impl Cluster {
 
     /// The cluster that the tests of this process share while one of them has it.
     pub async fn shared(extent: Extent) -> Arc<Cluster> {
-        static SHARED: [Mutex<Weak<Cluster>>; 3] = [const { Mutex::const_new(Weak::new()) }; 3];
+        static SHARED: [Mutex<Weak<Cluster>>; 4] = [const { Mutex::const_new(Weak::new()) }; 4];
         let mut shared = SHARED[extent as usize].lock().await;
         if let Some(cluster) = shared.upgrade() {
             return cluster;

@@ -20,7 +20,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    build,
+    Extent, build,
     process::{Guard, tail},
     programs::Plan,
 };
@@ -54,13 +54,20 @@ impl Node {
     /// libraries. `tools` has the programs of this machine instead.
     pub const IMAGES: [&str; 3] = ["bindyd", "bindy", "tools"];
 
-    pub(crate) async fn start(plan: &Plan, client: &Client, folder: &Path, processes: &mut Guard) -> Node {
+    pub(crate) async fn start(
+        plan: &Plan,
+        extent: Extent,
+        client: &Client,
+        folder: &Path,
+        processes: &mut Guard,
+    ) -> Node {
         register(client).await;
         let folder = folder.join("node");
         let program = build::program("bindy-kubelet", "bindy-kubelet");
         let settings = Settings {
             node: NAME.into(),
             folder: folder.clone(),
+            ipv6: extent == Extent::DualStack,
             api: plan.api_address(),
             kubeconfig: plan.user(&format!("system:node:{NAME}"), Some("system:nodes")),
             proxy: plan.user("system:kube-proxy", None),

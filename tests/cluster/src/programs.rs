@@ -102,7 +102,7 @@ impl Plan {
 
     /// The programs, each of which needs those before it.
     pub(crate) fn programs(&self, extent: Extent) -> Vec<Program> {
-        let mut programs = vec![self.etcd(), self.api_server()];
+        let mut programs = vec![self.etcd(), self.api_server(extent)];
         if extent != Extent::Api {
             programs.extend([self.controllers(), self.scheduler()]);
         }
@@ -125,7 +125,7 @@ impl Plan {
         Program { name: "etcd", arguments: arguments.into(), url: self.etcd.clone(), ready: "/health" }
     }
 
-    fn api_server(&self) -> Program {
+    fn api_server(&self, extent: Extent) -> Program {
         let (certificate, key) = self.authority.server(API_SERVER);
         let service_accounts = self.authority.pair(SERVICE_ACCOUNTS);
         let arguments = [
@@ -144,7 +144,10 @@ impl Plan {
             format!("--service-account-key-file={service_accounts}"),
             format!("--service-account-signing-key-file={service_accounts}"),
             "--service-account-issuer=https://kubernetes.default.svc".into(),
-            "--service-cluster-ip-range=10.96.0.0/16".into(),
+            match extent {
+                Extent::DualStack => "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112".into(),
+                Extent::Api | Extent::Controlled | Extent::Running => "--service-cluster-ip-range=10.96.0.0/16".into(),
+            },
             "--allow-privileged".into(),
         ];
         Program { name: API_SERVER, arguments: arguments.into(), url: self.api_url(), ready: "/readyz" }

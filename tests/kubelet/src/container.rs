@@ -129,8 +129,8 @@ impl Runner {
             cgroup,
             has_users: machine.users,
         };
-        let (address, api) = (self.link.address, services::API.into());
-        let facts = Facts { pod: &self.pod, objects, node: &settings.node, address, api };
+        let (addresses, api) = (self.link.addresses, services::API.into());
+        let facts = Facts { pod: &self.pod, objects, node: &settings.node, addresses, api };
         // What a probe asks is read before anything is started.
         self.probes()?;
         plan::launch(&self.container, &facts, &settings.images, &places)

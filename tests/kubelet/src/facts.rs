@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
 };
 
 use k8s_openapi::{
@@ -10,7 +10,10 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::{network, quantity::in_units};
+use crate::{
+    network::{self, Addresses},
+    quantity::in_units,
+};
 
 /// Why a container waits: a reason and a message for its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) pod: &'a Pod,
     pub(crate) objects: &'a Objects,
     pub(crate) node: &'a str,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) addresses: Addresses,
     /// The Service `kubernetes`.
     pub(crate) api: SocketAddr,
 }
@@ -115,7 +118,8 @@ impl Facts<'_> {
             "spec.nodeName" => self.node.into(),
             "spec.serviceAccountName" => text(&spec.and_then(|spec| spec.service_account_name.clone())),
             "status.hostIP" | "status.hostIPs" => IpAddr::from(network::NODE).to_string(),
-            "status.podIP" | "status.podIPs" => self.address.to_string(),
+            "status.podIP" => self.addresses.first().to_string(),
+            "status.podIPs" => self.addresses.all().map(|it| it.to_string()).collect::<Vec<_>>().join(","),
             _ => keyed(&metadata.labels, "metadata.labels")
                 .or_else(|| keyed(&metadata.annotations, "metadata.annotations"))
                 .ok_or_else(|| Refusal::config(format!("fieldRef {path:?} is none that this kubelet knows")))?,

@@ -25,6 +25,8 @@ pub struct Settings {
     pub node: String,
     /// A folder of its own: volumes, claims and logs of containers are below it.
     pub folder: PathBuf,
+    /// Whether Pods have IPv6 addresses, too, and first.
+    pub ipv6: bool,
     /// The API server's address on this machine. Pods find it at the `ClusterIP` of the Service `kubernetes`.
     pub api: SocketAddr,
     /// The kubeconfig with the identity of the Node.

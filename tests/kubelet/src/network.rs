@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     process::Stdio,
     sync::{
@@ -26,6 +26,9 @@ use tokio::{io::AsyncWriteExt, net::TcpSocket, process::Command, sync::oneshot};
 /// The address of the Node, which is the bridge.
 pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 
+/// The same for IPv6, where Pods have it.
+const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, 1);
+
 /// The folder of the namespaces, by the convention of `ip`.
 const NAMESPACES: &str = "/run/netns";
 
@@ -36,33 +39,55 @@ const HUB: &str = "hub";
 const PODS: u32 = 65_000;
 
 pub(crate) struct Network {
-    sockets: mpsc::Sender<(SocketType, oneshot::Sender<io::Result<OwnedFd>>)>,
+    sockets: mpsc::Sender<(AddressFamily, SocketType, oneshot::Sender<io::Result<OwnedFd>>)>,
     given: AtomicU32,
+    has_ipv6: bool,
 }
 
 /// The namespace of a Pod, which is removed with this.
 pub(crate) struct Link {
-    pub(crate) address: Ipv4Addr,
+    pub(crate) addresses: Addresses,
     namespace: String,
 }
 
+/// The addresses of a Pod.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) ipv4: Ipv4Addr,
+    /// It comes first.
+    pub(crate) ipv6: Option<Ipv6Addr>,
+}
+
+impl Addresses {
+    pub(crate) fn first(self) -> IpAddr {
+        self.ipv6.map_or(self.ipv4.into(), IpAddr::from)
+    }
+
+    pub(crate) fn all(self) -> impl Iterator<Item = IpAddr> {
+        self.ipv6.map(IpAddr::from).into_iter().chain([self.ipv4.into()])
+    }
+}
+
 impl Network {
-    pub(crate) async fn start() -> Result<Network, String> {
+    pub(crate) async fn start(has_ipv6: bool) -> Result<Network, String> {
         fs::create_dir_all(NAMESPACES).map_err(|error| format!("{NAMESPACES}: {error}"))?;
         make(HUB).await?;
         ip(HUB, &format!("link set lo up\nlink add pods type bridge\naddr add {NODE}/16 dev pods\nlink set pods up\n"))
             .await?;
-        let (sockets, requests) = mpsc::channel::<(_, oneshot::Sender<_>)>();
+        if has_ipv6 {
+            ip(HUB, &format!("addr add {NODE_V6}/64 dev pods nodad\n")).await?;
+        }
+        let (sockets, requests) = mpsc::channel::<(_, _, oneshot::Sender<_>)>();
         let (entered, has_entered) = oneshot::channel();
         thread::spawn(move || {
             let _ = entered.send(enter(HUB));
-            for (kind, reply) in requests {
+            for (family, kind, reply) in requests {
                 let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-                let _ = reply.send(socket_with(AddressFamily::INET, kind, flags, None).map_err(io::Error::from));
+                let _ = reply.send(socket_with(family, kind, flags, None).map_err(io::Error::from));
             }
         });
         has_entered.await.expect("the thread sends").map_err(|error| format!("the Pods' network: {error}"))?;
-        Ok(Network { sockets, given: AtomicU32::new(0) })
+        Ok(Network { sockets, given: AtomicU32::new(0), has_ipv6 })
     }
 
     /// Makes the namespace of a Pod.
@@ -72,7 +97,8 @@ impl Network {
             return Err(format!("this kubelet has run {PODS} Pods, and has no more addresses: start another"));
         }
         let address = Ipv4Addr::from(u32::from(NODE) + number);
-        let link = Link { address, namespace: format!("pod{number}") };
+        let ipv6 = self.has_ipv6.then(|| Ipv6Addr::from(u128::from(NODE_V6) + u128::from(number)));
+        let link = Link { addresses: Addresses { ipv4: address, ipv6 }, namespace: format!("pod{number}") };
         let name = &link.namespace;
         make(name).await?;
         let (one, other) = (format!("v{number}"), "eth0");
@@ -85,16 +111,21 @@ impl Network {
             ),
         )
         .await?;
+        if let Some(ipv6) = ipv6 {
+            ip(name, &format!("addr add {ipv6}/64 dev {other} nodad\nroute add default via {NODE_V6}\n")).await?;
+        }
         Ok(link)
     }
 
     /// Makes an address of Services the network's own.
-    pub(crate) async fn own(&self, address: Ipv4Addr) -> Result<(), String> {
-        ip(HUB, &format!("addr replace {address}/32 dev lo\n")).await
+    pub(crate) async fn own(&self, address: IpAddr) -> Result<(), String> {
+        let of = if address.is_ipv4() { "32 dev lo" } else { "128 dev lo nodad" };
+        ip(HUB, &format!("addr replace {address}/{of}\n")).await
     }
 
-    pub(crate) async fn disown(&self, address: Ipv4Addr) -> Result<(), String> {
-        ip(HUB, &format!("addr del {address}/32 dev lo\n")).await
+    pub(crate) async fn disown(&self, address: IpAddr) -> Result<(), String> {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        ip(HUB, &format!("addr del {address}/{bits} dev lo\n")).await
     }
 
     /// A command that will run in the network.
@@ -105,7 +136,7 @@ impl Network {
     }
 
     pub(crate) async fn listen_tcp(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let socket = self.socket(SocketType::STREAM).await?;
+        let socket = self.socket(address, SocketType::STREAM).await?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &address)?;
         listen(&socket, 1024)?;
@@ -113,25 +144,27 @@ impl Network {
     }
 
     pub(crate) async fn bind_udp(&self, address: SocketAddr) -> io::Result<UdpSocket> {
-        let socket = self.socket(SocketType::DGRAM).await?;
+        let socket = self.socket(address, SocketType::DGRAM).await?;
         bind(&socket, &address)?;
         Ok(socket.into())
     }
 
     pub(crate) async fn connect_udp(&self, address: SocketAddr) -> io::Result<UdpSocket> {
-        let socket = UdpSocket::from(self.socket(SocketType::DGRAM).await?);
+        let socket = UdpSocket::from(self.socket(address, SocketType::DGRAM).await?);
         socket.connect(address)?;
         Ok(socket)
     }
 
     pub(crate) async fn connect_tcp(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
-        let socket = self.socket(SocketType::STREAM).await?;
+        let socket = self.socket(address, SocketType::STREAM).await?;
         TcpSocket::from_std_stream(TcpStream::from(socket)).connect(address).await
     }
 
-    async fn socket(&self, kind: SocketType) -> io::Result<OwnedFd> {
+    /// A socket for this address, or for what is there.
+    async fn socket(&self, address: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let (reply, socket) = oneshot::channel();
-        self.sockets.send((kind, reply)).expect("the thread lives as long as this");
+        self.sockets.send((family, kind, reply)).expect("the thread lives as long as this");
         socket.await.expect("it replies to each")
     }
 }

@@ -63,7 +63,7 @@ async fn serve(settings: Settings) -> Result<(), String> {
     let cgroups = Cgroups::new(&settings.cgroups);
     let node = Arc::new(Node {
         client: client(&settings.kubeconfig).await?,
-        network: Network::start().await?,
+        network: Network::start(settings.ipv6).await?,
         machine: machine(cgroups.as_ref()),
         cgroups,
         refresh: Mutex::new(Refresh::AtOnce),

@@ -82,7 +82,7 @@ pub(crate) fn launch(
 
     let host = facts.pod.metadata.name.as_deref().unwrap_or_default();
     let texts = BTreeMap::from([
-        ("/etc/hosts".into(), format!("127.0.0.1\tlocalhost\n{}\t{host}\n", facts.address)),
+        ("/etc/hosts".into(), format!("127.0.0.1\tlocalhost\n{}\t{host}\n", facts.addresses.first())),
         ("/etc/hostname".into(), format!("{host}\n")),
         ("/etc/resolv.conf".into(), String::new()),
         ("/etc/passwd".into(), "root:x:0:0::/:\nnobody:x:65534:65534::/:\nnonroot:x:65532:65532::/:\n".into()),
@@ -181,7 +181,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::facts::{Data, Kind, Objects, Reference};
+    use crate::{
+        facts::{Data, Kind, Objects, Reference},
+        network::Addresses,
+    };
 
     /// Plans the first container of a Pod which refers to a Secret with the key `key`.
     fn plan(spec: &Value) -> Result<Launch, Refusal> {
@@ -190,8 +193,9 @@ mod tests {
         let secret = Data::from([("key".into(), b"hidden".to_vec())]);
         let data = [(Reference { kind: Kind::Secret, name: "s".into() }, Some(secret))].into();
         let objects = Objects { data, ..Objects::default() };
-        let (address, api) = ([10, 244, 0, 9].into(), ([10, 96, 0, 1], 443).into());
-        let facts = Facts { pod: &pod, objects: &objects, node: "node", address, api };
+        let addresses = Addresses { ipv4: [10, 244, 0, 9].into(), ipv6: None };
+        let api = ([10, 96, 0, 1], 443).into();
+        let facts = Facts { pod: &pod, objects: &objects, node: "node", addresses, api };
         let image = Image { entrypoint: vec!["/bindyd".into()], files: BTreeMap::new() };
         let volumes = [("v".into(), "/volumes/v".into())].into();
         let places =

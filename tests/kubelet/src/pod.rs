@@ -216,8 +216,8 @@ impl Life {
     fn show(&self) -> Result<BTreeMap<String, PathBuf>, ()> {
         let Some(link) = &self.link else { return Err(()) };
         let objects: Objects = self.followed.objects.borrow().clone();
-        let (node, address) = (&self.node.settings.node, link.address);
-        let facts = Facts { pod: &self.pod, objects: &objects, node, address, api: services::API.into() };
+        let (node, addresses) = (&self.node.settings.node, link.addresses);
+        let facts = Facts { pod: &self.pod, objects: &objects, node, addresses, api: services::API.into() };
         let mut owner = plan::owner(&self.pod);
         if !self.node.machine.users {
             (owner.user, owner.group) = (None, None);
@@ -252,8 +252,8 @@ impl Life {
         }
         let reports = self.reports.borrow().clone();
         let (init, main) = reports.split_at(containers(&self.pod).0.len());
-        let address = self.link.as_ref().map(|link| link.address);
-        let now = status(&self.pod, address, (init, main), self.status.as_ref(), Timestamp::now());
+        let addresses = self.link.as_ref().map(|link| link.addresses);
+        let now = status(&self.pod, addresses, (init, main), self.status.as_ref(), Timestamp::now());
         if self.status.as_ref() == Some(&now) {
             return Ok(());
         }

@@ -37,7 +37,7 @@ pub(crate) async fn succeeds(schedule: &Schedule, target: &Target<'_>) -> bool {
 }
 
 fn address(target: &Target<'_>, host: Option<&str>, port: u16) -> io::Result<SocketAddr> {
-    let Some(host) = host else { return Ok((target.link.address, port).into()) };
+    let Some(host) = host else { return Ok((target.link.addresses.first(), port).into()) };
     let host: std::net::IpAddr = host.parse().map_err(io::Error::other)?;
     Ok((host, port).into())
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -87,7 +87,6 @@ fn fronts(known: &Known) -> BTreeMap<Front, Vec<SocketAddr>> {
     let mut fronts = BTreeMap::new();
     for ((namespace, name), service) in &known.services {
         let Some(spec) = &service.spec else { continue };
-        let Some(Ok(address)) = spec.cluster_ip.as_deref().map(str::parse::<Ipv4Addr>) else { continue };
         let slices: Vec<_> = known
             .slices
             .iter()
@@ -96,16 +95,21 @@ fn fronts(known: &Known) -> BTreeMap<Front, Vec<SocketAddr>> {
             })
             .map(|(_, slice)| slice)
             .collect();
-        for port in spec.ports.iter().flatten() {
+        // A headless one has `None`.
+        let addresses = spec.cluster_ips.iter().flatten().filter_map(|text| text.parse::<IpAddr>().ok());
+        let ports = || spec.ports.iter().flatten();
+        for (address, port) in addresses.flat_map(|address| ports().map(move |port| (address, port))) {
             let Ok(number) = u16::try_from(port.port) else { continue };
             let protocol = port.protocol.as_deref().unwrap_or("TCP");
             let address = SocketAddr::from((address, number));
             if address == API.into() || !matches!(protocol, "TCP" | "UDP") {
                 continue;
             }
-            let mut servers = servers(&slices, port.name.as_deref().unwrap_or_default(), protocol, Endpoints::Ready);
+            let name = port.name.as_deref().unwrap_or_default();
+            let slices: Vec<_> = slices.iter().copied().filter(|slice| is_of_family(slice, address)).collect();
+            let mut servers = servers(&slices, name, protocol, Endpoints::Ready);
             if servers.is_empty() {
-                servers = self::servers(&slices, port.name.as_deref().unwrap_or_default(), protocol, Endpoints::Ending);
+                servers = self::servers(&slices, name, protocol, Endpoints::Ending);
             }
             fronts.insert(Front { address, is_udp: protocol == "UDP" }, servers.into_iter().collect());
         }
@@ -121,9 +125,13 @@ enum Endpoints {
     Ending,
 }
 
+fn is_of_family(slice: &EndpointSlice, address: SocketAddr) -> bool {
+    slice.address_type == if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
 fn servers(slices: &[&EndpointSlice], name: &str, protocol: &str, which: Endpoints) -> BTreeSet<SocketAddr> {
     let mut servers = BTreeSet::new();
-    for slice in slices.iter().filter(|slice| slice.address_type == "IPv4") {
+    for slice in slices {
         let ports = slice.ports.iter().flatten().filter(|port| {
             port.name.as_deref().unwrap_or_default() == name && port.protocol.as_deref().unwrap_or("TCP") == protocol
         });
@@ -134,7 +142,7 @@ fn servers(slices: &[&EndpointSlice], name: &str, protocol: &str, which: Endpoin
                 Endpoints::Ready => conditions.ready.unwrap_or(true),
                 Endpoints::Ending => conditions.serving == Some(true) && conditions.terminating == Some(true),
             };
-            let addresses = endpoint.addresses.iter().filter(|_| serves).filter_map(|it| it.parse::<Ipv4Addr>().ok());
+            let addresses = endpoint.addresses.iter().filter(|_| serves).filter_map(|it| it.parse::<IpAddr>().ok());
             servers.extend(addresses.flat_map(|it| numbers.iter().map(move |port| SocketAddr::from((it, *port)))));
         }
     }
@@ -145,14 +153,14 @@ struct Proxy {
     node: Arc<Node>,
     fronts: BTreeMap<Front, (Arc<Back>, Option<JoinHandle<()>>)>,
     /// Those that the network has.
-    addresses: BTreeSet<Ipv4Addr>,
+    addresses: BTreeSet<IpAddr>,
 }
 
 impl Proxy {
     /// Leads the Service `kubernetes` to the API server, which is outside of the network.
     async fn serve_api(&mut self) {
         let started = async {
-            self.own(*API.ip()).await.map_err(io::Error::other)?;
+            self.own((*API.ip()).into()).await.map_err(io::Error::other)?;
             let listener = self.node.network.listen_tcp(API.into()).await?;
             tokio::spawn(relay::tcp(TcpListener::from_std(listener)?, Arc::new(Outside(self.node.settings.api))));
             io::Result::Ok(())
@@ -162,7 +170,7 @@ impl Proxy {
         }
     }
 
-    async fn own(&mut self, address: Ipv4Addr) -> Result<(), String> {
+    async fn own(&mut self, address: IpAddr) -> Result<(), String> {
         if !self.addresses.contains(&address) {
             self.node.network.own(address).await?;
             self.addresses.insert(address);
@@ -178,7 +186,7 @@ impl Proxy {
             stays
         });
         let used: BTreeSet<_> = fronts.keys().map(|front| front.address.ip()).chain([(*API.ip()).into()]).collect();
-        let unused: Vec<_> = self.addresses.iter().copied().filter(|it| !used.contains(&(*it).into())).collect();
+        let unused: Vec<_> = self.addresses.iter().copied().filter(|it| !used.contains(it)).collect();
         for address in unused {
             self.addresses.remove(&address);
             let _ = self.node.network.disown(address).await;
@@ -191,9 +199,7 @@ impl Proxy {
     }
 
     async fn set_one(&mut self, front: &Front, servers: Vec<SocketAddr>) -> io::Result<()> {
-        if let std::net::IpAddr::V4(address) = front.address.ip() {
-            self.own(address).await.map_err(io::Error::other)?;
-        }
+        self.own(front.address.ip()).await.map_err(io::Error::other)?;
         let node = &self.node;
         let (back, serving) = self.fronts.entry(front.clone()).or_insert_with(|| {
             let back = Back { node: Arc::clone(node), servers: Mutex::default(), turn: AtomicUsize::default() };

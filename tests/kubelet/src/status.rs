@@ -1,7 +1,5 @@
 //! What a Pod's status says of its containers.
 
-use std::net::Ipv4Addr;
-
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
@@ -11,7 +9,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::{facts::Refusal, network};
+use crate::{
+    facts::Refusal,
+    network::{self, Addresses},
+};
 
 /// What is known of one container.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +108,7 @@ impl Restarts {
 /// the same.
 pub(crate) fn status(
     pod: &Pod,
-    address: Option<Ipv4Addr>,
+    addresses: Option<Addresses>,
     (init, containers): (&[Report], &[Report]),
     before: Option<&PodStatus>,
     now: Timestamp,
@@ -140,7 +141,7 @@ pub(crate) fn status(
     let not_initialized = (!is_initialized)
         .then(|| ("ContainersNotInitialized", "containers with incomplete status: init containers".to_owned()));
     let conditions = vec![
-        condition("PodReadyToStartContainers", address.is_some(), None),
+        condition("PodReadyToStartContainers", addresses.is_some(), None),
         condition("Initialized", is_initialized, not_initialized),
         condition("ContainersReady", is_ready, because.clone()),
         condition("Ready", is_ready, because),
@@ -156,8 +157,8 @@ pub(crate) fn status(
         init_container_statuses: statuses(spec.init_containers.as_deref().unwrap_or_default(), init),
         host_ip: Some(network::NODE.to_string()),
         host_ips: Some(vec![HostIP { ip: network::NODE.to_string() }]),
-        pod_ip: address.map(|address| address.to_string()),
-        pod_ips: address.map(|address| vec![PodIP { ip: address.to_string() }]),
+        pod_ip: addresses.map(|all| all.first().to_string()),
+        pod_ips: addresses.map(|all| all.all().map(|address| PodIP { ip: address.to_string() }).collect()),
         start_time: before.and_then(|before| before.start_time.clone()).or(Some(Time(now))),
         observed_generation: pod.metadata.generation,
         ..PodStatus::default()
