@@ -37,7 +37,12 @@ mod serving;
 mod status;
 mod truth;
 
-use std::{env, fmt, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    env, fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    pin::pin,
+    time::Duration,
+};
 
 use bindy_server::listen::ListenError;
 use kube::Client;
@@ -48,6 +53,7 @@ use tokio::{
 
 use crate::{
     cluster::{self, Watches, terminated},
+    render::names,
     terminal::say,
 };
 use http::Board;
@@ -58,16 +64,17 @@ use primary::Primary;
 /// The arguments of `bindy run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Address at which servers get their zones, over UDP and TCP; may be given several times. Port 0 takes a free port.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5353", value_parser = crate::serve::address)]
+    /// Address at which servers get their zones, over UDP and TCP; may be given several times. Port 0 takes a free port
+    /// [default: all addresses, port 5353]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = crate::serve::address)]
     listen: Vec<SocketAddr>,
     /// Address and port at which servers find this process, if it runs outside of the cluster [default: those of the
     /// Service bindy-leader]
     #[arg(long, value_name = "ADDR:PORT", value_parser = crate::serve::address)]
     advertise: Vec<SocketAddr>,
-    /// Address at which this process tells its health and its metrics over HTTP
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8080", value_parser = crate::serve::address)]
-    http: SocketAddr,
+    /// Address at which this process tells its health and its metrics over HTTP [default: all addresses, port 8080]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = crate::serve::address)]
+    http: Option<SocketAddr>,
     /// Image of servers that name none
     #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")))]
     image: String,
@@ -98,8 +105,8 @@ struct Place {
     namespace: String,
     /// The name of its pod, if it is one.
     name: Option<String>,
-    /// The address of its pod.
-    address: Option<String>,
+    /// The addresses of its pod.
+    addresses: Vec<IpAddr>,
 }
 
 /// How often to look at what failed, and at what servers serve.
@@ -117,11 +124,21 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         let missing = |error| RunError::Client(Box::new(error));
         let client = cluster::client().await.map_err(missing)?;
         let leadership = Leadership::seek(Client::try_default().await.map_err(missing)?, &place().namespace);
-        let primary = Primary::start(options.listen.clone()).map_err(RunError::Listen)?;
+        let mut listen = options.listen.clone();
+        if listen.is_empty() {
+            let (ipv4, ipv6) = everywhere(names::DNS_PORT);
+            listen.extend([Some(ipv4), ipv6].into_iter().flatten());
+        }
+        let primary = Primary::start(listen).map_err(RunError::Listen)?;
         let addresses: Vec<String> = primary.addresses().iter().map(ToString::to_string).collect();
         say(&format!("Serving zones to servers on {}, UDP and TCP.", addresses.join(", ")));
         let board = Board::default();
-        tokio::spawn(http::serve(options.http, board.clone()));
+        let http = options.http.unwrap_or_else(|| {
+            let (ipv4, ipv6) = everywhere(names::HTTP_PORT);
+            // It takes connections of both families.
+            ipv6.unwrap_or(ipv4)
+        });
+        tokio::spawn(http::serve(http, board.clone()));
         let operator = Operator::new(client.clone(), options, place(), primary, board);
         follow(&client, operator, leadership).await;
         Ok(())
@@ -180,8 +197,14 @@ fn place() -> Place {
     Place {
         namespace: said("POD_NAMESPACE").unwrap_or_else(|| "bindy-system".into()),
         name: said("POD_NAME"),
-        address: said("POD_IP"),
+        addresses: said("POD_IPS").iter().flat_map(|text| text.split(',')).filter_map(|it| it.parse().ok()).collect(),
     }
+}
+
+/// A port of all IPv4 addresses, and of all IPv6 addresses where the machine has any.
+fn everywhere(port: u16) -> (SocketAddr, Option<SocketAddr>) {
+    let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    ((Ipv4Addr::UNSPECIFIED, port).into(), has_ipv6.then(|| (Ipv6Addr::UNSPECIFIED, port).into()))
 }
 
 impl fmt::Display for RunError {

@@ -40,7 +40,7 @@ use crate::{
     compile::{Compiler, ContentHash, Published, ZoneData, ZoneStep},
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
-    render::{Surroundings, names, render},
+    render::{Surroundings, render},
     servers::{ServerId, Servers},
     terminal::say,
 };
@@ -598,10 +598,9 @@ impl Operator {
 
     /// The objects that are to be.
     fn render(&mut self) -> BTreeMap<ObjectId, Object> {
-        let (mut slice, mut found) = (None, self.advertised.clone());
+        let (mut slices, mut found) = (Vec::new(), self.advertised.clone());
         if found.is_empty() {
-            let port = self.serving.addresses().first().map_or(names::DNS_PORT, SocketAddr::port);
-            slice = leader::slice(&self.place, port);
+            slices = leader::slices(&self.place, &self.serving.addresses(), &self.store);
             found = leader::addresses(&self.store, &self.place);
         }
         self.drained = retirement::drained(&self.servers, &self.store, Timestamp::now());
@@ -637,7 +636,7 @@ impl Operator {
                 self.place.namespace
             ));
         }
-        slice.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect()
+        slices.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect()
     }
 
     /// Tells something, once.

@@ -1,7 +1,10 @@
 //! `deploy/` on a cluster with a node: the operator, the maker of keys and servers are real processes in pods, each with
 //! the identity and no more rights than it has in anybody's cluster.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use bindy_cluster::{Cluster, EXAMPLE, Extent};
 
@@ -15,14 +18,22 @@ pub struct Running {
 
 impl Running {
     pub async fn start() -> Running {
-        let cluster = Cluster::start(Extent::Running).await;
+        Running::with(Extent::Running).await
+    }
+
+    async fn with(extent: Extent) -> Running {
+        let cluster = Cluster::start(extent).await;
         cluster.install();
         Running { cluster }
     }
 
     /// As [`Self::start`], with the example served.
     pub async fn with_example() -> Running {
-        let running = Running::start().await;
+        Running::start().await.serving_example()
+    }
+
+    fn serving_example(self) -> Running {
+        let running = self;
         running.cluster.apply(EXAMPLE);
         running
             .cluster
@@ -135,4 +146,40 @@ async fn what_is_declared_is_answered_by_pods() {
     for event in ["Normal Served DNSZone/example-com", "Normal AllReady Bind9Instance/ns-primary-0"] {
         running.cluster.until(event, || events().lines().any(|line| line == event));
     }
+}
+
+/// Pods have IPv6 addresses first, so that all that Bindy sends them goes there; servers find the operator at both.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_with_addresses_of_both_families_answer_at_each() {
+    let running = Running::with(Extent::DualStack).await.serving_example();
+    let (cluster, node) = (&running.cluster, running.cluster.node());
+    let both = |text: &str| {
+        let addresses: Vec<IpAddr> = text.split_whitespace().map(|it| it.parse().expect("it is an address")).collect();
+        assert!(addresses.iter().any(IpAddr::is_ipv4) && addresses.iter().any(IpAddr::is_ipv6), "{text:?}");
+        addresses
+    };
+    let leaders = both(&cluster.field("bindy-system", "service/bindy-leader", ".spec.clusterIPs[*]"));
+    let pod = cluster.field("bindy-system", &format!("pod/{}", running.leader()), ".status.podIPs[*].ip");
+    let mut led = String::new();
+    for family in ["ipv4", "ipv6"] {
+        let slice = format!("endpointslice/bindy-leader-{family}");
+        led += &(cluster.field("bindy-system", &slice, ".endpoints[*].addresses[*]") + " ");
+    }
+    assert_eq!(BTreeSet::from_iter(both(&led)), BTreeSet::from_iter(both(&pod)));
+    for instance in INSTANCES {
+        let config = running.field(&format!("configmap/{instance}-config"), ".data.named\\.conf");
+        assert!(leaders.iter().all(|leader| config.contains(&format!("{leader} port 5353"))), "{config}");
+        for address in both(&running.field(&format!("service/{instance}"), ".spec.clusterIPs[*]")) {
+            for transport in ["+notcp", "+tcp"] {
+                let answer = node.dig(&address.to_string(), &[transport, "www.example.com"]);
+                assert_eq!(answer.as_deref(), Some("192.0.2.10"), "{instance}: {address} {transport}");
+            }
+        }
+    }
+    // What changes reaches servers at once, and who is asked whether it has.
+    cluster.apply(
+        "{ apiVersion: bindy.firestoned.io/v1beta1, kind: ARecord, metadata: { name: later, namespace: dns-system, \
+         labels: { zone: example } }, spec: { name: later, ipv4Addresses: [192.0.2.12] } }",
+    );
+    cluster.until("it is served", || running.is_ready("arecord/later"));
 }
