@@ -188,6 +188,10 @@ pub struct InstanceStatus {
     /// The number of zones that the instance serves.
     #[schemars(extend("x-unit" = "zones"), extend("x-example" = 12))]
     pub zones_count: Option<u32>,
+    /// The serial of the catalog that lists these zones, when many of them were last free to go. The annotation
+    /// `bindy.firestoned.io/allow-large-removal` allows by it what is held (`LargeRemovalHeld`).
+    #[schemars(extend("x-unit" = "serial (RFC 1982)"), extend("x-example" = 1_795_362_331))]
+    pub catalog_serial: Option<u32>,
     /// The age of the instance's RNDC key.
     pub rndc_key_rotation: Option<KeyRotationStatus>,
 }

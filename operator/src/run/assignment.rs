@@ -74,16 +74,23 @@ impl Assignment {
     }
 
     fn give(&mut self, zone: Name, server: &Server, keys: &TransferKeys, pods: &BTreeMap<ServerId, Pods>) {
+        self.leave(&zone, server, keys, pods);
+        // Nobody waits for a server that is about to go.
+        if !server.retires {
+            let pods = pods.get(&server.id).cloned().unwrap_or_default();
+            self.pods.entry(zone).or_default().insert(server.id.clone(), pods);
+        }
+    }
+
+    /// Lets a server have a zone, for which nobody waits.
+    pub(super) fn leave(&mut self, zone: &Name, server: &Server, keys: &TransferKeys, pods: &BTreeMap<ServerId, Pods>) {
         let ServerId { namespace, name } = &server.id;
-        let pods = pods.get(&server.id).cloned().unwrap_or_default();
+        let pods = pods.get(&server.id);
         if let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) {
             let audience = self.audiences.entry(zone.clone()).or_default();
             audience.keys.insert(key.name().clone());
-            audience.pods.extend(pods.addresses.iter().map(|&pod| (pod, key.name().clone())));
-        }
-        // Nobody waits for a server that is about to go.
-        if !server.retires {
-            self.pods.entry(zone).or_default().insert(server.id.clone(), pods);
+            let addresses = pods.into_iter().flat_map(|pods| &pods.addresses);
+            audience.pods.extend(addresses.map(|&pod| (pod, key.name().clone())));
         }
     }
 }

@@ -32,8 +32,8 @@ pub(super) const NOT_SERVED_YET: &str = "NotServedYet";
 pub(super) const APPLY_FAILED: &str = "ApplyFailed";
 /// The reason of a zone without servers.
 pub(super) const NO_SERVERS: &str = "NoServers";
-/// The reason of a zone whose new version would remove much of it.
-pub(super) const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
+/// The reason of a zone whose new version would remove much of it, and of a server that would lose many zones.
+const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
 /// The reason of a zone for which a server has no room.
 pub(super) const TOO_MANY_ZONES: &str = "TooManyZones";
 /// The most servers that a message names.
@@ -52,13 +52,18 @@ impl Said {
         Said::Ready(SERVED, if warnings.is_empty() { "Every server serves it.".into() } else { warnings.join(" ") })
     }
 
+    /// That much would go, which waits until somebody allows it.
+    pub(super) fn held(why: &str) -> Said {
+        Said::Stalled(LARGE_REMOVAL_HELD, sentence(why))
+    }
+
     /// What follows for a zone from how far it is served; `held` says why a new version is not published.
     pub(super) fn of_zone(verdict: &Verdict, extent: &Extent, held: Option<&str>) -> Said {
         if let Some(refused) = Said::refused(verdict) {
             return refused;
         }
         if let Some(why) = held {
-            return Said::Stalled(LARGE_REMOVAL_HELD, sentence(why));
+            return Said::held(why);
         }
         if extent.servers == 0 {
             let why = verdict.findings.first().map(|finding| sentence(&finding.message));

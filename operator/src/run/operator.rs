@@ -15,8 +15,8 @@ use zonefmt::{Name, Serial};
 
 use super::{
     Fenced, Options, Place,
-    assignment::{Assignment, Declared},
-    catalogs::MOST_MEMBERS,
+    assignment::{Assignment, Declared, catalog},
+    catalogs::{self, MOST_MEMBERS},
     configs::Configs,
     declarations::Declarations,
     http::{Board, Figures},
@@ -25,7 +25,7 @@ use super::{
     probes::{Answer, Question},
     publication::{self, Kept},
     readiness::{ConfigQuestion, Told},
-    removal::{self, LargeRemoval},
+    removal::{Change, LargeRemoval, Removals},
     reports::{Outcome, Reports},
     retirement,
     rollout::Turns,
@@ -41,7 +41,7 @@ use crate::{
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
     render::{Surroundings, render},
-    servers::{ServerId, Servers},
+    servers::{Server, ServerId, Servers},
     terminal::say,
 };
 
@@ -68,10 +68,15 @@ pub(super) struct Operator {
     /// The objects that are to be.
     wanted: BTreeMap<ObjectId, Object>,
     pub(super) serving: Serving,
-    /// The zones that were compiled and are not served yet, with how many RRsets that removes of what is served.
-    pending: BTreeMap<Name, usize>,
-    /// The zones among them that wait because that is too much.
+    /// The zones that were compiled and are not served yet, with how many RRsets that changes of what is served.
+    pending: BTreeMap<Name, Change>,
+    removals: Removals,
+    /// The zones among them that wait because too much would go.
     pub(super) held: BTreeMap<Name, LargeRemoval>,
+    /// The servers that keep zones which they are not to have any more, as those are too many.
+    pub(super) kept: BTreeMap<ServerId, LargeRemoval>,
+    /// Whether status says now how many zones servers have, which may change all the time.
+    pub(super) counts: bool,
     probes: Rounds<Question>,
     /// Which configuration servers have.
     pub(super) configs: Configs,
@@ -143,7 +148,10 @@ impl Operator {
             wanted: BTreeMap::new(),
             serving: Serving::new(primary),
             pending: BTreeMap::new(),
+            removals: Removals::default(),
             held: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            counts: false,
             probes: Rounds::start(),
             configs: Configs::default(),
             readiness: Rounds::start(),
@@ -194,6 +202,13 @@ impl Operator {
         self.wanted.clear();
         self.held.clear();
         if leads && self.compiler.is_some() {
+            let store = &self.store;
+            let counts = self.servers.iter().filter_map(|server| {
+                let instance = store.get(&ObjectId::from(&server.id.resource()))?;
+                Some((catalog(&server.id)?, instance["status"]["zonesCount"].as_u64()? as usize))
+            });
+            let counts: BTreeMap<Name, usize> = counts.collect();
+            self.serving.take_over(|catalog| counts.get(catalog).copied().unwrap_or(0));
             self.take_over().await?;
         }
         self.follow(BTreeSet::new()).await
@@ -260,7 +275,26 @@ impl Operator {
         // Nobody tells when the time of a pod is over.
         let leaving = self.store.of(Type::Pod).filter(|(_, pod)| seen::is_leaving(pod)).count();
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
-        self.follow(BTreeSet::new()).await
+        let miscounted = self.miscounted();
+        self.reports.look_at(miscounted);
+        self.counts = true;
+        let followed = self.follow(BTreeSet::new()).await;
+        self.counts = false;
+        followed
+    }
+
+    /// The instances of the servers of which the status does not say how many zones they have.
+    fn miscounted(&self) -> Vec<ResourceId> {
+        let miscounted = self.servers.iter().filter(|server| {
+            let id = server.id.resource();
+            let listed = catalog(&server.id).and_then(|catalog| self.serving.listed(&catalog));
+            let (Some((zones, serial)), Some(instance)) = (listed, self.store.get(&ObjectId::from(&id))) else {
+                return false;
+            };
+            let status = &instance["status"];
+            status["zonesCount"] != zones || status["catalogSerial"] != serial.0 && !self.kept.contains_key(&server.id)
+        });
+        miscounted.map(|server| server.id.resource()).collect()
     }
 
     /// Waits for answers.
@@ -370,7 +404,7 @@ impl Operator {
             leads: self.leads,
             zones: self.compiler.as_ref().map_or(0, |compiler| compiler.zones().count() as u64),
             resources: Kind::all().map(count).collect(),
-            held: self.held.len() as u64,
+            held: (self.held.len() + self.kept.len()) as u64,
             behind: self.serving.behind() as u64,
             published: self.published,
             waiting: self.reports.len() as u64,
@@ -416,8 +450,8 @@ impl Operator {
     }
 
     fn await_publication(&mut self, steps: Vec<ZoneStep>) {
-        for ZoneStep { origin, removed, .. } in steps {
-            *self.pending.entry(origin).or_default() += removed;
+        for ZoneStep { origin, removed, added, .. } in steps {
+            *self.pending.entry(origin).or_default() += Change { removed, added };
         }
     }
 
@@ -444,7 +478,13 @@ impl Operator {
     /// Makes the serials of compiled zones durable, and serves those zones and the catalogs.
     async fn publish(&mut self) -> Result<(), Fenced> {
         let ready = if self.leads { self.persist().await? } else { self.published_elsewhere() };
-        self.pending.retain(|origin, _| !ready.contains(origin));
+        self.pending.retain(|origin, change| {
+            let waits = !ready.contains(origin);
+            if !waits {
+                self.removals.published(origin, *change);
+            }
+            waits
+        });
         self.published += ready.len() as u64;
         self.is_moving |= ready.iter().any(|origin| !self.serving.knows(origin));
         if self.is_moving {
@@ -475,14 +515,18 @@ impl Operator {
         let Some(compiler) = &self.compiler else { return Ok(BTreeSet::new()) };
         let (mut ready, mut writes) = (BTreeSet::new(), Vec::new());
         let was_held = mem::take(&mut self.held);
-        for (origin, removed) in &self.pending {
-            let (Some(id), Some(published)) = (compiler.zone_resource(origin), compiler.published().get(origin)) else {
+        for (origin, change) in &self.pending {
+            let (Some(id), Some(published), Some(version)) =
+                (compiler.zone_resource(origin), compiler.published().get(origin), compiler.zone(origin))
+            else {
+                self.removals.forget(origin);
                 ready.insert(origin.clone());
                 continue;
             };
             let records = compiler.members(origin);
             if let Some(object) = self.store.get(&ObjectId::from(id))
-                && let Some(large) = removal::of(&object, self.serving.data(origin), *removed, records)
+                && let served = self.serving.data(origin)
+                && let Some(large) = self.removals.hold(&object, (origin, version), served.as_ref(), *change, records)
             {
                 self.reports.look_at([id.clone()]);
                 self.held.insert(origin.clone(), large);
@@ -537,14 +581,35 @@ impl Operator {
                 is_compiled,
             })
         });
-        let assignment = Assignment::of(&self.servers, MOST_MEMBERS, declared, &keys, &pods);
+        let mut assignment = Assignment::of(&self.servers, MOST_MEMBERS, declared, &keys, &pods);
+        // The zones of a server that goes go with it.
+        let by_catalog: BTreeMap<Name, &Server> =
+            self.servers.staying().filter_map(|server| Some((catalog(&server.id)?, server))).collect();
+        let instance = |catalog: &Name| {
+            let id = ObjectId::from(&by_catalog.get(catalog)?.id.resource());
+            self.store.get(&id)
+        };
+        let (mut kept, mut left) = (BTreeMap::new(), BTreeSet::new());
+        for (catalog, catalogs::Kept { why, zones }) in self.serving.hold(&mut assignment.members, self.leads, instance)
+        {
+            let Some(server) = by_catalog.get(&catalog) else { continue };
+            zones.iter().for_each(|zone| assignment.leave(zone, server, &keys, &pods));
+            left.extend(zones.into_iter().filter(|zone| compiler.zone(zone).is_none()));
+            if !self.kept.contains_key(&server.id) {
+                say(&format!("Bind9Instance {} keeps its zones: {why}", server.id));
+            }
+            kept.insert(server.id.clone(), why);
+        }
+        self.kept = kept;
         let zones = compiler.zones().filter_map(|(origin, data)| {
             // While a new version waits, the one that is served goes to those who are to have it.
             let waits = self.pending.contains_key(origin);
             let data = if waits { self.serving.data(origin)? } else { data.clone() };
             Some((origin.clone(), data, ready.contains(origin)))
         });
-        let zones: Vec<(Name, ZoneData, bool)> = zones.collect();
+        // Zones that were deleted stay as they were.
+        let left = left.into_iter().filter_map(|origin| Some((origin.clone(), self.serving.data(&origin)?, false)));
+        let zones: Vec<(Name, ZoneData, bool)> = zones.chain(left).collect();
         let open = self.serving.assign(assignment, zones, &keys);
         for origin in open {
             self.reports.look_at(compiler.zone_resource(&origin).cloned());

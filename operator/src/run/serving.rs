@@ -8,11 +8,12 @@ use std::{
 };
 
 use bindy_server::tsig::TsigKey;
+use serde_json::Value;
 use zonefmt::{Name, Serial};
 
 use super::{
     assignment::Assignment,
-    catalogs::Catalogs,
+    catalogs::{Catalogs, Kept},
     primary::{Audience, Primary},
     probes::{Answer, Question},
     rollout::Known,
@@ -68,6 +69,26 @@ impl Serving {
             all.push((origin, data.zip(audience)));
         }
         self.primary.serve(all);
+    }
+
+    /// Puts back into the catalogs what may not leave them yet: see [`Catalogs::hold`].
+    pub(super) fn hold(
+        &mut self,
+        members: &mut BTreeMap<Name, BTreeSet<Name>>,
+        leads: bool,
+        instance: impl Fn(&Name) -> Option<Value>,
+    ) -> BTreeMap<Name, Kept> {
+        self.catalogs.hold(members, leads, instance)
+    }
+
+    /// How many zones a catalog lists, and its serial.
+    pub(super) fn listed(&self, catalog: &Name) -> Option<(usize, Serial)> {
+        self.catalogs.listed(catalog)
+    }
+
+    /// Goes on where another process has ended, which has published so many members of a catalog.
+    pub(super) fn take_over(&mut self, published: impl Fn(&Name) -> usize) {
+        self.catalogs.take_over(published);
     }
 
     /// Serves these zones, and the catalogs, to those who are to have them now, and nothing else any more; of each zone it

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use zonefmt::Name;
 
 use super::{
+    assignment,
     conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said},
     configs::InEffect,
     operator::Operator,
@@ -116,7 +117,8 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
     let refused = Said::refused(verdict).or(refused);
     let refused = refused.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
     let retires = operator.servers.server(&server).is_some_and(|server| server.retires);
-    let said = match refused.or_else(|| retires.then(|| retirement::said(replicas))) {
+    let kept = operator.kept.get(&server).map(|why| Said::held(&why.to_string()));
+    let said = match refused.or_else(|| retires.then(|| retirement::said(replicas))).or(kept) {
         Some(said) => said,
         None => match operator.configs.of(&server, Instant::now()) {
             InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
@@ -144,14 +146,23 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
             "namespace": namespace,
         })
     });
-    Due::Final(json!({
+    let mut status = json!({
         "observedGeneration": live["metadata"]["generation"],
         "replicas": replicas,
         "selector": format!("{}={},instance={}", names::PART_OF.0, names::PART_OF.1, id.name),
         "serviceAddress": address,
         "clusterRef": cluster,
         "conditions": said.conditions(live, now),
-    }))
+    });
+    let listed = assignment::catalog(&server).filter(|_| operator.counts);
+    if let Some((zones, serial)) = listed.and_then(|catalog| operator.serving.listed(&catalog)) {
+        status["zonesCount"] = json!(zones);
+        if !operator.kept.contains_key(&server) {
+            // By this one, somebody may be about to allow what is held.
+            status["catalogSerial"] = json!(serial.0);
+        }
+    }
+    Due::Final(status)
 }
 
 /// The Secret without which the pods of a server do not start, if it is not there.

@@ -485,6 +485,50 @@ async fn a_change_that_would_remove_most_of_a_zone_waits_until_it_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn zones_that_are_deleted_together_are_served_until_that_is_allowed() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "hostmaster.example.com." });
+    for number in 0..12 {
+        let zone = json!({ "zoneName": format!("z{number}.test"), "soaRecord": soa, "clusterRef": "ns" });
+        it.apply(Kind::Zone, &format!("z{number}"), zone).await;
+    }
+    let address = "127.53.0.6";
+    it.run_pod("ns-primary-0", address).await;
+    let status =
+        async |it: &Operated| it.ours(Kind::INSTANCE).get("ns-primary-0").await.unwrap().data["status"].clone();
+    it.until("all zones", async || status(&it).await["zonesCount"] == 13).await;
+    it.until("the last zone", async || !dig(address, "z11.test", "SOA").is_empty()).await;
+    for number in 0..6 {
+        it.ours(Kind::Zone).delete(&format!("z{number}"), &Default::default()).await.unwrap();
+    }
+    let held = ("False".to_owned(), "LargeRemovalHeld".to_owned());
+    it.until("it is held", async || ready(&it, Kind::INSTANCE, "ns-primary-0").await == held).await;
+    assert!(!dig(address, "z5.test", "SOA").is_empty());
+
+    // Who leads next does not know which zones there were.
+    it.kill_operator();
+    it.start_operator(0);
+    it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
+    it.until("it leads", async || ready(&it, a_record(), "late").await == yes("Served")).await;
+    it.until("it is held", async || ready(&it, Kind::INSTANCE, "ns-primary-0").await == held).await;
+    assert!(!dig(address, "z5.test", "SOA").is_empty());
+    let serial = status(&it).await["catalogSerial"].to_string();
+    let allowed = Patch::Merge(json!({
+        "metadata": { "annotations": { "bindy.firestoned.io/allow-large-removal": serial } },
+    }));
+    it.ours(Kind::INSTANCE).patch("ns-primary-0", &PatchParams::default(), &allowed).await.unwrap();
+    for number in 0..6 {
+        let zone = format!("z{number}.test");
+        it.until(&format!("{zone} is gone"), async || dig(address, &zone, "SOA").is_empty()).await;
+    }
+    assert!(!dig(address, "z6.test", "SOA").is_empty());
+    it.until("it is ready", async || ready(&it, Kind::INSTANCE, "ns-primary-0").await == yes("AllReady")).await;
+    it.until("its zones are counted", async || status(&it).await["zonesCount"] == 7).await;
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wanted() {
     let mut it = Operated::start().await;
     declare(&it).await;
