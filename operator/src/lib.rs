@@ -15,6 +15,7 @@ pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod compile;
+mod gather;
 pub mod keys;
 pub mod manifest;
 pub mod object;

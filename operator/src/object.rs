@@ -97,6 +97,14 @@ impl Object {
     }
 }
 
+impl ObjectId {
+    /// The resource that this is, if it is one of Bindy's.
+    pub fn resource(&self) -> Option<ResourceId> {
+        let Type::Own(kind) = self.of else { return None };
+        Some(ResourceId { namespace: self.namespace.clone(), name: self.name.clone(), kind })
+    }
+}
+
 impl From<&ResourceId> for ObjectId {
     fn from(ResourceId { namespace, name, kind }: &ResourceId) -> ObjectId {
         ObjectId { of: Type::Own(*kind), namespace: namespace.clone(), name: name.clone() }

@@ -19,13 +19,13 @@ use kube::{
     },
 };
 use tokio::{
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{self, Sender},
     task::AbortHandle,
-    time::{Instant, timeout},
 };
 
 use super::{Seen, Text, api, why};
 use crate::{
+    gather::{Bounds, Gather},
     object::{ObjectId, Type},
     render::names,
 };
@@ -34,13 +34,11 @@ use crate::{
 pub struct Watches {
     client: Client,
     sender: Sender<Told>,
-    events: Receiver<Told>,
+    events: Gather<Told>,
     /// What is watched: types and namespaces.
     watched: BTreeSet<(Type, String)>,
     /// The objects that are watched by name.
     named: BTreeMap<ObjectId, AbortHandle>,
-    /// What has come of the next batch.
-    batch: Batch,
 }
 
 /// What was seen in a moment.
@@ -68,18 +66,20 @@ enum Told {
 
 /// The most events that wait.
 const WAITING: usize = 4096;
-/// The most events in a batch.
-const MOST: usize = 10_000;
-/// The quiet time that ends a batch.
-const QUIET: Duration = Duration::from_millis(3);
-/// The longest time that a batch waits for it.
-const PATIENCE: Duration = Duration::from_millis(30);
+/// What ends a batch of events.
+const BOUNDS: Bounds = Bounds { quiet: Duration::from_millis(3), patience: Duration::from_millis(30), most: 10_000 };
 
 impl Watches {
     /// Nothing is watched yet.
     pub fn new(client: Client) -> Watches {
         let (sender, events) = mpsc::channel(WAITING);
-        Watches { client, sender, events, watched: BTreeSet::new(), named: BTreeMap::new(), batch: Batch::default() }
+        Watches {
+            client,
+            sender,
+            events: Gather::new(events, BOUNDS),
+            watched: BTreeSet::new(),
+            named: BTreeMap::new(),
+        }
     }
 
     /// Begins to watch the objects of a type in a namespace, unless that is watched already; an empty one stands for all.
@@ -110,21 +110,9 @@ impl Watches {
     /// Waits until something is seen, and then a little for what comes with it. Nothing is lost if the caller does not wait
     /// to the end.
     pub async fn next(&mut self) -> Batch {
-        if self.batch.seen.is_empty() && self.batch.failures.is_empty() {
-            // There is always a sender: this has one.
-            if let Some(first) = self.events.recv().await {
-                self.batch.add(first);
-            }
-        }
-        let end = Instant::now() + PATIENCE;
-        while self.batch.seen.len() < MOST {
-            let left = end.saturating_duration_since(Instant::now());
-            match timeout(QUIET.min(left), self.events.recv()).await {
-                Ok(Some(told)) => self.batch.add(told),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        mem::take(&mut self.batch)
+        let mut batch = Batch::default();
+        self.events.next().await.into_iter().for_each(|told| batch.add(told));
+        batch
     }
 }
 

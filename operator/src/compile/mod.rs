@@ -435,6 +435,11 @@ fn dangling(error: FieldError) -> Finding {
     unreadable(Reason::DanglingReference, None, error)
 }
 
+/// What is wrong with a resource of this kind that cannot be read.
+pub fn refusal(kind: Kind, error: FieldError) -> Finding {
+    unreadable(Reason::unreadable(kind), None, error)
+}
+
 fn unreadable(reason: Reason, zone: Option<&Name>, error: FieldError) -> Finding {
     let help = error.help.map(|help| format!("; {help}")).unwrap_or_default();
     let at = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };

@@ -89,19 +89,29 @@ impl Said {
             Said::Stalled(..) => ("False", "False", "True"),
         };
         let (Said::Ready(reason, message) | Said::Waiting(reason, message) | Said::Stalled(reason, message)) = self;
-        let condition = |kind: &str, status: &str| {
-            let former = object["status"]["conditions"].as_array().into_iter().flatten();
-            let former =
-                former.into_iter().find(|condition| condition["type"] == kind && condition["status"] == status);
-            let since =
-                former.map_or_else(|| json!(format!("{now:.0}")), |former| former["lastTransitionTime"].clone());
-            json!({
-                "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
-                "observedGeneration": object["metadata"]["generation"],
-            })
-        };
-        json!([condition("Ready", ready), condition("Reconciling", reconciling), condition("Stalled", stalled)])
+        let all = [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled)];
+        all.into_iter().map(|condition| self::condition(object, condition, (*reason, message), now)).collect()
     }
+}
+
+/// A condition, by its type and status, with its reason and message.
+pub(super) fn condition(
+    object: &Value,
+    (kind, status): (&str, &str),
+    (reason, message): (&str, &str),
+    now: Timestamp,
+) -> Value {
+    let former = of(object, kind).filter(|former| former["status"] == status);
+    let since = former.map_or_else(|| json!(format!("{now:.0}")), |former| former["lastTransitionTime"].clone());
+    json!({
+        "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
+        "observedGeneration": object["metadata"]["generation"],
+    })
+}
+
+/// The condition of an object that has this type.
+pub(super) fn of<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 /// The status of a zone, without its serial and content.
@@ -191,7 +201,7 @@ pub(super) fn config_refused(pod: &str, why: &str) -> Said {
 
 /// The condition `Ready` of an object.
 pub(super) fn ready(object: &Value) -> Option<&Value> {
-    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")
+    of(object, "Ready")
 }
 
 /// Whether an object says that it is ready.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{FieldError, Infrastructure, Kind, Resource, ResourceId, Spec},
+    api::{Infrastructure, Kind, Resource, ResourceId, Spec},
     cluster::{Store, resource},
     compile::{self, Change, Finding},
-    object::{ObjectId, Type},
+    object::ObjectId,
     render,
 };
 
@@ -35,8 +35,7 @@ impl Declarations {
     pub(super) fn take(&mut self, store: &Store, changed: &BTreeSet<ObjectId>) -> Taken {
         let mut taken = Taken::default();
         for id in changed {
-            let Type::Own(kind) = id.of else { continue };
-            let key = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind };
+            let Some(key) = id.resource() else { continue };
             let Some(object) = store.get(id) else {
                 self.rejected.remove(&key);
                 if self.resources.remove(&key).is_some() {
@@ -44,17 +43,20 @@ impl Declarations {
                 }
                 continue;
             };
-            match resource(kind, &object) {
+            match resource(key.kind, &object) {
                 Ok(resource) => {
                     let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
                     self.put(key, resource, uid, &mut taken);
                 }
                 // What was read of it before stays.
-                Err(FieldError { path, message, .. }) => {
-                    taken.errors.push(format!("{key}: {path}: {message}"));
+                Err(error) => {
+                    let finding = compile::refusal(key.kind, error);
+                    taken.errors.push(format!("{key}: {}", finding.message));
                     if !self.resources.contains_key(&key) {
-                        taken.changes.push(Change::Refuse(key));
+                        taken.changes.push(Change::Refuse(key.clone()));
                     }
+                    self.rejected.insert(key.clone(), vec![finding]);
+                    taken.judged.insert(key);
                 }
             }
         }

@@ -41,8 +41,11 @@ impl Leadership {
         let (orders, ordered) = watch::channel(Order::Contend);
         let lease = Lease::from_environment(client, namespace);
         let (stands, standing) = watch::channel(lease.is_none());
-        let contender = lease.map(|lease| tokio::spawn(lease.contend(stands, ordered)));
-        Leadership { standing, orders, contender }
+        let contender = match lease {
+            Some(lease) => tokio::spawn(lease.contend(stands, ordered)),
+            None => tokio::spawn(lead_alone(stands, ordered)),
+        };
+        Leadership { standing, orders, contender: Some(contender) }
     }
 
     /// Waits until it has changed whether this process leads.
@@ -98,16 +101,16 @@ impl Lease {
     async fn contend(self, stands: watch::Sender<bool>, mut orders: watch::Receiver<Order>) {
         let mut order = Order::Contend;
         while order != Order::Withdraw {
-            tokio::select! {
-                () = self.acquire() => {}
+            let since = tokio::select! {
+                since = self.acquire() => since,
                 next = ordered(&mut orders) => {
                     order = next;
                     continue;
                 }
-            }
+            };
             stands.send_replace(true);
             tokio::select! {
-                () = self.keep() => {}
+                () = self.keep(since) => {}
                 next = ordered(&mut orders) => order = next,
             }
             stands.send_replace(false);
@@ -147,12 +150,16 @@ impl Lease {
         Some(Lease { client, id, holder, times })
     }
 
-    /// Waits until this process has the Lease.
-    async fn acquire(&self) {
+    /// Waits until this process has the Lease; returns since when at the earliest.
+    async fn acquire(&self) -> Instant {
         // Clocks of machines differ, so a Lease has run out when it was not renewed for so long here.
         let mut seen: Option<(Value, Instant)> = None;
-        // A request that nobody answers must not hold up the next one.
-        while !matches!(timeout(self.times.deadline, self.take(&mut seen)).await, Ok(Ok(true))) {
+        loop {
+            let asked = Instant::now();
+            // A request that nobody answers must not hold up the next one.
+            if let Ok(Ok(true)) = timeout(self.times.deadline, self.take(&mut seen)).await {
+                return asked;
+            }
             sleep(self.times.retry).await;
         }
     }
@@ -175,23 +182,23 @@ impl Lease {
         if is_free || has_run_out { self.write(Some(&lease)).await } else { Ok(false) }
     }
 
-    /// Renews the Lease until it is lost.
-    async fn keep(&self) {
+    /// Renews the Lease, which was written `since` then, until it is lost. An answer may come late, so that what counts is
+    /// when it was asked for.
+    async fn keep(&self, mut since: Instant) {
         loop {
             sleep(self.times.retry).await;
-            let until = Instant::now() + self.times.deadline;
-            let renewed = timeout_at(until, async {
+            let renewed = timeout_at(since + self.times.deadline, async {
                 loop {
+                    let asked = Instant::now();
                     match api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await {
-                        Ok(Some(lease)) if lease.data["spec"]["holderIdentity"] != json!(self.holder) => return false,
-                        Ok(lease) if matches!(self.write(lease.as_ref()).await, Ok(true)) => return true,
+                        Ok(Some(lease)) if lease.data["spec"]["holderIdentity"] != json!(self.holder) => return None,
+                        Ok(lease) if matches!(self.write(lease.as_ref()).await, Ok(true)) => return Some(asked),
                         _ => sleep(self.times.retry / 4).await,
                     }
                 }
             });
-            if !matches!(renewed.await, Ok(true)) {
-                return;
-            }
+            let Ok(Some(asked)) = renewed.await else { return };
+            since = asked;
         }
     }
 
@@ -235,6 +242,16 @@ impl Lease {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Leads without a Lease; whoever resigns begins anew after a pause, as nobody else would.
+async fn lead_alone(stands: watch::Sender<bool>, mut orders: watch::Receiver<Order>) {
+    const PAUSE: Duration = Duration::from_secs(2);
+    while ordered(&mut orders).await != Order::Withdraw {
+        stands.send_replace(false);
+        sleep(PAUSE).await;
+        stands.send_replace(true);
     }
 }
 

@@ -166,7 +166,7 @@ async fn follow(client: &Client, mut operator: Operator, mut leadership: Leaders
                 say(if leads { "This process leads." } else { "Another process may lead; this one follows." });
                 operator.lead(leads).await
             }
-            Some(heard) = operator.hear() => operator.learn(heard).await,
+            heard = operator.hear() => operator.learn(heard).await,
             batch = watches.next() => operator.take(batch).await,
             () = sleep(LOOK.saturating_sub(looked.elapsed())) => {
                 looked = Instant::now();

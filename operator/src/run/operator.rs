@@ -26,7 +26,7 @@ use super::{
     publication::{self, Kept},
     readiness::{ConfigQuestion, Told},
     removal::{Change, LargeRemoval, Removals},
-    reports::{Outcome, Reports},
+    reports::{Outcome, Reports, Unwritten},
     retirement,
     rollout::Turns,
     rounds::Rounds,
@@ -69,7 +69,7 @@ pub(super) struct Operator {
     wanted: BTreeMap<ObjectId, Object>,
     pub(super) serving: Serving,
     /// The zones that were compiled and are not served yet, with how many RRsets that changes of what is served.
-    pending: BTreeMap<Name, Change>,
+    pub(super) pending: BTreeMap<Name, Change>,
     removals: Removals,
     /// The zones among them that wait because too much would go.
     pub(super) held: BTreeMap<Name, LargeRemoval>,
@@ -98,6 +98,10 @@ pub(super) struct Operator {
     is_moving: bool,
     /// How many pods have to go and answer on.
     leaving: usize,
+    /// The zones among those that wait whose serials could not be kept.
+    unkept: BTreeSet<Name>,
+    /// Whether what failed is to be tried again now.
+    retries: bool,
     /// What failed at the last try, so that it is told once.
     told: BTreeSet<String>,
     board: Board,
@@ -164,6 +168,8 @@ impl Operator {
             unreadable: BTreeMap::new(),
             is_moving: true,
             leaving: 0,
+            unkept: BTreeSet::new(),
+            retries: false,
             told: BTreeSet::new(),
             board,
             published: 0,
@@ -254,6 +260,7 @@ impl Operator {
         }
         if self.compiler.is_none() {
             self.compiler = Some(Compiler::new(publication::published(&self.store)));
+            self.board.show(self.figures());
             changed = types().flat_map(|of| self.store.ids(of).cloned()).collect();
         }
         self.follow(changed).await
@@ -265,6 +272,8 @@ impl Operator {
     /// Somebody else publishes, too.
     pub(super) async fn look(&mut self) -> Result<(), Fenced> {
         let Some(compiler) = &self.compiler else { return Ok(()) };
+        self.retries = true;
+        self.board.show(self.figures());
         let drained = retirement::drained(&self.servers, &self.store, Timestamp::now());
         self.is_moving |= drained != self.drained;
         for origin in self.serving.remind() {
@@ -298,11 +307,11 @@ impl Operator {
     }
 
     /// Waits for answers.
-    pub(super) async fn hear(&mut self) -> Option<Heard> {
+    pub(super) async fn hear(&mut self) -> Heard {
         tokio::select! {
-            versions = self.probes.next() => versions.map(Heard::Versions),
-            configs = self.readiness.next() => configs.map(Heard::Configs),
-            outcomes = self.reports.written() => outcomes.map(Heard::Outcomes),
+            versions = self.probes.next() => Heard::Versions(versions),
+            configs = self.readiness.next() => Heard::Configs(configs),
+            outcomes = self.reports.written() => Heard::Outcomes(outcomes),
         }
     }
 
@@ -340,8 +349,15 @@ impl Operator {
     fn learn_outcomes(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             self.reports.settle(&outcome);
-            let Outcome { id, before, after: Some(after) } = outcome else { continue };
-            self.store.renew(&ObjectId::from(&id), &before, after);
+            let Outcome { id, before, after } = outcome;
+            match after {
+                Ok(after) => self.store.renew(&ObjectId::from(&id), &before, after),
+                Err(Unwritten::Changed) => continue,
+                Err(Unwritten::Refused(why) | Unwritten::Away(why)) => {
+                    self.tell(format!("the status of {id} cannot be written: {why}"));
+                    continue;
+                }
+            }
             if id.kind == Kind::INSTANCE {
                 // What is said of those follows from this.
                 self.reports.look_at(self.declarations.families().cloned());
@@ -381,8 +397,9 @@ impl Operator {
         } else {
             self.probes.ask(Vec::new());
             self.readiness.ask(Vec::new());
+            self.reports.clear();
         }
-        self.board.show(self.figures());
+        self.retries = false;
         Ok(())
     }
 
@@ -417,6 +434,12 @@ impl Operator {
         let taken = self.declarations.take(&self.store, changed);
         taken.errors.into_iter().for_each(|error| self.tell(error));
         self.reports.look_at(taken.judged);
+        // Also what changes nothing of a resource, such as another spelling, or a status that somebody else has written.
+        let own = changed.iter().filter_map(ObjectId::resource);
+        self.reports.look_at(own);
+        if changed.iter().any(|id| id.of == Type::Own(Kind::INSTANCE)) {
+            self.reports.look_at(self.declarations.families().cloned());
+        }
         let of_kinds = |matches: fn(Kind) -> bool| taken.changes.iter().any(|change| matches(change.id().kind));
         self.is_moving |= of_kinds(|kind| !matches!(kind, Kind::Record(_)));
         if of_kinds(|kind| matches!(kind, Kind::Infrastructure(_))) {
@@ -439,7 +462,7 @@ impl Operator {
         let zones = changed.iter().filter(|id| id.of == Type::Own(Kind::Zone));
         let published = zones.filter_map(|id| {
             let published = publication::published_of(&self.store.get(id)?)?;
-            let id = ResourceId { namespace: id.namespace.clone(), name: id.name.clone(), kind: Kind::Zone };
+            let id = id.resource()?;
             let Spec::Zone(spec) = &self.declarations.get(&id)?.spec else { return None };
             let origin = Name::from_ascii(&spec.zone_name).ok()?;
             (compiler.zone_resource(&origin) == Some(&id)).then_some((origin, published))
@@ -451,6 +474,7 @@ impl Operator {
 
     fn await_publication(&mut self, steps: Vec<ZoneStep>) {
         for ZoneStep { origin, removed, added, .. } in steps {
+            self.unkept.remove(&origin);
             *self.pending.entry(origin).or_default() += Change { removed, added };
         }
     }
@@ -515,7 +539,8 @@ impl Operator {
         let Some(compiler) = &self.compiler else { return Ok(BTreeSet::new()) };
         let (mut ready, mut writes) = (BTreeSet::new(), Vec::new());
         let was_held = mem::take(&mut self.held);
-        for (origin, change) in &self.pending {
+        let is_due = |origin: &Name| self.retries || !self.unkept.contains(origin);
+        for (origin, change) in self.pending.iter().filter(|(origin, _)| is_due(origin)) {
             let (Some(id), Some(published), Some(version)) =
                 (compiler.zone_resource(origin), compiler.published().get(origin), compiler.zone(origin))
             else {
@@ -550,10 +575,14 @@ impl Operator {
                     if let Some(seen) = seen {
                         self.store.take(seen, &mut BTreeSet::new());
                     }
+                    self.unkept.remove(&origin);
                     ready.insert(origin);
                 }
                 Kept::Gone => {}
-                Kept::No(why) => self.tell(format!("{origin} is not published: its serial cannot be kept: {why}")),
+                Kept::No(why) => {
+                    self.unkept.insert(origin.clone());
+                    self.tell(format!("{origin} is not published: its serial cannot be kept: {why}"));
+                }
             }
         }
         Ok(ready)
@@ -623,8 +652,9 @@ impl Operator {
             self.is_moving = false;
             return Vec::new();
         }
-        let had_failures = !self.applier.failed().is_empty();
-        let mut due: BTreeSet<ObjectId> = changed.iter().chain(self.applier.failed().keys()).cloned().collect();
+        let failed = self.applier.failed().clone();
+        let again = failed.keys().filter(|_| self.retries);
+        let mut due: BTreeSet<ObjectId> = changed.iter().chain(again).cloned().collect();
         if mem::take(&mut self.is_moving) {
             self.reports.look_at(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
             let wanted = self.render();
@@ -638,7 +668,7 @@ impl Operator {
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &self.store).await;
         let now = self.applier.failed();
-        if had_failures || !now.is_empty() {
+        if failed != *now {
             self.reports.look_at(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
         }
         let failures: Vec<String> =

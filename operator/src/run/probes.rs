@@ -14,7 +14,7 @@ use bindy_server::{
 use tokio::{net::UdpSocket, time::timeout};
 use zonefmt::{Class, Name, Rtype, Serial, rdata::Soa};
 
-use super::rounds::Ask;
+use super::rounds::{Ask, Reply};
 
 /// The question which version of a zone a pod serves.
 #[derive(Clone)]
@@ -38,17 +38,26 @@ const PATIENCE: Duration = Duration::from_millis(500);
 impl Ask for Question {
     type Answer = Answer;
 
+    fn whom(&self) -> SocketAddr {
+        self.pod
+    }
+
     fn is_same(&self, other: &Question) -> bool {
         self.zone == other.zone && self.pod == other.pod
     }
 
-    fn ask(self) -> impl Future<Output = Option<Answer>> + Send {
-        ask(self)
+    async fn ask(self) -> Reply<Answer> {
+        let Question { zone, pod, key } = self;
+        match timeout(PATIENCE, ask(&zone, pod, key)).await {
+            Ok(Some(serial)) => Reply::Answer(Answer { zone, pod, serial }),
+            Ok(None) => Reply::Nothing,
+            Err(_) => Reply::Silence,
+        }
     }
 }
 
-/// Asks a pod; `None` if it does not serve the zone, or does not answer.
-async fn ask(Question { zone, pod, key }: Question) -> Option<Answer> {
+/// Asks a pod; `None` if it does not serve the zone, or cannot be asked.
+async fn ask(zone: &Name, pod: SocketAddr, key: TsigKey) -> Option<Serial> {
     let any: SocketAddr =
         if pod.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any).await.ok()?;
@@ -59,18 +68,14 @@ async fn ask(Question { zone, pod, key }: Question) -> Option<Answer> {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     exchange.sign(&mut message, now());
     socket.send(&message).await.ok()?;
-    let answer = async {
-        let mut octets = [0; 4096];
-        loop {
-            let length = socket.recv(&mut octets).await.ok()?;
-            let Ok(message) = Message::read(&octets[..length]) else { continue };
-            if message.id() == id && message.is_response() && exchange.verify(&message, now()).is_ok() {
-                return serial(&message);
-            }
+    let mut octets = [0; 4096];
+    loop {
+        let length = socket.recv(&mut octets).await.ok()?;
+        let Ok(message) = Message::read(&octets[..length]) else { continue };
+        if message.id() == id && message.is_response() && exchange.verify(&message, now()).is_ok() {
+            return serial(&message);
         }
-    };
-    let serial = timeout(PATIENCE, answer).await.ok()??;
-    Some(Answer { zone, pod, serial })
+    }
 }
 
 fn serial(message: &Message<'_>) -> Option<Serial> {

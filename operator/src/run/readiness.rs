@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::rounds::Ask;
+use super::rounds::{Ask, Reply};
 use crate::object::ObjectId;
 
 /// The question which configuration a pod has in effect.
@@ -47,13 +47,22 @@ const MAX_WHY: usize = 1000;
 impl Ask for ConfigQuestion {
     type Answer = (ObjectId, Told);
 
+    fn whom(&self) -> SocketAddr {
+        self.at
+    }
+
     fn is_same(&self, other: &ConfigQuestion) -> bool {
         self == other
     }
 
-    async fn ask(self) -> Option<(ObjectId, Told)> {
-        let answer = timeout(PATIENCE, fetch(self.at)).await.ok()??;
-        Some((self.pod, read(&answer)?))
+    async fn ask(self) -> Reply<(ObjectId, Told)> {
+        match timeout(PATIENCE, fetch(self.at)).await {
+            Ok(answer) => match answer.as_deref().and_then(read) {
+                Some(told) => Reply::Answer((self.pod, told)),
+                None => Reply::Nothing,
+            },
+            Err(_) => Reply::Silence,
+        }
     }
 }
 

@@ -28,10 +28,10 @@ pub(super) fn drained(servers: &Servers, store: &Store, now: Timestamp) -> BTree
     let is_drained = |server: &&Server| {
         let ServerId { namespace, name } = server.id.clone();
         let instance = store.get(&ObjectId { of: Type::Own(Kind::INSTANCE), namespace, name });
-        instance.is_some_and(|instance| match said_last(&instance) {
-            Some((RETIRED, _)) => true,
-            Some((DRAINING, since)) => now.duration_since(since).unsigned_abs() >= patience,
-            _ => false,
+        instance.is_some_and(|instance| {
+            let is_retired = conditions::ready(&instance).is_some_and(|ready| ready["reason"] == RETIRED);
+            is_retired
+                || drains_since(&instance).is_some_and(|since| now.duration_since(since).unsigned_abs() >= patience)
         })
     };
     let retiring = servers.iter().filter(|server| server.retires);
@@ -46,8 +46,34 @@ pub(super) fn said(pods: usize) -> Said {
     }
 }
 
-/// The reason of the condition `Ready`, and since when it has its status.
-fn said_last(instance: &Value) -> Option<(&str, Timestamp)> {
-    let ready = conditions::ready(instance)?;
-    Some((ready["reason"].as_str()?, ready["lastTransitionTime"].as_str()?.parse().ok()?))
+/// The condition that says since when a server is not wanted any more: what else is said of it may be older.
+pub(super) fn condition(instance: &Value, now: Timestamp) -> Value {
+    let why = (DRAINING, "Its cluster is scaled down.");
+    conditions::condition(instance, (DRAINING, "True"), why, now)
+}
+
+fn drains_since(instance: &Value) -> Option<Timestamp> {
+    conditions::of(instance, DRAINING)?["lastTransitionTime"].as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_server_that_was_not_ready_before_drains_as_long_as_any_other() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let mut instance = json!({});
+        let waiting = Said::Waiting("RolloutWaiting", "a".into()).conditions(&instance, at("2026-01-31T12:00:00Z"));
+        instance["status"] = json!({ "conditions": waiting });
+        assert_eq!(drains_since(&instance), None);
+        let mut told = said(1).conditions(&instance, at("2026-01-31T13:00:00Z"));
+        assert_eq!(told[0]["lastTransitionTime"], "2026-01-31T12:00:00Z", "it has not been ready since then");
+        told.as_array_mut().unwrap().push(condition(&instance, at("2026-01-31T13:00:00Z")));
+        instance["status"] = json!({ "conditions": told });
+        assert_eq!(drains_since(&instance), Some(at("2026-01-31T13:00:00Z")));
+        let later = condition(&instance, at("2026-01-31T13:00:09Z"));
+        assert_eq!(later["lastTransitionTime"], "2026-01-31T13:00:00Z");
+    }
 }

@@ -36,9 +36,11 @@ pub(super) enum Due {
 
 /// What is to be said of a resource.
 pub(super) fn of(operator: &Operator, id: &ResourceId, live: &Value, now: Timestamp) -> Due {
-    let known = operator.compiler.as_ref().and_then(|compiler| Some((compiler, compiler.verdict(id)?)));
-    let Some((compiler, mut verdict)) = known else { return Due::Later };
-    verdict.findings.splice(..0, operator.declarations.rejected(id).iter().cloned());
+    let Some(compiler) = &operator.compiler else { return Due::Later };
+    let rejected = operator.declarations.rejected(id);
+    let known = compiler.verdict(id).or_else(|| (!rejected.is_empty()).then(Verdict::default));
+    let Some(mut verdict) = known else { return Due::Later };
+    verdict.findings.splice(..0, rejected.iter().cloned());
     match id.kind {
         Kind::Zone => zone(operator, &verdict, live, now),
         Kind::Record(_) => record(operator, compiler, id, &verdict, live, now),
@@ -61,7 +63,7 @@ fn zone(operator: &Operator, verdict: &Verdict, live: &Value, now: Timestamp) ->
         return only(conditions::no_room(server));
     }
     let held = operator.held.get(origin).map(ToString::to_string);
-    if held.is_none() && !operator.serving.knows(origin) {
+    if held.is_none() && operator.pending.contains_key(origin) {
         return Due::Later;
     }
     let Some(extent) = operator.serving.extent(origin) else { return Due::Once(origin.clone()) };
@@ -88,9 +90,13 @@ fn record(
     let Some(versions) = operator.contained.get(id) else { return Due::Later };
     let lacking = || versions.iter().find(|(origin, serial)| !operator.serving.has(origin, **serial));
     let generation = &live["metadata"]["generation"];
+    let served = said(&Said::served(verdict));
+    let is_same = |field: &str| live["status"][field] == served[field];
     let was_served = conditions::ready(live)
-        .is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == *generation);
-    let Some((origin, _)) = lacking().filter(|_| !was_served) else { return Due::Final(said(&Said::served(verdict))) };
+        .is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == *generation)
+        && is_same("zoneRef")
+        && is_same("publishedName");
+    let Some((origin, _)) = lacking().filter(|_| !was_served) else { return Due::Final(served) };
     if operator.serving.is_early(origin) {
         return Due::Once(origin.clone());
     }
@@ -146,13 +152,17 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
             "namespace": namespace,
         })
     });
+    let mut conditions = said.conditions(live, now);
+    if let (true, Some(conditions)) = (retires, conditions.as_array_mut()) {
+        conditions.push(retirement::condition(live, now));
+    }
     let mut status = json!({
         "observedGeneration": live["metadata"]["generation"],
         "replicas": replicas,
         "selector": format!("{}={},instance={}", names::PART_OF.0, names::PART_OF.1, id.name),
         "serviceAddress": address,
         "clusterRef": cluster,
-        "conditions": said.conditions(live, now),
+        "conditions": conditions,
     });
     let listed = assignment::catalog(&server).filter(|_| operator.counts);
     if let Some((zones, serial)) = listed.and_then(|catalog| operator.serving.listed(&catalog)) {

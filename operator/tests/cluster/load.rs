@@ -163,8 +163,10 @@ impl Clients {
     fn hear(&mut self, socket: usize, octets: &[u8]) {
         let Ok(message) = Message::read(octets) else { return };
         // Others are late.
-        let is_awaited = self.waiting.get(&message.id()).is_some_and(|waiting| waiting.socket == socket);
-        let Some(waiting) = self.waiting.remove(&message.id()).filter(|_| is_awaited) else { return };
+        if self.waiting.get(&message.id()).is_none_or(|waiting| waiting.socket != socket) {
+            return;
+        }
+        let Some(waiting) = self.waiting.remove(&message.id()) else { return };
         let (_, expected) = self.names[waiting.name];
         match addresses(&message) {
             Ok(got) if got == [expected] => {}

@@ -109,7 +109,7 @@ impl Operated {
         soas.filter_map(|mut line| line.nth(6)?.parse().ok()).collect()
     }
 
-    /// Ends the operator as a crash would. It was started last but for servers.
+    /// Ends the operator that was started first as a crash would.
     pub fn kill_operator(&mut self) {
         let operator = self.processes.iter().position(|it| it.log.to_string_lossy().contains("/run-"));
         drop(self.processes.remove(operator.expect("it runs")));
@@ -271,13 +271,13 @@ fn bindyd() -> PathBuf {
     bindy.with_file_name("bindyd")
 }
 
-/// What dig answers in short.
+/// What dig answers in short, or that nobody does.
 pub fn dig(address: &str, name: &str, rtype: &str) -> String {
     let output = Command::new("dig")
-        .args([&format!("@{address}"), "-p", "5353", "+short", "+tries=1", "+time=2", name, rtype])
+        .args([&format!("@{address}"), "-p", "5353", "+short", "+tries=3", "+time=2", name, rtype])
         .output()
         .expect("dig is installed (package bind9-dnsutils)");
-    String::from_utf8(output.stdout).unwrap()
+    if output.status.success() { String::from_utf8(output.stdout).unwrap() } else { "no answer".into() }
 }
 
 /// The condition `Ready` of a resource: its status and reason.

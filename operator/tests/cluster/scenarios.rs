@@ -249,7 +249,8 @@ impl Running {
     /// What the servers answer, sorted; all must answer the same.
     fn answers(&self, name: &str, rtype: &str) -> Vec<String> {
         let answers = self.addresses(&INSTANCES).into_iter().map(|address| {
-            let answer = self.cluster.node().dig(&address.ip().to_string(), &[name, rtype]).unwrap_or_default();
+            let ask = || self.cluster.node().dig(&address.ip().to_string(), &[name, rtype]);
+            let answer = (0..5).find_map(|_| ask()).unwrap_or_else(|| panic!("{address} does not answer"));
             let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
             lines.sort();
             lines

@@ -92,11 +92,17 @@ impl See {
                 Some(event) = events.next() => event,
                 _ = &mut ended => return self.told,
             };
-            if let Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event {
+            let Ok(event) = event else { continue };
+            let compared = self.told.compared;
+            if let watcher::Event::Apply(object) | watcher::Event::InitApply(object) = &event {
                 match kind {
-                    Kind::Zone => block_in_place(|| self.zone(&object)),
-                    _ => self.record(&object).await,
+                    Kind::Zone => block_in_place(|| self.zone(object)),
+                    _ => self.record(object).await,
                 }
+            }
+            // What was said before does not count.
+            if matches!(event, watcher::Event::InitApply(_)) {
+                self.told.compared = compared;
             }
         }
     }
