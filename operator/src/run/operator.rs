@@ -75,8 +75,6 @@ pub(super) struct Operator {
     pub(super) held: BTreeMap<Name, LargeRemoval>,
     /// The servers that keep zones which they are not to have any more, as those are too many.
     pub(super) kept: BTreeMap<ServerId, LargeRemoval>,
-    /// Whether status says now how many zones servers have, which may change all the time.
-    pub(super) counts: bool,
     probes: Rounds<Question>,
     /// Which configuration servers have.
     pub(super) configs: Configs,
@@ -100,8 +98,9 @@ pub(super) struct Operator {
     leaving: usize,
     /// The zones among those that wait whose serials could not be kept.
     unkept: BTreeSet<Name>,
-    /// Whether what failed is to be tried again now.
-    retries: bool,
+    /// Whether this is one of the regular looks: only then is tried again what failed, and does status say how many zones
+    /// servers have, which may change all the time.
+    pub(super) looks: bool,
     /// What failed at the last try, so that it is told once.
     told: BTreeSet<String>,
     board: Board,
@@ -155,7 +154,6 @@ impl Operator {
             removals: Removals::default(),
             held: BTreeMap::new(),
             kept: BTreeMap::new(),
-            counts: false,
             probes: Rounds::start(),
             configs: Configs::default(),
             readiness: Rounds::start(),
@@ -169,7 +167,7 @@ impl Operator {
             is_moving: true,
             leaving: 0,
             unkept: BTreeSet::new(),
-            retries: false,
+            looks: false,
             told: BTreeSet::new(),
             board,
             published: 0,
@@ -272,7 +270,7 @@ impl Operator {
     /// Somebody else publishes, too.
     pub(super) async fn look(&mut self) -> Result<(), Fenced> {
         let Some(compiler) = &self.compiler else { return Ok(()) };
-        self.retries = true;
+        self.looks = true;
         self.board.show(self.figures());
         let drained = retirement::drained(&self.servers, &self.store, Timestamp::now());
         self.is_moving |= drained != self.drained;
@@ -286,10 +284,7 @@ impl Operator {
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         let miscounted = self.miscounted();
         self.reports.look_at(miscounted);
-        self.counts = true;
-        let followed = self.follow(BTreeSet::new()).await;
-        self.counts = false;
-        followed
+        self.follow(BTreeSet::new()).await
     }
 
     /// The instances of the servers of which the status does not say how many zones they have.
@@ -399,7 +394,7 @@ impl Operator {
             self.readiness.ask(Vec::new());
             self.reports.clear();
         }
-        self.retries = false;
+        self.looks = false;
         Ok(())
     }
 
@@ -539,7 +534,7 @@ impl Operator {
         let Some(compiler) = &self.compiler else { return Ok(BTreeSet::new()) };
         let (mut ready, mut writes) = (BTreeSet::new(), Vec::new());
         let was_held = mem::take(&mut self.held);
-        let is_due = |origin: &Name| self.retries || !self.unkept.contains(origin);
+        let is_due = |origin: &Name| self.looks || !self.unkept.contains(origin);
         for (origin, change) in self.pending.iter().filter(|(origin, _)| is_due(origin)) {
             let (Some(id), Some(published), Some(version)) =
                 (compiler.zone_resource(origin), compiler.published().get(origin), compiler.zone(origin))
@@ -622,7 +617,9 @@ impl Operator {
         for (catalog, catalogs::Kept { why, zones }) in self.serving.hold(&mut assignment.members, self.leads, instance)
         {
             let Some(server) = by_catalog.get(&catalog) else { continue };
-            zones.iter().for_each(|zone| assignment.leave(zone, server, &keys, &pods));
+            for zone in &zones {
+                assignment.leave(zone, server, &keys, &pods);
+            }
             left.extend(zones.into_iter().filter(|zone| compiler.zone(zone).is_none()));
             if !self.kept.contains_key(&server.id) {
                 say(&format!("Bind9Instance {} keeps its zones: {why}", server.id));
@@ -653,7 +650,7 @@ impl Operator {
             return Vec::new();
         }
         let failed = self.applier.failed().clone();
-        let again = failed.keys().filter(|_| self.retries);
+        let again = failed.keys().filter(|_| self.looks);
         let mut due: BTreeSet<ObjectId> = changed.iter().chain(again).cloned().collect();
         if mem::take(&mut self.is_moving) {
             self.reports.look_at(self.declarations.infrastructure().map(|declared| declared.resource.id.clone()));

@@ -380,7 +380,9 @@ mod tests {
             for (pause, removed_first) in steps {
                 let both = [removes(1), Change { removed: 0, added: 1 }];
                 let both = if removed_first { both } else { [both[1], both[0]] };
-                both.into_iter().for_each(|change| story.change(SECOND * pause as u32, change));
+                for change in both {
+                    story.change(SECOND * pause as u32, change);
+                }
             }
             prop_assert_eq!(story.held, 0);
             // Of a zone that becomes small, little matters.

@@ -164,7 +164,7 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         "clusterRef": cluster,
         "conditions": conditions,
     });
-    let listed = assignment::catalog(&server).filter(|_| operator.counts);
+    let listed = assignment::catalog(&server).filter(|_| operator.looks);
     if let Some((zones, serial)) = listed.and_then(|catalog| operator.serving.listed(&catalog)) {
         status["zonesCount"] = json!(zones);
         if !operator.kept.contains_key(&server) {

@@ -18,7 +18,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind, NamespaceResourceScope},
 };
 use serde::de::DeserializeOwned;
@@ -500,7 +500,7 @@ async fn zones_that_are_deleted_together_are_served_until_that_is_allowed() {
     it.until("all zones", async || status(&it).await["zonesCount"] == 13).await;
     it.until("the last zone", async || !dig(address, "z11.test", "SOA").is_empty()).await;
     for number in 0..6 {
-        it.ours(Kind::Zone).delete(&format!("z{number}"), &Default::default()).await.unwrap();
+        it.ours(Kind::Zone).delete(&format!("z{number}"), &DeleteParams::default()).await.unwrap();
     }
     let held = ("False".to_owned(), "LargeRemovalHeld".to_owned());
     it.until("it is held", async || ready(&it, Kind::INSTANCE, "ns-primary-0").await == held).await;
