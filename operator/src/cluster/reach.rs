@@ -3,7 +3,7 @@
 use std::{env, time::Duration};
 
 use kube::{Client, Config, client::ClientBuilder};
-use tower::limit::RateLimitLayer;
+use tower::{limit::RateLimitLayer, timeout::TimeoutLayer, util::option_layer};
 
 use crate::{object::Type, terminal::say};
 
@@ -36,24 +36,24 @@ impl Namespaces {
     }
 }
 
+/// How long an API server may take to begin to answer. Whoever waits for it does nothing else meanwhile.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A client that makes no more requests than `BINDY_KUBE_QPS` and `BINDY_KUBE_BURST` allow; without the former, as many as
-/// it likes: API servers share themselves out.
+/// it likes: API servers share themselves out. A request that nobody answers fails after a while.
 ///
 /// # Errors
 /// There is no cluster to be found.
 pub async fn client() -> kube::Result<Client> {
     let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
     let said = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
-    match rate(said("BINDY_KUBE_QPS").as_deref(), said("BINDY_KUBE_BURST").as_deref()) {
-        Ok(None) => Client::try_from(config),
-        Ok(Some((requests, time))) => {
-            Ok(ClientBuilder::try_from(config)?.with_layer(&RateLimitLayer::new(requests, time)).build())
-        }
-        Err(why) => {
-            say(&format!("{why}; requests are not limited"));
-            Client::try_from(config)
-        }
-    }
+    let rate = rate(said("BINDY_KUBE_QPS").as_deref(), said("BINDY_KUBE_BURST").as_deref()).unwrap_or_else(|why| {
+        say(&format!("{why}; requests are not limited"));
+        None
+    });
+    let rate = rate.map(|(requests, time)| RateLimitLayer::new(requests, time));
+    let builder = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(PATIENCE));
+    Ok(builder.with_layer(&option_layer(rate)).build())
 }
 
 /// So many requests in so much time; `None` for no limit. The burst is one and a half seconds' worth unless it is given.

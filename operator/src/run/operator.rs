@@ -40,7 +40,7 @@ use crate::{
     compile::{Compiler, ContentHash, Published, ZoneData, ZoneStep},
     keys::TransferKeys,
     object::{Object, ObjectId, Type},
-    render::{Surroundings, render},
+    render::{Surroundings, names, render},
     servers::{Server, ServerId, Servers},
     terminal::say,
 };
