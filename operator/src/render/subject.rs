@@ -74,11 +74,11 @@ impl<'r> Subject<'r> {
     }
 
     pub(super) fn image(&self) -> Option<&'r ImageConfig> {
-        self.spec.image.as_ref().or(self.cluster?.image.as_ref())
+        self.spec.image.as_ref().or_else(|| self.cluster?.image.as_ref())
     }
 
     pub(super) fn config_map_refs(&self) -> Option<&'r ConfigMapRefs> {
-        self.spec.config_map_refs.as_ref().or(self.cluster?.config_map_refs.as_ref())
+        self.spec.config_map_refs.as_ref().or_else(|| self.cluster?.config_map_refs.as_ref())
     }
 
     pub(super) fn volumes(&self) -> &'r [Volume] {
@@ -96,7 +96,7 @@ impl<'r> Subject<'r> {
     }
 
     pub(super) fn placement(&self) -> Option<&'r PlacementConfig> {
-        self.spec.placement.as_ref().or(self.role()?.placement.as_ref())
+        self.spec.placement.as_ref().or_else(|| self.role()?.placement.as_ref())
     }
 
     fn role(&self) -> Option<&'r RoleSpec> {

@@ -130,6 +130,18 @@ fn an_instance_of_a_users_own_is_not_overwritten_by_a_cluster() {
 }
 
 #[test]
+fn an_instance_without_a_cluster_has_what_it_declares_itself() {
+    let alone = |name: &str, more: &str| instance(name, more).replace("clusterRef: ns", "clusterRef: ''");
+    let rendered = render_yaml(&[
+        &alone("a", "image: { image: 'example.org/a:1' }"),
+        &alone("b", "configMapRefs: { namedConfOptions: mine }"),
+    ]);
+    let pod = &find(&rendered, Type::Deployment, "dns", "a")["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], "example.org/a:1");
+    assert!(rendered.named.contains(&config_map("mine")));
+}
+
+#[test]
 fn an_instance_inherits_and_prevails() {
     let own = instance("own", "config: { allowQuery: [198.51.100.0/24] }, replicas: 3");
     let rendered = render_yaml(&[CLUSTER, &instance("a", ""), &own]);
