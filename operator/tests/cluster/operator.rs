@@ -14,6 +14,7 @@ use bindy_tests::ports::free_port;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+    events::v1::Event,
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
@@ -391,7 +392,15 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
         }
         versions
     };
-    let before = versions().await;
+    let mut before = versions().await;
+    for _ in 0..60 {
+        sleep(Duration::from_secs(1)).await;
+        let now = versions().await;
+        if now == before {
+            break;
+        }
+        before = now;
+    }
     // Longer than whatever the operator does by itself, and with something to see that leads to nothing.
     let pods = it.api::<Pod>();
     let pod = pods.list(&ListParams::default()).await.unwrap().items.remove(0);
@@ -543,7 +552,12 @@ async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wa
         .await;
     replicas(1).await;
     it.until("it is told", async || {
-        ready(&it, Kind::INSTANCE, "ns-primary-1").await == ("False".into(), "Draining".into())
+        let events =
+            it.api::<Event>().list(&ListParams::default()).await.map(|events| events.items).unwrap_or_default();
+        let is_it = |event: &Event| event.reason.as_deref() == Some("Draining");
+        events
+            .iter()
+            .any(|it| is_it(it) && it.regarding.as_ref().is_some_and(|of| of.name.as_deref() == Some("ns-primary-1")))
     })
     .await;
     it.until("its pods are to go", async || wanted("ns-primary-1").await == Some(0)).await;

@@ -79,7 +79,9 @@ async fn a_pod_whose_process_was_killed_is_not_ready_until_it_runs_again() {
     let states = site.states(&pod.name).await;
     cluster.node().signal(&site.namespace, &pod.name, "dns", KILL).expect("it runs");
     until("a restart", || async { site.ready_pod().await.restarts == 1 }).await;
-    let states = states.lock().expect("nothing panics while it is held").clone();
+    let seen = || states.lock().expect("nothing panics while it is held").clone();
+    until("it is seen", || async { seen().iter().any(|(_, restarts)| *restarts == 1) }).await;
+    let states = seen();
     let restarted = states.iter().position(|(_, restarts)| *restarts == 1).expect("it was restarted");
     assert!(states[..=restarted].iter().any(|(is_ready, _)| !is_ready), "{states:?}");
     assert!(!states[restarted].0, "ready before it was asked: {states:?}");
