@@ -1,5 +1,6 @@
-//! What there is in the cluster, as far as it was seen: by watching, or as the outcome of a write. The same always makes the
-//! same of it. Objects are kept as text, which takes a sixth of the memory of what is read of it, and most are seldom looked at.
+//! What there is in the cluster, as far as it was seen: by watching, or as the outcome of a write. The same always makes
+//! the same of it. Objects are kept as text, which takes a sixth of the memory of what is read of it, and most are seldom
+//! looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 

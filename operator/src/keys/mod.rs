@@ -111,9 +111,10 @@ async fn serve(client: Client) {
             };
             let id = wanted.id.clone();
             match outcome {
-                Ok((what, secret)) => {
+                Ok(what) => {
                     say(&format!("{id} {what}"));
-                    store.take(Seen::Put(id, Text::from(&secret)), &mut BTreeSet::new());
+                    // What it is now will be seen, if it is Bindy's.
+                    store.take(Seen::Put(id, Text::from(&Value::Null)), &mut BTreeSet::new());
                 }
                 Err(why) => {
                     if before.get(&id) != Some(&why) {
@@ -184,9 +185,8 @@ fn due(wanted: &Wanted, store: &Store) -> Result<Option<Due>, String> {
     Ok((!there.as_ref().is_some_and(is_as_wanted)).then_some(Due { material, others, exists: there.is_some() }))
 }
 
-/// Makes a Secret what it is to be; returns what was done, and the Secret as far as it has to be known. One that somebody
-/// else has made is left as it is.
-async fn write(client: &Client, wanted: &Wanted, due: Due) -> Result<(&'static str, Value), String> {
+/// Makes a Secret what it is to be; returns what was done. One that somebody else has made is left as it is.
+async fn write(client: &Client, wanted: &Wanted, due: Due) -> Result<&'static str, String> {
     let Wanted { id, owner, from, file, .. } = wanted;
     let secrets = api(client, Type::Secret, &id.namespace);
     let Due { material, others, exists } = due;
@@ -208,7 +208,7 @@ async fn write(client: &Client, wanted: &Wanted, due: Due) -> Result<(&'static s
     if exists {
         let change = json!({ "metadata": { "annotations": annotations }, "stringData": data });
         let written = secrets.patch(&id.name, &PatchParams::default(), &Patch::Merge(&change)).await;
-        return written.map(|_| ("is written anew", Value::Null)).map_err(|error| why(&error));
+        return written.map(|_| "is written anew").map_err(|error| why(&error));
     }
     let mut metadata = json!({ "labels": { names::PART_OF.0: names::PART_OF.1 }, "ownerReferences": [owner] });
     if source.is_some() {
@@ -217,11 +217,10 @@ async fn write(client: &Client, wanted: &Wanted, due: Due) -> Result<(&'static s
     let secret = Object::new(id.clone(), metadata, json!({ "type": "Opaque", "stringData": data }));
     let secret = serde_json::from_value(secret.body).map_err(|error| error.to_string())?;
     match secrets.create(&PostParams::default(), &secret).await {
-        Ok(_) => Ok(("is made", Value::Null)),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok((
-            "is there and has not the label app.kubernetes.io/part-of=bindy, so that it stays as it is",
-            Value::Null,
-        )),
+        Ok(_) => Ok("is made"),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            Ok("is there and has not the label app.kubernetes.io/part-of=bindy, so that it stays as it is")
+        }
         Err(error) => Err(why(&error)),
     }
 }

@@ -25,33 +25,31 @@ const WWW: (&str, Ipv4Addr) = ("www.example.com", Ipv4Addr::new(192, 0, 2, 10));
 
 const OTHER: (&str, Ipv4Addr) = ("www.example.org", Ipv4Addr::new(192, 0, 2, 11));
 
-/// The zone of the example, and another one, so that they expire as soon as any zone can that is refreshed before.
-const SOON_EXPIRED: &str = "
+/// A zone that expires as soon as any zone can that is refreshed before, with the records of this label.
+fn soon_expired(name: &str, label: &str) -> String {
+    let zone = name.replace('-', ".");
+    format!(
+        "
 apiVersion: bindy.firestoned.io/v1beta1
 kind: DNSZone
-metadata: { name: example-com, namespace: dns-system }
+metadata: {{ name: {name}, namespace: dns-system }}
 spec:
-  zoneName: example.com
+  zoneName: {zone}
   clusterRef: ns
   soaRecord:
-    { primaryNs: ns1.example.com., adminEmail: hostmaster.example.com., refresh: 1, retry: 1, expire: 3, negativeTtl: 1 }
-  recordsFrom: [{ selector: { matchLabels: { zone: example } } }]
----
-apiVersion: bindy.firestoned.io/v1beta1
-kind: DNSZone
-metadata: { name: example-org, namespace: dns-system }
-spec:
-  zoneName: example.org
-  clusterRef: ns
-  soaRecord:
-    { primaryNs: ns1.example.com., adminEmail: hostmaster.example.com., refresh: 1, retry: 1, expire: 3, negativeTtl: 1 }
-  recordsFrom: [{ selector: { matchLabels: { zone: other } } }]
----
+    {{ primaryNs: ns1.{zone}., adminEmail: hostmaster.{zone}., refresh: 1, retry: 1, expire: 3, negativeTtl: 1 }}
+  recordsFrom: [{{ selector: {{ matchLabels: {{ zone: {label} }} }} }}]
+"
+    )
+}
+
+const OTHER_RECORD: &str = "
 apiVersion: bindy.firestoned.io/v1beta1
 kind: ARecord
 metadata: { name: other, namespace: dns-system, labels: { zone: other } }
 spec: { name: www, ipv4Addresses: [192.0.2.11] }
 ";
+
 /// Longer than a server keeps those zones that nobody confirms: `min-retry-time` after they were to be refreshed.
 const PAST_EXPIRE: Duration = Duration::from_secs(130);
 
@@ -84,7 +82,8 @@ async fn servers_answer_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn zones_without_an_operator_outlive_their_expire_time() {
     let mut running = Running::with_example().await;
-    running.cluster.apply(SOON_EXPIRED);
+    let zones = [soon_expired("example-com", "example"), soon_expired("example-org", "other")];
+    running.cluster.apply(&[&zones[..], &[OTHER_RECORD.to_owned()]].concat().join("---"));
     running.cluster.until("another zone is served", || running.is_ready("arecord/other"));
     let servers = running.addresses(&INSTANCES);
     for zone in ["example.com", "example.org"] {

@@ -80,10 +80,11 @@ async fn it_is_applied_and_lets_everybody_do_their_work_and_no_more() {
 fn what_is_applied_twice_changes_nothing(deployed: &Deployed) {
     // The generation counts changes of what is wanted.
     let columns = "--output=custom-columns=KIND:.kind,NAME:.metadata.name,GENERATION:.metadata.generation";
-    let generations = || ["crds", "."].map(|part| deployed.cluster.done(&["get", "-k", &deploy(part), columns]));
+    let parts = ["crds", ".", "dns-system"];
+    let generations = || parts.map(|part| deployed.cluster.done(&["get", "-k", &deploy(part), columns]));
     let before = generations();
-    assert!(before.iter().all(|lines| lines.lines().count() > 10), "{before:?}");
-    for part in ["crds", "."] {
+    assert!(before.iter().zip([10, 10, 3]).all(|(lines, least)| lines.lines().count() > least), "{before:?}");
+    for part in parts {
         deployed.cluster.done(&["apply", "-k", &deploy(part)]);
     }
     assert_eq!(generations(), before);
@@ -271,9 +272,11 @@ fn removing_it_removes_no_zone(deployed: &Deployed) {
         "apiVersion": "bindy.firestoned.io/v1beta1", "kind": "DNSZone", "metadata": { "name": "example-com" },
         "spec": { "zoneName": "example.com", "soaRecord": { "primaryNs": "ns1.example.net.", "adminEmail": "a" } },
     });
-    deployed.store("default", &zone);
+    deployed.store("dns-system", &zone);
     deployed.cluster.done(&["delete", "-k", &deploy("."), "--wait=false"]);
-    assert!(deployed.cluster.done(&["get", "zones", "-n", "default"]).contains("example.com"));
+    assert!(deployed.cluster.done(&["get", "zones", "-n", "dns-system"]).contains("example.com"));
+    let phase = ["get", "namespace", "dns-system", "-o=jsonpath={.status.phase}"];
+    assert_eq!(deployed.cluster.done(&phase), "Active", "it would take its zones with it");
 }
 
 fn labels() -> Value {

@@ -26,7 +26,9 @@ impl Cluster {
     pub fn install(&self) {
         self.done(&["apply", "-k", &deploy("crds")]);
         self.done(&["wait", "--for=condition=Established", "--timeout=120s", "crds", "--all"]);
-        self.done(&["apply", "-k", &deploy(".")]);
+        for part in [".", "dns-system"] {
+            self.done(&["apply", "-k", &deploy(part)]);
+        }
     }
 
     /// What `kubectl` says of something that it does.
