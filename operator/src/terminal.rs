@@ -2,6 +2,7 @@
 //! excerpts on a terminal, and one line each otherwise.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal, Write},
     sync::OnceLock,
 };
@@ -101,6 +102,26 @@ impl Terminal {
         if more > 0 {
             complain(format_args!("{more} more of these"));
         }
+    }
+}
+
+/// What was said already, so that it is said once.
+#[derive(Default)]
+pub(crate) struct Once(BTreeSet<String>);
+
+impl Once {
+    /// How much is remembered; after that, everything may be said again.
+    const MOST: usize = 10_000;
+
+    pub(crate) fn say(&mut self, what: String) {
+        if self.0.contains(&what) {
+            return;
+        }
+        say(&what);
+        if self.0.len() == Once::MOST {
+            self.0.clear();
+        }
+        self.0.insert(what);
     }
 }
 

@@ -24,10 +24,15 @@ pub(super) struct Declarations {
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) changes: Vec<Change>,
-    /// The resources about which there is something else to be said.
-    pub(super) judged: BTreeSet<ResourceId>,
     /// What cannot be read, for the log.
     pub(super) errors: Vec<String>,
+}
+
+impl Taken {
+    /// Whether something has changed of a kind like this.
+    pub(super) fn concerns(&self, matches: impl Fn(Kind) -> bool) -> bool {
+        self.changes.iter().any(|change| matches(change.id().kind))
+    }
 }
 
 impl Declarations {
@@ -55,8 +60,7 @@ impl Declarations {
                     if !self.resources.contains_key(&key) {
                         taken.changes.push(Change::Refuse(key.clone()));
                     }
-                    self.rejected.insert(key.clone(), vec![finding]);
-                    taken.judged.insert(key);
+                    self.rejected.insert(key, vec![finding]);
                 }
             }
         }
@@ -67,17 +71,14 @@ impl Declarations {
         let findings = compile::check(&resource);
         let known = self.resources.get(&key);
         if known.is_some() && !findings.is_empty() {
-            self.rejected.insert(key.clone(), findings);
-            taken.judged.insert(key);
+            self.rejected.insert(key, findings);
             return;
         }
         if known.is_none_or(|(known, known_uid)| *known != resource || known_uid != uid) {
             self.resources.insert(key.clone(), (resource.clone(), uid.to_owned()));
             taken.changes.push(Change::Put(resource));
         }
-        if self.rejected.remove(&key).is_some() {
-            taken.judged.insert(key);
-        }
+        self.rejected.remove(&key);
     }
 
     /// A resource.

@@ -1,13 +1,18 @@
 //! `bindy run`: the operator. It watches resources, makes the objects that run servers, compiles zones and serves these to
 //! the servers as their hidden primary.
 //!
-//! One task decides everything: `operator` takes what was seen and works out what follows. `declarations` are the
-//! resources as it understands them, and `seen` is what other objects tell of servers. `assignment` says which server has
-//! which zone, `removal` what has to wait, and `retirement` which servers may go. `serving` is what servers get: `primary`
-//! serves it, and `catalogs` tell servers which zones they have. `rollout` has their pods replaced one after another.
-//! `rounds` asks servers: by `probes` what they serve, and by `readiness` which configuration they have; `truth` and
-//! `configs` are what they said. `publication` keeps serials, `status` and `conditions` are what people see of it all,
-//! `reports` write that, and `events` tell when it turns.
+//! One task decides everything: `operator` takes what was seen and works out what follows.
+//!
+//! * `world`: what was seen. `declarations` are the resources as they are understood, and `seen` is what other objects tell
+//!   of servers.
+//! * `zones`: what is made of resources. `removal` says what has to wait, and `publication` keeps serials.
+//! * `serving`: what servers get. `assignment` says which server has which zone, `primary` serves it, and `catalogs` tell
+//!   servers which zones they have.
+//! * `objects`: what runs servers. `rollout` has their pods replaced one after another, and `retirement` says which servers
+//!   may go.
+//! * `rounds` asks servers: by `probes` what they serve, and by `readiness` which configuration they have; `truth` and
+//!   `configs` are what they said.
+//! * `status`, made of `conditions`: what people see of it all. `reports` write it, and `events` tell when it turns.
 //!
 //! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
 //! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
@@ -22,6 +27,7 @@ mod events;
 mod http;
 mod leader;
 mod lease;
+mod objects;
 mod operator;
 mod primary;
 mod probes;
@@ -36,6 +42,8 @@ mod seen;
 mod serving;
 mod status;
 mod truth;
+mod world;
+mod zones;
 
 use std::{
     env, fmt, io,

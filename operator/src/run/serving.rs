@@ -8,18 +8,28 @@ use std::{
 };
 
 use bindy_server::tsig::TsigKey;
-use serde_json::Value;
 use zonefmt::{Name, Serial};
 
 use super::{
-    assignment::Assignment,
-    catalogs::{Catalogs, Kept},
+    assignment::{Assignment, Declared, catalog},
+    catalogs::{Catalogs, Kept, MOST_MEMBERS},
     primary::{Audience, Primary},
     probes::{Answer, Question},
+    removal::LargeRemoval,
     rollout::Known,
+    seen,
     truth::{Extent, Truth},
+    world::World,
+    zones::Zones,
 };
-use crate::{compile::ZoneData, keys::TransferKeys, servers::ServerId};
+use crate::{
+    api::{Kind, Resource, ResourceId, Spec},
+    compile::ZoneData,
+    keys::TransferKeys,
+    object::ObjectId,
+    servers::{Server, ServerId},
+    terminal::say,
+};
 
 /// What is served.
 pub(super) struct Serving {
@@ -30,6 +40,8 @@ pub(super) struct Serving {
     truth: Truth,
     /// The zones that a server does not have because it has the most that it may have, each with such a server.
     surplus: BTreeMap<Name, ServerId>,
+    /// The servers that keep zones which they are not to have any more, as those are too many.
+    kept: BTreeMap<ServerId, LargeRemoval>,
 }
 
 impl Serving {
@@ -40,6 +52,7 @@ impl Serving {
             audiences: BTreeMap::new(),
             truth: Truth::default(),
             surplus: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 
@@ -71,29 +84,55 @@ impl Serving {
         self.primary.serve(all);
     }
 
-    /// Puts back into the catalogs what may not leave them yet: see [`Catalogs::hold`].
-    pub(super) fn hold(
-        &mut self,
-        members: &mut BTreeMap<Name, BTreeSet<Name>>,
-        leads: bool,
-        instance: impl Fn(&Name) -> Option<Value>,
-    ) -> BTreeMap<Name, Kept> {
-        self.catalogs.hold(members, leads, instance)
+    /// Goes on where another process has ended, which may have published more members of catalogs.
+    pub(super) fn take_over(&mut self, World { store, servers, .. }: &World) {
+        let counts = servers.iter().filter_map(|server| {
+            let instance = store.get(&ObjectId::from(&server.id.resource()))?;
+            Some((catalog(&server.id)?, instance["status"]["zonesCount"].as_u64()? as usize))
+        });
+        let counts: BTreeMap<Name, usize> = counts.collect();
+        self.catalogs.take_over(|catalog| counts.get(catalog).copied().unwrap_or(0));
     }
 
-    /// How many zones a catalog lists, and its serial.
-    pub(super) fn listed(&self, catalog: &Name) -> Option<(usize, Serial)> {
-        self.catalogs.listed(catalog)
+    /// Serves the newest version of those zones that are `ready`, and all zones to those who are to have them now. Returns the
+    /// zones of which servers have to be asked anew.
+    pub(super) fn assign(&mut self, world: &World, zones: &Zones, ready: &BTreeSet<Name>, leads: bool) -> Vec<Name> {
+        let keys = TransferKeys::of(&world.store);
+        // Servers hear of new versions from the one who leads.
+        let pods = if leads { seen::pods(&world.store) } else { BTreeMap::new() };
+        let declared = declared(world, zones);
+        let mut assignment = Assignment::of(&world.servers, MOST_MEMBERS, declared.into_iter(), &keys, &pods);
+        // The zones of a server that goes go with it.
+        let by_catalog: BTreeMap<Name, &Server> =
+            world.servers.staying().filter_map(|server| Some((catalog(&server.id)?, server))).collect();
+        let instance = |catalog: &Name| world.store.get(&ObjectId::from(&by_catalog.get(catalog)?.id.resource()));
+        let (mut kept, mut left) = (BTreeMap::new(), BTreeSet::new());
+        for (catalog, Kept { why, zones: stay }) in self.catalogs.hold(&mut assignment.members, leads, instance) {
+            let Some(server) = by_catalog.get(&catalog) else { continue };
+            for zone in &stay {
+                assignment.leave(zone, server, &keys, &pods);
+            }
+            left.extend(stay.into_iter().filter(|zone| zones.newest(zone).is_none()));
+            if !self.kept.contains_key(&server.id) {
+                say(&format!("Bind9Instance {} keeps its zones: {why}", server.id));
+            }
+            kept.insert(server.id.clone(), why);
+        }
+        self.kept = kept;
+        let there = zones.iter().filter_map(|(origin, newest)| {
+            // While a new version waits, the one that is served goes to those who are to have it.
+            let data = if zones.is_pending(origin) { self.data(origin)? } else { newest.clone() };
+            Some((origin.clone(), data, ready.contains(origin)))
+        });
+        // Zones that were deleted stay as they were.
+        let left = left.into_iter().filter_map(|origin| Some((origin.clone(), self.data(&origin)?, false)));
+        let all = there.chain(left).collect();
+        self.hand_out(assignment, all, &keys)
     }
 
-    /// Goes on where another process has ended, which has published so many members of a catalog.
-    pub(super) fn take_over(&mut self, published: impl Fn(&Name) -> usize) {
-        self.catalogs.take_over(published);
-    }
-
-    /// Serves these zones, and the catalogs, to those who are to have them now, and nothing else any more; of each zone it
-    /// is told whether the version is a new one. Returns the zones of which servers have to be asked anew.
-    pub(super) fn assign(
+    /// Serves these zones, and the catalogs, to those who are to have them, and nothing else any more; of each zone it is told
+    /// whether the version is a new one. Returns the zones of which servers have to be asked anew.
+    fn hand_out(
         &mut self,
         assignment: Assignment,
         zones: Vec<(Name, ZoneData, bool)>,
@@ -139,6 +178,32 @@ impl Serving {
     /// Forgets what servers have answered.
     pub(super) fn forget(&mut self) {
         self.truth = Truth::default();
+    }
+
+    /// How many zones the catalog of a server lists, and its serial.
+    pub(super) fn listed(&self, server: &ServerId) -> Option<(usize, Serial)> {
+        self.catalogs.listed(&catalog(server)?)
+    }
+
+    /// Why a server keeps zones that it is not to have any more, if it does.
+    pub(super) fn keeps(&self, server: &ServerId) -> Option<&LargeRemoval> {
+        self.kept.get(server)
+    }
+
+    /// How many servers keep zones that they are not to have any more.
+    pub(super) fn count_keeping(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// The instances of the servers of which the status does not say how many zones they have.
+    pub(super) fn miscounted(&self, World { store, servers, .. }: &World) -> Vec<ResourceId> {
+        let miscounted = servers.iter().filter(|server| {
+            let instance = store.get(&ObjectId::from(&server.id.resource()));
+            let (Some((zones, serial)), Some(instance)) = (self.listed(&server.id), instance) else { return false };
+            let status = &instance["status"];
+            status["zonesCount"] != zones || status["catalogSerial"] != serial.0 && self.keeps(&server.id).is_none()
+        });
+        miscounted.map(|server| server.id.resource()).collect()
     }
 
     /// Takes over what a server has answered. Returns its serial if that is ahead of what is served here.
@@ -201,4 +266,24 @@ impl Serving {
     pub(super) fn is_early(&self, origin: &Name) -> bool {
         self.truth.is_fresh(origin, Instant::now())
     }
+}
+
+/// The zones that are declared, the oldest first: where there are too many, those that are new have to wait.
+fn declared<'w>(world: &'w World, zones: &Zones) -> Vec<Declared<'w>> {
+    let mut resources: Vec<&Resource> = world.declarations.iter().filter(|it| it.id.kind == Kind::Zone).collect();
+    resources.sort_by_key(|resource| (resource.created.is_none(), resource.created, &resource.id));
+    let declared = resources.into_iter().filter_map(|resource| {
+        let Spec::Zone(spec) = &resource.spec else { return None };
+        let origin = Name::from_ascii(&spec.zone_name).ok()?;
+        let made = zones.resource(&origin);
+        let is_compiled = made == Some(&resource.id);
+        // Of several resources of a name, the servers of the one that counts have the zone.
+        (is_compiled || made.is_none()).then_some(Declared {
+            origin,
+            namespace: &resource.id.namespace,
+            spec,
+            is_compiled,
+        })
+    });
+    declared.collect()
 }

@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use zonefmt::Name;
 
 use super::{
-    assignment,
     conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said},
-    configs::InEffect,
-    operator::Operator,
+    configs::{Configs, InEffect},
+    objects::Objects,
     retirement,
+    serving::Serving,
+    world::World,
+    zones::Zones,
 };
 use crate::{
     api::{FieldError, GROUP, InfrastructureKind, Kind, ResourceId},
-    compile::{Compiler, Reason, Verdict},
+    compile::{Reason, Verdict},
     object::{ObjectId, Type},
     render::names,
     servers::ServerId,
@@ -34,22 +36,33 @@ pub(super) enum Due {
     Later,
 }
 
+/// All that status tells of.
+#[derive(Clone, Copy)]
+pub(super) struct View<'v> {
+    pub(super) world: &'v World,
+    pub(super) zones: &'v Zones,
+    pub(super) serving: &'v Serving,
+    pub(super) objects: &'v Objects,
+    pub(super) configs: &'v Configs,
+    /// Whether it is said how many zones servers have, which may change all the time.
+    pub(super) counts: bool,
+}
+
 /// What is to be said of a resource.
-pub(super) fn of(operator: &Operator, id: &ResourceId, live: &Value, now: Timestamp) -> Due {
-    let Some(compiler) = &operator.compiler else { return Due::Later };
-    let rejected = operator.declarations.rejected(id);
-    let known = compiler.verdict(id).or_else(|| (!rejected.is_empty()).then(Verdict::default));
+pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) -> Due {
+    let rejected = view.world.declarations.rejected(id);
+    let known = view.zones.verdict(id).or_else(|| (!rejected.is_empty()).then(Verdict::default));
     let Some(mut verdict) = known else { return Due::Later };
     verdict.findings.splice(..0, rejected.iter().cloned());
     match id.kind {
-        Kind::Zone => zone(operator, &verdict, live, now),
-        Kind::Record(_) => record(operator, compiler, id, &verdict, live, now),
-        Kind::Infrastructure(InfrastructureKind::Instance) => instance(operator, id, &verdict, live, now),
-        Kind::Infrastructure(_) => Due::Final(family(operator, id, &verdict, live, now)),
+        Kind::Zone => zone(view, &verdict, live, now),
+        Kind::Record(_) => record(view, id, &verdict, live, now),
+        Kind::Infrastructure(InfrastructureKind::Instance) => instance(view, id, &verdict, live, now),
+        Kind::Infrastructure(_) => Due::Final(family(view, id, &verdict, live, now)),
     }
 }
 
-fn zone(operator: &Operator, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
+fn zone(view: View<'_>, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let only = |said: Said| {
         Due::Final(json!({
             "observedGeneration": live["metadata"]["generation"],
@@ -59,36 +72,29 @@ fn zone(operator: &Operator, verdict: &Verdict, live: &Value, now: Timestamp) ->
     let Some(origin) = verdict.served.first() else {
         return Said::refused(verdict).map_or(Due::Later, only);
     };
-    if let Some(server) = operator.serving.lacks_room(origin) {
+    if let Some(server) = view.serving.lacks_room(origin) {
         return only(conditions::no_room(server));
     }
-    let held = operator.held.get(origin).map(ToString::to_string);
-    if held.is_none() && operator.pending.contains_key(origin) {
+    let held = view.zones.held(origin).map(ToString::to_string);
+    if held.is_none() && view.zones.is_pending(origin) {
         return Due::Later;
     }
-    let Some(extent) = operator.serving.extent(origin) else { return Due::Once(origin.clone()) };
+    let Some(extent) = view.serving.extent(origin) else { return Due::Once(origin.clone()) };
     Due::Final(conditions::zone(live, verdict, &extent, held.as_deref(), now))
 }
 
 /// What is to be said of a record. Once it was served everywhere it stays so until it changes: a server that is away
 /// shows on the zone.
-fn record(
-    operator: &Operator,
-    compiler: &Compiler,
-    id: &ResourceId,
-    verdict: &Verdict,
-    live: &Value,
-    now: Timestamp,
-) -> Due {
+fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let first = verdict.served.first();
-    let zone = first.and_then(|origin| Some((compiler.zone_resource(origin)?, origin)));
-    let owner = first.and_then(|origin| compiler.owner(origin, id));
+    let zone = first.and_then(|origin| Some((view.zones.resource(origin)?, origin)));
+    let owner = first.and_then(|origin| view.zones.owner(origin, id));
     let said = |said: &Said| conditions::record(live, said, zone, owner, now);
     if let Some(refused) = Said::refused(verdict) {
         return Due::Final(said(&refused));
     }
-    let Some(versions) = operator.contained.get(id) else { return Due::Later };
-    let lacking = || versions.iter().find(|(origin, serial)| !operator.serving.has(origin, **serial));
+    let Some(versions) = view.zones.contained(id) else { return Due::Later };
+    let lacking = || versions.iter().find(|(origin, serial)| !view.serving.has(origin, **serial));
     let generation = &live["metadata"]["generation"];
     let served = said(&Said::served(verdict));
     let is_same = |field: &str| live["status"][field] == served[field];
@@ -97,54 +103,54 @@ fn record(
         && is_same("zoneRef")
         && is_same("publishedName");
     let Some((origin, _)) = lacking().filter(|_| !was_served) else { return Due::Final(served) };
-    if operator.serving.is_early(origin) {
+    if view.serving.is_early(origin) {
         return Due::Once(origin.clone());
     }
     let message = "Some server of its zone does not serve it yet; the DNSZone says which.".to_owned();
     Due::Until(origin.clone(), said(&Said::Waiting(NOT_SERVED_YET, message)))
 }
 
-fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
+fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
-    let pods = operator
-        .store
-        .of(Type::Pod)
-        .filter(|(pod, object)| pod.namespace == id.namespace && object["metadata"]["labels"]["instance"] == *id.name);
+    let pods =
+        view.world.store.of(Type::Pod).filter(|(pod, object)| {
+            pod.namespace == id.namespace && object["metadata"]["labels"]["instance"] == *id.name
+        });
     let (mut replicas, mut ready) = (0, 0);
     for (_, pod) in pods {
         replicas += 1;
         ready += usize::from(conditions::is_ready(&pod));
     }
     let wanted = live["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
-    let refused = operator.refused.get(&server).map(|FieldError { path, message, help }| {
+    let refused = view.objects.refused(&server).map(|FieldError { path, message, help }| {
         let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
         Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}{help}."))
     });
     let refused = Said::refused(verdict).or(refused);
-    let refused = refused.or_else(|| operator.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
-    let retires = operator.servers.server(&server).is_some_and(|server| server.retires);
-    let kept = operator.kept.get(&server).map(|why| Said::held(&why.to_string()));
+    let refused = refused.or_else(|| view.objects.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
+    let retires = view.world.servers.server(&server).is_some_and(|server| server.retires);
+    let kept = view.serving.keeps(&server).map(|why| Said::held(&why.to_string()));
     let said = match refused.or_else(|| retires.then(|| retirement::said(replicas))).or(kept) {
         Some(said) => said,
-        None => match operator.configs.of(&server, Instant::now()) {
+        None => match view.configs.of(&server, Instant::now()) {
             InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
             _ if ready < wanted
-                && let Some(secret) = lacks_key(operator, &server) =>
+                && let Some(secret) = lacks_key(view, &server) =>
             {
                 conditions::key_missing(&secret)
             }
             _ if ready < wanted => conditions::of_servers(wanted, ready, "pods"),
-            _ if let Some(other) = operator.turns.awaited_by(&server) => conditions::rollout_waiting(other),
+            _ if let Some(other) = view.objects.awaited_by(&server) => conditions::rollout_waiting(other),
             InEffect::Unknown => return Due::Later,
             InEffect::Pending(pod) => conditions::config_pending(&pod),
             InEffect::Wanted => conditions::of_servers(wanted, ready, "pods"),
         },
     };
     let service = ObjectId { of: Type::Service, namespace: id.namespace.clone(), name: id.name.clone() };
-    let service = operator.store.get(&service);
+    let service = view.world.store.get(&service);
     let outside = service.as_ref().and_then(|it| it["status"]["loadBalancer"]["ingress"][0]["ip"].as_str());
     let address = outside.or_else(|| service.as_ref().and_then(|it| it["spec"]["clusterIP"].as_str()));
-    let cluster = operator.servers.server(&server).and_then(|server| server.cluster.as_ref()).map(|cluster| {
+    let cluster = view.world.servers.server(&server).and_then(|server| server.cluster.as_ref()).map(|cluster| {
         let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
         let namespace = (!cluster.provider).then_some(&cluster.namespace);
         json!({
@@ -164,10 +170,9 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
         "clusterRef": cluster,
         "conditions": conditions,
     });
-    let listed = assignment::catalog(&server).filter(|_| operator.looks);
-    if let Some((zones, serial)) = listed.and_then(|catalog| operator.serving.listed(&catalog)) {
+    if let Some((zones, serial)) = view.serving.listed(&server).filter(|_| view.counts) {
         status["zonesCount"] = json!(zones);
-        if !operator.kept.contains_key(&server) {
+        if view.serving.keeps(&server).is_none() {
             // By this one, somebody may be about to allow what is held.
             status["catalogSerial"] = json!(serial.0);
         }
@@ -176,14 +181,14 @@ fn instance(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Valu
 }
 
 /// The Secret without which the pods of a server do not start, if it is not there.
-fn lacks_key(operator: &Operator, ServerId { namespace, name }: &ServerId) -> Option<ObjectId> {
+fn lacks_key(view: View<'_>, ServerId { namespace, name }: &ServerId) -> Option<ObjectId> {
     let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(name) };
-    (operator.store.is_listed(Type::Secret, namespace) && !operator.store.has(&id)).then_some(id)
+    (view.world.store.is_listed(Type::Secret, namespace) && !view.world.store.has(&id)).then_some(id)
 }
 
 /// What is to be said of a cluster or a provider.
-fn family(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Value {
-    let of_it = operator.servers.staying().filter(|server| {
+fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Value {
+    let of_it = view.world.servers.staying().filter(|server| {
         server.cluster.as_ref().is_some_and(|cluster| {
             cluster.name == id.name && (id.kind == Kind::PROVIDER || cluster.namespace == id.namespace)
         })
@@ -195,7 +200,7 @@ fn family(operator: &Operator, id: &ResourceId, verdict: &Verdict, live: &Value,
             namespace: server.id.namespace.clone(),
             name: server.id.name.clone(),
         };
-        ready += usize::from(operator.store.get(&key).is_some_and(|instance| conditions::is_ready(&instance)));
+        ready += usize::from(view.world.store.get(&key).is_some_and(|instance| conditions::is_ready(&instance)));
         instances.push(server.id.name.clone());
     }
     let said = Said::refused(verdict);

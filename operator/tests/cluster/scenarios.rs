@@ -45,10 +45,11 @@ async fn what_people_do_to_one_resource_leaves_the_others_as_they_are() {
     let report = block_in_place(|| load.end());
     println!("{report}");
     assert!(report.failures.is_empty(), "{report}");
-    assert_eq!(restarts(), before);
     for (name, log) in it.cluster.node().logs() {
         assert!(!log.contains("panicked"), "{name}: {log}");
     }
+    let events = || it.cluster.done(&["get", "events", "-n", "bindy-system"]);
+    assert_eq!(restarts(), before, "{}", events());
 }
 
 fn several_values_at_one_name_are_all_served(it: &Running) {

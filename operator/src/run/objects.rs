@@ -1,0 +1,197 @@
+//! The objects that run servers: what they are to be follows from what is declared, and those that are not so are applied,
+//! each server's pods in its turn.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::Value;
+
+use super::{
+    Options, Place, leader, retirement,
+    rollout::{Known, Turns},
+    seen,
+    world::World,
+};
+use crate::{
+    api::{FieldError, ResourceId},
+    cluster::{Applier, Seen},
+    object::{Object, ObjectId},
+    render::{Surroundings, names, render},
+    servers::ServerId,
+    terminal::Once,
+};
+
+/// The objects.
+pub(super) struct Objects {
+    applier: Applier,
+    place: Place,
+    /// Where servers find this process, if that is not its Service.
+    advertised: Vec<SocketAddr>,
+    image: String,
+    home: String,
+    /// What is to be.
+    wanted: BTreeMap<ObjectId, Object>,
+    /// Whose pods are replaced when.
+    turns: Turns,
+    /// The servers that are to have no pods any more.
+    drained: BTreeSet<ServerId>,
+    /// The servers whose declaration cannot be used.
+    refused: BTreeMap<ServerId, FieldError>,
+    /// The objects that resources name.
+    named: BTreeSet<ObjectId>,
+    /// Those among them that cannot be read, and why.
+    unreadable: BTreeMap<ObjectId, String>,
+}
+
+/// What came of applying.
+pub(super) struct Applied {
+    pub(super) seen: Vec<Seen>,
+    /// The resources of which there may be something new to be said.
+    pub(super) judged: Vec<ResourceId>,
+}
+
+impl Objects {
+    /// Nothing is to be yet. `home` is the namespace of the servers of providers that name none.
+    pub(super) fn new(client: Client, options: &Options, place: Place, home: &str) -> Objects {
+        Objects {
+            applier: Applier::new(client, "bindy"),
+            place,
+            advertised: options.advertise.clone(),
+            image: options.image.clone(),
+            home: home.to_owned(),
+            wanted: BTreeMap::new(),
+            turns: Turns::default(),
+            drained: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            named: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets what is to be, so that all of it is looked at anew.
+    pub(super) fn forget(&mut self) {
+        self.wanted.clear();
+    }
+
+    /// What is to be.
+    pub(super) fn wanted(&self) -> &BTreeMap<ObjectId, Object> {
+        &self.wanted
+    }
+
+    /// The objects that resources name, which are to be watched by their names.
+    pub(super) fn named(&self) -> &BTreeSet<ObjectId> {
+        &self.named
+    }
+
+    /// An object that a resource names cannot be read.
+    pub(super) fn cannot_be_read(&mut self, id: ObjectId, why: String) {
+        self.unreadable.insert(id, why);
+    }
+
+    /// Why the declaration of a server cannot be used.
+    pub(super) fn refused(&self, server: &ServerId) -> Option<&FieldError> {
+        self.refused.get(server)
+    }
+
+    /// The server for which a server waits with its pods.
+    pub(super) fn awaited_by(&self, server: &ServerId) -> Option<&ServerId> {
+        self.turns.awaited_by(server)
+    }
+
+    /// How many objects cannot be applied.
+    pub(super) fn count_failed(&self) -> usize {
+        self.applier.failed().len()
+    }
+
+    /// Why an object that a resource makes is not there or not as it is to be, if an API server refuses it.
+    pub(super) fn refusal(&self, of: &ResourceId) -> Option<String> {
+        let is_owner = |owner: &Value| owner["kind"] == of.kind.name() && owner["name"] == *of.name;
+        let is_its = |id: &ObjectId| {
+            let owners = self.wanted.get(id).and_then(|object| object.body["metadata"]["ownerReferences"].as_array());
+            id.namespace == of.namespace && owners.into_iter().flatten().any(is_owner)
+        };
+        let mut refused = self.applier.failed().iter().filter(|(_, failure)| failure.is_refusal);
+        let (id, failure) = refused.find(|(id, _)| is_its(id))?;
+        Some(format!("{id} cannot be applied: {}.", failure.why))
+    }
+
+    /// Whether the time of a server's pods has come that nobody tells.
+    pub(super) fn is_outdated(&self, world: &World) -> bool {
+        retirement::drained(&world.servers, &world.store, Timestamp::now()) != self.drained
+    }
+
+    /// Works out what is to be, of a process that serves at these addresses; returns what differs from before.
+    pub(super) fn render(&mut self, world: &mut World, at: &[SocketAddr], once: &mut Once) -> BTreeSet<ObjectId> {
+        let World { store, declarations, servers, .. } = world;
+        let (mut slices, mut found) = (Vec::new(), self.advertised.clone());
+        if found.is_empty() {
+            slices = leader::slices(&self.place, at, store);
+            found = leader::addresses(store, &self.place);
+        }
+        if found.is_empty() {
+            once.say(format!(
+                "there is no Service {}/bindy-leader with the label app.kubernetes.io/part-of=bindy, so that no server could \
+                 find this process: apply deploy/operator, or give --advertise",
+                self.place.namespace
+            ));
+        }
+        self.drained = retirement::drained(servers, store, Timestamp::now());
+        let declared: Vec<_> = declarations.infrastructure().collect();
+        let surroundings = Surroundings {
+            home: self.home.clone(),
+            image: self.image.clone(),
+            leader: found,
+            services: seen::services(store, declarations.instances(), str::to_owned),
+            tcp_services: seen::services(store, declarations.instances(), names::tcp_service),
+            drained: self.drained.clone(),
+            rndc_keys: seen::rndc_keys(store, declarations.instances()),
+            budgets: seen::budgets(store),
+            given: seen::given(store, &self.named, &self.unreadable),
+        };
+        let rendered = render(&declared, &surroundings);
+        for (server, FieldError { path, message, .. }) in &rendered.refused {
+            once.say(format!("Bind9Instance {server}: {path}: {message}; what it has stays as it is"));
+        }
+        self.refused = rendered.refused;
+        if self.named != rendered.named {
+            store.retain(&rendered.named);
+            self.unreadable.retain(|id, _| rendered.named.contains(id));
+            self.named = rendered.named;
+        }
+        let wanted: BTreeMap<ObjectId, Object> =
+            slices.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect();
+        let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);
+        let differing = wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()).collect();
+        self.wanted = wanted;
+        differing
+    }
+
+    /// Makes these objects what they are to be, as far as their servers have their turn. What failed before is tried again
+    /// only if this `looks`.
+    pub(super) async fn apply<'k>(
+        &mut self,
+        mut due: BTreeSet<ObjectId>,
+        world: &World,
+        known: impl FnOnce() -> Known<'k>,
+        looks: bool,
+        once: &mut Once,
+    ) -> Applied {
+        let failed = self.applier.failed().clone();
+        due.extend(failed.keys().filter(|_| looks).cloned());
+        let concerned = self.turns.choose(&mut due, &self.wanted, &world.store, known);
+        let mut judged: Vec<ResourceId> = concerned.iter().map(ServerId::resource).collect();
+        let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
+        let seen = self.applier.apply(due, &world.store).await;
+        if failed != *self.applier.failed() {
+            judged.extend(world.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
+        }
+        for (id, failure) in self.applier.failed() {
+            once.say(format!("{id} cannot be applied: {}", failure.why));
+        }
+        Applied { seen, judged }
+    }
+}

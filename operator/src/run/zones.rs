@@ -1,0 +1,282 @@
+//! Zones on their way from resources to servers. A new version waits until its serial is durable, or until another process
+//! has published the same, and as long as too much would go with it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use kube::Client;
+use zonefmt::{Name, Serial};
+
+use super::{
+    Fenced,
+    publication::{self, Kept, Version},
+    removal::{Change, LargeRemoval, Removals},
+    world::World,
+};
+use crate::{
+    api::{Kind, ResourceId, Spec},
+    cluster::Store,
+    compile::{self, Compiler, ContentHash, Published, Verdict, ZoneData, ZoneStep},
+    object::{ObjectId, Type},
+    terminal::{Once, say},
+};
+
+/// The zones.
+pub(super) struct Zones {
+    compiler: Compiler,
+    /// Those of which the newest version is not published, with how many RRsets it changes of what is served.
+    pending: BTreeMap<Name, Change>,
+    removals: Removals,
+    /// Those among them that wait because too much would go.
+    held: BTreeMap<Name, LargeRemoval>,
+    /// Those among them whose serials could not be kept.
+    unkept: BTreeSet<Name>,
+    /// The versions of zones from which on records are in them.
+    contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
+    /// How many versions were published.
+    published: u64,
+}
+
+/// What came of publishing.
+#[derive(Default)]
+pub(super) struct Step {
+    /// The zones whose newest version may be served from now on; of those that are gone, none.
+    pub(super) ready: BTreeSet<Name>,
+    /// The resources of which there may be something new to be said.
+    pub(super) judged: Vec<ResourceId>,
+}
+
+impl Zones {
+    /// No zones yet, but what was published of them before.
+    pub(super) fn new(store: &Store) -> Zones {
+        Zones {
+            compiler: Compiler::new(publication::published(store)),
+            pending: BTreeMap::new(),
+            removals: Removals::default(),
+            held: BTreeMap::new(),
+            unkept: BTreeSet::new(),
+            contained: BTreeMap::new(),
+            published: 0,
+        }
+    }
+
+    /// The zones, with the newest version of each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &ZoneData)> {
+        self.compiler.zones()
+    }
+
+    /// The newest version of a zone.
+    pub(super) fn newest(&self, origin: &Name) -> Option<&ZoneData> {
+        self.compiler.zone(origin)
+    }
+
+    /// The resource that a zone is made of.
+    pub(super) fn resource(&self, origin: &Name) -> Option<&ResourceId> {
+        self.compiler.zone_resource(origin)
+    }
+
+    /// All resources that were compiled.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &ResourceId> {
+        self.compiler.resources()
+    }
+
+    /// What has become of a resource.
+    pub(super) fn verdict(&self, id: &ResourceId) -> Option<Verdict> {
+        self.compiler.verdict(id)
+    }
+
+    /// The name that a record has in a zone.
+    pub(super) fn owner(&self, origin: &Name, id: &ResourceId) -> Option<&Name> {
+        self.compiler.owner(origin, id)
+    }
+
+    /// The versions of zones from which on a record is in them.
+    pub(super) fn contained(&self, id: &ResourceId) -> Option<&BTreeMap<Name, Serial>> {
+        self.contained.get(id)
+    }
+
+    /// Whether the newest version of a zone is not published.
+    pub(super) fn is_pending(&self, origin: &Name) -> bool {
+        self.pending.contains_key(origin)
+    }
+
+    /// Why the newest version of a zone has to wait, if too much would go with it.
+    pub(super) fn held(&self, origin: &Name) -> Option<&LargeRemoval> {
+        self.held.get(origin)
+    }
+
+    /// How many zones wait because too much would go.
+    pub(super) fn count_held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many versions were published.
+    pub(super) fn count_published(&self) -> u64 {
+        self.published
+    }
+
+    /// Compiles what has changed; returns the resources of which there may be something new to be said.
+    pub(super) fn compile(&mut self, changes: Vec<compile::Change>, store: &Store) -> Vec<ResourceId> {
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let step = self.compiler.apply(changes);
+        self.wait(step.zones);
+        self.judge(step.judged.into_iter().collect(), store)
+    }
+
+    /// Goes on where another process has ended; returns the resources of which there may be something new to be said.
+    pub(super) fn take_over(&mut self, store: &Store) -> Vec<ResourceId> {
+        self.held.clear();
+        let steps = self.compiler.resume(publication::published(store));
+        self.wait(steps);
+        self.judge(self.contained.keys().cloned().collect(), store)
+    }
+
+    /// Gives zones the serials with which another process has published them.
+    pub(super) fn keep_up(&mut self, changed: &BTreeSet<ObjectId>, world: &World) {
+        let zones = changed.iter().filter(|id| id.of == Type::Own(Kind::Zone));
+        let published = zones.filter_map(|id| {
+            let published = publication::published_of(&world.store.get(id)?)?;
+            let id = id.resource()?;
+            let Spec::Zone(spec) = &world.declarations.get(&id)?.spec else { return None };
+            let origin = Name::from_ascii(&spec.zone_name).ok()?;
+            (self.compiler.zone_resource(&origin) == Some(&id)).then_some((origin, published))
+        });
+        let published: Vec<_> = published.collect();
+        let steps = self.compiler.resume(published);
+        self.wait(steps);
+    }
+
+    /// Gives a zone a serial after one that a server has of it, as of one that was deleted and declared anew: no server would
+    /// take a version with a lower serial.
+    pub(super) fn overtake(&mut self, origin: Name, serial: Serial) {
+        let steps = self.compiler.resume([(origin, Published { serial, hash: ContentHash::default() })]);
+        self.wait(steps);
+    }
+
+    /// Makes the serials of zones that wait durable. What could not be kept before is tried again only if this `looks`.
+    ///
+    /// # Errors
+    /// Somebody else publishes, too.
+    pub(super) async fn publish(
+        &mut self,
+        client: &Client,
+        store: &mut Store,
+        served: impl Fn(&Name) -> Option<ZoneData>,
+        looks: bool,
+        once: &mut Once,
+    ) -> Result<Step, Fenced> {
+        let (mut step, mut versions) = (Step::default(), Vec::new());
+        let was_held = mem::take(&mut self.held);
+        let pending = self.pending.iter().filter(|(origin, _)| looks || !self.unkept.contains(*origin));
+        for (origin, change) in pending {
+            let (Some(id), Some(published), Some(newest)) = (
+                self.compiler.zone_resource(origin),
+                self.compiler.published().get(origin),
+                self.compiler.zone(origin),
+            ) else {
+                self.removals.forget(origin);
+                step.ready.insert(origin.clone());
+                continue;
+            };
+            let records = self.compiler.members(origin);
+            if let Some(object) = store.get(&ObjectId::from(id))
+                && let served = served(origin)
+                && let Some(large) = self.removals.hold(&object, (origin, newest), served.as_ref(), *change, records)
+            {
+                if !was_held.contains_key(origin) {
+                    say(&format!("{origin} is not published: {large}"));
+                }
+                step.judged.push(id.clone());
+                self.held.insert(origin.clone(), large);
+                continue;
+            }
+            versions.push(Version { origin: origin.clone(), id: id.clone(), published: *published, records });
+        }
+        for (origin, kept) in publication::persist(client, store, versions).await? {
+            match kept {
+                Kept::Yes(seen) => {
+                    if let Some(seen) = seen {
+                        store.take(seen, &mut BTreeSet::new());
+                    }
+                    self.unkept.remove(&origin);
+                    step.ready.insert(origin);
+                }
+                Kept::Gone => {}
+                Kept::No(why) => {
+                    once.say(format!("{origin} is not published: its serial cannot be kept: {why}"));
+                    self.unkept.insert(origin);
+                }
+            }
+        }
+        self.release(&step.ready);
+        Ok(step)
+    }
+
+    /// The zones that wait and that another process has published with the content that they have here.
+    pub(super) fn published_elsewhere(&mut self, store: &Store) -> Step {
+        let is_published = |origin: &&Name| {
+            let Some(id) = self.compiler.zone_resource(origin) else { return true };
+            let object = store.get(&ObjectId::from(id));
+            object.as_ref().and_then(publication::published_of).as_ref() == self.compiler.published().get(*origin)
+        };
+        let ready = self.pending.keys().filter(is_published).cloned().collect();
+        self.held.clear();
+        self.release(&ready);
+        Step { ready, judged: Vec::new() }
+    }
+
+    fn wait(&mut self, steps: Vec<ZoneStep>) {
+        for ZoneStep { origin, removed, added, .. } in steps {
+            self.unkept.remove(&origin);
+            *self.pending.entry(origin).or_default() += Change { removed, added };
+        }
+    }
+
+    fn release(&mut self, ready: &BTreeSet<Name>) {
+        for origin in ready {
+            if let Some(change) = self.pending.remove(origin) {
+                self.removals.published(origin, change);
+            }
+        }
+        self.published += ready.len() as u64;
+    }
+
+    /// Notes from which versions on zones have these records, and which zones are not published as their resources.
+    fn judge(&mut self, resources: Vec<ResourceId>, store: &Store) -> Vec<ResourceId> {
+        for id in &resources {
+            match id.kind {
+                Kind::Record(_) => {
+                    let Some(verdict) = self.compiler.verdict(id) else {
+                        self.contained.remove(id);
+                        continue;
+                    };
+                    let zones = verdict.served.into_iter().filter_map(|zone| {
+                        let serial = self.compiler.zone(&zone)?.serial()?;
+                        Some((zone, serial))
+                    });
+                    self.contained.insert(id.clone(), zones.collect());
+                }
+                Kind::Zone => {
+                    if let Some(origin) = self.unpublished(id, store) {
+                        self.pending.entry(origin).or_default();
+                    }
+                }
+                Kind::Infrastructure(_) => {}
+            }
+        }
+        resources
+    }
+
+    /// The zone of a resource whose status does not say what was published of it, such as one that has taken another's place.
+    fn unpublished(&self, id: &ResourceId, store: &Store) -> Option<Name> {
+        let origin = self.compiler.verdict(id)?.served.into_iter().next()?;
+        let known = publication::published_of(&store.get(&ObjectId::from(id))?);
+        let published = self.compiler.published().get(&origin);
+        let published = published.filter(|_| self.compiler.zone_resource(&origin) == Some(id))?;
+        (known.as_ref() != Some(published)).then_some(origin)
+    }
+}
