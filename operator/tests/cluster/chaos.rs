@@ -16,7 +16,7 @@ use zonefmt::{Name, Rtype, Serial};
 
 use crate::{
     load::{Load, addresses},
-    running::{INSTANCES, Running},
+    running::{INSTANCES, KILL, Running},
     witness::{Servers, Witness, a_record, api, is_ready, serial},
     writer::{Writer, Written},
 };
@@ -56,7 +56,6 @@ const PAST_EXPIRE: Duration = Duration::from_secs(130);
 /// How long the API server is away, in seconds; longer than an operator keeps the Lease. `BINDY_API_AWAY` says otherwise.
 const AWAY: u64 = 16;
 
-const KILL: i32 = 9;
 const CONTINUE: i32 = 18;
 const STOP: i32 = 19;
 
@@ -65,8 +64,7 @@ async fn servers_answer_whatever_dies() {
     let mut running = Running::with_example().await;
     let it = &mut running;
     // In the order of how much of it all has to start again.
-    under_load(it, "a-server-is-killed", async |it| it.signal("dns-system", &it.server(INSTANCES[0]), "bind9", KILL))
-        .await;
+    under_load(it, "a-server-is-killed", async |it| it.kill_server(INSTANCES[0])).await;
     under_load(it, "a-pod-is-deleted", async |it| a_pod_is_deleted(it, INSTANCES[1])).await;
     under_load(it, "the-leader-is-killed", async |it| the_leader_is_killed(it)).await;
     under_load(it, "the-leader-is-deleted", async |it| it.delete_pod("bindy-system", &it.leader())).await;
@@ -156,6 +154,7 @@ async fn until_served(running: &Running, written: &[Written]) {
 fn a_pod_is_deleted(running: &Running, instance: &str) {
     let server = running.replace(instance);
     running.cluster.done(&["wait", "--for=condition=Ready", "--timeout=120s", "-n", "dns-system", "pod", &server]);
+    running.until_all_answer(&[instance]);
 }
 
 fn the_leader_is_killed(running: &Running) {
@@ -191,8 +190,7 @@ fn an_upgrade_of_the_operator_changes_nothing(running: &Running) {
 fn servers_need_no_operator(running: &Running) {
     running.operators(0);
     // A process that starts again has its zones on disk.
-    running.signal("dns-system", &running.server(INSTANCES[0]), "bind9", KILL);
-    running.until_all_answer(&INSTANCES[..1]);
+    running.kill_server(INSTANCES[0]);
     // A pod that is new has nothing, and clients are not sent to it.
     running.replace(INSTANCES[1]);
     running.until_all_answer(&[INSTANCES[0], INSTANCES[2]]);
@@ -208,7 +206,7 @@ async fn zones_outlive_their_expire_time(running: &Running) {
         a_pod_is_deleted(running, instance);
     }
     sleep(PAST_EXPIRE).await;
-    running.signal("dns-system", &running.server(INSTANCES[1]), "bind9", KILL);
+    running.kill_server(INSTANCES[1]);
     running.until_all_answer(&INSTANCES);
     let report = block_in_place(|| load.end());
     assert!(report.failures.is_empty() && report.asked.len() == INSTANCES.len(), "{report}");

@@ -11,6 +11,8 @@ use bindy_cluster::{Cluster, EXAMPLE, Extent};
 /// The servers of the example.
 pub const INSTANCES: [&str; 3] = ["ns-primary-0", "ns-primary-1", "ns-secondary-0"];
 
+pub const KILL: i32 = 9;
+
 /// A cluster in which Bindy runs. What is looked at is in `dns-system`.
 pub struct Running {
     pub cluster: Cluster,
@@ -93,6 +95,20 @@ impl Running {
         self.delete_pod("dns-system", &before);
         self.cluster.until("there is another pod", || self.server(instance) != before);
         self.server(instance)
+    }
+
+    /// Kills the process of a server, and waits until its pod has another one, to which clients are led.
+    pub fn kill_server(&self, instance: &str) {
+        let pod = self.server(instance);
+        let object = format!("pod/{pod}");
+        let restarts = || self.field(&object, ".status.containerStatuses[0].restartCount");
+        let before = restarts();
+        self.signal("dns-system", &pod, "bind9", KILL);
+        // Until then clients may be led there still, or no more.
+        self.cluster.until("the server was started again", || {
+            restarts() != before && self.field(&object, ".status.containerStatuses[0].ready") == "true"
+        });
+        self.until_all_answer(&[instance]);
     }
 
     pub fn signal(&self, namespace: &str, pod: &str, container: &str, signal: i32) {
