@@ -257,7 +257,9 @@ async fn what_happened_before_410_is_seen(running: &mut Running) {
     running.cluster.until("the one that is left leads", || {
         running.cluster.done(&only).trim_end().strip_prefix("pod/") == Some(&running.leader())
     });
-    let version = running.cluster.done(&["get", "arecords", "-A", "-o=jsonpath={.metadata.resourceVersion}"]);
+    let records = running.cluster.done(&["get", "--raw", "/apis/bindy.firestoned.io/v1beta1/arecords?limit=1"]);
+    let records: Value = serde_json::from_str(&records).expect("it is JSON");
+    let version = records["metadata"]["resourceVersion"].as_str().expect("every list has a version");
     let leader = running.leader();
     running.signal("bindy-system", &leader, "bindy", STOP);
     running.cluster.restart_api().await;
@@ -267,7 +269,8 @@ async fn what_happened_before_410_is_seen(running: &mut Running) {
     let path =
         format!("/apis/bindy.firestoned.io/v1beta1/arecords?watch=true&resourceVersion={version}&timeoutSeconds=5");
     let watched = cluster.kubectl(&["get", "--raw", &path]);
-    assert!(format!("{watched:?}").contains("410"), "the API server remembers: {watched:?}");
+    let is_gone = |text: &str| text.contains(r#""code":410"#);
+    assert!(watched.as_ref().is_ok_and(|text| is_gone(text)), "the API server remembers: {watched:?}");
     running.signal("bindy-system", &leader, "bindy", CONTINUE);
     cluster.until("it is served", || running.is_ready("arecord/made-unseen"));
     let servers = running.addresses(&INSTANCES);

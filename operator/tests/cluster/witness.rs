@@ -87,6 +87,7 @@ impl See {
             events.map(move |event| (kind, event))
         });
         let mut events = stream::select_all(watched);
+        let mut listed = BTreeSet::new();
         loop {
             let (kind, event) = tokio::select! {
                 Some(event) = events.next() => event,
@@ -100,9 +101,11 @@ impl See {
                     _ => self.record(object).await,
                 }
             }
-            // What was said before does not count.
-            if matches!(event, watcher::Event::InitApply(_)) {
-                self.told.compared = compared;
+            // What was said before all this does not count.
+            match event {
+                watcher::Event::InitDone => _ = listed.insert(kind),
+                watcher::Event::InitApply(_) if !listed.contains(&kind) => self.told.compared = compared,
+                _ => {}
             }
         }
     }
