@@ -3,10 +3,11 @@
 //!
 //! What goes is compared with the most that there was within the last ten minutes, so that many small removals are held
 //! like a large one; those that follow wait with it. Once somebody has allowed it, all that goes within the next ten
-//! minutes may. This process alone remembers such times; the next one to lead begins with what there is.
+//! minutes may. All this belongs to a resource: one that is made anew, or takes another's place, begins anew. This process
+//! alone remembers such times; the next one to lead begins with what there is.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     fmt,
     ops::AddAssign,
     time::{Duration, Instant},
@@ -49,6 +50,8 @@ pub(super) struct Change {
 /// How much something had within the last ten minutes.
 #[derive(Clone, Debug)]
 struct Past {
+    /// The uid of the resource that this is about.
+    resource: Value,
     /// How much it has.
     size: usize,
     /// The most that it had before, by the minutes in which that ended, each with its begin.
@@ -78,8 +81,8 @@ fn large(removed: usize, of: usize) -> Option<(usize, usize)> {
 }
 
 impl Removals {
-    /// Why a version of a zone has to wait, if it has to; `change` leads to it from what is served. If nothing is served
-    /// yet, the number of records that the zone's status has is compared with `records`.
+    /// Why a version of a zone has to wait, if it has to; `change` leads to it from what is served. If nothing is served of
+    /// this resource yet, the number of records that its status has is compared with `records`.
     pub(super) fn hold(
         &mut self,
         zone: &Value,
@@ -92,7 +95,7 @@ impl Removals {
         let (large, what) = match served {
             Some(_) if change.removed == 0 => return None,
             Some(served) => {
-                let past = self.0.entry(origin.clone()).or_insert_with(|| Past::of(rrsets(served)));
+                let past = self.past(origin, zone, || rrsets(served));
                 let is_large = past.large(change, now).is_some();
                 // What several versions have removed may be there again.
                 let exactly = || past.large(change.exactly(removed(served, version)), now);
@@ -119,7 +122,7 @@ impl Removals {
         let large = match listed {
             Some((_, change)) if change.removed == 0 => return None,
             Some((size, change)) => {
-                let past = self.0.entry(catalog.clone()).or_insert_with(|| Past::of(size));
+                let past = self.past(catalog, instance, || size);
                 past.large(change, Instant::now())
             }
             None => {
@@ -142,10 +145,19 @@ impl Removals {
     ) -> Option<LargeRemoval> {
         let allowed_by = object["status"][serial].as_u64().unwrap_or(0).to_string();
         if object["metadata"]["annotations"][names::ours(ALLOWANCE)] == *allowed_by {
-            self.0.entry(name.clone()).or_insert_with(|| Past::of(size())).allow(Instant::now());
+            self.past(name, object, size).allow(Instant::now());
             return None;
         }
         Some(LargeRemoval { removed, of, what, allowed_by })
+    }
+
+    /// What is known of a zone or catalog that belongs to this object.
+    fn past(&mut self, name: &Name, object: &Value, size: impl FnOnce() -> usize) -> &mut Past {
+        let resource = &object["metadata"]["uid"];
+        match self.0.entry(name.clone()) {
+            Entry::Occupied(known) if known.get().resource == *resource => known.into_mut(),
+            others => others.insert_entry(Past::of(resource.clone(), size())).into_mut(),
+        }
     }
 
     /// Takes note that a version is served now, to which this led from the one that was served before.
@@ -163,8 +175,8 @@ impl Removals {
 
 impl Past {
     /// The past of something that has had no more than this lately.
-    fn of(size: usize) -> Past {
-        Past { size, former: VecDeque::new(), open_until: None }
+    fn of(resource: Value, size: usize) -> Past {
+        Past { resource, size, former: VecDeque::new(), open_until: None }
     }
 
     /// How many would go of how many, if a change is too much.
@@ -242,7 +254,7 @@ impl fmt::Display for LargeRemoval {
         let (what, on, why) = match what {
             What::Sets => ("RRsets", "DNSZone", ", the serial that is served; until then it is served as it was"),
             What::Records => ("records", "DNSZone", ", the serial that is served; until then it is served as it was"),
-            What::Zones => ("zones", "Bind9Instance", "; until then it serves all of them"),
+            What::Zones => ("zones", "Bind9Instance", "; until then it keeps what it has"),
         };
         write!(
             f,
@@ -307,6 +319,21 @@ mod tests {
         assert!(held(&few, Change { removed: 30, added: 15 }));
     }
 
+    #[test]
+    fn what_is_allowed_for_a_zone_is_not_for_another_of_its_name() {
+        let (origin, mut removals) = (Name::from_ascii("example.com").unwrap(), Removals::default());
+        let (all, few) = (data(&origin, 20), data(&origin, 5));
+        let mut is_held = |uid: &str, allowed: &str| {
+            let mut zone = zone(20, allowed);
+            zone["metadata"]["uid"] = json!(uid);
+            removals.hold(&zone, (&origin, &few), Some(&all), removes(15), 0).is_some()
+        };
+        assert!(is_held("a", ""));
+        assert!(!is_held("a", "7"));
+        assert!(!is_held("a", ""), "what follows belongs to it");
+        assert!(is_held("b", ""));
+    }
+
     /// What happens to something with so many members.
     struct Story {
         past: Past,
@@ -318,7 +345,13 @@ mod tests {
 
     impl Story {
         fn of(size: usize) -> Story {
-            Story { past: Past::of(size), now: Instant::now(), waits: Change::default(), held: 0, is_held: false }
+            Story {
+                past: Past::of(Value::Null, size),
+                now: Instant::now(),
+                waits: Change::default(),
+                held: 0,
+                is_held: false,
+            }
         }
 
         fn change(&mut self, pause: Duration, change: Change) {

@@ -121,7 +121,11 @@ impl Serving {
         self.kept = kept;
         let there = zones.iter().filter_map(|(origin, newest)| {
             // While a new version waits, the one that is served goes to those who are to have it.
-            let data = if zones.is_pending(origin) { self.data(origin)? } else { newest.clone() };
+            let data = match zones.is_pending(origin) {
+                true if zones.is_of_another(origin, &world.store) => return None,
+                true => self.data(origin)?,
+                false => newest.clone(),
+            };
             Some((origin.clone(), data, ready.contains(origin)))
         });
         // Zones that were deleted stay as they were.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use kube::Client;
+use serde_json::Value;
 use zonefmt::{Name, Serial};
 
 use super::{
@@ -33,6 +34,8 @@ pub(super) struct Zones {
     held: BTreeMap<Name, LargeRemoval>,
     /// Those among them whose serials could not be kept.
     unkept: BTreeSet<Name>,
+    /// The resources, by their uids, of which the published versions of zones were made.
+    sources: BTreeMap<Name, Value>,
     /// The versions of zones from which on records are in them.
     contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
     /// How many versions were published.
@@ -57,6 +60,7 @@ impl Zones {
             removals: Removals::default(),
             held: BTreeMap::new(),
             unkept: BTreeSet::new(),
+            sources: BTreeMap::new(),
             contained: BTreeMap::new(),
             published: 0,
         }
@@ -100,6 +104,12 @@ impl Zones {
     /// Whether the newest version of a zone is not published.
     pub(super) fn is_pending(&self, origin: &Name) -> bool {
         self.pending.contains_key(origin)
+    }
+
+    /// Whether what was published of a zone last was made of another resource than the newest version, such as one that was
+    /// deleted: none serves the data of another.
+    pub(super) fn is_of_another(&self, origin: &Name, store: &Store) -> bool {
+        self.sources.get(origin).is_some_and(|uid| self.uid(origin, store).as_ref() != Some(uid))
     }
 
     /// Why the newest version of a zone has to wait, if too much would go with it.
@@ -178,13 +188,12 @@ impl Zones {
                 self.compiler.published().get(origin),
                 self.compiler.zone(origin),
             ) else {
-                self.removals.forget(origin);
                 step.ready.insert(origin.clone());
                 continue;
             };
             let records = self.compiler.members(origin);
             if let Some(object) = store.get(&ObjectId::from(id))
-                && let served = served(origin)
+                && let served = served(origin).filter(|_| self.sources.get(origin) == Some(&object["metadata"]["uid"]))
                 && let Some(large) = self.removals.hold(&object, (origin, newest), served.as_ref(), *change, records)
             {
                 if !was_held.contains_key(origin) {
@@ -212,7 +221,7 @@ impl Zones {
                 }
             }
         }
-        self.release(&step.ready);
+        self.release(&step.ready, store);
         Ok(step)
     }
 
@@ -225,8 +234,14 @@ impl Zones {
         };
         let ready = self.pending.keys().filter(is_published).cloned().collect();
         self.held.clear();
-        self.release(&ready);
+        self.release(&ready, store);
         Step { ready, judged: Vec::new() }
+    }
+
+    /// The uid of the resource that a zone is made of.
+    fn uid(&self, origin: &Name, store: &Store) -> Option<Value> {
+        let resource = store.get(&ObjectId::from(self.compiler.zone_resource(origin)?))?;
+        Some(resource["metadata"]["uid"].clone())
     }
 
     fn wait(&mut self, steps: Vec<ZoneStep>) {
@@ -236,10 +251,17 @@ impl Zones {
         }
     }
 
-    fn release(&mut self, ready: &BTreeSet<Name>) {
+    fn release(&mut self, ready: &BTreeSet<Name>, store: &Store) {
         for origin in ready {
             if let Some(change) = self.pending.remove(origin) {
                 self.removals.published(origin, change);
+            }
+            match self.uid(origin, store) {
+                Some(uid) => _ = self.sources.insert(origin.clone(), uid),
+                None => {
+                    self.sources.remove(origin);
+                    self.removals.forget(origin);
+                }
             }
         }
         self.published += ready.len() as u64;
