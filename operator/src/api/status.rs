@@ -106,6 +106,11 @@ pub struct ZoneStatus {
     #[schemars(extend("x-unit" = "instances"), extend("x-example" = 3))]
     #[serde(rename = "bind9InstancesCount")]
     pub bind9_instances_count: Option<u32>,
+    /// The instances that serve the zone. If it names a cluster that is not there, it stays on these.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    #[serde(rename = "bind9Instances")]
+    pub bind9_instances: Vec<ObjectRef>,
     /// The number of instances that serve the published serial, for listings.
     #[schemars(length(max = 16), extend("x-example" = "3/3"))]
     pub servers: Option<String>,

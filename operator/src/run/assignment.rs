@@ -33,6 +33,8 @@ pub(super) struct Declared<'z> {
     pub(super) spec: &'z DnsZoneSpec,
     /// Whether there is data of it to be served. Of a zone that cannot be compiled, servers keep what they have.
     pub(super) is_compiled: bool,
+    /// The servers that have it, if it stays on them whatever it says.
+    pub(super) former: Vec<ServerId>,
 }
 
 impl Assignment {
@@ -56,8 +58,9 @@ impl Assignment {
                 servers.sources(server).filter_map(|other| pods.get(&other.id)).flat_map(|pods| &pods.addresses);
             audience.pods.extend(others.map(|&pod| (pod, key.clone())));
         }
-        for Declared { origin, namespace, spec, is_compiled } in zones {
-            for server in servers.of_zone(namespace, spec) {
+        for Declared { origin, namespace, spec, is_compiled, former } in zones {
+            let former = former.iter().filter_map(|id| servers.server(id));
+            for server in servers.of_zone(namespace, spec).chain(former) {
                 let Some(catalog) = catalog(&server.id) else { continue };
                 let members = all.members.entry(catalog).or_default();
                 if members.len() >= most && !members.contains(&origin) {
@@ -129,6 +132,7 @@ spec: { zoneName: z.test, clusterRef: ns, soaRecord: { primaryNs: ns.z.test., ad
             namespace: "dns",
             spec,
             is_compiled: true,
+            former: Vec::new(),
         });
         let assignment = Assignment::of(&servers, 2, zones.into_iter(), &TransferKeys::default(), &BTreeMap::new());
         let server = ServerId { namespace: "dns".into(), name: "ns-primary-0".into() };

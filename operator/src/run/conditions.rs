@@ -8,7 +8,7 @@ use zonefmt::Name;
 use super::{catalogs::MOST_MEMBERS, truth::Extent};
 use crate::{
     api::{GROUP, Kind, VERSION},
-    compile::Verdict,
+    compile::{Reason, Verdict},
     object::ObjectId,
     servers::ServerId,
 };
@@ -22,6 +22,15 @@ pub(super) enum Said {
     Waiting(&'static str, String),
     /// It will not be before somebody changes something.
     Stalled(&'static str, String),
+}
+
+/// Why a zone may not be as its resource says, beside what is wrong with that.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// Why a new version is not published.
+    pub(super) held: Option<String>,
+    /// Whether it names a cluster or a provider that is not there.
+    pub(super) is_adrift: bool,
 }
 
 /// The reason of what is served.
@@ -38,6 +47,8 @@ const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
 pub(super) const TOO_MANY_ZONES: &str = "TooManyZones";
 /// The most servers that a message names.
 const NAMED: usize = 5;
+/// The most servers that the status of a zone names.
+const MOST_INSTANCES: usize = 200;
 
 impl Said {
     /// What follows from a verdict alone: that something is not served, if it is not.
@@ -57,20 +68,30 @@ impl Said {
         Said::Stalled(LARGE_REMOVAL_HELD, sentence(why))
     }
 
-    /// What follows for a zone from how far it is served; `held` says why a new version is not published.
-    pub(super) fn of_zone(verdict: &Verdict, extent: &Extent, held: Option<&str>) -> Said {
+    /// That a zone names a cluster or a provider that is not there, so that it stays where it was.
+    fn adrift(verdict: &Verdict) -> Option<Said> {
+        let dangling = verdict.findings.iter().find(|finding| finding.reason == Reason::DanglingReference)?;
+        let message = format!("{} Until then it stays on the servers that have it.", sentence(&dangling.message));
+        Some(Said::Stalled(dangling.reason.name(), message))
+    }
+
+    /// What follows for a zone from how far it is served.
+    pub(super) fn of_zone(verdict: &Verdict, extent: &Extent, trouble: &Trouble) -> Said {
         if let Some(refused) = Said::refused(verdict) {
             return refused;
         }
-        if let Some(why) = held {
+        if let Some(why) = &trouble.held {
             return Said::held(why);
         }
-        if extent.servers == 0 {
+        if extent.servers.is_empty() {
             let why = verdict.findings.first().map(|finding| sentence(&finding.message));
             let why = why.unwrap_or_else(|| {
                 "No server has it: name a cluster in `clusterRef`, or select instances by `bind9InstancesFrom`.".into()
             });
             return Said::Stalled(NO_SERVERS, why);
+        }
+        if let Some(adrift) = Said::adrift(verdict).filter(|_| trouble.is_adrift) {
+            return adrift;
         }
         if extent.behind.is_empty() {
             return Said::served(verdict);
@@ -109,19 +130,36 @@ pub(super) fn condition(
     })
 }
 
+/// The servers that have a zone, as its status says.
+pub(super) fn servers_of(zone: &Value) -> impl Iterator<Item = ServerId> {
+    let instances = zone["status"]["bind9Instances"].as_array().into_iter().flatten();
+    instances.filter_map(|instance| {
+        let text = |field: &str| Some(instance[field].as_str()?.to_owned());
+        Some(ServerId { namespace: text("namespace")?, name: text("name")? })
+    })
+}
+
 /// The condition of an object that has this type.
 pub(super) fn of<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 /// The status of a zone, without its serial and content.
-pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, held: Option<&str>, now: Timestamp) -> Value {
-    let serving = extent.servers - extent.behind.len();
+pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, trouble: &Trouble, now: Timestamp) -> Value {
+    let servers = extent.servers.len();
+    let serving = servers - extent.behind.len();
+    let instances = extent.servers.iter().take(MOST_INSTANCES).map(|ServerId { namespace, name }| {
+        json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": Kind::INSTANCE.name(), "name": name,
+            "namespace": namespace,
+        })
+    });
     json!({
         "observedGeneration": object["metadata"]["generation"],
-        "bind9InstancesCount": extent.servers,
-        "servers": format!("{serving}/{}", extent.servers),
-        "conditions": Said::of_zone(verdict, extent, held).conditions(object, now),
+        "bind9InstancesCount": servers,
+        "bind9Instances": instances.collect::<Value>(),
+        "servers": format!("{serving}/{servers}"),
+        "conditions": Said::of_zone(verdict, extent, trouble).conditions(object, now),
     })
 }
 
@@ -244,11 +282,13 @@ mod tests {
     #[test]
     fn a_zone_says_who_does_not_serve_it() {
         let server = |name: &str| ServerId { namespace: "dns".into(), name: name.into() };
-        let extent = Extent { servers: 3, behind: vec![server("a")] };
-        let status = zone(&json!({}), &Verdict::default(), &extent, None, at("2026-01-31T12:00:00Z"));
+        let (all, fine) = (["a", "b", "c"].map(server), Trouble::default());
+        let extent = Extent { servers: all.to_vec(), behind: vec![server("a")] };
+        let status = zone(&json!({}), &Verdict::default(), &extent, &fine, at("2026-01-31T12:00:00Z"));
         assert_eq!(status["servers"], "2/3");
         assert_eq!(status["conditions"][0]["message"], "Its newest version is not served by dns/a.");
-        let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), None, at("2026-01-31T12:00:00Z"));
+        assert_eq!(servers_of(&json!({ "status": status })).collect::<Vec<_>>(), all);
+        let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), &fine, at("2026-01-31T12:00:00Z"));
         assert_eq!(nobody["conditions"][0]["reason"], NO_SERVERS);
     }
 }

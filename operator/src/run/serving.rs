@@ -287,6 +287,7 @@ fn declared<'w>(world: &'w World, zones: &Zones) -> Vec<Declared<'w>> {
             namespace: &resource.id.namespace,
             spec,
             is_compiled,
+            former: world.former_servers(&resource.id),
         })
     });
     declared.collect()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use zonefmt::Name;
 
 use super::{
-    conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said},
+    conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said, Trouble},
     configs::{Configs, InEffect},
     objects::Objects,
     retirement,
@@ -55,14 +55,14 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
     let Some(mut verdict) = known else { return Due::Later };
     verdict.findings.splice(..0, rejected.iter().cloned());
     match id.kind {
-        Kind::Zone => zone(view, &verdict, live, now),
+        Kind::Zone => zone(view, id, &verdict, live, now),
         Kind::Record(_) => record(view, id, &verdict, live, now),
         Kind::Infrastructure(InfrastructureKind::Instance) => instance(view, id, &verdict, live, now),
         Kind::Infrastructure(_) => Due::Final(family(view, id, &verdict, live, now)),
     }
 }
 
-fn zone(view: View<'_>, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
+fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let only = |said: Said| {
         Due::Final(json!({
             "observedGeneration": live["metadata"]["generation"],
@@ -80,7 +80,8 @@ fn zone(view: View<'_>, verdict: &Verdict, live: &Value, now: Timestamp) -> Due 
         return Due::Later;
     }
     let Some(extent) = view.serving.extent(origin) else { return Due::Once(origin.clone()) };
-    Due::Final(conditions::zone(live, verdict, &extent, held.as_deref(), now))
+    let is_adrift = view.world.is_adrift(id);
+    Due::Final(conditions::zone(live, verdict, &extent, &Trouble { held, is_adrift }, now))
 }
 
 /// What is to be said of a record. Once it was served everywhere it stays so until it changes: a server that is away

@@ -33,8 +33,8 @@ struct Zone {
 /// How far a zone is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Servers that it should have.
-    pub(super) servers: usize,
+    /// The servers that should have it.
+    pub(super) servers: Vec<ServerId>,
     /// The servers that do not serve its newest version.
     pub(super) behind: Vec<ServerId>,
 }
@@ -126,7 +126,10 @@ impl Truth {
     pub(super) fn extent(&self, origin: &Name) -> Extent {
         let Some(zone) = self.zones.get(origin) else { return Extent::default() };
         let behind = zone.pods.iter().filter(|(_, pods)| !zone.is_served_by(pods, zone.serial));
-        Extent { servers: zone.pods.len(), behind: behind.map(|(server, _)| server.clone()).collect() }
+        Extent {
+            servers: zone.pods.keys().cloned().collect(),
+            behind: behind.map(|(server, _)| server.clone()).collect(),
+        }
     }
 
     /// The servers of zones; each set of servers once.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::declarations::{Declarations, Taken};
+use super::{
+    conditions,
+    declarations::{Declarations, Taken},
+};
 use crate::{
-    api::Kind,
+    api::{Kind, Resource, ResourceId, Spec},
     cluster::{Namespaces, Store},
     object::{ObjectId, Type},
-    servers::Servers,
+    servers::{ServerId, Servers},
 };
 
 /// What there is.
@@ -79,6 +82,20 @@ impl World {
             self.servers = Servers::of(self.declarations.iter(), &self.home);
         }
         taken
+    }
+
+    /// Whether a zone names a cluster or a provider that is not there.
+    pub(super) fn is_adrift(&self, zone: &ResourceId) -> bool {
+        let Some(Resource { spec: Spec::Zone(spec), .. }) = self.declarations.get(zone) else { return false };
+        self.servers.lacks_named(&zone.namespace, spec)
+    }
+
+    /// The servers on which a zone stays that names a cluster or a provider which is not there: those that have it, as far
+    /// as it might name theirs.
+    pub(super) fn former_servers(&self, zone: &ResourceId) -> Vec<ServerId> {
+        let live = self.store.get(&ObjectId::from(zone)).filter(|_| self.is_adrift(zone));
+        let former = live.iter().flat_map(conditions::servers_of);
+        former.filter(|server| self.servers.may_be_named(&zone.namespace, server)).collect()
     }
 
     /// What is watched before anything is done.

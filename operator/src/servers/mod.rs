@@ -181,6 +181,19 @@ impl Servers {
         })
     }
 
+    /// Whether a zone names a cluster or a provider that does not exist.
+    pub fn lacks_named(&self, namespace: &str, zone: &DnsZoneSpec) -> bool {
+        zone.cluster_ref.as_ref().is_some_and(|name| self.cluster(namespace, name).is_none())
+            || zone.cluster_provider_ref.as_ref().is_some_and(|name| self.provider(name).is_none())
+    }
+
+    /// Whether zones of this namespace may name the cluster of a server, as far as that is known.
+    pub fn may_be_named(&self, namespace: &str, server: &ServerId) -> bool {
+        let is_provided = |cluster: &ClusterId| cluster.provider;
+        self.server(server)
+            .is_some_and(|server| server.id.namespace == namespace || server.cluster.as_ref().is_none_or(is_provided))
+    }
+
     /// The references of a zone to clusters or servers that do not exist.
     pub fn dangling(&self, namespace: &str, zone: &DnsZoneSpec) -> Vec<FieldError> {
         let cluster = zone.cluster_ref.as_ref().filter(|name| self.cluster(namespace, name).is_none());

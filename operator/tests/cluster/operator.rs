@@ -493,6 +493,62 @@ async fn a_change_that_would_remove_most_of_a_zone_waits_until_it_is_allowed() {
     it.end().await;
 }
 
+/// What there is of a zone belongs to its resource: another one of the same name begins with its own, however much was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_takes_the_place_of_another_serves_its_own_data() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    for number in 0..12 {
+        let name = format!("host{number}");
+        it.apply(a_record(), &name, json!({ "name": name, "ipv4Addresses": ["192.0.2.7"] })).await;
+    }
+    let address = "127.53.0.8";
+    it.run_pod("ns-primary-0", address).await;
+    it.until("host11", async || ready(&it, a_record(), "host11").await == yes("Served")).await;
+    let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "another.example.com." });
+    it.apply(Kind::Zone, "later", json!({ "zoneName": "example.com", "soaRecord": soa, "clusterRef": "ns" })).await;
+    let duplicate = ("False".to_owned(), "DuplicateZone".to_owned());
+    it.until("the other has to wait", async || ready(&it, Kind::Zone, "later").await == duplicate).await;
+    let serial = async |zone: &str| it.ours(Kind::Zone).get(zone).await.unwrap().data["status"]["serial"].as_u64();
+    let before = serial("example-com").await.unwrap();
+    it.ours(Kind::Zone).delete("example-com", &DeleteParams::default()).await.unwrap();
+    it.until("the other is served", async || ready(&it, Kind::Zone, "later").await == yes("Served")).await;
+    assert_eq!(dig(address, "host11.example.com", "A"), "");
+    assert_eq!(dig(address, "example.com", "SOA").split(' ').nth(1), Some("another.example.com."));
+    assert!(serial("later").await.unwrap() > before);
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_stays_where_it_is_while_it_names_a_cluster_that_is_not_there() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    let address = "127.53.0.9";
+    it.run_pod("ns-primary-0", address).await;
+    it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    let adrift = ("False".to_owned(), "DanglingReference".to_owned());
+    refer_to(&it, "sn").await;
+    it.until("that is told", async || ready(&it, Kind::Zone, "example-com").await == adrift).await;
+    assert_eq!(dig(address, "www.example.com", "A"), "192.0.2.10\n");
+
+    // Who leads next finds it so.
+    it.kill_operator();
+    it.start_operator(0);
+    it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
+    it.until("late", async || ready(&it, a_record(), "late").await == yes("Served")).await;
+    assert_eq!(dig(address, "late.example.com", "A"), "192.0.2.9\n");
+    assert_eq!(ready(&it, Kind::Zone, "example-com").await, adrift);
+    refer_to(&it, "ns").await;
+    it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    it.end().await;
+}
+
+/// The zone names this cluster now.
+async fn refer_to(it: &Operated, cluster: &str) {
+    let change = Patch::Merge(json!({ "spec": { "clusterRef": cluster } }));
+    it.ours(Kind::Zone).patch("example-com", &PatchParams::default(), &change).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn zones_that_are_deleted_together_are_served_until_that_is_allowed() {
     let mut it = Operated::start().await;
