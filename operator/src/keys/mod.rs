@@ -9,6 +9,7 @@ mod material;
 mod wanted;
 
 pub use material::{TransferKeys, names_of};
+pub(crate) use wanted::given;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -12,7 +12,7 @@ use crate::{
     cluster::{Store, resource},
     object::{ObjectId, Type},
     render::{Declared, owner},
-    servers::{HOME, ServerId, Servers},
+    servers::{ClusterId, HOME, Server, ServerId, Servers},
 };
 
 /// A Secret that should be there.
@@ -89,17 +89,8 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                 if cluster.is_none() {
                     wanted.push(transfer());
                 }
-                let of_cluster = cluster.and_then(|cluster| {
-                    read.iter().find_map(|(resource, _)| match &resource.spec {
-                        Spec::Infrastructure(Infrastructure::Provider(spec) | Infrastructure::Cluster(spec)) => {
-                            let is_it = resource.id.name == cluster.name
-                                && (resource.id.kind == Kind::PROVIDER) == cluster.provider
-                                && (cluster.provider || resource.id.namespace == cluster.namespace);
-                            is_it.then_some(&**spec)
-                        }
-                        _ => None,
-                    })
-                });
+                let resources = read.iter().map(|(resource, _)| resource);
+                let of_cluster = cluster.and_then(|cluster| declaration_of(resources, cluster));
                 let made = || From::Chance {
                     name: names::RNDC_KEY.into(),
                     algorithm: algorithm(spec, of_cluster),
@@ -114,6 +105,32 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
         }
     }
     wanted
+}
+
+/// The name of the Secret with a user's own key for a server, if one is named.
+pub(crate) fn given<'r>(resources: impl Iterator<Item = &'r Resource> + Clone, server: &Server) -> Option<String> {
+    let instance = resources.clone().find_map(|resource| match &resource.spec {
+        Spec::Infrastructure(Infrastructure::Instance(spec)) if resource.id == server.id.resource() => Some(spec),
+        _ => None,
+    });
+    let cluster = server.cluster.as_ref().and_then(|cluster| declaration_of(resources, cluster));
+    reference(instance?, cluster).map(|reference| reference.name.clone())
+}
+
+/// What declares a cluster.
+fn declaration_of<'r>(
+    mut resources: impl Iterator<Item = &'r Resource>,
+    cluster: &ClusterId,
+) -> Option<&'r ClusterSpec> {
+    resources.find_map(|resource| match &resource.spec {
+        Spec::Infrastructure(Infrastructure::Provider(spec) | Infrastructure::Cluster(spec)) => {
+            let is_it = resource.id.name == cluster.name
+                && (resource.id.kind == Kind::PROVIDER) == cluster.provider
+                && (cluster.provider || resource.id.namespace == cluster.namespace);
+            is_it.then_some(&**spec)
+        }
+        _ => None,
+    })
 }
 
 /// The Secret that a user names for a server: its own, or else its role's, or else its cluster's.

@@ -207,10 +207,29 @@ pub(super) fn config_pending(pod: &str) -> Said {
     Said::Waiting("ConfigurationPending", message)
 }
 
-/// That the pods of a server cannot start, as there is no Secret with its key.
-pub(super) fn key_missing(secret: &ObjectId) -> Said {
-    let message = format!("There is no {secret} of `bindy keys`, which makes it; its log says why if it does not.");
+/// That the pods of a server cannot start, as there is no Secret with its key, which comes from the Secret that a user names
+/// for it, if there is one.
+pub(super) fn key_missing(secret: &ObjectId, given: Option<&str>) -> Said {
+    let from = given.map(|name| {
+        let namespace = &secret.namespace;
+        format!(
+            " of the Secret {namespace}/{name} that `rndcKey.secretRef` names: see that this is there and has a key"
+        )
+    });
+    let from = from.unwrap_or_default();
+    let message = format!("There is no {secret}, which `bindy keys` makes{from}; its log says why if it does not.");
     Said::Waiting("KeyMissing", message)
+}
+
+/// That a pod of a server does not start, and why; so many others are ready.
+pub(super) fn pod_not_starting(pod: &str, why: &str, ready: usize) -> Said {
+    let others = if ready > 0 { " Its former pods go on until then." } else { "" };
+    Said::Stalled("PodNotStarting", format!("The pod {pod} does not start: {why}.{others}"))
+}
+
+/// That the pods of a server are being replaced.
+pub(super) fn rolling_out() -> Said {
+    Said::Waiting("RollingOut", "Its pods are being replaced.".into())
 }
 
 /// That the pods of a server are to be replaced after those of another.

@@ -92,7 +92,7 @@ impl Declarations {
     }
 
     /// All resources.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Resource> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Resource> + Clone {
         self.resources.values().map(|(resource, _)| resource)
     }
 

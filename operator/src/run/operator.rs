@@ -24,7 +24,7 @@ use super::{
     zones::{Step, Zones},
 };
 use crate::{
-    api::Kind,
+    api::{Kind, ResourceId},
     cluster::{Batch, Seen, Watched},
     keys::TransferKeys,
     object::{ObjectId, Type},
@@ -287,6 +287,12 @@ impl Operator {
         taken.errors.into_iter().for_each(|error| self.once.say(error));
         // Also what changes nothing of a resource, such as another spelling, or a status that somebody else has written.
         self.reports.look_at(changed.iter().filter_map(ObjectId::resource));
+        let deployments = changed.iter().filter(|id| id.of == Type::Deployment);
+        self.reports.look_at(deployments.map(|id| ResourceId {
+            kind: Kind::INSTANCE,
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+        }));
         if changed.iter().any(|id| id.of == Type::Own(Kind::INSTANCE)) {
             self.reports.look_at(self.world.declarations.families().cloned());
         }

@@ -89,7 +89,8 @@ fn waiting<'k>(
         return BTreeMap::new();
     }
     let known = known();
-    let is_away = |server: &&Server<'_>| server.is_down() || server.is_rolling() || known.lacking.contains(&server.id);
+    let is_away =
+        |server: &&Server<'_>| server.is_down() || is_rolling(&server.live) || known.lacking.contains(&server.id);
     let mut away: BTreeSet<&ServerId> = servers.iter().filter(is_away).map(|server| &server.id).collect();
     // Whoever is being replaced already goes on, whatever its role and name.
     next.sort_by_key(|server| (!away.contains(&server.id), !server.is_secondary(), &server.id));
@@ -105,6 +106,21 @@ fn waiting<'k>(
     waiting
 }
 
+/// Whether pods of a Deployment are being replaced.
+pub(super) fn is_rolling(live: &Value) -> bool {
+    let is_seen = live["status"]["observedGeneration"].as_u64() >= live["metadata"]["generation"].as_u64();
+    let updated = count(live, "updatedReplicas");
+    !is_seen || updated < replicas(live) || count(live, "replicas") > updated
+}
+
+fn replicas(live: &Value) -> u64 {
+    live["spec"]["replicas"].as_u64().unwrap_or(1)
+}
+
+fn count(live: &Value, field: &str) -> u64 {
+    live["status"][field].as_u64().unwrap_or(0)
+}
+
 impl Server<'_> {
     /// Whether its pods are to be replaced. An API server may store a template otherwise than it was told, so that only
     /// the hash says so.
@@ -115,22 +131,7 @@ impl Server<'_> {
 
     /// Whether it should have pods, and has none that is ready.
     fn is_down(&self) -> bool {
-        self.replicas() > 0 && self.count("readyReplicas") == 0
-    }
-
-    /// Whether pods are being replaced.
-    fn is_rolling(&self) -> bool {
-        let (status, replicas) = (&self.live["status"], self.replicas());
-        let is_seen = status["observedGeneration"].as_u64() >= self.live["metadata"]["generation"].as_u64();
-        !is_seen || self.count("updatedReplicas") < replicas || self.count("replicas") > self.count("updatedReplicas")
-    }
-
-    fn replicas(&self) -> u64 {
-        self.live["spec"]["replicas"].as_u64().unwrap_or(1)
-    }
-
-    fn count(&self, field: &str) -> u64 {
-        self.live["status"][field].as_u64().unwrap_or(0)
+        replicas(&self.live) > 0 && count(&self.live, "readyReplicas") == 0
     }
 
     fn is_secondary(&self) -> bool {

@@ -32,7 +32,9 @@ pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, Pods> {
     for (id, pod) in store.of(Type::Pod) {
         let Some((server, address)) = pod_of_server(id, &pod) else { continue };
         let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        if !ended && (!is_to_go(&pod) || is_leaving(&pod)) {
+        // Nobody answers there until it starts, and then that is seen.
+        let starts = waiting(&pod).next().is_some();
+        if !ended && !starts && (!is_to_go(&pod) || is_leaving(&pod)) {
             let pods = pods.entry(server).or_default();
             pods.addresses.insert(SocketAddr::new(address, names::DNS_PORT));
             pods.is_open |= conditions::is_ready(&pod);
@@ -46,6 +48,28 @@ pub(super) fn pod_of_server(id: &ObjectId, pod: &Value) -> Option<(ServerId, IpA
     let name = pod["metadata"]["labels"]["instance"].as_str()?.to_owned();
     let address = pod["status"]["podIP"].as_str()?.parse().ok()?;
     Some((ServerId { namespace: id.namespace.clone(), name }, address))
+}
+
+/// Why a pod does not start, if its node, or the scheduler, has said that something is wrong.
+pub(super) fn trouble(pod: &Value) -> Option<String> {
+    /// What is always said at first.
+    const AS_USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+    /// What others write may be long.
+    const MOST: usize = 500;
+    let conditions = pod["status"]["conditions"].as_array();
+    let unscheduled = conditions.into_iter().flatten().filter(|it| it["reason"] == "Unschedulable");
+    let waiting = waiting(pod).filter(|waiting| !AS_USUAL.iter().any(|usual| waiting["reason"] == *usual));
+    let why = unscheduled.chain(waiting).next()?;
+    let said = |field: &str| why[field].as_str().filter(|text| !text.is_empty());
+    let text: Vec<&str> = [said("reason"), said("message")].into_iter().flatten().collect();
+    Some(text.join(": ").chars().take(MOST).collect())
+}
+
+/// How the containers of a pod wait that do not run yet, or not again yet.
+fn waiting(pod: &Value) -> impl Iterator<Item = &Value> {
+    let containers = |field: &str| pod["status"][field].as_array().into_iter().flatten();
+    let all = containers("initContainerStatuses").chain(containers("containerStatuses"));
+    all.filter_map(|container| container["state"].get("waiting"))
 }
 
 /// Whether a pod has to go.

@@ -11,7 +11,7 @@ use super::{
     conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said, Trouble},
     configs::{Configs, InEffect},
     objects::Objects,
-    retirement,
+    retirement, rollout, seen,
     serving::Serving,
     world::World,
     zones::Zones,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api::{FieldError, GROUP, InfrastructureKind, Kind, ResourceId},
     compile::{Reason, Verdict},
+    keys,
     object::{ObjectId, Type},
     render::names,
     servers::ServerId,
@@ -117,10 +118,11 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
         view.world.store.of(Type::Pod).filter(|(pod, object)| {
             pod.namespace == id.namespace && object["metadata"]["labels"]["instance"] == *id.name
         });
-    let (mut replicas, mut ready) = (0, 0);
-    for (_, pod) in pods {
+    let (mut replicas, mut ready, mut trouble) = (0, 0, None);
+    for (id, pod) in pods {
         replicas += 1;
         ready += usize::from(conditions::is_ready(&pod));
+        trouble = trouble.or_else(|| Some((id.name.clone(), seen::trouble(&pod)?)));
     }
     let wanted = live["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
     let refused = view.objects.refused(&server).map(|FieldError { path, message, help }| {
@@ -136,14 +138,16 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
         None => match view.configs.of(&server, Instant::now()) {
             InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
             _ if ready < wanted
-                && let Some(secret) = lacks_key(view, &server) =>
+                && let Some(missing) = lacks_key(view, &server) =>
             {
-                conditions::key_missing(&secret)
+                missing
             }
+            _ if let Some((pod, why)) = trouble => conditions::pod_not_starting(&pod, &why, ready),
             _ if ready < wanted => conditions::of_servers(wanted, ready, "pods"),
             _ if let Some(other) = view.objects.awaited_by(&server) => conditions::rollout_waiting(other),
             InEffect::Unknown => return Due::Later,
             InEffect::Pending(pod) => conditions::config_pending(&pod),
+            _ if is_rolling(view, &server) => conditions::rolling_out(),
             InEffect::Wanted => conditions::of_servers(wanted, ready, "pods"),
         },
     };
@@ -181,10 +185,20 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
     Due::Final(status)
 }
 
-/// The Secret without which the pods of a server do not start, if it is not there.
-fn lacks_key(view: View<'_>, ServerId { namespace, name }: &ServerId) -> Option<ObjectId> {
+/// That the Secret is not there without which the pods of a server do not start, if it is not.
+fn lacks_key(view: View<'_>, server: &ServerId) -> Option<Said> {
+    let World { store, declarations, servers, .. } = view.world;
+    let ServerId { namespace, name } = server;
     let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(name) };
-    (view.world.store.is_listed(Type::Secret, namespace) && !view.world.store.has(&id)).then_some(id)
+    let is_missing = store.is_listed(Type::Secret, namespace) && !store.has(&id);
+    let given = || keys::given(declarations.iter(), servers.server(server)?);
+    is_missing.then(|| conditions::key_missing(&id, given().as_deref()))
+}
+
+/// Whether pods of a server are being replaced.
+fn is_rolling(view: View<'_>, ServerId { namespace, name }: &ServerId) -> bool {
+    let id = ObjectId { of: Type::Deployment, namespace: namespace.clone(), name: name.clone() };
+    view.world.store.get(&id).is_some_and(|live| rollout::is_rolling(&live))
 }
 
 /// What is to be said of a cluster or a provider.

@@ -158,6 +158,29 @@ async fn configuration_is_taken_live_and_pods_are_replaced_one_after_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_there_is_told_and_leaves_servers_as_they_are() {
+    let running = Running::with_example().await;
+    let pods = || INSTANCES.map(|instance| running.pods(instance, ".metadata.uid"));
+    let before = pods();
+    running.patch(&json!({ "image": { "image": "example.org/none:v3" } }));
+    let [first, second, secondary] = INSTANCES;
+    running.cluster.until("it is told", || running.reason(secondary).0 == "PodNotStarting");
+    let message = running.reason(secondary).1;
+    assert!(message.contains("example.org/none:v3") && message.contains("ImagePull"), "{message}");
+    for primary in [first, second] {
+        running.cluster.until("the others wait", || running.reason(primary).0 == "RolloutWaiting");
+        assert!(running.reason(primary).1.contains(secondary), "{:?}", running.reason(primary));
+    }
+    running.until_all_answer(&INSTANCES);
+    assert!(running.is_ready("dnszone/example-com"), "every server has a pod that serves it");
+    running.patch(&json!({ "image": null }));
+    running.until_all_is_ready();
+    let after = pods();
+    assert_eq!(after[..2], before[..2]);
+    assert!(after[2].contains(&before[2]), "{after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_a_pod_refuses_is_told() {
     let running = Running::with_example().await;
     let with = |version: &str| OF_A_USER.replace("VERSION", version);
@@ -225,6 +248,8 @@ async fn an_rndc_key_of_a_users_own_is_used_and_its_changes_are_taken_live() {
     let (instance, _) = WITH_A_KEY.split_once("---").expect("two documents");
     running.cluster.apply(instance);
     running.cluster.until("it is told", || running.reason("own").0 == "KeyMissing");
+    let message = running.reason("own").1;
+    assert!(message.contains("that `rndcKey.secretRef` names"), "{message}");
     let first = with("Zmlyc3Q=");
     running.cluster.until("the server is ready", || running.is_ready("bind9instance/own"));
     let (pod, address) = (running.pods("own", ".metadata.uid"), running.pods("own", ".status.podIP"));
