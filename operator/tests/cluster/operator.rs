@@ -4,7 +4,8 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
     time::{Duration, Instant},
 };
 
@@ -272,6 +273,13 @@ fn bindyd() -> PathBuf {
     bindy.with_file_name("bindyd")
 }
 
+/// An address of this machine that no other test uses, nor another run of them.
+fn own_address() -> String {
+    static LAST: AtomicU8 = AtomicU8::new(0);
+    let ([.., high, low], last) = (process::id().to_be_bytes(), LAST.fetch_add(1, Ordering::Relaxed));
+    format!("127.{}.{low}.{}", 128 | high, last + 1)
+}
+
 /// What dig answers in short, or that nobody does.
 pub fn dig(address: &str, name: &str, rtype: &str) -> String {
     let output = Command::new("dig")
@@ -341,7 +349,7 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
     })
     .await;
     assert_ne!(ready(&it, a_record(), "www").await.0, "True");
-    let address = "127.53.0.1";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("www is ready", async || ready(&it, a_record(), "www").await == yes("Served")).await;
     assert_eq!(dig(address, "www.example.com", "A"), "192.0.2.10\n", "ready means true");
@@ -415,7 +423,7 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
 async fn another_operator_goes_on_where_the_first_was_killed() {
     let mut it = Operated::start().await;
     declare(&it).await;
-    let address = "127.53.0.2";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("www", async || ready(&it, a_record(), "www").await == yes("Served")).await;
     let serial = || {
@@ -440,7 +448,7 @@ async fn the_one_that_follows_takes_over_with_what_has_changed_before() {
     // Of a small zone, all of it is less than a difference.
     let ballast = json!({ "name": "ballast", "text": ["x".repeat(250), "y".repeat(250)] });
     it.apply(Kind::from_name("TXTRecord").unwrap(), "ballast", ballast).await;
-    let address = "127.53.0.3";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("www", async || ready(&it, a_record(), "www").await == yes("Served")).await;
     it.start_operator(1);
@@ -468,7 +476,7 @@ async fn a_change_that_would_remove_most_of_a_zone_waits_until_it_is_allowed() {
         let name = format!("host{number}");
         it.apply(a_record(), &name, json!({ "name": name, "ipv4Addresses": ["192.0.2.7"] })).await;
     }
-    let address = "127.53.0.4";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("host11", async || ready(&it, a_record(), "host11").await == yes("Served")).await;
     it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
@@ -502,7 +510,7 @@ async fn a_zone_that_takes_the_place_of_another_serves_its_own_data() {
         let name = format!("host{number}");
         it.apply(a_record(), &name, json!({ "name": name, "ipv4Addresses": ["192.0.2.7"] })).await;
     }
-    let address = "127.53.0.8";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("host11", async || ready(&it, a_record(), "host11").await == yes("Served")).await;
     let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "another.example.com." });
@@ -523,7 +531,7 @@ async fn a_zone_that_takes_the_place_of_another_serves_its_own_data() {
 async fn a_zone_stays_where_it_is_while_it_names_a_cluster_that_is_not_there() {
     let mut it = Operated::start().await;
     declare(&it).await;
-    let address = "127.53.0.9";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
     let adrift = ("False".to_owned(), "DanglingReference".to_owned());
@@ -558,7 +566,7 @@ async fn zones_that_are_deleted_together_are_served_until_that_is_allowed() {
         let zone = json!({ "zoneName": format!("z{number}.test"), "soaRecord": soa, "clusterRef": "ns" });
         it.apply(Kind::Zone, &format!("z{number}"), zone).await;
     }
-    let address = "127.53.0.6";
+    let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     let status =
         async |it: &Operated| it.ours(Kind::INSTANCE).get("ns-primary-0").await.unwrap().data["status"].clone();
@@ -619,7 +627,7 @@ async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wa
     it.until("its pods are to go", async || wanted("ns-primary-1").await == Some(0)).await;
     it.until("it is retired", async || ready(&it, Kind::INSTANCE, "ns-primary-1").await == yes("Retired")).await;
     assert_eq!(wanted("ns-primary-0").await, Some(1));
-    it.run_pod("ns-primary-0", "127.53.0.5").await;
+    it.run_pod("ns-primary-0", &own_address()).await;
     it.until("nobody waits for it", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
     it.until("its cluster does not count it", async || {
         it.ours(Kind::CLUSTER).get("ns").await.unwrap().data["status"]["instanceCount"] == 1
