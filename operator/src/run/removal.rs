@@ -7,7 +7,7 @@
 //! alone remembers such times; the next one to lead begins with what there is.
 
 use std::{
-    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, VecDeque},
     fmt,
     ops::AddAssign,
     time::{Duration, Instant},
@@ -154,10 +154,10 @@ impl Removals {
     /// What is known of a zone or catalog that belongs to this object.
     fn past(&mut self, name: &Name, object: &Value, size: impl FnOnce() -> usize) -> &mut Past {
         let resource = &object["metadata"]["uid"];
-        match self.0.entry(name.clone()) {
-            Entry::Occupied(known) if known.get().resource == *resource => known.into_mut(),
-            others => others.insert_entry(Past::of(resource.clone(), size())).into_mut(),
+        if self.0.get(name).is_some_and(|past| past.resource != *resource) {
+            self.0.remove(name);
         }
+        self.0.entry(name.clone()).or_insert_with(|| Past::of(resource.clone(), size()))
     }
 
     /// Takes note that a version is served now, to which this led from the one that was served before.
