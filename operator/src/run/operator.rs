@@ -65,8 +65,8 @@ pub(super) enum Heard {
     Outcomes(Vec<Outcome>),
 }
 
-/// The most pods and zones that are asked in a round. Those of further zones have to wait for them.
-const MOST_QUESTIONS: usize = 10_000;
+/// The most zones for which a pod is asked in a round. Further ones have to wait for these.
+const MOST_ZONES: usize = 2_000;
 
 impl Operator {
     pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary, board: Board) -> Operator {
@@ -267,8 +267,8 @@ impl Operator {
             }
         }
         if self.leads {
-            self.probes.ask(self.serving.questions(&TransferKeys::of(&self.world.store), MOST_QUESTIONS));
-            self.readiness.ask(self.configs.open().take(MOST_QUESTIONS).collect());
+            self.probes.ask(self.serving.questions(&TransferKeys::of(&self.world.store), MOST_ZONES));
+            self.readiness.ask(self.configs.open().collect());
             self.report();
         } else {
             self.probes.ask(Vec::new());

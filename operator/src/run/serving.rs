@@ -2,7 +2,7 @@
 //! those who are to have it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -231,14 +231,18 @@ impl Serving {
         late
     }
 
-    /// What servers are to be asked: for what they are not known to have.
-    pub(super) fn questions(&self, keys: &TransferKeys, most: usize) -> Vec<Question> {
+    /// What servers are to be asked: for what they are not known to have. Each pod is asked for so many zones at a time, so
+    /// that one that does not answer holds up no other.
+    pub(super) fn questions(&self, keys: &TransferKeys, most_of_pod: usize) -> Vec<Question> {
         let by_name: BTreeMap<&Name, &TsigKey> = keys.iter().map(|key| (key.name(), key)).collect();
+        let mut of_pods: HashMap<SocketAddr, usize> = HashMap::new();
         let questions = self.truth.open().filter_map(|(zone, pod)| {
             let key = by_name.get(self.audiences.get(zone)?.pods.get(&pod)?)?;
-            Some(Question { zone: zone.clone(), pod, key: (*key).clone() })
+            let of_pod = of_pods.entry(pod).or_default();
+            *of_pod += 1;
+            (*of_pod <= most_of_pod).then(|| Question { zone: zone.clone(), pod, key: (*key).clone() })
         });
-        questions.take(most).collect()
+        questions.collect()
     }
 
     /// Which servers have zones in common, and which of them lack some.
