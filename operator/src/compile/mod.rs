@@ -55,6 +55,8 @@ pub struct Compiler {
     published: BTreeMap<Name, Published>,
     /// The declared servers, to which zones may refer.
     servers: Servers,
+    /// The namespace of the servers of providers that name none, if it is known.
+    home: Option<String>,
 }
 
 /// A change of a resource.
@@ -125,6 +127,12 @@ impl Compiler {
         Compiler { published, ..Compiler::default() }
     }
 
+    /// The same compiler, where the servers of providers that name no namespace run in this one.
+    #[must_use]
+    pub fn at_home_in(self, namespace: &str) -> Compiler {
+        Compiler { home: Some(namespace.to_owned()), ..self }
+    }
+
     /// Applies changes and brings the zones up to date. All changes of one step together cost a zone one new serial.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Step {
         let mut touched = index::Touched::default();
@@ -158,7 +166,8 @@ impl Compiler {
         }
         zones.sort_by(|a, b| a.origin.cmp(&b.origin));
         if !touched.infrastructure.is_empty() {
-            self.servers = Servers::of(self.index.infrastructure().values(), servers::HOME);
+            self.servers =
+                Servers::of(self.index.infrastructure().values(), self.home.as_deref().unwrap_or(servers::HOME));
             judged.extend(self.index.infrastructure().keys());
             judged.extend(self.index.zones().map(|(id, _)| id));
         }

@@ -156,7 +156,7 @@ impl Operator {
             return Ok(());
         }
         if self.zones.is_none() {
-            self.zones = Some(Zones::new(&self.world.store));
+            self.zones = Some(Zones::new(&self.world.store, self.world.home()));
             self.board.show(self.figures());
             changed = self.world.ids().cloned().collect();
         }

@@ -52,6 +52,11 @@ impl World {
         }
     }
 
+    /// The namespace of the servers of providers that name none.
+    pub(super) fn home(&self) -> &str {
+        &self.home
+    }
+
     /// What is to be watched now: types and namespaces, of which an empty one stands for all. Secrets are seen only where
     /// there are servers, and only where somebody allows it; without their keys, those servers get nothing new.
     pub(super) fn watched(&self) -> impl Iterator<Item = (Type, &str)> {

@@ -52,10 +52,10 @@ pub(super) struct Step {
 }
 
 impl Zones {
-    /// No zones yet, but what was published of them before.
-    pub(super) fn new(store: &Store) -> Zones {
+    /// No zones yet, but what was published of them before. `home` is the namespace of the servers of providers that name none.
+    pub(super) fn new(store: &Store, home: &str) -> Zones {
         Zones {
-            compiler: Compiler::new(publication::published(store)),
+            compiler: Compiler::new(publication::published(store)).at_home_in(home),
             pending: BTreeMap::new(),
             removals: Removals::default(),
             held: BTreeMap::new(),
