@@ -121,8 +121,11 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
     let (mut replicas, mut ready, mut trouble) = (0, 0, None);
     for (id, pod) in pods {
         replicas += 1;
-        ready += usize::from(conditions::is_ready(&pod));
-        trouble = trouble.or_else(|| Some((id.name.clone(), seen::trouble(&pod)?)));
+        if conditions::is_ready(&pod) {
+            ready += 1;
+        } else if let Some(why) = seen::trouble(&pod) {
+            trouble = Some((id.name.clone(), why));
+        }
     }
     let wanted = live["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
     let refused = view.objects.refused(&server).map(|FieldError { path, message, help }| {
