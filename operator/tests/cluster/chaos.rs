@@ -116,7 +116,8 @@ async fn under_load(running: &mut Running, name: &str, scenario: impl AsyncFnOnc
     running.until_all_is_ready();
     let written = writer.end().await;
     until_served(running, &written).await;
-    let (testimony, report) = (witness.end().await, block_in_place(|| load.end()));
+    let names = written.iter().map(|it| it.name.clone());
+    let (testimony, report) = (witness.end(names).await, block_in_place(|| load.end()));
     println!("  {} records; compared {} times; {report}", written.len(), testimony.compared);
     assert!(testimony.lies.is_empty(), "{name}: {:#?}", testimony.lies);
     assert!(report.failures.is_empty(), "{name}: {report}");

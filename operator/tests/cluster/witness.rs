@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, block_in_place},
+    time::timeout,
 };
 use zonefmt::{Name, Rtype, Serial, rdata::Soa};
 
@@ -28,7 +29,8 @@ use crate::load::{addresses, question, socket};
 
 /// A witness. It looks away when this is dropped.
 pub struct Witness {
-    end: oneshot::Sender<()>,
+    /// Ends it when it has seen that these records are ready.
+    end: oneshot::Sender<BTreeSet<String>>,
     watching: JoinHandle<Testimony>,
 }
 
@@ -49,6 +51,8 @@ pub struct Servers {
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a witness may take until it sees what it could not while an API server was away.
+const SEES_ALL: Duration = Duration::from_secs(120);
 
 impl Witness {
     /// Watches the zones and the A records of `dns-system`, whose servers these are.
@@ -56,16 +60,23 @@ impl Witness {
         let (end, ended) = oneshot::channel();
         let (client, servers) = (cluster.client(), Servers::new(cluster, servers));
         let watching = tokio::spawn(async move {
-            let seeing =
-                See { client, servers, said: BTreeSet::new(), serials: BTreeMap::new(), told: Testimony::default() };
+            let seeing = See {
+                client,
+                servers,
+                said: BTreeSet::new(),
+                named: BTreeSet::new(),
+                serials: BTreeMap::new(),
+                told: Testimony::default(),
+            };
             seeing.until(ended).await
         });
         Witness { end, watching }
     }
 
-    pub async fn end(self) -> Testimony {
-        drop(self.end);
-        self.watching.await.expect("it does not panic")
+    /// Ends it when it has compared these records, too.
+    pub async fn end(self, records: impl IntoIterator<Item = String>) -> Testimony {
+        self.end.send(records.into_iter().collect()).expect("it watches until now");
+        timeout(SEES_ALL, self.watching).await.expect("it sees all records").expect("it does not panic")
     }
 }
 
@@ -74,24 +85,29 @@ struct See {
     servers: Servers,
     /// The records, with their generations, of which it was said and true.
     said: BTreeSet<(String, i64)>,
+    /// The names of these.
+    named: BTreeSet<String>,
     /// The latest serial that each server has answered for a zone.
     serials: BTreeMap<(SocketAddr, Name), Serial>,
     told: Testimony,
 }
 
 impl See {
-    async fn until(mut self, mut ended: oneshot::Receiver<()>) -> Testimony {
+    async fn until(mut self, mut ended: oneshot::Receiver<BTreeSet<String>>) -> Testimony {
         let kinds = [Kind::Zone, a_record()];
         let watched = kinds.map(|kind| {
             let events = watcher(api(&self.client, kind), watcher::Config::default()).default_backoff().boxed();
             events.map(move |event| (kind, event))
         });
         let mut events = stream::select_all(watched);
-        let mut listed = BTreeSet::new();
-        loop {
+        let (mut listed, mut awaited) = (BTreeSet::new(), None);
+        while awaited.as_ref().is_none_or(|names: &BTreeSet<String>| !names.is_subset(&self.named)) {
             let (kind, event) = tokio::select! {
                 Some(event) = events.next() => event,
-                _ = &mut ended => return self.told,
+                names = &mut ended, if awaited.is_none() => {
+                    awaited = Some(names.unwrap_or_default());
+                    continue;
+                }
             };
             let Ok(event) = event else { continue };
             let compared = self.told.compared;
@@ -108,6 +124,7 @@ impl See {
                 _ => {}
             }
         }
+        self.told
     }
 
     /// A zone that is ready is answered by every server that answers, and its serial never goes back there.
@@ -141,6 +158,7 @@ impl See {
             return;
         }
         let name = Name::from_ascii(name).expect("it is a name");
+        self.named.insert(record.name_any());
         let expected = addresses_of(&record.data["spec"]);
         self.told.compared += 1;
         let answers = block_in_place(|| self.servers.ask(&name, Rtype::A, addresses));
