@@ -29,8 +29,7 @@ pub(super) fn drained(servers: &Servers, store: &Store, now: Timestamp) -> BTree
         let ServerId { namespace, name } = server.id.clone();
         let instance = store.get(&ObjectId { of: Type::Own(Kind::INSTANCE), namespace, name });
         instance.is_some_and(|instance| {
-            let is_retired = conditions::ready(&instance).is_some_and(|ready| ready["reason"] == RETIRED);
-            is_retired
+            is_retired(&instance)
                 || drains_since(&instance).is_some_and(|since| now.duration_since(since).unsigned_abs() >= patience)
         })
     };
@@ -50,6 +49,11 @@ pub(super) fn said(pods: usize) -> Said {
 pub(super) fn condition(instance: &Value, now: Timestamp) -> Value {
     let why = (DRAINING, "Its cluster is scaled down.");
     conditions::condition(instance, (DRAINING, "True"), why, now)
+}
+
+/// Whether an instance says that it has no pods any more, so that it serves no zone.
+pub(super) fn is_retired(instance: &Value) -> bool {
+    conditions::ready(instance).is_some_and(|ready| ready["reason"] == RETIRED)
 }
 
 fn drains_since(instance: &Value) -> Option<Timestamp> {

@@ -16,6 +16,7 @@ use super::{
     primary::{Audience, Primary},
     probes::{Answer, Question},
     removal::LargeRemoval,
+    retirement,
     rollout::Known,
     seen,
     truth::{Extent, Truth},
@@ -204,6 +205,7 @@ impl Serving {
         let miscounted = servers.iter().filter(|server| {
             let instance = store.get(&ObjectId::from(&server.id.resource()));
             let (Some((zones, serial)), Some(instance)) = (self.listed(&server.id), instance) else { return false };
+            let zones = if retirement::is_retired(&instance) { 0 } else { zones };
             let status = &instance["status"];
             status["zonesCount"] != zones || status["catalogSerial"] != serial.0 && self.keeps(&server.id).is_none()
         });

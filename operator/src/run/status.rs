@@ -185,6 +185,9 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
             status["catalogSerial"] = json!(serial.0);
         }
     }
+    if retires && replicas == 0 {
+        status["zonesCount"] = json!(0);
+    }
     Due::Final(status)
 }
 

@@ -614,6 +614,9 @@ async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wa
     let labels = ListParams::default().labels("instance=ns-primary-1");
     it.until("it has a pod", async || it.api::<Pod>().list(&labels).await.is_ok_and(|pods| !pods.items.is_empty()))
         .await;
+    let zones =
+        async |name: &str| it.ours(Kind::INSTANCE).get(name).await.unwrap().data["status"]["zonesCount"].clone();
+    it.until("its zones are counted", async || zones("ns-primary-1").await == 1).await;
     replicas(1).await;
     it.until("it is told", async || {
         let events =
@@ -626,6 +629,7 @@ async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wa
     .await;
     it.until("its pods are to go", async || wanted("ns-primary-1").await == Some(0)).await;
     it.until("it is retired", async || ready(&it, Kind::INSTANCE, "ns-primary-1").await == yes("Retired")).await;
+    assert_eq!(zones("ns-primary-1").await, 0, "a server without pods serves no zone");
     assert_eq!(wanted("ns-primary-0").await, Some(1));
     it.run_pod("ns-primary-0", &own_address()).await;
     it.until("nobody waits for it", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
