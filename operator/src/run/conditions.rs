@@ -1,6 +1,8 @@
 //! What people see of a resource: its `status`, made of what was compiled and of what servers were seen to serve. All are
 //! pure functions; a time changes only where a condition does.
 
+use std::iter;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use zonefmt::Name;
@@ -59,8 +61,19 @@ impl Said {
 
     /// That a resource is served, with the warnings about it.
     pub(super) fn served(verdict: &Verdict) -> Said {
-        let warnings: Vec<String> = verdict.findings.iter().map(|finding| sentence(&finding.message)).collect();
-        Said::Ready(SERVED, if warnings.is_empty() { "Every server serves it.".into() } else { warnings.join(" ") })
+        Said::Ready(SERVED, "Every server serves it.".into()).warning(verdict)
+    }
+
+    /// The same with the warnings about a resource that is ready. The first one is the reason, for those who look for it.
+    pub(super) fn warning(self, verdict: &Verdict) -> Said {
+        match (self, verdict.findings.first()) {
+            (Said::Ready(_, message), Some(first)) => {
+                let warnings = verdict.findings.iter().map(|finding| sentence(&finding.message));
+                let told: Vec<String> = iter::once(message).chain(warnings).collect();
+                Said::Ready(first.reason.name(), told.join(" "))
+            }
+            (said, _) => said,
+        }
     }
 
     /// That much would go, which waits until somebody allows it.
@@ -84,7 +97,8 @@ impl Said {
             return Said::held(why);
         }
         if extent.servers.is_empty() {
-            let why = verdict.findings.first().map(|finding| sentence(&finding.message));
+            let why = verdict.findings.iter().find(|finding| finding.reason == Reason::DanglingReference);
+            let why = why.map(|finding| sentence(&finding.message));
             let why = why.unwrap_or_else(|| {
                 "No server has it: name a cluster in `clusterRef`, or select instances by `bind9InstancesFrom`.".into()
             });
@@ -279,6 +293,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::Finding;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -309,5 +324,18 @@ mod tests {
         assert_eq!(servers_of(&json!({ "status": status })).collect::<Vec<_>>(), all);
         let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), &fine, at("2026-01-31T12:00:00Z"));
         assert_eq!(nobody["conditions"][0]["reason"], NO_SERVERS);
+    }
+
+    #[test]
+    fn the_first_warning_is_the_reason_of_what_is_ready() {
+        let warning =
+            |reason, message: &str| Finding { reason, zone: None, path: String::new(), message: message.into() };
+        let findings = vec![warning(Reason::ServerWithoutAddress, "one"), warning(Reason::NotSigned, "two")];
+        let verdict = Verdict { served: Vec::new(), findings };
+        let ready = |reason, message: &str| Said::Ready(reason, message.into());
+        assert_eq!(Said::served(&verdict), ready("ServerWithoutAddress", "Every server serves it. One. Two."));
+        assert_eq!(Said::served(&Verdict::default()), ready(SERVED, "Every server serves it."));
+        let waiting = of_servers(2, 1, "pods");
+        assert_eq!(waiting.clone().warning(&verdict), waiting, "what it waits for matters more");
     }
 }

@@ -151,7 +151,7 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
             InEffect::Unknown => return Due::Later,
             InEffect::Pending(pod) => conditions::config_pending(&pod),
             _ if is_rolling(view, &server) => conditions::rolling_out(),
-            InEffect::Wanted => conditions::of_servers(wanted, ready, "pods"),
+            InEffect::Wanted => conditions::of_servers(wanted, ready, "pods").warning(verdict),
         },
     };
     let service = ObjectId { of: Type::Service, namespace: id.namespace.clone(), name: id.name.clone() };
@@ -225,7 +225,7 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         instances.push(server.id.name.clone());
     }
     let said = Said::refused(verdict);
-    let said = said.unwrap_or_else(|| conditions::of_servers(instances.len(), ready, "instances"));
+    let said = said.unwrap_or_else(|| conditions::of_servers(instances.len(), ready, "instances").warning(verdict));
     json!({
         "observedGeneration": live["metadata"]["generation"],
         "instanceCount": instances.len(),
