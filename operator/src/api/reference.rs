@@ -182,7 +182,9 @@ fn quoted(value: &Value) -> String {
 
 fn write_spellings(page: &mut String) -> fmt::Result {
     page.push_str(
-        "\n# Former spellings\n\nThese spellings are accepted, with a warning that says what to write instead.\n\n",
+        "\n# Former spellings\n\nThese spellings are accepted, with a warning that says what to write instead: `bindy check` and \
+         `bindy serve`\nprint it, and in a cluster it is in the condition `Ready` of the resource (`FormerSpelling`, or \
+         `NoEffect`).\n\n",
     );
     page.push_str("| Kinds | Field | Instead |\n|---|---|---|\n");
     for (kinds, field, instead) in spelling::table() {

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, generate::SchemaSettings, transform::AddNullable};
 use serde_json::{Map, Value, json};
 use zonefmt::diagnostics::nearest;
 
-use super::Kind;
+use super::{Kind, Note};
 
 /// The most characters of a string, unless the type says otherwise.
 const MAX_STRING: u32 = 1024;
@@ -88,17 +88,17 @@ fn find_unknown(schema: &Value, value: &Value, path: &mut String, unknown: &mut 
     }
 }
 
-/// The fields of `value` that are accepted but have no effect, as paths, each with the reason. Fields that switch
-/// something off are not included.
-pub fn ineffective_fields<'s>(schema: &'s Value, value: &Value) -> Vec<(String, &'s str)> {
+/// The fields of `value` that are accepted but have no effect. Fields that switch something off are not included.
+pub fn ineffective_fields(schema: &Value, value: &Value) -> Vec<Note> {
     let mut found = Vec::new();
     find_ineffective(schema, value, &mut String::new(), &mut found);
     found
 }
 
-fn find_ineffective<'s>(schema: &'s Value, value: &Value, path: &mut String, found: &mut Vec<(String, &'s str)>) {
+fn find_ineffective(schema: &Value, value: &Value, path: &mut String, found: &mut Vec<Note>) {
     if let Some(why) = schema["x-no-effect"].as_str().filter(|_| *value != Value::Bool(false) && !is_empty(value)) {
-        found.push((path.clone(), why));
+        let message = format!("`{path}` has no effect: {why}");
+        found.push(Note { path: path.clone(), has_effect: false, message, help: "remove it".into() });
     }
     let length = path.len();
     for (name, value) in value.as_object().into_iter().flatten() {

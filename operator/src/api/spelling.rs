@@ -35,11 +35,13 @@ enum Fate {
     DroppedFlag(&'static str),
 }
 
-/// A former spelling that was found.
+/// A field that was found in a former spelling, or that has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The path of the field below `spec`, as it was written.
     pub path: String,
+    /// Whether the field has an effect, in the spelling that is current.
+    pub has_effect: bool,
     /// What is wrong.
     pub message: String,
     /// What to write instead.
@@ -225,7 +227,8 @@ impl Former {
             Fate::Dropped(_) | Fate::DroppedFlag(_) => {}
         }
         let path = moves.original(&path);
-        notes.push(Note { path, message, help });
+        let has_effect = !matches!(self.fate, Fate::Dropped(_) | Fate::DroppedFlag(_));
+        notes.push(Note { path, has_effect, message, help });
     }
 
     /// The path of the field, what is wrong, and what to write instead.

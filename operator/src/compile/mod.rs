@@ -31,12 +31,16 @@ pub(crate) use record::reserved;
 pub use serial::{ContentHash, Published};
 pub use verdict::{Finding, Reason, Verdict};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
+use serde_json::Value;
 use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use crate::{
-    api::{FieldError, Kind, Resource, ResourceId, Spec},
+    api::{self, FieldError, Kind, Moves, Note, Resource, ResourceId, Spec},
     servers::{self, ServerId, Servers},
 };
 use apex::Apex;
@@ -119,6 +123,21 @@ pub fn check(resource: &Resource) -> Vec<Finding> {
             errors.map(|error| unreadable(Reason::InvalidServer, None, error)).collect()
         }
     }
+}
+
+/// Finds what of a `spec`, as it is written, is in a former spelling or has no effect.
+pub fn remarks(kind: Kind, spec: &Value) -> Vec<Finding> {
+    let (mut notes, mut moves, mut spec) = (Vec::new(), Moves::default(), Cow::Borrowed(spec));
+    if api::has_former(kind, &spec) {
+        (notes, moves) = api::modernize(kind, spec.to_mut());
+    }
+    let ineffective = api::ineffective_fields(api::spec_schema(kind), &spec).into_iter();
+    notes.extend(ineffective.map(|note| Note { path: moves.original(&note.path), ..note }));
+    let findings = notes.into_iter().map(|Note { path, has_effect, message, help }| {
+        let reason = if has_effect { Reason::FormerSpelling } else { Reason::NoEffect };
+        Finding { reason, zone: None, path, message: format!("{message}; {help}") }
+    });
+    findings.collect()
 }
 
 impl Compiler {

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use proptest::prelude::*;
+use serde_json::json;
 use zonefmt::{diagnostics::Source, rdata};
 
 use super::*;
-use crate::{api, manifest};
+use crate::manifest;
 
 const ZONE: &str = "
 kind: DNSZone
@@ -718,4 +719,25 @@ proptest! {
             prop_assert_eq!(fresh.published()[origin].hash, stepwise.published()[origin].hash);
         }
     }
+}
+
+#[test]
+fn former_spellings_and_fields_without_effect_are_remarked_where_they_are_written() {
+    let told = |kind, spec: Value| -> Vec<(Reason, String)> {
+        remarks(Kind::from_name(kind).unwrap(), &spec).into_iter().map(|it| (it.reason, it.path)).collect()
+    };
+    assert_eq!(told("ARecord", json!({ "name": "www", "ipv4Addresses": ["192.0.2.1"] })), []);
+    assert_eq!(
+        told("ARecord", json!({ "name": "www", "ipv4Address": "192.0.2.1" })),
+        [(Reason::FormerSpelling, "ipv4Address".into())]
+    );
+    assert_eq!(told("Bind9Cluster", json!({ "global": { "recursion": false } })), []);
+    assert_eq!(
+        told("Bind9Cluster", json!({ "zonesFrom": [], "common": { "global": { "recursion": true } } })),
+        [
+            (Reason::FormerSpelling, "common".into()),
+            (Reason::NoEffect, "zonesFrom".into()),
+            (Reason::NoEffect, "common.global.recursion".into()),
+        ]
+    );
 }

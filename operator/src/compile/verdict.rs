@@ -106,6 +106,10 @@ reasons! {
         "Declare what it refers to, or correct the name. If it is declared elsewhere, nothing is wrong.";
     NotSigned, served: "The zone asks for signing, but is served unsigned.",
         "Do not publish a DS for the zone.";
+    FormerSpelling, served: "A field is written in a former spelling. It is read as what it meant.",
+        "Write what the message says, as in [api.md](api.md#former-spellings).";
+    NoEffect, served: "A field has no effect, for example `recursion: true`: servers answer for their own zones only.",
+        "Remove it, or write what the message says.";
 }
 
 impl Reason {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use zonefmt::diagnostics::{Diagnostic, Position, Severity, Source, nearest};
 
 use crate::{
-    api::{self, FieldError, GROUP, Kind, Metadata, Moves, Resource, ResourceId, VERSION},
+    api::{self, FieldError, GROUP, Kind, Metadata, Moves, Note, Resource, ResourceId, VERSION},
     compile::{self, Finding, Reason},
 };
 use locate::{Part, document_ranges, locate, starts_of_items, syntax_error};
@@ -140,11 +140,7 @@ impl Reading {
         {
             self.unknown_field(&origin, &format!("spec.{path}"), nearest.as_deref());
         }
-        for (path, why) in api::ineffective_fields(api::spec_schema(kind), &value["spec"]) {
-            let at = origin.locate(&format!("spec.{path}"), Part::Key);
-            let warning = Diagnostic::warning(&origin.source, at, format!("`{path}` has no effect: {why}"));
-            self.diagnostics.push(warning.help("remove it"));
-        }
+        self.note(&origin, api::ineffective_fields(api::spec_schema(kind), &value["spec"]));
         for field in value.as_object().into_iter().flatten().map(|(field, _)| field) {
             if !ENVELOPE.contains(&field.as_str()) {
                 self.unknown_field(&origin, field, None);
@@ -234,11 +230,16 @@ impl Reading {
     /// Replaces former spellings by current ones, and warns of them.
     fn modernize(&mut self, origin: &Origin, kind: Kind, spec: &mut Value) -> Moves {
         let (notes, moves) = api::modernize(kind, spec);
-        for note in notes {
-            let at = origin.locate(&format!("spec.{}", note.path), Part::Key);
-            self.diagnostics.push(Diagnostic::warning(&origin.source, at, note.message).help(note.help));
-        }
+        self.note(origin, notes);
         moves
+    }
+
+    /// Warns of fields.
+    fn note(&mut self, origin: &Origin, notes: Vec<Note>) {
+        for Note { path, message, help, .. } in notes {
+            let at = origin.locate(&format!("spec.{path}"), Part::Key);
+            self.diagnostics.push(Diagnostic::warning(&origin.source, at, message).help(help));
+        }
     }
 
     /// The kind of an object, if it is one of ours. Otherwise a diagnostic says why it is not used.

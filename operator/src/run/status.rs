@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{FieldError, GROUP, InfrastructureKind, Kind, ResourceId},
-    compile::{Reason, Verdict},
+    compile::{self, Reason, Verdict},
     keys,
     object::{ObjectId, Type},
     render::names,
@@ -55,6 +55,7 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
     let known = view.zones.verdict(id).or_else(|| (!rejected.is_empty()).then(Verdict::default));
     let Some(mut verdict) = known else { return Due::Later };
     verdict.findings.splice(..0, rejected.iter().cloned());
+    verdict.findings.extend(compile::remarks(id.kind, &live["spec"]));
     match id.kind {
         Kind::Zone => zone(view, id, &verdict, live, now),
         Kind::Record(_) => record(view, id, &verdict, live, now),

@@ -309,7 +309,7 @@ fn a_record() -> Kind {
 /// Declares a cluster with one server, a zone of it and a record.
 async fn declare(it: &Operated) {
     it.apply(Kind::CLUSTER, "ns", json!({ "primary": { "replicas": 1 } })).await;
-    let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "hostmaster.example.com.", "serial": 7 });
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "hostmaster.example.com.", "serial": 7 });
     let zone = json!({
         "zoneName": "example.com", "soaRecord": soa, "clusterRef": "ns",
         "recordsFrom": [{ "selector": { "matchLabels": { "zone": "example" } } }],
@@ -359,8 +359,11 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
             && ready(&it, Kind::CLUSTER, "ns").await == yes("AllReady")
     })
     .await;
-    it.apply(a_record(), "mail", json!({ "name": "mail", "ipv4Addresses": ["192.0.2.25"] })).await;
-    it.until("mail is ready", async || ready(&it, a_record(), "mail").await == yes("Served")).await;
+    it.apply(a_record(), "mail", json!({ "name": "mail", "ipv4Address": "192.0.2.25" })).await;
+    it.until("mail is ready", async || ready(&it, a_record(), "mail").await == yes("FormerSpelling")).await;
+    let spec = json!({ "primary": { "replicas": 1 }, "global": { "recursion": true } });
+    it.apply(Kind::CLUSTER, "ns", spec).await;
+    it.until("the cluster says so", async || ready(&it, Kind::CLUSTER, "ns").await == yes("NoEffect")).await;
     let made = it.ours_in(Kind::INSTANCE, &elsewhere).list(&ListParams::default()).await.unwrap();
     assert!(made.items.is_empty(), "it is in no namespace that is watched");
     it.cluster.remove(&elsewhere).await;
