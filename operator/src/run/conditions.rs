@@ -10,7 +10,7 @@ use zonefmt::Name;
 use super::{catalogs::MOST_MEMBERS, truth::Extent};
 use crate::{
     api::{GROUP, Kind, VERSION},
-    compile::{Reason, Verdict},
+    compile::{Finding, Reason, Verdict},
     object::ObjectId,
     servers::ServerId,
 };
@@ -56,7 +56,7 @@ impl Said {
     /// What follows from a verdict alone: that something is not served, if it is not.
     pub(super) fn refused(verdict: &Verdict) -> Option<Said> {
         let loss = verdict.findings.iter().find(|finding| finding.reason.is_loss())?;
-        Some(Said::Stalled(loss.reason.name(), sentence(&loss.message)))
+        Some(Said::Stalled(loss.reason.name(), told(loss)))
     }
 
     /// That a resource is served, with the warnings about it.
@@ -68,7 +68,7 @@ impl Said {
     pub(super) fn warning(self, verdict: &Verdict) -> Said {
         match (self, verdict.findings.first()) {
             (Said::Ready(_, message), Some(first)) => {
-                let warnings = verdict.findings.iter().map(|finding| sentence(&finding.message));
+                let warnings = verdict.findings.iter().map(told);
                 let told: Vec<String> = iter::once(message).chain(warnings).collect();
                 Said::Ready(first.reason.name(), told.join(" "))
             }
@@ -98,7 +98,7 @@ impl Said {
         }
         if extent.servers.is_empty() {
             let why = verdict.findings.iter().find(|finding| finding.reason == Reason::DanglingReference);
-            let why = why.map(|finding| sentence(&finding.message));
+            let why = why.map(told);
             let why = why.unwrap_or_else(|| {
                 "No server has it: name a cluster in `clusterRef`, or select instances by `bind9InstancesFrom`.".into()
             });
@@ -280,6 +280,13 @@ pub(super) fn is_ready(object: &Value) -> bool {
     ready(object).is_some_and(|ready| ready["status"] == "True")
 }
 
+/// A finding as a sentence. A field with which it begins stays as it is spelt.
+fn told(finding: &Finding) -> String {
+    let Finding { path, message, .. } = finding;
+    let is_first = !path.is_empty() && message.strip_prefix(path).is_some_and(|rest| rest.starts_with(':'));
+    if is_first { format!("{message}.") } else { sentence(message) }
+}
+
 fn sentence(text: &str) -> String {
     // A name is not a word to be capitalized.
     if text.split(' ').next().is_some_and(|first| first.contains('.')) {
@@ -293,7 +300,6 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::Finding;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -324,6 +330,19 @@ mod tests {
         assert_eq!(servers_of(&json!({ "status": status })).collect::<Vec<_>>(), all);
         let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), &fine, at("2026-01-31T12:00:00Z"));
         assert_eq!(nobody["conditions"][0]["reason"], NO_SERVERS);
+    }
+
+    #[test]
+    fn a_field_with_which_a_message_begins_is_told_as_it_is_spelt() {
+        let finding = |path: &str, message: &str| {
+            let (path, message) = (path.into(), message.into());
+            Finding { reason: Reason::InvalidRecord, zone: None, path, message }
+        };
+        let field = finding("ipv4Addresses[0]", "ipv4Addresses[0]: 192.0.2.256 is no address");
+        assert_eq!(told(&field), "ipv4Addresses[0]: 192.0.2.256 is no address.");
+        assert_eq!(told(&finding("name", "names have at most 255 octets")), "Names have at most 255 octets.");
+        assert_eq!(told(&finding("", "no zone selects it")), "No zone selects it.");
+        assert_eq!(told(&finding("name", "a.example.com. is hidden")), "a.example.com. is hidden.");
     }
 
     #[test]
