@@ -208,7 +208,10 @@ pub(super) fn record(
 pub(super) fn of_servers(wanted: usize, ready: usize, what: &str) -> Said {
     match (wanted, ready) {
         (0, _) => Said::Ready("NoChildren", format!("It has no {what}.")),
-        (wanted, ready) if ready >= wanted => Said::Ready("AllReady", format!("{ready} of {wanted} {what} are ready.")),
+        // There is one more while it is replaced by another.
+        (wanted, ready) if ready >= wanted => {
+            Said::Ready("AllReady", format!("{wanted} of {wanted} {what} are ready."))
+        }
         (wanted, 0) => Said::Waiting("NotReady", format!("0 of {wanted} {what} are ready.")),
         (wanted, ready) => Said::Waiting("PartiallyReady", format!("{ready} of {wanted} {what} are ready.")),
     }
@@ -343,6 +346,12 @@ mod tests {
         assert_eq!(told(&finding("name", "names have at most 255 octets")), "Names have at most 255 octets.");
         assert_eq!(told(&finding("", "no zone selects it")), "No zone selects it.");
         assert_eq!(told(&finding("name", "a.example.com. is hidden")), "a.example.com. is hidden.");
+    }
+
+    #[test]
+    fn a_pod_that_is_replaced_while_another_is_ready_is_not_counted_twice() {
+        assert_eq!(of_servers(2, 3, "pods"), Said::Ready("AllReady", "2 of 2 pods are ready.".into()));
+        assert_eq!(of_servers(2, 1, "pods"), Said::Waiting("PartiallyReady", "1 of 2 pods are ready.".into()));
     }
 
     #[test]
