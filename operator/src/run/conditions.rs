@@ -1,7 +1,7 @@
 //! What people see of a resource: its `status`, made of what was compiled and of what servers were seen to serve. All are
 //! pure functions; a time changes only where a condition does.
 
-use std::iter;
+use std::{iter, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -39,6 +39,12 @@ pub(super) struct Trouble {
 pub(super) const SERVED: &str = "Served";
 /// The reason of what some server does not serve yet.
 pub(super) const NOT_SERVED_YET: &str = "NotServedYet";
+/// The reason of a zone that some server has not served for [`LONG`].
+pub(super) const NOT_SERVED: &str = "NotServed";
+/// The reason of servers of which none is ready.
+pub(super) const NOT_READY: &str = "NotReady";
+/// The reason of servers of which some are ready.
+pub(super) const PARTIALLY_READY: &str = "PartiallyReady";
 /// The reason of a server of which the API server refuses an object.
 pub(super) const APPLY_FAILED: &str = "ApplyFailed";
 /// The reason of a zone without servers.
@@ -47,6 +53,8 @@ pub(super) const NO_SERVERS: &str = "NoServers";
 const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
 /// The reason of a zone for which a server has no room.
 pub(super) const TOO_MANY_ZONES: &str = "TooManyZones";
+/// How long a server may lack the newest version of a zone until somebody should look.
+const LONG: Duration = Duration::from_secs(60);
 /// The most servers that a message names.
 const NAMED: usize = 5;
 /// The most servers that the status of a zone names.
@@ -116,6 +124,17 @@ impl Said {
         Said::Waiting(NOT_SERVED_YET, format!("Its newest version is not served by {}{more}.", named.join(", ")))
     }
 
+    /// The same of an object that has waited to be served for so long that something is wrong.
+    fn for_long(self, object: &Value, now: Timestamp) -> Said {
+        let waits = of(object, "Reconciling").filter(|waits| waits["status"] == "True");
+        let since: Option<Timestamp> = waits.and_then(|waits| waits["lastTransitionTime"].as_str()?.parse().ok());
+        let is_long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= LONG);
+        match self {
+            Said::Waiting(NOT_SERVED_YET, message) if is_long => Said::Waiting(NOT_SERVED, message),
+            said => said,
+        }
+    }
+
     /// The conditions `Ready`, `Reconciling` and `Stalled`. A condition that stays keeps its time.
     pub(super) fn conditions(&self, object: &Value, now: Timestamp) -> Value {
         let (ready, reconciling, stalled) = match self {
@@ -173,7 +192,7 @@ pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, trouble: 
         "bind9InstancesCount": servers,
         "bind9Instances": instances.collect::<Value>(),
         "servers": format!("{serving}/{servers}"),
-        "conditions": Said::of_zone(verdict, extent, trouble).conditions(object, now),
+        "conditions": Said::of_zone(verdict, extent, trouble).for_long(object, now).conditions(object, now),
     })
 }
 
@@ -212,8 +231,8 @@ pub(super) fn of_servers(wanted: usize, ready: usize, what: &str) -> Said {
         (wanted, ready) if ready >= wanted => {
             Said::Ready("AllReady", format!("{wanted} of {wanted} {what} are ready."))
         }
-        (wanted, 0) => Said::Waiting("NotReady", format!("0 of {wanted} {what} are ready.")),
-        (wanted, ready) => Said::Waiting("PartiallyReady", format!("{ready} of {wanted} {what} are ready.")),
+        (wanted, 0) => Said::Waiting(NOT_READY, format!("0 of {wanted} {what} are ready.")),
+        (wanted, ready) => Said::Waiting(PARTIALLY_READY, format!("{ready} of {wanted} {what} are ready.")),
     }
 }
 
@@ -333,6 +352,20 @@ mod tests {
         assert_eq!(servers_of(&json!({ "status": status })).collect::<Vec<_>>(), all);
         let nobody = zone(&json!({}), &Verdict::default(), &Extent::default(), &fine, at("2026-01-31T12:00:00Z"));
         assert_eq!(nobody["conditions"][0]["reason"], NO_SERVERS);
+    }
+
+    #[test]
+    fn a_zone_that_a_server_lacks_for_long_says_so() {
+        let behind = vec![ServerId { namespace: "dns".into(), name: "a".into() }];
+        let extent = Extent { servers: behind.clone(), behind };
+        let told = |object: &Value, now| zone(object, &Verdict::default(), &extent, &Trouble::default(), at(now));
+        let first = told(&json!({}), "2026-01-31T12:00:00Z");
+        assert_eq!(first["conditions"][0]["reason"], NOT_SERVED_YET);
+        let object = json!({ "status": first });
+        assert_eq!(told(&object, "2026-01-31T12:00:59Z")["conditions"][0]["reason"], NOT_SERVED_YET);
+        let object = json!({ "status": told(&object, "2026-01-31T12:01:00Z") });
+        assert_eq!(object["status"]["conditions"][0]["reason"], NOT_SERVED);
+        assert_eq!(told(&object, "2026-01-31T12:09:00Z"), object["status"], "it is said once");
     }
 
     #[test]

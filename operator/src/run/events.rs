@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::conditions::ready;
+use super::conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, ready};
 use crate::{
     api::{GROUP, Kind, ResourceId},
     object::{Object, ObjectId, Type},
@@ -15,14 +15,20 @@ const ELSEWHERE: &str = "default";
 const LONGEST_NOTE: usize = 1024;
 
 /// The event of a status that was written; `None` if nothing has turned, or nobody would want to know: that a record is
-/// ready its status says.
+/// ready, or will be, its status says. It is a warning if somebody has to do something, if a zone is not served for long,
+/// and if a server has lost pods.
 pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: Timestamp) -> Option<Object> {
     let (was, is) = (ready(before), ready(after)?);
     let turned = was.is_none_or(|was| (&was["status"], &was["reason"]) != (&is["status"], &is["reason"]));
-    let is_ready = is["status"] == "True";
-    if !turned || is_ready && matches!(id.kind, Kind::Record(_)) {
+    let is_stalled = conditions::of(after, "Stalled").is_some_and(|stalled| stalled["status"] == "True");
+    if !turned || !is_stalled && matches!(id.kind, Kind::Record(_)) {
         return None;
     }
+    let was_ready =
+        was.is_some_and(|was| was["status"] == "True" && was["observedGeneration"] == is["observedGeneration"]);
+    let lacks_pods = [NOT_READY, PARTIALLY_READY].iter().any(|lacks| is["reason"] == **lacks);
+    let has_lost_pods = id.kind == Kind::INSTANCE && was_ready && lacks_pods;
+    let is_wrong = is_stalled || is["reason"] == NOT_SERVED || has_lost_pods;
     let resource = Type::Own(id.kind).resource();
     let namespace = if id.namespace.is_empty() { ELSEWHERE } else { &id.namespace };
     // As with other sources of events, the time makes the name unique.
@@ -39,7 +45,7 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
         "action": "Reconcile",
         "reason": is["reason"],
         "note": note,
-        "type": if is_ready { "Normal" } else { "Warning" },
+        "type": if is_wrong { "Warning" } else { "Normal" },
         "regarding": {
             "apiVersion": resource.api_version, "kind": resource.kind, "name": id.name, "namespace": id.namespace,
             "uid": before["metadata"]["uid"],
@@ -50,29 +56,52 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::conditions::Said, *};
+
+    /// An object of which is said this.
+    fn object(said: &Said) -> Value {
+        let object = json!({ "metadata": { "uid": "1-2", "generation": 3 } });
+        let conditions = said.conditions(&object, "2026-01-31T12:00:00Z".parse().unwrap());
+        json!({ "metadata": object["metadata"], "status": { "conditions": conditions } })
+    }
+
+    fn told(kind: Kind, before: &Value, after: &Value) -> Option<Value> {
+        let id = ResourceId { namespace: "dns".into(), name: "a".into(), kind };
+        of(&id, before, after, "bindy-0", "2026-01-31T12:00:00Z".parse().unwrap()).map(|event| event.body)
+    }
 
     #[test]
     fn what_turns_is_told_once() {
-        let object = |status: &str, reason: &str| {
-            json!({
-                "metadata": { "uid": "1-2" },
-                "status": { "conditions": [{ "type": "Ready", "status": status, "reason": reason, "message": "é".repeat(900) }] },
-            })
-        };
-        let id = |kind| ResourceId { namespace: "dns".into(), name: "a".into(), kind };
-        let now = "2026-01-31T12:00:00Z".parse().unwrap();
-        let told = |kind, before: &Value, after: &Value| of(&id(kind), before, after, "bindy-0", now);
-        let (waiting, served) = (object("False", "NotServedYet"), object("True", "Served"));
-        let event = told(Kind::Zone, &waiting, &served).unwrap().body;
+        let (waiting, served) = (Said::Waiting("NotServedYet", "é".into()), Said::Ready("Served", "é".repeat(900)));
+        let (waiting, served) = (object(&waiting), object(&served));
+        let event = told(Kind::Zone, &waiting, &served).unwrap();
         assert_eq!(
             (&event["type"], &event["reason"], &event["regarding"]["uid"]),
             (&json!("Normal"), &json!("Served"), &json!("1-2"))
         );
         assert!(event["note"].as_str().unwrap().len() <= LONGEST_NOTE);
         assert!(told(Kind::Zone, &served, &served).is_none());
+    }
+
+    #[test]
+    fn only_what_is_wrong_is_a_warning() {
         let record = Kind::from_name("ARecord").unwrap();
-        assert!(told(record, &json!({}), &served).is_none(), "its status says so");
-        assert_eq!(told(record, &json!({}), &waiting).unwrap().body["type"], "Warning");
+        let waiting = |reason| object(&Said::Waiting(reason, "a".into()));
+        let ready = object(&Said::Ready("AllReady", "a".into()));
+        let stalled = object(&Said::Stalled("CnameConflict", "a".into()));
+        for (kind, before, after, expected) in [
+            (record, &json!({}), &ready, None),
+            (record, &json!({}), &waiting("NotServedYet"), None),
+            (record, &ready, &stalled, Some("Warning")),
+            (Kind::Zone, &json!({}), &waiting("NotServedYet"), Some("Normal")),
+            (Kind::Zone, &waiting("NotServedYet"), &waiting(NOT_SERVED), Some("Warning")),
+            (Kind::INSTANCE, &json!({}), &waiting(NOT_READY), Some("Normal")),
+            (Kind::INSTANCE, &ready, &waiting(NOT_READY), Some("Warning")),
+            (Kind::INSTANCE, &ready, &waiting("RolloutWaiting"), Some("Normal")),
+        ] {
+            let event = told(kind, before, after);
+            let told = event.as_ref().and_then(|event| event["type"].as_str());
+            assert_eq!(told, expected, "{kind:?}: {before} {after}");
+        }
     }
 }
