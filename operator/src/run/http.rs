@@ -36,19 +36,21 @@ pub(super) struct Figures {
     /// Whether every type was listed.
     pub(super) is_ready: bool,
     pub(super) leads: bool,
-    /// How many zones there are.
+    /// How many zones resources make, whether servers have them or not.
     pub(super) zones: u64,
     /// How many resources there are, by kind.
     pub(super) resources: Vec<(&'static str, u64)>,
     /// How many zones wait because much of them would go.
     pub(super) held: u64,
-    /// How many zones some server does not have in their newest version.
+    /// How many servers keep zones that they are not to have any more, because many would go.
+    pub(super) keeping: u64,
+    /// How many zones some server does not serve in their newest version.
     pub(super) behind: u64,
-    /// How many versions of zones were published.
+    /// How many versions of zones this process has begun to serve.
     pub(super) published: u64,
-    /// How many resources have a status that is to be written.
+    /// How many resources have a status that is to be looked at or written.
     pub(super) waiting: u64,
-    /// How many objects cannot be applied.
+    /// How many objects could not be applied when it was last tried.
     pub(super) failed: u64,
 }
 
@@ -154,23 +156,30 @@ impl prometheus_client::collector::Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let gauges = [
             ("leader_status", "1 if this process leads, 0 if it follows", u64::from(self.leads)),
-            ("zones", "Zones that are served", self.zones),
+            ("zones", "Zones that DNSZones make, whether servers have them or not", self.zones),
             ("zones_held", "Zones whose newest version waits, as much of them would go", self.held),
-            ("zones_behind", "Zones that some server does not have in their newest version", self.behind),
-            ("status_waiting", "Resources whose status is to be written", self.waiting),
-            ("objects_failed", "Objects that cannot be applied", self.failed),
+            ("servers_held", "Servers that keep zones they are not to have, as many would go", self.keeping),
+            ("zones_behind", "Zones that some server does not serve in their newest version", self.behind),
+            ("status_waiting", "Resources whose status is to be looked at or written", self.waiting),
+            ("objects_failed", "Objects that could not be applied when last tried", self.failed),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value.cast_signed());
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
-        let mut family = encoder.encode_descriptor("resources_active", "Resources", None, MetricType::Gauge)?;
+        let mut family =
+            encoder.encode_descriptor("resources_active", "Resources that there are", None, MetricType::Gauge)?;
         for &(kind, count) in &self.resources {
             let labels = [("resource_type", kind)];
             ConstGauge::new(count.cast_signed()).encode(family.encode_family(&labels)?)?;
         }
         let counter = ConstCounter::new(self.published);
-        counter.encode(encoder.encode_descriptor("publications", "Versions of zones", None, MetricType::Counter)?)
+        counter.encode(encoder.encode_descriptor(
+            "publications",
+            "Versions of zones that this process has begun to serve",
+            None,
+            MetricType::Counter,
+        )?)
     }
 }
 
@@ -192,12 +201,15 @@ mod tests {
 
     #[test]
     fn the_figures_are_open_metrics() {
-        let figures = Figures { leads: true, resources: vec![("ARecord", 7)], published: 3, ..Figures::default() };
+        let resources = vec![("ARecord", 7)];
+        let figures = Figures { leads: true, resources, published: 3, held: 1, keeping: 2, ..Figures::default() };
         let text = figures.metrics();
         for line in [
             "bindy_firestoned_io_leader_status 1",
             "bindy_firestoned_io_resources_active{resource_type=\"ARecord\"} 7",
             "bindy_firestoned_io_publications_total 3",
+            "bindy_firestoned_io_zones_held 1",
+            "bindy_firestoned_io_servers_held 2",
             "# EOF",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");

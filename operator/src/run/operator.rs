@@ -369,14 +369,14 @@ impl Operator {
     fn figures(&self) -> Figures {
         let count = |kind: Kind| (kind.name(), self.world.store.ids(Type::Own(kind)).count() as u64);
         let zones = self.zones.as_ref();
-        let held = zones.map_or(0, Zones::count_held) + self.serving.count_keeping();
         Figures {
             is_ready: true,
             leads: self.leads,
             zones: zones.map_or(0, |zones| zones.iter().count() as u64),
             resources: Kind::all().map(count).collect(),
-            held: held as u64,
-            behind: self.serving.behind() as u64,
+            held: zones.map_or(0, Zones::count_held) as u64,
+            keeping: self.serving.count_keeping() as u64,
+            behind: self.serving.count_behind() as u64,
             published: zones.map_or(0, Zones::count_published),
             waiting: self.reports.len() as u64,
             failed: self.objects.count_failed() as u64,

@@ -252,9 +252,9 @@ impl Serving {
         Known { of_zones: self.truth.servers(), lacking: self.truth.lacking(Instant::now()) }
     }
 
-    /// How many zones and catalogs some server does not have in their newest version.
-    pub(super) fn behind(&self) -> usize {
-        self.truth.behind()
+    /// How many zones some server does not serve in their newest version.
+    pub(super) fn count_behind(&self) -> usize {
+        self.truth.behind().filter(|origin| self.catalogs.listed(origin).is_none()).count()
     }
 
     /// Whether every server has this version of a zone or a later one.

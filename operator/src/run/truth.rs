@@ -18,6 +18,8 @@ pub(super) struct Truth {
     zones: BTreeMap<Name, Zone>,
     /// The zones of which a pod is not known to have the newest version.
     open: BTreeSet<Name>,
+    /// The zones that some server does not serve in their newest version, also as it has no pod.
+    behind: BTreeSet<Name>,
 }
 
 struct Zone {
@@ -79,7 +81,7 @@ impl Truth {
     /// A zone is not served any more.
     pub(super) fn forget(&mut self, origin: &Name) {
         self.zones.remove(origin);
-        self.open.remove(origin);
+        self.settle(origin);
     }
 
     /// A pod has answered this serial. Returns whether it is ahead of the newest version.
@@ -97,9 +99,9 @@ impl Truth {
         zones.flat_map(|(origin, zone)| zone.lacking().map(move |pod| (origin, pod)))
     }
 
-    /// How many zones some pod is not known to have in their newest version.
-    pub(super) fn behind(&self) -> usize {
-        self.open.len()
+    /// The zones that some server does not serve in their newest version.
+    pub(super) fn behind(&self) -> impl Iterator<Item = &Name> {
+        self.behind.iter()
     }
 
     /// The zones that some server should have had for some time and has not.
@@ -152,10 +154,15 @@ impl Truth {
     }
 
     fn settle(&mut self, origin: &Name) {
-        if self.zones.get(origin).is_some_and(|zone| zone.lacking().next().is_some()) {
-            self.open.insert(origin.clone());
-        } else {
-            self.open.remove(origin);
+        let zone = self.zones.get(origin);
+        let is_open = zone.is_some_and(|zone| zone.lacking().next().is_some());
+        let is_behind = zone.is_some_and(|zone| zone.pods.values().any(|pods| !zone.is_served_by(pods, zone.serial)));
+        for (set, belongs) in [(&mut self.open, is_open), (&mut self.behind, is_behind)] {
+            if !belongs {
+                set.remove(origin);
+            } else if !set.contains(origin) {
+                set.insert(origin.clone());
+            }
         }
     }
 }
@@ -192,17 +199,19 @@ mod tests {
         assert_eq!(truth.open().map(|(_, pod)| pod).collect::<Vec<_>>(), [pod(1), pod(2)]);
         assert!(truth.is_fresh(&origin, now) && !truth.is_fresh(&origin, now + GRACE));
         assert!(truth.lacking(now + GRACE).is_empty(), "no server has it");
+        assert_eq!(truth.behind().collect::<Vec<_>>(), [&origin]);
         assert_eq!(truth.lacking(now), BTreeSet::from([&server("a")]), "what they have is not known yet");
         truth.answered(&origin, pod(1), Serial(u32::MAX));
         assert_eq!(truth.extent(&origin).behind.len(), 2);
         truth.answered(&origin, pod(2), Serial(1));
         assert_eq!(truth.extent(&origin).behind, [server("b")], "1 comes after 2³² − 1, and b has no pod");
-        assert!(truth.open().next().is_none());
+        assert!(truth.open().next().is_none() && truth.behind().next().is_some(), "nobody is to be asked");
         truth.expect(&origin, Serial(2), BTreeMap::from([(server("a"), open(&[pod(1)]))]), now);
         assert!(!truth.has(&origin, Serial(2)) && truth.late(now).next().is_none());
         assert_eq!(truth.late(now + GRACE).collect::<Vec<_>>(), [&origin]);
         truth.answered(&origin, pod(1), Serial(2));
         assert!(truth.has(&origin, Serial(2)) && truth.has(&origin, Serial(1)) && !truth.has(&origin, Serial(3)));
+        assert!(truth.behind().next().is_none());
         truth.expect(&origin, Serial(2), pods, now);
         assert!(!truth.has(&origin, Serial(2)), "a pod that comes back is asked again");
     }
