@@ -1,12 +1,16 @@
 //! The output of the commands for people: results on standard output, and errors on standard error; with colours and
-//! excerpts on a terminal, and one line each otherwise.
+//! excerpts on a terminal, and one line each otherwise. What a service says is its log, with the time of each line.
 
 use std::{
     collections::BTreeSet,
     io::{self, IsTerminal, Write},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use jiff::Timestamp;
 pub(crate) use zonefmt::terminal::count;
 use zonefmt::{
     diagnostics::{self, Colour, Diagnostic, Severity},
@@ -35,6 +39,8 @@ pub(crate) enum Output {
 }
 
 static UNSAID: OnceLock<io::Error> = OnceLock::new();
+/// Whether what is said is a log.
+static IS_LOG: AtomicBool = AtomicBool::new(false);
 
 /// The most diagnostics that are printed at a time.
 const MOST: usize = 40;
@@ -125,15 +131,26 @@ impl Once {
     }
 }
 
-/// Prints a line of a result.
+/// From now on, what is said is a log: the process runs as a service.
+pub(crate) fn begin_log() {
+    IS_LOG.store(true, Ordering::Relaxed);
+}
+
+/// Prints a line of a result, or of the log of a service, which begins with the time.
 pub(crate) fn say(line: &str) {
+    let now = IS_LOG.load(Ordering::Relaxed).then(Timestamp::now);
     // A reader that went away is not a reason to stop.
-    if let Err(error) = writeln!(io::stdout(), "{line}")
+    if let Err(error) = writeln!(io::stdout(), "{}{line}", stamp(now))
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         // The first error is the one to report.
         let _ = UNSAID.set(error);
     }
+}
+
+/// The beginning of a line of a log: the time in UTC (RFC 3339), in milliseconds.
+fn stamp(now: Option<Timestamp>) -> String {
+    now.map(|now| format!("{now:.3} ")).unwrap_or_default()
 }
 
 /// Why a result could not be [written](say), unless its reader went away.
@@ -144,4 +161,16 @@ pub(crate) fn unsaid() -> Option<&'static io::Error> {
 /// Prints a result for programs: one line of JSON.
 pub(crate) fn json(value: &impl serde::Serialize) {
     say(&serde_json::to_string(value).unwrap_or_else(|_| unreachable!("strings and numbers are JSON")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_log_begins_with_the_time() {
+        assert_eq!(stamp(None), "");
+        assert_eq!(stamp("2026-11-22T19:10:00.1239Z".parse().ok()), "2026-11-22T19:10:00.123Z ");
+        assert_eq!(stamp("2026-11-22T20:10:00+01:00".parse().ok()), "2026-11-22T19:10:00.000Z ");
+    }
 }

@@ -30,7 +30,7 @@ use crate::{
     cluster::{self, Namespaces, Seen, Store, Text, Watched, Watches, api, terminated, why},
     object::{Object, ObjectId, Type},
     render::names,
-    terminal::say,
+    terminal::{begin_log, say},
 };
 use material::{Material, field};
 use wanted::{From, Wanted};
@@ -56,6 +56,7 @@ const KINDS: [Kind; 3] = [Kind::PROVIDER, Kind::CLUSTER, Kind::INSTANCE];
 
 /// Makes keys until SIGINT or SIGTERM.
 pub fn run(_: &Options) -> Result<(), KeysError> {
+    begin_log();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(KeysError::Start)?;
     runtime.block_on(async {
         let client = cluster::client().await.map_err(|error| KeysError::Client(Box::new(error)))?;

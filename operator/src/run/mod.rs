@@ -62,7 +62,7 @@ use tokio::{
 use crate::{
     cluster::{self, Watches, terminated},
     render::names,
-    terminal::say,
+    terminal::{begin_log, say},
 };
 use http::Board;
 use lease::Leadership;
@@ -127,6 +127,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// What it cannot do without.
 pub fn run(options: &Options) -> Result<(), RunError> {
+    begin_log();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(RunError::Start)?.block_on(async {
         let missing = |error| RunError::Client(Box::new(error));
