@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Seen, Store, api, watch, why};
+use super::{Seen, Store, collection, stored, why};
 use crate::{
     api::GROUP,
     object::{Object, ObjectId},
@@ -69,7 +69,7 @@ impl Applier {
         }
         let (client, params) = (&self.client, &PatchParams::apply(self.manager).force());
         let patches = due.into_iter().map(|(id, body, hash)| async move {
-            let applied = api(client, id.of, &id.namespace).patch(&id.name, params, &Patch::Apply(&body)).await;
+            let applied = collection(client, id.of, &id.namespace).patch(&id.name, params, &Patch::Apply(&body)).await;
             (id, hash, applied)
         });
         let applied: Vec<_> = stream::iter(patches).buffer_unordered(AT_A_TIME).collect().await;
@@ -80,7 +80,7 @@ impl Applier {
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     self.applied.insert(id.clone(), (hash, version));
                     self.failed.remove(&id);
-                    seen.extend(watch::read(id.of, object).map(|(id, object)| Seen::Put(id, object)));
+                    seen.extend(stored(id.of, object).map(|(id, object)| Seen::Put(id, object)));
                 }
                 Err(error) => {
                     self.failed.insert(id, Failure::of(&error));

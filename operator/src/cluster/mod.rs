@@ -11,7 +11,7 @@ pub use apply::{Applier, Failure, differs};
 pub use reach::{Namespaces, client};
 pub use read::resource;
 pub use store::{Seen, Store, Text};
-pub(crate) use watch::read as stored;
+pub(crate) use watch::stored;
 pub use watch::{Batch, Watched, Watches};
 
 use std::future::pending;
@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::object::Type;
 
 /// The objects of a type in a namespace; an empty one stands for all.
-pub(crate) fn api(client: &Client, of: Type, namespace: &str) -> Api<DynamicObject> {
+pub(crate) fn collection(client: &Client, of: Type, namespace: &str) -> Api<DynamicObject> {
     let (client, resource) = (client.clone(), of.resource());
     if namespace.is_empty() {
         Api::all_with(client, &resource)

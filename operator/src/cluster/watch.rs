@@ -23,7 +23,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{Seen, Text, api, why};
+use super::{Seen, Text, collection, why};
 use crate::{
     gather::{Bounds, Gather},
     object::{ObjectId, Type},
@@ -88,7 +88,7 @@ impl Watches {
     pub fn watch(&mut self, of: Type, namespace: &str) {
         if self.watched.insert((of, namespace.to_owned())) {
             let watched = Watched::All(of, namespace.to_owned());
-            tokio::spawn(follow(self.client.clone(), watched, self.sender.clone()));
+            tokio::spawn(report_on(self.client.clone(), watched, self.sender.clone()));
         }
     }
 
@@ -102,7 +102,7 @@ impl Watches {
             stays
         });
         for id in wanted {
-            let watch = || follow(self.client.clone(), Watched::One(id.clone()), self.sender.clone());
+            let watch = || report_on(self.client.clone(), Watched::One(id.clone()), self.sender.clone());
             self.named.entry(id.clone()).or_insert_with(|| tokio::spawn(watch()).abort_handle());
         }
     }
@@ -126,7 +126,7 @@ impl Batch {
 }
 
 /// Follows objects until nobody wants to know.
-async fn follow(client: Client, watched: Watched, events: Sender<Told>) {
+async fn report_on(client: Client, watched: Watched, events: Sender<Told>) {
     let (of, namespace) = match &watched {
         Watched::All(of, namespace) => (*of, namespace.as_str()),
         Watched::One(id) => (id.of, id.namespace.as_str()),
@@ -136,7 +136,7 @@ async fn follow(client: Client, watched: Watched, events: Sender<Told>) {
         field_selector: watched.fields(),
         ..watcher::Config::default()
     };
-    let mut stream = pin!(watcher(api(&client, of, namespace), config).default_backoff());
+    let mut stream = pin!(watcher(collection(&client, of, namespace), config).default_backoff());
     let mut listing = Vec::new();
     while let Some(event) = stream.next().await {
         let told = match event {
@@ -145,15 +145,15 @@ async fn follow(client: Client, watched: Watched, events: Sender<Told>) {
                 continue;
             }
             Ok(Event::InitApply(object)) => {
-                listing.extend(read(of, object));
+                listing.extend(stored(of, object));
                 continue;
             }
             Ok(Event::InitDone) => Told::Seen(watched.listed(mem::take(&mut listing))),
-            Ok(Event::Apply(object)) => match read(of, object) {
+            Ok(Event::Apply(object)) => match stored(of, object) {
                 Some((id, object)) => Told::Seen(Seen::Put(id, object)),
                 None => continue,
             },
-            Ok(Event::Delete(object)) => match read(of, object) {
+            Ok(Event::Delete(object)) => match stored(of, object) {
                 Some((id, _)) => Told::Seen(Seen::Gone(id)),
                 None => continue,
             },
@@ -207,7 +207,7 @@ fn told(error: &watcher::Error) -> String {
 }
 
 /// The identity of an object, and the object without the notes on who wrote what, which are most of it.
-pub(crate) fn read(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Text)> {
+pub(crate) fn stored(of: Type, mut object: DynamicObject) -> Option<(ObjectId, Text)> {
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

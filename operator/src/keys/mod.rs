@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     api::{Kind, keys::RndcSecretRef},
-    cluster::{self, Namespaces, Seen, Store, Text, Watched, Watches, api, terminated, why},
+    cluster::{self, Namespaces, Seen, Store, Text, Watched, Watches, collection, terminated, why},
     object::{Object, ObjectId, Type},
     render::names,
     terminal::{begin_log, say},
@@ -190,7 +190,7 @@ fn due(wanted: &Wanted, store: &Store) -> Result<Option<Due>, String> {
 /// Makes a Secret what it is to be; returns what was done. One that somebody else has made is left as it is.
 async fn write(client: &Client, wanted: &Wanted, due: Due) -> Result<&'static str, String> {
     let Wanted { id, owner, from, file, .. } = wanted;
-    let secrets = api(client, Type::Secret, &id.namespace);
+    let secrets = collection(client, Type::Secret, &id.namespace);
     let Due { material, others, exists } = due;
     let (material, source) = match (material, from) {
         (Some(material), From::Secret(reference)) => (material, Some(reference.name.clone())),
@@ -230,7 +230,7 @@ async fn write(client: &Client, wanted: &Wanted, due: Due) -> Result<&'static st
 /// The key of a server that a former version has made in a Secret of another name.
 async fn former_key(client: &Client, namespace: &str, former: Option<&String>) -> Result<Option<Material>, String> {
     let Some(former) = former else { return Ok(None) };
-    let secret = api(client, Type::Secret, namespace).get_opt(former).await.map_err(|error| why(&error))?;
+    let secret = collection(client, Type::Secret, namespace).get_opt(former).await.map_err(|error| why(&error))?;
     // What is no key is somebody else's business.
     Ok(secret.and_then(|secret| Material::of(&secret.data["data"])).filter(Material::is_sound))
 }

@@ -27,7 +27,7 @@ pub(super) struct Assignment {
 }
 
 /// A zone that is declared.
-pub(super) struct Declared<'z> {
+pub(super) struct DeclaredZone<'z> {
     pub(super) origin: Name,
     pub(super) namespace: &'z str,
     pub(super) spec: &'z DnsZoneSpec,
@@ -42,7 +42,7 @@ impl Assignment {
     pub(super) fn of<'z>(
         servers: &Servers,
         most: usize,
-        zones: impl Iterator<Item = Declared<'z>>,
+        zones: impl Iterator<Item = DeclaredZone<'z>>,
         keys: &TransferKeys,
         pods: &BTreeMap<ServerId, Pods>,
     ) -> Assignment {
@@ -58,7 +58,7 @@ impl Assignment {
                 servers.sources(server).filter_map(|other| pods.get(&other.id)).flat_map(|pods| &pods.addresses);
             audience.pods.extend(others.map(|&pod| (pod, key.clone())));
         }
-        for Declared { origin, namespace, spec, is_compiled, former } in zones {
+        for DeclaredZone { origin, namespace, spec, is_compiled, former } in zones {
             let former = former.iter().filter_map(|id| servers.server(id));
             for server in servers.of_zone(namespace, spec).chain(former) {
                 let Some(catalog) = catalog(&server.id) else { continue };
@@ -127,7 +127,7 @@ spec: { zoneName: z.test, clusterRef: ns, soaRecord: { primaryNs: ns.z.test., ad
         let servers = Servers::of(resources.iter().copied(), "dns");
         let crate::api::Spec::Zone(spec) = &resources[1].spec else { panic!("{resources:?}") };
         let name = |text: &str| Name::from_ascii(text).unwrap();
-        let zones = ["b.test", "a.test", "b.test", "c.test"].map(|zone| Declared {
+        let zones = ["b.test", "a.test", "b.test", "c.test"].map(|zone| DeclaredZone {
             origin: name(zone),
             namespace: "dns",
             spec,

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    cluster::api,
+    cluster::collection,
     object::{Object, ObjectId, Type},
 };
 
@@ -166,7 +166,7 @@ impl Lease {
 
     /// Takes the Lease if it is free, or has run out since it was `seen` as it is. Returns whether this process has it.
     async fn take(&self, seen: &mut Option<(Value, Instant)>) -> kube::Result<bool> {
-        let lease = api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await?;
+        let lease = collection(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await?;
         let Some(lease) = lease else { return self.write(None).await };
         let (spec, now) = (lease.data["spec"].clone(), Instant::now());
         let holder = spec["holderIdentity"].as_str().unwrap_or_default();
@@ -190,7 +190,7 @@ impl Lease {
             let renewed = timeout_at(since + self.times.deadline, async {
                 loop {
                     let asked = Instant::now();
-                    match api(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await {
+                    match collection(&self.client, Type::Lease, &self.id.namespace).get_opt(&self.id.name).await {
                         Ok(Some(lease)) if lease.data["spec"]["holderIdentity"] != json!(self.holder) => return None,
                         Ok(lease) if matches!(self.write(lease.as_ref()).await, Ok(true)) => return Some(asked),
                         _ => sleep(self.times.retry / 4).await,
@@ -204,7 +204,7 @@ impl Lease {
 
     /// Lets the next one have it at once.
     async fn release(&self) {
-        let leases = api(&self.client, Type::Lease, &self.id.namespace);
+        let leases = collection(&self.client, Type::Lease, &self.id.namespace);
         let Ok(Some(mut lease)) = leases.get_opt(&self.id.name).await else { return };
         if lease.data["spec"]["holderIdentity"] == json!(self.holder) {
             lease.data["spec"]["holderIdentity"] = json!("");
@@ -215,7 +215,7 @@ impl Lease {
 
     /// Writes that this process has the Lease, in place of what was read; `false` if another was quicker.
     async fn write(&self, before: Option<&DynamicObject>) -> kube::Result<bool> {
-        let leases = api(&self.client, Type::Lease, &self.id.namespace);
+        let leases = collection(&self.client, Type::Lease, &self.id.namespace);
         let now = jiff::Timestamp::now();
         let written = format!("{now:.6}");
         let old = before.map(|lease| lease.data["spec"].clone()).unwrap_or_default();

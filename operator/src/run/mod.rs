@@ -149,13 +149,13 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         });
         tokio::spawn(http::serve(http, board.clone()));
         let operator = Operator::new(client.clone(), options, place(), primary, board);
-        follow(&client, operator, leadership).await;
+        work(&client, operator, leadership).await;
         Ok(())
     })
 }
 
-/// Follows events until SIGINT or SIGTERM.
-async fn follow(client: &Client, mut operator: Operator, mut leadership: Leadership) {
+/// Has the operator take what comes until SIGINT or SIGTERM.
+async fn work(client: &Client, mut operator: Operator, mut leadership: Leadership) {
     let (mut watches, mut ended) = (Watches::new(client.clone()), pin!(terminated()));
     let mut looked = Instant::now();
     let mut leads = leadership.stands();

@@ -115,7 +115,7 @@ impl Operator {
         if leads && self.zones.is_some() {
             self.take_over().await;
         }
-        self.follow(BTreeSet::new()).await
+        self.act_on(BTreeSet::new()).await
     }
 
     /// Goes on where another process has ended.
@@ -160,7 +160,7 @@ impl Operator {
             self.board.show(self.figures());
             changed = self.world.ids().cloned().collect();
         }
-        self.follow(changed).await
+        self.act_on(changed).await
     }
 
     /// Tries again what failed.
@@ -181,7 +181,7 @@ impl Operator {
         let leaving = self.world.store.of(Type::Pod).filter(|(_, pod)| seen::is_leaving(pod)).count();
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.is_moving |= self.objects.is_outdated(&self.world);
-        self.follow(BTreeSet::new()).await
+        self.act_on(BTreeSet::new()).await
     }
 
     /// Waits for answers.
@@ -207,7 +207,7 @@ impl Operator {
             }
             Heard::Outcomes(outcomes) => self.learn_outcomes(outcomes),
         }
-        self.follow(BTreeSet::new()).await
+        self.act_on(BTreeSet::new()).await
     }
 
     fn learn_versions(&mut self, answers: Vec<Answer>) {
@@ -242,7 +242,7 @@ impl Operator {
     }
 
     /// Does what follows from changes, until nothing more does.
-    async fn follow(&mut self, mut changed: BTreeSet<ObjectId>) -> Result<(), Fenced> {
+    async fn act_on(&mut self, mut changed: BTreeSet<ObjectId>) -> Result<(), Fenced> {
         /// What a provider makes is three steps away from it.
         const STEPS: usize = 6;
         if self.zones.is_none() {

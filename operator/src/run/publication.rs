@@ -14,7 +14,7 @@ use zonefmt::{Name, Serial};
 use super::Fenced;
 use crate::{
     api::{Kind, Resource, ResourceId, Spec},
-    cluster::{Seen, Store, api, resource, stored, why},
+    cluster::{Seen, Store, collection, resource, stored, why},
     compile::{ContentHash, Published},
     object::{ObjectId, Type},
 };
@@ -70,7 +70,8 @@ pub(super) fn published_of(zone: &Value) -> Option<Published> {
 /// The zones of a namespace as they are stored now; of all if it is empty.
 pub(super) async fn zones(client: &Client, namespace: &str) -> Result<Seen, String> {
     let of = Type::Own(Kind::Zone);
-    let zones = api(client, of, namespace).list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+    let zones =
+        collection(client, of, namespace).list(&ListParams::default()).await.map_err(|error| error.to_string())?;
     Ok(Seen::All(of, namespace.to_owned(), zones.items.into_iter().filter_map(|zone| stored(of, zone)).collect()))
 }
 
@@ -103,7 +104,7 @@ async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Kept, F
     if before == Some(published) {
         return Ok(Kept::Yes(None));
     }
-    let zones = api(client, Type::Own(id.kind), &id.namespace);
+    let zones = collection(client, Type::Own(id.kind), &id.namespace);
     let mut version = known["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     for _ in 0..TRIES {
         let (serial, hash) = (published.serial.0, published.hash.to_string());

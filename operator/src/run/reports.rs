@@ -19,7 +19,7 @@ use zonefmt::Name;
 use super::{events, status::Due};
 use crate::{
     api::ResourceId,
-    cluster::{Text, api, differs, stored, why},
+    cluster::{Text, collection, differs, stored, why},
     gather::{Bounds, Gather},
     object::{ObjectId, Type},
 };
@@ -232,7 +232,7 @@ fn queued(reports: UnboundedReceiver<Report>) -> impl Stream<Item = Report> {
 async fn write(client: &Client, by: &str, Report { id, live, status }: Report) -> Outcome {
     let (key, before) = (ObjectId::from(&id), Text::from(&live));
     let patch = json!({ "metadata": { "resourceVersion": live["metadata"]["resourceVersion"] }, "status": status });
-    let objects = api(client, key.of, &key.namespace);
+    let objects = collection(client, key.of, &key.namespace);
     let now = match objects.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         Ok(now) => now,
         Err(error) => return Outcome { id, before, after: Err(Unwritten::of(&error)) },
@@ -241,7 +241,7 @@ async fn write(client: &Client, by: &str, Report { id, live, status }: Report) -
         && let Ok(body) = serde_json::from_value(event.body)
     {
         // The status says it, too.
-        let _ = api(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
+        let _ = collection(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
     }
     let after = stored(key.of, now).map(|(_, now)| now).ok_or(Unwritten::Changed);
     Outcome { id, before, after }

@@ -11,7 +11,7 @@ use bindy_server::tsig::TsigKey;
 use zonefmt::{Name, Serial};
 
 use super::{
-    assignment::{Assignment, Declared, catalog},
+    assignment::{Assignment, DeclaredZone, catalog},
     catalogs::{Catalogs, Kept, MOST_MEMBERS},
     primary::{Audience, Primary},
     probes::{Answer, Question},
@@ -279,7 +279,7 @@ impl Serving {
 }
 
 /// The zones that are declared, the oldest first: where there are too many, those that are new have to wait.
-fn declared<'w>(world: &'w World, zones: &Zones) -> Vec<Declared<'w>> {
+fn declared<'w>(world: &'w World, zones: &Zones) -> Vec<DeclaredZone<'w>> {
     let mut resources: Vec<&Resource> = world.declarations.iter().filter(|it| it.id.kind == Kind::Zone).collect();
     resources.sort_by_key(|resource| (resource.created.is_none(), resource.created, &resource.id));
     let declared = resources.into_iter().filter_map(|resource| {
@@ -288,7 +288,7 @@ fn declared<'w>(world: &'w World, zones: &Zones) -> Vec<Declared<'w>> {
         let made = zones.resource(&origin);
         let is_compiled = made == Some(&resource.id);
         // Of several resources of a name, the servers of the one that counts have the zone.
-        (is_compiled || made.is_none()).then_some(Declared {
+        (is_compiled || made.is_none()).then_some(DeclaredZone {
             origin,
             namespace: &resource.id.namespace,
             spec,
