@@ -18,7 +18,7 @@ use super::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterSpec {
-    /// The version of BIND 9 that the servers replace. It is also the tag of the default image.
+    /// The version of BIND 9 that the servers replace, for people. Nothing follows from it: which program runs says `image`.
     #[serde(default = "version")]
     #[schemars(length(min = 1, max = 128), extend("x-example" = "9.18"))]
     pub version: String,
@@ -111,7 +111,11 @@ pub struct ServiceConfig {
 #[schemars(extend("x-type" = "ImageConfig"))]
 pub struct ImageConfig {
     /// The name of the image, with its tag or digest.
-    #[schemars(length(max = 512), extend("x-example" = "ghcr.io/firestoned/bindyd:0.1.0"))]
+    #[schemars(
+        length(max = 512),
+        extend("x-default" = "what `bindy run --image` says, or else the image of the operator's own version"),
+        extend("x-example" = "ghcr.io/firestoned/bindy:0.1.0")
+    )]
     pub image: Option<String>,
     /// When the image is pulled.
     #[schemars(extend("x-default" = "IfNotPresent"))]

@@ -34,7 +34,7 @@ pub struct InstanceSpec {
     /// The number of pods.
     #[schemars(range(max = 100), extend("x-unit" = "pods", "x-default" = "1"), extend("x-example" = 1))]
     pub replicas: Option<u32>,
-    /// As `version` of the cluster. Takes precedence over it.
+    /// As `version` of the cluster: for people, and nothing follows from it.
     #[schemars(length(min = 1, max = 128), extend("x-default" = "the cluster's"), extend("x-example" = "9.18"))]
     pub version: Option<String>,
     /// As `image` of the cluster. Replaces it.

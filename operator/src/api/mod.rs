@@ -241,18 +241,19 @@ impl Kind {
                 vec![
                     column("Cluster", ".spec.clusterRef", "string"),
                     column("Role", ".spec.role", "string"),
-                    column("Replicas", ".spec.replicas", "integer"),
+                    column("Replicas", ".status.replicas", "integer"),
                     column("Zones", ".status.zonesCount", "integer"),
                 ],
                 vec![column("Address", ".status.serviceAddress", "string")],
             ),
             Kind::PROVIDER | Kind::CLUSTER => (
                 vec![
-                    column("Version", ".spec.version", "string"),
                     column("Primary", ".spec.primary.replicas", "integer"),
                     column("Secondary", ".spec.secondary.replicas", "integer"),
+                    column("Instances", ".status.instanceCount", "integer"),
+                    column("Available", ".status.readyInstances", "integer"),
                 ],
-                vec![column("Instances", ".status.instanceCount", "integer")],
+                Vec::new(),
             ),
         }
     }

@@ -183,9 +183,9 @@ pub struct InstanceStatus {
     #[schemars(extend("x-unit" = "pods"), extend("x-example" = 1))]
     pub replicas: Option<u32>,
     /// The selector of the pods, in the form of `kubectl --selector`.
-    #[schemars(length(max = 1024), extend("x-example" = "app=bind9,instance=production-dns-primary-0"))]
+    #[schemars(length(max = 1024), extend("x-example" = "app.kubernetes.io/part-of=bindy,instance=production-dns-primary-0"))]
     pub selector: Option<String>,
-    /// The address at which the server is reached from outside the cluster.
+    /// The address of the server's Service: that of its load balancer, or without one that within the cluster.
     #[schemars(length(max = 253), extend("x-example" = "192.0.2.53"))]
     pub service_address: Option<String>,
     /// The cluster that the instance belongs to.

@@ -170,6 +170,12 @@ async fn zones_are_listed_with_their_state_and_instances_can_be_scaled() {
     assert_eq!(scaled["spec"]["replicas"], 3);
     let refusal = server.replace(&instance, "scale", scale(101)).await.expect_err("100 is the bound");
     assert!(refusal.message.contains("less than or equal to 100"), "{refusal:?}");
+    let mut told = instance.clone();
+    told["status"] = json!({ "replicas": 2, "zonesCount": 7, "conditions": [ready] });
+    server.replace(&told, "status", told.clone()).await.expect("it is a state of an instance");
+    let table = server.table(&instance).await;
+    let cells = &table["rows"][0]["cells"].as_array().unwrap()[..6];
+    assert_eq!(json!(cells), json!(["scaled", "", "primary", 2, 7, "True"]), "the pods that there are");
     server.end().await;
 }
 
