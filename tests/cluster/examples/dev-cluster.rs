@@ -16,8 +16,10 @@ async fn main() {
     let here = cluster.node().forward(to);
     println!("\nexport KUBECONFIG={}", cluster.kubeconfig().display());
     println!("kubectl get dns -A");
+    println!("kubectl logs -n bindy-system deploy/bindy");
     println!("dig @{} -p {} hello.example.com TXT", here.ip(), here.port());
     println!("\nThe images are {}. Pods and ClusterIPs are in a network of their own.", Node::IMAGES.join(", "));
+    println!("There is no kubectl exec, attach or port-forward.");
     println!("Ctrl-C ends the cluster and removes all that is in it.");
     tokio::signal::ctrl_c().await.expect("the runtime has signals");
 }

@@ -70,6 +70,7 @@ impl Node {
             ipv6: extent == Extent::DualStack,
             api: plan.api_address(),
             kubeconfig: plan.user(&format!("system:node:{NAME}"), Some("system:nodes")),
+            certificate: plan.kubelet(),
             proxy: plan.user("system:kube-proxy", None),
             provisioner: plan.user("provisioner", Some("system:masters")),
             cgroups: name(folder.parent()),

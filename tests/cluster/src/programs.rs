@@ -95,6 +95,12 @@ impl Plan {
         self.authority.user(name, group, &self.api_url()).into()
     }
 
+    /// The certificate of the kubelet, and its key.
+    pub(crate) fn kubelet(&self) -> (PathBuf, PathBuf) {
+        let (certificate, key) = self.authority.server("kubelet");
+        (certificate.into(), key.into())
+    }
+
     /// Where the API server listens.
     pub(crate) fn api_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.api).into()
@@ -141,6 +147,7 @@ impl Plan {
             format!("--client-ca-file={}", self.authority.certificate()),
             "--authorization-mode=Node,RBAC".into(),
             "--enable-admission-plugins=NodeRestriction,PodSecurity".into(),
+            format!("--kubelet-certificate-authority={}", self.authority.certificate()),
             format!("--service-account-key-file={service_accounts}"),
             format!("--service-account-signing-key-file={service_accounts}"),
             "--service-account-issuer=https://kubernetes.default.svc".into(),

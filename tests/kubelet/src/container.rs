@@ -164,7 +164,7 @@ impl Runner {
         let started = Timestamp::now();
         let process = child.id().expect("nobody has waited for it");
         let killed_before = self.killed();
-        let key = (self.pod.namespace().unwrap_or_default(), self.pod.name_any(), self.container.name.clone());
+        let key = self.key();
         self.node.processes.lock().expect("nothing panics while it is held").insert(key.clone(), process);
         let probes = self.probes().expect("they were read before");
         let (tell, mut told) = mpsc::channel(8);
@@ -260,8 +260,12 @@ impl Runner {
     }
 
     fn log(&self) -> PathBuf {
-        let (namespace, pod) = (self.pod.namespace().unwrap_or_default(), self.pod.name_any());
-        self.node.settings.folder.join("logs").join(format!("{namespace}_{pod}_{}.log", self.container.name))
+        self.node.log(&self.key())
+    }
+
+    /// Namespace, Pod and name.
+    fn key(&self) -> (String, String, String) {
+        (self.pod.namespace().unwrap_or_default(), self.pod.name_any(), self.container.name.clone())
     }
 
     fn killed(&self) -> u64 {

@@ -31,6 +31,8 @@ pub struct Settings {
     pub api: SocketAddr,
     /// The kubeconfig with the identity of the Node.
     pub kubeconfig: PathBuf,
+    /// The certificate, and its key, by which the API server knows this kubelet.
+    pub certificate: (PathBuf, PathBuf),
     /// The kubeconfig with which Services are read.
     pub proxy: PathBuf,
     /// The kubeconfig with which volumes are made for claims.

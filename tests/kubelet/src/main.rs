@@ -5,7 +5,7 @@
 //! and of the objects that it refers to; `probe` and `back_off` tell health; `status` says it all to the API server: all
 //! of these are pure. Around them, `node` follows the Pods, a `pod` lives with its `container`s, `objects` follows
 //! what a Pod refers to, `network` gives Pods their addresses, `services` their ClusterIPs through `relay`s, `claims`
-//! their volumes, and `control` obeys the test.
+//! their volumes, `logs` answers `kubectl logs`, and `control` obeys the test.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod environment;
 mod facts;
 mod follow;
 mod launch;
+mod logs;
 mod machine;
 mod network;
 mod node;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -20,12 +21,13 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     claims, control,
     facts::capacity,
     follow::{News, follow},
+    logs,
     machine::{Cgroups, machine},
     network::{self, Network},
     pod::live,
@@ -72,7 +74,11 @@ async fn serve(settings: Settings) -> Result<(), String> {
     });
     tokio::spawn(services::serve(Arc::clone(&node), client(&node.settings.proxy).await?));
     tokio::spawn(claims::serve(client(&node.settings.provisioner).await?, node.settings.folder.join("claims")));
-    node.become_ready().await?;
+    let failed = |error: std::io::Error| format!("127.0.0.1: {error}");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
+    node.become_ready(listener.local_addr().map_err(failed)?.port()).await?;
+    let acceptor = logs::acceptor(&node.settings.certificate)?;
+    tokio::spawn(logs::serve(Arc::clone(&node), listener, acceptor));
     control::serve(Arc::clone(&node))?;
     let selector = format!("spec.nodeName={}", node.settings.node);
     let mut pods: BTreeMap<String, watch::Sender<Option<Pod>>> = BTreeMap::new();
@@ -113,8 +119,13 @@ impl Node {
         self.settings.folder.join("pods").join(pod.metadata.uid.as_deref().unwrap_or_default())
     }
 
-    /// Tells the API server that Pods may come.
-    async fn become_ready(&self) -> Result<(), String> {
+    /// The log of a container, by namespace, Pod and name.
+    pub(crate) fn log(&self, (namespace, pod, name): &(String, String, String)) -> PathBuf {
+        self.settings.folder.join("logs").join(format!("{namespace}_{pod}_{name}.log"))
+    }
+
+    /// Tells the API server that Pods may come, and at which port of 127.0.0.1 it gets logs.
+    async fn become_ready(&self, port: u16) -> Result<(), String> {
         let names = ["cpu", "memory", "ephemeral-storage", "pods"];
         let capacity: BTreeMap<_, _> = names.map(|name| (name, capacity(name))).into();
         let now = Timestamp::now().to_string();
@@ -134,8 +145,10 @@ impl Node {
             "capacity": capacity, "allocatable": capacity, "conditions": conditions,
             "addresses": [
                 { "type": "InternalIP", "address": network::NODE.to_string() },
-                { "type": "Hostname", "address": self.settings.node },
+                // Where the API server finds this process.
+                { "type": "Hostname", "address": "127.0.0.1" },
             ],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
             "nodeInfo": {
                 "architecture": std::env::consts::ARCH, "bootID": "", "containerRuntimeVersion": "process://1",
                 "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "v0.0.0-bindy", "machineID": "",

@@ -3,7 +3,7 @@
 mod shell;
 mod site;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, thread, time::Duration};
 
 use bindy_cluster::{Cluster, Extent, PodSecurity, Refresh};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
@@ -16,6 +16,7 @@ use site::{Site, configuration, until};
 /// By their numbers.
 const HUP: i32 = 1;
 const KILL: i32 = 9;
+const USR1: i32 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_of_bindyd_answers_by_pod_and_by_service() {
@@ -41,6 +42,31 @@ async fn a_deployment_of_bindyd_answers_by_pod_and_by_service() {
         let output = dig.output().expect("it is installed");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "\"first\"\n");
     }
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_prints_logs() {
+    let cluster = Cluster::shared(Extent::Running).await;
+    let site = Site::new(&cluster, PodSecurity::Restricted).await;
+    site.serve("first").await;
+    let script = "[ -e /state/end ] && exit; trap 'echo three; touch /state/end; exit' USR1; echo one; echo two; \
+                  while :; do sleep 0.1; done";
+    let shell = Shell::new(&site, script).await;
+    shell.until_written("two").await;
+    let logs = |more: &[&str]| cluster.kubectl(&[&["logs", "shell", "-n", &site.namespace], more].concat());
+    assert_eq!(logs(&[]).expect("it has a log"), "one\ntwo\n");
+    assert_eq!(logs(&["--tail=1"]).expect("it has a log"), "two\n");
+    let followed = thread::scope(|scope| {
+        let followed = scope.spawn(|| logs(&["--follow"]));
+        cluster.node().signal(&site.namespace, "shell", "shell", USR1).expect("it runs");
+        followed.join().expect("it does not panic")
+    });
+    assert_eq!(followed.expect("it has a log"), "one\ntwo\nthree\n", "until the container ends");
+    let refused = logs(&["--timestamps"]);
+    assert!(refused.as_ref().is_err_and(|why| why.contains("timestamps=true")), "{refused:?}");
+    let refused = cluster.kubectl(&["exec", "shell", "-n", &site.namespace, "--", "true"]);
+    assert!(refused.as_ref().is_err_and(|why| why.contains("this Node has logs only")), "{refused:?}");
     site.end().await;
 }
 
