@@ -516,7 +516,7 @@ async fn a_zone_that_takes_the_place_of_another_serves_its_own_data() {
     let address = &own_address();
     it.run_pod("ns-primary-0", address).await;
     it.until("host11", async || ready(&it, a_record(), "host11").await == yes("Served")).await;
-    let soa = json!({ "primaryNs": "ns1.example.com.", "adminEmail": "another.example.com." });
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "another.example.com." });
     it.apply(Kind::Zone, "later", json!({ "zoneName": "example.com", "soaRecord": soa, "clusterRef": "ns" })).await;
     let duplicate = ("False".to_owned(), "DuplicateZone".to_owned());
     it.until("the other has to wait", async || ready(&it, Kind::Zone, "later").await == duplicate).await;
