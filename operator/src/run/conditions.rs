@@ -91,8 +91,8 @@ impl Said {
 
     /// That a zone names a cluster or a provider that is not there, so that it stays where it was.
     fn adrift(verdict: &Verdict) -> Option<Said> {
-        let dangling = verdict.findings.iter().find(|finding| finding.reason == Reason::DanglingReference)?;
-        let message = format!("{} Until then it stays on the servers that have it.", sentence(&dangling.message));
+        let dangling = dangling(verdict)?;
+        let message = format!("{} Until then it stays on the servers that have it.", told(dangling));
         Some(Said::Stalled(dangling.reason.name(), message))
     }
 
@@ -105,8 +105,7 @@ impl Said {
             return Said::held(why);
         }
         if extent.servers.is_empty() {
-            let why = verdict.findings.iter().find(|finding| finding.reason == Reason::DanglingReference);
-            let why = why.map(told);
+            let why = dangling(verdict).map(told);
             let why = why.unwrap_or_else(|| {
                 "No server has it: name a cluster in `clusterRef`, or select instances by `bind9InstancesFrom`.".into()
             });
@@ -302,6 +301,11 @@ pub(super) fn is_ready(object: &Value) -> bool {
     ready(object).is_some_and(|ready| ready["status"] == "True")
 }
 
+/// What a zone names and is not there.
+fn dangling(verdict: &Verdict) -> Option<&Finding> {
+    verdict.findings.iter().find(|finding| finding.reason == Reason::DanglingReference)
+}
+
 /// A finding as a sentence. A field with which it begins stays as it is spelt.
 fn told(finding: &Finding) -> String {
     let Finding { path, message, .. } = finding;
@@ -356,8 +360,8 @@ mod tests {
 
     #[test]
     fn a_zone_that_a_server_lacks_for_long_says_so() {
-        let behind = vec![ServerId { namespace: "dns".into(), name: "a".into() }];
-        let extent = Extent { servers: behind.clone(), behind };
+        let server = ServerId { namespace: "dns".into(), name: "a".into() };
+        let extent = Extent { servers: vec![server.clone()], behind: vec![server] };
         let told = |object: &Value, now| zone(object, &Verdict::default(), &extent, &Trouble::default(), at(now));
         let first = told(&json!({}), "2026-01-31T12:00:00Z");
         assert_eq!(first["conditions"][0]["reason"], NOT_SERVED_YET);
