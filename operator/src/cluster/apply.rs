@@ -1,10 +1,12 @@
 //! Makes objects what they are to be, by server-side apply: fields that somebody else sets stay that one's. Nothing is
-//! written while an object is already as it is to be.
+//! written while an object is already as it is to be, nor while what owns it is being deleted: somebody may want to keep it
+//! (`--cascade=orphan`), and would lose it if its owner were put back.
 
 use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::HEXLOWER;
 use futures_util::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client,
     api::{Patch, PatchParams},
@@ -14,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Seen, Store, collection, stored, why};
 use crate::{
-    api::GROUP,
-    object::{Object, ObjectId},
+    api::{GROUP, Kind},
+    object::{Object, ObjectId, Type},
 };
 
 /// Applies objects under one name.
@@ -57,6 +59,12 @@ impl Applier {
             // By this mark a field is missed that is not wanted any more: it is not in `body`.
             body["metadata"]["annotations"][format!("{GROUP}/applied")] = json!(hash);
             let live = store.get(&id);
+            let owner = owner(&id, &body);
+            if owner.as_ref().and_then(|owner| store.get(&owner.id)).is_some_and(|owner| is_to_go(&owner["metadata"])) {
+                continue;
+            }
+            let is_left = |live: &Value| owner.as_ref().is_some_and(|owner| !owner.owns(live));
+            let left_by = live.as_ref().is_some_and(is_left).then(|| owner.clone()).flatten();
             let as_applied = |live: &Value| {
                 let version = live["metadata"]["resourceVersion"].as_str().unwrap_or_default();
                 self.applied.get(&id).is_some_and(|(wanted, came)| *wanted == hash && came == version)
@@ -64,19 +72,30 @@ impl Applier {
             if live.is_some_and(|live| !differs(&live, &body) || as_applied(&live)) {
                 self.failed.remove(&id);
             } else {
-                due.push((id, body, hash));
+                due.push((id, body, hash, left_by));
             }
         }
         let (client, params) = (&self.client, &PatchParams::apply(self.manager).force());
-        let patches = due.into_iter().map(|(id, body, hash)| async move {
-            let applied = collection(client, id.of, &id.namespace).patch(&id.name, params, &Patch::Apply(&body)).await;
+        let patches = due.into_iter().map(|(id, body, hash, left_by)| async move {
+            let stays = match left_by {
+                // Its deletion may not have been seen yet.
+                Some(owner) => owner.stays(client).await,
+                None => Ok(true),
+            };
+            let patch = Patch::Apply(&body);
+            let applied = match stays {
+                Ok(true) => collection(client, id.of, &id.namespace).patch(&id.name, params, &patch).await.map(Some),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error),
+            };
             (id, hash, applied)
         });
         let applied: Vec<_> = stream::iter(patches).buffer_unordered(AT_A_TIME).collect().await;
         let mut seen = Vec::new();
         for (id, hash, applied) in applied {
             match applied {
-                Ok(object) => {
+                Ok(None) => {}
+                Ok(Some(object)) => {
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     self.applied.insert(id.clone(), (hash, version));
                     self.failed.remove(&id);
@@ -102,6 +121,42 @@ impl Failure {
         let is_refusal = matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422));
         Failure { why: why(error), is_refusal }
     }
+}
+
+/// The resource that owns an object.
+#[derive(Clone, Debug)]
+struct Owner {
+    id: ObjectId,
+    uid: String,
+}
+
+/// The resource that is to own an object, if one is.
+fn owner(id: &ObjectId, wanted: &Value) -> Option<Owner> {
+    let reference = wanted["metadata"]["ownerReferences"].get(0)?;
+    let of = Type::Own(Kind::from_name(reference["kind"].as_str()?)?);
+    let namespace = if of.is_namespaced() { id.namespace.clone() } else { String::new() };
+    let text = |field: &str| Some(reference[field].as_str()?.to_owned());
+    Some(Owner { id: ObjectId { of, namespace, name: text("name")? }, uid: text("uid")? })
+}
+
+impl Owner {
+    /// Whether an object says that this owns it.
+    fn owns(&self, live: &Value) -> bool {
+        let owners = live["metadata"]["ownerReferences"].as_array();
+        owners.into_iter().flatten().any(|owner| owner["uid"] == *self.uid)
+    }
+
+    /// Whether it is there, and not being deleted.
+    async fn stays(&self, client: &Client) -> kube::Result<bool> {
+        let ObjectId { of, namespace, name } = &self.id;
+        let owner = collection(client, *of, namespace).get_metadata_opt(name).await?;
+        let stays = |it: ObjectMeta| it.uid.as_deref() == Some(&self.uid) && it.deletion_timestamp.is_none();
+        Ok(owner.is_some_and(|owner| stays(owner.metadata)))
+    }
+}
+
+fn is_to_go(metadata: &Value) -> bool {
+    metadata.get("deletionTimestamp").is_some()
 }
 
 /// Whether an object lacks something that is wanted of it. What else it has is not looked at. In lists, items count by

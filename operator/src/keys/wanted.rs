@@ -86,7 +86,7 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
             Spec::Infrastructure(Infrastructure::Instance(spec)) => {
                 let server = servers.server(&ServerId { namespace: id.namespace.clone(), name: id.name.clone() });
                 let cluster = server.and_then(|server| server.cluster.as_ref());
-                if cluster.is_none() {
+                if server.is_none_or(|server| server.cluster_name.is_none()) {
                     wanted.push(transfer());
                 }
                 let resources = read.iter().map(|(resource, _)| resource);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::{GROUP, Role},
-    servers::ClusterId,
+    servers::Server,
 };
 
 /// The port on which a server answers inside of its pod; its Service has port 53.
@@ -106,6 +106,6 @@ pub fn role_selector(cluster: &str, role: Role) -> BTreeMap<String, String> {
 }
 
 /// Who has the key of transfers to a server: its cluster, or itself.
-pub fn key_owner<'s>(cluster: Option<&'s ClusterId>, instance: &'s str) -> &'s str {
-    cluster.map_or(instance, |cluster| &cluster.name)
+pub fn key_owner(server: &Server) -> &str {
+    server.cluster_name.as_ref().unwrap_or(&server.id.name)
 }

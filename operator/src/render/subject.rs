@@ -69,7 +69,7 @@ impl<'r> Subject<'r> {
 
     /// The name of the Secret and of the key by which it gets its zones.
     pub(super) fn transfer(&self) -> (String, String) {
-        let owner = names::key_owner(self.server.cluster.as_ref(), self.name());
+        let owner = names::key_owner(self.server);
         (names::transfer_secret(owner), names::transfer_key(self.namespace(), owner))
     }
 

@@ -87,9 +87,8 @@ impl Assignment {
 
     /// Lets a server have a zone, for which nobody waits.
     pub(super) fn leave(&mut self, zone: &Name, server: &Server, keys: &TransferKeys, pods: &BTreeMap<ServerId, Pods>) {
-        let ServerId { namespace, name } = &server.id;
         let pods = pods.get(&server.id);
-        if let Some(key) = keys.find(namespace, names::key_owner(server.cluster.as_ref(), name)) {
+        if let Some(key) = keys.find(&server.id.namespace, names::key_owner(server)) {
             let audience = self.audiences.entry(zone.clone()).or_default();
             audience.keys.insert(key.name().clone());
             let addresses = pods.into_iter().flat_map(|pods| &pods.addresses);

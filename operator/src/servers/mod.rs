@@ -53,6 +53,8 @@ pub struct Server {
     pub role: Role,
     /// The cluster to which the server belongs; `None` for a server on its own.
     pub cluster: Option<ClusterId>,
+    /// The name of that cluster, or of one that was there and may come back.
+    pub cluster_name: Option<String>,
     /// The error that the server refers to a cluster which does not exist, so that its inherited configuration is not
     /// known.
     pub orphaned: Option<FieldError>,
@@ -339,6 +341,7 @@ fn made_by<'c>(id: &'c ClusterId, spec: &'c ClusterSpec) -> impl Iterator<Item =
                 labels,
                 role,
                 cluster: Some(id.clone()),
+                cluster_name: Some(id.name.clone()),
                 orphaned: None,
                 config: inherited(Bind9Config::default(), role, spec),
                 acls: spec.acls.clone(),
@@ -367,6 +370,7 @@ fn declared_as(resource: &Resource, spec: &InstanceSpec, cluster: Option<(Cluste
         retires: cluster.as_ref().is_some_and(|(id, cluster)| is_left_over(resource, spec.role, id, cluster)),
         acls: cluster.as_ref().map(|(_, cluster)| cluster.acls.clone()).unwrap_or_default(),
         cluster: cluster.map(|(id, _)| id),
+        cluster_name: Some(spec.cluster_ref.clone()).filter(|name| !name.is_empty()),
         open_to: open_to.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
     }
 }
