@@ -226,9 +226,9 @@ impl Compiler {
         self.zones.get(origin).map(|zone| &zone.data)
     }
 
-    /// The number of record resources that belong to a zone.
-    pub fn members(&self, origin: &Name) -> usize {
-        self.zones.get(origin).map_or(0, |zone| zone.members().count())
+    /// The record resources that belong to a zone.
+    pub fn members(&self, origin: &Name) -> impl Iterator<Item = &ResourceId> {
+        self.zones.get(origin).into_iter().flat_map(Zone::members)
     }
 
     /// The name in a zone under which a record is served.

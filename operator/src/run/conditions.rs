@@ -107,7 +107,9 @@ impl Said {
         if extent.servers.is_empty() {
             let why = dangling(verdict).map(told);
             let why = why.unwrap_or_else(|| {
-                "No server has it: name a cluster in `clusterRef`, or select instances by `bind9InstancesFrom`.".into()
+                "No server has it: give the cluster that it names replicas, or name one in `clusterRef`, or select \
+                 instances by `bind9InstancesFrom`."
+                    .into()
             });
             return Said::Stalled(NO_SERVERS, why);
         }
@@ -259,7 +261,7 @@ pub(super) fn key_missing(secret: &ObjectId, given: Option<&str>) -> Said {
 /// That a pod of a server does not start, and why; so many others are ready.
 pub(super) fn pod_not_starting(pod: &str, why: &str, ready: usize) -> Said {
     let others = if ready > 0 { " Its former pods go on until then." } else { "" };
-    Said::Stalled("PodNotStarting", format!("The pod {pod} does not start: {why}.{others}"))
+    Said::Stalled("PodNotStarting", format!("The pod {pod} does not start: {}.{others}", why.trim_end_matches('.')))
 }
 
 /// That the pods of a server are being replaced.

@@ -18,7 +18,7 @@ use super::{
     reports::{Outcome, Reports, Unwritten},
     rounds::Rounds,
     seen,
-    serving::Serving,
+    serving::{Assigned, Serving},
     status::{self, View},
     world::World,
     zones::{Step, Zones},
@@ -315,9 +315,13 @@ impl Operator {
         self.reports.look_at(judged);
         self.is_moving |= ready.iter().any(|origin| !self.serving.knows(origin));
         if self.is_moving {
-            for origin in self.serving.assign(&self.world, zones, &ready, self.leads) {
+            let Assigned { open, moved } = self.serving.assign(&self.world, zones, &ready, self.leads);
+            for origin in open {
                 self.reports.look_at(zones.resource(&origin).cloned());
                 self.reports.heard_of(&origin);
+            }
+            for origin in moved {
+                self.reports.look_at(zones.members(&origin).cloned());
             }
         } else {
             self.serving.renew(ready.into_iter().map(|origin| {

@@ -15,6 +15,7 @@ use super::{
     catalogs::{Catalogs, Kept, MOST_MEMBERS},
     primary::{Audience, Primary},
     probes::{Answer, Question},
+    publication::published_of,
     removal::LargeRemoval,
     retirement,
     rollout::Known,
@@ -43,6 +44,17 @@ pub(super) struct Serving {
     surplus: BTreeMap<Name, ServerId>,
     /// The servers that keep zones which they are not to have any more, as those are too many.
     kept: BTreeMap<ServerId, LargeRemoval>,
+    /// The zones that no server is to have.
+    deserted: BTreeSet<Name>,
+}
+
+/// What is new to be said after zones were assigned.
+#[derive(Default)]
+pub(super) struct Assigned {
+    /// The zones of which servers have to be asked anew.
+    pub(super) open: Vec<Name>,
+    /// The zones that have no servers any more, or had none.
+    pub(super) moved: Vec<Name>,
 }
 
 impl Serving {
@@ -54,6 +66,7 @@ impl Serving {
             truth: Truth::default(),
             surplus: BTreeMap::new(),
             kept: BTreeMap::new(),
+            deserted: BTreeSet::new(),
         }
     }
 
@@ -95,9 +108,8 @@ impl Serving {
         self.catalogs.take_over(|catalog| counts.get(catalog).copied().unwrap_or(0));
     }
 
-    /// Serves the newest version of those zones that are `ready`, and all zones to those who are to have them now. Returns the
-    /// zones of which servers have to be asked anew.
-    pub(super) fn assign(&mut self, world: &World, zones: &Zones, ready: &BTreeSet<Name>, leads: bool) -> Vec<Name> {
+    /// Serves the newest version of those zones that are `ready`, and all zones to those who are to have them now.
+    pub(super) fn assign(&mut self, world: &World, zones: &Zones, ready: &BTreeSet<Name>, leads: bool) -> Assigned {
         let keys = TransferKeys::of(&world.store);
         // Servers hear of new versions from the one who leads.
         let pods = if leads { seen::pods(&world.store) } else { BTreeMap::new() };
@@ -132,7 +144,16 @@ impl Serving {
         // Zones that were deleted stay as they were.
         let left = left.into_iter().filter_map(|origin| Some((origin.clone(), self.data(&origin)?, false)));
         let all = there.chain(left).collect();
-        self.hand_out(assignment, all, &keys)
+        let is_deserted = |origin: &&Name| !assignment.pods.contains_key(*origin);
+        let deserted: BTreeSet<Name> = zones.iter().map(|(origin, _)| origin).filter(is_deserted).cloned().collect();
+        let moved = self.deserted.symmetric_difference(&deserted).cloned().collect();
+        self.deserted = deserted;
+        Assigned { open: self.hand_out(assignment, all, &keys), moved }
+    }
+
+    /// Whether no server is to have a zone.
+    pub(super) fn is_deserted(&self, origin: &Name) -> bool {
+        self.deserted.contains(origin)
     }
 
     /// Serves these zones, and the catalogs, to those who are to have them, and nothing else any more; of each zone it is told
@@ -287,8 +308,10 @@ fn declared<'w>(world: &'w World, zones: &Zones) -> Vec<DeclaredZone<'w>> {
         let origin = Name::from_ascii(&spec.zone_name).ok()?;
         let made = zones.resource(&origin);
         let is_compiled = made == Some(&resource.id);
+        // Nobody has to wait for one that never was.
+        let is_known = || world.store.get(&ObjectId::from(&resource.id)).is_some_and(|it| published_of(&it).is_some());
         // Of several resources of a name, the servers of the one that counts have the zone.
-        (is_compiled || made.is_none()).then_some(DeclaredZone {
+        (is_compiled || made.is_none() && is_known()).then_some(DeclaredZone {
             origin,
             namespace: &resource.id.namespace,
             spec,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use zonefmt::Name;
 
 use super::{
-    conditions::{self, APPLY_FAILED, NOT_SERVED_YET, Said, Trouble},
+    conditions::{self, APPLY_FAILED, NO_SERVERS, NOT_SERVED_YET, Said, Trouble},
     configs::{Configs, InEffect},
     objects::Objects,
     retirement, rollout, seen,
@@ -86,8 +86,8 @@ fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: T
     Due::Final(conditions::zone(live, verdict, &extent, &Trouble { held, is_adrift }, now))
 }
 
-/// What is to be said of a record. Once it was served everywhere it stays so until it changes: a server that is away
-/// shows on the zone.
+/// What is to be said of a record. Once it was served everywhere it stays so until it changes, or has no servers any more:
+/// a server that is away shows on the zone.
 fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let first = verdict.served.first();
     let zone = first.and_then(|origin| Some((view.zones.resource(origin)?, origin)));
@@ -97,6 +97,7 @@ fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         return Due::Final(said(&refused));
     }
     let Some(versions) = view.zones.contained(id) else { return Due::Later };
+    let is_deserted = versions.keys().any(|origin| view.serving.is_deserted(origin));
     let lacking = || versions.iter().find(|(origin, serial)| !view.serving.has(origin, **serial));
     let generation = &live["metadata"]["generation"];
     let served = said(&Said::served(verdict));
@@ -105,12 +106,16 @@ fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         .is_some_and(|ready| ready["status"] == "True" && ready["observedGeneration"] == *generation)
         && is_same("zoneRef")
         && is_same("publishedName");
-    let Some((origin, _)) = lacking().filter(|_| !was_served) else { return Due::Final(served) };
+    let Some((origin, _)) = lacking().filter(|_| !was_served || is_deserted) else { return Due::Final(served) };
     if view.serving.is_early(origin) {
         return Due::Once(origin.clone());
     }
-    let message = "Some server of its zone does not serve it yet; the DNSZone says which.".to_owned();
-    Due::Until(origin.clone(), said(&Said::Waiting(NOT_SERVED_YET, message)))
+    let (reason, message) = if is_deserted {
+        (NO_SERVERS, "Its zone has no servers; the DNSZone says why.")
+    } else {
+        (NOT_SERVED_YET, "Some server of its zone does not serve it yet; the DNSZone says which.")
+    };
+    Due::Until(origin.clone(), said(&Said::Waiting(reason, message.to_owned())))
 }
 
 fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
@@ -215,18 +220,27 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
             cluster.name == id.name && (id.kind == Kind::PROVIDER || cluster.namespace == id.namespace)
         })
     });
-    let (mut instances, mut ready) = (Vec::new(), 0);
+    let (mut instances, mut ready, mut lacking) = (Vec::new(), 0, None);
     for server in of_it {
         let key = ObjectId {
             of: Type::Own(Kind::INSTANCE),
             namespace: server.id.namespace.clone(),
             name: server.id.name.clone(),
         };
-        ready += usize::from(view.world.store.get(&key).is_some_and(|instance| conditions::is_ready(&instance)));
+        let instance = view.world.store.get(&key).unwrap_or_default();
+        if conditions::is_ready(&instance) {
+            ready += 1;
+        } else if let Some(reason) = conditions::ready(&instance).and_then(|ready| ready["reason"].as_str()) {
+            lacking.get_or_insert_with(|| format!("{} is {reason}; its status says more.", server.id.name));
+        }
         instances.push(server.id.name.clone());
     }
     let said = Said::refused(verdict);
     let said = said.unwrap_or_else(|| conditions::of_servers(instances.len(), ready, "instances").warning(verdict));
+    let said = match (said, lacking) {
+        (Said::Waiting(reason, message), Some(why)) => Said::Waiting(reason, format!("{message} {why}")),
+        (said, _) => said,
+    };
     json!({
         "observedGeneration": live["metadata"]["generation"],
         "instanceCount": instances.len(),

@@ -81,6 +81,11 @@ impl Zones {
         self.compiler.zone_resource(origin)
     }
 
+    /// The records of a zone.
+    pub(super) fn members(&self, origin: &Name) -> impl Iterator<Item = &ResourceId> {
+        self.compiler.members(origin)
+    }
+
     /// All resources that were compiled.
     pub(super) fn resources(&self) -> impl Iterator<Item = &ResourceId> {
         self.compiler.resources()
@@ -191,7 +196,7 @@ impl Zones {
                 step.ready.insert(origin.clone());
                 continue;
             };
-            let records = self.compiler.members(origin);
+            let records = self.compiler.members(origin).count();
             if let Some(object) = store.get(&ObjectId::from(id))
                 && let served = served(origin).filter(|_| self.sources.get(origin) == Some(&object["metadata"]["uid"]))
                 && let Some(large) = self.removals.hold(&object, (origin, newest), served.as_ref(), *change, records)
