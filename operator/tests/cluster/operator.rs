@@ -20,7 +20,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy},
     core::{ApiResource, GroupVersionKind, NamespaceResourceScope},
 };
 use serde::de::DeserializeOwned;
@@ -462,12 +462,16 @@ async fn the_one_that_follows_takes_over_with_what_has_changed_before() {
     let followed = [serial + 1, serial, serial + 1, serial + 1];
     assert_eq!(it.difference(0, serial).await, followed);
     it.until("the second follows", async || it.difference(1, serial).await == followed).await;
+    // What cannot be used leaves in force what was there before, also when the second goes on.
+    it.apply(a_record(), "early", json!({ "name": "early", "ipv4Addresses": ["192.0.2.800"] })).await;
+    it.until("it is told", async || ready(&it, a_record(), "early").await.1 == "InvalidRecord").await;
     it.kill_operator();
     it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
     it.until("late", async || ready(&it, a_record(), "late").await == yes("Served")).await;
     assert_eq!(dig(address, "late.example.com", "A"), "192.0.2.9\n");
     let both = it.difference(1, serial).await;
     assert_eq!((both[0], both[1], both.len()), (serial + 2, serial, 4), "joined: {both:?}");
+    assert_eq!(dig(address, "early.example.com", "A"), "192.0.2.8\n");
     it.end().await;
 }
 
@@ -551,6 +555,57 @@ async fn a_zone_stays_where_it_is_while_it_names_a_cluster_that_is_not_there() {
     assert_eq!(ready(&it, Kind::Zone, "example-com").await, adrift);
     refer_to(&it, "ns").await;
     it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_stay_if_whoever_deletes_their_cluster_says_so() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    let address = &own_address();
+    it.run_pod("ns-primary-0", address).await;
+    it.until("www", async || ready(&it, a_record(), "www").await == yes("Served")).await;
+    let delete = async |how: DeleteParams| {
+        it.ours(Kind::CLUSTER).delete("ns", &how).await.unwrap();
+        it.until("it is gone", async || it.ours(Kind::CLUSTER).get_opt("ns").await.unwrap().is_none()).await;
+    };
+    delete(DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() }).await;
+    let adrift = ("False".to_owned(), "DanglingReference".to_owned());
+    it.until("that is told", async || ready(&it, Kind::Zone, "example-com").await == adrift).await;
+    it.apply(a_record(), "late", json!({ "name": "late", "ipv4Addresses": ["192.0.2.9"] })).await;
+    it.until("late", async || ready(&it, a_record(), "late").await == yes("Served")).await;
+    assert_eq!(dig(address, "late.example.com", "A"), "192.0.2.9\n");
+    let owners = async || it.ours(Kind::INSTANCE).get("ns-primary-0").await.unwrap().metadata.owner_references;
+    assert_eq!(owners().await.unwrap_or_default(), []);
+
+    // A cluster of that name takes them over; deleted as usual, it takes them along.
+    it.apply(Kind::CLUSTER, "ns", json!({ "primary": { "replicas": 1 } })).await;
+    it.until("it owns the server", async || owners().await.is_some_and(|owners| owners.len() == 1)).await;
+    it.until("the zone", async || ready(&it, Kind::Zone, "example-com").await == yes("Served")).await;
+    delete(DeleteParams::background()).await;
+    let nobody = ("False".to_owned(), "NoServers".to_owned());
+    it.until("the zone has no servers", async || ready(&it, Kind::Zone, "example-com").await == nobody).await;
+    it.until("nor has www", async || ready(&it, a_record(), "www").await == nobody).await;
+    it.end().await;
+}
+
+/// Servers would wait for it, and answer nothing meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_never_was_is_on_no_server() {
+    let mut it = Operated::start().await;
+    declare(&it).await;
+    let address = &own_address();
+    it.run_pod("ns-primary-0", address).await;
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "me@example.com" });
+    it.apply(Kind::Zone, "bad", json!({ "zoneName": "bad.test", "soaRecord": soa, "clusterRef": "ns" })).await;
+    let invalid = ("False".to_owned(), "InvalidZone".to_owned());
+    it.until("it is told", async || ready(&it, Kind::Zone, "bad").await == invalid).await;
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "me.example.com." });
+    it.apply(Kind::Zone, "good", json!({ "zoneName": "good.test", "soaRecord": soa, "clusterRef": "ns" })).await;
+    it.until("the other is served", async || ready(&it, Kind::Zone, "good").await == yes("Served")).await;
+    let zones =
+        async || it.ours(Kind::INSTANCE).get("ns-primary-0").await.unwrap().data["status"]["zonesCount"].clone();
+    it.until("two zones", async || zones().await == 2).await;
     it.end().await;
 }
 
