@@ -261,6 +261,8 @@ async fn what_happened_before_410_is_seen(running: &mut Running) {
     let records = running.cluster.done(&["get", "--raw", "/apis/bindy.firestoned.io/v1beta1/arecords?limit=1"]);
     let records: Value = serde_json::from_str(&records).expect("it is JSON");
     let version = records["metadata"]["resourceVersion"].as_str().expect("every list has a version");
+    // An API server that starts remembers what there is then.
+    running.cluster.apply(&record("after-that", "192.0.2.96"));
     let leader = running.leader();
     running.signal("bindy-system", &leader, "bindy", STOP);
     running.cluster.restart_api().await;
