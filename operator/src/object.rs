@@ -97,6 +97,11 @@ impl Object {
     }
 }
 
+/// Whether an object is being deleted.
+pub(crate) fn is_to_go(object: &Value) -> bool {
+    object["metadata"].get("deletionTimestamp").is_some()
+}
+
 impl ObjectId {
     /// The resource that this is, if it is one of Bindy's.
     pub fn resource(&self) -> Option<ResourceId> {

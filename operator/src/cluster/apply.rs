@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::{Seen, Store, collection, stored, why};
 use crate::{
     api::{GROUP, Kind},
-    object::{Object, ObjectId, Type},
+    object::{Object, ObjectId, Type, is_to_go},
 };
 
 /// Applies objects under one name.
@@ -60,11 +60,10 @@ impl Applier {
             body["metadata"]["annotations"][format!("{GROUP}/applied")] = json!(hash);
             let live = store.get(&id);
             let owner = owner(&id, &body);
-            if owner.as_ref().and_then(|owner| store.get(&owner.id)).is_some_and(|owner| is_to_go(&owner["metadata"])) {
+            if owner.as_ref().and_then(|owner| store.get(&owner.id)).is_some_and(|owner| is_to_go(&owner)) {
                 continue;
             }
-            let is_left = |live: &Value| owner.as_ref().is_some_and(|owner| !owner.owns(live));
-            let left_by = live.as_ref().is_some_and(is_left).then(|| owner.clone()).flatten();
+            let left_by = owner.filter(|owner| live.as_ref().is_some_and(|live| !owner.owns(live)));
             let as_applied = |live: &Value| {
                 let version = live["metadata"]["resourceVersion"].as_str().unwrap_or_default();
                 self.applied.get(&id).is_some_and(|(wanted, came)| *wanted == hash && came == version)
@@ -124,7 +123,6 @@ impl Failure {
 }
 
 /// The resource that owns an object.
-#[derive(Clone, Debug)]
 struct Owner {
     id: ObjectId,
     uid: String,
@@ -153,10 +151,6 @@ impl Owner {
         let stays = |it: ObjectMeta| it.uid.as_deref() == Some(&self.uid) && it.deletion_timestamp.is_none();
         Ok(owner.is_some_and(|owner| stays(owner.metadata)))
     }
-}
-
-fn is_to_go(metadata: &Value) -> bool {
-    metadata.get("deletionTimestamp").is_some()
 }
 
 /// Whether an object lacks something that is wanted of it. What else it has is not looked at. In lists, items count by

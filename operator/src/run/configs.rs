@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cluster::Store,
-    object::{Object, ObjectId, Type},
+    object::{Object, ObjectId, Type, is_to_go},
     render::names,
     servers::ServerId,
 };
@@ -133,7 +133,7 @@ fn hashes(wanted: &BTreeMap<ObjectId, Object>) -> BTreeMap<ServerId, String> {
 /// The server of a pod that runs, and where the pod tells its state.
 fn running(id: &ObjectId, pod: &Value) -> Option<(ServerId, SocketAddr)> {
     let (server, address) = seen::pod_of_server(id, pod)?;
-    let runs = !seen::is_to_go(pod) && pod["status"]["phase"] == "Running";
+    let runs = !is_to_go(pod) && pod["status"]["phase"] == "Running";
     runs.then(|| (server, SocketAddr::new(address, names::HTTP_PORT)))
 }
 

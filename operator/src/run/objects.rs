@@ -32,7 +32,6 @@ pub(super) struct Objects {
     /// Where servers find this process, if that is not its Service.
     advertised: Vec<SocketAddr>,
     image: String,
-    home: String,
     /// What is to be.
     wanted: BTreeMap<ObjectId, Object>,
     /// Whose pods are replaced when.
@@ -55,14 +54,13 @@ pub(super) struct Applied {
 }
 
 impl Objects {
-    /// Nothing is to be yet. `home` is the namespace of the servers of providers that name none.
-    pub(super) fn new(client: Client, options: &Options, place: Place, home: &str) -> Objects {
+    /// Nothing is to be yet.
+    pub(super) fn new(client: Client, options: &Options, place: Place) -> Objects {
         Objects {
             applier: Applier::new(client, "bindy"),
             place,
             advertised: options.advertise.clone(),
             image: options.image.clone(),
-            home: home.to_owned(),
             wanted: BTreeMap::new(),
             turns: Turns::default(),
             drained: BTreeSet::new(),
@@ -126,6 +124,7 @@ impl Objects {
 
     /// Works out what is to be, of a process that serves at these addresses; returns what differs from before.
     pub(super) fn render(&mut self, world: &mut World, at: &[SocketAddr], once: &mut Once) -> BTreeSet<ObjectId> {
+        let home = world.home().to_owned();
         let World { store, declarations, servers, .. } = world;
         let (mut slices, mut found) = (Vec::new(), self.advertised.clone());
         if found.is_empty() {
@@ -142,7 +141,7 @@ impl Objects {
         self.drained = retirement::drained(servers, store, Timestamp::now());
         let declared: Vec<_> = declarations.infrastructure().collect();
         let surroundings = Surroundings {
-            home: self.home.clone(),
+            home,
             image: self.image.clone(),
             leader: found,
             services: seen::services(store, declarations.instances(), str::to_owned),

@@ -24,7 +24,7 @@ use super::{
     zones::{Step, Zones},
 };
 use crate::{
-    api::{Kind, ResourceId},
+    api::Kind,
     cluster::{Batch, Seen, Watched},
     keys::TransferKeys,
     object::{ObjectId, Type},
@@ -80,7 +80,7 @@ impl Operator {
             configs: Configs::default(),
             readiness: Rounds::start(),
             reports: Reports::start(client.clone(), place.name()),
-            objects: Objects::new(client.clone(), options, place, &home),
+            objects: Objects::new(client.clone(), options, place),
             client,
             is_moving: true,
             looks: false,
@@ -287,12 +287,9 @@ impl Operator {
         taken.errors.into_iter().for_each(|error| self.once.say(error));
         // Also what changes nothing of a resource, such as another spelling, or a status that somebody else has written.
         self.reports.look_at(changed.iter().filter_map(ObjectId::resource));
-        let deployments = changed.iter().filter(|id| id.of == Type::Deployment);
-        self.reports.look_at(deployments.map(|id| ResourceId {
-            kind: Kind::INSTANCE,
-            namespace: id.namespace.clone(),
-            name: id.name.clone(),
-        }));
+        let deployments = changed.iter().filter(|id| id.of == Type::Deployment).cloned();
+        let servers = deployments.map(|ObjectId { namespace, name, .. }| ServerId { namespace, name });
+        self.reports.look_at(servers.map(|server| server.resource()));
         if changed.iter().any(|id| id.of == Type::Own(Kind::INSTANCE)) {
             self.reports.look_at(self.world.declarations.families().cloned());
         }

@@ -67,7 +67,8 @@ impl Turns {
     }
 }
 
-fn deployment(ServerId { namespace, name }: &ServerId) -> ObjectId {
+/// The Deployment of a server.
+pub(super) fn deployment(ServerId { namespace, name }: &ServerId) -> ObjectId {
     ObjectId { of: Type::Deployment, namespace: namespace.clone(), name: name.clone() }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     api::ResourceId,
     cluster::Store,
     keys,
-    object::{ObjectId, Type},
+    object::{ObjectId, Type, is_to_go},
     render::{Given, names},
     servers::ServerId,
 };
@@ -72,11 +72,6 @@ fn waiting(pod: &Value) -> impl Iterator<Item = &Value> {
     all.filter_map(|container| container["state"].get("waiting"))
 }
 
-/// Whether a pod has to go.
-pub(super) fn is_to_go(pod: &Value) -> bool {
-    pod["metadata"].get("deletionTimestamp").is_some()
-}
-
 /// Whether a pod that has to go answers on. Clients may still reach it, so that it is to have what others have.
 pub(super) fn is_leaving(pod: &Value) -> bool {
     /// The time between the end of its farewell and that which it is granted, but for a little that it takes to hear of it.
@@ -116,8 +111,7 @@ pub(super) fn rndc_keys<'r>(
 
 /// The budgets of anybody.
 pub(super) fn budgets(store: &Store) -> BTreeMap<ObjectId, Value> {
-    let stays = |budget: &Value| budget["metadata"].get("deletionTimestamp").is_none();
-    let budgets = store.of(Type::PodDisruptionBudget).filter(|(_, budget)| stays(budget));
+    let budgets = store.of(Type::PodDisruptionBudget).filter(|(_, budget)| !is_to_go(budget));
     budgets.map(|(id, budget)| (id.clone(), budget)).collect()
 }
 

@@ -44,8 +44,6 @@ pub(super) struct Serving {
     surplus: BTreeMap<Name, ServerId>,
     /// The servers that keep zones which they are not to have any more, as those are too many.
     kept: BTreeMap<ServerId, LargeRemoval>,
-    /// The zones that no server is to have.
-    deserted: BTreeSet<Name>,
 }
 
 /// What is new to be said after zones were assigned.
@@ -53,7 +51,7 @@ pub(super) struct Serving {
 pub(super) struct Assigned {
     /// The zones of which servers have to be asked anew.
     pub(super) open: Vec<Name>,
-    /// The zones that have no servers any more, or had none.
+    /// The zones and catalogs that have no servers any more, or had none.
     pub(super) moved: Vec<Name>,
 }
 
@@ -66,7 +64,6 @@ impl Serving {
             truth: Truth::default(),
             surplus: BTreeMap::new(),
             kept: BTreeMap::new(),
-            deserted: BTreeSet::new(),
         }
     }
 
@@ -144,26 +141,22 @@ impl Serving {
         // Zones that were deleted stay as they were.
         let left = left.into_iter().filter_map(|origin| Some((origin.clone(), self.data(&origin)?, false)));
         let all = there.chain(left).collect();
-        let is_deserted = |origin: &&Name| !assignment.pods.contains_key(*origin);
-        let deserted: BTreeSet<Name> = zones.iter().map(|(origin, _)| origin).filter(is_deserted).cloned().collect();
-        let moved = self.deserted.symmetric_difference(&deserted).cloned().collect();
-        self.deserted = deserted;
-        Assigned { open: self.hand_out(assignment, all, &keys), moved }
+        self.hand_out(assignment, all, &keys)
     }
 
     /// Whether no server is to have a zone.
     pub(super) fn is_deserted(&self, origin: &Name) -> bool {
-        self.deserted.contains(origin)
+        self.truth.is_deserted(origin)
     }
 
     /// Serves these zones, and the catalogs, to those who are to have them, and nothing else any more; of each zone it is told
-    /// whether the version is a new one. Returns the zones of which servers have to be asked anew.
+    /// whether the version is a new one.
     fn hand_out(
         &mut self,
         assignment: Assignment,
         zones: Vec<(Name, ZoneData, bool)>,
         keys: &TransferKeys,
-    ) -> Vec<Name> {
+    ) -> Assigned {
         self.primary.know(keys.iter());
         let Assignment { members, mut audiences, mut pods, surplus } = assignment;
         self.surplus = surplus;
@@ -172,7 +165,7 @@ impl Serving {
             self.catalogs.list(members, now as u32).into_iter().map(|(catalog, _)| catalog).collect();
         let catalogs: Vec<_> =
             self.catalogs.iter().map(|(name, data)| (name.clone(), data.clone(), changed.contains(name))).collect();
-        let (mut open, mut there) = (Vec::new(), BTreeSet::new());
+        let (mut assigned, mut there) = (Assigned::default(), BTreeSet::new());
         // Zones come before the catalogs that list them.
         for group in [zones, catalogs] {
             let mut put = Vec::new();
@@ -180,10 +173,13 @@ impl Serving {
                 there.insert(origin.clone());
                 let audience = audiences.remove(&origin).unwrap_or_default();
                 let pods = pods.remove(&origin).unwrap_or_default();
+                if pods.is_empty() != self.truth.is_deserted(&origin) {
+                    assigned.moved.push(origin.clone());
+                }
                 if let Some(serial) = data.serial()
                     && self.truth.expect(&origin, serial, pods, Instant::now())
                 {
-                    open.push(origin.clone());
+                    assigned.open.push(origin.clone());
                 }
                 if is_new || self.audiences.get(&origin) != Some(&audience) {
                     self.audiences.insert(origin.clone(), audience.clone());
@@ -198,7 +194,7 @@ impl Serving {
             self.truth.forget(origin);
         }
         self.primary.serve(gone.into_iter().map(|origin| (origin, None)));
-        open
+        assigned
     }
 
     /// Forgets what servers have answered.

@@ -208,9 +208,8 @@ fn lacks_key(view: View<'_>, server: &ServerId) -> Option<Said> {
 }
 
 /// Whether pods of a server are being replaced.
-fn is_rolling(view: View<'_>, ServerId { namespace, name }: &ServerId) -> bool {
-    let id = ObjectId { of: Type::Deployment, namespace: namespace.clone(), name: name.clone() };
-    view.world.store.get(&id).is_some_and(|live| rollout::is_rolling(&live))
+fn is_rolling(view: View<'_>, server: &ServerId) -> bool {
+    view.world.store.get(&rollout::deployment(server)).is_some_and(|live| rollout::is_rolling(&live))
 }
 
 /// What is to be said of a cluster or a provider.
@@ -222,12 +221,7 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
     });
     let (mut instances, mut ready, mut lacking) = (Vec::new(), 0, None);
     for server in of_it {
-        let key = ObjectId {
-            of: Type::Own(Kind::INSTANCE),
-            namespace: server.id.namespace.clone(),
-            name: server.id.name.clone(),
-        };
-        let instance = view.world.store.get(&key).unwrap_or_default();
+        let instance = view.world.store.get(&ObjectId::from(&server.id.resource())).unwrap_or_default();
         if conditions::is_ready(&instance) {
             ready += 1;
         } else if let Some(reason) = conditions::ready(&instance).and_then(|ready| ready["reason"].as_str()) {

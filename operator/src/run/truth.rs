@@ -124,6 +124,11 @@ impl Truth {
             .is_some_and(|zone| !zone.pods.is_empty() && zone.pods.values().all(|pods| zone.is_served_by(pods, serial)))
     }
 
+    /// Whether no server is to have a zone, as far as it was said who is.
+    pub(super) fn is_deserted(&self, origin: &Name) -> bool {
+        self.zones.get(origin).is_some_and(|zone| zone.pods.is_empty())
+    }
+
     /// How far a zone is served.
     pub(super) fn extent(&self, origin: &Name) -> Extent {
         let Some(zone) = self.zones.get(origin) else { return Extent::default() };

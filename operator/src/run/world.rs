@@ -98,7 +98,7 @@ impl World {
     /// The servers on which a zone stays that names a cluster or a provider which is not there: those that have it, as far
     /// as it might name theirs.
     pub(super) fn former_servers(&self, zone: &ResourceId) -> Vec<ServerId> {
-        let live = self.store.get(&ObjectId::from(zone)).filter(|_| self.is_adrift(zone));
+        let live = self.is_adrift(zone).then(|| self.store.get(&ObjectId::from(zone))).flatten();
         let former = live.iter().flat_map(conditions::servers_of);
         former.filter(|server| self.servers.may_be_named(&zone.namespace, server)).collect()
     }
