@@ -6,6 +6,7 @@ mod corpus;
 mod deploy;
 mod load;
 mod mutants;
+mod operated;
 mod operator;
 mod rollout;
 mod running;
