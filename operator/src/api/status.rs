@@ -4,6 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The octets of the longest `spec` that a status has.
+pub const MOST_IN_FORCE: usize = 262_144;
+
 /// A condition, as in metav1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +75,9 @@ pub struct RecordStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
+    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    pub in_force: Option<String>,
     /// The zone that serves the record.
     pub zone_ref: Option<ObjectRef>,
     /// The name under which the record is served.
@@ -93,6 +99,9 @@ pub struct ZoneStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
+    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    pub in_force: Option<String>,
     /// The published serial.
     #[schemars(extend("x-unit" = "serial (RFC 1982)"), extend("x-example" = 2_026_112_101))]
     pub serial: Option<u32>,
@@ -153,6 +162,9 @@ pub struct ClusterStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
+    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    pub in_force: Option<String>,
     /// The number of instances.
     #[schemars(extend("x-unit" = "instances"), extend("x-example" = 3))]
     pub instance_count: Option<u32>,
@@ -176,6 +188,9 @@ pub struct InstanceStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
+    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    pub in_force: Option<String>,
     /// The generation of the cluster's `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 7))]
     pub observed_parent_generation: Option<i64>,

@@ -1,7 +1,9 @@
-//! The resources of Bindy as they were last understood. One that is changed into something that cannot be used stays in
-//! force as it was before, and its status says so.
+//! The resources of Bindy as they were last understood. Of one that is changed into something that cannot be used, the
+//! former `spec` stays in force. Its status says so, and has that `spec`, for those who have not seen it.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use crate::{
     api::{Infrastructure, Kind, Resource, ResourceId, Spec},
@@ -14,10 +16,18 @@ use crate::{
 /// The resources that are in force.
 #[derive(Default)]
 pub(super) struct Declarations {
-    /// With the identifiers that the API server gave them.
-    resources: BTreeMap<ResourceId, (Resource, String)>,
-    /// What is wrong with the newest version of those that are in force as they were before.
+    resources: BTreeMap<ResourceId, InForce>,
+    /// What is wrong with the newest `spec` of a resource. A former one is in force meanwhile, if there was one.
     rejected: BTreeMap<ResourceId, Vec<Finding>>,
+}
+
+/// A resource as it was last understood.
+struct InForce {
+    resource: Resource,
+    /// The identifier that the API server gave it.
+    uid: String,
+    /// Its `spec` as it was written, in JSON.
+    spec: Box<str>,
 }
 
 /// What follows from changed objects.
@@ -41,59 +51,86 @@ impl Declarations {
         let mut taken = Taken::default();
         for id in changed {
             let Some(key) = id.resource() else { continue };
-            let Some(object) = store.get(id) else {
-                self.rejected.remove(&key);
-                if self.resources.remove(&key).is_some() {
-                    taken.changes.push(Change::Remove(key));
-                }
-                continue;
-            };
-            match resource(key.kind, &object) {
-                Ok(resource) => {
-                    let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-                    self.put(key, resource, uid, &mut taken);
-                }
-                // What was read of it before stays.
-                Err(error) => {
-                    let finding = compile::refusal(key.kind, error);
-                    taken.errors.push(format!("{key}: {}", finding.message));
-                    if !self.resources.contains_key(&key) {
-                        taken.changes.push(Change::Refuse(key.clone()));
+            self.rejected.remove(&key);
+            match store.get(id) {
+                Some(object) => self.understand(key, object, &mut taken),
+                None => {
+                    if self.resources.remove(&key).is_some() {
+                        taken.changes.push(Change::Remove(key));
                     }
-                    self.rejected.insert(key, vec![finding]);
                 }
             }
         }
         taken
     }
 
-    fn put(&mut self, key: ResourceId, resource: Resource, uid: &str, taken: &mut Taken) {
-        let findings = compile::check(&resource);
-        let known = self.resources.get(&key);
-        if known.is_some() && !findings.is_empty() {
-            self.rejected.insert(key, findings);
-            return;
+    fn understand(&mut self, key: ResourceId, mut object: Value, taken: &mut Taken) {
+        let newest = resource(key.kind, &object);
+        let findings = match &newest {
+            Ok(resource) => compile::check(resource),
+            Err(error) => vec![compile::refusal(key.kind, error.clone())],
+        };
+        if findings.is_empty() {
+            return newest.into_iter().for_each(|resource| self.put(key.clone(), resource, &object, taken));
         }
-        if known.is_none_or(|(known, known_uid)| *known != resource || known_uid != uid) {
-            self.resources.insert(key.clone(), (resource.clone(), uid.to_owned()));
-            taken.changes.push(Change::Put(resource));
+        if let Some(former) = self.former(&key, &object) {
+            object["spec"] = former;
+            if let Some(resource) = resource(key.kind, &object).ok().filter(|it| compile::check(it).is_empty()) {
+                self.put(key.clone(), resource, &object, taken);
+                self.rejected.insert(key, findings);
+                return;
+            }
         }
-        self.rejected.remove(&key);
+        match newest {
+            // Whoever compiles it finds the same.
+            Ok(resource) => self.put(key, resource, &object, taken),
+            Err(_) => {
+                taken.errors.extend(findings.iter().map(|finding| format!("{key}: {}", finding.message)));
+                // Of another resource of that name.
+                if self.resources.remove(&key).is_some() {
+                    taken.changes.push(Change::Remove(key.clone()));
+                }
+                taken.changes.push(Change::Refuse(key.clone()));
+                self.rejected.insert(key, findings);
+            }
+        }
+    }
+
+    /// The `spec` of a resource that was in force before the newest one: as it was seen, or by others who have said so in
+    /// its status.
+    fn former(&self, key: &ResourceId, object: &Value) -> Option<Value> {
+        let known = self.resources.get(key).filter(|known| object["metadata"]["uid"] == known.uid);
+        let text = known.map(|known| &*known.spec).or_else(|| object["status"]["inForce"].as_str())?;
+        serde_json::from_str(text).ok()
+    }
+
+    fn put(&mut self, key: ResourceId, resource: Resource, object: &Value, taken: &mut Taken) {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+        if self.resources.get(&key).is_none_or(|known| known.resource != resource || known.uid != uid) {
+            let spec = object["spec"].to_string().into();
+            taken.changes.push(Change::Put(resource.clone()));
+            self.resources.insert(key, InForce { resource, uid: uid.to_owned(), spec });
+        }
     }
 
     /// A resource.
     pub(super) fn get(&self, id: &ResourceId) -> Option<&Resource> {
-        self.resources.get(id).map(|(resource, _)| resource)
+        self.resources.get(id).map(|known| &known.resource)
     }
 
-    /// What is wrong with the newest version of a resource that is in force as it was before.
+    /// The `spec` of a resource that is in force in place of its newest one, in JSON.
+    pub(super) fn in_force(&self, id: &ResourceId) -> Option<&str> {
+        self.rejected.get(id).and_then(|_| self.resources.get(id)).map(|known| &*known.spec)
+    }
+
+    /// What is wrong with the newest `spec` of a resource, if it is not in force.
     pub(super) fn rejected(&self, id: &ResourceId) -> &[Finding] {
         self.rejected.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// All resources.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Resource> + Clone {
-        self.resources.values().map(|(resource, _)| resource)
+        self.resources.values().map(|known| &known.resource)
     }
 
     /// The clusters and providers.
@@ -103,8 +140,8 @@ impl Declarations {
 
     /// The declared servers, for rendering.
     pub(super) fn infrastructure(&self) -> impl Iterator<Item = render::Declared<'_>> {
-        let all = self.resources.values().filter(|(resource, _)| matches!(resource.spec, Spec::Infrastructure(_)));
-        all.map(|(resource, uid)| render::Declared { resource, uid })
+        let all = self.resources.values().filter(|known| matches!(known.resource.spec, Spec::Infrastructure(_)));
+        all.map(|InForce { resource, uid, .. }| render::Declared { resource, uid })
     }
 
     /// The declared instances.
@@ -112,5 +149,81 @@ impl Declarations {
         let instances =
             self.iter().filter(|resource| matches!(resource.spec, Spec::Infrastructure(Infrastructure::Instance(_))));
         instances.map(|resource| &resource.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::RecordKind,
+        cluster::{Seen, Text},
+        object::Type,
+    };
+
+    const KIND: Kind = Kind::Record(RecordKind::ARecord);
+
+    /// What becomes of a record, in each of these states.
+    fn took(states: &[Value]) -> (Declarations, Vec<Change>) {
+        let id = ObjectId { of: Type::Own(KIND), namespace: "dns".into(), name: "www".into() };
+        let (mut store, mut declarations, mut changes) = (Store::default(), Declarations::default(), Vec::new());
+        for state in states {
+            let mut changed = BTreeSet::new();
+            store.take(Seen::Put(id.clone(), Text::from(state)), &mut changed);
+            changes = declarations.take(&store, &changed).changes;
+        }
+        (declarations, changes)
+    }
+
+    fn record(uid: &str, addresses: &Value, in_force: Option<&Value>) -> Value {
+        let spec = |addresses: &Value| json!({ "name": "www", "ipv4Addresses": addresses });
+        json!({
+            "metadata": { "name": "www", "namespace": "dns", "uid": uid },
+            "spec": spec(addresses),
+            "status": { "inForce": in_force.map(|addresses| spec(addresses).to_string()) },
+        })
+    }
+
+    fn addresses(declarations: &Declarations) -> Option<Value> {
+        let spec: Value = serde_json::from_str(declarations.in_force(&id())?).unwrap();
+        Some(spec["ipv4Addresses"].clone())
+    }
+
+    fn id() -> ResourceId {
+        ResourceId { namespace: "dns".into(), name: "www".into(), kind: KIND }
+    }
+
+    #[test]
+    fn a_former_spec_is_in_force_while_the_newest_cannot_be_used() {
+        let (good, better, bad) = (json!(["192.0.2.1"]), json!(["192.0.2.2"]), json!(["192.0.2.300"]));
+        // It cannot even be read: an API server would have refused it.
+        let unreadable = json!("192.0.2.1");
+        for bad in [&bad, &unreadable] {
+            let (declarations, changes) = took(&[record("a", &good, None), record("a", bad, Some(&better))]);
+            assert_eq!((addresses(&declarations), changes.len()), (Some(good.clone()), 0), "what was seen counts");
+            assert_eq!(declarations.rejected(&id()).len(), 1);
+            let (declarations, changes) = took(&[record("a", bad, Some(&good))]);
+            assert_eq!((addresses(&declarations), changes.len()), (Some(good.clone()), 1), "or what others have seen");
+            let (declarations, _) = took(&[record("a", bad, Some(&good)), record("a", &better, Some(&good))]);
+            assert_eq!((addresses(&declarations), declarations.rejected(&id()).len()), (None, 0));
+            let (declarations, _) = took(&[record("a", &good, None), record("b", bad, None)]);
+            assert_eq!(addresses(&declarations), None, "another resource has no former one");
+            let (declarations, _) = took(&[record("a", bad, Some(bad))]);
+            assert_eq!(addresses(&declarations), None);
+        }
+        let (_, changes) = took(&[record("a", &good, None), record("b", &unreadable, None)]);
+        assert!(matches!(&changes[..], [Change::Remove(_), Change::Refuse(_)]), "{changes:?}");
+    }
+
+    #[test]
+    fn labels_hold_also_of_what_is_in_force() {
+        let good = record("a", &json!(["192.0.2.1"]), None);
+        let mut bad = record("a", &json!(["192.0.2.300"]), None);
+        bad["metadata"]["labels"] = json!({ "zone": "other" });
+        let (declarations, changes) = took(&[good, bad]);
+        let resource = declarations.get(&id()).unwrap();
+        assert_eq!((resource.labels.len(), changes.len()), (1, 1));
     }
 }

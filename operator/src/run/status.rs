@@ -17,7 +17,7 @@ use super::{
     zones::Zones,
 };
 use crate::{
-    api::{FieldError, GROUP, InfrastructureKind, Kind, ResourceId},
+    api::{FieldError, GROUP, InfrastructureKind, Kind, ResourceId, status::MOST_IN_FORCE},
     compile::{self, Reason, Verdict},
     keys,
     object::{ObjectId, Type},
@@ -35,6 +35,16 @@ pub(super) enum Due {
     Once(Name),
     /// That will be known soon.
     Later,
+}
+
+impl Due {
+    /// The same with another field. What is null goes.
+    fn with(mut self, field: &str, value: Value) -> Due {
+        if let Due::Final(status) | Due::Until(_, status) = &mut self {
+            status[field] = value;
+        }
+        self
+    }
 }
 
 /// All that status tells of.
@@ -56,12 +66,14 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
     let Some(mut verdict) = known else { return Due::Later };
     verdict.findings.splice(..0, rejected.iter().cloned());
     verdict.findings.extend(compile::remarks(id.kind, &live["spec"]));
-    match id.kind {
+    let due = match id.kind {
         Kind::Zone => zone(view, id, &verdict, live, now),
         Kind::Record(_) => record(view, id, &verdict, live, now),
         Kind::Infrastructure(InfrastructureKind::Instance) => instance(view, id, &verdict, live, now),
         Kind::Infrastructure(_) => Due::Final(family(view, id, &verdict, live, now)),
-    }
+    };
+    let in_force = view.world.declarations.in_force(id).filter(|spec| spec.len() <= MOST_IN_FORCE);
+    due.with("inForce", json!(in_force))
 }
 
 fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {

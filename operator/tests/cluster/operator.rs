@@ -162,6 +162,29 @@ async fn the_one_that_follows_takes_over_with_what_has_changed_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_force_stays_so_when_nobody_is_left_who_has_seen_it() {
+    let (mut it, address) = Operated::with_example().await;
+    it.declare_record("www", "192.0.2.800").await;
+    it.until_not_ready(a_record(), "www", "InvalidRecord").await;
+    it.patch(Kind::Zone, "example-com", json!({ "spec": { "soaRecord": { "adminEmail": "a@b" } } })).await;
+    it.until_not_ready(Kind::Zone, "example-com", "InvalidZone").await;
+    it.kill_operator();
+    it.start_operator(0);
+    it.late_is_served(&address).await;
+    assert_eq!(dig(&address, "www.example.com", "A"), "192.0.2.10\n");
+    assert_eq!(it.ready(a_record(), "www").await.1, "InvalidRecord");
+    assert_eq!(dig(&address, "example.com", "SOA").split(' ').nth(1), Some("hostmaster.example.com."));
+    let in_force = it.status(a_record(), "www").await["inForce"].as_str().unwrap().to_owned();
+    assert!(in_force.contains("192.0.2.10"), "{in_force}");
+
+    it.declare().await;
+    it.until_ready(a_record(), "www", "Served").await;
+    it.until_ready(Kind::Zone, "example-com", "Served").await;
+    assert_eq!(it.status(a_record(), "www").await["inForce"], json!(null));
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_would_remove_most_of_a_zone_waits_until_it_is_allowed() {
     let (it, address) = Operated::with_example().await;
     for number in 0..12 {
