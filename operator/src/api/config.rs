@@ -11,6 +11,8 @@ use super::{
 };
 
 const AUTHORITATIVE: &str = "the servers answer for their own zones only, and resolve nobody else's names";
+const UNSIGNED: &str = "zones are not signed yet";
+const ALONE: &str = "bindyd has no sidecar";
 
 /// The configuration of servers. An absent field is inherited: that of an instance from its role, that of a role from
 /// its cluster, and that of a cluster from its provider. A list that is present replaces the inherited one as a whole.
@@ -58,7 +60,8 @@ pub struct Bind9Config {
     pub rate_limit: Option<RateLimitConfig>,
     /// The RNDC key. This is the former spelling of `rndcKey.secretRef` of a role.
     pub rndc_secret_ref: Option<RndcSecretRef>,
-    /// The sidecar of other servers. It has no effect on bindyd, which has no sidecar.
+    /// The sidecar of other servers. It has no effect on bindyd, which has none.
+    #[schemars(extend("x-no-effect" = ALONE))]
     pub bindcar_config: Option<BindcarConfig>,
 }
 
@@ -77,7 +80,7 @@ pub struct RateLimitConfig {
 #[schemars(extend("x-type" = "DnssecConfig"))]
 pub struct DnssecConfig {
     /// Whether responses of other servers are validated. It has no effect without `recursion`.
-    #[schemars(extend("x-default" = "false"))]
+    #[schemars(extend("x-default" = "false", "x-no-effect" = AUTHORITATIVE))]
     pub validation: Option<bool>,
     /// How zones without a `dnssecPolicy` of their own are signed.
     pub signing: Option<SigningConfig>,
@@ -89,6 +92,7 @@ pub struct DnssecConfig {
 pub struct SigningConfig {
     /// Whether zones are signed.
     #[serde(default)]
+    #[schemars(extend("x-no-effect" = UNSIGNED))]
     pub enabled: bool,
     /// The name of the policy.
     #[schemars(

@@ -186,8 +186,9 @@ impl Past {
         }
         let recent = self.former.iter().filter(|(minute, _)| now.saturating_duration_since(*minute) < WINDOW);
         let most = recent.map(|(_, size)| *size).fold(self.size, usize::max);
+        // What comes meanwhile makes it no smaller to those who read of it.
         let lately = large(most.saturating_sub(self.after(change)), most);
-        lately.or_else(|| large(change.removed, self.size))
+        lately.map(|(removed, of)| (removed.max(change.removed), of)).or_else(|| large(change.removed, self.size))
     }
 
     /// Lets all go for some time.

@@ -56,20 +56,34 @@ pub(super) fn trouble(pod: &Value) -> Option<String> {
     const AS_USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
     /// What others write may be long.
     const MOST: usize = 500;
-    let conditions = pod["status"]["conditions"].as_array();
-    let unscheduled = conditions.into_iter().flatten().filter(|it| it["reason"] == "Unschedulable");
-    let waiting = waiting(pod).filter(|waiting| !AS_USUAL.iter().any(|usual| waiting["reason"] == *usual));
-    let why = unscheduled.chain(waiting).next()?;
-    let said = |field: &str| why[field].as_str().filter(|text| !text.is_empty());
-    let text: Vec<&str> = [said("reason"), said("message")].into_iter().flatten().collect();
-    Some(text.join(": ").chars().take(MOST).collect())
+    let unscheduled = items(&pod["status"], "conditions").find(|it| it["reason"] == "Unschedulable");
+    let waiting = || {
+        let mut waiting = waiting(pod);
+        waiting.find(|(_, waiting)| !AS_USUAL.iter().any(|usual| waiting["reason"] == *usual))
+    };
+    let (why, ended) = match unscheduled {
+        Some(unscheduled) => (unscheduled, &Value::Null),
+        None => waiting().map(|(container, waiting)| (waiting, &container["lastState"]["terminated"]))?,
+    };
+    let end = ended["exitCode"].as_i64().map(|code| format!("it ended with code {code}, {}", text(&ended["reason"])));
+    let said = [text(&why["reason"]), end.as_deref().unwrap_or_default(), text(&why["message"])];
+    let said: Vec<&str> = said.into_iter().filter(|said| !said.is_empty()).collect();
+    Some(said.join(": ").chars().take(MOST).collect())
 }
 
-/// How the containers of a pod wait that do not run yet, or not again yet.
-fn waiting(pod: &Value) -> impl Iterator<Item = &Value> {
-    let containers = |field: &str| pod["status"][field].as_array().into_iter().flatten();
-    let all = containers("initContainerStatuses").chain(containers("containerStatuses"));
-    all.filter_map(|container| container["state"].get("waiting"))
+/// The containers of a pod that do not run yet, or not again yet, with how they wait.
+fn waiting(pod: &Value) -> impl Iterator<Item = (&Value, &Value)> {
+    let lists = ["initContainerStatuses", "containerStatuses"].into_iter();
+    let all = lists.flat_map(|list| items(&pod["status"], list));
+    all.filter_map(|container| Some((container, container["state"].get("waiting")?)))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn items<'v>(object: &'v Value, list: &str) -> impl Iterator<Item = &'v Value> {
+    object[list].as_array().into_iter().flatten()
 }
 
 /// Whether a pod that has to go answers on. Clients may still reach it, so that it is to have what others have.
@@ -130,4 +144,27 @@ pub(super) fn given(
         Some((id.clone(), given))
     });
     given.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_that_does_not_start_says_why() {
+        let pod = |waiting: Value, ended: Value| {
+            let container = json!({ "state": { "waiting": waiting }, "lastState": { "terminated": ended } });
+            trouble(&json!({ "status": { "containerStatuses": [{ "state": { "running": {} } }, container] } }))
+        };
+        assert_eq!(pod(json!({ "reason": "ContainerCreating" }), json!(null)), None);
+        let image = json!({ "reason": "ImagePullBackOff", "message": "no such image" });
+        assert_eq!(pod(image, json!(null)).unwrap(), "ImagePullBackOff: no such image");
+        let crashes = json!({ "reason": "CrashLoopBackOff", "message": "back-off 10s" });
+        let ended = json!({ "exitCode": 137, "reason": "OOMKilled" });
+        assert_eq!(pod(crashes, ended).unwrap(), "CrashLoopBackOff: it ended with code 137, OOMKilled: back-off 10s");
+        let unscheduled = json!([{ "type": "Ready" }, { "reason": "Unschedulable", "message": "no nodes" }]);
+        assert_eq!(trouble(&json!({ "status": { "conditions": unscheduled } })).unwrap(), "Unschedulable: no nodes");
+    }
 }

@@ -174,8 +174,10 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
     };
     let service = ObjectId { of: Type::Service, namespace: id.namespace.clone(), name: id.name.clone() };
     let service = view.world.store.get(&service);
-    let outside = service.as_ref().and_then(|it| it["status"]["loadBalancer"]["ingress"][0]["ip"].as_str());
-    let address = outside.or_else(|| service.as_ref().and_then(|it| it["spec"]["clusterIP"].as_str()));
+    let service = service.unwrap_or_default();
+    let outside = &service["status"]["loadBalancer"]["ingress"][0];
+    let addresses = [&outside["ip"], &outside["hostname"], &service["spec"]["clusterIP"]];
+    let address = addresses.into_iter().find_map(Value::as_str);
     let cluster = view.world.servers.server(&server).and_then(|server| server.cluster.as_ref()).map(|cluster| {
         let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
         let namespace = (!cluster.provider).then_some(&cluster.namespace);
