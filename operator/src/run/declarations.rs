@@ -28,6 +28,8 @@ struct InForce {
     uid: String,
     /// Its `spec` as it was written, in JSON.
     spec: Box<str>,
+    /// Whether that can be used. One that never could is passed on as it is, so that its status says what is wrong.
+    is_usable: bool,
 }
 
 /// What follows from changed objects.
@@ -46,14 +48,15 @@ impl Taken {
 }
 
 impl Declarations {
-    /// Takes over what has become of these objects.
-    pub(super) fn take(&mut self, store: &Store, changed: &BTreeSet<ObjectId>) -> Taken {
+    /// Takes over what has become of these objects. Who leads says what is in force, by what it has seen; others follow
+    /// that, as they may have seen less.
+    pub(super) fn take(&mut self, store: &Store, changed: &BTreeSet<ObjectId>, leads: bool) -> Taken {
         let mut taken = Taken::default();
         for id in changed {
             let Some(key) = id.resource() else { continue };
             self.rejected.remove(&key);
             match store.get(id) {
-                Some(object) => self.understand(key, object, &mut taken),
+                Some(object) => self.understand(key, &object, leads, &mut taken),
                 None => {
                     if self.resources.remove(&key).is_some() {
                         taken.changes.push(Change::Remove(key));
@@ -64,29 +67,30 @@ impl Declarations {
         taken
     }
 
-    fn understand(&mut self, key: ResourceId, mut object: Value, taken: &mut Taken) {
-        let newest = resource(key.kind, &object);
+    fn understand(&mut self, key: ResourceId, object: &Value, leads: bool, taken: &mut Taken) {
+        let newest = resource(key.kind, object);
         let findings = match &newest {
             Ok(resource) => compile::check(resource),
             Err(error) => vec![compile::refusal(key.kind, error.clone())],
         };
         if findings.is_empty() {
-            return newest.into_iter().for_each(|resource| self.put(key.clone(), resource, &object, taken));
+            return newest.into_iter().for_each(|resource| self.put(key.clone(), resource, object, true, taken));
         }
-        if let Some(former) = self.former(&key, &object) {
-            object["spec"] = former;
-            if let Some(resource) = resource(key.kind, &object).ok().filter(|it| compile::check(it).is_empty()) {
-                self.put(key.clone(), resource, &object, taken);
+        let former = self.former(&key, object, leads).find_map(|spec| {
+            let mut former = object.clone();
+            former["spec"] = serde_json::from_str(spec).ok()?;
+            let resource = resource(key.kind, &former).ok().filter(|it| compile::check(it).is_empty())?;
+            Some((resource, former))
+        });
+        match (former, newest) {
+            (Some((resource, former)), _) => {
+                self.put(key.clone(), resource, &former, true, taken);
                 self.rejected.insert(key, findings);
-                return;
             }
-        }
-        match newest {
-            // Whoever compiles it finds the same.
-            Ok(resource) => self.put(key, resource, &object, taken),
-            Err(_) => {
+            (None, Ok(resource)) => self.put(key, resource, object, false, taken),
+            (None, Err(_)) => {
                 taken.errors.extend(findings.iter().map(|finding| format!("{key}: {}", finding.message)));
-                // Of another resource of that name.
+                // Of another resource of that name, or as little of use.
                 if self.resources.remove(&key).is_some() {
                     taken.changes.push(Change::Remove(key.clone()));
                 }
@@ -96,20 +100,25 @@ impl Declarations {
         }
     }
 
-    /// The `spec` of a resource that was in force before the newest one: as it was seen, or by others who have said so in
-    /// its status.
-    fn former(&self, key: &ResourceId, object: &Value) -> Option<Value> {
-        let known = self.resources.get(key).filter(|known| object["metadata"]["uid"] == known.uid);
-        let text = known.map(|known| &*known.spec).or_else(|| object["status"]["inForce"].as_str())?;
-        serde_json::from_str(text).ok()
+    /// What may have been the `spec` in force before the newest one: what was seen, and what the status says.
+    fn former<'s>(
+        &'s self,
+        key: &ResourceId,
+        object: &'s Value,
+        leads: bool,
+    ) -> impl Iterator<Item = &'s str> + use<'s> {
+        let known = self.resources.get(key).filter(|known| known.is_usable && object["metadata"]["uid"] == known.uid);
+        let (seen, said) = (known.map(|known| &*known.spec), object["status"]["inForce"].as_str());
+        let in_turn = if leads { [seen, said] } else { [said, seen] };
+        in_turn.into_iter().flatten()
     }
 
-    fn put(&mut self, key: ResourceId, resource: Resource, object: &Value, taken: &mut Taken) {
+    fn put(&mut self, key: ResourceId, resource: Resource, object: &Value, is_usable: bool, taken: &mut Taken) {
         let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
         if self.resources.get(&key).is_none_or(|known| known.resource != resource || known.uid != uid) {
             let spec = object["spec"].to_string().into();
             taken.changes.push(Change::Put(resource.clone()));
-            self.resources.insert(key, InForce { resource, uid: uid.to_owned(), spec });
+            self.resources.insert(key, InForce { resource, uid: uid.to_owned(), spec, is_usable });
         }
     }
 
@@ -167,12 +176,17 @@ mod tests {
 
     /// What becomes of a record, in each of these states.
     fn took(states: &[Value]) -> (Declarations, Vec<Change>) {
+        took_by(true, states)
+    }
+
+    /// As [`took`], of one who leads or follows.
+    fn took_by(leads: bool, states: &[Value]) -> (Declarations, Vec<Change>) {
         let id = ObjectId { of: Type::Own(KIND), namespace: "dns".into(), name: "www".into() };
         let (mut store, mut declarations, mut changes) = (Store::default(), Declarations::default(), Vec::new());
         for state in states {
             let mut changed = BTreeSet::new();
             store.take(Seen::Put(id.clone(), Text::from(state)), &mut changed);
-            changes = declarations.take(&store, &changed).changes;
+            changes = declarations.take(&store, &changed, leads).changes;
         }
         (declarations, changes)
     }
@@ -215,6 +229,19 @@ mod tests {
         }
         let (_, changes) = took(&[record("a", &good, None), record("b", &unreadable, None)]);
         assert!(matches!(&changes[..], [Change::Remove(_), Change::Refuse(_)]), "{changes:?}");
+    }
+
+    #[test]
+    fn what_is_in_force_is_followed_by_whoever_has_seen_less_or_later() {
+        let (good, better, bad) = (json!(["192.0.2.1"]), json!(["192.0.2.2"]), json!(["192.0.2.300"]));
+        let seen_before_it_was_said = [record("a", &bad, None), record("a", &bad, Some(&good))];
+        for leads in [false, true] {
+            let (declarations, _) = took_by(leads, &seen_before_it_was_said);
+            assert_eq!(addresses(&declarations), Some(good.clone()));
+        }
+        // The better one came and went within one batch.
+        let (declarations, _) = took_by(false, &[record("a", &good, None), record("a", &bad, Some(&better))]);
+        assert_eq!(addresses(&declarations), Some(better));
     }
 
     #[test]
