@@ -51,7 +51,7 @@ pub struct ClusterSpec {
     /// The namespace in which the servers run. Only a ClusterBind9Provider has this field.
     #[schemars(
         length(max = 63),
-        extend("x-default" = "the operator's namespace"),
+        extend("x-default" = "`--home` of `bindy run`"),
         extend("x-example" = "dns-system")
     )]
     pub namespace: Option<String>,

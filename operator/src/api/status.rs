@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 /// The octets of the longest `spec` that a status has.
 pub const MOST_IN_FORCE: usize = 262_144;
+/// The characters of the longest message of a condition.
+pub const MOST_MESSAGE: usize = 32_768;
+/// The characters of the longest list of addresses.
+pub const MOST_ADDRESSES: usize = 4096;
+/// The most instances that a status names.
+pub const MOST_INSTANCES: usize = 200;
 
 /// A condition, as in metav1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +36,7 @@ pub struct Condition {
     pub reason: String,
     /// The reason for people, and what to do.
     #[serde(default)]
-    #[schemars(length(max = 32_768), extend("x-example" = "www.example.com. has A from ARecord dns/www, which is older, and a CNAME allows no other data; remove one of them"))]
+    #[schemars(length(max = MOST_MESSAGE), extend("x-example" = "www.example.com. has A from ARecord dns/www, which is older, and a CNAME allows no other data; remove one of them"))]
     pub message: String,
 }
 
@@ -75,16 +81,17 @@ pub struct RecordStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
-    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
+    /// if it is longer.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The zone that serves the record.
     pub zone_ref: Option<ObjectRef>,
     /// The name under which the record is served.
     #[schemars(length(max = 1004), extend("x-example" = "www.example.com."))]
     pub published_name: Option<String>,
-    /// The addresses of an ARecord or AAAARecord, separated by commas, for listings.
-    #[schemars(length(max = 4096), extend("x-example" = "192.0.2.10,192.0.2.11"))]
+    /// The addresses of an ARecord or AAAARecord, separated by commas, for listings; `…` stands for further ones.
+    #[schemars(length(max = MOST_ADDRESSES), extend("x-example" = "192.0.2.10,192.0.2.11"))]
     pub addresses: Option<String>,
 }
 
@@ -99,8 +106,9 @@ pub struct ZoneStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
-    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
+    /// if it is longer.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The published serial.
     #[schemars(extend("x-unit" = "serial (RFC 1982)"), extend("x-example" = 2_026_112_101))]
@@ -117,7 +125,7 @@ pub struct ZoneStatus {
     pub bind9_instances_count: Option<u32>,
     /// The instances that serve the zone. If it names a cluster that is not there, it stays on these.
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = MOST_INSTANCES))]
     #[serde(rename = "bind9Instances")]
     pub bind9_instances: Vec<ObjectRef>,
     /// The number of instances that serve the published serial, for listings.
@@ -162,8 +170,9 @@ pub struct ClusterStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
-    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
+    /// if it is longer.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The number of instances.
     #[schemars(extend("x-unit" = "instances"), extend("x-example" = 3))]
@@ -173,7 +182,7 @@ pub struct ClusterStatus {
     pub ready_instances: Option<u32>,
     /// The names of the instances.
     #[serde(default)]
-    #[schemars(length(max = 200), inner(length(max = 253)), extend("x-example" = ["production-dns-primary-0"]))]
+    #[schemars(length(max = MOST_INSTANCES), inner(length(max = 253)), extend("x-example" = ["production-dns-primary-0"]))]
     pub instances: Vec<String>,
 }
 
@@ -188,8 +197,9 @@ pub struct InstanceStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The `spec` that is in force, in JSON, while the newest one cannot be used. Longer ones are left out.
-    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{\"name\":\"www\",\"ipv4Addresses\":[\"192.0.2.10\"]}"))]
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
+    /// if it is longer.
+    #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The generation of the cluster's `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 7))]

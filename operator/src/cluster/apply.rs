@@ -2,7 +2,10 @@
 //! written while an object is already as it is to be, nor while what owns it is being deleted: somebody may want to keep it
 //! (`--cascade=orphan`), and would lose it if its owner were put back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
 
 use data_encoding::HEXLOWER;
 use futures_util::{StreamExt, stream};
@@ -30,6 +33,8 @@ pub struct Applier {
     applied: HashMap<ObjectId, (String, String)>,
     /// The objects that could not be applied, and why.
     failed: BTreeMap<ObjectId, Failure>,
+    /// When those are to be tried again.
+    pauses: BTreeMap<ObjectId, Pause>,
 }
 
 /// Why an object could not be applied.
@@ -43,15 +48,24 @@ pub struct Failure {
 
 /// How many objects are applied at a time.
 const AT_A_TIME: usize = 8;
+/// How long it is waited at first until what failed is tried again, and how long at most. What fails after a long time, as
+/// by a webhook that does not answer, keeps its caller from other things.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// The time until something is tried again.
+struct Pause {
+    end: Instant,
+    length: Duration,
+}
 
 impl Applier {
     /// An applier that sets fields under this name.
     pub fn new(client: Client, manager: &'static str) -> Applier {
-        Applier { client, manager, applied: HashMap::new(), failed: BTreeMap::new() }
+        Applier { client, manager, applied: HashMap::new(), failed: BTreeMap::new(), pauses: BTreeMap::new() }
     }
 
     /// Applies the objects that differ from what was seen; returns what came of it. One that fails keeps the others from
-    /// nothing, and is tried again with the next call.
+    /// nothing, and is [to be tried again](Self::overdue).
     pub async fn apply(&mut self, objects: Vec<Object>, store: &Store) -> Vec<Seen> {
         let mut due = Vec::new();
         for Object { id, mut body } in objects {
@@ -70,6 +84,7 @@ impl Applier {
             };
             if live.is_some_and(|live| !differs(&live, &body) || as_applied(&live)) {
                 self.failed.remove(&id);
+                self.pauses.remove(&id);
             } else {
                 due.push((id, body, hash, left_by));
             }
@@ -98,9 +113,13 @@ impl Applier {
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     self.applied.insert(id.clone(), (hash, version));
                     self.failed.remove(&id);
+                    self.pauses.remove(&id);
                     seen.extend(stored(id.of, object).map(|(id, object)| Seen::Put(id, object)));
                 }
                 Err(error) => {
+                    let (first, longest) = PAUSES;
+                    let length = self.pauses.get(&id).map_or(first, |last| longest.min(last.length * 2));
+                    self.pauses.insert(id.clone(), Pause { end: Instant::now() + length, length });
                     self.failed.insert(id, Failure::of(&error));
                 }
             }
@@ -108,16 +127,29 @@ impl Applier {
         seen
     }
 
-    /// The objects that could not be applied when it was last tried, and why. One that is not wanted any more is not tried
-    /// again, and stays here.
+    /// The objects that could not be applied when it was last tried, and why.
     pub fn failed(&self) -> &BTreeMap<ObjectId, Failure> {
         &self.failed
+    }
+
+    /// Those among them that are to be tried again now: one that fails again and again, more and more seldom.
+    pub fn overdue(&self) -> impl Iterator<Item = &ObjectId> {
+        let now = Instant::now();
+        self.pauses.iter().filter(move |(_, pause)| pause.end <= now).map(|(id, _)| id)
+    }
+
+    /// Forgets the objects that are not wanted any more.
+    pub fn retain(&mut self, is_wanted: impl Fn(&ObjectId) -> bool) {
+        self.failed.retain(|id, _| is_wanted(id));
+        self.pauses.retain(|id, _| is_wanted(id));
+        self.applied.retain(|id, _| is_wanted(id));
     }
 }
 
 impl Failure {
     fn of(error: &kube::Error) -> Failure {
-        let is_refusal = matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422));
+        // There is no such path if its namespace is not there.
+        let is_refusal = matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422));
         Failure { why: why(error), is_refusal }
     }
 }

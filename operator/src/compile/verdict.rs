@@ -73,7 +73,7 @@ reasons! {
     DuplicateZone, lost: "An older zone has the same name.",
         "Remove one of the two; the older one is served until then.";
     InvalidZone, lost: "A field of a zone cannot be read.",
-        "Fix the field that the message names; until then the zone is not served.";
+        "Fix the field that the message names.";
     InvalidRecord, lost: "A field of a record cannot be read, or no resource may have records of its type.",
         "Fix the field that the message names.";
     InvalidServer, lost: "A field of a provider, cluster or instance cannot be read, or names an undefined list of `acls` or a ConfigMap that is not there.",

@@ -79,7 +79,7 @@ pub(super) fn budgets<'c>(
         let labels = names::role_selector(&id.name, role);
         let mut selector = json!({ "matchLabels": labels });
         if !left.is_empty() {
-            selector["matchExpressions"] = json!([{ "key": "instance", "operator": "NotIn", "values": left }]);
+            selector["matchExpressions"] = json!([{ "key": names::INSTANCE, "operator": "NotIn", "values": left }]);
         }
         let metadata = json!({ "labels": labels, "ownerReferences": [owner(cluster)] });
         Some(Object::new(of, metadata, json!({ "spec": { "maxUnavailable": 1, "selector": selector } })))

@@ -33,6 +33,9 @@ pub const ZONES_FOLDER: &str = "/var/cache/bind";
 /// The label of all objects that Bindy makes.
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "bindy");
 
+/// The label of a pod with the name of its server.
+pub const INSTANCE: &str = "instance";
+
 /// The name of the RNDC key of a server, unless its Secret has another one.
 pub const RNDC_KEY: &str = "bindy-operator";
 
@@ -88,7 +91,7 @@ pub fn catalog(namespace: &str, instance: &str) -> String {
 pub fn selector(instance: &str, manager: &str, role: Role) -> BTreeMap<String, String> {
     let labels = [
         ("app", "bind9"),
-        ("instance", instance),
+        (INSTANCE, instance),
         ("app.kubernetes.io/name", "bind9"),
         ("app.kubernetes.io/instance", instance),
         ("app.kubernetes.io/component", "dns-server"),

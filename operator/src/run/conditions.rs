@@ -1,15 +1,18 @@
 //! What people see of a resource: its `status`, made of what was compiled and of what servers were seen to serve. All are
 //! pure functions; a time changes only where a condition does.
 
-use std::{iter, time::Duration};
+use std::iter;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use zonefmt::Name;
 
-use super::{catalogs::MOST_MEMBERS, truth::Extent};
+use super::{catalogs::MOST_MEMBERS, seen::Obstacle, truth::Extent};
 use crate::{
-    api::{GROUP, Kind, VERSION},
+    api::{
+        GROUP, ResourceId, VERSION,
+        status::{MOST_ADDRESSES, MOST_INSTANCES, MOST_MESSAGE},
+    },
     compile::{Finding, Reason, Verdict},
     object::ObjectId,
     servers::ServerId,
@@ -45,6 +48,8 @@ pub(super) const NOT_SERVED: &str = "NotServed";
 pub(super) const NOT_READY: &str = "NotReady";
 /// The reason of servers of which some are ready.
 pub(super) const PARTIALLY_READY: &str = "PartiallyReady";
+/// The reason of a server of which a pod does not start.
+const POD_NOT_STARTING: &str = "PodNotStarting";
 /// The reason of a server of which the API server refuses an object.
 pub(super) const APPLY_FAILED: &str = "ApplyFailed";
 /// The reason of a zone without servers.
@@ -54,11 +59,9 @@ const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
 /// The reason of a zone for which a server has no room.
 pub(super) const TOO_MANY_ZONES: &str = "TooManyZones";
 /// How long a server may lack the newest version of a zone until somebody should look.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: SignedDuration = SignedDuration::from_secs(60);
 /// The most servers that a message names.
 const NAMED: usize = 5;
-/// The most servers that the status of a zone names.
-const MOST_INSTANCES: usize = 200;
 
 impl Said {
     /// What follows from a verdict alone: that something is not served, if it is not.
@@ -129,7 +132,7 @@ impl Said {
     fn for_long(self, object: &Value, now: Timestamp) -> Said {
         let waits = of(object, "Reconciling").filter(|waits| waits["status"] == "True");
         let since: Option<Timestamp> = waits.and_then(|waits| waits["lastTransitionTime"].as_str()?.parse().ok());
-        let is_long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= LONG);
+        let is_long = since.is_some_and(|since| now.duration_since(since) >= LONG);
         match self {
             Said::Waiting(NOT_SERVED_YET, message) if is_long => Said::Waiting(NOT_SERVED, message),
             said => said,
@@ -158,6 +161,7 @@ pub(super) fn condition(
 ) -> Value {
     let former = of(object, kind).filter(|former| former["status"] == status);
     let since = former.map_or_else(|| json!(format!("{now:.0}")), |former| former["lastTransitionTime"].clone());
+    let message: String = message.chars().take(MOST_MESSAGE).collect();
     json!({
         "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
         "observedGeneration": object["metadata"]["generation"],
@@ -182,12 +186,7 @@ pub(super) fn of<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
 pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, trouble: &Trouble, now: Timestamp) -> Value {
     let servers = extent.servers.len();
     let serving = servers - extent.behind.len();
-    let instances = extent.servers.iter().take(MOST_INSTANCES).map(|ServerId { namespace, name }| {
-        json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": Kind::INSTANCE.name(), "name": name,
-            "namespace": namespace,
-        })
-    });
+    let instances = extent.servers.iter().take(MOST_INSTANCES).map(|server| reference(&server.resource()));
     json!({
         "observedGeneration": object["metadata"]["generation"],
         "bind9InstancesCount": servers,
@@ -197,30 +196,60 @@ pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, trouble: 
     })
 }
 
+/// The status of a zone that is on no server, as this says.
+pub(super) fn zone_nowhere(object: &Value, said: &Said, now: Timestamp) -> Value {
+    json!({
+        "observedGeneration": object["metadata"]["generation"],
+        "bind9InstancesCount": null,
+        "bind9Instances": null,
+        "servers": null,
+        "conditions": said.conditions(object, now),
+    })
+}
+
 /// The status of a record. `zone` is the resource of the zone that serves it, with that zone's name.
 pub(super) fn record(
     object: &Value,
     said: &Said,
-    zone: Option<(&crate::api::ResourceId, &Name)>,
+    zone: Option<(&ResourceId, &Name)>,
     owner: Option<&Name>,
     now: Timestamp,
 ) -> Value {
     let zone_ref = zone.map(|(id, origin)| {
-        json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": Kind::Zone.name(), "name": id.name,
-            "namespace": id.namespace, "zoneName": origin.as_ref().without_final_dot().to_string(),
-        })
+        let mut zone = reference(id);
+        zone["zoneName"] = json!(origin.as_ref().without_final_dot().to_string());
+        zone
     });
-    let spec = &object["spec"];
-    let addresses = spec["ipv4Addresses"].as_array().or_else(|| spec["ipv6Addresses"].as_array());
-    let addresses: Option<Vec<&str>> = addresses.map(|list| list.iter().filter_map(Value::as_str).collect());
     // What does not hold any more goes: in a merge, null removes.
     json!({
         "observedGeneration": object["metadata"]["generation"],
         "zoneRef": zone_ref,
         "publishedName": owner.filter(|_| zone.is_some()).map(ToString::to_string),
-        "addresses": addresses.map(|list| list.join(",")),
+        "addresses": addresses(&object["spec"]),
         "conditions": said.conditions(object, now),
+    })
+}
+
+/// The addresses of a `spec` that has some, as listings show them.
+fn addresses(spec: &Value) -> Option<String> {
+    /// Those of a former spelling are there one at a time.
+    const FIELDS: [&str; 4] = ["ipv4Addresses", "ipv6Addresses", "ipv4Address", "ipv6Address"];
+    let listed = FIELDS.iter().map(|field| &spec[*field]).find(|value| !value.is_null())?;
+    let one = std::slice::from_ref(listed);
+    let all = listed.as_array().map_or(one, Vec::as_slice).iter().filter_map(Value::as_str);
+    let text = all.collect::<Vec<_>>().join(",");
+    if text.chars().count() <= MOST_ADDRESSES {
+        return Some(text);
+    }
+    let some: String = text.chars().take(MOST_ADDRESSES - 1).collect();
+    some.rsplit_once(',').map(|(whole, _)| format!("{whole},…"))
+}
+
+/// A reference to a resource.
+pub(super) fn reference(id: &ResourceId) -> Value {
+    let namespace = Some(&id.namespace).filter(|namespace| !namespace.is_empty());
+    json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": id.kind.name(), "name": id.name, "namespace": namespace,
     })
 }
 
@@ -259,9 +288,10 @@ pub(super) fn key_missing(secret: &ObjectId, given: Option<&str>) -> Said {
 }
 
 /// That a pod of a server does not start, and why; so many others are ready.
-pub(super) fn pod_not_starting(pod: &str, why: &str, ready: usize) -> Said {
+pub(super) fn pod_not_starting(pod: &str, Obstacle { why, may_pass }: &Obstacle, ready: usize) -> Said {
     let others = if ready > 0 { " Its former pods go on until then." } else { "" };
-    Said::Stalled("PodNotStarting", format!("The pod {pod} does not start: {}.{others}", why.trim_end_matches('.')))
+    let message = format!("The pod {pod} does not start: {}.{others}", why.trim_end_matches('.'));
+    if *may_pass { Said::Waiting(POD_NOT_STARTING, message) } else { Said::Stalled(POD_NOT_STARTING, message) }
 }
 
 /// That the pods of a server are being replaced.
@@ -328,6 +358,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Kind, crd, unknown_fields};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -372,6 +403,37 @@ mod tests {
         let object = json!({ "status": told(&object, "2026-01-31T12:01:00Z") });
         assert_eq!(object["status"]["conditions"][0]["reason"], NOT_SERVED);
         assert_eq!(told(&object, "2026-01-31T12:09:00Z"), object["status"], "it is said once");
+    }
+
+    #[test]
+    fn a_status_has_the_size_that_its_definition_allows() {
+        let now = at("2026-01-31T12:00:00Z");
+        let valid = |kind: Kind, status: &Value| {
+            let schema = &crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+            let mut status = status.clone();
+            crate::api::remove_nulls(&mut status);
+            let wrong = jsonschema::validator_for(schema).unwrap();
+            let wrong: Vec<String> = wrong.iter_errors(&status).map(|error| error.to_string()).collect();
+            assert_eq!(wrong, [""; 0]);
+            let unknown = unknown_fields(schema, &status);
+            assert!(unknown.is_empty(), "{unknown:?}");
+        };
+        let addresses = vec!["192.168.100.100"; 4078];
+        let object = json!({ "metadata": { "generation": 2 }, "spec": { "ipv4Addresses": addresses } });
+        let (zone_id, origin) = (
+            ResourceId { namespace: "dns".into(), name: "a".into(), kind: Kind::Zone },
+            Name::from_ascii("example.com").unwrap(),
+        );
+        let long = Said::Stalled("InvalidRecord", "ä".repeat(40_000));
+        let told = record(&object, &long, Some((&zone_id, &origin)), Some(&origin), now);
+        assert!(told["addresses"].as_str().unwrap().ends_with("192.168.100.100,…"));
+        valid(Kind::from_name("ARecord").unwrap(), &told);
+        let servers = (0..300).map(|number| ServerId { namespace: "dns".into(), name: format!("a{number}") });
+        let extent = Extent { servers: servers.collect(), behind: Vec::new() };
+        valid(Kind::Zone, &zone(&object, &Verdict::default(), &extent, &Trouble::default(), now));
+        valid(Kind::Zone, &zone_nowhere(&object, &long, now));
+        let former = json!({ "spec": { "ipv6Address": "2001:db8::1" } });
+        assert_eq!(record(&former, &long, None, None, now)["addresses"], "2001:db8::1");
     }
 
     #[test]

@@ -83,9 +83,10 @@ pub struct Options {
     /// Address at which this process tells its health and its metrics over HTTP [default: all addresses, port 8080]
     #[arg(long, value_name = "ADDR:PORT", value_parser = crate::serve::address)]
     http: Option<SocketAddr>,
-    /// Image of servers that name none
-    #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")))]
-    image: String,
+    /// Image of servers that name none [default: that in the environment variable BINDY_IMAGE, or that of this version at
+    /// ghcr.io/firestoned/bindy]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
     /// Namespace of the servers of providers that name none [default: that of this process]
     #[arg(long, value_name = "NAMESPACE")]
     home: Option<String>,

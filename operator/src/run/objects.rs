@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env,
     net::SocketAddr,
 };
 
@@ -46,6 +47,13 @@ pub(super) struct Objects {
     unreadable: BTreeMap<ObjectId, String>,
 }
 
+/// The image of servers that name none.
+fn image(options: &Options) -> String {
+    let given = options.image.clone().or_else(|| env::var("BINDY_IMAGE").ok());
+    let given = given.filter(|image| !image.is_empty());
+    given.unwrap_or_else(|| concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
 /// What came of applying.
 pub(super) struct Applied {
     pub(super) seen: Vec<Seen>,
@@ -60,7 +68,7 @@ impl Objects {
             applier: Applier::new(client, "bindy"),
             place,
             advertised: options.advertise.clone(),
-            image: options.image.clone(),
+            image: image(options),
             wanted: BTreeMap::new(),
             turns: Turns::default(),
             drained: BTreeSet::new(),
@@ -108,9 +116,10 @@ impl Objects {
     /// Why an object that a resource makes is not there or not as it is to be, if an API server refuses it.
     pub(super) fn refusal(&self, of: &ResourceId) -> Option<String> {
         let is_owner = |owner: &Value| owner["kind"] == of.kind.name() && owner["name"] == *of.name;
+        let is_near = |id: &ObjectId| of.namespace.is_empty() || id.namespace == of.namespace;
         let is_its = |id: &ObjectId| {
             let owners = self.wanted.get(id).and_then(|object| object.body["metadata"]["ownerReferences"].as_array());
-            id.namespace == of.namespace && owners.into_iter().flatten().any(is_owner)
+            is_near(id) && owners.into_iter().flatten().any(is_owner)
         };
         let mut refused = self.applier.failed().iter().filter(|(_, failure)| failure.is_refusal);
         let (id, failure) = refused.find(|(id, _)| is_its(id))?;
@@ -166,11 +175,12 @@ impl Objects {
         let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);
         let differing = wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()).collect();
         self.wanted = wanted;
+        self.applier.retain(|id| self.wanted.contains_key(id));
         differing
     }
 
     /// Makes these objects what they are to be, as far as their servers have their turn. What failed before is tried again
-    /// only if this `looks`.
+    /// only if this `looks`, and not all the time.
     pub(super) async fn apply<'k>(
         &mut self,
         mut due: BTreeSet<ObjectId>,
@@ -180,7 +190,7 @@ impl Objects {
         once: &mut Once,
     ) -> Applied {
         let failed = self.applier.failed().clone();
-        due.extend(failed.keys().filter(|_| looks).cloned());
+        due.extend(self.applier.overdue().filter(|_| looks).cloned());
         let concerned = self.turns.choose(&mut due, &self.wanted, &world.store, known);
         let mut judged: Vec<ResourceId> = concerned.iter().map(ServerId::resource).collect();
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();

@@ -70,7 +70,7 @@ const LEAST: usize = 10;
 const MOST_PERCENT: usize = 30;
 /// How long it counts what there was, and how long everything may go after somebody has allowed it.
 const WINDOW: Duration = Duration::from_secs(600);
-/// How exactly the times are known.
+/// How often a size is remembered.
 const MINUTE: Duration = Duration::from_secs(60);
 /// The annotation that allows a removal.
 const ALLOWANCE: &str = "allow-large-removal";
@@ -81,8 +81,8 @@ fn large(removed: usize, of: usize) -> Option<(usize, usize)> {
 }
 
 impl Removals {
-    /// Why a version of a zone has to wait, if it has to; `change` leads to it from what is served. If nothing is served of
-    /// this resource yet, the number of records that its status has is compared with `records`.
+    /// Why a version of a zone has to wait, if it has to; `change` leads to it from what is served. If this process serves
+    /// nothing of this resource yet, the number of records that its status has is compared with `records`.
     pub(super) fn hold(
         &mut self,
         zone: &Value,
@@ -106,7 +106,9 @@ impl Removals {
                 (large(before.saturating_sub(records), before), What::Records)
             }
         };
-        self.unless_allowed(zone, "serial", origin, large?, what, || rrsets(version))
+        // What is allowed is taken over by this change, which begins with nothing if nothing is served yet.
+        let before = || (rrsets(version) + change.removed).saturating_sub(change.added);
+        self.unless_allowed(zone, "serial", origin, large?, what, before)
     }
 
     /// Why zones have to stay in the catalog of a server, if they have to. `listed` says how many it has, and what is to
@@ -318,6 +320,16 @@ mod tests {
         assert!(held(&few, removes(15)));
         assert!(!held(&all, Change { removed: 15, added: 15 }));
         assert!(held(&few, Change { removed: 30, added: 15 }));
+    }
+
+    #[test]
+    fn what_was_allowed_when_nothing_was_served_yet_counts_once() {
+        let (origin, mut removals) = (Name::from_ascii("example.com").unwrap(), Removals::default());
+        let whole = data(&origin, 20);
+        let all = Change { removed: 0, added: 20 };
+        assert!(removals.hold(&zone(40, "7"), (&origin, &whole), None, all, 20).is_none());
+        removals.published(&origin, all);
+        assert_eq!(removals.0[&origin].size, 20);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! for as long as somebody may still know their addresses; only then their pods go. The instance stays, and takes up its
 //! work when the cluster is scaled up.
 
-use std::{collections::BTreeSet, env, time::Duration};
+use std::{collections::BTreeSet, env};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::conditions::{self, Said};
@@ -19,18 +19,17 @@ const DRAINING: &str = "Draining";
 const RETIRED: &str = "Retired";
 
 /// How long a server that is not wanted any more answers on, unless `BINDY_DRAIN_SECONDS` says so.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The servers whose pods are to go: they have answered on for long enough.
 pub(super) fn drained(servers: &Servers, store: &Store, now: Timestamp) -> BTreeSet<ServerId> {
     let said = env::var("BINDY_DRAIN_SECONDS").ok().and_then(|text| text.parse().ok());
-    let patience = said.map_or(PATIENCE, Duration::from_secs);
+    let patience = said.map_or(PATIENCE, SignedDuration::from_secs);
     let is_drained = |server: &&Server| {
         let ServerId { namespace, name } = server.id.clone();
         let instance = store.get(&ObjectId { of: Type::Own(Kind::INSTANCE), namespace, name });
         instance.is_some_and(|instance| {
-            is_retired(&instance)
-                || drains_since(&instance).is_some_and(|since| now.duration_since(since).unsigned_abs() >= patience)
+            is_retired(&instance) || drains_since(&instance).is_some_and(|since| now.duration_since(since) >= patience)
         })
     };
     let retiring = servers.iter().filter(|server| server.retires);

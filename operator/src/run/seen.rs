@@ -31,10 +31,9 @@ pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, Pods> {
     let mut pods: BTreeMap<ServerId, Pods> = BTreeMap::new();
     for (id, pod) in store.of(Type::Pod) {
         let Some((server, address)) = pod_of_server(id, &pod) else { continue };
-        let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
         // Nobody answers there until it starts, and then that is seen.
         let starts = waiting(&pod).next().is_some();
-        if !ended && !starts && (!is_to_go(&pod) || is_leaving(&pod)) {
+        if !has_ended(&pod) && !starts && (!is_to_go(&pod) || is_leaving(&pod)) {
             let pods = pods.entry(server).or_default();
             pods.addresses.insert(SocketAddr::new(address, names::DNS_PORT));
             pods.is_open |= conditions::is_ready(&pod);
@@ -43,15 +42,38 @@ pub(super) fn pods(store: &Store) -> BTreeMap<ServerId, Pods> {
     pods
 }
 
+/// The pods of a server that have not ended.
+pub(super) fn pods_of<'s>(store: &'s Store, server: &ServerId) -> impl Iterator<Item = (&'s ObjectId, Value)> {
+    let is_its = move |id: &ObjectId, pod: &Value| server_of(id, pod).is_some_and(|of| of == *server);
+    store.of(Type::Pod).filter(move |(id, pod)| is_its(id, pod) && !has_ended(pod))
+}
+
 /// The server whose pod this is, and the pod's address.
 pub(super) fn pod_of_server(id: &ObjectId, pod: &Value) -> Option<(ServerId, IpAddr)> {
-    let name = pod["metadata"]["labels"]["instance"].as_str()?.to_owned();
-    let address = pod["status"]["podIP"].as_str()?.parse().ok()?;
-    Some((ServerId { namespace: id.namespace.clone(), name }, address))
+    Some((server_of(id, pod)?, pod["status"]["podIP"].as_str()?.parse().ok()?))
+}
+
+fn server_of(id: &ObjectId, pod: &Value) -> Option<ServerId> {
+    let name = pod["metadata"]["labels"][names::INSTANCE].as_str()?.to_owned();
+    Some(ServerId { namespace: id.namespace.clone(), name })
+}
+
+/// Whether a pod does not run any more, as one that was evicted.
+fn has_ended(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+/// Why a pod does not start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Obstacle {
+    /// What its node, or the scheduler, has said.
+    pub(super) why: String,
+    /// Whether it may go by itself, as when another node is there.
+    pub(super) may_pass: bool,
 }
 
 /// Why a pod does not start, if its node, or the scheduler, has said that something is wrong.
-pub(super) fn trouble(pod: &Value) -> Option<String> {
+pub(super) fn obstacle(pod: &Value) -> Option<Obstacle> {
     /// What is always said at first.
     const AS_USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
     /// What others write may be long.
@@ -61,14 +83,14 @@ pub(super) fn trouble(pod: &Value) -> Option<String> {
         let mut waiting = waiting(pod);
         waiting.find(|(_, waiting)| !AS_USUAL.iter().any(|usual| waiting["reason"] == *usual))
     };
-    let (why, ended) = match unscheduled {
-        Some(unscheduled) => (unscheduled, &Value::Null),
-        None => waiting().map(|(container, waiting)| (waiting, &container["lastState"]["terminated"]))?,
+    let (why, ended, may_pass) = match unscheduled {
+        Some(unscheduled) => (unscheduled, &Value::Null, true),
+        None => waiting().map(|(container, waiting)| (waiting, &container["lastState"]["terminated"], false))?,
     };
     let end = ended["exitCode"].as_i64().map(|code| format!("it ended with code {code}, {}", text(&ended["reason"])));
     let said = [text(&why["reason"]), end.as_deref().unwrap_or_default(), text(&why["message"])];
     let said: Vec<&str> = said.into_iter().filter(|said| !said.is_empty()).collect();
-    Some(said.join(": ").chars().take(MOST).collect())
+    Some(Obstacle { why: said.join(": ").chars().take(MOST).collect(), may_pass })
 }
 
 /// The containers of a pod that do not run yet, or not again yet, with how they wait.
@@ -156,7 +178,8 @@ mod tests {
     fn a_pod_that_does_not_start_says_why() {
         let pod = |waiting: Value, ended: Value| {
             let container = json!({ "state": { "waiting": waiting }, "lastState": { "terminated": ended } });
-            trouble(&json!({ "status": { "containerStatuses": [{ "state": { "running": {} } }, container] } }))
+            let containers = json!([{ "state": { "running": {} } }, container]);
+            obstacle(&json!({ "status": { "containerStatuses": containers } })).map(|it| it.why)
         };
         assert_eq!(pod(json!({ "reason": "ContainerCreating" }), json!(null)), None);
         let image = json!({ "reason": "ImagePullBackOff", "message": "no such image" });
@@ -165,6 +188,7 @@ mod tests {
         let ended = json!({ "exitCode": 137, "reason": "OOMKilled" });
         assert_eq!(pod(crashes, ended).unwrap(), "CrashLoopBackOff: it ended with code 137, OOMKilled: back-off 10s");
         let unscheduled = json!([{ "type": "Ready" }, { "reason": "Unschedulable", "message": "no nodes" }]);
-        assert_eq!(trouble(&json!({ "status": { "conditions": unscheduled } })).unwrap(), "Unschedulable: no nodes");
+        let waits = Obstacle { why: "Unschedulable: no nodes".into(), may_pass: true };
+        assert_eq!(obstacle(&json!({ "status": { "conditions": unscheduled } })), Some(waits));
     }
 }

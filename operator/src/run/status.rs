@@ -11,13 +11,17 @@ use super::{
     conditions::{self, APPLY_FAILED, NO_SERVERS, NOT_SERVED_YET, Said, Trouble},
     configs::{Configs, InEffect},
     objects::Objects,
-    retirement, rollout, seen,
+    retirement, rollout,
+    seen::{self, Obstacle},
     serving::Serving,
     world::World,
     zones::Zones,
 };
 use crate::{
-    api::{FieldError, GROUP, InfrastructureKind, Kind, ResourceId, status::MOST_IN_FORCE},
+    api::{
+        FieldError, InfrastructureKind, Kind, ResourceId,
+        status::{MOST_IN_FORCE, MOST_INSTANCES},
+    },
     compile::{self, Reason, Verdict},
     keys,
     object::{ObjectId, Type},
@@ -77,17 +81,12 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
 }
 
 fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
-    let only = |said: Said| {
-        Due::Final(json!({
-            "observedGeneration": live["metadata"]["generation"],
-            "conditions": said.conditions(live, now),
-        }))
-    };
     let Some(origin) = verdict.served.first() else {
-        return Said::refused(verdict).map_or(Due::Later, only);
+        let nowhere = |said| Due::Final(conditions::zone_nowhere(live, &said, now));
+        return Said::refused(verdict).map_or(Due::Later, nowhere);
     };
     if let Some(server) = view.serving.lacks_room(origin) {
-        return only(conditions::no_room(server));
+        return Due::Final(conditions::zone_nowhere(live, &conditions::no_room(server), now));
     }
     let held = view.zones.held(origin).map(ToString::to_string);
     if held.is_none() && view.zones.is_pending(origin) {
@@ -132,69 +131,27 @@ fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
 
 fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
-    let pods =
-        view.world.store.of(Type::Pod).filter(|(pod, object)| {
-            pod.namespace == id.namespace && object["metadata"]["labels"]["instance"] == *id.name
-        });
-    let (mut replicas, mut ready, mut trouble) = (0, 0, None);
-    for (id, pod) in pods {
-        replicas += 1;
-        if conditions::is_ready(&pod) {
-            ready += 1;
-        } else if let Some(why) = seen::trouble(&pod) {
-            trouble = Some((id.name.clone(), why));
-        }
-    }
-    let wanted = live["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
-    let refused = view.objects.refused(&server).map(|FieldError { path, message, help }| {
-        let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-        Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}{help}."))
-    });
-    let refused = Said::refused(verdict).or(refused);
-    let refused = refused.or_else(|| view.objects.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why)));
-    let retires = view.world.servers.server(&server).is_some_and(|server| server.retires);
-    let kept = view.serving.keeps(&server).map(|why| Said::held(&why.to_string()));
-    let said = match refused.or_else(|| retires.then(|| retirement::said(replicas))).or(kept) {
-        Some(said) => said,
-        None => match view.configs.of(&server, Instant::now()) {
-            InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
-            _ if ready < wanted
-                && let Some(missing) = lacks_key(view, &server) =>
-            {
-                missing
-            }
-            _ if let Some((pod, why)) = trouble => conditions::pod_not_starting(&pod, &why, ready),
-            _ if ready < wanted => conditions::of_servers(wanted, ready, "pods"),
-            _ if let Some(other) = view.objects.awaited_by(&server) => conditions::rollout_waiting(other),
-            InEffect::Unknown => return Due::Later,
-            InEffect::Pending(pod) => conditions::config_pending(&pod),
-            _ if is_rolling(view, &server) => conditions::rolling_out(),
-            InEffect::Wanted => conditions::of_servers(wanted, ready, "pods").warning(verdict),
-        },
-    };
-    let service = ObjectId { of: Type::Service, namespace: id.namespace.clone(), name: id.name.clone() };
-    let service = view.world.store.get(&service);
-    let service = service.unwrap_or_default();
-    let outside = &service["status"]["loadBalancer"]["ingress"][0];
-    let addresses = [&outside["ip"], &outside["hostname"], &service["spec"]["clusterIP"]];
-    let address = addresses.into_iter().find_map(Value::as_str);
-    let cluster = view.world.servers.server(&server).and_then(|server| server.cluster.as_ref()).map(|cluster| {
-        let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
-        let namespace = (!cluster.provider).then_some(&cluster.namespace);
-        json!({
-            "apiVersion": format!("{GROUP}/{}", crate::api::VERSION), "kind": kind.name(), "name": cluster.name,
-            "namespace": namespace,
-        })
-    });
+    let declared = view.world.servers.server(&server);
+    let retires = declared.is_some_and(|server| server.retires);
+    let pods = Pods::of(view, &server, live);
+    let replicas = pods.there;
+    let stopped = stopped(view, &server, verdict).or_else(|| retires.then(|| retirement::said(replicas)));
+    let stopped = stopped.or_else(|| view.serving.keeps(&server).map(|why| Said::held(&why.to_string())));
+    let Some(said) = stopped.or_else(|| runs(view, &server, verdict, &pods)) else { return Due::Later };
     let mut conditions = said.conditions(live, now);
     if let (true, Some(conditions)) = (retires, conditions.as_array_mut()) {
         conditions.push(retirement::condition(live, now));
     }
+    let cluster = declared.and_then(|server| server.cluster.as_ref()).map(|cluster| {
+        let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
+        let namespace = if cluster.provider { String::new() } else { cluster.namespace.clone() };
+        conditions::reference(&ResourceId { namespace, name: cluster.name.clone(), kind })
+    });
     let mut status = json!({
         "observedGeneration": live["metadata"]["generation"],
         "replicas": replicas,
-        "selector": format!("{}={},instance={}", names::PART_OF.0, names::PART_OF.1, id.name),
-        "serviceAddress": address,
+        "selector": format!("{}={},{}={}", names::PART_OF.0, names::PART_OF.1, names::INSTANCE, id.name),
+        "serviceAddress": service_address(view, &server),
         "clusterRef": cluster,
         "conditions": conditions,
     });
@@ -209,6 +166,74 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
         status["zonesCount"] = json!(0);
     }
     Due::Final(status)
+}
+
+/// The pods of a server, as far as its status tells of them.
+struct Pods {
+    wanted: usize,
+    there: usize,
+    ready: usize,
+    /// One that does not start, and why.
+    obstacle: Option<(String, Obstacle)>,
+}
+
+impl Pods {
+    fn of(view: View<'_>, server: &ServerId, live: &Value) -> Pods {
+        let wanted = live["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
+        let mut pods = Pods { wanted, there: 0, ready: 0, obstacle: None };
+        for (id, pod) in seen::pods_of(&view.world.store, server) {
+            pods.there += 1;
+            if conditions::is_ready(&pod) {
+                pods.ready += 1;
+            } else if let Some(obstacle) = seen::obstacle(&pod) {
+                pods.obstacle = Some((id.name.clone(), obstacle));
+            }
+        }
+        pods
+    }
+
+    fn said(&self) -> Said {
+        conditions::of_servers(self.wanted, self.ready, "pods")
+    }
+}
+
+/// That a server is not made what it is declared to be, if it is not.
+fn stopped(view: View<'_>, server: &ServerId, verdict: &Verdict) -> Option<Said> {
+    let refused = view.objects.refused(server).map(|FieldError { path, message, help }| {
+        let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        Said::Stalled(Reason::InvalidServer.name(), format!("{path}: {message}{help}."))
+    });
+    Said::refused(verdict).or(refused).or_else(|| unapplied(view, &server.resource()))
+}
+
+/// That an object of a resource cannot be applied, if one cannot.
+fn unapplied(view: View<'_>, id: &ResourceId) -> Option<Said> {
+    view.objects.refusal(id).map(|why| Said::Stalled(APPLY_FAILED, why))
+}
+
+/// How far the pods of a server are what they are to be; `None` if that will be known soon.
+fn runs(view: View<'_>, server: &ServerId, verdict: &Verdict, pods: &Pods) -> Option<Said> {
+    let lacks_some = pods.ready < pods.wanted;
+    Some(match view.configs.of(server, Instant::now()) {
+        InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
+        _ if lacks_some && let Some(missing) = lacks_key(view, server) => missing,
+        _ if let Some((pod, obstacle)) = &pods.obstacle => conditions::pod_not_starting(pod, obstacle, pods.ready),
+        _ if lacks_some => pods.said(),
+        _ if let Some(other) = view.objects.awaited_by(server) => conditions::rollout_waiting(other),
+        InEffect::Unknown => return None,
+        InEffect::Pending(pod) => conditions::config_pending(&pod),
+        _ if is_rolling(view, server) => conditions::rolling_out(),
+        InEffect::Wanted => pods.said().warning(verdict),
+    })
+}
+
+/// The address at which clients find a server: outside of the cluster, or if there is none, within.
+fn service_address(view: View<'_>, server: &ServerId) -> Option<String> {
+    let id = ObjectId { of: Type::Service, namespace: server.namespace.clone(), name: server.name.clone() };
+    let service = view.world.store.get(&id)?;
+    let outside = &service["status"]["loadBalancer"]["ingress"][0];
+    let addresses = [&outside["ip"], &outside["hostname"], &service["spec"]["clusterIP"]];
+    addresses.into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
 /// That the Secret is not there without which the pods of a server do not start, if it is not.
@@ -230,7 +255,8 @@ fn is_rolling(view: View<'_>, server: &ServerId) -> bool {
 fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Value {
     let of_it = view.world.servers.staying().filter(|server| {
         server.cluster.as_ref().is_some_and(|cluster| {
-            cluster.name == id.name && (id.kind == Kind::PROVIDER || cluster.namespace == id.namespace)
+            let is_its = if id.kind == Kind::PROVIDER { cluster.provider } else { cluster.namespace == id.namespace };
+            is_its && cluster.name == id.name
         })
     });
     let (mut instances, mut ready, mut lacking) = (Vec::new(), 0, None);
@@ -243,7 +269,7 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         }
         instances.push(server.id.name.clone());
     }
-    let said = Said::refused(verdict);
+    let said = Said::refused(verdict).or_else(|| unapplied(view, id));
     let said = said.unwrap_or_else(|| conditions::of_servers(instances.len(), ready, "instances").warning(verdict));
     let said = match (said, lacking) {
         (Said::Waiting(reason, message), Some(why)) => Said::Waiting(reason, format!("{message} {why}")),
@@ -253,7 +279,7 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         "observedGeneration": live["metadata"]["generation"],
         "instanceCount": instances.len(),
         "readyInstances": ready,
-        "instances": instances,
+        "instances": instances.get(..MOST_INSTANCES).unwrap_or(&instances),
         "conditions": said.conditions(live, now),
     })
 }
