@@ -118,7 +118,8 @@ fn the_operator_makes_servers_and_nothing_else(deployed: &Deployed) {
     let server = deployment(json!({}), json!({}));
     let made = deployed.create(OPERATOR, "dns-system", &server);
     assert!(made.is_ok(), "{made:?}");
-    let pods: [(&str, Value, Value); 9] = [
+    let secret = json!({ "name": "A", "valueFrom": { "secretKeyRef": { "name": "database", "key": "a" } } });
+    let pods: [(&str, Value, Value); 13] = [
         ("no identity", json!({ "serviceAccountName": "bindy-keys" }), json!({})),
         ("no identity", json!({ "automountServiceAccountToken": true }), json!({})),
         ("volumes of", volume(json!({ "hostPath": { "path": "/" } })), json!({})),
@@ -134,7 +135,11 @@ fn the_operator_makes_servers_and_nothing_else(deployed: &Deployed) {
             json!({}),
         ),
         ("in their environment", json!({}), json!({ "envFrom": [{ "secretRef": { "name": "database" } }] })),
+        ("in their environment", json!({}), json!({ "env": [secret] })),
         ("machine's namespaces", json!({ "hostNetwork": true }), json!({})),
+        ("machine's namespaces", json!({ "hostPID": true }), json!({})),
+        ("machine's namespaces", json!({ "hostIPC": true }), json!({})),
+        ("port of the machine", json!({}), json!({ "ports": [{ "containerPort": 53, "hostPort": 53 }] })),
         (
             "no capabilities",
             json!({}),

@@ -1,4 +1,7 @@
-//! Tests the API on a real API server: what the definitions say there, and that `bindy check` says the same of files.
+//! Tests of what needs a real API server. Here: what the definitions say there, and that `bindy check` says the same of
+//! files. `operator` runs the operator beside a cluster whose pods do not run by themselves. In whole clusters, `deploy`
+//! tests what is installed, `stories` the examples, `scenarios` what people do to resources, `rollout` how servers change,
+//! and `chaos` what may fail.
 
 mod chaos;
 #[path = "../corpus/mod.rs"]
