@@ -75,6 +75,11 @@ impl Type {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural)
     }
 
+    /// The kind, as manifests have it.
+    pub fn kind(self) -> &'static str {
+        self.row().2
+    }
+
     /// Whether objects of the type have a namespace.
     pub fn is_namespaced(self) -> bool {
         self != Type::Own(Kind::PROVIDER)
@@ -118,7 +123,7 @@ impl From<&ResourceId> for ObjectId {
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.of.row().2)?;
+        write!(f, "{} ", self.of.kind())?;
         if !self.namespace.is_empty() {
             write!(f, "{}/", self.namespace)?;
         }

@@ -14,7 +14,7 @@ pub use store::{Seen, Store, Text};
 pub(crate) use watch::stored;
 pub use watch::{Batch, Watched, Watches};
 
-use std::future::pending;
+use std::{error::Error, future::pending, iter};
 
 use kube::{Api, Client, core::DynamicObject};
 
@@ -32,12 +32,26 @@ pub(crate) fn collection(client: &Client, of: Type, namespace: &str) -> Api<Dyna
     }
 }
 
-/// What an API server says of a request that it refuses; of one that fails otherwise, how.
+/// What an API server says of a request that it refuses; of one that fails otherwise, how, and what caused it.
 pub(crate) fn why(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        error => error.to_string(),
+        kube::Error::Service(error) => with_causes(&**error),
+        error => with_causes(error),
     }
+}
+
+/// Of a connection, only the last of the causes says what is the matter.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in iter::successors(error.source(), |&cause| cause.source()) {
+        let cause = cause.to_string();
+        // Many an error says its cause itself.
+        if !text.contains(&cause) {
+            text = text + ": " + &cause;
+        }
+    }
+    text
 }
 
 /// Waits for SIGINT or SIGTERM.
@@ -50,5 +64,33 @@ pub(crate) async fn terminated() {
     tokio::select! {
         () = wait(SignalKind::interrupt()) => {}
         () = wait(SignalKind::terminate()) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use kube::Config;
+
+    use super::*;
+    use crate::api::Kind;
+
+    #[tokio::test]
+    async fn why_nobody_is_reached_is_told_and_not_only_that() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let config = Config::new(format!("http://{free}").parse().unwrap());
+        let client = Client::try_from(config).unwrap();
+        let error = collection(&client, Type::Own(Kind::Zone), "").get("example-com").await.unwrap_err();
+        let told = why(&error);
+        assert!(told.contains("Connection refused"), "{told}");
+        assert_eq!(told.matches("refused").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn what_is_watched_is_told_by_the_names_of_kubernetes() {
+        let all = |of, namespace: &str| Watched::All(of, namespace.into()).to_string();
+        assert_eq!(all(Type::Own(Kind::Zone), "team"), "DNSZone in team");
+        assert_eq!(all(Type::EndpointSlice, ""), "EndpointSlice");
     }
 }

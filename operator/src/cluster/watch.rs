@@ -189,8 +189,8 @@ impl Watched {
 impl fmt::Display for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Watched::All(of, namespace) if namespace.is_empty() => write!(f, "{of:?}"),
-            Watched::All(of, namespace) => write!(f, "{of:?} in {namespace}"),
+            Watched::All(of, namespace) if namespace.is_empty() => f.write_str(of.kind()),
+            Watched::All(of, namespace) => write!(f, "{} in {namespace}", of.kind()),
             Watched::One(id) => id.fmt(f),
         }
     }
