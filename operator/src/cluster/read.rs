@@ -3,7 +3,10 @@
 use serde::{Deserialize, de::DeserializeSeed};
 use serde_json::Value;
 
-use crate::api::{self, FieldError, GROUP, Kind, Metadata, Resource, ResourceId};
+use crate::{
+    api::{self, FieldError, GROUP, Kind, Metadata, Resource, ResourceId},
+    compile,
+};
 
 /// Reads a resource of a kind. Former spellings count as the current ones.
 ///
@@ -25,4 +28,22 @@ pub fn resource(kind: Kind, object: &Value) -> Result<Resource, FieldError> {
     let spec = read.map_err(|error| failed(track.path().to_string(), error.to_string()))?;
     let namespace = namespace.filter(|_| kind.is_namespaced()).unwrap_or_default();
     Ok(Resource { id: ResourceId { namespace, name, kind }, labels, annotations, created, spec })
+}
+
+/// Reads a resource that can be used, with this `spec` in JSON in place of its own; returns also the object as it is then.
+pub fn usable_with(kind: Kind, object: &Value, spec: &str) -> Option<(Resource, Value)> {
+    let mut former = object.clone();
+    former["spec"] = serde_json::from_str(spec).ok()?;
+    let resource = resource(kind, &former).ok().filter(|it| compile::check(it).is_empty())?;
+    Some((resource, former))
+}
+
+/// Reads a resource as it is in force: if what it says cannot be used, as it was before, if its status says how.
+pub fn in_force(kind: Kind, object: &Value) -> Option<Resource> {
+    let newest = resource(kind, object).ok();
+    if newest.as_ref().is_some_and(|resource| compile::check(resource).is_empty()) {
+        return newest;
+    }
+    let former = object["status"]["inForce"].as_str().and_then(|spec| usable_with(kind, object, spec));
+    former.map(|(resource, _)| resource).or(newest)
 }

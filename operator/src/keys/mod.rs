@@ -333,15 +333,35 @@ mod tests {
             assert!(made["rndc.key"].contains(&format!("algorithm {algorithm};")));
             store.take(Seen::Put(wanted.id.clone(), Text::from(&secret(&made))), &mut BTreeSet::new());
             assert_eq!(data(&wanted, &store), Ok(None));
-            let other =
-                rndc(&self::declared(&json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } }), &json!({})));
-            assert!(matches!(other.from, From::Chance { algorithm: None, .. }), "who reads the cluster refuses it");
             let other = if algorithm == "hmac-sha1" { "hmac-sha512" } else { "hmac-sha1" };
             let other = rndc(&self::declared(&role(other), &json!({})));
             assert_eq!(data(&other, &store), Ok(Some(BTreeMap::new())), "a new one is made");
             let any = rndc(&self::declared(&json!({ "primary": {} }), &json!({})));
             assert_eq!(data(&any, &store), Ok(None), "nobody asks for another");
         }
+    }
+
+    /// Its `named.conf` stays as it is, and names that key.
+    #[test]
+    fn a_server_whose_cluster_is_gone_or_cannot_be_read_keeps_its_key() {
+        let has_key = |store: &Store| wanted::of(store).iter().any(|wanted| wanted.id.name == "a-rndc-key");
+        let mut store = declared(&json!({ "primary": { "rndcSecretRef": { "name": "mine" } } }), &json!({}));
+        assert!(has_key(&store));
+        store.take(Seen::Gone(id(Type::Own(Kind::CLUSTER), "ns")), &mut BTreeSet::new());
+        assert!(!has_key(&store));
+        assert!(!has_key(&declared(&json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } }), &json!({}))));
+    }
+
+    #[test]
+    fn a_key_is_that_of_what_is_in_force() {
+        let mut store = declared(&json!({ "primary": {} }), &json!({}));
+        let before = json!({ "primary": { "rndcSecretRef": { "name": "mine" } } });
+        let mut cluster = store.get(&id(Type::Own(Kind::CLUSTER), "ns")).unwrap();
+        cluster["spec"] = json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } });
+        cluster["status"] = json!({ "inForce": before.to_string() });
+        store.take(Seen::Put(id(Type::Own(Kind::CLUSTER), "ns"), Text::from(&cluster)), &mut BTreeSet::new());
+        let given: Vec<String> = rndc(&store).given().map(|id| id.name).collect();
+        assert_eq!(given, ["mine"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
         cluster::RoleSpec,
         keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef},
     },
-    cluster::{Store, resource},
+    cluster::{Store, in_force},
     object::{ObjectId, Type},
     render::{Declared, owner},
     servers::{ClusterId, HOME, Server, ServerId, Servers},
@@ -64,7 +64,7 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
     for kind in super::KINDS {
         for (_, object) in store.of(Type::Own(kind)) {
             // Who uses the resource tells what is wrong with it.
-            let Ok(resource) = resource(kind, &object) else { continue };
+            let Some(resource) = in_force(kind, &object) else { continue };
             read.push((resource, object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()));
         }
     }
@@ -88,6 +88,10 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                 let cluster = server.and_then(|server| server.cluster.as_ref());
                 if server.is_none_or(|server| server.cluster_name.is_none()) {
                     wanted.push(transfer());
+                }
+                if server.is_some_and(|server| server.orphaned.is_some()) {
+                    // It stays as it is, and so does its key, of which its cluster may have said more.
+                    continue;
                 }
                 let resources = read.iter().map(|(resource, _)| resource);
                 let of_cluster = cluster.and_then(|cluster| declaration_of(resources, cluster));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     api::{Infrastructure, Kind, Resource, ResourceId, Spec},
-    cluster::{Store, resource},
+    cluster::{Store, resource, usable_with},
     compile::{self, Change, Finding},
     object::ObjectId,
     render,
@@ -76,12 +76,7 @@ impl Declarations {
         if findings.is_empty() {
             return newest.into_iter().for_each(|resource| self.put(key.clone(), resource, object, true, taken));
         }
-        let former = self.former(&key, object, leads).find_map(|spec| {
-            let mut former = object.clone();
-            former["spec"] = serde_json::from_str(spec).ok()?;
-            let resource = resource(key.kind, &former).ok().filter(|it| compile::check(it).is_empty())?;
-            Some((resource, former))
-        });
+        let former = self.former(&key, object, leads).find_map(|spec| usable_with(key.kind, object, spec));
         match (former, newest) {
             (Some((resource, former)), _) => {
                 self.put(key.clone(), resource, &former, true, taken);
