@@ -1,12 +1,12 @@
 //! The pods of a server: the Deployment, the ConfigMap with their configuration, and the claim on their storage.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{names, subject::Subject};
+use super::{names, subject::Subject, volumes};
 use crate::{
     api::{
         Role,
@@ -52,7 +52,7 @@ pub(super) fn claim(subject: &Subject<'_>) -> Option<Object> {
 
 /// The Deployment; without pods if the server is drained.
 pub(super) fn deployment(subject: &Subject<'_>, image: &str, is_drained: bool) -> Object {
-    let on_claim = storage_is_claim(subject);
+    let on_claim = storage_is_claim(subject) || volumes::has_zones_on_claim(subject);
     let strategy = if on_claim {
         // A volume is in one pod at a time.
         json!({ "type": "Recreate" })
@@ -79,8 +79,9 @@ pub(super) fn hash(text: &str) -> String {
 }
 
 fn pod(subject: &Subject<'_>, image: &str) -> Value {
-    let mut volumes = vec![configuration(subject), zones(subject)];
-    volumes.extend(subject.volumes().iter().map(|volume| Value::Object(volume.0.clone())));
+    let zones = (!volumes::has_zones(subject)).then(|| zones(subject));
+    let given = subject.volumes().iter().map(|volume| Value::Object(volume.0.clone()));
+    let volumes: Vec<Value> = iter::once(configuration(subject)).chain(zones).chain(given).collect();
     let mut pod = json!({
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
@@ -105,11 +106,11 @@ fn pod(subject: &Subject<'_>, image: &str) -> Value {
 }
 
 fn container(subject: &Subject<'_>, image: &str) -> Value {
-    let mut mounts = vec![
-        json!({ "name": "config", "mountPath": names::CONFIG_FOLDER, "readOnly": true }),
-        json!({ "name": "zones", "mountPath": names::ZONES_FOLDER }),
-    ];
-    mounts.extend(subject.volume_mounts().iter().map(|mount| Value::Object(mount.0.clone())));
+    let own = |name: &str, folder: &str| json!({ "name": volumes::own_name(subject, name), "mountPath": folder });
+    let mut config = own(volumes::CONFIG, names::CONFIG_FOLDER);
+    config["readOnly"] = json!(true);
+    let zones = (!volumes::has_zones(subject)).then(|| own(volumes::ZONES, names::ZONES_FOLDER));
+    let mounts: Vec<Value> = iter::once(config).chain(zones).chain(volumes::mounts(subject)).collect();
     let port =
         |name: &str, port: u16, protocol: &str| json!({ "name": name, "containerPort": port, "protocol": protocol });
     let asked = |path: &str| json!({ "path": path, "port": "http" });
@@ -153,7 +154,7 @@ fn configuration(subject: &Subject<'_>) -> Value {
         json!({ "secret": { "name": name, "items": items } })
     };
     json!({
-        "name": "config",
+        "name": volumes::own_name(subject, volumes::CONFIG),
         "projected": {
             "defaultMode": 0o440,
             "sources": [
@@ -168,11 +169,12 @@ fn configuration(subject: &Subject<'_>) -> Value {
 }
 
 fn zones(subject: &Subject<'_>) -> Value {
-    let storage = subject.spec.storage.clone().unwrap_or_default();
+    let (name, storage) =
+        (volumes::own_name(subject, volumes::ZONES), subject.spec.storage.clone().unwrap_or_default());
     if storage_is_claim(subject) {
         let claim = storage.persistent_volume_claim.and_then(|claim| claim.claim_name);
         let claim = claim.unwrap_or_else(|| names::claim(subject.name()));
-        return json!({ "name": "zones", "persistentVolumeClaim": { "claimName": claim } });
+        return json!({ "name": name, "persistentVolumeClaim": { "claimName": claim } });
     }
     let (mut volume, folder) = (json!({}), storage.empty_dir.unwrap_or_default());
     if let Some(medium) = folder.medium.filter(|medium| !medium.is_empty()) {
@@ -181,7 +183,7 @@ fn zones(subject: &Subject<'_>) -> Value {
     if let Some(limit) = folder.size_limit {
         volume["sizeLimit"] = json!(limit);
     }
-    json!({ "name": "zones", "emptyDir": volume })
+    json!({ "name": name, "emptyDir": volume })
 }
 
 fn storage_is_claim(subject: &Subject<'_>) -> bool {

@@ -6,7 +6,8 @@
 //!
 //! * `names`: the names, labels, ports and paths that operator, servers and keys agree on.
 //! * `subject`: a server with all that it inherits.
-//! * `family`: what a provider and a cluster make; `deployment`, `service` and `named_conf`: what an instance makes.
+//! * `family`: what a provider and a cluster make; `deployment`, `service` and `named_conf`: what an instance makes;
+//!   `volumes`: what a user gives to its pods.
 //! * `options` is the part of `named_conf` that a user's own file may stand for, and `given` are such files.
 
 mod deployment;
@@ -17,6 +18,7 @@ pub mod names;
 mod options;
 mod service;
 mod subject;
+mod volumes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -151,6 +153,7 @@ fn instance(
         return service::services(subject, surroundings);
     }
     let Some(own) = own? else { return Ok(Vec::new()) };
+    volumes::check(subject)?;
     let files = named_conf::files(subject, surroundings, own)?;
     let mut objects = vec![deployment::config_map(subject, &files)];
     objects.extend(deployment::claim(subject));

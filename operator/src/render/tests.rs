@@ -399,3 +399,41 @@ fn udp_and_tcp_have_a_service_each_where_that_is_asked_for() {
         assert!(text.contains(line) && !text.contains("10.96.1.4 "), "{text}");
     }
 }
+
+/// So it was with the operator that made BIND9's pods.
+#[test]
+fn a_users_volume_for_the_zones_takes_the_place_of_bindys() {
+    let given = "
+apiVersion: bindy.firestoned.io/v1beta1
+kind: Bind9Cluster
+metadata: { name: ns, namespace: dns }
+spec:
+  primary: { replicas: 1 }
+  volumes: [{ name: zones, persistentVolumeClaim: { claimName: bind9-zones } }]
+  volumeMounts: [{ name: zones, mountPath: /var/cache/bind/ }]
+";
+    let pods = |documents: &[&str]| {
+        let rendered = render_yaml(documents);
+        let deployment = rendered.objects.iter().find(|it| it.id.of == Type::Deployment).unwrap().body.clone();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let named = |list: &Value| list.as_array().unwrap().iter().map(|it| it["name"].clone()).collect::<Vec<_>>();
+        let mounts = pod["containers"][0]["volumeMounts"].clone();
+        (named(&pod["volumes"]), mounts, deployment["spec"]["strategy"]["type"].clone())
+    };
+    let (volumes, mounts, strategy) = pods(&[given, &instance("a", "")]);
+    assert_eq!(volumes, ["config", "zones"]);
+    assert_eq!(mounts[1], json!({ "name": "zones", "mountPath": "/var/cache/bind/", "subPath": "a" }));
+    assert_eq!((mounts.as_array().unwrap().len(), strategy), (2, json!("Recreate")));
+    let own = "volumes: [{ name: zones, emptyDir: {} }], volumeMounts: [{ name: zones, mountPath: /data }]";
+    let (volumes, mounts, strategy) = pods(&[given, &instance("a", own)]);
+    assert_eq!(volumes, ["config", "bindy-zones", "zones"]);
+    assert_eq!(mounts[1], json!({ "name": "bindy-zones", "mountPath": "/var/cache/bind" }));
+    assert_eq!(
+        (mounts[2].clone(), strategy),
+        (json!({ "name": "zones", "mountPath": "/data" }), json!("RollingUpdate"))
+    );
+    let refused = "volumes: [{ name: v, emptyDir: {} }], volumeMounts: [{ name: v, mountPath: /etc/bind }]";
+    let rendered = render_yaml(&[given, &instance("a", refused)]);
+    let error = rendered.refused.values().next().unwrap();
+    assert_eq!(error.path, "volumeMounts[0].mountPath");
+}
