@@ -43,6 +43,7 @@ test-clients: tools ## ExternalDNS, cert-manager and others against the server a
 	scripts/test-clients --go
 
 dev-cluster: tools ## a Kubernetes cluster on this machine to play with, until Ctrl-C
+	@echo 'Building; the first time takes some minutes.'
 	@$(CARGO) run --quiet --profile checked --locked -p bindy-cluster --example dev-cluster
 
 # KUBECONFIG of the environment is not meant: it may be the cluster of a company. Where it is given, nothing is installed

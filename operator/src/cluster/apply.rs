@@ -148,8 +148,13 @@ impl Applier {
 
 impl Failure {
     fn of(error: &kube::Error) -> Failure {
-        // There is no such path if its namespace is not there.
-        let is_refusal = matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422));
+        let is_refusal = match error {
+            // There is no such path if its namespace is not there.
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => true,
+            // So API servers say that a list has two items of one key.
+            kube::Error::Api(status) => status.code == 500 && status.message.contains("typed patch object"),
+            _ => false,
+        };
         Failure { why: why(error), is_refusal }
     }
 }

@@ -87,8 +87,10 @@ pub(super) fn obstacle(pod: &Value) -> Option<Obstacle> {
         Some(unscheduled) => (unscheduled, &Value::Null, true),
         None => waiting().map(|(container, waiting)| (waiting, &container["lastState"]["terminated"], false))?,
     };
-    let end = ended["exitCode"].as_i64().map(|code| format!("it ended with code {code}, {}", text(&ended["reason"])));
-    let said = [text(&why["reason"]), end.as_deref().unwrap_or_default(), text(&why["message"])];
+    let end = ended["exitCode"]
+        .as_i64()
+        .map(|code| format!("its container ended with code {code} ({}), and its log says why", text(&ended["reason"])));
+    let said = [text(&why["reason"]), text(&why["message"]), end.as_deref().unwrap_or_default()];
     let said: Vec<&str> = said.into_iter().filter(|said| !said.is_empty()).collect();
     Some(Obstacle { why: said.join(": ").chars().take(MOST).collect(), may_pass })
 }
@@ -186,7 +188,9 @@ mod tests {
         assert_eq!(pod(image, json!(null)).unwrap(), "ImagePullBackOff: no such image");
         let crashes = json!({ "reason": "CrashLoopBackOff", "message": "back-off 10s" });
         let ended = json!({ "exitCode": 137, "reason": "OOMKilled" });
-        assert_eq!(pod(crashes, ended).unwrap(), "CrashLoopBackOff: it ended with code 137, OOMKilled: back-off 10s");
+        let said =
+            "CrashLoopBackOff: back-off 10s: its container ended with code 137 (OOMKilled), and its log says why";
+        assert_eq!(pod(crashes, ended).unwrap(), said);
         let unscheduled = json!([{ "type": "Ready" }, { "reason": "Unschedulable", "message": "no nodes" }]);
         let waits = Obstacle { why: "Unschedulable: no nodes".into(), may_pass: true };
         assert_eq!(obstacle(&json!({ "status": { "conditions": unscheduled } })), Some(waits));

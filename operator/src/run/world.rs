@@ -7,7 +7,7 @@ use super::{
     declarations::{Declarations, Taken},
 };
 use crate::{
-    api::{Kind, Resource, ResourceId, Spec},
+    api::{DnsZoneSpec, Kind, ResourceId, Spec},
     cluster::{Namespaces, Store},
     object::{ObjectId, Type},
     servers::{ServerId, Servers},
@@ -91,8 +91,14 @@ impl World {
 
     /// Whether a zone names a cluster or a provider that is not there.
     pub(super) fn is_adrift(&self, zone: &ResourceId) -> bool {
-        let Some(Resource { spec: Spec::Zone(spec), .. }) = self.declarations.get(zone) else { return false };
-        self.servers.lacks_named(&zone.namespace, spec)
+        self.zone(zone).is_some_and(|spec| self.servers.lacks_named(&zone.namespace, spec))
+    }
+
+    fn zone(&self, id: &ResourceId) -> Option<&DnsZoneSpec> {
+        match &self.declarations.get(id)?.spec {
+            Spec::Zone(spec) => Some(spec),
+            _ => None,
+        }
     }
 
     /// The servers on which a zone stays that names a cluster or a provider which is not there: those that have it, as far
@@ -100,7 +106,10 @@ impl World {
     pub(super) fn former_servers(&self, zone: &ResourceId) -> Vec<ServerId> {
         let live = self.is_adrift(zone).then(|| self.store.get(&ObjectId::from(zone))).flatten();
         let former = live.iter().flat_map(conditions::servers_of);
-        former.filter(|server| self.servers.may_be_named(&zone.namespace, server)).collect()
+        let may_mean = |server: &ServerId| {
+            self.zone(zone).is_some_and(|spec| self.servers.may_be_named(&zone.namespace, spec, server))
+        };
+        former.filter(may_mean).collect()
     }
 
     /// What is watched before anything is done.

@@ -189,11 +189,13 @@ impl Servers {
             || zone.cluster_provider_ref.as_ref().is_some_and(|name| self.provider(name).is_none())
     }
 
-    /// Whether zones of this namespace may name the cluster of a server, as far as that is known.
-    pub fn may_be_named(&self, namespace: &str, server: &ServerId) -> bool {
-        let is_provided = |cluster: &ClusterId| cluster.provider;
+    /// Whether a zone may mean the cluster of a server by a name of which there is none any more.
+    pub fn may_be_named(&self, namespace: &str, zone: &DnsZoneSpec, server: &ServerId) -> bool {
+        let names = [&zone.cluster_ref, &zone.cluster_provider_ref];
+        // What a provider has made may outlive it, as a cluster like others.
+        let was_provided = |it: &ClusterId| it.provider || names.iter().any(|name| name.as_ref() == Some(&it.name));
         self.server(server)
-            .is_some_and(|server| server.id.namespace == namespace || server.cluster.as_ref().is_none_or(is_provided))
+            .is_some_and(|server| server.id.namespace == namespace || server.cluster.as_ref().is_none_or(was_provided))
     }
 
     /// The references of a zone to clusters or servers that do not exist.

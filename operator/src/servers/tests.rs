@@ -211,3 +211,20 @@ fn a_list_is_checked_where_it_is_written() {
     let [error] = &reading.diagnostics[..] else { panic!("{:?}", reading.diagnostics) };
     assert!(error.to_string().starts_with("t.yaml:6:23: error: global.allowQuery[1]: "), "{error}");
 }
+
+/// It is a cluster like others then.
+#[test]
+fn what_a_provider_has_made_may_be_meant_when_the_provider_is_gone() {
+    let left = "
+kind: Bind9Cluster
+metadata: {name: shared, namespace: dns-system}
+spec: {primary: {replicas: 1}}
+";
+    let read = resources(left);
+    let servers = Servers::of(read.iter(), HOME);
+    let server = ServerId { namespace: "dns-system".into(), name: "shared-primary-0".into() };
+    let may = |namespace: &str, reference: &str| servers.may_be_named(namespace, &zone(reference), &server);
+    assert!(may("team", "clusterProviderRef: shared") && may("team", "clusterRef: shared"));
+    assert!(!may("team", "clusterProviderRef: other") && !may("team", "clusterRef: other"));
+    assert!(may("dns-system", "clusterRef: other"));
+}

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
+    slice,
     sync::atomic::{AtomicU8, Ordering},
     time::{Duration, Instant},
 };
@@ -34,6 +35,8 @@ pub struct Operated {
     pub cluster: Cluster,
     pub client: Client,
     pub namespace: String,
+    /// The other namespaces in which operators that start from now on look for resources.
+    pub also_watched: Vec<String>,
     folder: TempDir,
     /// Those at which operators serve zones.
     ports: [u16; 2],
@@ -65,8 +68,8 @@ impl Operated {
         }
         let namespace = cluster.namespace(PodSecurity::Restricted).await;
         let folder = tempfile::tempdir().unwrap();
-        let mut it =
-            Operated { cluster, client, namespace, folder, ports: [free_port(), free_port()], processes: Vec::new() };
+        let (ports, also_watched, processes) = ([free_port(), free_port()], Vec::new(), Vec::new());
+        let mut it = Operated { cluster, client, namespace, also_watched, folder, ports, processes };
         it.until("ServiceAccount", async || it.api::<ServiceAccount>().get("default").await.is_ok()).await;
         it.bindy("keys", &[]);
         it.start_operator(0);
@@ -164,7 +167,8 @@ impl Operated {
         bindy.env("BINDY_LEASE_DURATION_SECONDS", "3");
         bindy.env("KUBECONFIG", self.cluster.kubeconfig()).env("POD_NAMESPACE", &self.namespace);
         // What other tests declare is nothing to it.
-        bindy.env("BINDY_WATCH_NAMESPACES", &self.namespace).env("BINDY_KUBE_QPS", "200").env("BINDY_KUBE_BURST", "50");
+        let watched = [slice::from_ref(&self.namespace), &self.also_watched].concat().join(",");
+        bindy.env("BINDY_WATCH_NAMESPACES", watched).env("BINDY_KUBE_QPS", "200").env("BINDY_KUBE_BURST", "50");
         let log = self.folder.path().join(format!("{command}-{}.log", self.processes.len()));
         self.processes.push(Process::start(bindy, log));
     }
@@ -183,18 +187,27 @@ impl Operated {
 
     pub fn ours_in(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(api::GROUP, api::VERSION, kind.name());
-        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::from_gvk_with_plural(&gvk, &kind.plural()))
+        let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural());
+        if kind.is_namespaced() {
+            Api::namespaced_with(self.client.clone(), namespace, &resource)
+        } else {
+            Api::all_with(self.client.clone(), &resource)
+        }
     }
 
     pub async fn apply(&self, kind: Kind, name: &str, spec: Value) {
+        self.apply_in(kind, &self.namespace, name, spec).await;
+    }
+
+    pub async fn apply_in(&self, kind: Kind, namespace: &str, name: &str, spec: Value) {
         let resource = json!({
             "apiVersion": format!("{}/{}", api::GROUP, api::VERSION), "kind": kind.name(),
-            "metadata": { "name": name, "namespace": self.namespace, "labels": { "zone": "example" } }, "spec": spec,
+            "metadata": { "name": name, "labels": { "zone": "example" } }, "spec": spec,
         });
         let params = PatchParams::apply("bindy-test").force();
         // Until the definition is established there is no such path.
         self.until(&format!("{} {name}", kind.name()), async || {
-            self.ours(kind).patch(name, &params, &Patch::Apply(&resource)).await.is_ok()
+            self.ours_in(kind, namespace).patch(name, &params, &Patch::Apply(&resource)).await.is_ok()
         })
         .await;
     }

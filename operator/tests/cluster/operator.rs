@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use bindy::api::{self, Kind};
+use bindy::api::Kind;
 use bindy_cluster::PodSecurity;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -26,15 +26,7 @@ use crate::{
 async fn a_cluster_with_one_server_answers_for_its_zone() {
     let mut it = Operated::start().await;
     let elsewhere = it.cluster.namespace(PodSecurity::Restricted).await;
-    let cluster = json!({
-        "apiVersion": format!("{}/{}", api::GROUP, api::VERSION), "kind": Kind::CLUSTER.name(),
-        "metadata": { "name": "ns" }, "spec": { "primary": { "replicas": 1 } },
-    });
-    it.until("a cluster that is not watched", async || {
-        let params = PatchParams::apply("bindy-test").force();
-        it.ours_in(Kind::CLUSTER, &elsewhere).patch("ns", &params, &Patch::Apply(&cluster)).await.is_ok()
-    })
-    .await;
+    it.apply_in(Kind::CLUSTER, &elsewhere, "ns", json!({ "primary": { "replicas": 1 } })).await;
     it.declare().await;
     let deployment: Deployment = it.object("ns-primary-0").await;
     let owner = &deployment.owner_references()[0];
@@ -262,6 +254,45 @@ async fn servers_stay_if_whoever_deletes_their_cluster_says_so() {
     delete(DeleteParams::background()).await;
     it.until_not_ready(Kind::Zone, "example-com", "NoServers").await;
     it.until_not_ready(a_record(), "www", "NoServers").await;
+    it.end().await;
+}
+
+/// What it has made is a cluster like others then, which zones of other namespaces could not name.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_of_a_provider_stay_if_whoever_deletes_it_says_so() {
+    let (mut it, address) = (Operated::start().await, own_address());
+    let team = it.cluster.namespace(PodSecurity::Restricted).await;
+    it.also_watched.push(team.clone());
+    it.kill_operator();
+    it.start_operator(0);
+    // No other test has this one.
+    let shared = it.namespace.clone();
+    let provider = json!({ "namespace": it.namespace, "primary": { "replicas": 1 } });
+    it.apply(Kind::PROVIDER, &shared, provider).await;
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "hostmaster.example.com." });
+    let zone = json!({ "zoneName": "team.test", "soaRecord": soa, "clusterProviderRef": shared });
+    it.apply_in(Kind::Zone, &team, "team", zone).await;
+    it.run_pod(&format!("{shared}-primary-0"), &address).await;
+    let reason = async || {
+        let zone = it.ours_in(Kind::Zone, &team).get("team").await.unwrap();
+        zone.data["status"]["conditions"][0]["reason"].clone()
+    };
+    it.until("the zone is served", async || reason().await == "Served").await;
+
+    let how = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    it.ours(Kind::PROVIDER).delete(&shared, &how).await.unwrap();
+    it.until("the zone says so", async || reason().await == "DanglingReference").await;
+    // What comes now is served, too, so that the zone is there still by what is decided now.
+    let soa = json!({ "primaryNs": "ns1.example.net.", "adminEmail": "another.example.com." });
+    it.ours_in(Kind::Zone, &team)
+        .patch("team", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "soaRecord": soa } })))
+        .await
+        .unwrap();
+    it.until("the change is served", async || {
+        dig(&address, "team.test", "SOA").split(' ').nth(1) == Some("another.example.com.")
+    })
+    .await;
+    it.cluster.remove(&team).await;
     it.end().await;
 }
 
