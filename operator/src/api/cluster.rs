@@ -113,7 +113,7 @@ pub struct ImageConfig {
     /// The name of the image, with its tag or digest.
     #[schemars(
         length(max = 512),
-        extend("x-default" = "what `bindy run --image` says, or else the image of the operator's own version"),
+        extend("x-default" = "what `bindy run --image` says, or else `BINDY_IMAGE`: the operator's own image"),
         extend("x-example" = "ghcr.io/firestoned/bindy:0.1.0")
     )]
     pub image: Option<String>,

@@ -9,7 +9,7 @@ mod watch;
 
 pub use apply::{Applier, Failure, differs};
 pub use reach::{Namespaces, client};
-pub use read::{in_force, resource, usable_with};
+pub use read::{in_force, is_judged, resource, usable_with};
 pub use store::{Seen, Store, Text};
 pub(crate) use watch::stored;
 pub use watch::{Batch, Watched, Watches};

@@ -38,11 +38,20 @@ pub fn usable_with(kind: Kind, object: &Value, spec: &str) -> Option<(Resource, 
     Some((resource, former))
 }
 
-/// Reads a resource as it is in force: if what it says cannot be used, as it was before, if its status says how.
+/// Whether the status of an object is about its newest `spec`.
+pub fn is_judged(object: &Value) -> bool {
+    object["status"]["observedGeneration"] == object["metadata"]["generation"]
+}
+
+/// Reads a resource as it is in force: if what it says cannot be used, as it was before, which its status says; `None` until
+/// that is about the newest `spec`.
 pub fn in_force(kind: Kind, object: &Value) -> Option<Resource> {
     let newest = resource(kind, object).ok();
     if newest.as_ref().is_some_and(|resource| compile::check(resource).is_empty()) {
         return newest;
+    }
+    if !is_judged(object) {
+        return None;
     }
     let former = object["status"]["inForce"].as_str().and_then(|spec| usable_with(kind, object, spec));
     former.map(|(resource, _)| resource).or(newest)

@@ -32,10 +32,11 @@ pub(super) fn has_zones_on_claim(subject: &Subject<'_>) -> bool {
 /// Where a user's volumes are in the container. Of one that all servers of a cluster share, each has a folder of its own for
 /// its zones: they are not the same ones, nor of the same time.
 pub(super) fn mounts(subject: &Subject<'_>) -> impl Iterator<Item = Value> {
-    let is_shared = subject.spec.volume_mounts.is_none();
+    let is_shared = subject.spec.volumes.is_none();
     subject.volume_mounts().iter().map(move |mount| {
         let mut own = Value::Object(mount.0.clone());
-        let is_plain = own.get("subPath").is_none() && own.get("subPathExpr").is_none();
+        let says = |field: &str| mount.0.get(field).is_some_and(|text| text != "");
+        let is_plain = !says("subPath") && !says("subPathExpr");
         if is_shared && is_plain && folder(mount) == names::ZONES_FOLDER {
             own["subPath"] = json!(subject.name());
         }

@@ -49,7 +49,7 @@ pub(super) const NOT_READY: &str = "NotReady";
 /// The reason of servers of which some are ready.
 pub(super) const PARTIALLY_READY: &str = "PartiallyReady";
 /// The reason of a server of which a pod does not start.
-const POD_NOT_STARTING: &str = "PodNotStarting";
+pub(super) const POD_NOT_STARTING: &str = "PodNotStarting";
 /// The reason of a server of which the API server refuses an object.
 pub(super) const APPLY_FAILED: &str = "ApplyFailed";
 /// The reason of a zone without servers.
@@ -184,6 +184,12 @@ pub(super) fn of<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
 
 /// The status of a zone, without its serial and content.
 pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, trouble: &Trouble, now: Timestamp) -> Value {
+    let said = Said::of_zone(verdict, extent, trouble).for_long(object, now);
+    zone_on(object, extent, &said, now)
+}
+
+/// The status of a zone that is on these servers, which says this.
+pub(super) fn zone_on(object: &Value, extent: &Extent, said: &Said, now: Timestamp) -> Value {
     let servers = extent.servers.len();
     let serving = servers - extent.behind.len();
     let instances = extent.servers.iter().take(MOST_INSTANCES).map(|server| reference(&server.resource()));
@@ -192,7 +198,7 @@ pub(super) fn zone(object: &Value, verdict: &Verdict, extent: &Extent, trouble: 
         "bind9InstancesCount": servers,
         "bind9Instances": instances.collect::<Value>(),
         "servers": format!("{serving}/{servers}"),
-        "conditions": Said::of_zone(verdict, extent, trouble).for_long(object, now).conditions(object, now),
+        "conditions": said.conditions(object, now),
     })
 }
 
@@ -207,9 +213,9 @@ pub(super) fn zone_nowhere(object: &Value, said: &Said, now: Timestamp) -> Value
     })
 }
 
-/// The status of a record. `zone` is the resource of the zone that serves it, with that zone's name.
+/// The status of a record, of which this `spec` is in force. `zone` is the resource of the zone that serves it, with that zone's name.
 pub(super) fn record(
-    object: &Value,
+    (object, spec): (&Value, &Value),
     said: &Said,
     zone: Option<(&ResourceId, &Name)>,
     owner: Option<&Name>,
@@ -225,7 +231,7 @@ pub(super) fn record(
         "observedGeneration": object["metadata"]["generation"],
         "zoneRef": zone_ref,
         "publishedName": owner.filter(|_| zone.is_some()).map(ToString::to_string),
-        "addresses": addresses(&object["spec"]),
+        "addresses": addresses(spec),
         "conditions": said.conditions(object, now),
     })
 }
@@ -425,15 +431,15 @@ mod tests {
             Name::from_ascii("example.com").unwrap(),
         );
         let long = Said::Stalled("InvalidRecord", "ä".repeat(40_000));
-        let told = record(&object, &long, Some((&zone_id, &origin)), Some(&origin), now);
+        let told = record((&object, &object["spec"]), &long, Some((&zone_id, &origin)), Some(&origin), now);
         assert!(told["addresses"].as_str().unwrap().ends_with("192.168.100.100,…"));
         valid(Kind::from_name("ARecord").unwrap(), &told);
         let servers = (0..300).map(|number| ServerId { namespace: "dns".into(), name: format!("a{number}") });
         let extent = Extent { servers: servers.collect(), behind: Vec::new() };
         valid(Kind::Zone, &zone(&object, &Verdict::default(), &extent, &Trouble::default(), now));
         valid(Kind::Zone, &zone_nowhere(&object, &long, now));
-        let former = json!({ "spec": { "ipv6Address": "2001:db8::1" } });
-        assert_eq!(record(&former, &long, None, None, now)["addresses"], "2001:db8::1");
+        let former = json!({ "ipv6Address": "2001:db8::1" });
+        assert_eq!(record((&object, &former), &long, None, None, now)["addresses"], "2001:db8::1");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     api::{Infrastructure, Kind, Resource, ResourceId, Spec},
-    cluster::{Store, resource, usable_with},
+    cluster::{Store, is_judged, resource, usable_with},
     compile::{self, Change, Finding},
     object::ObjectId,
     render,
@@ -48,15 +48,14 @@ impl Taken {
 }
 
 impl Declarations {
-    /// Takes over what has become of these objects. Who leads says what is in force, by what it has seen; others follow
-    /// that, as they may have seen less.
-    pub(super) fn take(&mut self, store: &Store, changed: &BTreeSet<ObjectId>, leads: bool) -> Taken {
+    /// Takes over what has become of these objects.
+    pub(super) fn take(&mut self, store: &Store, changed: &BTreeSet<ObjectId>) -> Taken {
         let mut taken = Taken::default();
         for id in changed {
             let Some(key) = id.resource() else { continue };
             self.rejected.remove(&key);
             match store.get(id) {
-                Some(object) => self.understand(key, &object, leads, &mut taken),
+                Some(object) => self.understand(key, &object, &mut taken),
                 None => {
                     if self.resources.remove(&key).is_some() {
                         taken.changes.push(Change::Remove(key));
@@ -67,7 +66,7 @@ impl Declarations {
         taken
     }
 
-    fn understand(&mut self, key: ResourceId, object: &Value, leads: bool, taken: &mut Taken) {
+    fn understand(&mut self, key: ResourceId, object: &Value, taken: &mut Taken) {
         let newest = resource(key.kind, object);
         let findings = match &newest {
             Ok(resource) => compile::check(resource),
@@ -76,7 +75,7 @@ impl Declarations {
         if findings.is_empty() {
             return newest.into_iter().for_each(|resource| self.put(key.clone(), resource, object, true, taken));
         }
-        let former = self.former(&key, object, leads).find_map(|spec| usable_with(key.kind, object, spec));
+        let former = self.former(&key, object).find_map(|spec| usable_with(key.kind, object, spec));
         match (former, newest) {
             (Some((resource, former)), _) => {
                 self.put(key.clone(), resource, &former, true, taken);
@@ -95,16 +94,12 @@ impl Declarations {
         }
     }
 
-    /// What may have been the `spec` in force before the newest one: what was seen, and what the status says.
-    fn former<'s>(
-        &'s self,
-        key: &ResourceId,
-        object: &'s Value,
-        leads: bool,
-    ) -> impl Iterator<Item = &'s str> + use<'s> {
+    /// What may have been the `spec` in force before the newest one. If the status is about that one, whoever led has seen
+    /// the one before, of which it tells; otherwise it tells of an older one than was seen here.
+    fn former<'s>(&'s self, key: &ResourceId, object: &'s Value) -> impl Iterator<Item = &'s str> + use<'s> {
         let known = self.resources.get(key).filter(|known| known.is_usable && object["metadata"]["uid"] == known.uid);
         let (seen, said) = (known.map(|known| &*known.spec), object["status"]["inForce"].as_str());
-        let in_turn = if leads { [seen, said] } else { [said, seen] };
+        let in_turn = if is_judged(object) { [said, seen] } else { [seen, said] };
         in_turn.into_iter().flatten()
     }
 
@@ -171,27 +166,23 @@ mod tests {
 
     /// What becomes of a record, in each of these states.
     fn took(states: &[Value]) -> (Declarations, Vec<Change>) {
-        took_by(true, states)
-    }
-
-    /// As [`took`], of one who leads or follows.
-    fn took_by(leads: bool, states: &[Value]) -> (Declarations, Vec<Change>) {
         let id = ObjectId { of: Type::Own(KIND), namespace: "dns".into(), name: "www".into() };
         let (mut store, mut declarations, mut changes) = (Store::default(), Declarations::default(), Vec::new());
         for state in states {
             let mut changed = BTreeSet::new();
             store.take(Seen::Put(id.clone(), Text::from(state)), &mut changed);
-            changes = declarations.take(&store, &changed, leads).changes;
+            changes = declarations.take(&store, &changed).changes;
         }
         (declarations, changes)
     }
 
+    /// A record whose status is about an older `spec`, or if it says what is in force in its place, about this one.
     fn record(uid: &str, addresses: &Value, in_force: Option<&Value>) -> Value {
         let spec = |addresses: &Value| json!({ "name": "www", "ipv4Addresses": addresses });
         json!({
-            "metadata": { "name": "www", "namespace": "dns", "uid": uid },
+            "metadata": { "name": "www", "namespace": "dns", "uid": uid, "generation": 2 },
             "spec": spec(addresses),
-            "status": { "inForce": in_force.map(|addresses| spec(addresses).to_string()) },
+            "status": { "observedGeneration": 1 + i32::from(in_force.is_some()), "inForce": in_force.map(|addresses| spec(addresses).to_string()) },
         })
     }
 
@@ -210,7 +201,9 @@ mod tests {
         // It cannot even be read: an API server would have refused it.
         let unreadable = json!("192.0.2.1");
         for bad in [&bad, &unreadable] {
-            let (declarations, changes) = took(&[record("a", &good, None), record("a", bad, Some(&better))]);
+            let mut stale = record("a", bad, Some(&better));
+            stale["status"]["observedGeneration"] = json!(1);
+            let (declarations, changes) = took(&[record("a", &good, None), stale]);
             assert_eq!((addresses(&declarations), changes.len()), (Some(good.clone()), 0), "what was seen counts");
             assert_eq!(declarations.rejected(&id()).len(), 1);
             let (declarations, changes) = took(&[record("a", bad, Some(&good))]);
@@ -229,13 +222,10 @@ mod tests {
     #[test]
     fn what_is_in_force_is_followed_by_whoever_has_seen_less_or_later() {
         let (good, better, bad) = (json!(["192.0.2.1"]), json!(["192.0.2.2"]), json!(["192.0.2.300"]));
-        let seen_before_it_was_said = [record("a", &bad, None), record("a", &bad, Some(&good))];
-        for leads in [false, true] {
-            let (declarations, _) = took_by(leads, &seen_before_it_was_said);
-            assert_eq!(addresses(&declarations), Some(good.clone()));
-        }
+        let (declarations, _) = took(&[record("a", &bad, None), record("a", &bad, Some(&good))]);
+        assert_eq!(addresses(&declarations), Some(good.clone()));
         // The better one came and went within one batch.
-        let (declarations, _) = took_by(false, &[record("a", &good, None), record("a", &bad, Some(&better))]);
+        let (declarations, _) = took(&[record("a", &good, None), record("a", &bad, Some(&better))]);
         assert_eq!(addresses(&declarations), Some(better));
     }
 

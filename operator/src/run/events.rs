@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, ready};
+use super::conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, POD_NOT_STARTING, ready};
 use crate::{
     api::{GROUP, Kind, ResourceId},
     object::{Object, ObjectId, Type},
@@ -26,7 +26,7 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
     }
     let was_ready =
         was.is_some_and(|was| was["status"] == "True" && was["observedGeneration"] == is["observedGeneration"]);
-    let lacks_pods = [NOT_READY, PARTIALLY_READY].iter().any(|lacks| is["reason"] == **lacks);
+    let lacks_pods = [NOT_READY, PARTIALLY_READY, POD_NOT_STARTING].iter().any(|lacks| is["reason"] == **lacks);
     let has_lost_pods = id.kind == Kind::INSTANCE && was_ready && lacks_pods;
     let is_wrong = is_stalled || is["reason"] == NOT_SERVED || has_lost_pods;
     let resource = Type::Own(id.kind).resource();
@@ -97,6 +97,7 @@ mod tests {
             (Kind::Zone, &waiting("NotServedYet"), &waiting(NOT_SERVED), Some("Warning")),
             (Kind::INSTANCE, &json!({}), &waiting(NOT_READY), Some("Normal")),
             (Kind::INSTANCE, &ready, &waiting(NOT_READY), Some("Warning")),
+            (Kind::INSTANCE, &ready, &waiting(POD_NOT_STARTING), Some("Warning")),
             (Kind::INSTANCE, &ready, &waiting("RolloutWaiting"), Some("Normal")),
         ] {
             let event = told(kind, before, after);

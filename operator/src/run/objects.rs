@@ -49,9 +49,10 @@ pub(super) struct Objects {
 
 /// The image of servers that name none.
 fn image(options: &Options) -> String {
-    let given = options.image.clone().or_else(|| env::var("BINDY_IMAGE").ok());
-    let given = given.filter(|image| !image.is_empty());
-    given.unwrap_or_else(|| concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")).to_owned())
+    let mut given = options.image.clone().into_iter().chain(env::var("BINDY_IMAGE"));
+    given
+        .find(|image| !image.is_empty())
+        .unwrap_or_else(|| concat!("ghcr.io/firestoned/bindy:", env!("CARGO_PKG_VERSION")).to_owned())
 }
 
 /// What came of applying.

@@ -282,7 +282,7 @@ impl Operator {
     /// Compiles the resources that changed.
     fn compile(&mut self, changed: &BTreeSet<ObjectId>) {
         let Some(zones) = &mut self.zones else { return };
-        let taken = self.world.understand(changed, self.leads);
+        let taken = self.world.understand(changed);
         self.is_moving |= taken.concerns(|kind| !matches!(kind, Kind::Record(_)));
         taken.errors.into_iter().for_each(|error| self.once.say(error));
         // Also what changes nothing of a resource, such as another spelling, or a status that somebody else has written.

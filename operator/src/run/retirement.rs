@@ -23,8 +23,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The servers whose pods are to go: they have answered on for long enough.
 pub(super) fn drained(servers: &Servers, store: &Store, now: Timestamp) -> BTreeSet<ServerId> {
-    let said = env::var("BINDY_DRAIN_SECONDS").ok().and_then(|text| text.parse().ok());
-    let patience = said.map_or(PATIENCE, SignedDuration::from_secs);
+    let said = env::var("BINDY_DRAIN_SECONDS").ok().and_then(|text| text.parse::<u32>().ok());
+    let patience = said.map_or(PATIENCE, |seconds| SignedDuration::from_secs(seconds.into()));
     let is_drained = |server: &&Server| {
         let ServerId { namespace, name } = server.id.clone();
         let instance = store.get(&ObjectId { of: Type::Own(Kind::INSTANCE), namespace, name });

@@ -82,11 +82,18 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
 
 fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let Some(origin) = verdict.served.first() else {
-        let nowhere = |said| Due::Final(conditions::zone_nowhere(live, &said, now));
-        return Said::refused(verdict).map_or(Due::Later, nowhere);
+        let Some(said) = Said::refused(verdict) else { return Due::Later };
+        let is_anothers = verdict.findings.iter().any(|finding| finding.reason == Reason::DuplicateZone);
+        if is_anothers {
+            return Due::Final(conditions::zone_nowhere(live, &said, now));
+        }
+        // Servers may have it still, as it was.
+        let generation = &live["metadata"]["generation"];
+        return Due::Final(json!({ "observedGeneration": generation, "conditions": said.conditions(live, now) }));
     };
     if let Some(server) = view.serving.lacks_room(origin) {
-        return Due::Final(conditions::zone_nowhere(live, &conditions::no_room(server), now));
+        let extent = view.serving.extent(origin).unwrap_or_default();
+        return Due::Final(conditions::zone_on(live, &extent, &conditions::no_room(server), now));
     }
     let held = view.zones.held(origin).map(ToString::to_string);
     if held.is_none() && view.zones.is_pending(origin) {
@@ -103,7 +110,9 @@ fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
     let first = verdict.served.first();
     let zone = first.and_then(|origin| Some((view.zones.resource(origin)?, origin)));
     let owner = first.and_then(|origin| view.zones.owner(origin, id));
-    let said = |said: &Said| conditions::record(live, said, zone, owner, now);
+    let in_force = view.world.declarations.in_force(id).and_then(|spec| serde_json::from_str(spec).ok());
+    let spec = in_force.as_ref().unwrap_or(&live["spec"]);
+    let said = |said: &Said| conditions::record((live, spec), said, zone, owner, now);
     if let Some(refused) = Said::refused(verdict) {
         return Due::Final(said(&refused));
     }

@@ -81,8 +81,8 @@ impl World {
     }
 
     /// Takes over what has become of these objects; returns what that means for resources.
-    pub(super) fn understand(&mut self, changed: &BTreeSet<ObjectId>, leads: bool) -> Taken {
-        let taken = self.declarations.take(&self.store, changed, leads);
+    pub(super) fn understand(&mut self, changed: &BTreeSet<ObjectId>) -> Taken {
+        let taken = self.declarations.take(&self.store, changed);
         if taken.concerns(|kind| matches!(kind, Kind::Infrastructure(_))) {
             self.servers = Servers::of(self.declarations.iter(), &self.home);
         }
