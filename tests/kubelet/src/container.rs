@@ -17,7 +17,7 @@ use tokio::{
     process::{Child, Command},
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{interval_at, sleep, sleep_until},
+    time::{MissedTickBehavior, interval_at, sleep, sleep_until},
 };
 
 use crate::{
@@ -301,6 +301,8 @@ async fn ask(
     let target = Target { network: &node.network, link: &link, launch: &launch, process };
     let mut health = Health::new(&schedule);
     let mut times = interval_at(tokio::time::Instant::now() + schedule.initial_delay, schedule.period);
+    // Several in one moment would be one outcome that counts several times.
+    times.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         times.tick().await;
         if let Some(verdict) = health.after(succeeds(&schedule, &target).await)

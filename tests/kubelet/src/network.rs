@@ -72,8 +72,10 @@ impl Network {
     pub(crate) async fn start(has_ipv6: bool) -> Result<Network, String> {
         fs::create_dir_all(NAMESPACES).map_err(|error| format!("{NAMESPACES}: {error}"))?;
         make(HUB).await?;
-        ip(HUB, &format!("link set lo up\nlink add pods type bridge\naddr add {NODE}/16 dev pods\nlink set pods up\n"))
-            .await?;
+        // A bridge that is given no address takes one of its ports', and another when that Pod ends: the other Pods would
+        // not find the Node for most of a minute.
+        let bridge = "link add pods address 02:00:0a:f4:00:01 type bridge";
+        ip(HUB, &format!("link set lo up\n{bridge}\naddr add {NODE}/16 dev pods\nlink set pods up\n")).await?;
         if has_ipv6 {
             ip(HUB, &format!("addr add {NODE_V6}/64 dev pods nodad\n")).await?;
         }

@@ -6,8 +6,7 @@ mod site;
 use std::{net::SocketAddr, path::Path, thread, time::Duration};
 
 use bindy_cluster::{Cluster, Extent, PodSecurity, Refresh};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use serde_json::json;
 
 use shell::Shell;
@@ -170,13 +169,32 @@ async fn a_pod_that_is_deleted_is_asked_to_end_and_killed_after_its_grace() {
     for script in [polite, stubborn] {
         let shell = Shell::new(&site, script).await;
         shell.until_written("runs").await;
-        let pods = site.api::<Pod>();
-        pods.delete("shell", &DeleteParams::default().grace_period(2)).await.expect("the administrator may");
-        until("the end of the Pod", || async { pods.get_opt("shell").await.is_ok_and(|pod| pod.is_none()) }).await;
+        shell.end(2).await;
         assert!(shell.written().contains("asked"), "{}", shell.written());
         assert!(cluster.node().signal(&site.namespace, "shell", "shell", 0).is_err(), "it still runs");
         shell.forget();
     }
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_keeps_its_address_when_pods_come_and_go() {
+    let cluster = Cluster::shared(Extent::Running).await;
+    let site = Site::new(&cluster, PodSecurity::Restricted).await;
+    site.objects("first").await;
+    let address = || {
+        let link = cluster.node().run(&["ip", "-brief", "link", "show", "dev", "pods"]);
+        link.output.split_whitespace().nth(2).expect("it is on the third place").to_owned()
+    };
+    let before = address();
+    for _ in 0..4 {
+        let shell = Shell::new(&site, "echo runs; exec sleep 1000").await;
+        shell.until_written("runs").await;
+        assert_eq!(address(), before, "other Pods would look for the Node at its former one");
+        shell.end(0).await;
+        shell.forget();
+    }
+    assert_eq!(address(), before);
     site.end().await;
 }
 
@@ -229,9 +247,7 @@ async fn a_claim_keeps_its_files_when_its_pod_goes() {
         let script = "test -e /state/a && echo kept || echo new; touch /state/a; sleep 1000";
         let shell = Shell::of(&site, script, json!({}), &claimed).await;
         shell.until_written(expected).await;
-        let pods = site.api::<Pod>();
-        pods.delete("shell", &DeleteParams::default().grace_period(1)).await.expect("the administrator may");
-        until("the end of the Pod", || async { pods.get_opt("shell").await.is_ok_and(|pod| pod.is_none()) }).await;
+        shell.end(1).await;
         shell.forget();
     }
     site.end().await;

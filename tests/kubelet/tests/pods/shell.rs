@@ -3,6 +3,7 @@
 use std::fs;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::site::{Site, until};
@@ -63,6 +64,13 @@ impl<'a> Shell<'a> {
             self.written().contains(text)
         })
         .await;
+    }
+
+    /// Deletes the Pod with so many seconds of grace, and waits until it is gone.
+    pub async fn end(&self, grace: u32) {
+        let pods = self.site.api::<Pod>();
+        pods.delete(NAME, &DeleteParams::default().grace_period(grace)).await.expect("the administrator may");
+        until("the end of the Pod", || async { pods.get_opt(NAME).await.is_ok_and(|pod| pod.is_none()) }).await;
     }
 
     /// Removes what was written, so that another Pod may follow.
