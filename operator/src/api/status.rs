@@ -81,8 +81,8 @@ pub struct RecordStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
-    /// if it is longer.
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON; absent
+    /// if that is more than 262,144 bytes.
     #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The zone that serves the record.
@@ -106,8 +106,8 @@ pub struct ZoneStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
-    /// if it is longer.
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON; absent
+    /// if that is more than 262,144 bytes.
     #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The published serial.
@@ -170,8 +170,8 @@ pub struct ClusterStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
-    /// if it is longer.
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON; absent
+    /// if that is more than 262,144 bytes.
     #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The number of instances.
@@ -197,8 +197,8 @@ pub struct InstanceStatus {
     /// The generation of `spec` that this status is about.
     #[schemars(extend("x-unit" = "generation"), extend("x-example" = 3))]
     pub observed_generation: Option<i64>,
-    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON. It is left out
-    /// if it is longer.
+    /// The former `spec` of this resource that is in force while the newest one cannot be used, in JSON; absent
+    /// if that is more than 262,144 bytes.
     #[schemars(length(max = MOST_IN_FORCE), extend("x-example" = "{…}"))]
     pub in_force: Option<String>,
     /// The generation of the cluster's `spec` that this status is about.

@@ -31,10 +31,8 @@ pub struct Applier {
     /// What was applied last: the hash of the object that was wanted, and the version that came of it. An API server
     /// may store something else than it was told, such as a quantity in another form.
     applied: HashMap<ObjectId, (String, String)>,
-    /// The objects that could not be applied, and why.
-    failed: BTreeMap<ObjectId, Failure>,
-    /// When those are to be tried again.
-    pauses: BTreeMap<ObjectId, Pause>,
+    /// The objects that could not be applied.
+    failed: BTreeMap<ObjectId, Failed>,
 }
 
 /// Why an object could not be applied.
@@ -46,22 +44,25 @@ pub struct Failure {
     pub is_refusal: bool,
 }
 
+/// An object that could not be applied: why, and when it is tried again.
+struct Failed {
+    failure: Failure,
+    /// When it failed last.
+    since: Instant,
+    /// How long it waits since then.
+    pause: Duration,
+}
+
 /// How many objects are applied at a time.
 const AT_A_TIME: usize = 8;
 /// How long it is waited at first until what failed is tried again, and how long at most. What fails after a long time, as
 /// by a webhook that does not answer, keeps its caller from other things.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// The time until something is tried again.
-struct Pause {
-    end: Instant,
-    length: Duration,
-}
-
 impl Applier {
     /// An applier that sets fields under this name.
     pub fn new(client: Client, manager: &'static str) -> Applier {
-        Applier { client, manager, applied: HashMap::new(), failed: BTreeMap::new(), pauses: BTreeMap::new() }
+        Applier { client, manager, applied: HashMap::new(), failed: BTreeMap::new() }
     }
 
     /// Applies the objects that differ from what was seen; returns what came of it. One that fails keeps the others from
@@ -84,7 +85,6 @@ impl Applier {
             };
             if live.is_some_and(|live| !differs(&live, &body) || as_applied(&live)) {
                 self.failed.remove(&id);
-                self.pauses.remove(&id);
             } else {
                 due.push((id, body, hash, left_by));
             }
@@ -113,14 +113,12 @@ impl Applier {
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     self.applied.insert(id.clone(), (hash, version));
                     self.failed.remove(&id);
-                    self.pauses.remove(&id);
                     seen.extend(stored(id.of, object).map(|(id, object)| Seen::Put(id, object)));
                 }
                 Err(error) => {
                     let (first, longest) = PAUSES;
-                    let length = self.pauses.get(&id).map_or(first, |last| longest.min(last.length * 2));
-                    self.pauses.insert(id.clone(), Pause { end: Instant::now() + length, length });
-                    self.failed.insert(id, Failure::of(&error));
+                    let pause = self.failed.get(&id).map_or(first, |last| longest.min(last.pause * 2));
+                    self.failed.insert(id, Failed { failure: Failure::of(&error), since: Instant::now(), pause });
                 }
             }
         }
@@ -128,20 +126,18 @@ impl Applier {
     }
 
     /// The objects that could not be applied when it was last tried, and why.
-    pub fn failed(&self) -> &BTreeMap<ObjectId, Failure> {
-        &self.failed
+    pub fn failed(&self) -> impl ExactSizeIterator<Item = (&ObjectId, &Failure)> {
+        self.failed.iter().map(|(id, failed)| (id, &failed.failure))
     }
 
     /// Those among them that are to be tried again now: one that fails again and again, more and more seldom.
     pub fn overdue(&self) -> impl Iterator<Item = &ObjectId> {
-        let now = Instant::now();
-        self.pauses.iter().filter(move |(_, pause)| pause.end <= now).map(|(id, _)| id)
+        self.failed.iter().filter(|(_, failed)| failed.since.elapsed() >= failed.pause).map(|(id, _)| id)
     }
 
     /// Forgets the objects that are not wanted any more.
     pub fn retain(&mut self, is_wanted: impl Fn(&ObjectId) -> bool) {
         self.failed.retain(|id, _| is_wanted(id));
-        self.pauses.retain(|id, _| is_wanted(id));
         self.applied.retain(|id, _| is_wanted(id));
     }
 }

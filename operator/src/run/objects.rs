@@ -122,7 +122,7 @@ impl Objects {
             let owners = self.wanted.get(id).and_then(|object| object.body["metadata"]["ownerReferences"].as_array());
             is_near(id) && owners.into_iter().flatten().any(is_owner)
         };
-        let mut refused = self.applier.failed().iter().filter(|(_, failure)| failure.is_refusal);
+        let mut refused = self.applier.failed().filter(|(_, failure)| failure.is_refusal);
         let (id, failure) = refused.find(|(id, _)| is_its(id))?;
         Some(format!("{id} cannot be applied: {}.", failure.why))
     }
@@ -190,13 +190,16 @@ impl Objects {
         looks: bool,
         once: &mut Once,
     ) -> Applied {
-        let failed = self.applier.failed().clone();
+        let failures = |applier: &Applier| {
+            applier.failed().map(|(id, failure)| (id.clone(), failure.clone())).collect::<BTreeMap<_, _>>()
+        };
+        let before = failures(&self.applier);
         due.extend(self.applier.overdue().filter(|_| looks).cloned());
         let concerned = self.turns.choose(&mut due, &self.wanted, &world.store, known);
         let mut judged: Vec<ResourceId> = concerned.iter().map(ServerId::resource).collect();
         let due: Vec<Object> = due.iter().filter_map(|id| self.wanted.get(id)).cloned().collect();
         let seen = self.applier.apply(due, &world.store).await;
-        if failed != *self.applier.failed() {
+        if failures(&self.applier) != before {
             judged.extend(world.declarations.infrastructure().map(|declared| declared.resource.id.clone()));
         }
         for (id, failure) in self.applier.failed() {
