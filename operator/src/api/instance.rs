@@ -31,7 +31,7 @@ pub struct InstanceSpec {
     pub cluster_ref: String,
     /// Whether the server is a primary or a secondary. It cannot be changed.
     pub role: Role,
-    /// The number of pods.
+    /// The number of pods. With none the server is not wanted: no zone counts on it, and it answers on for some time.
     #[schemars(range(max = 100), extend("x-unit" = "pods", "x-default" = "1"), extend("x-example" = 1))]
     pub replicas: Option<u32>,
     /// As `version` of the cluster: for people, and nothing follows from it.

@@ -65,8 +65,10 @@ pub(super) fn deployment(subject: &Subject<'_>, image: &str, is_drained: bool) -
     });
     // By this, whoever applies it knows whether pods are replaced by it.
     let annotations = json!({ names::ours(names::TEMPLATE_HASH): hash(&template.to_string()) });
+    // One that is to have no pods has them until it is drained.
+    let replicas = if is_drained { 0 } else { subject.spec.replicas.unwrap_or(1).max(1) };
     let spec = json!({
-        "replicas": if is_drained { 0 } else { subject.spec.replicas.unwrap_or(1) },
+        "replicas": replicas,
         "selector": { "matchLabels": subject.selector() },
         "strategy": strategy,
         "template": template,

@@ -79,7 +79,7 @@ impl Assignment {
     fn give(&mut self, zone: Name, server: &Server, keys: &TransferKeys, pods: &BTreeMap<ServerId, Pods>) {
         self.leave(&zone, server, keys, pods);
         // Nobody waits for a server that is about to go.
-        if !server.retires {
+        if server.retires.is_none() {
             let pods = pods.get(&server.id).cloned().unwrap_or_default();
             self.pods.entry(zone).or_default().insert(server.id.clone(), pods);
         }

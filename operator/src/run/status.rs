@@ -141,15 +141,15 @@ fn record(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
 fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
     let server = ServerId { namespace: id.namespace.clone(), name: id.name.clone() };
     let declared = view.world.servers.server(&server);
-    let retires = declared.is_some_and(|server| server.retires);
+    let retires = declared.and_then(|server| server.retires);
     let pods = Pods::of(view, &server, live);
     let replicas = pods.there;
-    let stopped = stopped(view, &server, verdict).or_else(|| retires.then(|| retirement::said(replicas)));
+    let stopped = stopped(view, &server, verdict).or_else(|| retires.map(|why| retirement::said(why, replicas)));
     let stopped = stopped.or_else(|| view.serving.keeps(&server).map(|why| Said::held(&why.to_string())));
     let Some(said) = stopped.or_else(|| runs(view, &server, verdict, &pods)) else { return Due::Later };
     let mut conditions = said.conditions(live, now);
-    if let (true, Some(conditions)) = (retires, conditions.as_array_mut()) {
-        conditions.push(retirement::condition(live, now));
+    if let (Some(why), Some(conditions)) = (retires, conditions.as_array_mut()) {
+        conditions.push(retirement::condition(live, why, now));
     }
     let cluster = declared.and_then(|server| server.cluster.as_ref()).map(|cluster| {
         let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
@@ -171,7 +171,7 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
             status["catalogSerial"] = json!(serial.0);
         }
     }
-    if retires && replicas == 0 {
+    if retires.is_some() && replicas == 0 {
         status["zonesCount"] = json!(0);
     }
     Due::Final(status)

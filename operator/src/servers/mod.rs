@@ -62,10 +62,19 @@ pub struct Server {
     pub config: Bind9Config,
     /// The address match lists that the configuration may refer to.
     pub acls: BTreeMap<String, Vec<String>>,
-    /// Whether its cluster made it and has fewer replicas by now.
-    pub retires: bool,
+    /// Why it is not wanted any more, if it is not.
+    pub retires: Option<Retirement>,
     /// The other namespaces whose zones may select the server by label.
     open_to: Vec<String>,
+}
+
+/// Why a server is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// Its cluster made it and has fewer replicas by now.
+    OfCluster,
+    /// It is to have no pods.
+    OfInstance,
 }
 
 /// The identity of a cluster or provider.
@@ -144,7 +153,7 @@ impl Servers {
 
     /// The servers that count: those that are not about to go.
     pub fn staying(&self) -> impl Iterator<Item = &Server> {
-        self.iter().filter(|server| !server.retires)
+        self.iter().filter(|server| server.retires.is_none())
     }
 
     /// The servers from which a server gets its zones while the hidden primary is away, in the order in which they are
@@ -347,7 +356,7 @@ fn made_by<'c>(id: &'c ClusterId, spec: &'c ClusterSpec) -> impl Iterator<Item =
                 orphaned: None,
                 config: inherited(Bind9Config::default(), role, spec),
                 acls: spec.acls.clone(),
-                retires: false,
+                retires: None,
                 open_to: Vec::new(),
             }
         })
@@ -369,7 +378,10 @@ fn declared_as(resource: &Resource, spec: &InstanceSpec, cluster: Option<(Cluste
             Some((_, cluster)) => inherited(own, spec.role, cluster),
             None => own,
         },
-        retires: cluster.as_ref().is_some_and(|(id, cluster)| is_left_over(resource, spec.role, id, cluster)),
+        retires: match &cluster {
+            Some((id, cluster)) if is_left_over(resource, spec.role, id, cluster) => Some(Retirement::OfCluster),
+            _ => (spec.replicas == Some(0)).then_some(Retirement::OfInstance),
+        },
         acls: cluster.as_ref().map(|(_, cluster)| cluster.acls.clone()).unwrap_or_default(),
         cluster: cluster.map(|(id, _)| id),
         cluster_name: Some(spec.cluster_ref.clone()).filter(|name| !name.is_empty()),

@@ -372,6 +372,23 @@ async fn a_server_too_many_answers_on_for_some_time_and_comes_back_when_it_is_wa
         .await;
     scale_to(&it, 2).await;
     it.until("it has a pod again", async || pods_of(&it, "ns-primary-1").await == Some(1)).await;
+    it.until("it counts", async || it.status(Kind::CLUSTER, "ns").await["instanceCount"] == 2).await;
+    it.patch(Kind::INSTANCE, "ns-primary-1", json!({ "spec": { "replicas": 0 } })).await;
+    it.until("nobody counts it", async || it.status(Kind::CLUSTER, "ns").await["instanceCount"] == 1).await;
+    it.until_ready(Kind::Zone, "example-com", "Served").await;
+    it.until("its pods are to go", async || pods_of(&it, "ns-primary-1").await == Some(0)).await;
+    it.until_ready(Kind::INSTANCE, "ns-primary-1", "Retired").await;
+    it.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_declared_without_pods_never_gets_any() {
+    let it = Operated::start().await;
+    it.declare().await;
+    let spec = json!({ "clusterRef": "ns", "role": "secondary", "replicas": 0 });
+    it.apply(Kind::INSTANCE, "later", spec).await;
+    assert_eq!(pods_of(&it, "later").await, Some(0));
+    it.until_ready(Kind::INSTANCE, "later", "Retired").await;
     it.end().await;
 }
 
