@@ -48,11 +48,12 @@ dev-cluster: tools ## a Kubernetes cluster on this machine to play with, until C
 
 # KUBECONFIG of the environment is not meant: it may be the cluster of a company. Where it is given, nothing is installed
 # but the definitions.
-# On such a cluster no Pod of a test runs: the tests of the kubelet are left out.
+# The tests on such a cluster run no Pods, and those that need some are left out. Its Nodes must take none (`kubectl cordon`),
+# and no other Bindy may look after it.
 test-cluster: tools ## the tests of Kubernetes alone; with KUBECONFIG=FILE, on that cluster, which gets this tree's CRDs
 	TEST_KUBECONFIG=$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG))) \
 	$(CARGO) test --profile checked --locked -p bindy-cluster -p bindy --test cluster \
-	$(if $(filter command,$(origin KUBECONFIG)),-- --skip deploy:: --skip running::,-p bindy-kubelet --test pods)
+	$(if $(filter command,$(origin KUBECONFIG)),-- $(foreach tests,chaos deploy rollout running scenarios stories,--skip $(tests)::),-p bindy-kubelet --test pods)
 
 test: ## everything that CI checks; installs what it uses and this machine lacks
 	@scripts/test
