@@ -2,13 +2,16 @@
 //!
 //! * [`message`]: octets to messages and back, signed; [`session`]: a conversation, without sockets and clock; [`reply`]:
 //!   what rndc gets back.
+//! * [`takes_key`]: a client, which asks a server whether it takes a key.
 //! * Here: sockets and their limits. A command goes as a [`Job`] to the thread that owns the server, one at a time;
 //!   [`commands`](crate::commands) has what each of them does.
 
+mod client;
 mod message;
 mod reply;
 mod session;
 
+pub use client::takes_key;
 pub use reply::{CommandError, Failure, Reply};
 
 use std::{
