@@ -216,8 +216,8 @@ fn rules_hold_where_types_cannot() {
     let hard = json!({ "topologyKey": "zone", "minDomains": 2, "whenUnsatisfiable": "DoNotSchedule" });
     assert_eq!(admitted(spread(hard), None), [""; 0]);
     let rotated = |after: &str| admitted(instance(json!({ "rndcKey": { "rotateAfter": after } })), None).len();
-    assert_eq!(["1h", "8760h", "365d", "52w"].map(rotated), [0; 4]);
-    assert_eq!(["8761h", "366d", "53w"].map(rotated), [1; 3]);
+    assert_eq!(["1h", "8760h", "365d", "52w", "1w2d3h", "1d12h", "52w1d"].map(rotated), [0; 7]);
+    assert_eq!(["8761h", "366d", "53w", "52w1d1h", "51w24d"].map(rotated), [1; 5]);
     let claim = json!({ "storage": { "storageType": "persistentVolumeClaim" } });
     assert_eq!(admitted(instance(claim), None).len(), 1);
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cluster::ImagePullPolicy,
     embedded::{EnvVar, PersistentVolumeClaimSpec, ResourceRequirements, ServiceSpec},
-    keys::RndcSecretRef,
+    keys::{RndcKeyConfig, RndcSecretRef},
 };
 
 const AUTHORITATIVE: &str = "the servers answer for their own zones only, and resolve nobody else's names";
@@ -58,7 +58,9 @@ pub struct Bind9Config {
     pub dnssec: Option<DnssecConfig>,
     /// Limits on the rate of responses.
     pub rate_limit: Option<RateLimitConfig>,
-    /// The RNDC key. This is the former spelling of `rndcKey.secretRef` of a role.
+    /// The RNDC key of the servers. That of a role or of an instance itself takes precedence.
+    pub rndc_key: Option<RndcKeyConfig>,
+    /// The RNDC key. This is the former spelling of `rndcKey.secretRef`.
     pub rndc_secret_ref: Option<RndcSecretRef>,
     /// The sidecar of other servers. It has no effect on bindyd, which has none.
     #[schemars(extend("x-no-effect" = ALONE))]
@@ -256,6 +258,7 @@ impl Bind9Config {
             listen_on_v6: self.listen_on_v6.or_else(|| inherited.listen_on_v6.clone()),
             dnssec: self.dnssec.or_else(|| inherited.dnssec.clone()),
             rate_limit: self.rate_limit.or_else(|| inherited.rate_limit.clone()),
+            rndc_key: self.rndc_key.or_else(|| inherited.rndc_key.clone()),
             rndc_secret_ref: self.rndc_secret_ref.or_else(|| inherited.rndc_secret_ref.clone()),
             bindcar_config: self.bindcar_config.or_else(|| inherited.bindcar_config.clone()),
         }

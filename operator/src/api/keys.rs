@@ -32,20 +32,22 @@ pub struct RndcSecretRef {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "RndcKeyConfig"))]
 #[x_kube(validation = Rule::new(
-    "!has(self.rotateAfter) || (self.rotateAfter.endsWith('h') ? int(self.rotateAfter.split('h')[0]) <= 8760 : \
-     self.rotateAfter.endsWith('d') ? int(self.rotateAfter.split('d')[0]) <= 365 : \
-     int(self.rotateAfter.split('w')[0]) <= 52)"
+    "!has(self.rotateAfter) || int('0' + self.rotateAfter.find('[0-9]+w').replace('w', '')) * 168 + \
+     int('0' + self.rotateAfter.find('[0-9]+d').replace('d', '')) * 24 + \
+     int('0' + self.rotateAfter.find('[0-9]+h').replace('h', '')) <= 8760"
 )
     .message("rotateAfter is over a year: write 8760h, 365d, 52w or less"))]
 pub struct RndcKeyConfig {
-    /// Whether the key is replaced when it reaches the age `rotateAfter`. A key from `secretRef` is never replaced.
+    /// Whether the key is replaced when it reaches the age `rotateAfter`, while servers go on and take the former one for
+    /// some minutes still. A key from `secretRef` is never replaced.
     #[serde(default)]
     pub auto_rotate: bool,
-    /// The age at which the key is replaced: a number with `h`, `d` or `w`, from 1h to 8760h.
+    /// The age at which the key is replaced: a number with `w`, `d` or `h`, or several of them in this order, from 1h to
+    /// 8760h.
     #[serde(default = "rotate_after")]
     #[schemars(
-        length(max = 8),
-        regex(pattern = "^[1-9][0-9]{0,5}[hdw]$"),
+        length(min = 2, max = 16),
+        regex(pattern = "^([1-9][0-9]{0,2}w)?([1-9][0-9]{0,3}d)?([1-9][0-9]{0,4}h)?$"),
         extend("x-unit" = "hours, days or weeks"),
         extend("x-example" = "30d")
     )]
@@ -55,8 +57,24 @@ pub struct RndcKeyConfig {
     pub algorithm: RndcAlgorithm,
     /// An existing key, to be used instead of a generated one.
     pub secret_ref: Option<RndcSecretRef>,
-    /// The Secret in which a generated key is stored.
+    /// The labels, the annotations and the first key of the Secret that is made for each server.
     pub secret: Option<SecretTemplate>,
+}
+
+impl RndcKeyConfig {
+    /// The age at which the key is replaced, in hours, from 1 to 8760; `None` if it is on request only.
+    pub fn hours(&self) -> Option<u32> {
+        const HOURS: [(char, u32); 3] = [('w', 7 * 24), ('d', 24), ('h', 1)];
+        let (mut rest, mut hours) = (self.rotate_after.as_str(), 0u32);
+        for (unit, of_unit) in HOURS {
+            if let Some((number, behind)) = rest.split_once(unit) {
+                // What is no number, or over a year, the schema does not let pass.
+                hours = hours.saturating_add(number.parse::<u32>().unwrap_or(0).saturating_mul(of_unit));
+                rest = behind;
+            }
+        }
+        self.auto_rotate.then(|| hours.clamp(1, 8760))
+    }
 }
 
 /// The algorithms of RNDC keys.
@@ -72,7 +90,8 @@ pub enum RndcAlgorithm {
     HmacSha512,
 }
 
-/// The template of a Secret.
+/// The template of a Secret. Its data may have the first key, under `key-name`, `algorithm` and `secret`; what it lacks is
+/// made. It has no effect on a key that there is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTemplate {
@@ -94,7 +113,7 @@ pub struct SecretTemplate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretMetadata {
-    /// The name of the Secret.
+    /// A name, which has no effect: the Secret of a server is called `INSTANCE-rndc-key`.
     #[schemars(length(min = 1, max = 253), extend("x-example" = "my-rndc-key"))]
     pub name: String,
     /// The labels of the Secret.
@@ -119,4 +138,23 @@ fn rotate_after() -> String {
 
 fn opaque() -> String {
     "Opaque".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_of_weeks_days_and_hours() {
+        let hours = |text: &str| {
+            let config = RndcKeyConfig { auto_rotate: true, rotate_after: text.into(), ..RndcKeyConfig::default() };
+            config.hours()
+        };
+        for (text, expected) in
+            [("1h", 1), ("720h", 720), ("30d", 720), ("12w", 2016), ("1w2d3h", 219), ("1d12h", 36), ("99999h", 8760)]
+        {
+            assert_eq!(hours(text), Some(expected), "{text}");
+        }
+        assert_eq!(RndcKeyConfig { rotate_after: "1h".into(), ..RndcKeyConfig::default() }.hours(), None);
+    }
 }
