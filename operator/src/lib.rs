@@ -22,6 +22,7 @@ pub mod object;
 pub mod plan;
 pub mod render;
 pub mod report;
+mod rounds;
 pub mod run;
 pub mod serve;
 pub mod servers;

@@ -37,7 +37,6 @@ mod removal;
 mod reports;
 mod retirement;
 mod rollout;
-mod rounds;
 mod seen;
 mod serving;
 mod status;
@@ -62,6 +61,7 @@ use tokio::{
 use crate::{
     cluster::{self, Watches, terminated},
     render::names,
+    rounds,
     terminal::{begin_log, say},
 };
 use http::Board;

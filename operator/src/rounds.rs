@@ -16,7 +16,7 @@ use tokio::{
 use crate::gather::{Bounds, Gather};
 
 /// A question to a pod.
-pub(super) trait Ask: Clone + Send + Sync + 'static {
+pub(crate) trait Ask: Clone + Send + Sync + 'static {
     /// What is answered.
     type Answer: Send + 'static;
 
@@ -31,7 +31,7 @@ pub(super) trait Ask: Clone + Send + Sync + 'static {
 }
 
 /// What comes of a question.
-pub(super) enum Reply<A> {
+pub(crate) enum Reply<A> {
     Answer(A),
     /// It was answered in a way that tells nothing.
     Nothing,
@@ -40,7 +40,7 @@ pub(super) enum Reply<A> {
 }
 
 /// The one who asks. It ends when this is dropped.
-pub(super) struct Rounds<Q: Ask> {
+pub(crate) struct Rounds<Q: Ask> {
     questions: watch::Sender<Vec<Q>>,
     answers: Gather<Q::Answer>,
 }
@@ -59,7 +59,7 @@ const WAITING: usize = 4096;
 const BOUNDS: Bounds = Bounds { quiet: Duration::from_millis(1), patience: Duration::from_millis(10), most: WAITING };
 
 impl<Q: Ask> Rounds<Q> {
-    pub(super) fn start() -> Rounds<Q> {
+    pub(crate) fn start() -> Rounds<Q> {
         let (questions, asked) = watch::channel(Vec::new());
         let (sender, answers) = mpsc::channel(WAITING);
         tokio::spawn(rounds(asked, sender));
@@ -67,7 +67,7 @@ impl<Q: Ask> Rounds<Q> {
     }
 
     /// Asks this from now on, and nothing else.
-    pub(super) fn ask(&self, questions: Vec<Q>) {
+    pub(crate) fn ask(&self, questions: Vec<Q>) {
         self.questions.send_if_modified(|asked| {
             let is_new =
                 asked.len() != questions.len() || !asked.iter().zip(&questions).all(|(one, new)| one.is_same(new));
@@ -77,7 +77,7 @@ impl<Q: Ask> Rounds<Q> {
     }
 
     /// Waits for answers. None is lost if the caller does not wait to the end.
-    pub(super) async fn next(&mut self) -> Vec<Q::Answer> {
+    pub(crate) async fn next(&mut self) -> Vec<Q::Answer> {
         self.answers.next().await
     }
 }
