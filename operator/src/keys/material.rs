@@ -1,6 +1,6 @@
 //! Keys as Secrets have them: their names, algorithms and secrets, and the statements of named.conf that say all of it.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, mem};
 
 use bindy_server::{
     keys::{Algorithm, Key},
@@ -11,8 +11,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 use zonefmt::Name;
 
+use super::{
+    rotation::{Phase, Step},
+    wanted::Purpose,
+};
 use crate::{
-    api::keys::{RndcAlgorithm, RndcSecretRef},
+    api::keys::{RndcAlgorithm, RndcSecretRef, SecretTemplate},
     cluster::Store,
     object::{ObjectId, Type},
     render::names,
@@ -26,6 +30,18 @@ pub(super) struct Material {
     /// In base64.
     secret: Zeroizing<String>,
 }
+
+/// The keys of a Secret of Bindy's.
+#[derive(Clone, PartialEq)]
+pub(super) struct Ring {
+    /// The one that clients use.
+    pub(super) used: Material,
+    /// Another one that servers accept: one that is to be used, or was.
+    pub(super) other: Option<Material>,
+}
+
+/// The fields of a Secret's data, as text; `None` for those that are not to be there.
+pub(super) type Data = BTreeMap<String, Option<Zeroizing<String>>>;
 
 /// The keys of transfers.
 #[derive(Default)]
@@ -44,6 +60,23 @@ impl Material {
         let mut secret = Zeroizing::new(vec![0; octets]);
         getrandom::fill(&mut secret).map_err(|error| format!("no random octets: {error}"))?;
         Ok(Material { name, algorithm: name_of(algorithm), secret: Zeroizing::new(BASE64.encode(&secret)) })
+    }
+
+    /// The first key of a Secret that a user gives a template of; what that lacks is made.
+    ///
+    /// # Errors
+    /// What the template has is no key.
+    pub(super) fn of_template(
+        template: &SecretTemplate,
+        name: &str,
+        algorithm: RndcAlgorithm,
+    ) -> Result<Material, String> {
+        let name = text_of(template, "key-name").map_or_else(|| name.to_owned(), |name| name.to_string());
+        let Some(secret) = text_of(template, "secret") else { return Material::random(name, algorithm) };
+        let material = Material { name, algorithm: name_of(algorithm), secret };
+        let wrong = "rndcKey.secret has no key: write its name, and the secret in base64, or leave both out";
+        let is_long = Name::from_ascii(format!("{}{SECOND}", material.name)).is_err();
+        Some(material).filter(|material| material.is_sound() && !is_long).ok_or_else(|| wrong.to_owned())
     }
 
     /// The key of a user's Secret.
@@ -74,41 +107,108 @@ impl Material {
         is_plain && self.key().is_some() && Name::from_ascii(&self.name).is_ok()
     }
 
+    /// The algorithm of the key, if it is one that keys are made for.
+    pub(super) fn algorithm(&self) -> Option<RndcAlgorithm> {
+        serde_json::from_value(json!(self.algorithm)).ok()
+    }
+
     /// Whether the key is for this algorithm.
     pub(super) fn is_for(&self, algorithm: RndcAlgorithm) -> bool {
         self.algorithm == name_of(algorithm)
     }
 
-    /// The data of a Secret with this key, and others beside it; `file` is where their statements go. Of several keys of
-    /// a name the first counts.
-    pub(super) fn data(&self, others: &[Material], file: &str) -> BTreeMap<String, Zeroizing<String>> {
-        let mut all: Vec<&Material> = vec![self];
-        for other in others {
-            if !all.iter().any(|known| known.name.eq_ignore_ascii_case(&other.name)) {
-                all.push(other);
-            }
-        }
-        let statements = all.iter().fold(Zeroizing::new(String::new()), |mut text, material| {
-            let Material { name, algorithm, secret } = material;
-            // Writing to a String cannot fail.
-            let _ = write!(text, "key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", &**secret);
-            text
-        });
-        let names: Vec<&str> = all.iter().map(|material| material.name.as_str()).collect();
-        let fields = [
-            ("key-name", Zeroizing::new(self.name.clone())),
-            ("algorithm", Zeroizing::new(self.algorithm.clone())),
-            ("secret", self.secret.clone()),
-            (NAMES, Zeroizing::new(names.join("\n"))),
-            (file, statements),
-        ];
-        fields.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
-    }
-
-    fn key(&self) -> Option<Key> {
+    /// The key as programs use it; `None` if it is none.
+    pub(super) fn key(&self) -> Option<Key> {
         let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == self.algorithm)?;
         Key::new(self.name.clone(), algorithm, &self.secret).ok()
     }
+}
+
+impl Ring {
+    /// The keys in a Secret of Bindy's.
+    pub(super) fn of(data: &Value) -> Option<Ring> {
+        let used = Material::of(data)?;
+        let other = field(data, OTHER_ALGORITHM).zip(field(data, OTHER_SECRET)).map(|(algorithm, secret)| Material {
+            name: used.name.clone(),
+            algorithm: algorithm.to_string(),
+            secret,
+        });
+        Some(Ring { used, other })
+    }
+
+    /// The keys after a step of a replacement; a new one is for this algorithm.
+    ///
+    /// # Errors
+    /// The system gives no random octets.
+    pub(super) fn then(mut self, step: &Step, algorithm: RndcAlgorithm) -> Result<Ring, String> {
+        let successor = || Material::random(self.used.name.clone(), algorithm);
+        match step {
+            Step::Rest(_) => {}
+            Step::Stage => self.other = Some(successor()?),
+            Step::Activate => {
+                if let Some(other) = &mut self.other {
+                    mem::swap(&mut self.used, other);
+                }
+            }
+            Step::Settle => self.other = None,
+            Step::Replace => self = Ring { used: successor()?, other: None },
+        }
+        Ok(self)
+    }
+
+    /// The key that pods have to answer to, if one is being replaced.
+    pub(super) fn newest(&self, phase: Phase) -> Option<&Material> {
+        match phase {
+            Phase::Settled => None,
+            Phase::Staged { .. } => self.other.as_ref(),
+            Phase::Active | Phase::Revoked => Some(&self.used),
+        }
+    }
+
+    /// The data of a Secret with these keys, for this purpose, and keys of others beside them; `None` for fields that are
+    /// not to be there. Of several keys of a name the first counts.
+    ///
+    /// A key that may be replaced has a second name, so that `named.conf` need not change with it: servers know the
+    /// other key by that, or if there is none, the same key again.
+    pub(super) fn data(&self, purpose: Purpose, is_replaced: bool, others: &[Material]) -> Data {
+        let mut all = vec![self.used.clone()];
+        let second = self.other.as_ref().unwrap_or(&self.used);
+        let second = is_replaced.then(|| Material { name: format!("{}{SECOND}", self.used.name), ..second.clone() });
+        for other in second.iter().chain(others) {
+            if !all.iter().any(|known| known.name.eq_ignore_ascii_case(&other.name)) {
+                all.push(other.clone());
+            }
+        }
+        let names: Vec<&str> = all.iter().map(|material| material.name.as_str()).collect();
+        let other = |field: fn(&Material) -> Zeroizing<String>| self.other.as_ref().map(field);
+        let mut data = vec![
+            ("key-name", Some(Zeroizing::new(self.used.name.clone()))),
+            ("algorithm", Some(Zeroizing::new(self.used.algorithm.clone()))),
+            ("secret", Some(self.used.secret.clone())),
+            (NAMES, Some(Zeroizing::new(names.join("\n")))),
+            (OTHER_ALGORITHM, other(|it| Zeroizing::new(it.algorithm.clone()))),
+            (OTHER_SECRET, other(|it| it.secret.clone())),
+        ];
+        match purpose {
+            // rndc reads a file with a single key.
+            Purpose::Control => data.extend([
+                (names::RNDC_FILE, Some(statements([&self.used]))),
+                (names::KEYS_FILE, Some(statements(&all))),
+            ]),
+            Purpose::Transfer => data.push((names::TRANSFER_FILE, Some(statements(&all)))),
+        }
+        data.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
+    }
+}
+
+/// The statements of named.conf that define keys.
+fn statements<'m>(keys: impl IntoIterator<Item = &'m Material>) -> Zeroizing<String> {
+    keys.into_iter().fold(Zeroizing::new(String::new()), |mut text, material| {
+        let Material { name, algorithm, secret } = material;
+        // Writing to a String cannot fail.
+        let _ = write!(text, "key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};\n", &**secret);
+        text
+    })
 }
 
 impl TransferKeys {
@@ -116,7 +216,7 @@ impl TransferKeys {
     pub fn of(store: &Store) -> TransferKeys {
         let keys = store.of(Type::Secret).filter_map(|(id, secret)| {
             // Only they have this field.
-            field(&secret["data"], "transfer.key")?;
+            field(&secret["data"], names::TRANSFER_FILE)?;
             let material = Material::of(&secret["data"])?;
             let name = Name::from_ascii(&material.name).ok()?;
             Some((id.clone(), TsigKey::new(&name, material.key()?, None)))
@@ -144,6 +244,24 @@ pub fn names_of(secret: &Value) -> Vec<String> {
 
 /// The key of a Secret's data that has the names of all keys, each in a line.
 const NAMES: &str = "key-names";
+
+/// The keys of the data that have the key beside the one that is used.
+const OTHER_ALGORITHM: &str = "other-algorithm";
+const OTHER_SECRET: &str = "other-secret";
+/// What follows a key's name in its second name.
+const SECOND: &str = "-other";
+
+/// The algorithm that a template says.
+pub(super) fn algorithm_of(template: &SecretTemplate) -> Option<RndcAlgorithm> {
+    text_of(template, "algorithm").and_then(|name| serde_json::from_value(json!(*name)).ok())
+}
+
+/// A text of a template's data. What is said as text goes before what is said in base64, as with Secrets.
+fn text_of(template: &SecretTemplate, key: &str) -> Option<Zeroizing<String>> {
+    let text = template.string_data.as_ref().and_then(|data| data.get(key)).cloned().map(Zeroizing::new);
+    let text = text.or_else(|| template.data.as_ref().and_then(|data| field(&json!(data), key)));
+    text.map(|text| Zeroizing::new(text.trim().to_owned()))
+}
 
 /// The name of an algorithm (RFC 8945 6).
 fn name_of(algorithm: RndcAlgorithm) -> String {

@@ -1,17 +1,20 @@
 //! Which Secrets there should be, and where their keys come from: a pure function of what is declared.
 
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::names;
+use super::{material, rotation::Policy};
 use crate::{
     api::{
         Bind9Config, ClusterSpec, Infrastructure, InstanceSpec, Kind, Resource, Role, Spec,
         cluster::RoleSpec,
-        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef},
+        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef, SecretTemplate},
     },
     cluster::{Store, in_force},
     object::{ObjectId, Type},
-    render::{Declared, owner},
+    render::{Declared, names, owner},
     servers::{ClusterId, HOME, Server, ServerId, Servers},
 };
 
@@ -23,8 +26,16 @@ pub(super) struct Wanted {
     pub(super) from: From,
     /// The Secrets with further keys that go into it.
     pub(super) others: Vec<RndcSecretRef>,
-    /// The key of the Secret's data that has the key as a statement of named.conf.
-    pub(super) file: &'static str,
+    pub(super) purpose: Purpose,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The control channel of a server.
+    Control,
+    /// The transfers of zones to servers.
+    Transfer,
 }
 
 /// Where a key comes from.
@@ -37,6 +48,10 @@ pub(super) enum From {
         algorithm: Option<RndcAlgorithm>,
         /// A Secret that has it, if it was made by a former version.
         former: Option<String>,
+        /// What a user says of its Secret, and of the first key in it.
+        template: Option<SecretTemplate>,
+        /// When it is replaced; `None` if never.
+        policy: Option<Policy>,
     },
     /// It is in a Secret already.
     Secret(RndcSecretRef),
@@ -50,6 +65,20 @@ impl Wanted {
             From::Secret(reference) => Some(reference),
         };
         main.into_iter().chain(&self.others).map(|reference| self.secret(&reference.name))
+    }
+
+    /// The labels and annotations that a user wants it to have.
+    pub(super) fn metadata(&self) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let From::Chance { template: Some(SecretTemplate { metadata, .. }), .. } = &self.from else {
+            return Default::default();
+        };
+        (metadata.labels.clone().unwrap_or_default(), metadata.annotations.clone().unwrap_or_default())
+    }
+
+    /// The server that it belongs to, if it is that of one.
+    pub(super) fn server(&self) -> ServerId {
+        let name = self.owner["name"].as_str().unwrap_or_default().to_owned();
+        ServerId { namespace: self.id.namespace.clone(), name }
     }
 
     /// A Secret in the same namespace, whoever has made it.
@@ -77,9 +106,15 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
         let transfer = || Wanted {
             id: secret(names::transfer_secret(&id.name)),
             owner: owner.clone(),
-            from: From::Chance { name: names::transfer_key(&id.namespace, &id.name), algorithm: None, former: None },
+            from: From::Chance {
+                name: names::transfer_key(&id.namespace, &id.name),
+                algorithm: None,
+                former: None,
+                template: None,
+                policy: None,
+            },
             others: Vec::new(),
-            file: "transfer.key",
+            purpose: Purpose::Transfer,
         };
         match &resource.spec {
             Spec::Infrastructure(Infrastructure::Cluster(_)) => wanted.push(transfer()),
@@ -95,15 +130,14 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                 }
                 let resources = read.iter().map(|(resource, _)| resource);
                 let of_cluster = cluster.and_then(|cluster| declaration_of(resources, cluster));
-                let made = || From::Chance {
-                    name: names::RNDC_KEY.into(),
-                    algorithm: algorithm(spec, of_cluster),
-                    former: Some(names::former_rndc_secret(&id.name)),
+                let from = match declared(spec, of_cluster) {
+                    Some(Declaration::Reference(reference)) => From::Secret(reference.clone()),
+                    Some(Declaration::Made(config)) => made(&id.name, Some(config)),
+                    None => made(&id.name, None),
                 };
-                let from = reference(spec, of_cluster).cloned().map_or_else(made, From::Secret);
                 let others = of_cluster.map(|cluster| cluster.rndc_secret_refs.clone()).unwrap_or_default();
                 let id = secret(names::rndc_secret(&id.name));
-                wanted.push(Wanted { id, owner, from, others, file: "rndc.key" });
+                wanted.push(Wanted { id, owner, from, others, purpose: Purpose::Control });
             }
             _ => {}
         }
@@ -118,7 +152,10 @@ pub(crate) fn given<'r>(resources: impl Iterator<Item = &'r Resource> + Clone, s
         _ => None,
     });
     let cluster = server.cluster.as_ref().and_then(|cluster| declaration_of(resources, cluster));
-    reference(instance?, cluster).map(|reference| reference.name.clone())
+    match declared(instance?, cluster)? {
+        Declaration::Reference(reference) => Some(reference.name.clone()),
+        Declaration::Made(_) => None,
+    }
 }
 
 /// What declares a cluster.
@@ -137,12 +174,23 @@ fn declaration_of<'r>(
     })
 }
 
-/// The Secret that a user names for a server: its own, or else its role's, or else its cluster's.
-fn reference<'s>(instance: &'s InstanceSpec, cluster: Option<&'s ClusterSpec>) -> Option<&'s RndcSecretRef> {
+/// What a user says of a server's RNDC key.
+enum Declaration<'s> {
+    /// It is in this Secret.
+    Reference(&'s RndcSecretRef),
+    /// It is made, and replaced, in this way.
+    Made(&'s RndcKeyConfig),
+}
+
+/// What is said nearest to a server: of itself, or else of its role, or else of its cluster. It counts as a whole.
+fn declared<'s>(instance: &'s InstanceSpec, cluster: Option<&'s ClusterSpec>) -> Option<Declaration<'s>> {
     let of = |key: &'s Option<RndcKeyConfig>, former: &'s Option<RndcSecretRef>| {
-        key.as_ref().and_then(|key| key.secret_ref.as_ref()).or(former.as_ref())
+        let reference = key.as_ref().and_then(|key| key.secret_ref.as_ref()).or(former.as_ref());
+        reference.map(Declaration::Reference).or_else(|| key.as_ref().map(Declaration::Made))
     };
-    let of_config = |config: &'s Option<Bind9Config>| config.as_ref()?.rndc_secret_ref.as_ref();
+    let of_config = |config: &'s Option<Bind9Config>| {
+        config.as_ref().and_then(|config| of(&config.rndc_key, &config.rndc_secret_ref))
+    };
     let role = cluster.and_then(|cluster| role(instance, cluster));
     of(&instance.rndc_key, &instance.rndc_secret_ref)
         .or_else(|| of_config(&instance.config))
@@ -150,10 +198,19 @@ fn reference<'s>(instance: &'s InstanceSpec, cluster: Option<&'s ClusterSpec>) -
         .or_else(|| cluster.and_then(|cluster| of_config(&cluster.global)))
 }
 
-/// The algorithm that a user asks for: that of the server itself, or else of its role.
-fn algorithm(instance: &InstanceSpec, cluster: Option<&ClusterSpec>) -> Option<RndcAlgorithm> {
-    let of_role = || cluster.and_then(|cluster| role(instance, cluster))?.rndc_key.as_ref();
-    instance.rndc_key.as_ref().or_else(of_role).map(|key| key.algorithm)
+/// The key of a server that is made.
+fn made(instance: &str, config: Option<&RndcKeyConfig>) -> From {
+    let template = config.and_then(|config| config.secret.clone());
+    let of_template = template.as_ref().and_then(material::algorithm_of);
+    From::Chance {
+        name: names::RNDC_KEY.into(),
+        algorithm: of_template.or(config.map(|config| config.algorithm)),
+        former: Some(names::former_rndc_secret(instance)),
+        template,
+        policy: Some(Policy {
+            after: config.and_then(RndcKeyConfig::hours).map(|it| SignedDuration::from_hours(it.into())),
+        }),
+    }
 }
 
 fn role<'s>(instance: &InstanceSpec, cluster: &'s ClusterSpec) -> Option<&'s RoleSpec> {

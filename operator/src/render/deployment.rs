@@ -163,8 +163,8 @@ fn configuration(subject: &Subject<'_>) -> Value {
                 // Whatever files there are, so that no pod is replaced for another one.
                 { "configMap": { "name": names::config_map(subject.name()) } },
                 // The latter is where a user's own named.conf may include it from.
-                secret(&names::rndc_secret(subject.name()), "rndc.key", &["rndc.key", "keys/rndc.key"]),
-                secret(&subject.transfer().0, "transfer.key", &["transfer.key"]),
+                secret(&names::rndc_secret(subject.name()), names::KEYS_FILE, &["rndc.key", "keys/rndc.key"]),
+                secret(&subject.transfer().0, names::TRANSFER_FILE, &[names::TRANSFER_FILE]),
             ],
         },
     })

@@ -30,6 +30,13 @@ pub const CONFIG_FOLDER: &str = "/etc/bind";
 /// The folder with the zones in the pod.
 pub const ZONES_FOLDER: &str = "/var/cache/bind";
 
+/// The key of a Secret's data with the RNDC key that clients use, as `rndc` reads it.
+pub const RNDC_FILE: &str = "rndc.key";
+/// The key of the same data with all keys that the server accepts.
+pub const KEYS_FILE: &str = "keys.conf";
+/// The key of a Secret's data with the key of transfers.
+pub const TRANSFER_FILE: &str = "transfer.key";
+
 /// The label of all objects that Bindy makes.
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "bindy");
 

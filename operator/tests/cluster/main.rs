@@ -12,6 +12,7 @@ mod mutants;
 mod operated;
 mod operator;
 mod rollout;
+mod rotation;
 mod running;
 mod scenarios;
 mod server;

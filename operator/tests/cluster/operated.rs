@@ -303,11 +303,12 @@ impl Operated {
         let config: ConfigMap = self.object(&format!("{instance}-config")).await;
         let owner = self.ours(Kind::INSTANCE).get(instance).await.unwrap();
         let cluster = owner.data["spec"]["clusterRef"].as_str().unwrap().to_owned();
-        for (secret, key) in
-            [(format!("{instance}-rndc-key"), "rndc.key"), (format!("{cluster}-transfer-key"), "transfer.key")]
-        {
+        for (secret, key, file) in [
+            (format!("{instance}-rndc-key"), "keys.conf", "rndc.key"),
+            (format!("{cluster}-transfer-key"), "transfer.key", "transfer.key"),
+        ] {
             let secret: Secret = self.object(&secret).await;
-            fs::write(folder.join(key), &secret.data.unwrap()[key].0).unwrap();
+            fs::write(folder.join(file), &secret.data.unwrap()[key].0).unwrap();
         }
         let text = config.data.unwrap()["named.conf"].clone();
         let text = text

@@ -1,0 +1,216 @@
+//! What is to be done about a Secret: a function of what was seen, and of the time. Only new keys are left to chance.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{
+    material::{Data, Material, Ring, field},
+    proofs::Proofs,
+    rotation::{self, GRACE, Lacking, Policy, Record, Rest, Step},
+    wanted::{From, Wanted},
+};
+use crate::{api::keys::RndcSecretRef, cluster::Store, render::names};
+
+/// What is to be done about a Secret.
+pub(super) enum Due {
+    /// It is made.
+    Make {
+        /// Its key; `None` if a former version may have made one.
+        ring: Option<Ring>,
+        others: Vec<Material>,
+    },
+    Change(Change),
+}
+
+/// A change of a Secret that is there.
+pub(super) struct Change {
+    /// The version of the Secret that it is a change of.
+    pub(super) version: String,
+    /// The data and the annotations that differ; `None` for those that are not to be there any more.
+    pub(super) data: Data,
+    pub(super) annotations: BTreeMap<String, Option<String>>,
+    /// What is told of it.
+    pub(super) told: Option<String>,
+}
+
+/// The annotation with the name of the Secret that a key was taken from, in our group.
+pub(super) const KEY_FROM: &str = "key-from";
+
+/// How long pods may take before it is said that they are waited for.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a Secret is to have, and what is told of what has led to it.
+struct Wish {
+    ring: Ring,
+    annotations: BTreeMap<String, Option<String>>,
+    told: Option<String>,
+}
+
+/// What is to be done about a Secret; `None` if nothing, or if it is not known yet. `now` has whole seconds.
+///
+/// # Errors
+/// A Secret of a user's that is not there, or has no key.
+pub(super) fn due(wanted: &Wanted, store: &Store, proofs: &mut Proofs, now: Timestamp) -> Result<Option<Due>, String> {
+    let there = store.get(&wanted.id);
+    if there.as_ref().is_some_and(Value::is_null) {
+        // It is not Bindy's.
+        return Ok(None);
+    }
+    let find = |reference: &RndcSecretRef| match store.find(&wanted.secret(&reference.name)) {
+        None => Ok(None),
+        Some(None) => Err(format!("there is no Secret {}/{}; create it", wanted.id.namespace, reference.name)),
+        Some(Some(secret)) => Material::referenced(&secret, reference).map(Some),
+    };
+    let mut others = Vec::new();
+    for reference in &wanted.others {
+        match find(reference) {
+            Ok(Some(other)) => others.push(other),
+            Ok(None) => return Ok(None),
+            // A server without any key would not start.
+            Err(_) if there.is_none() => {}
+            Err(why) => return Err(why),
+        }
+    }
+    let given = match &wanted.from {
+        From::Chance { .. } => None,
+        From::Secret(reference) => match find(reference)? {
+            Some(used) => Some((Ring { used, other: None }, reference)),
+            None => return Ok(None),
+        },
+    };
+    let Some(there) = there else {
+        let ring = match (&wanted.from, given) {
+            (_, Some((ring, _))) => Some(ring),
+            (From::Chance { name, algorithm, template: Some(template), .. }, None) => {
+                let used = Material::of_template(template, name, algorithm.unwrap_or_default())?;
+                Some(Ring { used, other: None })
+            }
+            _ => None,
+        };
+        return Ok(Some(Due::Make { ring, others }));
+    };
+    let Wish { ring, annotations, told } = match given {
+        Some((ring, reference)) => {
+            Wish { ring, annotations: wanted.annotations(None, Some(&reference.name), now), told: None }
+        }
+        None => wish(wanted, &there, proofs, now)?,
+    };
+    let mut data = ring.data(wanted.purpose, wanted.policy().is_some(), &others);
+    data.retain(|key, text| field(&there["data"], key) != *text);
+    let mut annotations = annotations;
+    annotations.retain(|name, text| there["metadata"]["annotations"][name].as_str() != text.as_deref());
+    if data.is_empty() && annotations.is_empty() {
+        return Ok(None);
+    }
+    let version = there["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    let told = told.or_else(|| (!data.is_empty()).then(|| format!("{} is written anew", wanted.id)));
+    Ok(Some(Due::Change(Change { version, data, annotations, told })))
+}
+
+/// What a Secret is to have whose key is made.
+fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> Result<Wish, String> {
+    let From::Chance { name, algorithm, former, policy, .. } = &wanted.from else {
+        return Err("its key is given".into());
+    };
+    let metadata = &there["metadata"];
+    let from = metadata["annotations"][names::ours(KEY_FROM)].as_str();
+    let is_made = from.is_none_or(|from| Some(from) == former.as_deref());
+    let (Some(ring), true) = (Ring::of(&there["data"]), is_made) else {
+        // That of a user is not Bindy's to use on.
+        let used = Material::random(name.clone(), algorithm.unwrap_or_default())?;
+        let annotations = wanted.annotations(Some(&Record::new(now)), None, now);
+        return Ok(Wish { ring: Ring { used, other: None }, annotations, told: None });
+    };
+    let Some(policy) = *policy else { return Ok(Wish { ring, annotations: BTreeMap::new(), told: None }) };
+    let record = Record::of(metadata, now);
+    let key = ring.newest(record.phase);
+    let Some(lacking) = proofs.lacking(&wanted.server(), key) else {
+        // Which pods there are is not known.
+        return Ok(Wish { ring, annotations: BTreeMap::new(), told: None });
+    };
+    let is_unlike = algorithm.is_some_and(|algorithm| !ring.used.is_for(algorithm));
+    let step = rotation::next(policy, &record, is_unlike, &lacking, now);
+    let then = record.then(&step, now);
+    let algorithm = algorithm.or(ring.used.algorithm()).unwrap_or_default();
+    let ring = ring.then(&step, algorithm)?;
+    let rest = rest(policy, &step, &then, now);
+    let mut annotations = then.annotations(policy, rest.as_ref());
+    annotations.insert(names::ours(KEY_FROM), from.map(str::to_owned).filter(|_| step_keeps_key(&step)));
+    let told = told(wanted, &step, &then).or_else(|| {
+        let waits = rest.filter(|rest| matches!(rest, Rest::Waiting(..) | Rest::RateLimited(_)));
+        waits.map(|rest| format!("RNDC Secret {}/{}: {rest}", wanted.id.namespace, wanted.id.name))
+    });
+    Ok(Wish { ring, annotations, told })
+}
+
+/// Whether the key that is used stays.
+fn step_keeps_key(step: &Step) -> bool {
+    !matches!(step, Step::Activate | Step::Replace)
+}
+
+/// What people are told of the state after a step; `None` if that is not to be said so soon.
+fn rest(policy: Policy, step: &Step, then: &Record, now: Timestamp) -> Option<Rest> {
+    let Step::Rest(rest) = step else { return Some(prospect(policy, then, now)) };
+    let is_early = matches!(rest, Rest::Waiting(..)) && now.duration_since(then.begun()) < PATIENCE;
+    Some(rest.clone()).filter(|_| !is_early)
+}
+
+/// What is to be expected of a key, if all goes well.
+fn prospect(policy: Policy, record: &Record, now: Timestamp) -> Rest {
+    match rotation::next(policy, record, false, &Lacking::default(), now) {
+        Step::Rest(rest) => rest,
+        _ => Rest::Rotating,
+    }
+}
+
+fn told(wanted: &Wanted, step: &Step, then: &Record) -> Option<String> {
+    let secret = format!("RNDC Secret {}/{}", wanted.id.namespace, wanted.id.name);
+    match step {
+        Step::Rest(_) => None,
+        Step::Stage => Some(format!("Rotating {secret} (rotation #{})", then.count.saturating_add(1))),
+        Step::Replace => Some(format!(
+            "Rotating {secret} (rotation #{}): the former key is revoked, and not accepted where the new one is known",
+            then.count
+        )),
+        Step::Activate => Some(format!(
+            "{secret}: all pods have answered to the new key, which is used now; the former one is accepted for {} \
+             minutes",
+            GRACE.as_mins()
+        )),
+        Step::Settle if then.revoked.is_some() && then.revoked == then.rotated => {
+            Some(format!("{secret}: all pods have answered to the key that has replaced the revoked one"))
+        }
+        Step::Settle => Some(format!("{secret}: the former key is accepted no more")),
+    }
+}
+
+impl Wanted {
+    /// When the key is replaced; `None` if it never is.
+    pub(super) fn policy(&self) -> Option<Policy> {
+        match &self.from {
+            From::Chance { policy, .. } => *policy,
+            From::Secret(_) => None,
+        }
+    }
+
+    /// The annotations of a Secret whose key is new, `record`ed as that, or taken from another one.
+    pub(super) fn annotations(
+        &self,
+        record: Option<&Record>,
+        from: Option<&str>,
+        now: Timestamp,
+    ) -> BTreeMap<String, Option<String>> {
+        let mut annotations = match (&self.from, self.policy()) {
+            (From::Secret(reference), _) => Record::none(&Rest::ExternallyManaged(reference.name.clone())),
+            (From::Chance { .. }, None) => BTreeMap::new(),
+            (From::Chance { .. }, Some(policy)) => {
+                let record = record.cloned().unwrap_or_else(|| Record::new(now));
+                record.annotations(policy, Some(&prospect(policy, &record, now)))
+            }
+        };
+        annotations.insert(names::ours(KEY_FROM), from.map(str::to_owned));
+        annotations
+    }
+}

@@ -1,0 +1,196 @@
+//! When an RNDC key is replaced, and how: a pure function of what is declared, of what the key's Secret records, and of
+//! which pods have answered to which key.
+//!
+//! A key that is due gets a successor. At first that is [`Phase::Staged`]: servers accept both, and clients use the former.
+//! Once every pod has answered to the successor, the two change places: clients use the new key, and servers accept the
+//! former still ([`Phase::Active`]), for those who have read it a while ago. After [`GRACE`] that is accepted no more. A
+//! key that is revoked is replaced at once, whoever has not heard of the new one yet ([`Phase::Revoked`]).
+//!
+//! Each step is a single write of the Secret, and all that the next one depends on is in it: whoever goes on, after however
+//! many restarts, knows as much as who has begun. `record` is how it is written down.
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub(super) use record::{Phase, Record, Request};
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// What is declared of a key's replacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// The age at which the key is replaced; `None` if only on request.
+    pub(super) after: Option<SignedDuration>,
+}
+
+/// The pods of a server that have not answered to the newest key since it is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lacking(pub(super) Vec<LackingPod>);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LackingPod {
+    pub(super) name: String,
+    /// Since when it is not ready; `None` if it is.
+    pub(super) unready_since: Option<Timestamp>,
+}
+
+/// What is to be done about a key now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing.
+    Rest(Rest),
+    /// A successor is made, which servers are to accept, too.
+    Stage,
+    /// The successor is used from now on, and the former key accepted.
+    Activate,
+    /// The former key is accepted no more, or every pod has what has replaced a revoked one.
+    Settle,
+    /// The key is replaced without a successor that anybody knows.
+    Replace,
+}
+
+/// Why nothing is to be done. It is shown to people, as the reason and the message of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// The key is replaced on request only.
+    Disabled,
+    /// The key comes from a Secret of somebody's, which is never written.
+    ExternallyManaged(String),
+    /// The key is replaced at this time.
+    NotDue(Timestamp),
+    /// It is due, and the last replacement was less than [`INTERVAL`] before: it waits until this time.
+    RateLimited(Timestamp),
+    /// These pods have not answered to the newest key.
+    Waiting(Phase, Vec<String>),
+    /// A new key is on its way to all pods.
+    Rotating,
+    /// The former key is accepted until this time.
+    Grace(Timestamp),
+}
+
+/// The shortest time between two replacements, and between two revocations.
+pub(super) const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// How long a key that was replaced is accepted still.
+pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a pod that is not ready is waited for. It may be so any moment, and have read the Secret before the successor
+/// was in it.
+pub(super) const START: SignedDuration = SignedDuration::from_mins(5);
+/// The most pods that a message names.
+const NAMED: usize = 5;
+
+/// What is to be done about a key. `is_unlike` says that it is not of the kind that is declared, as when another algorithm
+/// was asked for.
+pub(super) fn next(policy: Policy, record: &Record, is_unlike: bool, lacking: &Lacking, now: Timestamp) -> Step {
+    if record.request == Some(Request::Revoke) {
+        match after(record.revoked, INTERVAL).filter(|free| now < *free) {
+            None => return Step::Replace,
+            // What is under way goes on meanwhile.
+            Some(free) if record.phase == Phase::Settled => return Step::Rest(Rest::RateLimited(free)),
+            Some(_) => {}
+        }
+    }
+    let staged = match record.phase {
+        Phase::Settled => return due(policy, record, is_unlike, now),
+        Phase::Staged { since } => Some(since),
+        Phase::Active | Phase::Revoked => None,
+    };
+    let awaited = lacking.awaited(staged, now);
+    if !awaited.is_empty() {
+        return Step::Rest(Rest::Waiting(record.phase, awaited));
+    }
+    if staged.is_some() {
+        return Step::Activate;
+    }
+    let grace = after(record.rotated, GRACE).filter(|end| record.phase == Phase::Active && now < *end);
+    grace.map_or(Step::Settle, |end| Step::Rest(Rest::Grace(end)))
+}
+
+impl Lacking {
+    /// The names of those that are waited for, also of pods that are not ready if a successor is `staged`, since then.
+    fn awaited(&self, staged: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+        let is_awaited = |pod: &&LackingPod| match (pod.unready_since, staged) {
+            (None, _) => true,
+            (Some(since), Some(staged)) => now < later(since.max(staged), START),
+            (Some(_), None) => false,
+        };
+        self.0.iter().filter(is_awaited).map(|pod| pod.name.clone()).collect()
+    }
+}
+
+/// What is to be done about a key that nobody is replacing.
+fn due(policy: Policy, record: &Record, is_unlike: bool, now: Timestamp) -> Step {
+    let is_asked_for = is_unlike || record.request == Some(Request::Rotate);
+    let at = if is_asked_for { Some(now) } else { record.rotate_at(policy) };
+    let Some(at) = at else { return Step::Rest(Rest::Disabled) };
+    let free = after(record.rotated, INTERVAL);
+    match free.filter(|free| now < *free) {
+        _ if now < at => Step::Rest(Rest::NotDue(free.map_or(at, |free| at.max(free)))),
+        Some(free) => Step::Rest(Rest::RateLimited(free)),
+        None => Step::Stage,
+    }
+}
+
+impl Rest {
+    /// One word, for programs.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Rest::Disabled => "Disabled",
+            Rest::ExternallyManaged(_) => "ExternallyManaged",
+            Rest::NotDue(_) => "NotDue",
+            Rest::RateLimited(_) => "RateLimited",
+            Rest::Waiting(..) => "RotationWaiting",
+            Rest::Rotating => "Rotating",
+            Rest::Grace(_) => "FormerKeyAccepted",
+        }
+    }
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rest::Disabled => f.write_str(
+                "The key is replaced on request only: `autoRotate: true` in `rndcKey` has it replaced regularly.",
+            ),
+            Rest::ExternallyManaged(secret) => {
+                write!(f, "The key is that of the Secret {secret}, which is never written: replace it there.")
+            }
+            Rest::NotDue(at) => write!(f, "The key is replaced at {at:.0}."),
+            Rest::RateLimited(at) => {
+                write!(f, "The key is due, and was replaced less than an hour before: it is replaced at {at:.0}.")
+            }
+            Rest::Waiting(phase, pods) => {
+                let named = pods.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = match pods.len().saturating_sub(NAMED) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let meanwhile = match phase {
+                    Phase::Staged { .. } => "the former one stays in use until then",
+                    Phase::Settled | Phase::Active => "the former one is accepted until then",
+                    Phase::Revoked => "these may accept the revoked one until then",
+                };
+                write!(
+                    f,
+                    "No answer to the new key from {named}{more}; {meanwhile}. Look whether the pod runs, and whether \
+                     port {} can be reached; a `namedConf` of your own has to list all `key-names` of the Secret.",
+                    crate::render::names::RNDC_PORT
+                )
+            }
+            Rest::Rotating => f.write_str("A new key is on its way to all pods."),
+            Rest::Grace(until) => write!(f, "The key was replaced, and the former one is accepted until {until:.0}."),
+        }
+    }
+}
+
+fn after(time: Option<Timestamp>, duration: SignedDuration) -> Option<Timestamp> {
+    time.map(|time| later(time, duration))
+}
+
+/// A time so much later; the last that there is, if that is beyond it.
+fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,156 @@
+//! What a Secret records of its key's replacement, in annotations. Those with `created-at`, `rotate-at` and
+//! `rotation-count` are the existing operator's; people set `created-at`, `rotate` and `revoke`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Policy, Rest, Step, later};
+use crate::render::names::ours;
+
+/// What is recorded of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::keys) struct Record {
+    /// Since when the key is used, or what somebody has put in place of that to have it replaced.
+    pub(super) created: Timestamp,
+    /// How often the key was replaced.
+    pub(in crate::keys) count: u32,
+    /// When it was replaced last.
+    pub(in crate::keys) rotated: Option<Timestamp>,
+    /// When one was revoked last.
+    pub(in crate::keys) revoked: Option<Timestamp>,
+    pub(in crate::keys) phase: Phase,
+    /// What somebody asks for.
+    pub(super) request: Option<Request>,
+}
+
+/// How far a replacement has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::keys) enum Phase {
+    /// None is under way.
+    Settled,
+    /// There is a successor, which servers are to accept.
+    Staged { since: Timestamp },
+    /// The successor is used, and the former key accepted still.
+    Active,
+    /// The key has replaced a revoked one, which some pod may still accept.
+    Revoked,
+}
+
+/// What somebody asks for by an annotation, of whatever value. It goes when it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::keys) enum Request {
+    /// To replace the key.
+    Rotate,
+    /// To replace it at once.
+    Revoke,
+}
+
+/// The names of the annotations, in our group.
+pub(in crate::keys) mod name {
+    pub const CREATED: &str = "rndc-created-at";
+    pub const ROTATE_AT: &str = "rndc-rotate-at";
+    pub const COUNT: &str = "rndc-rotation-count";
+    pub const ROTATED: &str = "rndc-rotated-at";
+    pub const REVOKED: &str = "rndc-revoked-at";
+    pub const STAGED: &str = "rndc-staged-at";
+    pub const PHASE: &str = "rndc-rotation-phase";
+    /// A reason and a message for people, with a colon between.
+    pub const STATE: &str = "rndc-rotation";
+    pub const ROTATE: &str = "rndc-rotate";
+    pub const REVOKE: &str = "rndc-revoke";
+}
+
+impl Record {
+    /// That of a key that is made now. Times have whole seconds.
+    pub(in crate::keys) fn new(now: Timestamp) -> Record {
+        Record { created: now, count: 0, rotated: None, revoked: None, phase: Phase::Settled, request: None }
+    }
+
+    /// What the metadata of a Secret says. A key without a time of its own that can be read is as old as its Secret.
+    pub(in crate::keys) fn of(metadata: &Value, now: Timestamp) -> Record {
+        let text = |name: &str| metadata["annotations"][ours(name)].as_str();
+        let time = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok());
+        let made = time(metadata["creationTimestamp"].as_str()).unwrap_or(now);
+        let rotated = time(text(name::ROTATED));
+        let phase = match text(name::PHASE) {
+            Some("Staged") => Phase::Staged { since: time(text(name::STAGED)).unwrap_or(made) },
+            Some("Active") => Phase::Active,
+            Some("Revoked") => Phase::Revoked,
+            _ => Phase::Settled,
+        };
+        let asks = |name, request| text(name).map(|_| request);
+        Record {
+            created: time(text(name::CREATED)).or(rotated).unwrap_or(made),
+            count: text(name::COUNT).and_then(|text| text.trim().parse().ok()).unwrap_or(0),
+            rotated,
+            revoked: time(text(name::REVOKED)),
+            phase,
+            request: asks(name::REVOKE, Request::Revoke).or_else(|| asks(name::ROTATE, Request::Rotate)),
+        }
+    }
+
+    /// The annotations of a key that is not Bindy's to replace.
+    pub(in crate::keys) fn none(rest: &Rest) -> BTreeMap<String, Option<String>> {
+        let all = Record::new(Timestamp::UNIX_EPOCH).annotations(Policy { after: None }, Some(rest));
+        let state = ours(name::STATE);
+        all.into_iter().map(|(name, text)| (name.clone(), text.filter(|_| name == state))).collect()
+    }
+
+    /// When that has begun which is under way.
+    pub(in crate::keys) fn begun(&self) -> Timestamp {
+        match self.phase {
+            Phase::Staged { since } => since,
+            Phase::Settled | Phase::Active | Phase::Revoked => self.rotated.unwrap_or(self.created),
+        }
+    }
+
+    /// When the key is to be replaced; `None` if only on request.
+    pub(super) fn rotate_at(&self, policy: Policy) -> Option<Timestamp> {
+        policy.after.map(|age| later(self.created, age))
+    }
+
+    /// What is recorded after a step.
+    pub(in crate::keys) fn then(&self, step: &Step, now: Timestamp) -> Record {
+        let used = || Record { created: now, rotated: Some(now), count: self.count.saturating_add(1), ..self.clone() };
+        match step {
+            Step::Rest(_) => self.clone(),
+            Step::Stage => Record { phase: Phase::Staged { since: now }, request: None, ..self.clone() },
+            Step::Activate => Record { phase: Phase::Active, ..used() },
+            Step::Settle => Record { phase: Phase::Settled, ..self.clone() },
+            Step::Replace => Record { phase: Phase::Revoked, revoked: Some(now), request: None, ..used() },
+        }
+    }
+
+    /// The annotations by which it is recorded; `None` for those that are not to be there. `rest` is what people are told.
+    pub(in crate::keys) fn annotations(&self, policy: Policy, rest: Option<&Rest>) -> BTreeMap<String, Option<String>> {
+        let time = |time: Timestamp| format!("{time:.0}");
+        let (phase, staged) = match self.phase {
+            Phase::Settled => (None, None),
+            Phase::Staged { since } => (Some("Staged"), Some(since)),
+            Phase::Active => (Some("Active"), None),
+            Phase::Revoked => (Some("Revoked"), None),
+        };
+        let mut annotations: Vec<(&str, Option<String>)> = vec![
+            (name::CREATED, Some(time(self.created))),
+            (name::ROTATE_AT, self.rotate_at(policy).map(time)),
+            (name::COUNT, Some(self.count.to_string())),
+            (name::ROTATED, self.rotated.map(time)),
+            (name::REVOKED, self.revoked.map(time)),
+            (name::STAGED, staged.map(time)),
+            (name::PHASE, phase.map(str::to_owned)),
+        ];
+        if let Some(rest) = rest {
+            annotations.push((name::STATE, Some(format!("{}: {rest}", rest.reason()))));
+        }
+        // What somebody asks for stays as it was written until it was done.
+        if self.request != Some(Request::Revoke) {
+            annotations.push((name::REVOKE, None));
+        }
+        if self.request.is_none() {
+            annotations.push((name::ROTATE, None));
+        }
+        annotations.into_iter().map(|(name, text)| (ours(name), text)).collect()
+    }
+}

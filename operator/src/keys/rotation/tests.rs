@@ -1,0 +1,377 @@
+//! Replacements of a key in a model of a cluster, in which pods come and go and hear of changes late, and whoever replaces
+//! the key ends at any moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{prelude::*, sample::Index};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::render::names::ours;
+
+/// The longest time that a change of a Secret takes to reach a pod, in seconds.
+const DELAY: i64 = 90;
+
+/// A key of the model; each has a number of its own.
+type Key = u32;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// So many seconds pass, in which the one who replaces the key looks so many times.
+    Pass(i64, u8),
+    /// Whoever replaces the key starts anew.
+    Restart,
+    /// A write is lost, or done without anybody's hearing of it.
+    Interrupt {
+        is_done: bool,
+    },
+    NewPod {
+        delay: i64,
+    },
+    PodGone(Index),
+    /// A pod becomes ready, or is not any more.
+    Turn(Index),
+    /// The volume of a pod does not follow any more, or does again.
+    Stick(Index),
+    Ask(Request),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1..200i64, 0..4u8).prop_map(|(time, looks)| Event::Pass(time, looks)),
+        2 => (200..5000i64, 0..4u8).prop_map(|(time, looks)| Event::Pass(time, looks)),
+        2 => Just(Event::Restart),
+        1 => any::<bool>().prop_map(|is_done| Event::Interrupt { is_done }),
+        1 => (0..=DELAY).prop_map(|delay| Event::NewPod { delay }),
+        1 => any::<Index>().prop_map(Event::PodGone),
+        2 => any::<Index>().prop_map(Event::Turn),
+        1 => any::<Index>().prop_map(Event::Stick),
+        1 => Just(Event::Ask(Request::Rotate)),
+        1 => Just(Event::Ask(Request::Revoke)),
+    ]
+}
+
+/// What a Secret has.
+#[derive(Clone, Debug)]
+struct Secret {
+    metadata: Value,
+    used: Key,
+    other: Option<Key>,
+    since: Timestamp,
+}
+
+#[derive(Debug)]
+struct Pod {
+    delay: i64,
+    unready_since: Option<Timestamp>,
+    is_stuck: bool,
+    /// Which of the versions of the Secret it has.
+    version: usize,
+}
+
+struct Model {
+    now: Timestamp,
+    policy: Policy,
+    secrets: Vec<Secret>,
+    keys: Key,
+    pods: BTreeMap<String, Pod>,
+    made: u32,
+    /// Who has answered to which key, as whoever replaces the key remembers.
+    proven: BTreeSet<(String, Key)>,
+    /// What becomes of the next write.
+    interruption: Option<bool>,
+    /// When the key was replaced, and whether because one was revoked.
+    replaced: Vec<(Timestamp, bool)>,
+}
+
+impl Secret {
+    /// The key that pods have to answer to, if they have to.
+    fn newest(&self, phase: Phase) -> Option<Key> {
+        match phase {
+            Phase::Settled => None,
+            Phase::Staged { .. } => self.other,
+            Phase::Active | Phase::Revoked => Some(self.used),
+        }
+    }
+}
+
+impl Model {
+    fn new(policy: Policy) -> Model {
+        let now = "2026-01-31T12:00:00Z".parse().unwrap();
+        let metadata = json!({ "creationTimestamp": now });
+        let secret = Secret { metadata, used: 0, other: None, since: now };
+        Model {
+            now,
+            policy,
+            secrets: vec![secret],
+            keys: 0,
+            pods: BTreeMap::new(),
+            made: 0,
+            proven: BTreeSet::new(),
+            interruption: None,
+            replaced: Vec::new(),
+        }
+    }
+
+    fn secret(&self) -> &Secret {
+        self.secrets.last().unwrap()
+    }
+
+    fn record(&self) -> Record {
+        Record::of(&self.secret().metadata, self.now)
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let names: Vec<String> = self.pods.keys().cloned().collect();
+        let one = |index: &Index| (!names.is_empty()).then(|| index.get(&names).clone());
+        match event {
+            Event::Pass(time, looks) => {
+                for _ in 0..*looks {
+                    self.pass(time / i64::from(*looks));
+                    self.look();
+                }
+                self.pass(time - time / i64::from(*looks).max(1) * i64::from(*looks));
+            }
+            Event::Restart => self.proven.clear(),
+            Event::Interrupt { is_done } => self.interruption = Some(*is_done),
+            Event::NewPod { delay } => {
+                let version = self.secrets.len() - 1;
+                let pod = Pod { delay: *delay, unready_since: Some(self.now), is_stuck: false, version };
+                self.made += 1;
+                self.pods.insert(format!("pod-{}", self.made), pod);
+            }
+            Event::PodGone(index) => _ = one(index).and_then(|name| self.pods.remove(&name)),
+            Event::Turn(index) => {
+                if let Some(pod) = one(index).and_then(|name| self.pods.get_mut(&name)) {
+                    pod.unready_since = pod.unready_since.is_none().then_some(self.now);
+                    // Nothing helps against a volume that nobody can know of.
+                    pod.is_stuck = false;
+                }
+            }
+            Event::Stick(index) => {
+                if let Some(pod) = one(index).and_then(|name| self.pods.get_mut(&name)) {
+                    pod.is_stuck = pod.unready_since.is_none() && !pod.is_stuck;
+                }
+            }
+            Event::Ask(request) => {
+                let name = if *request == Request::Revoke { "rndc-revoke" } else { "rndc-rotate" };
+                self.secrets.last_mut().unwrap().metadata["annotations"][ours(name)] = json!("please");
+            }
+        }
+        self.look();
+    }
+
+    /// Time passes, after which pods have heard of what was written long enough ago.
+    fn pass(&mut self, time: i64) {
+        self.now = later(self.now, SignedDuration::from_secs(time));
+        for pod in self.pods.values_mut().filter(|pod| !pod.is_stuck) {
+            let until = later(self.now, SignedDuration::from_secs(-pod.delay));
+            let seen = self.secrets.iter().rposition(|secret| secret.since <= until);
+            pod.version = pod.version.max(seen.unwrap_or(0));
+        }
+        self.check();
+    }
+
+    fn accepts(&self, pod: &Pod, key: Key) -> bool {
+        let secret = &self.secrets[pod.version];
+        secret.used == key || secret.other == Some(key)
+    }
+
+    /// What whoever replaces the key does at a moment.
+    fn look(&mut self) {
+        let record = self.record();
+        let mut lacking = Lacking::default();
+        if let Some(key) = self.secret().newest(record.phase) {
+            for (name, pod) in &self.pods {
+                let proof = (name.clone(), key);
+                if self.accepts(pod, key) {
+                    self.proven.insert(proof);
+                } else if !self.proven.contains(&proof) {
+                    lacking.0.push(LackingPod { name: name.clone(), unready_since: pod.unready_since });
+                }
+            }
+        }
+        let step = next(self.policy, &record, false, &lacking, self.now);
+        if let Step::Rest(_) = step {
+            return;
+        }
+        let interruption = self.interruption.take();
+        if interruption == Some(false) {
+            return;
+        }
+        self.write(&record, &step);
+        if interruption.is_some() {
+            self.proven.clear();
+        }
+        self.check();
+    }
+
+    fn write(&mut self, record: &Record, step: &Step) {
+        let mut secret = self.secret().clone();
+        let new = self.keys + 1;
+        match step {
+            Step::Stage => secret.other = Some(new),
+            Step::Activate => {
+                let former = secret.used;
+                secret.used = secret.other.replace(former).unwrap();
+            }
+            Step::Settle => secret.other = None,
+            Step::Replace => (secret.used, secret.other) = (new, None),
+            Step::Rest(_) => {}
+        }
+        self.keys = new;
+        let then = record.then(step, self.now);
+        for (name, text) in then.annotations(self.policy, None) {
+            secret.metadata["annotations"][name] = json!(text);
+        }
+        assert_eq!(Record::of(&secret.metadata, self.now), then, "what is written is read");
+        assert_eq!(secret.other.is_some(), matches!(then.phase, Phase::Staged { .. } | Phase::Active));
+        if then.count != record.count {
+            assert_eq!(then.count, record.count + 1);
+            self.replaced.push((self.now, *step == Step::Replace));
+        }
+        secret.since = self.now;
+        self.secrets.push(secret);
+    }
+
+    fn check(&self) {
+        let used = self.secret().used;
+        let is_revoked = self.replaced.last().is_some_and(|(_, is_revoked)| *is_revoked);
+        for (name, pod) in self.pods.iter().filter(|(_, pod)| pod.unready_since.is_none() && !is_revoked) {
+            assert!(self.accepts(pod, used), "{name} does not accept the key that is used: {pod:?}");
+        }
+        let apart = |times: Vec<Timestamp>| {
+            assert!(times.windows(2).all(|two| two[0].duration_until(two[1]) >= INTERVAL), "{times:?}");
+        };
+        apart(self.replaced.iter().filter(|(_, is_revoked)| *is_revoked).map(|(at, _)| *at).collect());
+        for two in self.replaced.windows(2).filter(|two| !two[1].1) {
+            apart(vec![two[0].0, two[1].0]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_ready_pod_accepts_the_key_that_is_used_and_none_is_replaced_twice_an_hour(
+        hours in prop::option::of(1..100i64),
+        events in prop::collection::vec(event(), 1..150),
+    ) {
+        let policy = Policy { after: hours.map(SignedDuration::from_hours) };
+        let mut model = Model::new(policy);
+        for event in &events {
+            model.happen(event);
+        }
+        // Once everybody is well, what was begun comes to its end.
+        model.pods.values_mut().for_each(|pod| pod.is_stuck = false);
+        let asked = model.record().request.is_some();
+        let before = model.replaced.len();
+        for _ in 0..200 {
+            model.happen(&Event::Pass(60, 1));
+        }
+        let record = model.record();
+        prop_assert_eq!(record.request, None);
+        prop_assert!(!asked || model.replaced.len() > before);
+        let while_ago = later(model.now, SignedDuration::from_mins(-20));
+        let since = match record.phase {
+            Phase::Settled => None,
+            Phase::Staged { since } => Some(since),
+            Phase::Active | Phase::Revoked => record.rotated,
+        };
+        prop_assert!(since.is_none_or(|since| since > while_ago), "{record:?} at {}", model.now);
+        let due = record.rotate_at(policy).map(|at| later(at, INTERVAL));
+        prop_assert!(due.is_none_or(|due| due > while_ago), "{record:?} at {}", model.now);
+    }
+}
+
+/// A record, as annotations have it.
+fn record(annotations: &[(&str, &str)]) -> Record {
+    let mut metadata = json!({ "creationTimestamp": "2026-01-01T00:00:00Z" });
+    for (name, text) in annotations {
+        metadata["annotations"][ours(name)] = json!(text);
+    }
+    Record::of(&metadata, at("2026-02-01T00:00:00Z"))
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_hundred_restarts_around_the_due_time_replace_a_key_once() {
+    let mut model = Model::new(Policy { after: Some(SignedDuration::from_hours(2)) });
+    for _ in 0..3 {
+        model.happen(&Event::NewPod { delay: 20 });
+    }
+    model.pods.values_mut().for_each(|pod| pod.unready_since = None);
+    model.happen(&Event::Pass(7000, 1));
+    for restart in 0..100 {
+        model.happen(&Event::Restart);
+        model.happen(&Event::Interrupt { is_done: restart % 2 == 0 });
+        model.happen(&Event::Pass(7, 1));
+    }
+    assert_eq!(model.replaced.len(), 1);
+    model.happen(&Event::Pass(1800, 30));
+    assert_eq!((model.replaced.len(), model.record().phase), (1, Phase::Settled));
+}
+
+#[test]
+fn a_key_is_replaced_when_its_time_has_come_or_somebody_asks() {
+    let (policy, never) = (Policy { after: Some(SignedDuration::from_hours(720)) }, Policy { after: None });
+    let made = ("rndc-created-at", "2026-01-31T00:00:00Z");
+    let now = at("2026-01-31T12:00:00Z");
+    let next = |policy, record: &Record, is_unlike| next(policy, record, is_unlike, &Lacking::default(), now);
+    let rest = |reason: &str, step: Step| {
+        let Step::Rest(rest) = step else { panic!("{step:?}") };
+        assert_eq!(rest.reason(), reason);
+        rest.to_string()
+    };
+    assert!(rest("NotDue", next(policy, &record(&[made]), false)).contains("at 2026-03-02T00:00:00Z"));
+    rest("Disabled", next(never, &record(&[made]), false));
+    assert_eq!(next(policy, &record(&[]), false), Step::Stage, "as old as its Secret, which is of the first");
+    assert_eq!(next(policy, &record(&[("rndc-created-at", "2020-01-01T00:00:00Z")]), false), Step::Stage);
+    assert_eq!(next(policy, &record(&[("rndc-created-at", "yesterday")]), false), Step::Stage);
+    assert_eq!(next(never, &record(&[made]), true), Step::Stage, "another algorithm");
+    for value in ["true", "", "2026-01-31"] {
+        assert_eq!(next(never, &record(&[made, ("rndc-rotate", value)]), false), Step::Stage);
+        assert_eq!(next(never, &record(&[made, ("rndc-revoke", value)]), false), Step::Replace);
+    }
+    let lately = [made, ("rndc-rotated-at", "2026-01-31T11:30:00Z"), ("rndc-rotate", "true")];
+    assert!(rest("RateLimited", next(policy, &record(&lately), false)).contains("at 2026-01-31T12:30:00Z"));
+    assert_eq!(
+        next(policy, &record(&[lately[0], lately[1], ("rndc-revoke", "")]), false),
+        Step::Replace,
+        "that cannot wait"
+    );
+    let again = [("rndc-revoked-at", "2026-01-31T11:30:00Z"), ("rndc-revoke", "true")];
+    rest("RateLimited", next(policy, &record(&again), false));
+}
+
+#[test]
+fn whoever_has_not_answered_is_waited_for_and_named() {
+    let policy = Policy { after: None };
+    let staged = record(&[("rndc-rotation-phase", "Staged"), ("rndc-staged-at", "2026-01-31T12:00:00Z")]);
+    let lacking = |ready: &[&str], starting: &[(&str, &str)]| {
+        let pod = |name: &str, unready_since| LackingPod { name: name.to_owned(), unready_since };
+        let starting = starting.iter().map(|(name, since)| pod(name, Some(at(since))));
+        Lacking(ready.iter().map(|name| pod(name, None)).chain(starting).collect())
+    };
+    let step = |record: &Record, lacking: &Lacking, time: &str| next(policy, record, false, lacking, at(time));
+    let Step::Rest(rest) =
+        step(&staged, &lacking(&["a", "b"], &[("c", "2026-01-31T12:00:00Z")]), "2026-01-31T18:00:00Z")
+    else {
+        panic!()
+    };
+    assert!(rest.reason() == "RotationWaiting" && rest.to_string().contains("from a, b;"), "{rest}");
+    let starts = lacking(&[], &[("c", "2026-01-31T12:00:00Z")]);
+    let turned = lacking(&[], &[("c", "2026-01-31T18:00:00Z")]);
+    assert!(matches!(step(&staged, &turned, "2026-01-31T18:04:59Z"), Step::Rest(Rest::Waiting(..))), "it was ready");
+    assert!(matches!(step(&staged, &starts, "2026-01-31T12:04:59Z"), Step::Rest(Rest::Waiting(..))));
+    assert_eq!(step(&staged, &starts, "2026-01-31T12:05:00Z"), Step::Activate);
+
+    let active = record(&[("rndc-rotation-phase", "Active"), ("rndc-rotated-at", "2026-01-31T12:00:00Z")]);
+    assert!(matches!(step(&active, &lacking(&[], &[]), "2026-01-31T12:09:59Z"), Step::Rest(Rest::Grace(_))));
+    assert_eq!(step(&active, &starts, "2026-01-31T12:10:00Z"), Step::Settle);
+    let many = lacking(&["0", "1", "2", "3", "4", "5", "6", "7", "8"], &[]);
+    let Step::Rest(rest) = step(&active, &many, "2026-01-31T18:00:00Z") else { panic!() };
+    assert!(rest.to_string().contains("from 0, 1, 2, 3, 4 and 4 more;"), "{rest}");
+}

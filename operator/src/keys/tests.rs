@@ -1,0 +1,282 @@
+//! What is made of declarations and Secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    due::{Due, due},
+    proofs::Proofs,
+    wanted::{self, From, Wanted},
+    *,
+};
+use crate::{
+    cluster::{Seen, Store, Text},
+    object::{ObjectId, Type},
+    render::names::ours,
+};
+
+type Fields = BTreeMap<String, String>;
+
+fn id(of: Type, name: &str) -> ObjectId {
+    ObjectId { of, namespace: "dns".into(), name: name.into() }
+}
+
+fn put(store: &mut Store, id: ObjectId, object: &Value) {
+    store.take(Seen::Put(id, Text::from(object)), &mut BTreeSet::new());
+}
+
+fn now() -> Timestamp {
+    "2026-01-31T12:00:00Z".parse().unwrap()
+}
+
+/// A Secret with these fields as an API server has it.
+fn secret(fields: &Fields) -> Value {
+    let data: BTreeMap<&String, String> =
+        fields.iter().map(|(key, text)| (key, BASE64.encode(text.as_bytes()))).collect();
+    json!({ "metadata": { "creationTimestamp": "2026-01-31T11:00:00Z" }, "data": data })
+}
+
+fn a_users(name: &str, octets: &[u8]) -> Value {
+    let fields = [("name", name.to_owned()), ("secret", BASE64.encode(octets))];
+    secret(&fields.map(|(key, text)| (key.to_owned(), text)).into())
+}
+
+/// The servers of a cluster whose role and instance say this of keys. There are no pods.
+fn declared(cluster: &Value, instance: &Value) -> Store {
+    let mut store = Store::default();
+    let mut spec = json!({ "clusterRef": "ns", "role": "primary" });
+    spec.as_object_mut().unwrap().extend(instance.as_object().unwrap().clone());
+    for (kind, name, spec) in [(Kind::CLUSTER, "ns", cluster), (Kind::INSTANCE, "a", &spec)] {
+        let object = json!({ "metadata": { "name": name, "namespace": "dns", "uid": "0" }, "spec": spec });
+        put(&mut store, id(Type::Own(kind), name), &object);
+    }
+    store.take(Seen::All(Type::Pod, "dns".into(), Vec::new()), &mut BTreeSet::new());
+    store
+}
+
+fn rndc(store: &Store) -> Wanted {
+    wanted::of(store).into_iter().find(|wanted| wanted.id.name == "a-rndc-key").unwrap()
+}
+
+/// The fields and the annotations that a Secret gets, of those that it has not; those that go are empty.
+fn changes(wanted: &Wanted, store: &Store) -> Result<(Fields, Fields), String> {
+    let mut proofs = Proofs::default();
+    proofs.see(store, ["dns"].into_iter());
+    let text = |text: Option<zeroize::Zeroizing<String>>| text.map(|text| text.to_string()).unwrap_or_default();
+    Ok(match due(wanted, store, &mut proofs, now())? {
+        None => Default::default(),
+        Some(Due::Make { ring: None, .. }) => ([("secret".into(), "chance".into())].into(), Fields::new()),
+        Some(Due::Make { ring: Some(ring), others }) => {
+            let data = ring.data(wanted.purpose, wanted.policy().is_some(), &others);
+            (
+                data.into_iter().map(|(key, it)| (key, text(it))).filter(|(_, it)| !it.is_empty()).collect(),
+                Fields::new(),
+            )
+        }
+        Some(Due::Change(change)) => (
+            change.data.into_iter().map(|(key, it)| (key, text(it))).collect(),
+            change.annotations.into_iter().map(|(name, text)| (name, text.unwrap_or_default())).collect(),
+        ),
+    })
+}
+
+fn data(wanted: &Wanted, store: &Store) -> Result<Fields, String> {
+    changes(wanted, store).map(|(data, _)| data)
+}
+
+/// The fields of a Secret that was made for a server.
+fn made(wanted: &Wanted) -> Fields {
+    let From::Chance { name, algorithm, .. } = &wanted.from else { panic!("it is given") };
+    let used = material::Material::random(name.clone(), algorithm.unwrap_or_default()).unwrap();
+    let data = material::Ring { used, other: None }.data(wanted.purpose, wanted.policy().is_some(), &[]);
+    data.into_iter().filter_map(|(key, text)| Some((key, text?.to_string()))).collect()
+}
+
+#[test]
+fn what_is_said_nearest_to_a_server_counts() {
+    let (one, two) = (json!({ "name": "one" }), json!({ "name": "two" }));
+    let cluster = |role: Value, global: Value| json!({ "primary": role, "global": global });
+    let none = || json!({});
+    let rotates = |after: &str| json!({ "autoRotate": true, "rotateAfter": after });
+    let cases = [
+        (cluster(none(), json!({ "rndcSecretRef": one })), none(), Some("one"), None),
+        (cluster(json!({ "rndcSecretRef": two }), json!({ "rndcSecretRef": one })), none(), Some("two"), None),
+        (cluster(json!({ "rndcKey": { "secretRef": two } }), none()), none(), Some("two"), None),
+        (cluster(json!({ "rndcKeys": { "secretRef": two } }), none()), none(), Some("two"), None),
+        (cluster(json!({ "rndcSecretRef": two }), none()), json!({ "rndcSecretRef": one }), Some("one"), None),
+        (
+            cluster(json!({ "rndcSecretRef": two }), none()),
+            json!({ "rndcKey": { "secretRef": one } }),
+            Some("one"),
+            None,
+        ),
+        (cluster(json!({ "rndcKey": { "algorithm": "hmac-sha512" } }), none()), none(), None, None),
+        (cluster(none(), json!({ "rndcKey": rotates("1w") })), none(), None, Some(168)),
+        (cluster(json!({ "rndcKey": rotates("2d1h") }), json!({ "rndcKey": rotates("1w") })), none(), None, Some(49)),
+        (cluster(json!({ "rndcKey": rotates("2d") }), none()), json!({ "rndcKey": rotates("1h") }), None, Some(1)),
+        (cluster(json!({ "rndcKey": rotates("2d") }), none()), json!({ "rndcKey": {} }), None, None),
+        (
+            cluster(json!({ "rndcKey": { "secretRef": two } }), none()),
+            json!({ "rndcKey": rotates("1h") }),
+            None,
+            Some(1),
+        ),
+        (cluster(none(), json!({ "rndcKey": rotates("1w") })), json!({ "rndcSecretRef": one }), Some("one"), None),
+    ];
+    for (cluster, instance, name, hours) in cases {
+        let wanted = rndc(&declared(&cluster, &instance));
+        let given: Vec<String> = wanted.given().map(|id| id.name).collect();
+        assert_eq!(given, name.into_iter().collect::<Vec<_>>(), "{cluster} {instance}");
+        let after = wanted.policy().and_then(|policy| policy.after).map(|after| after.as_hours());
+        assert_eq!(after, hours, "{cluster} {instance}");
+    }
+}
+
+#[test]
+fn a_key_is_as_long_as_what_its_algorithm_makes_and_another_algorithm_replaces_it() {
+    let role = |algorithm: &str| json!({ "primary": { "rndcKey": { "algorithm": algorithm } } });
+    for (algorithm, octets) in
+        [("hmac-sha1", 20), ("hmac-sha224", 28), ("hmac-sha256", 32), ("hmac-sha384", 48), ("hmac-sha512", 64)]
+    {
+        let mut store = declared(&role(algorithm), &json!({}));
+        let wanted = rndc(&store);
+        assert_eq!(data(&wanted, &store).unwrap()["secret"], "chance");
+        let made = made(&wanted);
+        assert_eq!(BASE64.decode(made["secret"].as_bytes()).unwrap().len(), octets);
+        assert!(made["rndc.key"].contains(&format!("algorithm {algorithm};")));
+        put(&mut store, wanted.id.clone(), &secret(&made));
+        assert_eq!(data(&wanted, &store), Ok(Fields::new()));
+        let other = if algorithm == "hmac-sha1" { "hmac-sha512" } else { "hmac-sha1" };
+        let staged = data(&rndc(&self::declared(&role(other), &json!({}))), &store).unwrap();
+        assert_eq!(staged["other-algorithm"], other);
+        assert!(!staged.contains_key("secret") && !staged.contains_key("rndc.key"), "the former stays in use");
+        assert!(staged["keys.conf"].contains(&made["secret"]) && staged["keys.conf"].contains(&staged["other-secret"]));
+        let any = rndc(&self::declared(&json!({ "primary": {} }), &json!({})));
+        assert_eq!(data(&any, &store), Ok(Fields::new()), "nobody asks for another");
+    }
+}
+
+/// Its `named.conf` stays as it is, and names that key.
+#[test]
+fn a_server_whose_cluster_is_gone_or_cannot_be_read_keeps_its_key() {
+    let has_key = |store: &Store| wanted::of(store).iter().any(|wanted| wanted.id.name == "a-rndc-key");
+    let mut store = declared(&json!({ "primary": { "rndcSecretRef": { "name": "mine" } } }), &json!({}));
+    assert!(has_key(&store));
+    store.take(Seen::Gone(id(Type::Own(Kind::CLUSTER), "ns")), &mut BTreeSet::new());
+    assert!(!has_key(&store));
+    assert!(!has_key(&declared(&json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } }), &json!({}))));
+}
+
+#[test]
+fn a_key_is_that_of_what_is_in_force() {
+    let mut store = declared(&json!({ "primary": {} }), &json!({}));
+    let before = json!({ "primary": { "rndcSecretRef": { "name": "mine" } } });
+    let mut cluster = store.get(&id(Type::Own(Kind::CLUSTER), "ns")).unwrap();
+    cluster["spec"] = json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } });
+    cluster["status"] = json!({ "inForce": before.to_string() });
+    store.take(Seen::Put(id(Type::Own(Kind::CLUSTER), "ns"), Text::from(&cluster)), &mut BTreeSet::new());
+    let given: Vec<String> = rndc(&store).given().map(|id| id.name).collect();
+    assert_eq!(given, ["mine"]);
+}
+
+#[test]
+fn keys_follow_the_secrets_of_users() {
+    let reference = json!({ "name": "mine", "keyNameKey": "name", "algorithm": "hmac-sha384" });
+    let more = json!([{ "name": "more", "keyNameKey": "name" }]);
+    let mut store = declared(&json!({ "rndcSecretRefs": more }), &json!({ "rndcKey": { "secretRef": reference } }));
+    let wanted = rndc(&store);
+    assert_eq!(data(&wanted, &store), Ok(Fields::new()), "nobody has looked yet");
+    for name in ["mine", "more"] {
+        store.take(Seen::One(id(Type::GivenSecret, name), None), &mut BTreeSet::new());
+    }
+    assert_eq!(data(&wanted, &store), Err("there is no Secret dns/mine; create it".into()));
+    put(&mut store, id(Type::GivenSecret, "mine"), &a_users("k", b"one"));
+    let first = data(&wanted, &store).unwrap();
+    assert_eq!((&*first["key-name"], &*first["algorithm"]), ("k", "hmac-sha384"));
+    put(&mut store, wanted.id.clone(), &secret(&first));
+    assert_eq!(data(&wanted, &store), Err("there is no Secret dns/more; create it".into()));
+    put(&mut store, id(Type::GivenSecret, "more"), &a_users("l", b"three"));
+    let (second, annotations) = changes(&wanted, &store).unwrap();
+    assert_eq!(second["keys.conf"].matches("key \"").count(), 2);
+    assert!(annotations[&ours("rndc-rotation")].starts_with("ExternallyManaged: "), "{annotations:?}");
+    put(&mut store, wanted.id.clone(), &secret(&first.into_iter().chain(second).collect()));
+    assert_eq!(data(&wanted, &store), Ok(Fields::new()));
+    assert_eq!(names_of(&store.get(&wanted.id).unwrap()), ["k", "l"]);
+    put(&mut store, id(Type::GivenSecret, "mine"), &a_users("k", b"two"));
+    assert_eq!(data(&wanted, &store).unwrap()["secret"], BASE64.encode(b"two"));
+    for name in ["a\"; };", "", "a b"] {
+        put(&mut store, id(Type::GivenSecret, "mine"), &a_users(name, b"two"));
+        assert!(data(&wanted, &store).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_replacement_goes_on_from_what_the_secret_has() {
+    let mut store = declared(&json!({}), &json!({ "rndcKey": { "autoRotate": true, "rotateAfter": "1h" } }));
+    let wanted = rndc(&store);
+    let first = made(&wanted);
+    let mut live = secret(&first);
+    let mut step = |live: &mut Value| {
+        put(&mut store, wanted.id.clone(), live);
+        let (data, annotations) = changes(&wanted, &store).unwrap();
+        for (field, changes) in [("annotations", &annotations), ("data", &data)] {
+            let object = if field == "data" { &mut *live } else { &mut live["metadata"] };
+            for (key, text) in changes {
+                let encoded = if field == "data" { BASE64.encode(text.as_bytes()) } else { text.clone() };
+                object[field][key] = if text.is_empty() { Value::Null } else { json!(encoded) };
+            }
+        }
+        annotations.get(&ours("rndc-rotation-phase")).cloned()
+    };
+    let text = |live: &Value, key: &str| {
+        String::from_utf8(BASE64.decode(live["data"][key].as_str().unwrap().as_bytes()).unwrap()).unwrap()
+    };
+    // It is an hour old.
+    assert_eq!(step(&mut live).as_deref(), Some("Staged"));
+    assert_eq!((text(&live, "secret"), text(&live, "rndc.key")), (first["secret"].clone(), first["rndc.key"].clone()));
+    let successor = text(&live, "other-secret");
+    assert_eq!(text(&live, "key-names"), "bindy-operator\nbindy-operator-other", "as before, and as ever");
+    // There is no pod to be asked.
+    assert_eq!(step(&mut live).as_deref(), Some("Active"));
+    assert_eq!((text(&live, "secret"), text(&live, "other-secret")), (successor.clone(), first["secret"].clone()));
+    assert!(text(&live, "rndc.key").contains(&successor) && text(&live, "keys.conf").contains(&first["secret"]));
+    let note = |live: &Value, name: &str| live["metadata"]["annotations"][ours(name)].as_str().unwrap().to_owned();
+    assert_eq!(note(&live, "rndc-rotation-count"), "1");
+    assert_eq!(note(&live, "rndc-rotate-at"), "2026-01-31T13:00:00Z");
+    assert!(note(&live, "rndc-rotation").starts_with("FormerKeyAccepted: "), "{live}");
+    assert_eq!(step(&mut live), None, "the former key is accepted for a while");
+    live["metadata"]["annotations"][ours("rndc-rotated-at")] = json!("2026-01-31T11:00:00Z");
+    assert_eq!(step(&mut live).as_deref(), Some(""));
+    assert!(!text(&live, "keys.conf").contains(&first["secret"]) && live["data"]["other-secret"].is_null());
+    assert!(note(&live, "rndc-rotation").starts_with("NotDue: "), "{live}");
+    live["metadata"]["annotations"][ours("rndc-revoke")] = json!("leaked");
+    assert_eq!(step(&mut live).as_deref(), Some("Revoked"));
+    assert!(!text(&live, "keys.conf").contains(&successor), "it is accepted no more");
+    assert!(live["metadata"]["annotations"][ours("rndc-revoke")].is_null(), "it was done");
+    assert_eq!(step(&mut live).as_deref(), Some(""));
+    assert_eq!(step(&mut live), None);
+}
+
+#[test]
+fn a_template_has_the_first_key_and_no_later_one() {
+    let template = |data: Value| json!({ "rndcKey": { "autoRotate": true, "secret": { "metadata": { "name": "mine" }, "stringData": data } } });
+    let whole = template(json!({ "key-name": "k", "algorithm": "hmac-sha512", "secret": "Zmlyc3Q=" }));
+    let mut store = declared(&json!({}), &whole);
+    let wanted = rndc(&store);
+    let first = data(&wanted, &store).unwrap();
+    assert_eq!([&first["key-name"], &first["algorithm"], &first["secret"]], ["k", "hmac-sha512", "Zmlyc3Q="]);
+    let other = self::declared(
+        &json!({}),
+        &template(json!({ "key-name": "k", "algorithm": "hmac-sha512", "secret": "c2Vjb25k" })),
+    );
+    put(&mut store, wanted.id.clone(), &secret(&first));
+    assert_eq!(data(&rndc(&other), &store), Ok(Fields::new()), "there is a key");
+    let part = declared(&json!({}), &template(json!({ "key-name": "k" })));
+    let made = data(&rndc(&part), &part).unwrap();
+    assert_eq!((&*made["key-name"], BASE64.decode(made["secret"].as_bytes()).unwrap().len()), ("k", 32));
+    let wrong = declared(&json!({}), &template(json!({ "secret": "?" })));
+    assert!(data(&rndc(&wrong), &wrong).is_err_and(|why| why.contains("rndcKey.secret")));
+}
