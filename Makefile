@@ -35,9 +35,10 @@ lint: ## format check and clippy, warnings are errors
 tools: ## install the programs that tests and benches use, where missing
 	@scripts/install-test-tools
 
-soak: tools ## kills the server a thousand times in the midst of updates; takes the API server away for two minutes
+soak: tools ## kills the server a thousand times in the midst of updates; takes the API server away for two minutes; shows changes late
 	BINDY_KILLS=1000 $(CARGO) test --profile checked --locked -p bindy-server --test bindyd -- crash
 	BINDY_API_AWAY=120 $(CARGO) test --profile checked --locked -p bindy --test cluster -- chaos
+	BINDY_REFRESH=90 $(CARGO) test --profile checked --locked -p bindy --test cluster -- rotation
 
 test-clients: tools ## ExternalDNS, cert-manager and others against the server as against BIND (some minutes, needs Go)
 	scripts/test-clients --go

@@ -18,7 +18,7 @@ pub const MOST_INSTANCES: usize = 200;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "Condition"))]
 pub struct Condition {
-    /// The type of the condition: `Ready`, `Reconciling` or `Stalled`.
+    /// The type of the condition: `Ready`, `Reconciling`, `Stalled`, or one of the kind's own.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 316), extend("x-example" = "Ready"))]
     pub kind: String,
@@ -224,13 +224,15 @@ pub struct InstanceStatus {
     pub catalog_serial: Option<u32>,
     /// The age of the instance's RNDC key.
     pub rndc_key_rotation: Option<KeyRotationStatus>,
+    /// The same, under the name that former documents have.
+    pub rndc_key_rotation_status: Option<KeyRotationStatus>,
 }
 
 /// The age of an RNDC key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRotationStatus {
-    /// The time at which the key was made.
+    /// The time since which the key is used.
     #[schemars(length(max = 64), extend("x-example" = "2026-11-21T06:00:00Z"))]
     pub created_at: String,
     /// The time at which the key will be replaced.

@@ -124,7 +124,8 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
         return Ok(Wish { ring: Ring { used, other: None }, annotations, told: None });
     };
     let Some(policy) = *policy else { return Ok(Wish { ring, annotations: BTreeMap::new(), told: None }) };
-    let record = Record::of(metadata, now);
+    let record = Record::of(metadata, now).with(ring.other.is_some());
+    let ring = ring.in_phase(record.phase);
     let key = ring.newest(record.phase);
     let Some(lacking) = proofs.lacking(&wanted.server(), key) else {
         // Which pods there are is not known.

@@ -136,6 +136,12 @@ impl Ring {
         Some(Ring { used, other })
     }
 
+    /// The keys without one that has no place in this phase.
+    pub(super) fn in_phase(mut self, phase: Phase) -> Ring {
+        self.other = self.other.filter(|_| matches!(phase, Phase::Staged { .. } | Phase::Active));
+        self
+    }
+
     /// The keys after a step of a replacement; a new one is for this algorithm.
     ///
     /// # Errors

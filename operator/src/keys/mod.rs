@@ -3,29 +3,83 @@
 //!
 //! Each server has a key for `rndc`, and each cluster one for transfers from the hidden primary; a server without a
 //! cluster has its own of that, too. What a user gives in a Secret of another name and form is written as servers read it,
-//! and follows that Secret. `material` makes keys and writes them down, [`TransferKeys`] reads them.
+//! and follows that Secret.
+//!
+//! `wanted` says which Secrets there should be, `due` what is to be done about each, and `keeper` does it. `material` makes
+//! keys and writes them down, [`TransferKeys`] reads them. `rotation` replaces keys, once pods have shown by `proofs` that
+//! they have the new one; [`Told`] is what people see of that, and `report` what auditors ask for.
 
 mod due;
 mod keeper;
 mod material;
 mod proofs;
+mod report;
 mod rotation;
+mod told;
 mod wanted;
 
 pub use material::{TransferKeys, names_of};
+pub use told::Told;
 pub(crate) use wanted::given;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
+
+use jiff::Timestamp;
+use kube::{
+    Client,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
 
 use crate::{
     api::Kind,
-    cluster::{self, terminated},
-    terminal::begin_log,
+    cluster::{self, Seen, Store, collection, stored, terminated, why},
+    object::Type,
+    render::names,
+    terminal::{begin_log, say},
 };
+pub use report::Format;
+use report::Report;
 
 /// The arguments of `bindy keys`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Options {}
+pub struct Options {
+    /// What is to be done once; without, keys are made until the program is ended.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    /// Show how old the RNDC key of each server is, and when it is replaced.
+    Status(Scope),
+    /// Have the RNDC key of a server replaced now, while servers accept the former one for some minutes still.
+    Rotate {
+        /// Name of the Bind9Instance
+        name: String,
+        /// Namespace of the Bind9Instance [default: that of the kubeconfig]
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<String>,
+        /// Have the former key accepted no more, as it is known to somebody; whoever uses it has to read the new one
+        #[arg(long)]
+        revoke: bool,
+    },
+    /// Report on the RNDC keys of all servers, for auditors.
+    Report {
+        #[command(flatten)]
+        scope: Scope,
+        /// Form of the report
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Format,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Scope {
+    /// Namespace of the servers [default: all]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+}
 
 /// Why `bindy keys` ended.
 #[derive(Debug)]
@@ -35,22 +89,61 @@ pub enum KeysError {
     Client(Box<kube::Error>),
     /// The program cannot start its threads.
     Start(std::io::Error),
+    /// The API server refuses something.
+    Refused(String),
 }
 
 const KINDS: [Kind; 3] = [Kind::PROVIDER, Kind::CLUSTER, Kind::INSTANCE];
 
-/// Makes keys until SIGINT or SIGTERM.
-pub fn run(_: &Options) -> Result<(), KeysError> {
-    begin_log();
+/// Makes keys until SIGINT or SIGTERM, or does what there is to be done once.
+pub fn run(options: &Options) -> Result<(), KeysError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(KeysError::Start)?;
     runtime.block_on(async {
         let client = cluster::client().await.map_err(|error| KeysError::Client(Box::new(error)))?;
-        tokio::select! {
-            () = keeper::serve(client) => {}
-            () = terminated() => {}
+        match &options.command {
+            None => {
+                begin_log();
+                tokio::select! {
+                    () = keeper::serve(client) => {}
+                    () = terminated() => {}
+                }
+            }
+            Some(Command::Status(scope)) => report(&client, scope).await?.show(),
+            Some(Command::Report { scope, output }) => report(&client, scope).await?.print(*output),
+            Some(Command::Rotate { name, namespace, revoke }) => {
+                let namespace = namespace.as_deref().unwrap_or(client.default_namespace());
+                request(&client, namespace, name, *revoke).await?;
+            }
         }
         Ok(())
     })
+}
+
+async fn report(client: &Client, scope: &Scope) -> Result<Report, KeysError> {
+    let mut store = Store::default();
+    for of in KINDS.map(Type::Own) {
+        let listed = collection(client, of, "").list(&ListParams::default()).await;
+        let listed = listed.map_err(|error| KeysError::Refused(format!("cannot list {of:?}: {}", why(&error))))?;
+        let all = listed.items.into_iter().filter_map(|object| stored(of, object)).collect();
+        store.take(Seen::All(of, String::new(), all), &mut BTreeSet::new());
+    }
+    Ok(Report::of(&store, scope.namespace.as_deref().unwrap_or_default(), Timestamp::now()))
+}
+
+/// Asks the one who makes keys to replace that of a server.
+async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool) -> Result<(), KeysError> {
+    let secret = names::rndc_secret(instance);
+    let name = if revoke { rotation::name::REVOKE } else { rotation::name::ROTATE };
+    let annotations = json!({ names::ours(name): format!("{:.0}", Timestamp::now()) });
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+    let secrets = collection(client, Type::Secret, namespace);
+    let asked = secrets.patch_metadata(&secret, &PatchParams::default(), &patch).await;
+    asked
+        .map_err(|error| KeysError::Refused(format!("cannot annotate Secret {namespace}/{secret}: {}", why(&error))))?;
+    say(&format!(
+        "Asked for another key in Secret {namespace}/{secret}; `bindy keys status -n {namespace}` shows what comes of it."
+    ));
+    Ok(())
 }
 
 impl fmt::Display for KeysError {
@@ -60,6 +153,7 @@ impl fmt::Display for KeysError {
                 write!(f, "no cluster: {error}; run this in a pod, or name a kubeconfig in KUBECONFIG")
             }
             KeysError::Start(error) => write!(f, "cannot start: {error}"),
+            KeysError::Refused(why) => f.write_str(why),
         }
     }
 }
@@ -69,6 +163,7 @@ impl std::error::Error for KeysError {
         match self {
             KeysError::Client(error) => Some(error),
             KeysError::Start(error) => Some(error),
+            KeysError::Refused(_) => None,
         }
     }
 }

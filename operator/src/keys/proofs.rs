@@ -144,14 +144,17 @@ impl Ask for Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Seen, Text};
+    use crate::{
+        api::keys::RndcAlgorithm,
+        cluster::{Seen, Text},
+    };
     use serde_json::json;
 
     #[test]
     fn a_pod_counts_by_itself_and_until_it_ends() {
         let server = ServerId { namespace: "dns".into(), name: "a".into() };
         let (mut store, mut proofs) = (Store::default(), Proofs::default());
-        let [key, other] = [1, 2].map(|_| Material::random("k".into(), Default::default()).unwrap());
+        let [key, other] = [1, 2].map(|_| Material::random("k".into(), RndcAlgorithm::default()).unwrap());
         let mut see = |proofs: &mut Proofs, uid: &str, ready: &str, phase: &str| {
             let pod = json!({
                 "metadata": { "uid": uid, "labels": { "instance": "a" } },

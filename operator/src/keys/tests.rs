@@ -237,6 +237,15 @@ fn a_replacement_goes_on_from_what_the_secret_has() {
     // It is an hour old.
     assert_eq!(step(&mut live).as_deref(), Some("Staged"));
     assert_eq!((text(&live, "secret"), text(&live, "rndc.key")), (first["secret"].clone(), first["rndc.key"].clone()));
+    let mut damaged = live.clone();
+    damaged["data"]["other-secret"] = Value::Null;
+    step(&mut damaged);
+    assert_eq!(text(&damaged, "secret"), first["secret"], "nothing is put to use");
+    assert_ne!(text(&damaged, "other-secret"), text(&live, "other-secret"), "what is lost is made anew");
+    damaged["metadata"]["annotations"][ours("rndc-rotation-phase")] = Value::Null;
+    damaged["metadata"]["annotations"][ours("rndc-created-at")] = json!("2026-01-31T12:00:00Z");
+    step(&mut damaged);
+    assert!(damaged["data"]["other-secret"].is_null(), "what nobody knows of is accepted by nobody");
     let successor = text(&live, "other-secret");
     assert_eq!(text(&live, "key-names"), "bindy-operator\nbindy-operator-other", "as before, and as ever");
     // There is no pod to be asked.

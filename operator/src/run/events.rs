@@ -1,9 +1,13 @@
-//! Events, which people see with `kubectl describe` and `kubectl get events`: that something is ready, or is not any more.
+//! Events, which people see with `kubectl describe` and `kubectl get events`: that something is ready, or is not any more,
+//! and that a key was replaced, or cannot be.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, POD_NOT_STARTING, ready};
+use super::{
+    conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, POD_NOT_STARTING, ready},
+    rotation,
+};
 use crate::{
     api::{GROUP, Kind, ResourceId},
     object::{Object, ObjectId, Type},
@@ -14,10 +18,24 @@ const ELSEWHERE: &str = "default";
 /// The longest note, in octets (events.k8s.io/v1).
 const LONGEST_NOTE: usize = 1024;
 
-/// The event of a status that was written; `None` if nothing has turned, or nobody would want to know: that a record is
-/// ready, or will be, its status says. It is a warning if somebody has to do something, if a zone is not served for long,
-/// and if a server has lost pods.
-pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: Timestamp) -> Option<Object> {
+/// What people are told.
+struct Turn {
+    is_wrong: bool,
+    reason: String,
+    note: String,
+}
+
+/// The events of a status that was written.
+pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: Timestamp) -> Vec<Object> {
+    let turns = [readiness(id, before, after), key_replaced(before, after), key_waits(before, after)];
+    let turns = turns.into_iter().flatten().enumerate();
+    turns.map(|(number, turn)| event(id, before, turn, by, now, number)).collect()
+}
+
+/// Something is ready, or not any more, or not for another reason. That a record is ready, or will be, its status says, and
+/// nobody would want to know. It is a warning if somebody has to do something, if a zone is not served for long, and if a
+/// server has lost pods.
+fn readiness(id: &ResourceId, before: &Value, after: &Value) -> Option<Turn> {
     let (was, is) = (ready(before), ready(after)?);
     let turned = was.is_none_or(|was| (&was["status"], &was["reason"]) != (&is["status"], &is["reason"]));
     let is_stalled = conditions::of(after, "Stalled").is_some_and(|stalled| stalled["status"] == "True");
@@ -29,12 +47,42 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
     let lacks_pods = [NOT_READY, PARTIALLY_READY, POD_NOT_STARTING].iter().any(|lacks| is["reason"] == **lacks);
     let has_lost_pods = id.kind == Kind::INSTANCE && was_ready && lacks_pods;
     let is_wrong = is_stalled || is["reason"] == NOT_SERVED || has_lost_pods;
+    Some(Turn { is_wrong, ..Turn::of(is) })
+}
+
+/// A server has another RNDC key.
+fn key_replaced(before: &Value, after: &Value) -> Option<Turn> {
+    let count = |object: &Value| object["status"]["rndcKeyRotation"]["rotationCount"].as_u64();
+    let (was, is) = (count(before)?, count(after)?);
+    let note = format!("The RNDC key was replaced (rotation #{is}).");
+    (is > was).then(|| Turn { is_wrong: false, reason: "KeyRotated".into(), note })
+}
+
+/// Not all pods have answered to a new key.
+fn key_waits(before: &Value, after: &Value) -> Option<Turn> {
+    let waits = |object| {
+        let due = conditions::of(object, rotation::ROTATION_DUE);
+        due.filter(|due| due["reason"] == "RotationWaiting").map(Turn::of)
+    };
+    let (was, is) = (waits(before), waits(after)?);
+    was.is_none_or(|was| was.note != is.note).then_some(is)
+}
+
+impl Turn {
+    /// That a condition holds.
+    fn of(condition: &Value) -> Turn {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        Turn { is_wrong: true, reason: text("reason"), note: text("message") }
+    }
+}
+
+fn event(id: &ResourceId, before: &Value, turn: Turn, by: &str, now: Timestamp, number: usize) -> Object {
+    let Turn { is_wrong, reason, mut note } = turn;
     let resource = Type::Own(id.kind).resource();
     let namespace = if id.namespace.is_empty() { ELSEWHERE } else { &id.namespace };
     // As with other sources of events, the time makes the name unique.
-    let name = format!("{}.{:x}", id.name, now.as_nanosecond());
+    let name = format!("{}.{:x}", id.name, now.as_nanosecond() + number as i128);
     let event = ObjectId { of: Type::Event, namespace: namespace.to_owned(), name };
-    let mut note = is["message"].as_str().unwrap_or_default().to_owned();
     while note.len() > LONGEST_NOTE {
         note.pop();
     }
@@ -43,7 +91,7 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
         "reportingController": format!("{GROUP}/bindy"),
         "reportingInstance": by,
         "action": "Reconcile",
-        "reason": is["reason"],
+        "reason": reason,
         "note": note,
         "type": if is_wrong { "Warning" } else { "Normal" },
         "regarding": {
@@ -51,7 +99,7 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
             "uid": before["metadata"]["uid"],
         },
     });
-    Some(Object::new(event, json!({}), fields))
+    Object::new(event, json!({}), fields)
 }
 
 #[cfg(test)]
@@ -65,9 +113,14 @@ mod tests {
         json!({ "metadata": object["metadata"], "status": { "conditions": conditions } })
     }
 
-    fn told(kind: Kind, before: &Value, after: &Value) -> Option<Value> {
+    fn all_told(kind: Kind, before: &Value, after: &Value) -> Vec<Value> {
         let id = ResourceId { namespace: "dns".into(), name: "a".into(), kind };
-        of(&id, before, after, "bindy-0", "2026-01-31T12:00:00Z".parse().unwrap()).map(|event| event.body)
+        let events = of(&id, before, after, "bindy-0", "2026-01-31T12:00:00Z".parse().unwrap());
+        events.into_iter().map(|event| event.body).collect()
+    }
+
+    fn told(kind: Kind, before: &Value, after: &Value) -> Option<Value> {
+        all_told(kind, before, after).pop()
     }
 
     #[test]
@@ -104,5 +157,29 @@ mod tests {
             let told = event.as_ref().and_then(|event| event["type"].as_str());
             assert_eq!(told, expected, "{kind:?}: {before} {after}");
         }
+    }
+
+    #[test]
+    fn that_a_key_was_replaced_or_cannot_be_is_told() {
+        let object = |count: u32, reason: &str, message: &str| {
+            json!({ "status": {
+                "rndcKeyRotation": { "rotationCount": count },
+                "conditions": [{ "type": "RotationDue", "status": "True", "reason": reason, "message": message }],
+            } })
+        };
+        let told = |before: &Value, after: &Value| {
+            let field = |event: &Value, field: &str| event[field].as_str().unwrap().to_owned();
+            all_told(Kind::INSTANCE, before, after)
+                .iter()
+                .map(|event| (field(event, "type"), field(event, "reason")))
+                .collect::<Vec<_>>()
+        };
+        let (one, waits) = (object(1, "NotDue", ""), object(1, "RotationWaiting", "from a-1"));
+        let (warning, normal) = (("Warning".into(), "RotationWaiting".into()), ("Normal".into(), "KeyRotated".into()));
+        assert_eq!(told(&json!({}), &one), [], "it is not known since when");
+        assert_eq!(told(&one, &waits), std::slice::from_ref(&warning));
+        assert_eq!(told(&waits, &waits), []);
+        assert_eq!(told(&waits, &object(1, "RotationWaiting", "from a-1, a-2")), [warning]);
+        assert_eq!(told(&waits, &object(2, "NotDue", "")), [normal]);
     }
 }

@@ -52,7 +52,27 @@ pub(super) struct Figures {
     pub(super) waiting: u64,
     /// How many objects could not be applied when it was last tried.
     pub(super) failed: u64,
+    /// The RNDC keys that are replaced.
+    pub(super) keys: Vec<KeyFigures>,
 }
+
+/// The figures of a key.
+#[derive(Clone, Debug)]
+pub(super) struct KeyFigures {
+    /// Whose it is.
+    pub(super) labels: [(&'static str, String); 2],
+    /// For how many seconds it is used.
+    pub(super) age: i64,
+    /// When it is to be replaced, in seconds since 1970, if that is known.
+    pub(super) next: Option<i64>,
+    /// How often it was replaced.
+    pub(super) replaced: u64,
+    /// Whether it should have been replaced long ago.
+    pub(super) is_overdue: bool,
+}
+
+/// The name, the meaning and the value of a gauge of a key.
+type KeyGauge = (&'static str, &'static str, fn(&KeyFigures) -> Option<i64>);
 
 /// Where the figures are.
 #[derive(Clone, Default)]
@@ -173,6 +193,26 @@ impl prometheus_client::collector::Collector for Figures {
             let labels = [("resource_type", kind)];
             ConstGauge::new(count.cast_signed()).encode(family.encode_family(&labels)?)?;
         }
+        let of_keys: [KeyGauge; 3] = [
+            ("rndc_key_age_seconds", "For how long the RNDC key is used", |key| Some(key.age)),
+            ("rndc_key_next_rotation_timestamp_seconds", "When the RNDC key is to be replaced", |key| key.next),
+            ("rndc_key_rotation_overdue", "1 if the RNDC key should have been replaced over an hour ago", |key| {
+                Some(i64::from(key.is_overdue))
+            }),
+        ];
+        for (name, help, value) in of_keys {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for key in &self.keys {
+                if let Some(value) = value(key) {
+                    ConstGauge::new(value).encode(family.encode_family(&key.labels)?)?;
+                }
+            }
+        }
+        let help = "How often the RNDC key was replaced";
+        let mut family = encoder.encode_descriptor("rndc_key_rotations", help, None, MetricType::Counter)?;
+        for key in &self.keys {
+            ConstCounter::new(key.replaced).encode(family.encode_family(&key.labels)?)?;
+        }
         let counter = ConstCounter::new(self.published);
         counter.encode(encoder.encode_descriptor(
             "publications",
@@ -201,8 +241,22 @@ mod tests {
 
     #[test]
     fn the_figures_are_open_metrics() {
-        let resources = vec![("ARecord", 7)];
-        let figures = Figures { leads: true, resources, published: 3, held: 1, keeping: 2, ..Figures::default() };
+        let key = KeyFigures {
+            labels: [("namespace", "dns".into()), ("instance", "a".into())],
+            age: 60,
+            next: None,
+            replaced: 2,
+            is_overdue: true,
+        };
+        let figures = Figures {
+            leads: true,
+            resources: vec![("ARecord", 7)],
+            published: 3,
+            held: 1,
+            keeping: 2,
+            keys: vec![key],
+            ..Figures::default()
+        };
         let text = figures.metrics();
         for line in [
             "bindy_firestoned_io_leader_status 1",
@@ -210,6 +264,9 @@ mod tests {
             "bindy_firestoned_io_publications_total 3",
             "bindy_firestoned_io_zones_held 1",
             "bindy_firestoned_io_servers_held 2",
+            "bindy_firestoned_io_rndc_key_age_seconds{namespace=\"dns\",instance=\"a\"} 60",
+            "bindy_firestoned_io_rndc_key_rotation_overdue{namespace=\"dns\",instance=\"a\"} 1",
+            "bindy_firestoned_io_rndc_key_rotations_total{namespace=\"dns\",instance=\"a\"} 2",
             "# EOF",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");

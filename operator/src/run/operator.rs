@@ -16,6 +16,7 @@ use super::{
     publication,
     readiness::{ConfigQuestion, Told},
     reports::{Outcome, Reports, Unwritten},
+    rotation,
     rounds::Rounds,
     seen,
     serving::{Assigned, Serving},
@@ -381,6 +382,7 @@ impl Operator {
             published: zones.map_or(0, Zones::count_published),
             waiting: self.reports.len() as u64,
             failed: self.objects.count_failed() as u64,
+            keys: rotation::figures(&self.world.store, Timestamp::now()),
         }
     }
 }

@@ -237,11 +237,11 @@ async fn write(client: &Client, by: &str, Report { id, live, status }: Report) -
         Ok(now) => now,
         Err(error) => return Outcome { id, before, after: Err(Unwritten::of(&error)) },
     };
-    if let Some(event) = events::of(&id, &live, &now.data, by, Timestamp::now())
-        && let Ok(body) = serde_json::from_value(event.body)
-    {
-        // The status says it, too.
-        let _ = collection(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
+    for event in events::of(&id, &live, &now.data, by, Timestamp::now()) {
+        if let Ok(body) = serde_json::from_value(event.body) {
+            // The status says it, too.
+            let _ = collection(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
+        }
     }
     let after = stored(key.of, now).map(|(_, now)| now).ok_or(Unwritten::Changed);
     Outcome { id, before, after }

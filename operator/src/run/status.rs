@@ -11,7 +11,7 @@ use super::{
     conditions::{self, APPLY_FAILED, NO_SERVERS, NOT_SERVED_YET, Said, Trouble},
     configs::{Configs, InEffect},
     objects::Objects,
-    retirement, rollout,
+    retirement, rollout, rotation,
     seen::{self, Obstacle},
     serving::Serving,
     world::World,
@@ -148,8 +148,10 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
     let stopped = stopped.or_else(|| view.serving.keeps(&server).map(|why| Said::held(&why.to_string())));
     let Some(said) = stopped.or_else(|| runs(view, &server, verdict, &pods)) else { return Due::Later };
     let mut conditions = said.conditions(live, now);
-    if let (Some(why), Some(conditions)) = (retires, conditions.as_array_mut()) {
-        conditions.push(retirement::condition(live, why, now));
+    let (rotation, due) = rotation::of(&view.world.store, &server, live, now).unzip();
+    if let Some(conditions) = conditions.as_array_mut() {
+        conditions.extend(retires.map(|why| retirement::condition(live, why, now)));
+        conditions.extend(due);
     }
     let cluster = declared.and_then(|server| server.cluster.as_ref()).map(|cluster| {
         let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
@@ -162,6 +164,8 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
         "selector": format!("{}={},{}={}", names::PART_OF.0, names::PART_OF.1, names::INSTANCE, id.name),
         "serviceAddress": service_address(view, &server),
         "clusterRef": cluster,
+        "rndcKeyRotation": rotation,
+        "rndcKeyRotationStatus": rotation,
         "conditions": conditions,
     });
     if let Some((zones, serial)) = view.serving.listed(&server).filter(|_| view.counts) {

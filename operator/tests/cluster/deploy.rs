@@ -219,9 +219,12 @@ fn the_maker_of_keys_makes_keys_and_nothing_else(deployed: &Deployed) {
     let refused = deployed.apply(KEYS, "dns-system", &secret("Opaque", true));
     assert!(refused.is_err_and(|said| said.contains("only Secrets with the label")));
     assert!(deployed.create(KEYS, "default", &secret("Opaque", true)).is_err_and(|said| said.contains("forbidden")));
-    for (verb, resource) in [("create", "deployments.apps"), ("get", "configmaps"), ("delete", "secrets")] {
+    for (verb, resource) in
+        [("create", "deployments.apps"), ("get", "configmaps"), ("delete", "secrets"), ("patch", "pods")]
+    {
         assert!(!deployed.may(KEYS, verb, resource, "dns-system"), "{verb} {resource}");
     }
+    assert!(deployed.may(KEYS, "watch", "pods", "dns-system") && !deployed.may(KEYS, "watch", "pods", "default"));
 }
 
 /// Two users, each with one of the roles that every cluster has, in a namespace of their own.

@@ -1,14 +1,6 @@
 //! RNDC keys are replaced while clients of all kinds go on: real rndc and queries on servers that run.
 
-use std::{
-    net::Ipv4Addr,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use bindy_cluster::Refresh;
 use data_encoding::BASE64;
@@ -18,7 +10,7 @@ use tokio::task::block_in_place;
 
 use crate::{
     load::Load,
-    running::{INSTANCES, Running},
+    running::{INSTANCES, KILL, Running},
 };
 
 const WWW: (&str, Ipv4Addr) = ("www.example.com", Ipv4Addr::new(192, 0, 2, 10));
@@ -68,6 +60,14 @@ impl Running {
         ran.code == Some(0)
     }
 
+    /// What `bindy keys` says.
+    fn keys(&self, arguments: &[&str]) -> String {
+        let ran = self.cluster.command(env!("CARGO_BIN_EXE_bindy")).arg("keys").args(arguments).output();
+        let ran = ran.expect("it is a program");
+        assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).expect("it is UTF-8")
+    }
+
     /// Lets an hour have passed since the key was replaced last, and the time come to replace it again.
     fn make_old(&self, instance: &str) {
         self.annotate(
@@ -75,6 +75,12 @@ impl Running {
             &[("rndc-rotated-at", "2020-01-01T00:00:00Z"), ("rndc-created-at", "2020-01-01T00:00:00Z")],
         );
     }
+}
+
+/// How long changes of Secrets take at most to reach a pod, in seconds. With kubelets that people run it is about 90 s:
+/// `BINDY_REFRESH` says so.
+fn delay() -> u64 {
+    env::var("BINDY_REFRESH").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
 }
 
 /// A file with the key that a server's Secret had.
@@ -110,7 +116,14 @@ async fn keys_are_replaced_while_rndc_and_queries_go_on() {
     let pod = running.pods_of(instance).remove(0);
     let mut known = vec![Keys::of(&running, instance)];
     for rotation in 1..=3 {
-        running.make_old(instance);
+        match rotation {
+            1 => drop(running.keys(&["rotate", instance, "-n", "dns-system"])),
+            2 => running.make_old(instance),
+            _ => {
+                running.cluster.node().refresh(Refresh::Within(Duration::from_secs(delay())));
+                running.make_old(instance);
+            }
+        }
         running.cluster.until("the key is replaced", || {
             // Whoever reads the Secret now can use what is in it, and who has read it before, too.
             let newest = Keys::of(&running, instance);
@@ -132,6 +145,23 @@ async fn keys_are_replaced_while_rndc_and_queries_go_on() {
     let report = block_in_place(|| load.end());
     assert!(report.failures.is_empty(), "{report}");
     assert_eq!(running.pods_of_servers(), before, "no pod was replaced, and none restarted");
+    assert_eq!(running.field(&format!("bind9instance/{instance}"), ".status.rndcKeyRotation.rotationCount"), "3");
+    let reason = ".status.conditions[?(@.type=='RotationDue')].reason";
+    running.cluster.until("it is told", || {
+        running.field(&format!("bind9instance/{instance}"), reason) == "NotDue"
+            && running.field("bind9instance/ns-secondary-0", reason) == "Disabled"
+    });
+    let status = running.keys(&["status"]);
+    let line = |server: &str| status.lines().find(|line| line.contains(server)).unwrap_or_default().to_owned();
+    let rotates = line(instance);
+    assert!(rotates.contains("every 720 h") && rotates.contains(" 3 ") && rotates.contains("NotDue"), "{status}");
+    assert!(line("ns-secondary-0").contains("on request"), "{status}");
+    let report: Value = serde_json::from_str(&running.keys(&["report", "-n=dns-system", "-o=json"])).expect("JSON");
+    let keys = report["keys"].as_array().expect("a list");
+    assert!(keys.len() == INSTANCES.len() && keys[0]["rotationCount"] == 3 && keys[0]["rotateAfterHours"] == 720);
+    assert_eq!(running.keys(&["report", "-o=csv"]).lines().count(), 1 + INSTANCES.len());
+    let rotated = || running.cluster.done(&["get", "events", "-n=dns-system", "--field-selector=reason=KeyRotated"]);
+    running.cluster.until("it is told", || rotated().contains("rotation #3"));
     let said: String = running.cluster.node().logs().into_iter().map(|(_, log)| log).collect();
     assert!(said.contains(&format!("Rotating RNDC Secret dns-system/{instance}-rndc-key (rotation #3)")), "{said}");
     let everything =
@@ -139,4 +169,78 @@ async fn keys_are_replaced_while_rndc_and_queries_go_on() {
     for key in &known {
         assert!(!everything.contains(key.secret()), "a key was told");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_does_not_take_a_new_key_is_named_and_the_former_stays_in_use() {
+    let running = Running::with_example().await;
+    let instance = INSTANCES[0];
+    running.cluster.until("there is a key", || !running.note(instance, "rndc-created-at").is_empty());
+    let (pod, address) = (running.server(instance), running.pods_of(instance).remove(0));
+    let former = Keys::of(&running, instance);
+    // No change of a Secret reaches a pod within this test, but those that a new pod begins with.
+    running.cluster.node().refresh(Refresh::Within(Duration::from_secs(1_000_000)));
+    running.annotate(instance, &[("rndc-rotate", "please")]);
+    let server = format!("bind9instance/{instance}");
+    let due = |field: &str| running.field(&server, &format!(".status.conditions[?(@.type=='RotationDue')].{field}"));
+    running.cluster.until("it is told", || due("reason") == "RotationWaiting");
+    assert!(due("message").contains(&pod) && due("status") == "True", "{}", due("message"));
+    let events =
+        || running.cluster.done(&["get", "events", "-n=dns-system", "--field-selector=reason=RotationWaiting"]);
+    running.cluster.until("it is told", || events().contains(&pod));
+    assert_eq!(Keys::of(&running, instance).text, former.text, "the former stays in use");
+    assert!(running.takes(&address, &former) && running.is_ready(&server));
+    assert_eq!(running.note(instance, "rndc-rotation-count"), "0");
+
+    running.replace(instance);
+    running.cluster.until("the key is replaced", || running.note(instance, "rndc-rotation-count") == "1");
+    let address = running.pods_of(instance).pop().expect("there is one");
+    assert!(running.takes(&address, &Keys::of(&running, instance)) && running.takes(&address, &former));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_replaced_once_however_often_its_replacer_ends_and_a_revoked_one_is_gone_at_once() {
+    let running = Running::with_example().await;
+    let instance = INSTANCES[0];
+    running.rotate(&json!({ "autoRotate": true, "rotateAfter": "1h" }));
+    running.cluster.until("it is told when", || !running.note(instance, "rndc-rotate-at").is_empty());
+    running.cluster.node().refresh(Refresh::Within(Duration::from_secs(6)));
+    let keeper = [
+        "get",
+        "pods",
+        "-n=bindy-system",
+        "-l=app.kubernetes.io/name=bindy-keys",
+        "-o=jsonpath={.items[*].metadata.name}",
+    ];
+    let keeper = running.cluster.done(&keeper);
+    let path = ".status.containerStatuses[0].restartCount";
+    let restarts = || running.cluster.field("bindy-system", &format!("pod/{keeper}"), path);
+    running.make_old(instance);
+    for _ in 0..8 {
+        let before = restarts();
+        // It may be about to start again.
+        let _ = running.cluster.node().signal("bindy-system", &keeper, "bindy-keys", KILL);
+        running.cluster.until("it was started again", || restarts() != before);
+    }
+    running.cluster.until("the key is replaced", || running.note(instance, "rndc-rotation-phase") == "Active");
+    assert_eq!(running.note(instance, "rndc-rotation-count"), "1");
+    running.annotate(instance, &[("rndc-created-at", "2020-01-01T00:00:00Z"), ("rndc-rotate", "again")]);
+    let address = running.pods_of(instance).remove(0);
+    let former = Keys::of(&running, instance);
+    assert!(running.takes(&address, &former));
+
+    running.cluster.node().refresh(Refresh::AtOnce);
+    running.annotate(instance, &[("rndc-revoke", "leaked")]);
+    running.cluster.until("it is accepted no more", || !running.takes(&address, &former));
+    running.cluster.until("that is noted", || running.note(instance, "rndc-rotation-phase").is_empty());
+    assert!(running.takes(&address, &Keys::of(&running, instance)));
+    assert_eq!(running.note(instance, "rndc-rotation-count"), "2");
+    assert_eq!((running.note(instance, "rndc-rotate"), running.note(instance, "rndc-revoke")), Default::default());
+    assert!(
+        running.note(instance, "rndc-rotation").starts_with("NotDue"),
+        "{}",
+        running.note(instance, "rndc-rotation")
+    );
+    running.annotate(instance, &[("rndc-rotate", "again")]);
+    running.cluster.until("once an hour", || running.note(instance, "rndc-rotation").starts_with("RateLimited"));
 }

@@ -13,7 +13,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub(super) use record::{Phase, Record, Request};
+pub(super) use record::{Phase, Record, Request, name};
 
 use std::fmt;
 

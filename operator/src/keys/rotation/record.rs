@@ -91,6 +91,14 @@ impl Record {
         }
     }
 
+    /// The same, if the Secret has a second key or not. Somebody may have taken away a successor.
+    pub(in crate::keys) fn with(mut self, has_other: bool) -> Record {
+        if !has_other && matches!(self.phase, Phase::Staged { .. }) {
+            self.phase = Phase::Settled;
+        }
+        self
+    }
+
     /// The annotations of a key that is not Bindy's to replace.
     pub(in crate::keys) fn none(rest: &Rest) -> BTreeMap<String, Option<String>> {
         let all = Record::new(Timestamp::UNIX_EPOCH).annotations(Policy { after: None }, Some(rest));

@@ -1,0 +1,66 @@
+//! What a Secret tells people of the replacement of its key. There is nothing secret in it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::rotation::name;
+use crate::{
+    cluster::Store,
+    object::{ObjectId, Type},
+    render::names::{self, ours},
+};
+
+/// What is known of a server's RNDC key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Since when it is used; `None` if it is not Bindy's to replace.
+    pub created: Option<Timestamp>,
+    /// When it is to be replaced; `None` if only on request.
+    pub rotate_at: Option<Timestamp>,
+    /// When it was replaced last.
+    pub rotated: Option<Timestamp>,
+    /// How often it was replaced.
+    pub count: u32,
+    /// What is about to happen or stands in the way of it: one word of the documented ones.
+    pub reason: String,
+    /// The same for people.
+    pub message: String,
+}
+
+/// By how much the time of a replacement may be past until that counts as late. Pods may take some minutes.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
+
+impl Told {
+    /// What a Secret tells; `None` if it tells nothing.
+    pub fn of(secret: &Value) -> Option<Told> {
+        let text = |name: &str| secret["metadata"]["annotations"][ours(name)].as_str();
+        let time = |name: &str| text(name).and_then(|text| text.trim().parse().ok());
+        let (reason, message) = text(name::STATE)?.split_once(": ")?;
+        Some(Told {
+            created: time(name::CREATED),
+            rotate_at: time(name::ROTATE_AT),
+            rotated: time(name::ROTATED),
+            count: text(name::COUNT).and_then(|text| text.parse().ok()).unwrap_or(0),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        })
+    }
+
+    /// What the Secrets of servers tell: their namespace, the server's name, and that.
+    pub fn all(store: &Store) -> impl Iterator<Item = (String, String, Told)> {
+        store.of(Type::Secret).filter_map(|(ObjectId { namespace, name, .. }, secret)| {
+            let server = name.strip_suffix(&names::rndc_secret(""))?;
+            Some((namespace.clone(), server.to_owned(), Told::of(&secret)?))
+        })
+    }
+
+    /// Whether the key is being replaced, or should be.
+    pub fn is_due(&self) -> bool {
+        matches!(&*self.reason, "Rotating" | "RotationWaiting")
+    }
+
+    /// Whether the key should have been replaced long ago.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.rotate_at.is_some_and(|at| at.duration_until(now) > LATE)
+    }
+}
