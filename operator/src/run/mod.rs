@@ -12,7 +12,8 @@
 //!   may go.
 //! * `rounds` asks servers: by `probes` what they serve, and by `readiness` which configuration they have; `truth` and
 //!   `configs` are what they said.
-//! * `status`, made of `conditions`, and `rotation` for keys: what people see of it all. `reports` write it, and `events` tell when it turns.
+//! * `status`, made of `conditions`, and `rotation` for keys: what people see of it all. `reports` write it, and `events`
+//!   tell when it turns.
 //!
 //! Of several such processes one leads, by `lease`, and only that one publishes and writes; `leader` is how servers find
 //! it. The others follow: they compile the same zones and serve what was published, with all that has changed since, so
