@@ -128,7 +128,7 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
     let ring = ring.in_phase(record.phase);
     let key = ring.newest(record.phase);
     let Some(lacking) = proofs.lacking(&wanted.server(), key) else {
-        // Which pods there are is not known.
+        // Which pods there are is not known yet.
         return Ok(Wish { ring, annotations: BTreeMap::new(), told: None });
     };
     let is_unlike = algorithm.is_some_and(|algorithm| !ring.used.is_for(algorithm));
@@ -140,7 +140,7 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
     let mut annotations = then.annotations(policy, rest.as_ref());
     annotations.insert(names::ours(KEY_FROM), from.map(str::to_owned).filter(|_| step_keeps_key(&step)));
     let told = told(wanted, &step, &then).or_else(|| {
-        let waits = rest.filter(|rest| matches!(rest, Rest::Waiting(..) | Rest::RateLimited(_)));
+        let waits = rest.filter(|rest| matches!(rest, Rest::Waiting(..) | Rest::Hidden(_) | Rest::RateLimited(_)));
         waits.map(|rest| format!("RNDC Secret {}/{}: {rest}", wanted.id.namespace, wanted.id.name))
     });
     Ok(Wish { ring, annotations, told })

@@ -113,11 +113,10 @@ impl Keeper {
     /// Takes over what was seen.
     fn see(&mut self, batch: Batch) {
         for (watched, why) in batch.failures {
-            let what = match watched {
-                Watched::All(Type::Pod, _) => "; without its pods, no key is replaced there",
-                _ => "",
-            };
-            self.once.say(format!("cannot watch {watched}: {why}{what}"));
+            if let Watched::All(Type::Pod, namespace) = &watched {
+                self.proofs.hide(namespace, &why);
+            }
+            self.once.say(format!("cannot watch {watched}: {why}"));
         }
         let mut changed = BTreeSet::new();
         batch.seen.into_iter().for_each(|seen| self.store.take(seen, &mut changed));

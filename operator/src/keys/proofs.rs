@@ -27,6 +27,8 @@ pub(super) struct Proofs {
     pods: BTreeMap<ServerId, Vec<Pod>>,
     /// The namespaces of which all pods were seen.
     listed: BTreeSet<String>,
+    /// Why pods of a namespace could not be seen, the last time.
+    hidden: BTreeMap<String, String>,
     proven: BTreeMap<PodId, Material>,
     /// Who is to be asked now.
     open: Vec<Question>,
@@ -69,22 +71,29 @@ impl Proofs {
         self.proven.retain(|pod, _| there.contains(pod));
     }
 
+    /// The pods of a namespace cannot be seen. It changes nothing where they were seen before.
+    pub(super) fn hide(&mut self, namespace: &str, why: &str) {
+        self.hidden.insert(namespace.to_owned(), why.to_owned());
+    }
+
     /// The pods of a server that have not answered to a key, and are to be asked; none if there is no such key. `None` if
-    /// it is not known which pods there are.
+    /// it is not known yet which pods there are.
     pub(super) fn lacking(&mut self, server: &ServerId, key: Option<&Material>) -> Option<Lacking> {
-        self.listed.contains(&server.namespace).then_some(())?;
-        let mut lacking = Lacking::default();
-        let Some(material) = key else { return Some(lacking) };
+        if !self.listed.contains(&server.namespace) {
+            return self.hidden.get(&server.namespace).cloned().map(Lacking::Hidden);
+        }
+        let mut lacking = Vec::new();
+        let Some(material) = key else { return Some(Lacking::default()) };
         for pod in self.pods.get(server).into_iter().flatten() {
             if self.proven.get(&pod.id) == Some(material) {
                 continue;
             }
-            lacking.0.push(LackingPod { name: pod.id.id.name.clone(), unready_since: pod.unready_since });
+            lacking.push(LackingPod { name: pod.id.id.name.clone(), unready_since: pod.unready_since });
             if let (Some(at), Some(key)) = (pod.at, material.key()) {
                 self.open.push(Question { pod: pod.id.clone(), at, material: material.clone(), key });
             }
         }
-        Some(lacking)
+        Some(Lacking::Pods(lacking))
     }
 
     /// Who is to be asked, since this was called last.
@@ -170,8 +179,10 @@ mod tests {
             proofs.see(&store, ["dns"].into_iter());
         };
         assert!(proofs.lacking(&server, Some(&key)).is_none(), "nobody knows which pods there are");
+        proofs.hide("dns", "forbidden");
+        assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::Hidden("forbidden".into())));
         see(&mut proofs, "1", "True", "Running");
-        let lacks = |unready_since| Some(Lacking(vec![LackingPod { name: "a-1".into(), unready_since }]));
+        let lacks = |unready_since| Some(Lacking::Pods(vec![LackingPod { name: "a-1".into(), unready_since }]));
         assert_eq!(proofs.lacking(&server, Some(&key)), lacks(None));
         let asked = proofs.questions();
         assert_eq!((asked.len(), proofs.questions().len()), (1, 0));

@@ -26,11 +26,16 @@ pub(super) struct Policy {
     pub(super) after: Option<SignedDuration>,
 }
 
-/// The pods of a server that have not answered to the newest key since it is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lacking(pub(super) Vec<LackingPod>);
+/// Who has not answered to the newest key since it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lacking {
+    /// These pods of the server.
+    Pods(Vec<LackingPod>),
+    /// Nobody knows which pods there are, and why.
+    Hidden(String),
+}
 
-/// One of them.
+/// A pod that has not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LackingPod {
     pub(super) name: String,
@@ -66,6 +71,8 @@ pub(super) enum Rest {
     RateLimited(Timestamp),
     /// These pods have not answered to the newest key.
     Waiting(Phase, Vec<String>),
+    /// The key is due, and nobody knows which pods there are.
+    Hidden(String),
     /// A new key is on its way to all pods.
     Rotating,
     /// The former key is accepted until this time.
@@ -94,11 +101,19 @@ pub(super) fn next(policy: Policy, record: &Record, is_unlike: bool, lacking: &L
         }
     }
     let staged = match record.phase {
-        Phase::Settled => return due(policy, record, is_unlike, now),
+        Phase::Settled => {
+            return match (due(policy, record, is_unlike, now), lacking) {
+                (Step::Stage, Lacking::Hidden(why)) => Step::Rest(Rest::Hidden(why.clone())),
+                (step, _) => step,
+            };
+        }
         Phase::Staged { since } => Some(since),
         Phase::Active | Phase::Revoked => None,
     };
-    let awaited = lacking.awaited(staged, now);
+    let awaited = match lacking {
+        Lacking::Pods(pods) => awaited(pods, staged, now),
+        Lacking::Hidden(why) => return Step::Rest(Rest::Hidden(why.clone())),
+    };
     if !awaited.is_empty() {
         return Step::Rest(Rest::Waiting(record.phase, awaited));
     }
@@ -109,15 +124,20 @@ pub(super) fn next(policy: Policy, record: &Record, is_unlike: bool, lacking: &L
     grace.map_or(Step::Settle, |end| Step::Rest(Rest::Grace(end)))
 }
 
-impl Lacking {
-    /// The names of those that are waited for, also of pods that are not ready if a successor is `staged`, since then.
-    fn awaited(&self, staged: Option<Timestamp>, now: Timestamp) -> Vec<String> {
-        let is_awaited = |pod: &&LackingPod| match (pod.unready_since, staged) {
-            (None, _) => true,
-            (Some(since), Some(staged)) => now < later(since.max(staged), START),
-            (Some(_), None) => false,
-        };
-        self.0.iter().filter(is_awaited).map(|pod| pod.name.clone()).collect()
+/// The names of those that are waited for, also of pods that are not ready if a successor is `staged`, since then.
+fn awaited(pods: &[LackingPod], staged: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+    let is_awaited = |pod: &&LackingPod| match (pod.unready_since, staged) {
+        (None, _) => true,
+        (Some(since), Some(staged)) => now < later(since.max(staged), START),
+        (Some(_), None) => false,
+    };
+    pods.iter().filter(is_awaited).map(|pod| pod.name.clone()).collect()
+}
+
+impl Default for Lacking {
+    /// Every pod has answered.
+    fn default() -> Lacking {
+        Lacking::Pods(Vec::new())
     }
 }
 
@@ -142,7 +162,7 @@ impl Rest {
             Rest::ExternallyManaged(_) => "ExternallyManaged",
             Rest::NotDue(_) => "NotDue",
             Rest::RateLimited(_) => "RateLimited",
-            Rest::Waiting(..) => "RotationWaiting",
+            Rest::Waiting(..) | Rest::Hidden(_) => "RotationWaiting",
             Rest::Rotating => "Rotating",
             Rest::Grace(_) => "FormerKeyAccepted",
         }
@@ -180,6 +200,11 @@ impl fmt::Display for Rest {
                     crate::render::names::RNDC_PORT
                 )
             }
+            Rest::Hidden(why) => write!(
+                f,
+                "No key is replaced before each pod has answered to the new one, and `bindy keys` does not see which pods \
+                 there are: {why}. Apply deploy/dns-namespace in this namespace: it grants that."
+            ),
             Rest::Rotating => f.write_str("A new key is on its way to all pods."),
             Rest::Grace(until) => write!(f, "The key was replaced, and the former one is accepted until {until:.0}."),
         }

@@ -180,18 +180,18 @@ impl Model {
     /// What whoever replaces the key does at a moment.
     fn look(&mut self) {
         let record = self.record();
-        let mut lacking = Lacking::default();
+        let mut lacking = Vec::new();
         if let Some(key) = self.secret().newest(record.phase) {
             for (name, pod) in &self.pods {
                 let proof = (name.clone(), key);
                 if self.accepts(pod, key) {
                     self.proven.insert(proof);
                 } else if !self.proven.contains(&proof) {
-                    lacking.0.push(LackingPod { name: name.clone(), unready_since: pod.unready_since });
+                    lacking.push(LackingPod { name: name.clone(), unready_since: pod.unready_since });
                 }
             }
         }
-        let step = next(self.policy, &record, false, &lacking, self.now);
+        let step = next(self.policy, &record, false, &Lacking::Pods(lacking), self.now);
         if let Step::Rest(_) = step {
             return;
         }
@@ -353,7 +353,7 @@ fn whoever_has_not_answered_is_waited_for_and_named() {
     let lacking = |ready: &[&str], starting: &[(&str, &str)]| {
         let pod = |name: &str, unready_since| LackingPod { name: name.to_owned(), unready_since };
         let starting = starting.iter().map(|(name, since)| pod(name, Some(at(since))));
-        Lacking(ready.iter().map(|name| pod(name, None)).chain(starting).collect())
+        Lacking::Pods(ready.iter().map(|name| pod(name, None)).chain(starting).collect())
     };
     let step = |record: &Record, lacking: &Lacking, time: &str| next(policy, record, false, lacking, at(time));
     let Step::Rest(rest) =
@@ -374,4 +374,22 @@ fn whoever_has_not_answered_is_waited_for_and_named() {
     let many = lacking(&["0", "1", "2", "3", "4", "5", "6", "7", "8"], &[]);
     let Step::Rest(rest) = step(&active, &many, "2026-01-31T18:00:00Z") else { panic!() };
     assert!(rest.to_string().contains("from 0, 1, 2, 3, 4 and 4 more;"), "{rest}");
+}
+
+#[test]
+fn who_cannot_see_pods_replaces_no_key_but_a_revoked_one() {
+    let policy = Policy { after: Some(SignedDuration::from_hours(1)) };
+    let hidden = Lacking::Hidden("pods is forbidden".into());
+    let step = |record: &Record| next(policy, record, false, &hidden, at("2026-01-31T12:00:00Z"));
+    let waits = |record: &Record| {
+        let Step::Rest(rest) = step(record) else { panic!("{record:?}") };
+        assert!(rest.reason() == "RotationWaiting" && rest.to_string().contains("pods is forbidden"), "{rest}");
+    };
+    let old = ("rndc-created-at", "2026-01-31T10:00:00Z");
+    waits(&record(&[old]));
+    for phase in ["Staged", "Active", "Revoked"] {
+        waits(&record(&[old, ("rndc-rotation-phase", phase), ("rndc-rotated-at", "2026-01-31T10:00:00Z")]));
+    }
+    assert!(matches!(step(&record(&[("rndc-created-at", "2026-01-31T11:30:00Z")])), Step::Rest(Rest::NotDue(_))));
+    assert_eq!(step(&record(&[old, ("rndc-revoke", "")])), Step::Replace);
 }
