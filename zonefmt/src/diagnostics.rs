@@ -13,6 +13,7 @@ use std::{
 };
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use zeroize::Zeroizing;
 
 /// A named text that diagnostics point into. Clones share the text.
 #[derive(Clone)]
@@ -20,7 +21,8 @@ pub struct Source(Arc<Text>);
 
 struct Text {
     name: String,
-    octets: Vec<u8>,
+    /// A named.conf has secrets: they are wiped when nobody needs the text any more.
+    octets: Zeroizing<Vec<u8>>,
     /// The number of newlines before each block, so that finding the lines of many places scans a large text only once.
     newlines: OnceLock<Vec<usize>>,
 }
@@ -160,7 +162,7 @@ impl Extend<Diagnostic> for Findings {
 impl Source {
     /// Creates a source from a text and the name to show for it, usually its path.
     pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Source {
-        Source(Arc::new(Text { name: name.into(), octets: text.into(), newlines: OnceLock::new() }))
+        Source(Arc::new(Text { name: name.into(), octets: Zeroizing::new(text.into()), newlines: OnceLock::new() }))
     }
 
     /// Reads a file. Its path becomes the source's name.

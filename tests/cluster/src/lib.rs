@@ -29,6 +29,8 @@ use std::{
     time::Instant,
 };
 
+use data_encoding::BASE64;
+use http::Request;
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Config, ResourceExt,
@@ -36,6 +38,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -89,6 +92,8 @@ struct Control {
     processes: Guard,
     programs: Programs,
     api_server: Program,
+    /// The URL of etcd.
+    etcd: String,
 }
 
 impl Cluster {
@@ -123,8 +128,9 @@ impl Cluster {
             Extent::Api | Extent::Controlled => None,
         };
         let tools = Some(programs.kubectl(folder.path()));
+        let etcd = planned.remove(0).url;
         planned.retain(|program| program.name == API_SERVER);
-        let control = Control { processes, programs, api_server: planned.remove(0) };
+        let control = Control { processes, programs, api_server: planned.remove(0), etcd };
         Cluster { config, kubeconfig, tools, node, control: Some(control), _folder: Some(folder) }
     }
 
@@ -249,6 +255,22 @@ impl Cluster {
         let output = child.wait_with_output().expect("a child can be waited for");
         let text = |octets| String::from_utf8_lossy(octets).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// All that etcd has now: the names of objects below `/registry/`, and the octets of each, as the API server has
+    /// written them.
+    ///
+    /// # Panics
+    /// The cluster was not started here.
+    pub async fn stored(&self) -> Vec<(String, Vec<u8>)> {
+        let etcd = client(Config::new(self.control().etcd.parse().expect("it has a host and a port")));
+        // From the first key to the last (etcd's JSON gateway).
+        let all = json!({ "key": "AA==", "range_end": "AA==" }).to_string().into_bytes();
+        let request = Request::post("/v3/kv/range").body(all).expect("it is a path");
+        let answer: Value = etcd.request(request).await.expect("etcd answers");
+        let octets = |text: &Value| BASE64.decode(text.as_str().unwrap_or_default().as_bytes()).expect("it is base64");
+        let stored = answer["kvs"].as_array().into_iter().flatten();
+        stored.map(|it| (String::from_utf8_lossy(&octets(&it["key"])).into_owned(), octets(&it["value"]))).collect()
     }
 
     /// The kubeconfig of [`Self::client`], for other programs.
