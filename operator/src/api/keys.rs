@@ -52,6 +52,9 @@ pub struct RndcKeyConfig {
         extend("x-example" = "30d")
     )]
     pub rotate_after: String,
+    /// How servers get to know of another key.
+    #[serde(default)]
+    pub strategy: RotationStrategy,
     /// The algorithm of a generated key.
     #[serde(default)]
     pub algorithm: RndcAlgorithm,
@@ -75,6 +78,17 @@ impl RndcKeyConfig {
         }
         self.auto_rotate.then(|| hours.clamp(1, 8760))
     }
+}
+
+/// How servers get to know of another key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RotationStrategy {
+    /// They read it while they go on.
+    #[default]
+    Reload,
+    /// Their pods are replaced, one after another: when a new key is there, and when the former one is to be accepted no
+    /// more. It is for servers that read their keys only at the start.
+    Restart,
 }
 
 /// The algorithms of RNDC keys.

@@ -133,7 +133,7 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
     };
     let is_unlike = algorithm.is_some_and(|algorithm| !ring.used.is_for(algorithm));
     let step = rotation::next(policy, &record, is_unlike, &lacking, now);
-    let then = record.then(&step, now);
+    let then = record.then(policy, &step, now);
     let algorithm = algorithm.or(ring.used.algorithm()).unwrap_or_default();
     let ring = ring.then(&step, algorithm)?;
     let rest = rest(policy, &step, &then, now);

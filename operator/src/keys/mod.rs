@@ -19,7 +19,7 @@ mod told;
 mod wanted;
 
 pub use material::{TransferKeys, names_of};
-pub use told::Told;
+pub use told::{Told, changed_at};
 pub(crate) use wanted::given;
 
 use std::{collections::BTreeSet, fmt};

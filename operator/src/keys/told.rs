@@ -30,6 +30,11 @@ pub struct Told {
 /// By how much the time of a replacement may be past until that counts as late. Pods may take some minutes.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
+/// When the pods of a server were to be replaced last, so that it accepts other keys; `None` if never.
+pub fn changed_at(secret: &Value) -> Option<&str> {
+    secret["metadata"]["annotations"][ours(name::CHANGED)].as_str()
+}
+
 impl Told {
     /// What a Secret tells; `None` if it tells nothing.
     pub fn of(secret: &Value) -> Option<Told> {

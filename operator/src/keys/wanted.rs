@@ -10,7 +10,7 @@ use crate::{
     api::{
         Bind9Config, ClusterSpec, Infrastructure, InstanceSpec, Kind, Resource, Role, Spec,
         cluster::RoleSpec,
-        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef, SecretTemplate},
+        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef, RotationStrategy, SecretTemplate},
     },
     cluster::{Store, in_force},
     object::{ObjectId, Type},
@@ -209,6 +209,7 @@ fn made(instance: &str, config: Option<&RndcKeyConfig>) -> From {
         template,
         policy: Some(Policy {
             after: config.and_then(RndcKeyConfig::hours).map(|it| SignedDuration::from_hours(it.into())),
+            restarts: config.is_some_and(|config| config.strategy == RotationStrategy::Restart),
         }),
     }
 }

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{names, subject::Subject, volumes};
+use super::{Surroundings, names, subject::Subject, volumes};
 use crate::{
     api::{
         Role,
@@ -51,7 +51,7 @@ pub(super) fn claim(subject: &Subject<'_>) -> Option<Object> {
 }
 
 /// The Deployment; without pods if the server is drained.
-pub(super) fn deployment(subject: &Subject<'_>, image: &str, is_drained: bool) -> Object {
+pub(super) fn deployment(subject: &Subject<'_>, surroundings: &Surroundings, is_drained: bool) -> Object {
     let on_claim = storage_is_claim(subject) || volumes::has_zones_on_claim(subject);
     let strategy = if on_claim {
         // A volume is in one pod at a time.
@@ -59,10 +59,13 @@ pub(super) fn deployment(subject: &Subject<'_>, image: &str, is_drained: bool) -
     } else {
         json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } })
     };
-    let template = json!({
+    let mut template = json!({
         "metadata": { "labels": subject.labels() },
-        "spec": pod(subject, image),
+        "spec": pod(subject, &surroundings.image),
     });
+    if let Some(changed) = surroundings.keys_changed.get(&subject.server.id) {
+        template["metadata"]["annotations"] = json!({ names::ours("rndc-rotated-at"): changed });
+    }
     // By this, whoever applies it knows whether pods are replaced by it.
     let annotations = json!({ names::ours(names::TEMPLATE_HASH): hash(&template.to_string()) });
     // One that is to have no pods has them until it is drained.

@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub drained: BTreeSet<ServerId>,
     /// The names of servers' RNDC keys, where these are known.
     pub rndc_keys: BTreeMap<ServerId, Vec<String>>,
+    /// When the pods of servers were to be replaced last, so that these accept other keys.
+    pub keys_changed: BTreeMap<ServerId, String>,
     /// The PodDisruptionBudgets that there are, whoever has made them.
     pub budgets: BTreeMap<ObjectId, Value>,
     /// The objects that resources name, as far as they were looked for. A server of which one was not is left out.
@@ -158,7 +160,7 @@ fn instance(
     let mut objects = vec![deployment::config_map(subject, &files)];
     objects.extend(deployment::claim(subject));
     let is_drained = surroundings.drained.contains(&subject.server.id);
-    objects.push(deployment::deployment(subject, &surroundings.image, is_drained));
+    objects.push(deployment::deployment(subject, surroundings, is_drained));
     objects.extend(service::services(subject, surroundings)?);
     Ok(objects)
 }

@@ -69,6 +69,7 @@ fn surroundings() -> Surroundings {
         tcp_services: BTreeMap::new(),
         drained: BTreeSet::new(),
         rndc_keys: BTreeMap::new(),
+        keys_changed: BTreeMap::new(),
         budgets: BTreeMap::new(),
         given: BTreeMap::new(),
     }

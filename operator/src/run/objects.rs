@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::{FieldError, ResourceId},
     cluster::{Applier, Seen},
-    object::{Object, ObjectId},
+    object::{Object, ObjectId, Type},
     render::{Surroundings, names, render},
     servers::ServerId,
     terminal::Once,
@@ -45,6 +45,8 @@ pub(super) struct Objects {
     named: BTreeSet<ObjectId>,
     /// Those among them that cannot be read, and why.
     unreadable: BTreeMap<ObjectId, String>,
+    /// The namespaces whose Secrets cannot be seen.
+    without_keys: BTreeSet<String>,
 }
 
 /// The image of servers that name none.
@@ -76,6 +78,7 @@ impl Objects {
             refused: BTreeMap::new(),
             named: BTreeSet::new(),
             unreadable: BTreeMap::new(),
+            without_keys: BTreeSet::new(),
         }
     }
 
@@ -107,6 +110,11 @@ impl Objects {
     /// The server for which a server waits with its pods.
     pub(super) fn awaited_by(&self, server: &ServerId) -> Option<&ServerId> {
         self.turns.awaited_by(server)
+    }
+
+    /// The Secrets of a namespace cannot be seen; returns whether that is new.
+    pub(super) fn cannot_see_keys(&mut self, namespace: String) -> bool {
+        self.without_keys.insert(namespace)
     }
 
     /// How many objects cannot be applied.
@@ -158,6 +166,7 @@ impl Objects {
             tcp_services: seen::services(store, declarations.instances(), names::tcp_service),
             drained: self.drained.clone(),
             rndc_keys: seen::rndc_keys(store, declarations.instances()),
+            keys_changed: seen::keys_changed(store, declarations.instances()),
             budgets: seen::budgets(store),
             given: seen::given(store, &self.named, &self.unreadable),
         };
@@ -171,8 +180,16 @@ impl Objects {
             self.unreadable.retain(|id, _| rendered.named.contains(id));
             self.named = rendered.named;
         }
+        // These depend on keys, and stay as they are until it is known whether there are any.
+        let is_known = |object: &Object| {
+            let namespace = &object.id.namespace;
+            !matches!(object.id.of, Type::ConfigMap | Type::Deployment)
+                || store.is_listed(Type::Secret, namespace)
+                || self.without_keys.contains(namespace)
+        };
+        let objects = rendered.objects.into_iter().filter(is_known);
         let wanted: BTreeMap<ObjectId, Object> =
-            slices.into_iter().chain(rendered.objects).map(|object| (object.id.clone(), object)).collect();
+            slices.into_iter().chain(objects).map(|object| (object.id.clone(), object)).collect();
         let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);
         let differing = wanted.iter().filter(|(id, object)| differs(id, object)).map(|(id, _)| id.clone()).collect();
         self.wanted = wanted;

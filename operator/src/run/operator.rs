@@ -147,11 +147,16 @@ impl Operator {
         let mut changed = BTreeSet::new();
         for (watched, why) in batch.failures {
             self.once.say(format!("cannot watch {watched}: {why}; what is known of it stays as it is"));
-            if let Watched::One(id) = watched {
-                self.objects.cannot_be_read(id.clone(), why);
-                changed.insert(id);
+            match watched {
+                Watched::One(id) => {
+                    self.objects.cannot_be_read(id.clone(), why);
+                    changed.insert(id);
+                }
+                Watched::All(Type::Secret, namespace) => self.is_moving |= self.objects.cannot_see_keys(namespace),
+                Watched::All(..) => {}
             }
         }
+        self.is_moving |= batch.seen.iter().any(|seen| matches!(seen, Seen::All(Type::Secret, ..)));
         batch.seen.into_iter().for_each(|seen| self.world.store.take(seen, &mut changed));
         if !self.world.is_complete() {
             return Ok(());

@@ -138,13 +138,30 @@ pub(super) fn rndc_keys<'r>(
     store: &Store,
     instances: impl Iterator<Item = &'r ResourceId>,
 ) -> BTreeMap<ServerId, Vec<String>> {
-    let keys = instances.filter_map(|instance| {
+    of_secrets(store, instances, |secret| Some(keys::names_of(secret)).filter(|keys| !keys.is_empty()))
+}
+
+/// When the pods of servers were to be replaced last, so that these accept other keys.
+pub(super) fn keys_changed<'r>(
+    store: &Store,
+    instances: impl Iterator<Item = &'r ResourceId>,
+) -> BTreeMap<ServerId, String> {
+    of_secrets(store, instances, |secret| keys::changed_at(secret).map(str::to_owned))
+}
+
+/// What the Secrets with the RNDC keys of servers say.
+fn of_secrets<'r, T>(
+    store: &Store,
+    instances: impl Iterator<Item = &'r ResourceId>,
+    say: impl Fn(&Value) -> Option<T>,
+) -> BTreeMap<ServerId, T> {
+    let said = instances.filter_map(|instance| {
         let ResourceId { namespace, name, .. } = instance.clone();
         let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(&name) };
-        let keys = keys::names_of(&store.get(&id)?);
-        (!keys.is_empty()).then_some((ServerId { namespace, name }, keys))
+        let said = say(&store.get(&id)?)?;
+        Some((ServerId { namespace, name }, said))
     });
-    keys.collect()
+    said.collect()
 }
 
 /// The budgets of anybody.

@@ -24,6 +24,8 @@ use jiff::{SignedDuration, Timestamp};
 pub(super) struct Policy {
     /// The age at which the key is replaced; `None` if only on request.
     pub(super) after: Option<SignedDuration>,
+    /// Whether pods are replaced when servers are to accept other keys.
+    pub(super) restarts: bool,
 }
 
 /// Who has not answered to the newest key since it is there.

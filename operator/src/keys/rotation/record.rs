@@ -21,6 +21,8 @@ pub(in crate::keys) struct Record {
     /// When one was revoked last.
     pub(in crate::keys) revoked: Option<Timestamp>,
     pub(in crate::keys) phase: Phase,
+    /// When pods were to be replaced last, so that servers accept other keys.
+    pub(super) changed: Option<Timestamp>,
     /// What somebody asks for.
     pub(super) request: Option<Request>,
 }
@@ -55,6 +57,7 @@ pub(in crate::keys) mod name {
     pub const ROTATED: &str = "rndc-rotated-at";
     pub const REVOKED: &str = "rndc-revoked-at";
     pub const STAGED: &str = "rndc-staged-at";
+    pub const CHANGED: &str = "rndc-changed-at";
     pub const PHASE: &str = "rndc-rotation-phase";
     /// A reason and a message for people, with a colon between.
     pub const STATE: &str = "rndc-rotation";
@@ -65,7 +68,8 @@ pub(in crate::keys) mod name {
 impl Record {
     /// That of a key that is made now. Times have whole seconds.
     pub(in crate::keys) fn new(now: Timestamp) -> Record {
-        Record { created: now, count: 0, rotated: None, revoked: None, phase: Phase::Settled, request: None }
+        let (rotated, revoked, changed, request) = (None, None, None, None);
+        Record { created: now, count: 0, rotated, revoked, phase: Phase::Settled, changed, request }
     }
 
     /// What the metadata of a Secret says. A key without a time of its own that can be read is as old as its Secret.
@@ -87,6 +91,7 @@ impl Record {
             rotated,
             revoked: time(text(name::REVOKED)),
             phase,
+            changed: time(text(name::CHANGED)),
             request: asks(name::REVOKE, Request::Revoke).or_else(|| asks(name::ROTATE, Request::Rotate)),
         }
     }
@@ -101,7 +106,7 @@ impl Record {
 
     /// The annotations of a key that is not Bindy's to replace.
     pub(in crate::keys) fn none(rest: &Rest) -> BTreeMap<String, Option<String>> {
-        let all = Record::new(Timestamp::UNIX_EPOCH).annotations(Policy { after: None }, Some(rest));
+        let all = Record::new(Timestamp::UNIX_EPOCH).annotations(Policy { after: None, restarts: false }, Some(rest));
         let state = ours(name::STATE);
         all.into_iter().map(|(name, text)| (name.clone(), text.filter(|_| name == state))).collect()
     }
@@ -120,15 +125,17 @@ impl Record {
     }
 
     /// What is recorded after a step.
-    pub(in crate::keys) fn then(&self, step: &Step, now: Timestamp) -> Record {
+    pub(in crate::keys) fn then(&self, policy: Policy, step: &Step, now: Timestamp) -> Record {
         let used = || Record { created: now, rotated: Some(now), count: self.count.saturating_add(1), ..self.clone() };
-        match step {
-            Step::Rest(_) => self.clone(),
+        let then = match step {
+            Step::Rest(_) => return self.clone(),
+            Step::Activate => return Record { phase: Phase::Active, ..used() },
             Step::Stage => Record { phase: Phase::Staged { since: now }, request: None, ..self.clone() },
-            Step::Activate => Record { phase: Phase::Active, ..used() },
             Step::Settle => Record { phase: Phase::Settled, ..self.clone() },
             Step::Replace => Record { phase: Phase::Revoked, revoked: Some(now), request: None, ..used() },
-        }
+        };
+        // These have other keys accepted.
+        Record { changed: if policy.restarts { Some(now) } else { then.changed }, ..then }
     }
 
     /// The annotations by which it is recorded; `None` for those that are not to be there. `rest` is what people are told.
@@ -147,6 +154,7 @@ impl Record {
             (name::ROTATED, self.rotated.map(time)),
             (name::REVOKED, self.revoked.map(time)),
             (name::STAGED, staged.map(time)),
+            (name::CHANGED, self.changed.map(time)),
             (name::PHASE, phase.map(str::to_owned)),
         ];
         if let Some(rest) = rest {

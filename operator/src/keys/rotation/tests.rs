@@ -220,7 +220,7 @@ impl Model {
             Step::Rest(_) => {}
         }
         self.keys = new;
-        let then = record.then(step, self.now);
+        let then = record.then(self.policy, step, self.now);
         for (name, text) in then.annotations(self.policy, None) {
             secret.metadata["annotations"][name] = json!(text);
         }
@@ -256,7 +256,7 @@ proptest! {
         hours in prop::option::of(1..100i64),
         events in prop::collection::vec(event(), 1..150),
     ) {
-        let policy = Policy { after: hours.map(SignedDuration::from_hours) };
+        let policy = Policy { after: hours.map(SignedDuration::from_hours), restarts: false };
         let mut model = Model::new(policy);
         for event in &events {
             model.happen(event);
@@ -298,7 +298,7 @@ fn at(text: &str) -> Timestamp {
 
 #[test]
 fn a_hundred_restarts_around_the_due_time_replace_a_key_once() {
-    let mut model = Model::new(Policy { after: Some(SignedDuration::from_hours(2)) });
+    let mut model = Model::new(Policy { after: Some(SignedDuration::from_hours(2)), restarts: false });
     for _ in 0..3 {
         model.happen(&Event::NewPod { delay: 20 });
     }
@@ -316,7 +316,10 @@ fn a_hundred_restarts_around_the_due_time_replace_a_key_once() {
 
 #[test]
 fn a_key_is_replaced_when_its_time_has_come_or_somebody_asks() {
-    let (policy, never) = (Policy { after: Some(SignedDuration::from_hours(720)) }, Policy { after: None });
+    let (policy, never) = (
+        Policy { after: Some(SignedDuration::from_hours(720)), restarts: false },
+        Policy { after: None, restarts: false },
+    );
     let made = ("rndc-created-at", "2026-01-31T00:00:00Z");
     let now = at("2026-01-31T12:00:00Z");
     let next = |policy, record: &Record, is_unlike| next(policy, record, is_unlike, &Lacking::default(), now);
@@ -348,7 +351,7 @@ fn a_key_is_replaced_when_its_time_has_come_or_somebody_asks() {
 
 #[test]
 fn whoever_has_not_answered_is_waited_for_and_named() {
-    let policy = Policy { after: None };
+    let policy = Policy { after: None, restarts: false };
     let staged = record(&[("rndc-rotation-phase", "Staged"), ("rndc-staged-at", "2026-01-31T12:00:00Z")]);
     let lacking = |ready: &[&str], starting: &[(&str, &str)]| {
         let pod = |name: &str, unready_since| LackingPod { name: name.to_owned(), unready_since };
@@ -378,7 +381,7 @@ fn whoever_has_not_answered_is_waited_for_and_named() {
 
 #[test]
 fn who_cannot_see_pods_replaces_no_key_but_a_revoked_one() {
-    let policy = Policy { after: Some(SignedDuration::from_hours(1)) };
+    let policy = Policy { after: Some(SignedDuration::from_hours(1)), restarts: false };
     let hidden = Lacking::Hidden("pods is forbidden".into());
     let step = |record: &Record| next(policy, record, false, &hidden, at("2026-01-31T12:00:00Z"));
     let waits = |record: &Record| {
@@ -392,4 +395,21 @@ fn who_cannot_see_pods_replaces_no_key_but_a_revoked_one() {
     }
     assert!(matches!(step(&record(&[("rndc-created-at", "2026-01-31T11:30:00Z")])), Step::Rest(Rest::NotDue(_))));
     assert_eq!(step(&record(&[old, ("rndc-revoke", "")])), Step::Replace);
+}
+
+#[test]
+fn pods_are_replaced_when_servers_are_to_accept_other_keys() {
+    let changed = |restarts, record: &Record, step| {
+        let policy = Policy { after: None, restarts };
+        let annotations = record.then(policy, &step, at("2026-01-31T12:00:00Z")).annotations(policy, None);
+        annotations[&crate::render::names::ours("rndc-changed-at")].clone()
+    };
+    let (never, once) = (record(&[]), record(&[("rndc-changed-at", "2026-01-01T00:00:00Z")]));
+    let (then, now) = (Some("2026-01-01T00:00:00Z".to_owned()), Some("2026-01-31T12:00:00Z".to_owned()));
+    for step in [Step::Stage, Step::Settle, Step::Replace] {
+        assert_eq!(changed(true, &never, step.clone()), now);
+        assert_eq!(changed(false, &never, step), None);
+    }
+    assert_eq!(changed(true, &once, Step::Activate), then, "servers accept both before and after");
+    assert_eq!(changed(false, &once, Step::Stage), then, "else pods would be replaced for that");
 }
