@@ -35,10 +35,10 @@ lint: ## format check and clippy, warnings are errors
 tools: ## install the programs that tests and benches use, where missing
 	@scripts/install-test-tools
 
-soak: tools ## kills the server a thousand times in the midst of updates; takes the API server away for two minutes; shows changes late
+soak: tools ## kills the server a thousand times in the midst of updates; takes the API server away for two minutes; replaces a key a hundred times
 	BINDY_KILLS=1000 $(CARGO) test --profile checked --locked -p bindy-server --test bindyd -- crash
 	BINDY_API_AWAY=120 $(CARGO) test --profile checked --locked -p bindy --test cluster -- chaos
-	BINDY_REFRESH=90 $(CARGO) test --profile checked --locked -p bindy --test cluster -- rotation
+	BINDY_REFRESH=90 BINDY_ROTATIONS=100 BINDY_QUERIES=5000 $(CARGO) test --profile checked --locked -p bindy --test cluster -- rotation --test-threads=1
 
 test-clients: tools ## ExternalDNS, cert-manager and others against the server as against BIND (some minutes, needs Go)
 	scripts/test-clients --go

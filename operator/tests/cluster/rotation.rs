@@ -1,4 +1,10 @@
-//! RNDC keys are replaced while clients of all kinds go on: real rndc and queries on servers that run.
+//! RNDC keys are replaced while clients of all kinds go on: real rndc and queries on servers that run. `often` does so many
+//! times, and looks for what is left of former keys; `hindered` has something stand in the way, and `restart` has servers
+//! that read keys only at their start.
+
+mod hindered;
+mod often;
+mod restart;
 
 use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
@@ -51,6 +57,11 @@ impl Running {
         let path = "-o=jsonpath={.items[*].status.podIP}";
         let pods = self.cluster.done(&["get", "pods", "-n", "dns-system", "-l", &format!("instance={instance}"), path]);
         pods.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The address of the newest pod of a server; empty if it has none yet.
+    fn newest_address(&self, instance: &str) -> String {
+        self.field(&format!("pod/{}", self.server(instance)), ".status.podIP")
     }
 
     /// Whether a server takes the key in a file.
@@ -194,7 +205,7 @@ async fn a_pod_that_does_not_take_a_new_key_is_named_and_the_former_stays_in_use
 
     running.replace(instance);
     running.cluster.until("the key is replaced", || running.note(instance, "rndc-rotation-count") == "1");
-    let address = running.pods_of(instance).pop().expect("there is one");
+    let address = running.newest_address(instance);
     assert!(running.takes(&address, &Keys::of(&running, instance)) && running.takes(&address, &former));
 }
 
