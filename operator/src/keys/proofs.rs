@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     material::Material,
-    rotation::{Lacking, LackingPod},
+    rotation::{Lacking, LackingPod, Stands},
 };
 use crate::{
     cluster::Store,
@@ -45,7 +45,7 @@ struct Pod {
     id: PodId,
     /// `None` as long as it has no address.
     at: Option<SocketAddr>,
-    unready_since: Option<Timestamp>,
+    stands: Stands,
 }
 
 /// The question whether a pod takes a key.
@@ -88,7 +88,7 @@ impl Proofs {
             if self.proven.get(&pod.id) == Some(material) {
                 continue;
             }
-            lacking.push(LackingPod { name: pod.id.id.name.clone(), unready_since: pod.unready_since });
+            lacking.push(LackingPod { name: pod.id.id.name.clone(), stands: pod.stands });
             if let (Some(at), Some(key)) = (pod.at, material.key()) {
                 self.open.push(Question { pod: pod.id.clone(), at, material: material.clone(), key });
             }
@@ -107,24 +107,27 @@ impl Proofs {
     }
 }
 
-/// A pod of a server, unless it has ended or is to.
+/// A pod of a server, unless it has ended.
 fn read(id: &ObjectId, pod: &Value) -> Option<(ServerId, Pod)> {
     let (metadata, status) = (&pod["metadata"], &pod["status"]);
     let server = metadata["labels"]["instance"].as_str()?.to_owned();
-    let has_ended = matches!(status["phase"].as_str(), Some("Succeeded" | "Failed"));
-    if has_ended || metadata.get("deletionTimestamp").is_some() {
+    if matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
         return None;
     }
     let conditions = status["conditions"].as_array();
     let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
     let since = ready.map_or(&metadata["creationTimestamp"], |ready| &ready["lastTransitionTime"]);
     let since = since.as_str().and_then(|time| time.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let is_ready = ready.is_some_and(|ready| ready["status"] == "True");
+    let stands = match ready {
+        _ if metadata.get("deletionTimestamp").is_some() => Stands::Leaving,
+        Some(ready) if ready["status"] == "True" => Stands::Ready,
+        _ => Stands::Unready { since },
+    };
     let address = status["podIP"].as_str().and_then(|address| address.parse().ok());
     let pod = Pod {
         id: PodId { id: id.clone(), uid: metadata["uid"].as_str().unwrap_or_default().to_owned() },
         at: address.map(|address| SocketAddr::new(address, names::RNDC_PORT)),
-        unready_since: (!is_ready).then_some(since),
+        stands,
     };
     Some((ServerId { namespace: id.namespace.clone(), name: server }, pod))
 }
@@ -173,6 +176,10 @@ mod tests {
                     "conditions": [{ "type": "Ready", "status": ready, "lastTransitionTime": "2026-01-31T12:00:00Z" }],
                 },
             });
+            let mut pod = pod;
+            if ready == "leaves" {
+                pod["metadata"]["deletionTimestamp"] = json!("2026-01-31T12:00:00Z");
+            }
             let id = ObjectId { of: Type::Pod, namespace: "dns".into(), name: "a-1".into() };
             let all = Seen::All(Type::Pod, "dns".into(), vec![(id, Text::from(&pod))]);
             store.take(all, &mut BTreeSet::new());
@@ -182,16 +189,18 @@ mod tests {
         proofs.hide("dns", "forbidden");
         assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::Hidden("forbidden".into())));
         see(&mut proofs, "1", "True", "Running");
-        let lacks = |unready_since| Some(Lacking::Pods(vec![LackingPod { name: "a-1".into(), unready_since }]));
-        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(None));
+        let lacks = |stands| Some(Lacking::Pods(vec![LackingPod { name: "a-1".into(), stands }]));
+        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(Stands::Ready));
         let asked = proofs.questions();
         assert_eq!((asked.len(), proofs.questions().len()), (1, 0));
         proofs.proven((asked[0].pod.clone(), key.clone()));
         assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::default()));
-        assert_eq!(proofs.lacking(&server, Some(&other)), lacks(None));
+        assert_eq!(proofs.lacking(&server, Some(&other)), lacks(Stands::Ready));
         see(&mut proofs, "2", "False", "Running");
-        let since = "2026-01-31T12:00:00Z".parse().ok();
-        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(since), "another pod of the same name");
+        let unready = Stands::Unready { since: "2026-01-31T12:00:00Z".parse().unwrap() };
+        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(unready), "another pod of the same name");
+        see(&mut proofs, "2", "leaves", "Running");
+        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(Stands::Leaving), "until somebody has seen its end");
         see(&mut proofs, "2", "False", "Failed");
         assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::default()));
     }

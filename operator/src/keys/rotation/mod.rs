@@ -41,8 +41,18 @@ pub(super) enum Lacking {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LackingPod {
     pub(super) name: String,
-    /// Since when it is not ready; `None` if it is.
-    pub(super) unready_since: Option<Timestamp>,
+    pub(super) stands: Stands,
+}
+
+/// How a pod stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    Ready,
+    Unready {
+        since: Timestamp,
+    },
+    /// It is to end, and may go on until somebody has seen it end.
+    Leaving,
 }
 
 /// What is to be done about a key now.
@@ -102,36 +112,33 @@ pub(super) fn next(policy: Policy, record: &Record, is_unlike: bool, lacking: &L
             Some(_) => {}
         }
     }
-    let staged = match record.phase {
-        Phase::Settled => {
-            return match (due(policy, record, is_unlike, now), lacking) {
-                (Step::Stage, Lacking::Hidden(why)) => Step::Rest(Rest::Hidden(why.clone())),
-                (step, _) => step,
-            };
-        }
-        Phase::Staged { since } => Some(since),
-        Phase::Active | Phase::Revoked => None,
-    };
+    if record.phase == Phase::Settled {
+        return match (due(policy, record, is_unlike, now), lacking) {
+            (Step::Stage, Lacking::Hidden(why)) => Step::Rest(Rest::Hidden(why.clone())),
+            (step, _) => step,
+        };
+    }
     let awaited = match lacking {
-        Lacking::Pods(pods) => awaited(pods, staged, now),
+        Lacking::Pods(pods) => awaited(pods, record.phase, now),
         Lacking::Hidden(why) => return Step::Rest(Rest::Hidden(why.clone())),
     };
     if !awaited.is_empty() {
         return Step::Rest(Rest::Waiting(record.phase, awaited));
     }
-    if staged.is_some() {
+    if matches!(record.phase, Phase::Staged { .. }) {
         return Step::Activate;
     }
     let grace = after(record.rotated, GRACE).filter(|end| record.phase == Phase::Active && now < *end);
     grace.map_or(Step::Settle, |end| Step::Rest(Rest::Grace(end)))
 }
 
-/// The names of those that are waited for, also of pods that are not ready if a successor is `staged`, since then.
-fn awaited(pods: &[LackingPod], staged: Option<Timestamp>, now: Timestamp) -> Vec<String> {
-    let is_awaited = |pod: &&LackingPod| match (pod.unready_since, staged) {
-        (None, _) => true,
-        (Some(since), Some(staged)) => now < later(since.max(staged), START),
-        (Some(_), None) => false,
+/// The names of those that are waited for. A pod that is cut off looks as if it were not ready, or were to end, and accepts
+/// a revoked key as before: that is over only when all pods have answered.
+fn awaited(pods: &[LackingPod], phase: Phase, now: Timestamp) -> Vec<String> {
+    let is_awaited = |pod: &&LackingPod| match (phase, pod.stands) {
+        (Phase::Revoked, _) | (_, Stands::Ready) => true,
+        (Phase::Staged { since: staged }, Stands::Unready { since }) => now < later(since.max(staged), START),
+        (_, Stands::Unready { .. } | Stands::Leaving) => false,
     };
     pods.iter().filter(is_awaited).map(|pod| pod.name.clone()).collect()
 }

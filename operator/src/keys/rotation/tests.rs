@@ -187,7 +187,8 @@ impl Model {
                 if self.accepts(pod, key) {
                     self.proven.insert(proof);
                 } else if !self.proven.contains(&proof) {
-                    lacking.push(LackingPod { name: name.clone(), unready_since: pod.unready_since });
+                    let stands = pod.unready_since.map_or(Stands::Ready, |since| Stands::Unready { since });
+                    lacking.push(LackingPod { name: name.clone(), stands });
                 }
             }
         }
@@ -354,9 +355,9 @@ fn whoever_has_not_answered_is_waited_for_and_named() {
     let policy = Policy { after: None, restarts: false };
     let staged = record(&[("rndc-rotation-phase", "Staged"), ("rndc-staged-at", "2026-01-31T12:00:00Z")]);
     let lacking = |ready: &[&str], starting: &[(&str, &str)]| {
-        let pod = |name: &str, unready_since| LackingPod { name: name.to_owned(), unready_since };
-        let starting = starting.iter().map(|(name, since)| pod(name, Some(at(since))));
-        Lacking::Pods(ready.iter().map(|name| pod(name, None)).chain(starting).collect())
+        let pod = |name: &str, stands| LackingPod { name: name.to_owned(), stands };
+        let starting = starting.iter().map(|(name, since)| pod(name, Stands::Unready { since: at(since) }));
+        Lacking::Pods(ready.iter().map(|name| pod(name, Stands::Ready)).chain(starting).collect())
     };
     let step = |record: &Record, lacking: &Lacking, time: &str| next(policy, record, false, lacking, at(time));
     let Step::Rest(rest) =
@@ -377,6 +378,21 @@ fn whoever_has_not_answered_is_waited_for_and_named() {
     let many = lacking(&["0", "1", "2", "3", "4", "5", "6", "7", "8"], &[]);
     let Step::Rest(rest) = step(&active, &many, "2026-01-31T18:00:00Z") else { panic!() };
     assert!(rest.to_string().contains("from 0, 1, 2, 3, 4 and 4 more;"), "{rest}");
+}
+
+#[test]
+fn a_revocation_is_over_when_every_pod_that_is_there_has_answered() {
+    let policy = Policy { after: None, restarts: false };
+    let revoked = record(&[("rndc-rotation-phase", "Revoked"), ("rndc-rotated-at", "2026-01-31T12:00:00Z")]);
+    let step = |stands: &[Stands]| {
+        let pods = stands.iter().map(|stands| LackingPod { name: "a".into(), stands: *stands }).collect();
+        next(policy, &revoked, false, &Lacking::Pods(pods), at("2026-01-31T18:00:00Z"))
+    };
+    for stands in [Stands::Ready, Stands::Unready { since: at("2026-01-31T12:00:00Z") }, Stands::Leaving] {
+        let Step::Rest(rest) = step(&[stands]) else { panic!("{stands:?}") };
+        assert!(rest.reason() == "RotationWaiting" && rest.to_string().contains("from a;"), "{rest}");
+    }
+    assert_eq!(step(&[]), Step::Settle);
 }
 
 #[test]
