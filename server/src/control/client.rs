@@ -12,13 +12,15 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use super::{
     message::{self, Table, Value},
     receive,
+    session::CLOCK_SKEW,
 };
 use crate::{clock::unix_now, keys::Key};
 
 /// How long a server may take. One that refuses a key closes the connection a second later.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Seconds for which the message is valid.
-const VALID: u64 = 60;
+/// Seconds for which the message is valid: as many as a server's clock may be ahead of ours by its own judgement. No command
+/// comes of the message, whoever repeats it.
+const VALID: u64 = CLOCK_SKEW;
 
 /// Whether the server at an address takes a key on its control channel: it has answered this question with that key's
 /// signature. `named` answers as `bindyd` does. It takes three seconds at most, and no command is carried out.
@@ -77,5 +79,10 @@ mod tests {
         assert!(!is_answer(&answer[4..], 7, &other), "by another key");
         assert!(!is_answer(&question[4..], 7, &ours), "the question itself, sent back");
         assert!(Session::new(1).hear(&question[4..], &[other], &mut Replays::default(), NOW).is_err());
+        let hear_at = |now| Session::new(1).hear(&question[4..], &[ours.clone()], &mut Replays::default(), now);
+        for now in [NOW - CLOCK_SKEW, NOW + CLOCK_SKEW] {
+            assert!(hear_at(now).is_ok(), "a clock that is as wrong as a server lets it be");
+        }
+        assert!(hear_at(NOW + CLOCK_SKEW + 1).is_err());
     }
 }

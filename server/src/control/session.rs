@@ -68,7 +68,7 @@ pub(super) struct Replays {
 }
 
 /// Seconds by which a client's clock may differ from ours.
-const CLOCK_SKEW: u64 = 300;
+pub(super) const CLOCK_SKEW: u64 = 300;
 /// Seconds for which an answer is valid.
 const ANSWER_TIME: u64 = 60;
 /// Seconds for which a message is remembered: longer than the clock window is wide.
