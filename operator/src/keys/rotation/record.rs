@@ -72,25 +72,28 @@ impl Record {
         Record { created: now, count: 0, rotated, revoked, phase: Phase::Settled, changed, request }
     }
 
-    /// What the metadata of a Secret says. A key without a time of its own that can be read is as old as its Secret.
+    /// What the metadata of a Secret says. A key without a time of its own that can be read is as old as its Secret. What a
+    /// clock that was ahead has written counts as if it were now, and is written so: else nothing would be done for years.
     pub(in crate::keys) fn of(metadata: &Value, now: Timestamp) -> Record {
         let text = |name: &str| metadata["annotations"][ours(name)].as_str();
         let time = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok());
-        let made = time(metadata["creationTimestamp"].as_str()).unwrap_or(now);
-        let rotated = time(text(name::ROTATED));
+        let past = |name: &str| time(text(name)).map(|time: Timestamp| time.min(now));
+        let made: Timestamp = time(metadata["creationTimestamp"].as_str()).unwrap_or(now).min(now);
+        let rotated = past(name::ROTATED);
         let phase = match text(name::PHASE) {
-            Some("Staged") => Phase::Staged { since: time(text(name::STAGED)).unwrap_or(made) },
+            Some("Staged") => Phase::Staged { since: past(name::STAGED).unwrap_or(made) },
             Some("Active") => Phase::Active,
             Some("Revoked") => Phase::Revoked,
             _ => Phase::Settled,
         };
         let asks = |name, request| text(name).map(|_| request);
         Record {
-            created: time(text(name::CREATED)).or(rotated).unwrap_or(made),
+            created: past(name::CREATED).or(rotated).unwrap_or(made),
             count: text(name::COUNT).and_then(|text| text.trim().parse().ok()).unwrap_or(0),
             rotated,
-            revoked: time(text(name::REVOKED)),
+            revoked: past(name::REVOKED),
             phase,
+            // Nothing follows from this but that it is another time than before.
             changed: time(text(name::CHANGED)),
             request: asks(name::REVOKE, Request::Revoke).or_else(|| asks(name::ROTATE, Request::Rotate)),
         }
@@ -129,7 +132,11 @@ impl Record {
         let used = || Record { created: now, rotated: Some(now), count: self.count.saturating_add(1), ..self.clone() };
         let then = match step {
             Step::Rest(_) => return self.clone(),
-            Step::Activate => return Record { phase: Phase::Active, ..used() },
+            // Whoever has asked for another key while one was on its way has got it.
+            Step::Activate => {
+                let request = self.request.filter(|request| *request == Request::Revoke);
+                return Record { phase: Phase::Active, request, ..used() };
+            }
             Step::Stage => Record { phase: Phase::Staged { since: now }, request: None, ..self.clone() },
             Step::Settle => Record { phase: Phase::Settled, ..self.clone() },
             Step::Replace => Record { phase: Phase::Revoked, revoked: Some(now), request: None, ..used() },

@@ -396,6 +396,34 @@ fn a_revocation_is_over_when_every_pod_that_is_there_has_answered() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_holds_nothing_up() {
+    let future = "2036-01-31T12:00:00Z";
+    let names = ["rndc-created-at", "rndc-rotated-at", "rndc-revoked-at", "rndc-staged-at"];
+    let policy = Policy { after: Some(SignedDuration::from_hours(720)), restarts: false };
+    for phase in ["", "Staged", "Active", "Revoked"] {
+        let notes: Vec<_> =
+            names.map(|name| (name, future)).into_iter().chain([("rndc-rotation-phase", phase)]).collect();
+        // That is read on the first of February.
+        let record = record(&notes);
+        for (name, text) in record.annotations(policy, None) {
+            assert!(!text.unwrap_or_default().starts_with("2036"), "{name} of {phase}");
+        }
+        assert!(record.begun() <= at("2026-02-01T00:00:00Z"));
+    }
+}
+
+#[test]
+fn a_request_of_while_a_key_was_on_its_way_is_met_by_that_unless_it_revokes() {
+    let policy = Policy { after: None, restarts: false };
+    let staged = [("rndc-rotation-phase", "Staged"), ("rndc-staged-at", "2026-01-31T12:00:00Z")];
+    let asked = |name| {
+        let record = record(&[staged[0], staged[1], (name, "")]);
+        record.then(policy, &Step::Activate, at("2026-01-31T12:01:00Z")).request
+    };
+    assert_eq!((asked("rndc-rotate"), asked("rndc-revoke")), (None, Some(Request::Revoke)));
+}
+
+#[test]
 fn who_cannot_see_pods_replaces_no_key_but_a_revoked_one() {
     let policy = Policy { after: Some(SignedDuration::from_hours(1)), restarts: false };
     let hidden = Lacking::Hidden("pods is forbidden".into());
