@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     material::{Data, Material, Ring, field},
     proofs::Proofs,
-    rotation::{self, GRACE, Lacking, Policy, Record, Rest, Step},
+    rotation::{self, GRACE, Lacking, Phase, Policy, Record, Rest, Step},
     wanted::{From, Wanted},
 };
 use crate::{api::keys::RndcSecretRef, cluster::Store, render::names};
@@ -70,19 +70,21 @@ pub(super) fn due(wanted: &Wanted, store: &Store, proofs: &mut Proofs, now: Time
             Ok(None) => return Ok(None),
             // A server without any key would not start.
             Err(_) if there.is_none() => {}
-            Err(why) => return Err(why),
+            Err(why) => return completed(wanted, there.as_ref(), why),
         }
     }
     let given = match &wanted.from {
-        From::Chance { .. } => None,
-        From::Secret(reference) => match find(reference)? {
-            Some(used) => Some((Ring { used, other: None }, reference)),
-            None => return Ok(None),
+        From::Chance { .. } | From::Kept => None,
+        From::Secret { reference, restarts } => match find(reference) {
+            Ok(Some(used)) => Some((Ring { used, other: None }, reference, *restarts)),
+            Ok(None) => return Ok(None),
+            Err(why) => return completed(wanted, there.as_ref(), why),
         },
     };
     let Some(there) = there else {
         let ring = match (&wanted.from, given) {
-            (_, Some((ring, _))) => Some(ring),
+            (_, Some((ring, ..))) => Some(ring),
+            (From::Kept, None) => return Ok(None),
             (From::Chance { name, algorithm, template: Some(template), .. }, None) => {
                 let used = Material::of_template(template, name, algorithm.unwrap_or_default())?;
                 Some(Ring { used, other: None })
@@ -92,44 +94,94 @@ pub(super) fn due(wanted: &Wanted, store: &Store, proofs: &mut Proofs, now: Time
         return Ok(Some(Due::Make { ring, others }));
     };
     let Wish { ring, annotations, told } = match given {
-        Some((ring, reference)) => {
-            Wish { ring, annotations: wanted.annotations(None, Some(&reference.name), now), told: None }
+        Some((ring, reference, restarts)) => {
+            let data = differing(&there, ring.data(wanted.purpose, false, &others));
+            let mut record = Record::of(&there["metadata"], now);
+            if restarts && data.contains_key(names::KEYS_FILE) {
+                record = record.changed_at(now);
+            }
+            Wish { ring, annotations: wanted.annotations(&record, Some(&reference.name), now), told: None }
         }
-        None => wish(wanted, &there, proofs, now)?,
+        None => match wish(wanted, &there, proofs, now)? {
+            Some(wish) => wish,
+            None => return Ok(None),
+        },
     };
-    let mut data = ring.data(wanted.purpose, wanted.policy().is_some(), &others);
+    if let From::Kept = wanted.from {
+        others = ring.others(&there["data"]);
+    }
+    let data = differing(&there, ring.data(wanted.purpose, wanted.policy().is_some(), &others));
+    Ok(changed(wanted, &there, data, annotations, told))
+}
+
+/// What is to be done about a Secret that cannot be made what it is to be: if it has a key, and not the file that servers
+/// read, as with one that a former version has made, it gets that.
+///
+/// # Errors
+/// Why it cannot be made, if there is nothing to be done.
+fn completed(wanted: &Wanted, there: Option<&Value>, why: String) -> Result<Option<Due>, String> {
+    let there = there.filter(|there| field(&there["data"], names::KEYS_FILE).is_none());
+    let Some((there, ring)) = there.and_then(|there| Some((there, Ring::of(&there["data"])?))) else {
+        return Err(why);
+    };
+    if !ring.used.is_sound() {
+        return Err(why);
+    }
+    let data = differing(there, ring.data(wanted.purpose, wanted.policy().is_some(), &ring.others(&there["data"])));
+    Ok(changed(wanted, there, data, BTreeMap::new(), Some(format!("{} has its key as before: {why}", wanted.id))))
+}
+
+/// The fields that a Secret has not like this.
+fn differing(there: &Value, mut data: Data) -> Data {
     data.retain(|key, text| field(&there["data"], key) != *text);
-    let mut annotations = annotations;
+    data
+}
+
+/// The change by which a Secret gets this; `None` if it has it.
+fn changed(
+    wanted: &Wanted,
+    there: &Value,
+    data: Data,
+    mut annotations: BTreeMap<String, Option<String>>,
+    told: Option<String>,
+) -> Option<Due> {
     annotations.retain(|name, text| there["metadata"]["annotations"][name].as_str() != text.as_deref());
     if data.is_empty() && annotations.is_empty() {
-        return Ok(None);
+        return None;
     }
     let version = there["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let told = told.or_else(|| (!data.is_empty()).then(|| format!("{} is written anew", wanted.id)));
-    Ok(Some(Due::Change(Change { version, data, annotations, told })))
+    Some(Due::Change(Change { version, data, annotations, told }))
 }
 
-/// What a Secret is to have whose key is made.
-fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> Result<Wish, String> {
-    let From::Chance { name, algorithm, former, policy, .. } = &wanted.from else {
-        return Err("its key is given".into());
+/// What a Secret is to have whose key is made; `None` if it is left as it is.
+fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> Result<Option<Wish>, String> {
+    let (metadata, policy) = (&there["metadata"], wanted.policy());
+    let (name, algorithm, former) = match &wanted.from {
+        From::Chance { name, algorithm, former, .. } => (Some(name), *algorithm, former.clone()),
+        _ => (None, None, Some(names::former_rndc_secret(&wanted.server().name))),
     };
-    let metadata = &there["metadata"];
     let from = metadata["annotations"][names::ours(KEY_FROM)].as_str();
     let is_made = from.is_none_or(|from| Some(from) == former.as_deref());
-    let (Some(ring), true) = (Ring::of(&there["data"]), is_made) else {
-        // That of a user is not Bindy's to use on.
+    let ring = Ring::of(&there["data"]).filter(|ring| policy.is_none() || ring.used.is_sound());
+    let record = Record::of(metadata, now);
+    let (Some(ring), true) = (ring, is_made) else {
+        let Some(name) = name else { return Ok(None) };
+        // That of a user is not Bindy's to use on, and what is no key cannot be.
         let used = Material::random(name.clone(), algorithm.unwrap_or_default())?;
-        let annotations = wanted.annotations(Some(&Record::new(now)), None, now);
-        return Ok(Wish { ring: Ring { used, other: None }, annotations, told: None });
+        let step = Step::Replace { is_revoked: false };
+        let then = policy.map_or_else(|| Record::new(now), |policy| record.then(policy, &step, now));
+        let told = policy.and_then(|_| told(wanted, &step, &record, &then));
+        let annotations = wanted.annotations(&then, None, now);
+        return Ok(Some(Wish { ring: Ring { used, other: None }, annotations, told }));
     };
-    let Some(policy) = *policy else { return Ok(Wish { ring, annotations: BTreeMap::new(), told: None }) };
-    let record = Record::of(metadata, now).with(ring.other.is_some());
+    let Some(policy) = policy else { return Ok(Some(Wish { ring, annotations: BTreeMap::new(), told: None })) };
+    let record = record.with(ring.other.is_some());
     let ring = ring.in_phase(record.phase);
     let key = ring.newest(record.phase);
     let Some(lacking) = proofs.lacking(&wanted.server(), key) else {
         // Which pods there are is not known yet.
-        return Ok(Wish { ring, annotations: BTreeMap::new(), told: None });
+        return Ok(Some(Wish { ring, annotations: BTreeMap::new(), told: None }));
     };
     let is_unlike = algorithm.is_some_and(|algorithm| !ring.used.is_for(algorithm));
     let step = rotation::next(policy, &record, is_unlike, &lacking, now);
@@ -139,16 +191,16 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
     let rest = rest(policy, &step, &then, now);
     let mut annotations = then.annotations(policy, rest.as_ref());
     annotations.insert(names::ours(KEY_FROM), from.map(str::to_owned).filter(|_| step_keeps_key(&step)));
-    let told = told(wanted, &step, &then).or_else(|| {
+    let told = told(wanted, &step, &record, &then).or_else(|| {
         let waits = rest.filter(|rest| matches!(rest, Rest::Waiting(..) | Rest::Hidden(_) | Rest::RateLimited(_)));
         waits.map(|rest| format!("RNDC Secret {}/{}: {rest}", wanted.id.namespace, wanted.id.name))
     });
-    Ok(Wish { ring, annotations, told })
+    Ok(Some(Wish { ring, annotations, told }))
 }
 
 /// Whether the key that is used stays.
 fn step_keeps_key(step: &Step) -> bool {
-    !matches!(step, Step::Activate | Step::Replace)
+    !matches!(step, Step::Activate | Step::Replace { .. })
 }
 
 /// What people are told of the state after a step; `None` if that is not to be said so soon.
@@ -166,24 +218,26 @@ fn prospect(policy: Policy, record: &Record, now: Timestamp) -> Rest {
     }
 }
 
-fn told(wanted: &Wanted, step: &Step, then: &Record) -> Option<String> {
+/// The log line of a step. It says what is known then, and no more.
+fn told(wanted: &Wanted, step: &Step, before: &Record, then: &Record) -> Option<String> {
     let secret = format!("RNDC Secret {}/{}", wanted.id.namespace, wanted.id.name);
     match step {
         Step::Rest(_) => None,
         Step::Stage => Some(format!("Rotating {secret} (rotation #{})", then.count.saturating_add(1))),
-        Step::Replace => Some(format!(
-            "Rotating {secret} (rotation #{}): the former key is revoked, and not accepted where the new one is known",
-            then.count
+        Step::Replace { is_revoked } => Some(format!(
+            "Rotating {secret} (rotation #{}): the former key is {}, and not accepted where the new one is known",
+            then.count,
+            if *is_revoked { "revoked" } else { "not used on" }
         )),
         Step::Activate => Some(format!(
-            "{secret}: all pods have answered to the new key, which is used now; the former one is accepted for {} \
-             minutes",
+            "{secret}: all pods that are ready have answered to the new key, which is used now; the former one is \
+             accepted for {} minutes",
             GRACE.as_mins()
         )),
-        Step::Settle if then.revoked.is_some() && then.revoked == then.rotated => {
-            Some(format!("{secret}: all pods have answered to the key that has replaced the revoked one"))
+        Step::Settle if before.phase == Phase::Revoked => {
+            Some(format!("{secret}: every pod that is there has answered to the new key"))
         }
-        Step::Settle => Some(format!("{secret}: the former key is accepted no more")),
+        Step::Settle => Some(format!("{secret}: the former key is taken out; pods hear of it within minutes")),
     }
 }
 
@@ -192,24 +246,22 @@ impl Wanted {
     pub(super) fn policy(&self) -> Option<Policy> {
         match &self.from {
             From::Chance { policy, .. } => *policy,
-            From::Secret(_) => None,
+            From::Secret { .. } => None,
+            From::Kept => Some(Policy { after: None, restarts: false }),
         }
     }
 
     /// The annotations of a Secret whose key is new, `record`ed as that, or taken from another one.
     pub(super) fn annotations(
         &self,
-        record: Option<&Record>,
+        record: &Record,
         from: Option<&str>,
         now: Timestamp,
     ) -> BTreeMap<String, Option<String>> {
         let mut annotations = match (&self.from, self.policy()) {
-            (From::Secret(reference), _) => Record::none(&Rest::ExternallyManaged(reference.name.clone())),
-            (From::Chance { .. }, None) => BTreeMap::new(),
-            (From::Chance { .. }, Some(policy)) => {
-                let record = record.cloned().unwrap_or_else(|| Record::new(now));
-                record.annotations(policy, Some(&prospect(policy, &record, now)))
-            }
+            (From::Secret { reference, .. }, _) => record.none(&Rest::ExternallyManaged(reference.name.clone())),
+            (_, None) => BTreeMap::new(),
+            (_, Some(policy)) => record.annotations(policy, Some(&prospect(policy, record, now))),
         };
         annotations.insert(names::ours(KEY_FROM), from.map(str::to_owned));
         annotations

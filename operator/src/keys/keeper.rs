@@ -18,6 +18,7 @@ use super::{
     due::{self, Change, Due},
     material::{Material, Ring},
     proofs::{Proofs, Question},
+    rotation::Record,
     wanted::{self, From, Wanted},
 };
 use crate::{
@@ -173,9 +174,10 @@ impl Keeper {
     ) -> Result<Option<Seen>, String> {
         let Wanted { id, owner, from, purpose, .. } = wanted;
         let (ring, source) = match (ring, from) {
-            (Some(ring), From::Secret(reference)) => (ring, Some(&reference.name)),
-            (Some(ring), From::Chance { .. }) => (ring, None),
-            (None, From::Secret(reference)) => return Err(format!("Secret {} is not read yet", reference.name)),
+            (Some(ring), From::Secret { reference, .. }) => (ring, Some(&reference.name)),
+            (Some(ring), From::Chance { .. } | From::Kept) => (ring, None),
+            (None, From::Kept) => return Ok(None),
+            (None, From::Secret { reference, .. }) => return Err(format!("Secret {} is not read yet", reference.name)),
             (None, From::Chance { name, algorithm, former, .. }) => {
                 let known = match former {
                     Some(former) => former_key(&self.client, &id.namespace, former).await?,
@@ -193,7 +195,7 @@ impl Keeper {
             .collect();
         let (mut labels, mut annotations) = wanted.metadata();
         labels.insert(names::PART_OF.0.into(), names::PART_OF.1.into());
-        let ours = wanted.annotations(None, source.map(String::as_str), now);
+        let ours = wanted.annotations(&Record::new(now), source.map(String::as_str), now);
         annotations.extend(ours.into_iter().filter_map(|(name, text)| Some((name, text?))));
         let metadata = json!({ "labels": labels, "annotations": annotations, "ownerReferences": [owner] });
         let secret = Object::new(id.clone(), metadata, json!({ "type": "Opaque", "stringData": said }));

@@ -136,6 +136,21 @@ impl Ring {
         Some(Ring { used, other })
     }
 
+    /// The keys beside them that the Secret's file has, as it was written.
+    pub(super) fn others(&self, data: &Value) -> Vec<Material> {
+        let text = field(data, names::KEYS_FILE).or_else(|| field(data, names::RNDC_FILE)).unwrap_or_default();
+        let second = format!("{}{SECOND}", self.used.name);
+        let is_ours = |name: &str| [&self.used.name, &second].iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        let others = text.split("key ").filter_map(|statement| {
+            let mut quoted = statement.split('"');
+            let (name, algorithm, secret) = (quoted.nth(1)?, quoted.next()?, quoted.next()?);
+            let algorithm = algorithm.split("algorithm").nth(1)?.split(';').next()?.trim();
+            let secret = Zeroizing::new(secret.to_owned());
+            Some(Material { name: name.to_owned(), algorithm: algorithm.to_owned(), secret })
+        });
+        others.filter(|other| !is_ours(&other.name) && other.is_sound()).collect()
+    }
+
     /// The keys without one that has no place in this phase.
     pub(super) fn in_phase(mut self, phase: Phase) -> Ring {
         self.other = self.other.filter(|_| matches!(phase, Phase::Staged { .. } | Phase::Active));
@@ -157,7 +172,7 @@ impl Ring {
                 }
             }
             Step::Settle => self.other = None,
-            Step::Replace => self = Ring { used: successor()?, other: None },
+            Step::Replace { .. } => self = Ring { used: successor()?, other: None },
         }
         Ok(self)
     }

@@ -139,9 +139,10 @@ impl Row {
     fn of(wanted: &Wanted, live: &Value, id: ObjectId, now: Timestamp) -> Row {
         let hours = wanted.policy().and_then(|policy| policy.after).map(|after| after.as_hours());
         let policy = match (&wanted.from, hours) {
-            (From::Secret(reference), _) => format!("as in Secret {}", reference.name),
+            (From::Secret { reference, .. }, _) => format!("as in Secret {}", reference.name),
             (From::Chance { .. }, Some(hours)) => format!("every {hours} h"),
             (From::Chance { .. }, None) => "on request".into(),
+            (From::Kept, _) => "kept, without its cluster".into(),
         };
         let status = &live["status"]["rndcKeyRotation"];
         let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -28,6 +28,11 @@ fn put(store: &mut Store, id: ObjectId, object: &Value) {
     store.take(Seen::Put(id, Text::from(object)), &mut BTreeSet::new());
 }
 
+/// A user's Secret, which is looked for by its name.
+fn give(store: &mut Store, name: &str, object: &Value) {
+    store.take(Seen::One(id(Type::GivenSecret, name), Some(Text::from(object))), &mut BTreeSet::new());
+}
+
 fn now() -> Timestamp {
     "2026-01-31T12:00:00Z".parse().unwrap()
 }
@@ -159,15 +164,133 @@ fn a_key_is_as_long_as_what_its_algorithm_makes_and_another_algorithm_replaces_i
     }
 }
 
+/// Writes what a Secret is to have, as an API server does; returns what it gets.
+fn step(wanted: &Wanted, store: &mut Store, live: &mut Value) -> (Fields, Fields) {
+    put(store, wanted.id.clone(), live);
+    let (data, annotations) = changes(wanted, store).unwrap();
+    for (field, changes) in [("annotations", &annotations), ("data", &data)] {
+        let object = if field == "data" { &mut *live } else { &mut live["metadata"] };
+        for (key, text) in changes {
+            let encoded = if field == "data" { BASE64.encode(text.as_bytes()) } else { text.clone() };
+            object[field][key] = if text.is_empty() { Value::Null } else { json!(encoded) };
+        }
+    }
+    put(store, wanted.id.clone(), live);
+    (data, annotations)
+}
+
+fn note<'l>(live: &'l Value, name: &str) -> &'l str {
+    live["metadata"]["annotations"][ours(name)].as_str().unwrap_or_default()
+}
+
+fn text(live: &Value, key: &str) -> String {
+    String::from_utf8(BASE64.decode(live["data"][key].as_str().unwrap().as_bytes()).unwrap()).unwrap()
+}
+
 /// Its `named.conf` stays as it is, and names that key.
 #[test]
-fn a_server_whose_cluster_is_gone_or_cannot_be_read_keeps_its_key() {
-    let has_key = |store: &Store| wanted::of(store).iter().any(|wanted| wanted.id.name == "a-rndc-key");
-    let mut store = declared(&json!({ "primary": { "rndcSecretRef": { "name": "mine" } } }), &json!({}));
-    assert!(has_key(&store));
+fn a_server_whose_cluster_is_gone_or_cannot_be_read_keeps_its_key_and_gets_another_on_request() {
+    let mut store = declared(&json!({ "rndcSecretRefs": [{ "name": "more", "keyNameKey": "name" }] }), &json!({}));
+    give(&mut store, "more", &a_users("l", b"three"));
+    let mut live = secret(&made(&rndc(&store)));
+    let (before, _) = step(&rndc(&store), &mut store, &mut live);
+    assert!(before["keys.conf"].contains("key \"l\""));
     store.take(Seen::Gone(id(Type::Own(Kind::CLUSTER), "ns")), &mut BTreeSet::new());
-    assert!(!has_key(&store));
-    assert!(!has_key(&declared(&json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } }), &json!({}))));
+    let wanted = rndc(&store);
+    assert!(matches!(wanted.from, From::Kept));
+    assert_eq!(step(&wanted, &mut store, &mut live), Default::default());
+    let former = text(&live, "secret");
+    for phase in ["Staged", "Active"] {
+        live["metadata"]["annotations"][ours("rndc-rotate")] = json!("please");
+        step(&wanted, &mut store, &mut live);
+        assert_eq!(note(&live, "rndc-rotation-phase"), phase);
+        assert_eq!(text(&live, "keys.conf").matches("key \"").count(), 3, "{phase}");
+        assert!(
+            text(&live, "keys.conf").contains(&before["keys.conf"][before["keys.conf"].find("key \"l").unwrap()..])
+        );
+    }
+    assert_ne!(text(&live, "secret"), former);
+    live["metadata"]["annotations"][ours("rndc-rotated-at")] = json!("2026-01-31T11:00:00Z");
+    step(&wanted, &mut store, &mut live);
+    assert!(!text(&live, "keys.conf").contains(&former), "what was under way comes to its end");
+
+    live["metadata"]["annotations"][ours("key-from")] = json!("mine");
+    live["metadata"]["annotations"][ours("rndc-rotate")] = json!("please");
+    assert_eq!(step(&wanted, &mut store, &mut live), Default::default(), "that is not Bindy's to replace");
+    let refused = declared(&json!({ "primary": { "rndcKey": { "algorithm": "hmac-md5" } } }), &json!({}));
+    assert!(matches!(rndc(&refused).from, From::Kept));
+    assert_eq!(data(&rndc(&refused), &refused), Ok(Fields::new()), "nobody knows what it should be");
+}
+
+#[test]
+fn a_key_that_cannot_be_used_on_is_replaced_at_once_and_counts_as_replaced() {
+    let mut store = declared(&json!({}), &json!({}));
+    let wanted = rndc(&store);
+    let mut good = secret(&made(&wanted));
+    let past = "2026-01-31T11:30:00Z";
+    good["metadata"]["annotations"] = json!({ ours("rndc-rotation-count"): "4", ours("rndc-rotated-at"): past });
+    let mut bad = vec![good.clone()];
+    bad[0]["metadata"]["annotations"][ours("key-from")] = json!("mine");
+    for (key, text) in [("secret", json!("?")), ("algorithm", Value::Null), ("key-name", json!(BASE64.encode(b"a\"")))]
+    {
+        bad.push(good.clone());
+        bad.last_mut().unwrap()["data"][key] = text;
+    }
+    for mut live in bad {
+        let (data, _) = step(&wanted, &mut store, &mut live);
+        assert!(data.contains_key("keys.conf") && note(&live, "rndc-rotation-phase") == "Revoked", "{live}");
+        assert_eq!((note(&live, "rndc-rotation-count"), note(&live, "rndc-revoked-at")), ("5", ""));
+        assert_eq!((note(&live, "rndc-rotated-at"), note(&live, "key-from")), ("2026-01-31T12:00:00Z", ""));
+        assert!(note(&live, "rndc-rotation").starts_with("Rotating: "));
+    }
+}
+
+#[test]
+fn what_a_secret_records_outlasts_that_a_user_gives_the_key() {
+    let reference = |strategy: &str| {
+        let reference = json!({ "name": "mine", "keyNameKey": "name" });
+        let mut store = declared(&json!({}), &json!({ "rndcKey": { "secretRef": reference, "strategy": strategy } }));
+        give(&mut store, "mine", &a_users("k", b"one"));
+        store
+    };
+    let mut live = secret(&made(&rndc(&declared(&json!({}), &json!({})))));
+    let notes = [
+        ("rndc-rotation-count", "4"),
+        ("rndc-rotated-at", "2026-01-31T11:30:00Z"),
+        ("rndc-changed-at", "2026-01-31T11:40:00Z"),
+        ("rndc-revoke", "please"),
+    ];
+    for (name, text) in notes {
+        live["metadata"]["annotations"][ours(name)] = json!(text);
+    }
+    let mut store = reference("Reload");
+    let wanted = rndc(&store);
+    let (data, _) = step(&wanted, &mut store, &mut live);
+    assert_eq!(data["key-name"], "k");
+    for (name, text) in notes {
+        assert_eq!(note(&live, name), text, "{name}");
+    }
+    assert!(note(&live, "rndc-rotation").starts_with("ExternallyManaged: The key is that of the Secret mine"));
+    let mut store = reference("Restart");
+    let wanted = rndc(&store);
+    assert_eq!(step(&wanted, &mut store, &mut live), Default::default());
+    put(&mut store, id(Type::GivenSecret, "mine"), &a_users("k", b"two"));
+    step(&wanted, &mut store, &mut live);
+    assert_eq!(note(&live, "rndc-changed-at"), "2026-01-31T12:00:00Z", "pods are replaced for that");
+}
+
+/// A former version has not written it, and pods name it.
+#[test]
+fn a_secret_gets_the_file_that_servers_read_also_while_the_users_is_gone() {
+    let mut store = declared(&json!({}), &json!({ "rndcKey": { "secretRef": { "name": "mine" } } }));
+    store.take(Seen::One(id(Type::GivenSecret, "mine"), None), &mut BTreeSet::new());
+    let wanted = rndc(&store);
+    let mut fields = made(&rndc(&declared(&json!({}), &json!({}))));
+    let whole = fields.remove("keys.conf").unwrap();
+    let mut live = secret(&fields);
+    let (data, _) = step(&wanted, &mut store, &mut live);
+    assert!(whole.starts_with(&data["keys.conf"]), "{data:?}");
+    assert!(self::data(&wanted, &store).unwrap_err().contains("there is no Secret dns/mine"));
 }
 
 #[test]
@@ -220,19 +343,8 @@ fn a_replacement_goes_on_from_what_the_secret_has() {
     let first = made(&wanted);
     let mut live = secret(&first);
     let mut step = |live: &mut Value| {
-        put(&mut store, wanted.id.clone(), live);
-        let (data, annotations) = changes(&wanted, &store).unwrap();
-        for (field, changes) in [("annotations", &annotations), ("data", &data)] {
-            let object = if field == "data" { &mut *live } else { &mut live["metadata"] };
-            for (key, text) in changes {
-                let encoded = if field == "data" { BASE64.encode(text.as_bytes()) } else { text.clone() };
-                object[field][key] = if text.is_empty() { Value::Null } else { json!(encoded) };
-            }
-        }
+        let (_, annotations) = self::step(&wanted, &mut store, live);
         annotations.get(&ours("rndc-rotation-phase")).cloned()
-    };
-    let text = |live: &Value, key: &str| {
-        String::from_utf8(BASE64.decode(live["data"][key].as_str().unwrap().as_bytes()).unwrap()).unwrap()
     };
     // It is an hour old.
     assert_eq!(step(&mut live).as_deref(), Some("Staged"));
@@ -252,7 +364,6 @@ fn a_replacement_goes_on_from_what_the_secret_has() {
     assert_eq!(step(&mut live).as_deref(), Some("Active"));
     assert_eq!((text(&live, "secret"), text(&live, "other-secret")), (successor.clone(), first["secret"].clone()));
     assert!(text(&live, "rndc.key").contains(&successor) && text(&live, "keys.conf").contains(&first["secret"]));
-    let note = |live: &Value, name: &str| live["metadata"]["annotations"][ours(name)].as_str().unwrap().to_owned();
     assert_eq!(note(&live, "rndc-rotation-count"), "1");
     assert_eq!(note(&live, "rndc-rotate-at"), "2026-01-31T13:00:00Z");
     assert!(note(&live, "rndc-rotation").starts_with("FormerKeyAccepted: "), "{live}");

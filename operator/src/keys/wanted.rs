@@ -54,15 +54,22 @@ pub(super) enum From {
         policy: Option<Policy>,
     },
     /// It is in a Secret already.
-    Secret(RndcSecretRef),
+    Secret {
+        reference: RndcSecretRef,
+        /// Whether pods are replaced when it changes.
+        restarts: bool,
+    },
+    /// It stays as it is, and so do the keys beside it: what was declared of it is not known any more. It is replaced on
+    /// request.
+    Kept,
 }
 
 impl Wanted {
     /// The Secrets of others that the keys come from.
     pub(super) fn given(&self) -> impl Iterator<Item = ObjectId> {
         let main = match &self.from {
-            From::Chance { .. } => None,
-            From::Secret(reference) => Some(reference),
+            From::Chance { .. } | From::Kept => None,
+            From::Secret { reference, .. } => Some(reference),
         };
         main.into_iter().chain(&self.others).map(|reference| self.secret(&reference.name))
     }
@@ -124,14 +131,14 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                 if server.is_none_or(|server| server.cluster_name.is_none()) {
                     wanted.push(transfer());
                 }
-                if server.is_some_and(|server| server.orphaned.is_some()) {
-                    // It stays as it is, and so does its key, of which its cluster may have said more.
-                    continue;
-                }
                 let resources = read.iter().map(|(resource, _)| resource);
                 let of_cluster = cluster.and_then(|cluster| declaration_of(resources, cluster));
                 let from = match declared(spec, of_cluster) {
-                    Some(Declaration::Reference(reference)) => From::Secret(reference.clone()),
+                    // Its cluster may have said more of its key.
+                    _ if server.is_some_and(|server| server.orphaned.is_some()) => From::Kept,
+                    Some(Declaration::Reference { reference, restarts }) => {
+                        From::Secret { reference: reference.clone(), restarts }
+                    }
                     Some(Declaration::Made(config)) => made(&id.name, Some(config)),
                     None => made(&id.name, None),
                 };
@@ -153,7 +160,7 @@ pub(crate) fn given<'r>(resources: impl Iterator<Item = &'r Resource> + Clone, s
     });
     let cluster = server.cluster.as_ref().and_then(|cluster| declaration_of(resources, cluster));
     match declared(instance?, cluster)? {
-        Declaration::Reference(reference) => Some(reference.name.clone()),
+        Declaration::Reference { reference, .. } => Some(reference.name.clone()),
         Declaration::Made(_) => None,
     }
 }
@@ -176,8 +183,8 @@ fn declaration_of<'r>(
 
 /// What a user says of a server's RNDC key.
 enum Declaration<'s> {
-    /// It is in this Secret.
-    Reference(&'s RndcSecretRef),
+    /// It is in this Secret, and pods are replaced when it changes, or not.
+    Reference { reference: &'s RndcSecretRef, restarts: bool },
     /// It is made, and replaced, in this way.
     Made(&'s RndcKeyConfig),
 }
@@ -186,7 +193,10 @@ enum Declaration<'s> {
 fn declared<'s>(instance: &'s InstanceSpec, cluster: Option<&'s ClusterSpec>) -> Option<Declaration<'s>> {
     let of = |key: &'s Option<RndcKeyConfig>, former: &'s Option<RndcSecretRef>| {
         let reference = key.as_ref().and_then(|key| key.secret_ref.as_ref()).or(former.as_ref());
-        reference.map(Declaration::Reference).or_else(|| key.as_ref().map(Declaration::Made))
+        let restarts = key.as_ref().is_some_and(|key| key.strategy == RotationStrategy::Restart);
+        reference
+            .map(|reference| Declaration::Reference { reference, restarts })
+            .or_else(|| key.as_ref().map(Declaration::Made))
     };
     let of_config = |config: &'s Option<Bind9Config>| {
         config.as_ref().and_then(|config| of(&config.rndc_key, &config.rndc_secret_ref))

@@ -66,8 +66,8 @@ pub(super) enum Step {
     Activate,
     /// The former key is accepted no more, or every pod has what has replaced a revoked one.
     Settle,
-    /// The key is replaced without a successor that anybody knows.
-    Replace,
+    /// The key is replaced without a successor that anybody knows: it `is_revoked`, or is none of Bindy's to use on.
+    Replace { is_revoked: bool },
 }
 
 /// Why nothing is to be done. It is shown to people, as the reason and the message of a condition.
@@ -106,7 +106,7 @@ const NAMED: usize = 5;
 pub(super) fn next(policy: Policy, record: &Record, is_unlike: bool, lacking: &Lacking, now: Timestamp) -> Step {
     if record.request == Some(Request::Revoke) {
         match after(record.revoked, INTERVAL).filter(|free| now < *free) {
-            None => return Step::Replace,
+            None => return Step::Replace { is_revoked: true },
             // What is under way goes on meanwhile.
             Some(free) if record.phase == Phase::Settled => return Step::Rest(Rest::RateLimited(free)),
             Some(_) => {}
@@ -185,7 +185,11 @@ impl fmt::Display for Rest {
                 "The key is replaced on request only: `autoRotate: true` in `rndcKey` has it replaced regularly.",
             ),
             Rest::ExternallyManaged(secret) => {
-                write!(f, "The key is that of the Secret {secret}, which is never written: replace it there.")
+                write!(
+                    f,
+                    "The key is that of the Secret {secret}, which is never written: replace it there. Whoever asks for \
+                     another key here, by `rndc-rotate` or `rndc-revoke`, asks in vain."
+                )
             }
             Rest::NotDue(at) => write!(f, "The key is replaced at {at:.0}."),
             Rest::RateLimited(at) => {
@@ -200,7 +204,7 @@ impl fmt::Display for Rest {
                 let meanwhile = match phase {
                     Phase::Staged { .. } => "the former one stays in use until then",
                     Phase::Settled | Phase::Active => "the former one is accepted until then",
-                    Phase::Revoked => "these may accept the revoked one until then",
+                    Phase::Revoked => "these may accept the one before until then",
                 };
                 write!(
                     f,

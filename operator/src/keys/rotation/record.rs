@@ -36,7 +36,7 @@ pub(in crate::keys) enum Phase {
     Staged { since: Timestamp },
     /// The successor is used, and the former key accepted still.
     Active,
-    /// The key has replaced a revoked one, which some pod may still accept.
+    /// The key has replaced one at once, as that was revoked, say; some pod may accept it still.
     Revoked,
 }
 
@@ -107,11 +107,20 @@ impl Record {
         self
     }
 
-    /// The annotations of a key that is not Bindy's to replace.
-    pub(in crate::keys) fn none(rest: &Rest) -> BTreeMap<String, Option<String>> {
-        let all = Record::new(Timestamp::UNIX_EPOCH).annotations(Policy { after: None, restarts: false }, Some(rest));
-        let state = ours(name::STATE);
-        all.into_iter().map(|(name, text)| (name.clone(), text.filter(|_| name == state))).collect()
+    /// The annotations of a key that is not Bindy's to replace. What was before is kept, for when it is so again; and no
+    /// pod is replaced as something else is said of its key. What somebody asks for stays until they take it back.
+    pub(in crate::keys) fn none(&self, rest: &Rest) -> BTreeMap<String, Option<String>> {
+        let mut kept = vec![ours(name::STATE), ours(name::CHANGED)];
+        if self.rotated.is_some() {
+            kept.extend([name::ROTATED, name::COUNT, name::REVOKED].map(ours));
+        }
+        let all = self.annotations(Policy { after: None, restarts: false }, Some(rest));
+        all.into_iter().map(|(name, text)| (name.clone(), text.filter(|_| kept.contains(&name)))).collect()
+    }
+
+    /// The same, after pods were to be replaced at this time.
+    pub(in crate::keys) fn changed_at(self, now: Timestamp) -> Record {
+        Record { changed: Some(now), ..self }
     }
 
     /// When that has begun which is under way.
@@ -139,7 +148,10 @@ impl Record {
             }
             Step::Stage => Record { phase: Phase::Staged { since: now }, request: None, ..self.clone() },
             Step::Settle => Record { phase: Phase::Settled, ..self.clone() },
-            Step::Replace => Record { phase: Phase::Revoked, revoked: Some(now), request: None, ..used() },
+            Step::Replace { is_revoked } => {
+                let revoked = Some(now).filter(|_| *is_revoked).or(self.revoked);
+                Record { phase: Phase::Revoked, revoked, request: None, ..used() }
+            }
         };
         // These have other keys accepted.
         Record { changed: if policy.restarts { Some(now) } else { then.changed }, ..then }

@@ -15,6 +15,8 @@ const DELAY: i64 = 90;
 /// A key of the model; each has a number of its own.
 type Key = u32;
 
+const REVOKE: Step = Step::Replace { is_revoked: true };
+
 #[derive(Clone, Debug)]
 enum Event {
     /// So many seconds pass, in which the one who replaces the key looks so many times.
@@ -217,7 +219,7 @@ impl Model {
                 secret.used = secret.other.replace(former).unwrap();
             }
             Step::Settle => secret.other = None,
-            Step::Replace => (secret.used, secret.other) = (new, None),
+            Step::Replace { .. } => (secret.used, secret.other) = (new, None),
             Step::Rest(_) => {}
         }
         self.keys = new;
@@ -229,7 +231,7 @@ impl Model {
         assert_eq!(secret.other.is_some(), matches!(then.phase, Phase::Staged { .. } | Phase::Active));
         if then.count != record.count {
             assert_eq!(then.count, record.count + 1);
-            self.replaced.push((self.now, *step == Step::Replace));
+            self.replaced.push((self.now, matches!(step, Step::Replace { .. })));
         }
         secret.since = self.now;
         self.secrets.push(secret);
@@ -337,15 +339,11 @@ fn a_key_is_replaced_when_its_time_has_come_or_somebody_asks() {
     assert_eq!(next(never, &record(&[made]), true), Step::Stage, "another algorithm");
     for value in ["true", "", "2026-01-31"] {
         assert_eq!(next(never, &record(&[made, ("rndc-rotate", value)]), false), Step::Stage);
-        assert_eq!(next(never, &record(&[made, ("rndc-revoke", value)]), false), Step::Replace);
+        assert_eq!(next(never, &record(&[made, ("rndc-revoke", value)]), false), REVOKE);
     }
     let lately = [made, ("rndc-rotated-at", "2026-01-31T11:30:00Z"), ("rndc-rotate", "true")];
     assert!(rest("RateLimited", next(policy, &record(&lately), false)).contains("at 2026-01-31T12:30:00Z"));
-    assert_eq!(
-        next(policy, &record(&[lately[0], lately[1], ("rndc-revoke", "")]), false),
-        Step::Replace,
-        "that cannot wait"
-    );
+    assert_eq!(next(policy, &record(&[lately[0], lately[1], ("rndc-revoke", "")]), false), REVOKE, "that cannot wait");
     let again = [("rndc-revoked-at", "2026-01-31T11:30:00Z"), ("rndc-revoke", "true")];
     rest("RateLimited", next(policy, &record(&again), false));
 }
@@ -438,7 +436,7 @@ fn who_cannot_see_pods_replaces_no_key_but_a_revoked_one() {
         waits(&record(&[old, ("rndc-rotation-phase", phase), ("rndc-rotated-at", "2026-01-31T10:00:00Z")]));
     }
     assert!(matches!(step(&record(&[("rndc-created-at", "2026-01-31T11:30:00Z")])), Step::Rest(Rest::NotDue(_))));
-    assert_eq!(step(&record(&[old, ("rndc-revoke", "")])), Step::Replace);
+    assert_eq!(step(&record(&[old, ("rndc-revoke", "")])), REVOKE);
 }
 
 #[test]
@@ -450,7 +448,7 @@ fn pods_are_replaced_when_servers_are_to_accept_other_keys() {
     };
     let (never, once) = (record(&[]), record(&[("rndc-changed-at", "2026-01-01T00:00:00Z")]));
     let (then, now) = (Some("2026-01-01T00:00:00Z".to_owned()), Some("2026-01-31T12:00:00Z".to_owned()));
-    for step in [Step::Stage, Step::Settle, Step::Replace] {
+    for step in [Step::Stage, Step::Settle, REVOKE] {
         assert_eq!(changed(true, &never, step.clone()), now);
         assert_eq!(changed(false, &never, step), None);
     }
