@@ -1,6 +1,10 @@
 //! Keys as Secrets have them: their names, algorithms and secrets, and the statements of named.conf that say all of it.
 
-use std::{collections::BTreeMap, fmt::Write, mem};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+    mem,
+};
 
 use bindy_server::{
     keys::{Algorithm, Key},
@@ -31,8 +35,14 @@ pub(super) struct Material {
     secret: Zeroizing<String>,
 }
 
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.name, self.algorithm)
+    }
+}
+
 /// The keys of a Secret of Bindy's.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ring {
     /// The one that clients use.
     pub(super) used: Material,
