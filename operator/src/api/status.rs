@@ -241,6 +241,12 @@ pub struct KeyRotationStatus {
     /// The time at which the key was last replaced.
     #[schemars(length(max = 64), extend("x-example" = "2026-11-21T06:00:00Z"))]
     pub last_rotated_at: Option<String>,
+    /// The time at which a key was last revoked.
+    #[schemars(length(max = 64), extend("x-example" = "2026-11-21T06:00:00Z"))]
+    pub last_revoked_at: Option<String>,
+    /// The algorithm of the key.
+    #[schemars(length(max = 64), extend("x-example" = "hmac-sha256"))]
+    pub algorithm: Option<String>,
     /// How often the key has been replaced.
     #[serde(default)]
     #[schemars(extend("x-unit" = "times"), extend("x-example" = 0))]

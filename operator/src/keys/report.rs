@@ -42,6 +42,8 @@ struct Row {
     age_seconds: Option<i64>,
     rotate_at: Option<String>,
     last_rotated_at: Option<String>,
+    last_revoked_at: Option<String>,
+    algorithm: Option<String>,
     rotation_count: Option<u64>,
     /// The reason and the message of the condition `RotationDue`.
     state: Option<String>,
@@ -107,7 +109,7 @@ impl Report {
     }
 
     fn csv(&self) -> String {
-        const FIELDS: [&str; 11] = [
+        const FIELDS: [&str; 13] = [
             "namespace",
             "instance",
             "policy",
@@ -116,6 +118,8 @@ impl Report {
             "ageSeconds",
             "rotateAt",
             "lastRotatedAt",
+            "lastRevokedAt",
+            "algorithm",
             "rotationCount",
             "state",
             "message",
@@ -158,6 +162,8 @@ impl Row {
             age_seconds: created.map(|created| created.duration_until(now).as_secs().max(0)),
             rotate_at: text(&status["rotateAt"]),
             last_rotated_at: text(&status["lastRotatedAt"]),
+            last_revoked_at: text(&status["lastRevokedAt"]),
+            algorithm: text(&status["algorithm"]),
             rotation_count: status["rotationCount"].as_u64(),
             state: due.and_then(|due| text(&due["reason"])),
             message: due.and_then(|due| text(&due["message"])),
@@ -201,7 +207,7 @@ mod tests {
         };
         let rotation = json!({
             "createdAt": "2026-01-01T00:00:00Z", "rotateAt": "2026-01-31T00:00:00Z", "rotationCount": 2,
-            "lastRotatedAt": "2026-01-01T00:00:00Z",
+            "lastRotatedAt": "2026-01-01T00:00:00Z", "algorithm": "hmac-sha256",
         });
         let due = json!([{ "type": "RotationDue", "reason": "NotDue", "message": "Later, \"perhaps\"." }]);
         let status = json!({ "rndcKeyRotation": rotation, "conditions": due });
@@ -213,11 +219,20 @@ mod tests {
         let lines: Vec<&str> = csv.split("\r\n").collect();
         assert_eq!(
             lines[1],
-            "dns,a,every 720 h,720,2026-01-01T00:00:00Z,172800,2026-01-31T00:00:00Z,2026-01-01T00:00:00Z,2,NotDue,\
+            "dns,a,every 720 h,720,2026-01-01T00:00:00Z,172800,2026-01-31T00:00:00Z,2026-01-01T00:00:00Z,,hmac-sha256,2,\
+             NotDue,\
              \"Later, \"\"perhaps\"\".\""
         );
-        assert_eq!(lines[2], "dns,b,as in Secret mine,,,,,,,,");
-        assert_eq!(lines[3], "dns,c,on request,,,,,,,,");
+        assert_eq!(lines[2], "dns,b,as in Secret mine,,,,,,,,,,");
+        assert_eq!(lines[3], "dns,c,on request,,,,,,,,,,");
+        let mut store = store;
+        let orphan = json!({
+            "metadata": { "name": "d", "namespace": "dns", "uid": "0" },
+            "spec": { "clusterRef": "gone", "role": "primary", "rndcKey": {} },
+        });
+        let id = ObjectId { of: Type::Own(Kind::INSTANCE), namespace: "dns".into(), name: "d".into() };
+        store.take(Seen::Put(id, Text::from(&orphan)), &mut BTreeSet::new());
+        assert!(Report::of(&store, "", now).csv().contains("dns,d,\"kept, without its cluster\","));
         assert!(Report::of(&store, "other", now).rows.is_empty());
         assert_eq!([59, 60, 7200, 172_800].map(age), ["0 min", "1 min", "2 h", "2 d"]);
     }

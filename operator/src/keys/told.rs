@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::rotation::name;
+use super::{material, rotation::name};
 use crate::{
     cluster::Store,
     object::{ObjectId, Type},
@@ -19,6 +19,10 @@ pub struct Told {
     pub rotate_at: Option<Timestamp>,
     /// When it was replaced last.
     pub rotated: Option<Timestamp>,
+    /// When one was revoked last.
+    pub revoked: Option<Timestamp>,
+    /// The algorithm of the key.
+    pub algorithm: Option<String>,
     /// How often it was replaced.
     pub count: u32,
     /// What is about to happen or stands in the way of it: one word of the documented ones.
@@ -45,6 +49,8 @@ impl Told {
             created: time(name::CREATED),
             rotate_at: time(name::ROTATE_AT),
             rotated: time(name::ROTATED),
+            revoked: time(name::REVOKED),
+            algorithm: material::field(&secret["data"], "algorithm").map(|text| text.trim().to_owned()),
             count: text(name::COUNT).and_then(|text| text.parse().ok()).unwrap_or(0),
             reason: reason.to_owned(),
             message: message.to_owned(),

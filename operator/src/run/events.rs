@@ -54,8 +54,13 @@ fn readiness(id: &ResourceId, before: &Value, after: &Value) -> Option<Turn> {
 fn key_replaced(before: &Value, after: &Value) -> Option<Turn> {
     let count = |object: &Value| object["status"]["rndcKeyRotation"]["rotationCount"].as_u64();
     let (was, is) = (count(before)?, count(after)?);
-    let note = format!("The RNDC key was replaced (rotation #{is}).");
-    (is > was).then(|| Turn { is_wrong: false, reason: "KeyRotated".into(), note })
+    let revoked = |object: &Value| object["status"]["rndcKeyRotation"]["lastRevokedAt"].clone();
+    let (reason, what) = match revoked(after) {
+        at if at.is_null() || at == revoked(before) => ("KeyRotated", "replaced"),
+        _ => ("KeyRevoked", "revoked, and replaced at once"),
+    };
+    let note = format!("The RNDC key was {what} (rotation #{is}).");
+    (is > was).then(|| Turn { is_wrong: false, reason: reason.into(), note })
 }
 
 /// Not all pods have answered to a new key.
@@ -64,8 +69,7 @@ fn key_waits(before: &Value, after: &Value) -> Option<Turn> {
         let due = conditions::of(object, rotation::ROTATION_DUE);
         due.filter(|due| due["reason"] == "RotationWaiting").map(Turn::of)
     };
-    let (was, is) = (waits(before), waits(after)?);
-    was.is_none_or(|was| was.note != is.note).then_some(is)
+    waits(after).filter(|_| waits(before).is_none())
 }
 
 impl Turn {
@@ -177,9 +181,12 @@ mod tests {
         let (one, waits) = (object(1, "NotDue", ""), object(1, "RotationWaiting", "from a-1"));
         let (warning, normal) = (("Warning".into(), "RotationWaiting".into()), ("Normal".into(), "KeyRotated".into()));
         assert_eq!(told(&json!({}), &one), [], "it is not known since when");
-        assert_eq!(told(&one, &waits), std::slice::from_ref(&warning));
+        assert_eq!(told(&one, &waits), [warning]);
         assert_eq!(told(&waits, &waits), []);
-        assert_eq!(told(&waits, &object(1, "RotationWaiting", "from a-1, a-2")), [warning]);
+        assert_eq!(told(&waits, &object(1, "RotationWaiting", "from a-1, a-2")), [], "it is so already");
         assert_eq!(told(&waits, &object(2, "NotDue", "")), [normal]);
+        let mut revoked = object(2, "Rotating", "");
+        revoked["status"]["rndcKeyRotation"]["lastRevokedAt"] = json!("2026-01-31T12:00:00Z");
+        assert_eq!(told(&one, &revoked), [("Normal".into(), "KeyRevoked".into())]);
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn of(store: &Store, server: &ServerId, live: &Value, now: Timestamp)
             "createdAt": time(created),
             "rotateAt": told.rotate_at.map(time),
             "lastRotatedAt": told.rotated.map(time),
+            "lastRevokedAt": told.revoked.map(time),
+            "algorithm": told.algorithm,
             "rotationCount": told.count,
         })
     });
