@@ -121,17 +121,27 @@ pub fn run(options: &Options) -> Result<(), KeysError> {
 
 async fn report(client: &Client, scope: &Scope) -> Result<Report, KeysError> {
     let mut store = Store::default();
-    for of in KINDS.map(Type::Own) {
-        let listed = collection(client, of, "").list(&ListParams::default()).await;
+    let namespace = scope.namespace.as_deref().unwrap_or_default();
+    for kind in KINDS {
+        let of = Type::Own(kind);
+        let place = if kind == Kind::PROVIDER { "" } else { namespace };
+        let listed = match collection(client, of, place).list(&ListParams::default()).await {
+            // Whoever sees a namespace need not see what is for all; servers of providers are as if these were gone.
+            Err(kube::Error::Api(status)) if status.code == 403 && kind == Kind::PROVIDER => continue,
+            listed => listed,
+        };
         let listed = listed.map_err(|error| KeysError::Refused(format!("cannot list {of:?}: {}", why(&error))))?;
         let all = listed.items.into_iter().filter_map(|object| stored(of, object)).collect();
         store.take(Seen::All(of, String::new(), all), &mut BTreeSet::new());
     }
-    Ok(Report::of(&store, scope.namespace.as_deref().unwrap_or_default(), Timestamp::now()))
+    Ok(Report::of(&store, namespace, Timestamp::now()))
 }
 
 /// Asks the one who makes keys to replace that of a server.
 async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool) -> Result<(), KeysError> {
+    if let Some(why) = not_ours(client, namespace, instance).await {
+        return Err(KeysError::Refused(why));
+    }
     let secret = names::rndc_secret(instance);
     let name = if revoke { rotation::name::REVOKE } else { rotation::name::ROTATE };
     let annotations = json!({ names::ours(name): format!("{:.0}", Timestamp::now()) });
@@ -144,6 +154,15 @@ async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool)
         "Asked for another key in Secret {namespace}/{secret}; `bindy keys status -n {namespace}` shows what comes of it."
     ));
     Ok(())
+}
+
+/// Why the key of a server is not Bindy's to replace, as its status says; `None` also if that cannot be read.
+async fn not_ours(client: &Client, namespace: &str, instance: &str) -> Option<String> {
+    let live = collection(client, Type::Own(Kind::INSTANCE), namespace).get_opt(instance).await.ok()??;
+    let conditions = live.data["status"]["conditions"].as_array()?;
+    let due = conditions.iter().find(|condition| condition["type"] == "RotationDue")?;
+    let message = (due["reason"] == "ExternallyManaged").then(|| due["message"].as_str())?;
+    Some(format!("no key is replaced: {}", message.unwrap_or_default()))
 }
 
 impl fmt::Display for KeysError {
