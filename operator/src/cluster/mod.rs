@@ -12,7 +12,7 @@ pub use reach::{Namespaces, client};
 pub use read::{in_force, is_judged, resource, usable_with};
 pub use store::{Seen, Store, Text};
 pub(crate) use watch::stored;
-pub use watch::{Batch, Watched, Watches};
+pub use watch::{Batch, Unseen, Watched, Watches};
 
 use std::{error::Error, future::pending, iter};
 

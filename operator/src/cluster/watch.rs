@@ -47,7 +47,16 @@ pub struct Batch {
     /// What was seen, in its order.
     pub seen: Vec<Seen>,
     /// What could not be listed or watched, and why. It is tried again.
-    pub failures: Vec<(Watched, String)>,
+    pub failures: Vec<(Watched, Unseen)>,
+}
+
+/// Why something cannot be listed or watched.
+#[derive(Clone, Debug)]
+pub struct Unseen {
+    /// For people.
+    pub why: String,
+    /// Whether nobody has granted it, so that trying again is of no use by itself.
+    pub is_forbidden: bool,
 }
 
 /// What is watched.
@@ -61,7 +70,7 @@ pub enum Watched {
 
 enum Told {
     Seen(Seen),
-    Failed(Watched, String),
+    Failed(Watched, Unseen),
 }
 
 /// The most events that wait.
@@ -157,7 +166,7 @@ async fn report_on(client: Client, watched: Watched, events: Sender<Told>) {
                 Some((id, _)) => Told::Seen(Seen::Gone(id)),
                 None => continue,
             },
-            Err(error) => Told::Failed(watched.clone(), told(&error)),
+            Err(error) => Told::Failed(watched.clone(), Unseen::of(&error)),
         };
         if events.send(told).await.is_err() {
             return;
@@ -196,13 +205,20 @@ impl fmt::Display for Watched {
     }
 }
 
-fn told(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => why(error),
-        watcher::Error::WatchError(status) => status.message.clone(),
-        error @ watcher::Error::NoResourceVersion => error.to_string(),
+impl Unseen {
+    fn of(error: &watcher::Error) -> Unseen {
+        const FORBIDDEN: u16 = 403;
+        let (why, code) = match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => {
+                let code = if let kube::Error::Api(status) = error { Some(status.code) } else { None };
+                (why(error), code)
+            }
+            watcher::Error::WatchError(status) => (status.message.clone(), Some(status.code)),
+            error @ watcher::Error::NoResourceVersion => (error.to_string(), None),
+        };
+        Unseen { why, is_forbidden: code == Some(FORBIDDEN) }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     material::{Data, Material, Ring, field},
     proofs::Proofs,
-    rotation::{self, GRACE, Lacking, Phase, Policy, Record, Rest, Step},
+    rotation::{self, GRACE, Lacking, Phase, Policy, Record, Rest, Step, name},
     wanted::{From, Wanted},
 };
 use crate::{api::keys::RndcSecretRef, cluster::Store, render::names};
@@ -33,13 +33,15 @@ pub(super) struct Change {
     pub(super) annotations: BTreeMap<String, Option<String>>,
     /// What is told of it.
     pub(super) told: Option<String>,
+    /// Whether only people are told more exactly what they are told already.
+    pub(super) is_detail: bool,
 }
 
 /// The annotation with the name of the Secret that a key was taken from, in our group.
 pub(super) const KEY_FROM: &str = "key-from";
 
-/// How long pods may take before it is said that they are waited for.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+/// How long pods may take before it is said that they are waited for: longer than kubelets take to bring a Secret to them.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
 
 /// What a Secret is to have, and what is told of what has led to it.
 struct Wish {
@@ -151,7 +153,14 @@ fn changed(
     }
     let version = there["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let told = told.or_else(|| (!data.is_empty()).then(|| format!("{} is written anew", wanted.id)));
-    Some(Due::Change(Change { version, data, annotations, told }))
+    let reason = |text: &str| text.split(':').next().map(str::to_owned);
+    let state = names::ours(name::STATE);
+    let is_same = |text: &Option<String>| {
+        let former = there["metadata"]["annotations"][&state].as_str();
+        former.is_some_and(|former| text.as_deref().and_then(reason) == reason(former))
+    };
+    let is_detail = data.is_empty() && annotations.iter().all(|(name, text)| *name == state && is_same(text));
+    Some(Due::Change(Change { version, data, annotations, told, is_detail }))
 }
 
 /// What a Secret is to have whose key is made; `None` if it is left as it is.
@@ -179,7 +188,7 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
     let record = record.with(ring.other.is_some());
     let ring = ring.in_phase(record.phase);
     let key = ring.newest(record.phase);
-    let Some(lacking) = proofs.lacking(&wanted.server(), key) else {
+    let Some(lacking) = proofs.lacking(&wanted.server(), key, now) else {
         // Which pods there are is not known yet.
         return Ok(Some(Wish { ring, annotations: BTreeMap::new(), told: None }));
     };

@@ -22,7 +22,7 @@ use super::{
     wanted::{self, From, Wanted},
 };
 use crate::{
-    cluster::{Batch, Namespaces, Seen, Store, Text, Watched, Watches, collection, stored, why},
+    cluster::{Batch, Namespaces, Seen, Store, Text, Unseen, Watched, Watches, collection, stored, why},
     object::{Object, ObjectId, Type},
     render::names,
     rounds::Rounds,
@@ -31,6 +31,9 @@ use crate::{
 
 /// How often to look whether the time of something has come, and to try again what failed.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long to wait before more is said for the same reason, so that not each pod that answers is one more write.
+const DETAILS: Duration = Duration::from_secs(60);
 
 /// The one who makes keys.
 struct Keeper {
@@ -42,6 +45,8 @@ struct Keeper {
     proofs: Proofs,
     /// What could not be done, and why.
     failed: BTreeMap<ObjectId, String>,
+    /// When Secrets were changed last.
+    changed: BTreeMap<ObjectId, Instant>,
     once: Once,
 }
 
@@ -54,6 +59,7 @@ pub(super) async fn serve(client: Client) {
         wanted: Vec::new(),
         proofs: Proofs::default(),
         failed: BTreeMap::new(),
+        changed: BTreeMap::new(),
         once: Once::default(),
     };
     let (mut watches, rounds) = (Watches::new(client), &mut Rounds::<Question>::start());
@@ -113,11 +119,19 @@ impl Keeper {
 
     /// Takes over what was seen.
     fn see(&mut self, batch: Batch) {
-        for (watched, why) in batch.failures {
+        for (watched, Unseen { why, .. }) in batch.failures {
             if let Watched::All(Type::Pod, namespace) = &watched {
-                self.proofs.hide(namespace, &why);
+                self.proofs.hide(namespace, &why, Timestamp::now());
             }
             self.once.say(format!("cannot watch {watched}: {why}"));
+        }
+        for seen in &batch.seen {
+            match seen {
+                Seen::All(Type::Pod, namespace, _)
+                | Seen::Put(ObjectId { of: Type::Pod, namespace, .. }, _)
+                | Seen::Gone(ObjectId { of: Type::Pod, namespace, .. }) => self.proofs.show(namespace),
+                _ => {}
+            }
         }
         let mut changed = BTreeSet::new();
         batch.seen.into_iter().for_each(|seen| self.store.take(seen, &mut changed));
@@ -156,7 +170,14 @@ impl Keeper {
         let seen = match due::due(wanted, &self.store, &mut self.proofs, now)? {
             None => return Ok(()),
             Some(Due::Make { ring, others }) => self.make(wanted, ring, &others, now).await?,
-            Some(Due::Change(change)) => self.change(wanted, change).await?,
+            Some(Due::Change(change)) => {
+                let is_lately = self.changed.get(&wanted.id).is_some_and(|at| at.elapsed() < DETAILS);
+                if change.is_detail && is_lately {
+                    return Ok(());
+                }
+                self.changed.insert(wanted.id.clone(), Instant::now());
+                self.change(wanted, change).await?
+            }
         };
         if let Some(seen) = seen {
             self.store.take(seen, &mut BTreeSet::new());
@@ -220,7 +241,7 @@ impl Keeper {
 
     /// Changes a Secret, if nobody else has changed it meanwhile; that will be seen.
     async fn change(&self, wanted: &Wanted, change: Change) -> Result<Option<Seen>, String> {
-        let Change { version, data, annotations, told } = change;
+        let Change { version, data, annotations, told, .. } = change;
         let (mut said, mut gone) = (BTreeMap::new(), BTreeMap::new());
         for (key, text) in data {
             match text {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bindy_server::{control::takes_key, keys::Key};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
@@ -27,12 +27,25 @@ pub(super) struct Proofs {
     pods: BTreeMap<ServerId, Vec<Pod>>,
     /// The namespaces of which all pods were seen.
     listed: BTreeSet<String>,
-    /// Why pods of a namespace could not be seen, the last time.
-    hidden: BTreeMap<String, String>,
+    /// The namespaces whose pods could not be seen lately.
+    outages: BTreeMap<String, Outage>,
     proven: BTreeMap<PodId, Material>,
     /// Who is to be asked now.
     open: Vec<Question>,
 }
+
+/// That pods cannot be seen.
+struct Outage {
+    since: Timestamp,
+    /// When that was tried last.
+    last: Timestamp,
+    why: String,
+}
+
+/// How long pods that were seen count as they were then.
+const TRUSTED: SignedDuration = SignedDuration::from_mins(1);
+/// The longest time between two trials. Nobody tells that one has come to something, if no pod changes.
+const TRIALS: SignedDuration = SignedDuration::from_mins(2);
 
 /// A pod. One of the same name that comes later is another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,16 +84,27 @@ impl Proofs {
         self.proven.retain(|pod, _| there.contains(pod));
     }
 
-    /// The pods of a namespace cannot be seen. It changes nothing where they were seen before.
-    pub(super) fn hide(&mut self, namespace: &str, why: &str) {
-        self.hidden.insert(namespace.to_owned(), why.to_owned());
+    /// The pods of a namespace cannot be seen. Those that were seen before count still for [`TRUSTED`].
+    pub(super) fn hide(&mut self, namespace: &str, why: &str, now: Timestamp) {
+        let former = self.outages.get(namespace).filter(|outage| outage.is_new(now));
+        let since = former.map_or(now, |outage| outage.since);
+        self.outages.insert(namespace.to_owned(), Outage { since, last: now, why: why.to_owned() });
+    }
+
+    /// Something of the pods of a namespace was seen.
+    pub(super) fn show(&mut self, namespace: &str) {
+        self.outages.remove(namespace);
     }
 
     /// The pods of a server that have not answered to a key, and are to be asked; none if there is no such key. `None` if
     /// it is not known yet which pods there are.
-    pub(super) fn lacking(&mut self, server: &ServerId, key: Option<&Material>) -> Option<Lacking> {
-        if !self.listed.contains(&server.namespace) {
-            return self.hidden.get(&server.namespace).cloned().map(Lacking::Hidden);
+    pub(super) fn lacking(&mut self, server: &ServerId, key: Option<&Material>, now: Timestamp) -> Option<Lacking> {
+        let (is_listed, outage) = (self.listed.contains(&server.namespace), self.outages.get(&server.namespace));
+        if let Some(outage) = outage.filter(|outage| !is_listed || outage.is_long(now)) {
+            return Some(Lacking::Hidden(outage.why.clone()));
+        }
+        if !is_listed {
+            return None;
         }
         let mut lacking = Vec::new();
         let Some(material) = key else { return Some(Lacking::default()) };
@@ -104,6 +128,18 @@ impl Proofs {
     /// A pod has answered to a key.
     pub(super) fn proven(&mut self, (pod, key): (PodId, Material)) {
         self.proven.insert(pod, key);
+    }
+}
+
+impl Outage {
+    /// Whether it has not come to an end, as far as one can know.
+    fn is_new(&self, now: Timestamp) -> bool {
+        self.last.duration_until(now) < TRIALS
+    }
+
+    /// Whether nobody can know any more which pods there are.
+    fn is_long(&self, now: Timestamp) -> bool {
+        self.is_new(now) && self.since.duration_until(now) >= TRUSTED
     }
 }
 
@@ -162,6 +198,30 @@ mod tests {
     };
     use serde_json::json;
 
+    fn at(time: &str) -> Timestamp {
+        format!("2026-01-31T{time}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn who_sees_pods_no_more_says_so_after_a_while_and_goes_on_when_they_are_seen() {
+        let server = ServerId { namespace: "dns".into(), name: "a".into() };
+        let (mut store, mut proofs) = (Store::default(), Proofs::default());
+        store.take(Seen::All(Type::Pod, "dns".into(), Vec::new()), &mut BTreeSet::new());
+        proofs.see(&store, ["dns"].into_iter());
+        let hidden = Some(Lacking::Hidden("forbidden".into()));
+        proofs.hide("dns", "forbidden", at("12:00:00"));
+        assert_eq!(proofs.lacking(&server, None, at("12:00:59")), Some(Lacking::default()));
+        proofs.hide("dns", "forbidden", at("12:00:50"));
+        assert_eq!(proofs.lacking(&server, None, at("12:01:00")), hidden);
+        assert_eq!(proofs.lacking(&server, None, at("12:02:50")), Some(Lacking::default()), "it was tried since");
+        proofs.hide("dns", "forbidden", at("12:03:00"));
+        assert_eq!(proofs.lacking(&server, None, at("12:03:10")), Some(Lacking::default()), "that is another time");
+        proofs.hide("dns", "forbidden", at("12:04:10"));
+        assert_eq!(proofs.lacking(&server, None, at("12:04:10")), hidden);
+        proofs.show("dns");
+        assert_eq!(proofs.lacking(&server, None, at("12:04:20")), Some(Lacking::default()));
+    }
+
     #[test]
     fn a_pod_counts_by_itself_and_until_it_ends() {
         let server = ServerId { namespace: "dns".into(), name: "a".into() };
@@ -185,23 +245,28 @@ mod tests {
             store.take(all, &mut BTreeSet::new());
             proofs.see(&store, ["dns"].into_iter());
         };
-        assert!(proofs.lacking(&server, Some(&key)).is_none(), "nobody knows which pods there are");
-        proofs.hide("dns", "forbidden");
-        assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::Hidden("forbidden".into())));
+        assert!(proofs.lacking(&server, Some(&key), at("12:00:00")).is_none(), "nobody knows which pods there are");
+        proofs.hide("dns", "forbidden", at("12:00:00"));
+        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), Some(Lacking::Hidden("forbidden".into())));
+        proofs.show("dns");
         see(&mut proofs, "1", "True", "Running");
         let lacks = |stands| Some(Lacking::Pods(vec![LackingPod { name: "a-1".into(), stands }]));
-        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(Stands::Ready));
+        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), lacks(Stands::Ready));
         let asked = proofs.questions();
         assert_eq!((asked.len(), proofs.questions().len()), (1, 0));
         proofs.proven((asked[0].pod.clone(), key.clone()));
-        assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::default()));
-        assert_eq!(proofs.lacking(&server, Some(&other)), lacks(Stands::Ready));
+        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), Some(Lacking::default()));
+        assert_eq!(proofs.lacking(&server, Some(&other), at("12:00:00")), lacks(Stands::Ready));
         see(&mut proofs, "2", "False", "Running");
         let unready = Stands::Unready { since: "2026-01-31T12:00:00Z".parse().unwrap() };
-        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(unready), "another pod of the same name");
+        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), lacks(unready), "another pod of the same name");
         see(&mut proofs, "2", "leaves", "Running");
-        assert_eq!(proofs.lacking(&server, Some(&key)), lacks(Stands::Leaving), "until somebody has seen its end");
+        assert_eq!(
+            proofs.lacking(&server, Some(&key), at("12:00:00")),
+            lacks(Stands::Leaving),
+            "until somebody has seen its end"
+        );
         see(&mut proofs, "2", "False", "Failed");
-        assert_eq!(proofs.lacking(&server, Some(&key)), Some(Lacking::default()));
+        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), Some(Lacking::default()));
     }
 }

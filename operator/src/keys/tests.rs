@@ -380,6 +380,44 @@ fn a_replacement_goes_on_from_what_the_secret_has() {
     assert_eq!(step(&mut live), None);
 }
 
+/// A kubelet may take a minute and a half, and each pod that answers is no news.
+#[test]
+fn it_takes_minutes_until_pods_are_waited_for_and_others_of_them_are_a_detail() {
+    let mut store = declared(&json!({}), &json!({}));
+    let pods = |names: &[&str]| {
+        let pod = |name: &&str| {
+            let pod = json!({
+                "metadata": { "uid": name, "labels": { "instance": "a" } },
+                "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
+            });
+            (id(Type::Pod, name), Text::from(&pod))
+        };
+        Seen::All(Type::Pod, "dns".into(), names.iter().map(pod).collect())
+    };
+    store.take(pods(&["a-1", "a-2"]), &mut BTreeSet::new());
+    let wanted = rndc(&store);
+    let mut live = secret(&made(&wanted));
+    live["metadata"]["annotations"][ours("rndc-rotate")] = json!("please");
+    step(&wanted, &mut store, &mut live);
+    assert!(note(&live, "rndc-rotation").starts_with("Rotating: "));
+    live["metadata"]["annotations"][ours("rndc-staged-at")] = json!("2026-01-31T11:58:01Z");
+    put(&mut store, wanted.id.clone(), &live);
+    assert_eq!(step(&wanted, &mut store, &mut live), Default::default(), "that may be");
+    live["metadata"]["annotations"][ours("rndc-staged-at")] = json!("2026-01-31T11:58:00Z");
+    let is_detail = |store: &Store| {
+        let mut proofs = Proofs::default();
+        proofs.see(store, ["dns"].into_iter());
+        let Some(Due::Change(change)) = due(&wanted, store, &mut proofs, now()).unwrap() else { panic!() };
+        change.is_detail
+    };
+    put(&mut store, wanted.id.clone(), &live);
+    assert!(!is_detail(&store));
+    step(&wanted, &mut store, &mut live);
+    assert!(note(&live, "rndc-rotation").starts_with("RotationWaiting: No answer to the new key from a-1, a-2;"));
+    store.take(pods(&["a-2"]), &mut BTreeSet::new());
+    assert!(is_detail(&store));
+}
+
 #[test]
 fn a_template_has_the_first_key_and_no_later_one() {
     let template = |data: Value| json!({ "rndcKey": { "autoRotate": true, "secret": { "metadata": { "name": "mine" }, "stringData": data } } });

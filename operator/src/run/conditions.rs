@@ -289,7 +289,9 @@ pub(super) fn key_missing(secret: &ObjectId, given: Option<&str>) -> Said {
         )
     });
     let from = from.unwrap_or_default();
-    let message = format!("There is no {secret}, which `bindy keys` makes{from}; its log says why if it does not.");
+    let message = format!(
+        "There is no {secret} with `keys.conf`, which `bindy keys` makes{from}; its log says why if it does not."
+    );
     Said::Waiting("KeyMissing", message)
 }
 

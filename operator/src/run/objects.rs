@@ -45,7 +45,7 @@ pub(super) struct Objects {
     named: BTreeSet<ObjectId>,
     /// Those among them that cannot be read, and why.
     unreadable: BTreeMap<ObjectId, String>,
-    /// The namespaces whose Secrets cannot be seen.
+    /// The namespaces whose Secrets nobody grants it to see.
     without_keys: BTreeSet<String>,
 }
 
@@ -112,9 +112,14 @@ impl Objects {
         self.turns.awaited_by(server)
     }
 
-    /// The Secrets of a namespace cannot be seen; returns whether that is new.
-    pub(super) fn cannot_see_keys(&mut self, namespace: String) -> bool {
+    /// Nobody grants it to see the Secrets of a namespace; returns whether that is new.
+    pub(super) fn may_not_see_keys(&mut self, namespace: String) -> bool {
         self.without_keys.insert(namespace)
+    }
+
+    /// The Secrets of a namespace are seen.
+    pub(super) fn sees_keys(&mut self, namespace: &str) {
+        self.without_keys.remove(namespace);
     }
 
     /// How many objects cannot be applied.
@@ -187,7 +192,12 @@ impl Objects {
                 || store.is_listed(Type::Secret, namespace)
                 || self.without_keys.contains(namespace)
         };
-        let objects = rendered.objects.into_iter().filter(is_known);
+        // Nor is a pod begun that could not start, as its Secret has not the file yet that it is to read.
+        let has_file = |object: &Object| {
+            let ObjectId { of, namespace, name } = &object.id;
+            *of != Type::Deployment || !store.has(&object.id) || !seen::lacks_keys_file(store, namespace, name)
+        };
+        let objects = rendered.objects.into_iter().filter(|object| is_known(object) && has_file(object));
         let wanted: BTreeMap<ObjectId, Object> =
             slices.into_iter().chain(objects).map(|object| (object.id.clone(), object)).collect();
         let differs = |id: &ObjectId, object: &Object| self.wanted.get(id) != Some(object);

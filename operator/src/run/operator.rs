@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::Kind,
-    cluster::{Batch, Seen, Watched},
+    cluster::{Batch, Seen, Unseen, Watched},
     keys::TransferKeys,
     object::{ObjectId, Type},
     servers::ServerId,
@@ -145,18 +145,26 @@ impl Operator {
     /// Somebody else publishes, too.
     pub(super) async fn take(&mut self, batch: Batch) -> Result<(), Fenced> {
         let mut changed = BTreeSet::new();
-        for (watched, why) in batch.failures {
+        for (watched, Unseen { why, is_forbidden }) in batch.failures {
             self.once.say(format!("cannot watch {watched}: {why}; what is known of it stays as it is"));
             match watched {
                 Watched::One(id) => {
                     self.objects.cannot_be_read(id.clone(), why);
                     changed.insert(id);
                 }
-                Watched::All(Type::Secret, namespace) => self.is_moving |= self.objects.cannot_see_keys(namespace),
+                // Of what fails otherwise it will be known.
+                Watched::All(Type::Secret, namespace) if is_forbidden => {
+                    self.is_moving |= self.objects.may_not_see_keys(namespace);
+                }
                 Watched::All(..) => {}
             }
         }
-        self.is_moving |= batch.seen.iter().any(|seen| matches!(seen, Seen::All(Type::Secret, ..)));
+        for seen in &batch.seen {
+            if let Seen::All(Type::Secret, namespace, _) = seen {
+                self.objects.sees_keys(namespace);
+                self.is_moving = true;
+            }
+        }
         batch.seen.into_iter().for_each(|seen| self.world.store.take(seen, &mut changed));
         if !self.world.is_complete() {
             return Ok(());

@@ -141,6 +141,12 @@ pub(super) fn rndc_keys<'r>(
     of_secrets(store, instances, |secret| Some(keys::names_of(secret)).filter(|keys| !keys.is_empty()))
 }
 
+/// Whether the Secret of a server is there without the file that its pods read, as one that a former version has made.
+pub(super) fn lacks_keys_file(store: &Store, namespace: &str, server: &str) -> bool {
+    let id = ObjectId { of: Type::Secret, namespace: namespace.to_owned(), name: names::rndc_secret(server) };
+    store.get(&id).is_some_and(|secret| secret["data"].get(names::KEYS_FILE).is_none())
+}
+
 /// When the pods of servers were to be replaced last, so that these accept other keys.
 pub(super) fn keys_changed<'r>(
     store: &Store,
@@ -192,6 +198,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_secret_of_a_former_version_lacks_the_file_that_pods_read() {
+        let mut store = Store::default();
+        let mut lacks = |data: Value| {
+            let id = ObjectId { of: Type::Secret, namespace: "dns".into(), name: names::rndc_secret("a") };
+            let secret = crate::cluster::Text::from(&json!({ "data": data }));
+            store.take(crate::cluster::Seen::Put(id, secret), &mut Default::default());
+            (lacks_keys_file(&store, "dns", "a"), lacks_keys_file(&store, "dns", "b"))
+        };
+        assert_eq!(lacks(json!({ "rndc.key": "" })), (true, false), "of what is not there, nothing is known");
+        assert_eq!(lacks(json!({ "rndc.key": "", "keys.conf": "" })), (false, false));
+    }
 
     #[test]
     fn a_pod_that_does_not_start_says_why() {

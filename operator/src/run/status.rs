@@ -1,7 +1,7 @@
 //! What is to be said of resources: of each what has become of it, from what was compiled and what servers were seen to
 //! serve.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -77,7 +77,33 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
         Kind::Infrastructure(_) => Due::Final(family(view, id, &verdict, live, now)),
     };
     let in_force = view.world.declarations.in_force(id).filter(|spec| spec.len() <= MOST_IN_FORCE);
-    due.with("inForce", json!(in_force))
+    due.with("inForce", json!(in_force.map(without_keys)))
+}
+
+/// A `spec` without the keys that users write into it. Such a key is the first of a Secret that is there already.
+fn without_keys(spec: &str) -> Cow<'_, str> {
+    fn take_out(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    if matches!(name.as_str(), "rndcKey" | "rndcKeys")
+                        && let Some(secret) = field.get_mut("secret").and_then(Value::as_object_mut)
+                    {
+                        secret.remove("data");
+                        secret.remove("stringData");
+                    }
+                    take_out(field);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(take_out),
+            _ => {}
+        }
+    }
+    let read = if spec.contains("\"rndcKey") { serde_json::from_str::<Value>(spec).ok() } else { None };
+    read.map_or(Cow::Borrowed(spec), |mut read| {
+        take_out(&mut read);
+        Cow::Owned(read.to_string())
+    })
 }
 
 fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: Timestamp) -> Due {
@@ -229,7 +255,7 @@ fn runs(view: View<'_>, server: &ServerId, verdict: &Verdict, pods: &Pods) -> Op
     let lacks_some = pods.ready < pods.wanted;
     Some(match view.configs.of(server, Instant::now()) {
         InEffect::Refused(pod, why) => conditions::config_refused(&pod, &why),
-        _ if lacks_some && let Some(missing) = lacks_key(view, server) => missing,
+        _ if let Some(missing) = lacks_key(view, server, lacks_some) => missing,
         _ if let Some((pod, obstacle)) = &pods.obstacle => conditions::pod_not_starting(pod, obstacle, pods.ready),
         _ if lacks_some => pods.said(),
         _ if let Some(other) = view.objects.awaited_by(server) => conditions::rollout_waiting(other),
@@ -249,12 +275,13 @@ fn service_address(view: View<'_>, server: &ServerId) -> Option<String> {
     addresses.into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
-/// That the Secret is not there without which the pods of a server do not start, if it is not.
-fn lacks_key(view: View<'_>, server: &ServerId) -> Option<Said> {
+/// That the Secret is not there without which the pods of a server do not start, if it `lacks_pods`, or the file in it.
+fn lacks_key(view: View<'_>, server: &ServerId, lacks_pods: bool) -> Option<Said> {
     let World { store, declarations, servers, .. } = view.world;
     let ServerId { namespace, name } = server;
     let id = ObjectId { of: Type::Secret, namespace: namespace.clone(), name: names::rndc_secret(name) };
-    let is_missing = store.is_listed(Type::Secret, namespace) && !store.has(&id);
+    let is_missing = lacks_pods && store.is_listed(Type::Secret, namespace) && !store.has(&id)
+        || seen::lacks_keys_file(store, namespace, name);
     let given = || keys::given(declarations.iter(), servers.server(server)?);
     is_missing.then(|| conditions::key_missing(&id, given().as_deref()))
 }
@@ -295,4 +322,32 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         "instances": instances.get(..MOST_INSTANCES).unwrap_or(&instances),
         "conditions": said.conditions(live, now),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_in_force_has_no_keys_that_users_write_into_it() {
+        let key = json!({ "algorithm": "hmac-sha512", "secret": { "metadata": { "name": "a" }, "stringData": { "secret": "c2VjcmV0" } } });
+        let mut data = key.clone();
+        data["secret"] = json!({ "data": { "secret": "YzJWamNtVjA=" } });
+        for spec in [
+            json!({ "rndcKey": key, "role": "primary" }),
+            json!({ "primary": { "replicas": 1, "config": { "rndcKey": data } }, "global": { "rndcKey": key } }),
+            json!({ "secondary": { "rndcKeys": data } }),
+        ] {
+            let told = without_keys(&spec.to_string()).into_owned();
+            assert!(
+                !told.contains("c2VjcmV0") && !told.contains("YzJWamNtVjA=") && told.contains("hmac-sha512"),
+                "{told}"
+            );
+        }
+        for spec in [r#"{"rndcKey": {"secretRef": {"name": "a"}}}"#, r#"{"rndcKey": null}"#] {
+            let same = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(same(&without_keys(spec)), same(spec));
+        }
+        assert_eq!(without_keys("{ }"), "{ }");
+    }
 }

@@ -216,7 +216,7 @@ impl fmt::Display for Rest {
             Rest::Hidden(why) => write!(
                 f,
                 "No key is replaced before each pod has answered to the new one, and `bindy keys` does not see which pods \
-                 there are: {why}. Apply deploy/dns-namespace in this namespace: it grants that."
+                 there are: {why}. Apply deploy, and deploy/dns-namespace in this namespace: they grant that."
             ),
             Rest::Rotating => f.write_str("A new key is on its way to all pods."),
             Rest::Grace(until) => write!(f, "The key was replaced, and the former one is accepted until {until:.0}."),
