@@ -79,6 +79,13 @@ impl Running {
         String::from_utf8(ran.stdout).expect("it is UTF-8")
     }
 
+    /// Has a new key made of which pods are to hear, and lets so much time pass that they are waited for.
+    fn stage_and_wait(&self, instance: &str) {
+        self.annotate(instance, &[("rndc-rotate", "please")]);
+        self.cluster.until("another key is made", || self.note(instance, "rndc-rotation-phase") == "Staged");
+        self.annotate(instance, &[("rndc-staged-at", "2020-01-01T00:00:00Z")]);
+    }
+
     /// Lets an hour have passed since the key was replaced last, and the time come to replace it again.
     fn make_old(&self, instance: &str) {
         self.annotate(
@@ -171,6 +178,7 @@ async fn keys_are_replaced_while_rndc_and_queries_go_on() {
     let keys = report["keys"].as_array().expect("a list");
     assert!(keys.len() == INSTANCES.len() && keys[0]["rotationCount"] == 3 && keys[0]["rotateAfterHours"] == 720);
     assert_eq!(running.keys(&["report", "-o=csv"]).lines().count(), 1 + INSTANCES.len());
+    assert_eq!(keys[0]["algorithm"], "hmac-sha256");
     let rotated = || running.cluster.done(&["get", "events", "-n=dns-system", "--field-selector=reason=KeyRotated"]);
     running.cluster.until("it is told", || rotated().contains("rotation #3"));
     let said: String = running.cluster.node().logs().into_iter().map(|(_, log)| log).collect();
@@ -191,7 +199,7 @@ async fn a_pod_that_does_not_take_a_new_key_is_named_and_the_former_stays_in_use
     let former = Keys::of(&running, instance);
     // No change of a Secret reaches a pod within this test, but those that a new pod begins with.
     running.cluster.node().refresh(Refresh::Within(Duration::from_secs(1_000_000)));
-    running.annotate(instance, &[("rndc-rotate", "please")]);
+    running.stage_and_wait(instance);
     let server = format!("bind9instance/{instance}");
     let due = |field: &str| running.field(&server, &format!(".status.conditions[?(@.type=='RotationDue')].{field}"));
     running.cluster.until("it is told", || due("reason") == "RotationWaiting");

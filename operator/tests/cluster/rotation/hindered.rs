@@ -38,9 +38,8 @@ async fn a_server_that_cannot_be_reached_is_named_and_gets_its_key_when_it_is_ba
         assert_eq!(ran.code, Some(0), "{route:?}: {}", ran.errors);
     };
     route("add");
-    for server in [instance, other] {
-        running.annotate(server, &[("rndc-rotate", "please")]);
-    }
+    running.annotate(other, &[("rndc-rotate", "please")]);
+    running.stage_and_wait(instance);
     running.cluster.until("it is told", || running.due(instance, "reason") == "RotationWaiting");
     assert!(running.due(instance, "message").contains(&pod), "{}", running.due(instance, "message"));
     running.cluster.until("others are not held up", || running.note(other, "rndc-rotation-count") == "1");
@@ -72,7 +71,10 @@ async fn a_keeper_that_may_not_see_pods_says_so_and_goes_on_when_it_may() {
     running.annotate(instance, &[("rndc-rotate", "please")]);
     running.cluster.until("it is told", || running.due(instance, "reason") == "RotationWaiting");
     let message = running.due(instance, "message");
-    assert!(message.contains("pods is forbidden") && message.contains("deploy/dns-namespace"), "{message}");
+    assert!(
+        message.contains("pods is forbidden") && message.contains("Apply deploy, and deploy/dns-namespace"),
+        "{message}"
+    );
     let events =
         || running.cluster.done(&["get", "events", "-n=dns-system", "--field-selector=reason=RotationWaiting"]);
     running.cluster.until("it is told", || events().contains("pods is forbidden"));
