@@ -225,7 +225,6 @@ mod tests {
         );
         assert_eq!(lines[2], "dns,b,as in Secret mine,,,,,,,,,,");
         assert_eq!(lines[3], "dns,c,on request,,,,,,,,,,");
-        let mut store = store;
         let orphan = json!({
             "metadata": { "name": "d", "namespace": "dns", "uid": "0" },
             "spec": { "clusterRef": "gone", "role": "primary", "rndcKey": {} },

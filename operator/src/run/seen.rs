@@ -205,7 +205,7 @@ mod tests {
         let mut lacks = |data: Value| {
             let id = ObjectId { of: Type::Secret, namespace: "dns".into(), name: names::rndc_secret("a") };
             let secret = crate::cluster::Text::from(&json!({ "data": data }));
-            store.take(crate::cluster::Seen::Put(id, secret), &mut Default::default());
+            store.take(crate::cluster::Seen::Put(id, secret), &mut std::collections::BTreeSet::default());
             (lacks_keys_file(&store, "dns", "a"), lacks_keys_file(&store, "dns", "b"))
         };
         assert_eq!(lacks(json!({ "rndc.key": "" })), (true, false), "of what is not there, nothing is known");

@@ -79,7 +79,8 @@ mod tests {
         assert!(!is_answer(&answer[4..], 7, &other), "by another key");
         assert!(!is_answer(&question[4..], 7, &ours), "the question itself, sent back");
         assert!(Session::new(1).hear(&question[4..], &[other], &mut Replays::default(), NOW).is_err());
-        let hear_at = |now| Session::new(1).hear(&question[4..], &[ours.clone()], &mut Replays::default(), now);
+        let hear_at =
+            |now| Session::new(1).hear(&question[4..], std::slice::from_ref(&ours), &mut Replays::default(), now);
         for now in [NOW - CLOCK_SKEW, NOW + CLOCK_SKEW] {
             assert!(hear_at(now).is_ok(), "a clock that is as wrong as a server lets it be");
         }
