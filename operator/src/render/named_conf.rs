@@ -25,6 +25,8 @@ use crate::{api::FieldError, servers::Local};
 /// itself. A zone expires at the earliest this long after it was due to be refreshed, whatever its SOA says: so the
 /// server itself confirms it in time. Nothing else depends on it, as there is always one that confirms.
 const LONGEST_ROUND: u32 = 120;
+/// The server itself, as it asks itself.
+const SELF: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), names::DNS_PORT);
 /// The name of the file with the `options`, if these have one of their own.
 const OPTIONS: &str = "named.conf.options";
 /// The name of the file with a user's own zones.
@@ -104,8 +106,14 @@ fn lists(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "acl \"{name}\" {{ {}}};", elements(list));
     }
-    let by_tcp = subject.sources.iter().filter_map(|source| surroundings.tcp_services.get(&source.id)).flatten();
-    by_tcp.fold(text, |text, address| text + &format!("server {address} {{ tcp-only yes; }};\n"))
+    // Only the hidden primary takes updates: from one server to another they would go round while it is away.
+    let of_source = |source: &&Server| {
+        let by_tcp = surroundings.tcp_services.get(&source.id);
+        let addresses = by_tcp.or_else(|| surroundings.services.get(&source.id)).into_iter().flatten();
+        addresses.map(move |&address| (address, if by_tcp.is_some() { "tcp-only yes; " } else { "" }))
+    };
+    let others = subject.sources.iter().flat_map(of_source).chain([(SELF.ip(), "")]);
+    others.fold(text, |text, (address, how)| text + &format!("server {address} {{ {how}forward-updates no; }};\n"))
 }
 
 fn settings(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Setting>, FieldError> {
@@ -138,6 +146,7 @@ fn settings(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Se
         Setting::new("allow-query", keyed(&config.allow_query, &any)).beside(by_key()),
         Setting::new("allow-transfer", keyed(&config.allow_transfer, &[])).beside(by_key()),
         Setting::new("allow-notify", format!("{{ {key}; }}")).beside(by_key()),
+        Setting::new("allow-update-forwarding", "{ any; }"),
         Setting::new("notify", "no"),
         Setting::new("request-expire", "no"),
         Setting::new("min-refresh-time", "1"),
@@ -202,7 +211,6 @@ fn catalogs(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
 /// confirm does not expire (RFC 1035 3.3.13), and neither does what the server confirms to itself: better an old zone
 /// than none, until there is an operator again.
 fn primaries(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
-    const SELF: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), names::DNS_PORT);
     let key = subject.transfer().1;
     let address = |id| surroundings.tcp_services.get(id).or_else(|| surroundings.services.get(id));
     let addresses = subject.sources.iter().filter_map(|source| address(&source.id)).flatten();

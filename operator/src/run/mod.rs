@@ -8,6 +8,7 @@
 //! * `zones`: what is made of resources. `removal` says what has to wait, and `publication` keeps serials.
 //! * `serving`: what servers get. `assignment` says which server has which zone, `primary` serves it, and `catalogs` tell
 //!   servers which zones they have.
+//! * `desk`: where clients hand in what they want to write. `ledgers` keep it in the cluster, and `audit` tells of it.
 //! * `objects`: what runs servers. `rollout` has their pods replaced one after another, and `retirement` says which servers
 //!   may go.
 //! * `rounds` asks servers: by `probes` what they serve, and by `readiness` which configuration they have; `truth` and
@@ -20,14 +21,17 @@
 //! that one of them can go on at any moment. Who led before follows, too. `http` tells monitoring systems.
 
 mod assignment;
+mod audit;
 mod catalogs;
 mod conditions;
 mod configs;
 mod declarations;
+mod desk;
 mod events;
 mod http;
 mod leader;
 mod lease;
+mod ledgers;
 mod objects;
 mod operator;
 mod primary;
@@ -50,6 +54,7 @@ use std::{
     env, fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -141,7 +146,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
             let (ipv4, ipv6) = everywhere(names::DNS_PORT);
             listen.extend([Some(ipv4), ipv6].into_iter().flatten());
         }
-        let primary = Primary::start(listen).map_err(RunError::Listen)?;
+        let (desk, inbox) = desk::open();
+        let primary = Primary::start(listen, Arc::new(desk)).map_err(RunError::Listen)?;
         let addresses: Vec<String> = primary.addresses().iter().map(ToString::to_string).collect();
         say(&format!("Serving zones to servers on {}, UDP and TCP.", addresses.join(", ")));
         let board = Board::default();
@@ -151,7 +157,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
             ipv6.unwrap_or(ipv4)
         });
         tokio::spawn(http::serve(http, board.clone()));
-        let operator = Operator::new(client.clone(), options, place(), primary, board);
+        let operator = Operator::new(client.clone(), options, place(), (primary, inbox), board);
         work(&client, operator, leadership).await;
         Ok(())
     })

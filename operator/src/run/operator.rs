@@ -3,13 +3,17 @@
 
 use std::{collections::BTreeSet, mem, time::Instant};
 
+use bindy_server::live::{Batch as Updates, Unkept, Written};
 use jiff::Timestamp;
 use kube::Client;
+use zonefmt::Serial;
 
 use super::{
-    Fenced, Options, Place,
+    Fenced, Options, Place, audit,
     configs::Configs,
+    desk::{Errand, Inbox, TurnedAway},
     http::{Board, Figures},
+    ledgers::{self, Ledgers, Unwritten as NotWritten, ZoneKey},
     objects::{Applied, Objects},
     primary::Primary,
     probes::{Answer, Question},
@@ -27,6 +31,7 @@ use super::{
 use crate::{
     api::Kind,
     cluster::{Batch, Seen, Unseen, Watched},
+    dynamic::Entry,
     keys::TransferKeys,
     object::{ObjectId, Type},
     servers::ServerId,
@@ -43,6 +48,10 @@ pub(super) struct Operator {
     /// `None` until everything was listed.
     zones: Option<Zones>,
     serving: Serving,
+    /// Where clients hand in what they want to write.
+    inbox: Inbox,
+    /// What they have written.
+    ledgers: Ledgers,
     objects: Objects,
     probes: Rounds<Question>,
     /// Which configuration servers have.
@@ -64,19 +73,29 @@ pub(super) enum Heard {
     Versions(Vec<Answer>),
     Configs(Vec<(ObjectId, Told)>),
     Outcomes(Vec<Outcome>),
+    /// What clients want to write.
+    Errand(Errand),
 }
 
 /// The most zones for which a pod is asked in a round. Further ones have to wait for these.
 const MOST_ZONES: usize = 2_000;
 
 impl Operator {
-    pub(super) fn new(client: Client, options: &Options, place: Place, primary: Primary, board: Board) -> Operator {
+    pub(super) fn new(
+        client: Client,
+        options: &Options,
+        place: Place,
+        (primary, inbox): (Primary, Inbox),
+        board: Board,
+    ) -> Operator {
         let home = options.home.clone().unwrap_or_else(|| place.namespace.clone());
         Operator {
             leads: false,
             world: World::new(&place.namespace, &home),
             zones: None,
             serving: Serving::new(primary),
+            inbox,
+            ledgers: Ledgers::default(),
             probes: Rounds::start(),
             configs: Configs::default(),
             readiness: Rounds::start(),
@@ -132,6 +151,8 @@ impl Operator {
                 }
             }
         }
+        self.ledgers.doubt(&self.world.store);
+        self.read_stored().await;
         self.compile(&changed);
         self.serving.take_over(&self.world);
         let Some(zones) = &mut self.zones else { return };
@@ -173,6 +194,8 @@ impl Operator {
             self.zones = Some(Zones::new(&self.world.store, self.world.home()));
             self.board.show(self.figures());
             changed = self.world.ids().cloned().collect();
+            self.ledgers.see(&changed, &self.world.store);
+            self.read_seen();
         }
         self.act_on(changed).await
     }
@@ -195,6 +218,11 @@ impl Operator {
         let leaving = self.world.store.of(Type::Pod).filter(|(_, pod)| seen::is_leaving(pod)).count();
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.is_moving |= self.objects.is_outdated(&self.world);
+        if self.leads {
+            self.read_stored().await;
+        } else {
+            self.read_seen();
+        }
         self.act_on(BTreeSet::new()).await
     }
 
@@ -204,6 +232,7 @@ impl Operator {
             versions = self.probes.next() => Heard::Versions(versions),
             configs = self.readiness.next() => Heard::Configs(configs),
             outcomes = self.reports.written() => Heard::Outcomes(outcomes),
+            errand = self.inbox.next() => Heard::Errand(errand),
         }
     }
 
@@ -220,8 +249,113 @@ impl Operator {
                 }
             }
             Heard::Outcomes(outcomes) => self.learn_outcomes(outcomes),
+            Heard::Errand(errand) => return self.run(errand).await,
         }
         self.act_on(BTreeSet::new()).await
+    }
+
+    /// Does what clients have handed in.
+    async fn run(&mut self, errand: Errand) -> Result<(), Fenced> {
+        match errand {
+            Errand::Reply => self.reply(),
+            Errand::TurnedAway(TurnedAway { origin, author, rcode, why }) => {
+                audit::turned_away(&origin, &author, rcode, &why);
+            }
+            Errand::Keep(keep) => {
+                let Some((updates, answer)) = keep.take_up() else { return Ok(()) };
+                let kept = self.write_down(&updates).await;
+                // Also what was read anew is served.
+                self.act_on(BTreeSet::new()).await?;
+                answer.give(kept.map(|()| self.serial_of(&updates)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what clients want to write into a zone, and has it compiled.
+    async fn write_down(&mut self, updates: &Updates) -> Result<(), Unkept> {
+        let failed = |why: &str| Err(Unkept::Failed(why.to_owned()));
+        let origin = updates.before.origin().to_owned();
+        if !self.leads {
+            return failed("another operator leads; try again");
+        }
+        let resource = self.zones.as_ref().and_then(|zones| zones.resource(&origin));
+        let Some(resource) = resource.cloned() else { return failed("the zone is not declared any more") };
+        let zone = ZoneKey { namespace: resource.namespace.clone(), origin };
+        if self.ledgers.is_unread(&zone) {
+            self.read_stored().await;
+            return if self.ledgers.is_unread(&zone) { failed("the API server is away; try again") } else { Err(Unkept::Stale) };
+        }
+        let Some(zones) = &mut self.zones else { return failed("the operator starts; try again") };
+        if let Some(why) = zones.held(&zone.origin) {
+            return failed(&format!("the zone takes no changes now: {why}"));
+        }
+        let served = self.serving.data(&zone.origin).and_then(|data| data.serial());
+        if zones.is_pending(&zone.origin) || served != updates.before.serial() {
+            return Err(Unkept::Stale);
+        }
+        for (update, Written { change, .. }) in updates.updates.iter().enumerate() {
+            let mut touched = audit::touched(change).into_iter();
+            let refusal = touched.find_map(|(owner, rtype)| {
+                let declarer = zones.declarer(&zone.origin, owner, rtype)?;
+                Some(format!("{owner} {rtype} is declared by {declarer}"))
+            });
+            if let Some(why) = refusal {
+                return Err(Unkept::Refused { update, why });
+            }
+        }
+        let now = Timestamp::now();
+        let entries = updates.updates.iter().map(|Written { author, change, .. }| Entry::of(author, change, now));
+        match self.ledgers.write(&self.client, &zone, entries.collect()).await {
+            Ok(data) => {
+                let judged = zones.write(vec![ledgers::Written { zone, data: Ok(data) }], &self.world.store);
+                self.reports.look_at(judged);
+                Ok(())
+            }
+            Err(NotWritten::Conflict) => {
+                self.read_stored().await;
+                Err(Unkept::Stale)
+            }
+            Err(NotWritten::Full(full)) => Err(Unkept::Refused { update: full.update, why: full.to_string() }),
+            Err(NotWritten::Failed(why)) => {
+                self.once.say(why.clone());
+                failed(&why)
+            }
+        }
+    }
+
+    /// The serial from which on a zone has these updates.
+    fn serial_of(&self, updates: &Updates) -> Serial {
+        let origin = updates.before.origin().to_owned();
+        let newest = self.zones.as_ref().and_then(|zones| zones.newest(&origin)?.serial());
+        newest.or(updates.before.serial()).unwrap_or(Serial(0))
+    }
+
+    /// Sends the replies of updates that servers serve.
+    fn reply(&mut self) {
+        self.inbox.reply(|origin, serial| self.serving.has(origin, serial));
+    }
+
+    /// Reads what other processes may have written for clients, as it is stored.
+    async fn read_stored(&mut self) {
+        if self.ledgers.has_unread() {
+            let (written, failure) = self.ledgers.read_stored(&self.client).await;
+            self.take_written(written);
+            if let Some(why) = failure {
+                self.once.say(format!("the DynamicRecords cannot be listed: {why}"));
+            }
+        }
+    }
+
+    /// The same as it was seen.
+    fn read_seen(&mut self) {
+        let written = self.ledgers.read_seen(&self.world.store);
+        self.take_written(written);
+    }
+
+    fn take_written(&mut self, written: Vec<ledgers::Written>) {
+        let Some(zones) = self.zones.as_mut().filter(|_| !written.is_empty()) else { return };
+        self.reports.look_at(zones.write(written, &self.world.store));
     }
 
     fn learn_versions(&mut self, answers: Vec<Answer>) {
@@ -234,6 +368,7 @@ impl Operator {
                 zones.overtake(answer.zone, serial);
             }
         }
+        self.reply();
     }
 
     fn learn_outcomes(&mut self, outcomes: Vec<Outcome>) {
@@ -263,6 +398,7 @@ impl Operator {
             return Ok(());
         }
         for _ in 0..STEPS {
+            self.ledgers.see(&changed, &self.world.store);
             self.is_moving |= changed.iter().any(|id| tells_of_servers(id.of));
             self.compile(&changed);
             self.publish().await?;

@@ -1,5 +1,5 @@
 //! The hidden primary: the compiled zones, and the catalogs that say which server has which of them, served to whoever
-//! has a key. It is the engine of `bindyd` in this process.
+//! has a key. It is the engine of `bindyd` in this process. What clients write into zones it hands in at the desk.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -11,12 +11,14 @@ use std::{
 use bindy_server::{
     access::{Acl, Match, Rule},
     listen::{self, ListenError, Listeners, TcpLimits},
-    live::Live,
+    live::{ChangeStore, Live},
     respond::Responder,
-    settings::{Notify, Outbound, Remote, ServerSettings, TransferAcl, Whom, ZoneSettings},
+    dnstap::Tap,
+    settings::{Notify, Outbound, Remote, ServerSettings, TransferAcl, Updates, Whom, ZoneSettings},
     stats::Counters,
     transfer::{notify::Notifier, outbound::Slots},
     tsig::{Keyring, TsigKey},
+    update::{Policy, Queue},
     zones::{Published, Snapshot, View, Zone, ZoneChange, ZoneMap, ZoneState},
 };
 use zonefmt::Name;
@@ -30,38 +32,54 @@ pub(super) struct Primary {
     settings: HashSet<Arc<ZoneSettings>>,
     listeners: Listeners<Responder>,
     _notifier: Notifier,
+    /// Where changes of clients go.
+    store: Arc<dyn ChangeStore>,
 }
 
-/// Who may have a zone, and who hears of its new versions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Who may have a zone, who hears of its new versions, and who may change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Audience {
     /// The names of the keys.
     pub(super) keys: BTreeSet<Name>,
     /// The pods, each with the name of the key by which it knows us.
     pub(super) pods: BTreeMap<SocketAddr, Name>,
+    /// The clients that may change it, if there are any.
+    pub(super) writers: Option<Writers>,
+}
+
+/// The clients that may change a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Writers {
+    /// What each may change.
+    pub(super) policy: Policy,
+    /// The names of their keys.
+    pub(super) keys: BTreeSet<Name>,
 }
 
 /// How many transfers run at a time.
 const TRANSFERS: usize = 1000;
 
 impl Primary {
-    /// Begins to answer at these addresses.
+    /// Begins to answer at these addresses. Changes of clients go to this store.
     ///
     /// # Errors
     /// An address cannot be listened on, or the system has no threads.
-    pub(super) fn start(addresses: Vec<SocketAddr>) -> Result<Primary, ListenError> {
+    pub(super) fn start(addresses: Vec<SocketAddr>, store: Arc<dyn ChangeStore>) -> Result<Primary, ListenError> {
         let settings = ServerSettings { transfers_out: TRANSFERS, port: names::DNS_PORT, ..ServerSettings::default() };
         let snapshot = Snapshot::new(Arc::new(settings), vec![View::of(ZoneMap::new())]);
         let published = Arc::new(Published::new(snapshot));
         let notifier =
             Notifier::start(&published, Counters::default()).map_err(|error| ListenError::Start("notify", error))?;
+        let queue = Queue::start(&published, Counters::default, Tap::default)
+            .map_err(|error| ListenError::Start("update", error))?;
         let (answering, slots) = (Arc::clone(&published), Slots::new());
         let workers = NonZeroUsize::MIN;
         let config = listen::Config { addresses, workers, tcp: TcpLimits::default() };
-        let listeners =
-            listen::start(&config, move || Responder::new(Arc::clone(&answering)).transferring(slots.clone()))?;
+        let responder =
+            move || Responder::new(Arc::clone(&answering)).transferring(slots.clone()).updating(queue.clone());
+        let listeners = listen::start(&config, responder)?;
         notifier.listens(listeners.local_addrs());
-        Ok(Primary { published, settings: HashSet::new(), listeners, _notifier: notifier })
+        Ok(Primary { published, settings: HashSet::new(), listeners, _notifier: notifier, store })
     }
 
     /// The addresses at which it answers.
@@ -95,7 +113,7 @@ impl Primary {
                             history.follow(data.clone());
                             history
                         }
-                        None => Arc::new(Live::remembered(data.clone())),
+                        None => Arc::new(Live::kept_by(data.clone(), Arc::clone(&self.store))),
                     };
                     let zone = Zone::new(origin, settings, ZoneState::Loaded(data));
                     ZoneChange::Put(Arc::new(zone.owned_by(Some(history))))
@@ -141,13 +159,18 @@ impl Primary {
     }
 }
 
-/// The settings of a zone: whoever has a key may ask for it and have it.
-fn settings(Audience { keys, pods }: Audience) -> ZoneSettings {
-    let rules = keys.into_iter().map(|key| Rule { negated: false, matches: Match::Key(key) });
-    let clients = Acl::new(rules.collect());
+/// The settings of a zone: whoever has a key may ask for it and have it. Who may change it may ask for it, and no more.
+fn settings(Audience { keys, pods, writers }: Audience) -> ZoneSettings {
+    let (policy, writers) = writers.map_or_else(|| (Policy::nobody(), BTreeSet::new()), |it| (it.policy, it.keys));
+    let allows = |keys: &BTreeSet<Name>| {
+        let rules = keys.iter().map(|key| Rule { negated: false, matches: Match::Key(key.clone()) });
+        Acl::new(rules.collect())
+    };
+    let clients = allows(&keys);
     let also = pods.into_iter().map(|(address, key)| Remote { address, key: Some(key) }).collect();
     ZoneSettings {
-        allow_query: clients.clone(),
+        allow_query: allows(&keys.union(&writers).cloned().collect()),
+        updates: Updates { policy, ..Updates::default() },
         outbound: Outbound { allow: TransferAcl { clients, ..TransferAcl::default() }, ..Outbound::default() },
         notify: Notify { whom: Whom::Listed, also, ..Notify::default() },
         ..ZoneSettings::default()

@@ -13,7 +13,7 @@ use zonefmt::{Name, Serial};
 use super::{
     assignment::{Assignment, DeclaredZone, catalog},
     catalogs::{Catalogs, Kept, MOST_MEMBERS},
-    primary::{Audience, Primary},
+    primary::{Audience, Primary, Writers},
     probes::{Answer, Question},
     publication::published_of,
     removal::LargeRemoval,
@@ -25,9 +25,10 @@ use super::{
     zones::Zones,
 };
 use crate::{
-    api::{Kind, Resource, ResourceId, Spec},
+    api::{KeyRef, Kind, Resource, ResourceId, Spec},
     compile::ZoneData,
-    keys::TransferKeys,
+    dynamic::rules,
+    keys::{ClientKeys, TransferKeys},
     object::ObjectId,
     servers::{Server, ServerId},
     terminal::say,
@@ -44,6 +45,8 @@ pub(super) struct Serving {
     surplus: BTreeMap<Name, ServerId>,
     /// The servers that keep zones which they are not to have any more, as those are too many.
     kept: BTreeMap<ServerId, LargeRemoval>,
+    /// The keys of clients.
+    clients: ClientKeys,
 }
 
 /// What is new to be said after zones were assigned.
@@ -64,6 +67,7 @@ impl Serving {
             truth: Truth::default(),
             surplus: BTreeMap::new(),
             kept: BTreeMap::new(),
+            clients: ClientKeys::default(),
         }
     }
 
@@ -111,6 +115,8 @@ impl Serving {
         // Servers hear of new versions from the one who leads.
         let pods = if leads { seen::pods(&world.store) } else { BTreeMap::new() };
         let declared = declared(world, zones);
+        self.clients = ClientKeys::of(&world.store);
+        let writers = declared.iter().filter_map(|zone| Some((zone.origin.clone(), self.writers(zone)?))).collect();
         let mut assignment = Assignment::of(&world.servers, MOST_MEMBERS, declared.into_iter(), &keys, &pods);
         // The zones of a server that goes go with it.
         let by_catalog: BTreeMap<Name, &Server> =
@@ -141,7 +147,15 @@ impl Serving {
         // Zones that were deleted stay as they were.
         let left = left.into_iter().filter_map(|origin| Some((origin.clone(), self.data(&origin)?, false)));
         let all = there.chain(left).collect();
-        self.hand_out(assignment, all, &keys)
+        self.hand_out(assignment, writers, all, &keys)
+    }
+
+    /// Who may change a zone.
+    fn writers(&self, DeclaredZone { origin, namespace, spec, is_compiled, .. }: &DeclaredZone<'_>) -> Option<Writers> {
+        let dynamic = spec.dynamic.as_ref().filter(|_| *is_compiled)?;
+        let key_of = |key: &KeyRef| Some(self.clients.named(namespace, key).ok()?.name().clone());
+        let keys = dynamic.rules.iter().filter_map(|rule| key_of(&rule.key)).collect();
+        Some(Writers { policy: rules::policy(origin, dynamic, key_of), keys })
     }
 
     /// Whether no server is to have a zone.
@@ -154,10 +168,11 @@ impl Serving {
     fn hand_out(
         &mut self,
         assignment: Assignment,
+        mut writers: BTreeMap<Name, Writers>,
         zones: Vec<(Name, ZoneData, bool)>,
         keys: &TransferKeys,
     ) -> Assigned {
-        self.primary.know(keys.iter());
+        self.primary.know(keys.iter().chain(self.clients.iter()));
         let Assignment { members, mut audiences, mut pods, surplus } = assignment;
         self.surplus = surplus;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -172,6 +187,7 @@ impl Serving {
             for (origin, data, is_new) in group {
                 there.insert(origin.clone());
                 let audience = audiences.remove(&origin).unwrap_or_default();
+                let audience = Audience { writers: writers.remove(&origin), ..audience };
                 let pods = pods.remove(&origin).unwrap_or_default();
                 if pods.is_empty() != self.truth.is_deserted(&origin) {
                     assigned.moved.push(origin.clone());

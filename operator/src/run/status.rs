@@ -70,6 +70,7 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
     let Some(mut verdict) = known else { return Due::Later };
     verdict.findings.splice(..0, rejected.iter().cloned());
     verdict.findings.extend(compile::remarks(id.kind, &live["spec"]));
+    verdict.findings.extend(view.serving.findings_of_writers(view.world, id));
     let due = match id.kind {
         Kind::Zone => zone(view, id, &verdict, live, now),
         Kind::Record(_) => record(view, id, &verdict, live, now),
@@ -120,6 +121,10 @@ fn zone(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now: T
     if let Some(server) = view.serving.lacks_room(origin) {
         let extent = view.serving.extent(origin).unwrap_or_default();
         return Due::Final(conditions::zone_on(live, &extent, &conditions::no_room(server), now));
+    }
+    if let Some(why) = view.zones.unreadable(origin) {
+        let extent = view.serving.extent(origin).unwrap_or_default();
+        return Due::Final(conditions::zone_on(live, &extent, &conditions::unreadable(why), now));
     }
     let held = view.zones.held(origin).map(ToString::to_string);
     if held.is_none() && view.zones.is_pending(origin) {

@@ -31,6 +31,7 @@ fn types() -> impl Iterator<Item = Type> {
     let others = [
         Type::ConfigMap,
         Type::Deployment,
+        Type::DynamicRecords,
         Type::PersistentVolumeClaim,
         Type::Pod,
         Type::PodDisruptionBudget,

@@ -8,10 +8,11 @@ use std::{
 
 use kube::Client;
 use serde_json::Value;
-use zonefmt::{Name, Serial};
+use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use super::{
     Fenced,
+    ledgers::{Written, ZoneKey},
     publication::{self, Kept, Version},
     removal::{Change, LargeRemoval, Removals},
     world::World,
@@ -34,6 +35,8 @@ pub(super) struct Zones {
     held: BTreeMap<Name, LargeRemoval>,
     /// Those among them whose serials could not be kept.
     unkept: BTreeSet<Name>,
+    /// The zones of which it cannot be read what clients have written, and why. They stay as they were published.
+    unreadable: BTreeMap<ZoneKey, String>,
     /// The resources, by their uids, of which the published versions of zones were made.
     sources: BTreeMap<Name, Value>,
     /// The versions of zones from which on records are in them.
@@ -60,6 +63,7 @@ impl Zones {
             removals: Removals::default(),
             held: BTreeMap::new(),
             unkept: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
             sources: BTreeMap::new(),
             contained: BTreeMap::new(),
             published: 0,
@@ -142,6 +146,44 @@ impl Zones {
         self.judge(step.judged.into_iter().collect(), store)
     }
 
+    /// Takes over what clients have written into zones; returns the resources of which there may be something new to be said.
+    pub(super) fn write(&mut self, written: Vec<Written>, store: &Store) -> Vec<ResourceId> {
+        let mut judged = BTreeSet::new();
+        for Written { zone, data } in written {
+            let resource = self.compiler.zone_resource(&zone.origin);
+            judged.extend(resource.filter(|id| id.namespace == zone.namespace).cloned());
+            match data {
+                Ok(data) => {
+                    self.unreadable.remove(&zone);
+                    let step = self.compiler.write(&zone.namespace, data);
+                    self.wait(step.zones);
+                    judged.extend(step.judged);
+                }
+                Err(why) => {
+                    say(&format!("{} of namespace {} is not published: {why}", zone.origin, zone.namespace));
+                    self.unreadable.insert(zone, why);
+                }
+            }
+        }
+        self.judge(judged.into_iter().collect(), store)
+    }
+
+    /// What clients have written into a zone and is served, or will be.
+    pub(super) fn written(&self, origin: &Name) -> Option<&ZoneData> {
+        self.compiler.written(origin)
+    }
+
+    /// The resource because of which clients cannot write an RRset, if there is one.
+    pub(super) fn declarer(&self, origin: &Name, owner: NameRef<'_>, rtype: Rtype) -> Option<ResourceId> {
+        self.compiler.declarer(origin, owner, rtype)
+    }
+
+    /// Why it cannot be read what clients have written into a zone, if it cannot.
+    pub(super) fn unreadable(&self, origin: &Name) -> Option<&str> {
+        let namespace = self.compiler.zone_resource(origin)?.namespace.clone();
+        self.unreadable.get(&ZoneKey { namespace, origin: origin.clone() }).map(String::as_str)
+    }
+
     /// Goes on where another process has ended; returns the resources of which there may be something new to be said.
     pub(super) fn take_over(&mut self, store: &Store) -> Vec<ResourceId> {
         self.held.clear();
@@ -196,6 +238,10 @@ impl Zones {
                 step.ready.insert(origin.clone());
                 continue;
             };
+            if self.unreadable(origin).is_some() {
+                step.judged.push(id.clone());
+                continue;
+            }
             let records = self.compiler.members(origin).count();
             if let Some(object) = store.get(&ObjectId::from(id))
                 && let served = served(origin).filter(|_| self.sources.get(origin) == Some(&object["metadata"]["uid"]))

@@ -17,6 +17,7 @@ mod running;
 mod scenarios;
 mod server;
 mod stories;
+mod updates;
 mod witness;
 mod writer;
 

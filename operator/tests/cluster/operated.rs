@@ -30,6 +30,9 @@ use crate::witness::a_record;
 /// Nothing here takes this long unless it fails, on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Where operators listen. A server takes 127.0.0.1 for itself.
+const OPERATORS: &str = "127.0.0.2";
+
 /// A cluster with an operator outside of it.
 pub struct Operated {
     pub cluster: Cluster,
@@ -118,7 +121,7 @@ impl Operated {
 
     /// Starts an operator at the first or second port. Servers try one after the other.
     pub fn start_operator(&mut self, which: usize) {
-        let [first, second] = self.ports.map(|port| format!("127.0.0.1:{port}"));
+        let [first, second] = self.ports.map(|port| format!("{OPERATORS}:{port}"));
         let at = if which == 0 { first.clone() } else { second.clone() };
         self.bindy("run", &["--listen", &at, "--http", "127.0.0.1:0", "--advertise", &first, "--advertise", &second]);
     }
@@ -133,7 +136,7 @@ impl Operated {
         let (port, asked) = (self.ports[which].to_string(), format!("ixfr={since}"));
         let dig = Command::new("dig")
             .args([
-                "@127.0.0.1",
+                &format!("@{OPERATORS}"),
                 "-p",
                 &port,
                 "-y",

@@ -1,0 +1,253 @@
+//! What clients have written into zones, as it is kept in DynamicRecords: read as others see it, and written before it is
+//! served.
+//!
+//! Who leads writes what a [`Plan`] says, object by object, each with the resourceVersion that it knows: that is the fence.
+//! A conflict tells that somebody else has written, and an answer that did not come, that nobody knows what is written. In
+//! both cases all is read again before anything else is written. So it is when somebody else's writing is seen by watching.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use kube::{
+    Client,
+    api::{ListParams, PostParams},
+};
+use serde_json::Value;
+use tokio::time::timeout;
+use zonefmt::Name;
+
+use crate::{
+    cluster::{Store, collection, why},
+    compile::ZoneData,
+    dynamic::{Entry, Full, Kept, Ledger},
+    object::{ObjectId, Type},
+};
+
+/// What clients have written into all zones.
+#[derive(Default)]
+pub(super) struct Ledgers {
+    zones: BTreeMap<ZoneKey, Known>,
+    /// The zones that somebody else may have written, so that what is known of them may not be all.
+    unread: BTreeSet<ZoneKey>,
+}
+
+/// A zone of a namespace, whether it is declared or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ZoneKey {
+    pub(super) namespace: String,
+    pub(super) origin: Name,
+}
+
+/// What is known of a zone.
+struct Known {
+    /// What clients have written, or why it cannot be read.
+    ledger: Result<Ledger, String>,
+    /// The resourceVersions of its objects, by their names.
+    versions: HashMap<String, String>,
+}
+
+/// What clients have written into a zone, or why that cannot be read.
+pub(super) struct Written {
+    pub(super) zone: ZoneKey,
+    pub(super) data: Result<ZoneData, String>,
+}
+
+/// Why updates were not written.
+pub(super) enum Unwritten {
+    /// Somebody else has written.
+    Conflict,
+    /// They do not fit.
+    Full(Full),
+    /// What is there cannot be read, or the API server does not take them, or nobody knows whether it has.
+    Failed(String),
+}
+
+/// How long the API server may take for an object. Clients wait for it.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+impl Ledgers {
+    /// Takes note of what has become of objects.
+    pub(super) fn see(&mut self, changed: &BTreeSet<ObjectId>, store: &Store) {
+        for id in changed.iter().filter(|id| id.of == Type::DynamicRecords) {
+            let object = store.get(id);
+            let zone = match &object {
+                Some(object) => ZoneKey::of(&id.namespace, object),
+                None => self.zone_with(id),
+            };
+            let Some(zone) = zone else { continue };
+            let known = self.zones.get(&zone).and_then(|known| known.versions.get(&id.name));
+            let is_old = known.zip(object.as_ref()).is_some_and(|(known, seen)| !is_newer(version_of(seen), known));
+            if !is_old {
+                self.unread.insert(zone);
+            }
+        }
+    }
+
+    /// Reads again what others may have written, as it was seen.
+    pub(super) fn read_seen(&mut self, store: &Store) -> Vec<Written> {
+        if self.unread.is_empty() {
+            return Vec::new();
+        }
+        let objects = store.of(Type::DynamicRecords);
+        self.read(objects.map(|(id, object)| (id.clone(), object)))
+    }
+
+    /// Reads again what others may have written, as it is stored now. What cannot be listed stays to be read.
+    ///
+    /// # Errors
+    /// Why the objects of a namespace cannot be listed.
+    pub(super) async fn read_stored(&mut self, client: &Client) -> (Vec<Written>, Option<String>) {
+        let namespaces: BTreeSet<String> = self.unread.iter().map(|zone| zone.namespace.clone()).collect();
+        let (mut objects, mut unlisted, mut failure) = (Vec::new(), BTreeSet::new(), None);
+        for namespace in namespaces {
+            match list(client, &namespace).await {
+                Ok(listed) => objects.extend(listed),
+                Err(why) => {
+                    failure = Some(why);
+                    unlisted.extend(self.unread.extract_if(.., |zone| zone.namespace == namespace));
+                }
+            }
+        }
+        let written = self.read(objects.into_iter());
+        self.unread = unlisted;
+        (written, failure)
+    }
+
+    /// Whether others may have written something into a zone that is not known here.
+    pub(super) fn is_unread(&self, zone: &ZoneKey) -> bool {
+        self.unread.contains(zone)
+    }
+
+    /// Whether others may have written something that is not known here.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// All that is known is to be read again.
+    pub(super) fn doubt(&mut self, store: &Store) {
+        let seen = store.of(Type::DynamicRecords).filter_map(|(id, object)| ZoneKey::of(&id.namespace, &object));
+        self.unread.extend(seen.chain(self.zones.keys().cloned()));
+    }
+
+    /// Writes updates into a zone, all of them or none; returns all that clients have written then.
+    ///
+    /// # Errors
+    /// They are not written, as far as is known.
+    pub(super) async fn write(
+        &mut self,
+        client: &Client,
+        zone: &ZoneKey,
+        updates: Vec<Entry>,
+    ) -> Result<ZoneData, Unwritten> {
+        let known = self.zones.entry(zone.clone()).or_insert_with(|| Known {
+            ledger: Ok(Ledger::new(&zone.namespace, zone.origin.clone())),
+            versions: HashMap::new(),
+        });
+        let ledger = known.ledger.as_ref().map_err(|why| Unwritten::Failed(why.clone()))?;
+        let plan = ledger.append(updates).map_err(Unwritten::Full)?;
+        for part in plan.parts() {
+            let name = part.name();
+            match put(client, &zone.namespace, part, known.versions.get(&name)).await {
+                Ok(version) => _ = known.versions.insert(name, version),
+                Err(unwritten) => {
+                    self.unread.insert(zone.clone());
+                    return Err(unwritten);
+                }
+            }
+        }
+        let ledger = plan.into_ledger();
+        let data = ledger.data().clone();
+        known.ledger = Ok(ledger);
+        Ok(data)
+    }
+
+    /// Takes over the objects of the zones that are unread.
+    fn read(&mut self, objects: impl Iterator<Item = (ObjectId, Value)>) -> Vec<Written> {
+        let mut zones: BTreeMap<ZoneKey, Vec<(ObjectId, Value)>> =
+            self.unread.iter().map(|zone| (zone.clone(), Vec::new())).collect();
+        for (id, object) in objects {
+            if let Some(zone) = ZoneKey::of(&id.namespace, &object)
+                && let Some(of_zone) = zones.get_mut(&zone)
+            {
+                of_zone.push((id, object));
+            }
+        }
+        self.unread.clear();
+        let read = zones.into_iter().map(|(zone, objects)| {
+            let parts = objects.iter().map(|(_, object)| object);
+            let ledger = Ledger::read(&zone.namespace, zone.origin.clone(), parts).map_err(|why| why.to_string());
+            let data = ledger.as_ref().map(|ledger| ledger.data().clone()).map_err(String::clone);
+            let versions = objects.iter().map(|(id, object)| (id.name.clone(), version_of(object).to_owned()));
+            self.zones.insert(zone.clone(), Known { ledger, versions: versions.collect() });
+            Written { zone, data }
+        });
+        read.collect()
+    }
+
+    /// The zone that an object belongs to which is not there any more.
+    fn zone_with(&self, id: &ObjectId) -> Option<ZoneKey> {
+        let mut zones = self.zones.iter().filter(|(zone, _)| zone.namespace == id.namespace);
+        zones.find(|(_, known)| known.versions.contains_key(&id.name)).map(|(zone, _)| zone.clone())
+    }
+}
+
+impl ZoneKey {
+    /// The zone that an object says it belongs to.
+    fn of(namespace: &str, object: &Value) -> Option<ZoneKey> {
+        let origin = Name::from_ascii(object["spec"]["zoneName"].as_str()?).ok()?;
+        Some(ZoneKey { namespace: namespace.to_owned(), origin })
+    }
+}
+
+/// The objects of a namespace as they are stored now.
+async fn list(client: &Client, namespace: &str) -> Result<Vec<(ObjectId, Value)>, String> {
+    let of = Type::DynamicRecords;
+    let objects = collection(client, of, namespace);
+    let listed = match timeout(PATIENCE, objects.list(&ListParams::default())).await {
+        Ok(listed) => listed.map_err(|error| why(&error))?,
+        Err(_) => return Err("the API server takes too long".into()),
+    };
+    let read = listed.items.into_iter().filter_map(|object| {
+        let id = ObjectId { of, namespace: namespace.to_owned(), name: object.metadata.name.clone()? };
+        Some((id, serde_json::to_value(object).ok()?))
+    });
+    Ok(read.collect())
+}
+
+/// Stores an object in place of the version that is known, or as a new one; returns its version.
+async fn put(client: &Client, namespace: &str, part: &Kept, known: Option<&String>) -> Result<String, Unwritten> {
+    let objects = collection(client, Type::DynamicRecords, namespace);
+    let mut object = part.object();
+    if let Some(version) = known {
+        object["metadata"]["resourceVersion"] = version.as_str().into();
+    }
+    let object = serde_json::from_value(object).map_err(|error| Unwritten::Failed(error.to_string()))?;
+    let (name, params) = (part.name(), PostParams::default());
+    let put = async {
+        match known {
+            Some(_) => objects.replace(&name, &params, &object).await,
+            None => objects.create(&params, &object).await,
+        }
+    };
+    match timeout(PATIENCE, put).await {
+        Ok(Ok(now)) => Ok(now.metadata.resource_version.unwrap_or_default()),
+        // One that is gone is another's doing, too.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Err(Unwritten::Conflict),
+        Ok(Err(error)) => Err(Unwritten::Failed(format!("DynamicRecords {name} cannot be written: {}", why(&error)))),
+        Err(_) => Err(Unwritten::Failed(format!("DynamicRecords {name}: the API server takes too long"))),
+    }
+}
+
+fn version_of(object: &Value) -> &str {
+    object["metadata"]["resourceVersion"].as_str().unwrap_or_default()
+}
+
+/// Whether a resourceVersion is later than another; they are numbers that only grow.
+fn is_newer(version: &str, known: &str) -> bool {
+    match (version.parse::<u64>(), known.parse::<u64>()) {
+        (Ok(version), Ok(known)) => version > known,
+        _ => version != known,
+    }
+}
