@@ -19,6 +19,7 @@ mod told;
 mod wanted;
 
 pub use material::{TransferKeys, names_of};
+pub use report::Format;
 pub use told::{Told, changed_at};
 pub(crate) use wanted::given;
 
@@ -38,7 +39,6 @@ use crate::{
     render::names,
     terminal::{begin_log, say},
 };
-pub use report::Format;
 use report::Report;
 
 /// The arguments of `bindy keys`.

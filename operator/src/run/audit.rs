@@ -1,39 +1,80 @@
 //! Who has written what, or wanted to: a line of the log for each update of a client, in fields that programs can take
 //! apart, and for those that a resource stands in the way of, an event of the zone.
 
-use std::fmt::{self, Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+};
 
-use bindy_server::{Rcode, live::Author, zone::Change};
-use zonefmt::{Name, NameRef, Rtype, Serial};
+use bindy_server::{
+    live::{Author, Written},
+    zone::Change,
+};
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::Value;
+use zonefmt::{NameRef, Rtype, Serial};
 
-use crate::terminal::say;
+use super::{desk::TurnedAway, events};
+use crate::{api::ResourceId, terminal::say};
 
+/// Tells of updates.
+pub(super) struct Audit {
+    client: Client,
+    /// Who tells.
+    by: String,
+    /// The events that were told.
+    told: BTreeSet<(ResourceId, String)>,
+}
+
+/// How many events are remembered, so that each is told once.
+const MOST_TOLD: usize = 1000;
 /// How many names a line has. The objects have all of them.
 const MOST_NAMES: usize = 16;
 
-/// Tells of an update that is stored, and of the serial with which it is served.
-pub(super) fn made(origin: &Name, author: &Author, change: &Change, rule: Option<usize>, (before, after): (Serial, Serial)) {
-    let rule = rule.map(|rule| format!(" rule={rule}")).unwrap_or_default();
-    let names = Names(change);
-    say(&format!("update made {}{rule} serial={before}..{after} {names}", Line { origin, author }));
-}
+impl Audit {
+    pub(super) fn new(client: Client, by: &str) -> Audit {
+        Audit { client, by: by.to_owned(), told: BTreeSet::new() }
+    }
 
-/// Tells of an update that changes nothing.
-pub(super) fn turned_away(origin: &Name, author: &Author, rcode: Rcode, why: &str) {
-    say(&format!("update refused {} rcode={rcode} why={why:?}", Line { origin, author }));
+    /// Tells of an update that is stored: by which of the zone's rules, and which serials it led from and to.
+    pub(super) fn made(&self, update: &Written, rule: Option<usize>, (before, after): (Serial, Serial)) {
+        let Written { author, change, after: data } = update;
+        let rule = rule.map(|rule| format!(" rule={rule}")).unwrap_or_default();
+        let origin = data.origin();
+        say(&format!("update made {}{rule} serial={before}..{after} {}", Line { origin, author }, Names(change)));
+    }
+
+    /// Tells of an update that changes nothing.
+    pub(super) fn turned_away(&self, TurnedAway { origin, author, rcode, why }: &TurnedAway) {
+        let origin = origin.as_ref();
+        say(&format!("update refused {} rcode={rcode} why={why:?}", Line { origin, author }));
+    }
+
+    /// Tells whoever looks at a zone, once, that a client cannot write what a resource declares.
+    pub(super) fn declared(&mut self, zone: &ResourceId, live: &Value, why: &str) {
+        if self.told.len() == MOST_TOLD {
+            self.told.clear();
+        }
+        if self.told.insert((zone.clone(), why.to_owned())) {
+            let event = events::update_refused(zone, live, why, &self.by, Timestamp::now());
+            let client = self.client.clone();
+            tokio::spawn(async move { events::tell(&client, event).await });
+        }
+    }
 }
 
 /// Who has written, and where.
 struct Line<'u> {
-    origin: &'u Name,
+    origin: NameRef<'u>,
     author: &'u Author,
 }
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Author { client, key, id } = self.author;
-        let key = key.as_ref().map_or("-".to_owned(), |key| key.as_ref().without_final_dot().to_string());
-        write!(f, "zone={} key={key} client={client} id={id}", self.origin.as_ref().without_final_dot())
+        let key = key.as_ref().map_or_else(|| "-".to_owned(), |key| key.as_ref().without_final_dot().to_string());
+        write!(f, "zone={} key={key} client={client} id={id}", self.origin.without_final_dot())
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) const NO_SERVERS: &str = "NoServers";
 const LARGE_REMOVAL_HELD: &str = "LargeRemovalHeld";
 /// The reason of a zone for which a server has no room.
 pub(super) const TOO_MANY_ZONES: &str = "TooManyZones";
+/// The reason if it cannot be read what clients have written into a zone.
+const RECORDS_UNREADABLE: &str = "DynamicRecordsUnreadable";
 /// How long a server may lack the newest version of a zone until somebody should look.
 const LONG: SignedDuration = SignedDuration::from_secs(60);
 /// The most servers that a message names.
@@ -320,6 +322,11 @@ pub(super) fn no_room(server: &ServerId) -> Said {
          have another cluster serve it."
     );
     Said::Stalled(TOO_MANY_ZONES, message)
+}
+
+/// That it cannot be read what clients have written into a zone, which stays as it is until then.
+pub(super) fn unreadable(why: &str) -> Said {
+    Said::Stalled(RECORDS_UNREADABLE, sentence(why))
 }
 
 /// That a pod refuses the newest configuration.

@@ -24,13 +24,15 @@ use zonefmt::{Name, Serial};
 /// Where updates are handed in. Clones lead to the same desk.
 #[derive(Clone)]
 pub(super) struct Desk {
+    /// Bounded by who waits: each thread for one answer, and as many replies as the queue of updates has places.
     handed: mpsc::UnboundedSender<Handed>,
+    turned_away: mpsc::Sender<TurnedAway>,
 }
 
-/// The other side of the desk. What is handed in is bounded by who waits for it: each thread for one answer, and as many
-/// replies as the queue of updates has places.
+/// The other side of the desk.
 pub(super) struct Inbox {
     handed: mpsc::UnboundedReceiver<Handed>,
+    turned_away: mpsc::Receiver<TurnedAway>,
     /// The replies that wait for servers, the oldest first.
     waiting: Vec<Waiting>,
 }
@@ -49,7 +51,6 @@ pub(super) enum Errand {
 enum Handed {
     Keep(Keep),
     Reply(Waiting),
-    TurnedAway(TurnedAway),
 }
 
 /// Updates that are to be stored and served.
@@ -89,10 +90,14 @@ const PATIENCE: Duration = Duration::from_millis(1200);
 /// How long a reply waits at most for servers. What it says is true already: the update is stored.
 const REPLY: Duration = Duration::from_secs(1);
 
+/// How many updates that change nothing may wait to be told of. Anybody can send them, and of more, nobody is told.
+const MOST_TURNED_AWAY: usize = 256;
+
 /// A desk with both of its sides.
 pub(super) fn open() -> (Desk, Inbox) {
-    let (sender, handed) = mpsc::unbounded_channel();
-    (Desk { handed: sender }, Inbox { handed, waiting: Vec::new() })
+    let (handing, handed) = mpsc::unbounded_channel();
+    let (turning, turned_away) = mpsc::channel(MOST_TURNED_AWAY);
+    (Desk { handed: handing, turned_away: turning }, Inbox { handed, turned_away, waiting: Vec::new() })
 }
 
 impl Desk {
@@ -124,15 +129,14 @@ impl ChangeStore for Desk {
 
     fn turned_away(&self, origin: &Name, author: &Author, rcode: Rcode, why: &str) {
         let (origin, author, why) = (origin.clone(), author.clone(), why.to_owned());
-        // Nobody is left who would write it down.
-        let _ = self.hand_in(Handed::TurnedAway(TurnedAway { origin, author, rcode, why }));
+        let _ = self.turned_away.try_send(TurnedAway { origin, author, rcode, why });
     }
 }
 
 impl Inbox {
     /// Waits for something to be done. Nothing is lost if the caller does not wait to the end.
     pub(super) async fn next(&mut self) -> Errand {
-        let Inbox { handed, waiting } = self;
+        let Inbox { handed, turned_away, waiting } = self;
         let end = waiting.iter().map(|it| it.end).min();
         let over = async || match end {
             Some(end) => sleep_until(end).await,
@@ -141,7 +145,6 @@ impl Inbox {
         tokio::select! {
             handed = handed.recv() => match handed {
                 Some(Handed::Keep(keep)) => Errand::Keep(keep),
-                Some(Handed::TurnedAway(update)) => Errand::TurnedAway(update),
                 Some(Handed::Reply(reply)) => {
                     waiting.push(reply);
                     Errand::Reply
@@ -149,6 +152,7 @@ impl Inbox {
                 // Nobody has the desk any more.
                 None => pending().await,
             },
+            Some(update) = turned_away.recv() => Errand::TurnedAway(update),
             () = over() => Errand::Reply,
         }
     }

@@ -1,7 +1,8 @@
 //! Events, which people see with `kubectl describe` and `kubectl get events`: that something is ready, or is not any more,
-//! and that a key was replaced, or cannot be.
+//! that a key was replaced, or cannot be, and that a client cannot write what a resource declares.
 
 use jiff::Timestamp;
+use kube::{Client, api::PostParams};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::{
     api::{GROUP, Kind, ResourceId},
+    cluster::collection,
     object::{Object, ObjectId, Type},
 };
 
@@ -30,6 +32,19 @@ pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: 
     let turns = [readiness(id, before, after), key_replaced(before, after), key_waits(before, after)];
     let turns = turns.into_iter().flatten().enumerate();
     turns.map(|(number, turn)| event(id, before, turn, by, now, number)).collect()
+}
+
+/// The event that a client cannot write into a zone what a resource declares.
+pub(super) fn update_refused(zone: &ResourceId, live: &Value, why: &str, by: &str, now: Timestamp) -> Object {
+    let turn = Turn { is_wrong: true, reason: "UpdateRefused".into(), note: format!("An update was refused: {why}.") };
+    event(zone, live, turn, by, now, 0)
+}
+
+/// Makes an event known. What it is about is told otherwise, too, so that one may be lost.
+pub(super) async fn tell(client: &Client, event: Object) {
+    if let Ok(body) = serde_json::from_value(event.body) {
+        let _ = collection(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
+    }
 }
 
 /// Something is ready, or not any more, or not for another reason. That a record is ready, or will be, its status says, and

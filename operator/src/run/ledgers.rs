@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     time::Duration,
 };
 
@@ -94,23 +95,26 @@ impl Ledgers {
         self.read(objects.map(|(id, object)| (id.clone(), object)))
     }
 
-    /// Reads again what others may have written, as it is stored now. What cannot be listed stays to be read.
-    ///
-    /// # Errors
-    /// Why the objects of a namespace cannot be listed.
+    /// Reads again what others may have written, as it is stored now. What cannot be listed stays to be read; why, is
+    /// returned, too.
     pub(super) async fn read_stored(&mut self, client: &Client) -> (Vec<Written>, Option<String>) {
-        let namespaces: BTreeSet<String> = self.unread.iter().map(|zone| zone.namespace.clone()).collect();
-        let (mut objects, mut unlisted, mut failure) = (Vec::new(), BTreeSet::new(), None);
-        for namespace in namespaces {
+        let mut namespaces: BTreeMap<String, BTreeSet<ZoneKey>> = BTreeMap::new();
+        for zone in mem::take(&mut self.unread) {
+            namespaces.entry(zone.namespace.clone()).or_default().insert(zone);
+        }
+        let (mut written, mut unlisted, mut failure) = (Vec::new(), BTreeSet::new(), None);
+        for (namespace, zones) in namespaces {
             match list(client, &namespace).await {
-                Ok(listed) => objects.extend(listed),
+                Ok(objects) => {
+                    self.unread = zones;
+                    written.extend(self.read(objects.into_iter()));
+                }
                 Err(why) => {
                     failure = Some(why);
-                    unlisted.extend(self.unread.extract_if(.., |zone| zone.namespace == namespace));
+                    unlisted.extend(zones);
                 }
             }
         }
-        let written = self.read(objects.into_iter());
         self.unread = unlisted;
         (written, failure)
     }

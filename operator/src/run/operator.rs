@@ -9,9 +9,10 @@ use kube::Client;
 use zonefmt::Serial;
 
 use super::{
-    Fenced, Options, Place, audit,
+    Fenced, Options, Place,
+    audit::{self, Audit},
     configs::Configs,
-    desk::{Errand, Inbox, TurnedAway},
+    desk::{Errand, Inbox},
     http::{Board, Figures},
     ledgers::{self, Ledgers, Unwritten as NotWritten, ZoneKey},
     objects::{Applied, Objects},
@@ -52,6 +53,7 @@ pub(super) struct Operator {
     inbox: Inbox,
     /// What they have written.
     ledgers: Ledgers,
+    audit: Audit,
     objects: Objects,
     probes: Rounds<Question>,
     /// Which configuration servers have.
@@ -96,6 +98,7 @@ impl Operator {
             serving: Serving::new(primary),
             inbox,
             ledgers: Ledgers::default(),
+            audit: Audit::new(client.clone(), place.name()),
             probes: Rounds::start(),
             configs: Configs::default(),
             readiness: Rounds::start(),
@@ -258,15 +261,13 @@ impl Operator {
     async fn run(&mut self, errand: Errand) -> Result<(), Fenced> {
         match errand {
             Errand::Reply => self.reply(),
-            Errand::TurnedAway(TurnedAway { origin, author, rcode, why }) => {
-                audit::turned_away(&origin, &author, rcode, &why);
-            }
+            Errand::TurnedAway(update) => self.audit.turned_away(&update),
             Errand::Keep(keep) => {
                 let Some((updates, answer)) = keep.take_up() else { return Ok(()) };
                 let kept = self.write_down(&updates).await;
                 // Also what was read anew is served.
                 self.act_on(BTreeSet::new()).await?;
-                answer.give(kept.map(|()| self.serial_of(&updates)));
+                answer.give(kept.map(|()| self.told(&updates)));
             }
         }
         Ok(())
@@ -301,6 +302,8 @@ impl Operator {
                 Some(format!("{owner} {rtype} is declared by {declarer}"))
             });
             if let Some(why) = refusal {
+                let live = self.world.store.get(&ObjectId::from(&resource)).unwrap_or_default();
+                self.audit.declared(&resource, &live, &why);
                 return Err(Unkept::Refused { update, why });
             }
         }
@@ -324,11 +327,16 @@ impl Operator {
         }
     }
 
-    /// The serial from which on a zone has these updates.
-    fn serial_of(&self, updates: &Updates) -> Serial {
-        let origin = updates.before.origin().to_owned();
+    /// Tells of updates that are stored; returns the serial from which on the zone has them.
+    fn told(&self, Updates { before, updates }: &Updates) -> Serial {
+        let origin = before.origin().to_owned();
+        let before = before.serial().unwrap_or(Serial(0));
         let newest = self.zones.as_ref().and_then(|zones| zones.newest(&origin)?.serial());
-        newest.or(updates.before.serial()).unwrap_or(Serial(0))
+        let after = newest.unwrap_or(before);
+        for update in updates {
+            self.audit.made(update, self.serving.rule(&origin, update), (before, after));
+        }
+        after
     }
 
     /// Sends the replies of updates that servers serve.

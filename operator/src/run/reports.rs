@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
@@ -238,10 +238,7 @@ async fn write(client: &Client, by: &str, Report { id, live, status }: Report) -
         Err(error) => return Outcome { id, before, after: Err(Unwritten::of(&error)) },
     };
     for event in events::of(&id, &live, &now.data, by, Timestamp::now()) {
-        if let Ok(body) = serde_json::from_value(event.body) {
-            // The status says it, too.
-            let _ = collection(client, Type::Event, &event.id.namespace).create(&PostParams::default(), &body).await;
-        }
+        events::tell(client, event).await;
     }
     let after = stored(key.of, now).map(|(_, now)| now).ok_or(Unwritten::Changed);
     Outcome { id, before, after }

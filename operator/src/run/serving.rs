@@ -7,10 +7,16 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bindy_server::tsig::TsigKey;
+use bindy_server::{
+    access::Requester,
+    live::Written,
+    tsig::TsigKey,
+    update::{Policy, Rule, Updater, Verdict::Refused},
+};
 use zonefmt::{Name, Serial};
 
 use super::{
+    audit,
     assignment::{Assignment, DeclaredZone, catalog},
     catalogs::{Catalogs, Kept, MOST_MEMBERS},
     primary::{Audience, Primary, Writers},
@@ -156,6 +162,16 @@ impl Serving {
         let key_of = |key: &KeyRef| Some(self.clients.named(namespace, key).ok()?.name().clone());
         let keys = dynamic.rules.iter().filter_map(|rule| key_of(&rule.key)).collect();
         Some(Writers { policy: rules::policy(origin, dynamic, key_of), keys })
+    }
+
+    /// The first of a zone's rules that allows what an update has changed first.
+    pub(super) fn rule(&self, origin: &Name, Written { author, change, .. }: &Written) -> Option<usize> {
+        let Policy::Rules(rules) = &self.audiences.get(origin)?.writers.as_ref()?.policy else { return None };
+        let (owner, rtype) = audit::touched(change).into_iter().next()?;
+        let requester = Requester { addr: author.client.ip(), key: author.key.as_ref().map(Name::as_ref) };
+        let by = Updater { requester, tcp: false };
+        let allows = |rule: &Rule| Policy::Rules(vec![rule.clone()]).verdict(by, owner, rtype) != Refused;
+        rules.iter().position(allows)
     }
 
     /// Whether no server is to have a zone.

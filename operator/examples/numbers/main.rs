@@ -1,6 +1,9 @@
 //! Measures the operator on a cluster of this machine: how soon records are served by three primaries and two
 //! secondaries, and gone again, what that asks of the API server, what it costs to do nothing, to lose a server, and to
-//! lose the operator that leads. `make bench-operator` runs it; its figures are in benches/README.md.
+//! lose the operator that leads; and in `updates` what clients write. `make bench-operator` runs it; its figures are in
+//! benches/README.md.
+
+mod updates;
 
 use std::{
     fs,
@@ -67,6 +70,11 @@ struct Usage {
 async fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let bench = Bench::start().await;
+    if quick {
+        bench.updates(100, 4_000).await;
+    } else {
+        bench.updates(500, 100_000).await;
+    }
     for count in if quick { vec![300] } else { vec![300, 10_000] } {
         bench.records(count, true).await;
         if count == 10_000 {
