@@ -33,6 +33,7 @@ fn peer(server: Statement<'_>) -> Peer {
         edns: yes_no("edns"),
         tcp_only: yes_no("tcp-only"),
         provide_ixfr: yes_no("provide-ixfr"),
+        forward_updates: yes_no("forward-updates"),
         transfer_format: block.find("transfer-format").map(transfers::format),
         request_ixfr: yes_no("request-ixfr"),
         request_expire: yes_no("request-expire"),
@@ -59,7 +60,7 @@ mod tests {
     fn what_is_special_about_a_server() {
         let text = "key k { algorithm hmac-sha256; secret \"c2VjcmV0\"; };\
                     server 192.0.2.1 { keys { k; }; bogus yes; edns no; tcp-only yes; provide-ixfr no; request-ixfr no;\
-                    request-expire no; transfers 3; transfer-format one-answer; transfer-source 192.0.2.9; };\
+                    forward-updates no; request-expire no; transfers 3; transfer-format one-answer; transfer-source 192.0.2.9; };\
                     server 2001:db8::/32 { keys k; notify-source-v6 2001:db8::9 port 54; };";
         let conf = conf::parse(Source::new("named.conf", text)).unwrap();
         let peers = read(conf.statements().all("server"));
@@ -70,6 +71,7 @@ mod tests {
             edns: Some(false),
             tcp_only: Some(true),
             provide_ixfr: Some(false),
+            forward_updates: Some(false),
             transfer_format: Some(crate::settings::TransferFormat::OneAnswer),
             request_ixfr: Some(false),
             request_expire: Some(false),

@@ -97,11 +97,11 @@ impl Locked<'_> {
     /// They are not.
     pub fn check_open(&self) -> Result<(), Failure> {
         self.live.check_writable()?;
-        match &*self.tip {
-            Tip { closed: true, .. } => Err(Failure::Closed),
-            Tip { frozen: true, .. } => Err(Failure::Frozen),
-            Tip { .. } => Ok(()),
+        // What was changed here would be lost with the next version.
+        if self.tip.remembered.is_some() {
+            return Err(Failure::MadeElsewhere);
         }
+        self.tip.check_open()
     }
 
     fn serve(&mut self, data: ZoneData, published: &Published) {

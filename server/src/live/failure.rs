@@ -14,6 +14,8 @@ pub enum Failure {
     Frozen,
     /// The zone's files cannot be written ([`Live::makes_way`](super::Live::makes_way)), for this reason.
     Unwritable(String),
+    /// The zone's versions are made elsewhere ([`Live::remembered`](super::Live::remembered)).
+    MadeElsewhere,
     /// It did not become durable.
     Journal(JournalError),
     /// The zone file cannot be written.
@@ -55,6 +57,7 @@ impl fmt::Display for Failure {
                 "dynamic update temporarily disabled because the zone is frozen.  Use 'rndc thaw' to re-enable updates.",
             ),
             Failure::Unwritable(cause) => write!(f, "{cause}; until the zone is loaded again, no changes are accepted"),
+            Failure::MadeElsewhere => f.write_str("the zone is made elsewhere; change it there"),
             Failure::Journal(cause) => write!(f, "{cause}"),
             Failure::File(path, error) => {
                 write!(f, "cannot write the zone file {}: {error}", path.display())

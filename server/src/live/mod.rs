@@ -7,7 +7,7 @@
 //! * `open`: how a zone gets its owner. `tip`: what the lock protects. `change`: how that changes.
 //! * `kept`: what a zone has on the disk, a journal and a zone file; `file` writes the latter.
 //! * `differences`: those between the versions of a zone that changes with its file only.
-//! * `remembered`: those between versions that are made elsewhere.
+//! * `remembered`: those between versions that are made elsewhere. `store`: where updates of such zones become durable.
 //! * `ownership`: that files have one owner at a time; `lease`: also if there is another process.
 //! * `legacy`: what named had in its journal when this server took the zone over.
 //! * `timing`: when a secondary zone asks its primaries, and when it expires. `failure`: what can go wrong.
@@ -22,6 +22,7 @@ mod legacy;
 mod open;
 mod ownership;
 mod remembered;
+mod store;
 mod timing;
 mod tip;
 
@@ -35,6 +36,7 @@ pub use file::ZoneFile;
 pub use lease::{Lease, Leased, Leases, NoLease};
 pub use legacy::{Legacy, LegacyError};
 pub use open::Storage;
+pub use store::{Author, Batch, ChangeStore, Replies, Unkept, Written};
 pub use timing::{Timing, Validity};
 
 use std::{
@@ -75,6 +77,8 @@ pub struct Live {
     file: Mutex<()>,
     timing: Timing,
     unwritable: Option<Unwritable>,
+    /// Where updates become durable, if versions are made elsewhere and clients may change the zone.
+    store: Option<Arc<dyn ChangeStore>>,
 }
 
 /// That the files of a zone cannot be written.
@@ -88,6 +92,16 @@ impl Live {
     /// The newest version, as [`Locked::data`], without waiting for whoever changes the zone.
     pub fn newest(&self) -> ZoneData {
         lock(&self.newest).clone()
+    }
+
+    /// The zone's name.
+    pub(crate) fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// Where updates become durable, if not in files ([`Live::kept_by`]).
+    pub fn store(&self) -> Option<&Arc<dyn ChangeStore>> {
+        self.store.as_ref()
     }
 
     /// The times of a secondary zone.

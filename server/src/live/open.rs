@@ -174,6 +174,7 @@ impl Live {
             file: Mutex::default(),
             timing: Timing::default(),
             unwritable: None,
+            store: None,
         }
     }
 }

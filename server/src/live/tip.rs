@@ -27,6 +27,18 @@ impl Tip {
         }
     }
 
+    /// Whether changes are accepted, from whoever may make them.
+    ///
+    /// # Errors
+    /// They are not.
+    pub(super) fn check_open(&self) -> Result<(), Failure> {
+        match self {
+            Tip { closed: true, .. } => Err(Failure::Closed),
+            Tip { frozen: true, .. } => Err(Failure::Frozen),
+            Tip { .. } => Ok(()),
+        }
+    }
+
     /// The zone file, and what is to be written there, if it lacks changes.
     pub(super) fn pending(&self) -> Option<Pending> {
         let kept = self.kept.as_ref()?;

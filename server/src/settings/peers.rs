@@ -24,6 +24,8 @@ pub struct Peer {
     pub tcp_only: Option<bool>,
     /// Whether the server gets incremental transfers (`provide-ixfr`).
     pub provide_ixfr: Option<bool>,
+    /// Whether updates of secondary zones are forwarded to the server (`forward-updates`).
+    pub forward_updates: Option<bool>,
     /// How many records a message of a transfer to the server holds.
     pub transfer_format: Option<TransferFormat>,
     /// Whether the server is asked for the changes only (`request-ixfr`).

@@ -83,7 +83,7 @@ const MOST: usize = 256;
 const MOST_OF_CLIENT: usize = 64;
 
 /// How long a primary may take to accept a connection and the update.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(1);
 /// How long a primary may take to respond.
 const RESPOND: Duration = Duration::from_secs(12);
 /// How long all primaries together may take; less than a connection waits for a reply.
@@ -217,6 +217,9 @@ impl Update {
         if peer.is_some_and(|peer| peer.bogus) {
             return Err(Failure::Bogus);
         }
+        if peer.is_some_and(|peer| peer.forward_updates == Some(false)) {
+            return Err(Failure::Excluded);
+        }
         if self.is_from(address.ip()) {
             return Err(Failure::Sender);
         }
@@ -262,6 +265,8 @@ enum Failure {
     Reason(Reason),
     /// Its `server` statement says `bogus`.
     Bogus,
+    /// Its `server` statement says `forward-updates no`.
+    Excluded,
     /// The update comes from there.
     Sender,
 }
@@ -277,6 +282,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Reason(reason) => reason.fmt(f),
             Failure::Bogus => f.write_str("its `server` statement says `bogus`"),
+            Failure::Excluded => f.write_str("its `server` statement says `forward-updates no`"),
             Failure::Sender => f.write_str("the update comes from there; check `primaries` on both servers"),
         }
     }

@@ -6,11 +6,13 @@
 //! (`prerequisites`) and makes the change (`apply`), both against one and the same version, or changes nothing. The
 //! order of the checks, and so the response code when several fail, is BIND's, and so are the texts.
 //!
-//! `service` carries out the updates of a running server, and `forward` passes those of secondary zones on to their
+//! `service` carries out the updates of a running server, `stored` those that become durable elsewhere, each of them a
+//! `job` that gets a reply. `forward` passes those of secondary zones on to their
 //! primaries.
 
 mod apply;
 mod forward;
+mod job;
 mod observers;
 mod policy;
 mod prerequisites;
@@ -18,17 +20,19 @@ mod report;
 mod request;
 mod serial;
 mod service;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use forward::Forwarded;
 pub use forward::Forwarder;
+pub(crate) use job::Reply;
 pub use policy::{Names, Policy, Rule, TypeLimit, Updater, Verdict};
 pub use report::{Note, Refusal};
 pub(crate) use request::Request;
 pub use serial::SerialMethod;
+pub(crate) use service::Admitted;
 pub use service::Queue;
-pub(crate) use service::{Admitted, Reply};
 
 use std::num::NonZeroU32;
 

@@ -60,6 +60,16 @@ impl Refusal {
         Refusal { rcode, about: Some((name.to_owned(), Some(rtype))), reason: reason.into() }
     }
 
+    /// Why it was refused, without the response code.
+    pub(super) fn why(&self) -> String {
+        let Refusal { about, reason, .. } = self;
+        match about {
+            Some((name, Some(rtype))) => format!("{}/{rtype}: {reason}", name.as_ref().without_final_dot()),
+            Some((name, None)) => format!("{}: {reason}", name.as_ref().without_final_dot()),
+            None => reason.to_string(),
+        }
+    }
+
     /// The client may not update the zone at all.
     pub(super) fn denied() -> Refusal {
         Refusal::new(Rcode::REFUSED, "denied")
@@ -69,13 +79,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unmet = matches!(self.rcode, Rcode::NXDOMAIN | Rcode::YXDOMAIN | Rcode::NXRRSET | Rcode::YXRRSET);
-        write!(f, "update {}: ", if unmet { "unsuccessful" } else { "failed" })?;
-        match &self.about {
-            Some((name, Some(rtype))) => write!(f, "{}/{rtype}: ", name.as_ref().without_final_dot())?,
-            Some((name, None)) => write!(f, "{}: ", name.as_ref().without_final_dot())?,
-            None => {}
-        }
-        write!(f, "{} ({})", self.reason, self.rcode)
+        write!(f, "update {}: {} ({})", if unmet { "unsuccessful" } else { "failed" }, self.why(), self.rcode)
     }
 }
 

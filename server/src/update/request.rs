@@ -9,6 +9,7 @@ use crate::{
     Rcode,
     answer::{Answered, Outcome},
     listen::Client,
+    live::Author,
     logs::ClientLine,
     stats::{Counters, Stat},
     wire::{Ede, request::Question},
@@ -49,6 +50,7 @@ impl<'v> Request<'_, 'v> {
         let Question { qname, qclass, .. } = self.question;
         let (line, zone) = (self.line(), qname.without_final_dot());
         info!(target: "update", "{line}: updating zone '{zone}/{qclass}': update failed: {why} ({rcode})");
+        self.tell_store(rcode, why);
         Outcome::error(rcode, ede).into()
     }
 
@@ -61,6 +63,7 @@ impl<'v> Request<'_, 'v> {
         } else {
             error!(target: "update-security", "{line}: {kind} '{shown}/IN' {denied}");
         }
+        self.tell_store(Rcode::REFUSED, denied);
         Answered { outcome: Outcome::error(Rcode::REFUSED, Some(Ede::Prohibited)), zone: Some(zone) }
     }
 
@@ -68,5 +71,13 @@ impl<'v> Request<'_, 'v> {
     pub(super) fn is_one_too_many(&self, why: &str) -> Answered<'v> {
         self.counters.of_zone(Stat::UpdateQuota, None);
         self.fails(Rcode::SERVFAIL, Some(Ede::NotReady), why)
+    }
+
+    /// Tells the store of the zone, if it has one, that the update is turned away.
+    fn tell_store(&self, rcode: Rcode, why: &str) {
+        let Some(zone) = self.view.zones.get(self.question.qname) else { return };
+        if let Some(store) = zone.live.as_ref().and_then(|live| live.store()) {
+            store.turned_away(&zone.origin, &Author::of(self.client, self.key, self.message), rcode, why);
+        }
     }
 }

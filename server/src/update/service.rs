@@ -3,8 +3,8 @@
 //! [`Queue::admit`] runs in the worker that received the request, and turns away what is not for a zone that this client
 //! may update, so that strangers never fill the queue. Each zone has its thread, which takes all that is waiting, zone by
 //! zone, makes the changes one after the other, each from the version that the one before left, and commits those of a
-//! zone together: one sync of the disk serves them all. Replies are sent when it is done. Whoever may not update the zone any more by
-//! then is turned away, too.
+//! zone together: one sync of the disk serves them all. Replies are sent when it is done. Whoever may not update the zone
+//! any more by then is turned away, too. `stored` does it for zones that are not kept on a disk of this server.
 
 use std::{
     hash::BuildHasher,
@@ -19,12 +19,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 use rustc_hash::FxBuildHasher;
 use tracing::{error, info, warn};
 use zonefmt::{Class, Name, NameRef, Rtype};
 
-use super::{Note, Policy, Refusal, Update, Updater, observers::Observers, request::Request};
+use super::{
+    Note, Policy, Refusal, Update, Updater,
+    job::{End, Job, Reply},
+    observers::Observers,
+    request::Request,
+    stored,
+};
 use crate::{
     Malformed, Rcode,
     access::Requester,
@@ -32,11 +38,10 @@ use crate::{
     clock::unix_now,
     dnstap::Tap,
     listen::{Client, Later, Transport},
-    live::{Failure, Live},
+    live::{Author, Live},
     logs::ClientLine,
     message::Message,
-    stats::{Counters, Sent, Stat},
-    tsig,
+    stats::Counters,
     wire::Ede,
     zone::{Change, ZoneData},
     zones::{Published, Snapshot, Zone, ZoneState},
@@ -61,10 +66,10 @@ struct Waiting {
 /// An update that may be carried out.
 pub(crate) struct Admitted {
     queue: Queue,
-    zone: Arc<Zone>,
-    live: Arc<Live>,
+    pub(super) zone: Arc<Zone>,
+    pub(super) live: Arc<Live>,
     view: Arc<str>,
-    client: Client,
+    pub(super) client: Client,
     key: Option<Name>,
     message: Vec<u8>,
     _place: Place,
@@ -76,36 +81,6 @@ struct Place {
     is_proven: bool,
 }
 
-/// An update that waits.
-struct Job {
-    update: Admitted,
-    reply: Reply,
-    way: Later,
-}
-
-/// The reply to an update.
-pub(crate) struct Reply {
-    /// A message with the zone section and the OPT, and response code NOERROR.
-    pub(crate) message: Vec<u8>,
-    /// Whether it has an OPT.
-    pub(crate) edns: bool,
-    /// What signs it.
-    pub(crate) signature: Option<tsig::Chain>,
-    /// When the update came, if the reply is to be tapped.
-    pub(crate) tapped: Option<Timestamp>,
-}
-
-/// What became of an update.
-#[derive(Clone, Copy)]
-enum End {
-    /// It was made, or there was nothing to do.
-    Made,
-    /// Its client may not make it, or it has no form.
-    Refused(Rcode),
-    /// It could not be made.
-    Failed(Rcode),
-}
-
 /// The threads. While one waits for its disk, zones of the others go on.
 const THREADS: usize = 4;
 /// How many updates may wait.
@@ -115,7 +90,7 @@ const UNPROVEN: usize = 1024;
 /// The most updates that are carried out together.
 const BATCH: usize = 512;
 /// How long updates may take until that is logged: their clients are about to send them again.
-const SLOW: Duration = Duration::from_secs(2);
+pub(super) const SLOW: Duration = Duration::from_secs(2);
 
 impl Queue {
     /// Starts the threads, which change what is published, and count and tap their replies. They end when nobody has the
@@ -130,7 +105,7 @@ impl Queue {
     ) -> io::Result<Queue> {
         let start = |number| {
             let (sender, jobs) = channel();
-            let (published, observers) = (Arc::clone(published), Observers::new(counters(), tap()));
+            let (published, observers) = (Arc::clone(published), Arc::new(Observers::new(counters(), tap())));
             let thread = thread::Builder::new().name(format!("update-{number}"));
             thread.spawn(move || run(&jobs, &published, &observers))?;
             Ok(sender)
@@ -191,9 +166,14 @@ impl Admitted {
         }
     }
 
-    fn line(&self) -> ClientLine<'_> {
+    pub(super) fn line(&self) -> ClientLine<'_> {
         let key = self.key.as_ref().map(Name::as_ref);
         ClientLine { number: ClientLine::number(), client: self.client.addr, key, name: None, view: &self.view }
+    }
+
+    /// Who has sent it.
+    pub(super) fn author(&self) -> Author {
+        Author::of(&self.client, self.key.as_ref().map(Name::as_ref), &self.message)
     }
 
     /// The client, and what it has proved.
@@ -229,7 +209,7 @@ impl Admitted {
         let log = |refusal: &Refusal| info!(target: "update", "{line}: updating zone '{shown}/IN': {refusal}");
         let refused = |refusal: Refusal| {
             log(&refusal);
-            End::Refused(refusal.rcode)
+            End::Refused(refusal.into())
         };
         let settings = &zone.map_err(refused)?.settings.updates;
         if let Some(key) = &self.key {
@@ -244,7 +224,7 @@ impl Admitted {
             Ok(made) => made.ok_or(End::Made),
             Err(refusal) => {
                 log(&refusal);
-                Err(End::Failed(refusal.rcode))
+                Err(End::Failed(refusal.into()))
             }
         }
     }
@@ -283,59 +263,7 @@ impl Drop for Place {
     }
 }
 
-impl Job {
-    /// Logs that the zone could not be changed.
-    fn log_failed(&self, failure: &Failure, rcode: Rcode) {
-        let (line, zone) = (self.update.line(), self.update.zone.origin.as_ref());
-        let zone = zone.without_final_dot();
-        info!(target: "update", "{line}: updating zone '{zone}/IN': update failed: {failure} ({rcode})");
-    }
-
-    /// Replies, and takes account of it.
-    fn finish(self, end: End, observers: &Observers, now: u64) {
-        let Job { update, reply: Reply { mut message, edns, signature, tapped }, way } = self;
-        let (client, rcode, tsig) = (&update.client, end.rcode(), signature.is_some());
-        if let Some(low) = message.get_mut(3) {
-            *low = *low & 0xf0 | (rcode.0 & 0xf) as u8;
-        }
-        if let Some(mut signature) = signature {
-            let length = message.len();
-            message.resize(length + signature.octets(), 0);
-            if signature.sign(&mut message, length, now).is_none() {
-                return;
-            }
-        }
-        for &stat in end.stats() {
-            observers.count(stat, &update.zone);
-        }
-        observers.replied(&Sent { client, edns, tsig, rcode, octets: &message }, tapped);
-        way.send(&message);
-    }
-}
-
-impl End {
-    fn rcode(self) -> Rcode {
-        match self {
-            End::Made => Rcode::NOERROR,
-            End::Refused(rcode) | End::Failed(rcode) => rcode,
-        }
-    }
-
-    /// The counters that count it, as in BIND.
-    fn stats(self) -> &'static [Stat] {
-        match self {
-            End::Made => &[Stat::UpdateDone],
-            End::Refused(Rcode::REFUSED) | End::Failed(Rcode::REFUSED) => &[Stat::UpdateRej],
-            End::Refused(_) => &[],
-            End::Failed(Rcode::NXDOMAIN | Rcode::YXDOMAIN | Rcode::NXRRSET | Rcode::YXRRSET) => {
-                &[Stat::UpdateBadPrereq, Stat::UpdateFail]
-            }
-            End::Failed(_) => &[Stat::UpdateFail],
-        }
-    }
-}
-
-fn run(jobs: &Receiver<Job>, published: &Published, observers: &Observers) {
+fn run(jobs: &Receiver<Job>, published: &Published, observers: &Arc<Observers>) {
     while let Ok(first) = jobs.recv() {
         let mut zones: Vec<(Arc<Live>, Vec<Job>)> = Vec::new();
         for job in [first].into_iter().chain(jobs.try_iter()).take(BATCH) {
@@ -345,8 +273,12 @@ fn run(jobs: &Receiver<Job>, published: &Published, observers: &Observers) {
             }
         }
         for (live, together) in zones {
+            let carry_out = || match live.store() {
+                Some(store) => stored::carry_out(&live, &**store, together, published, observers),
+                None => carry_out(&live, together, published, observers),
+            };
             // A panic here fails only these updates.
-            if panic::catch_unwind(AssertUnwindSafe(|| carry_out(&live, together, published, observers))).is_err() {
+            if panic::catch_unwind(AssertUnwindSafe(carry_out)).is_err() {
                 error!(target: "update", "{live:?}: updates failed by a fault of this server");
             }
         }
@@ -359,33 +291,12 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
     live.make_way();
     let mut locked = live.lock();
     let waited = begun.elapsed();
-    let snapshot = published.load();
     if let Err(failure) = locked.check_open() {
-        let is_refusal = matches!(failure, Failure::Frozen);
-        for job in jobs {
-            let (rcode, end) = if is_refusal {
-                (Rcode::REFUSED, End::Refused(Rcode::REFUSED))
-            } else {
-                (Rcode::SERVFAIL, End::Failed(Rcode::SERVFAIL))
-            };
-            job.log_failed(&failure, rcode);
-            job.finish(end, observers, unix_now());
-        }
+        fail_all(jobs, &End::from(&failure), observers);
         return;
     }
-    let (mut data, mut changes) = (locked.data().clone(), Vec::new());
-    let time = Zoned::now();
-    let mut ends = Vec::with_capacity(jobs.len());
-    for job in &jobs {
-        ends.push(match job.update.apply(job.update.zone_in(&snapshot), &data, &time) {
-            Ok((next, change)) => {
-                data = next;
-                changes.push(change);
-                End::Made
-            }
-            Err(end) => end,
-        });
-    }
+    let mut changes = Vec::new();
+    let (data, ends) = try_all(&jobs, locked.data().clone(), published, |_, change, _| changes.push(change));
     let committed = if changes.is_empty() { Ok(()) } else { locked.commit(&changes, data, published) };
     drop(locked);
     let took = begun.elapsed();
@@ -396,16 +307,45 @@ fn carry_out(live: &Live, jobs: Vec<Job>, published: &Published, observers: &Obs
             "{live}: {count} updates took {took:.1} s, of which they waited {waited:.1} s for others; the disk may be slow"
         );
     }
-    let now = unix_now();
-    for (job, end) in jobs.into_iter().zip(ends) {
-        let end = match &committed {
-            Ok(()) => end,
-            // What any of them found may stand on what was not made.
-            Err(failure) => {
-                job.log_failed(failure, Rcode::SERVFAIL);
-                End::Failed(Rcode::SERVFAIL)
+    match committed {
+        Ok(()) => {
+            let now = unix_now();
+            jobs.into_iter().zip(ends).for_each(|(job, end)| job.finish(&end, observers, now));
+        }
+        // What any of them found may stand on what was not made.
+        Err(failure) => fail_all(jobs, &End::from(&failure), observers),
+    }
+}
+
+/// Carries updates out, each on the version that the one before has left. Returns the last version, and what becomes of
+/// each update once that is served. `made` gets the index of each one that changes something, the change, and the version
+/// that this leads to.
+pub(super) fn try_all(
+    jobs: &[Job],
+    mut data: ZoneData,
+    published: &Published,
+    mut made: impl FnMut(usize, Change, &ZoneData),
+) -> (ZoneData, Vec<End>) {
+    let (snapshot, time) = (published.load(), Zoned::now());
+    let carried_out = jobs.iter().enumerate().map(|(index, job)| {
+        match job.update.apply(job.update.zone_in(&snapshot), &data, &time) {
+            Ok((next, change)) => {
+                made(index, change, &next);
+                data = next;
+                End::Made
             }
-        };
+            Err(end) => end,
+        }
+    });
+    let ends = carried_out.collect();
+    (data, ends)
+}
+
+/// Replies to updates with which nothing is wrong that they were not made, and logs it.
+pub(super) fn fail_all(jobs: Vec<Job>, end: &End, observers: &Observers) {
+    let now = unix_now();
+    for job in jobs {
+        job.log_failed(end);
         job.finish(end, observers, now);
     }
 }

@@ -1,4 +1,6 @@
-//! Updates of a server, from the request to the reply.
+//! Updates of a server, from the request to the reply. `stored`: those of zones that it does not keep itself.
+
+mod stored;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,7 +31,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server of one zone, which is only in memory.
+/// A server of one zone, which has no files.
 struct Server {
     first: ZoneData,
     key: TsigKey,
@@ -41,6 +43,11 @@ struct Server {
 impl Server {
     /// A server of a zone that anybody may update, and that knows a key.
     fn of(zone: &str, key: &str) -> Server {
+        Server::with(zone, key, Live::unkept)
+    }
+
+    /// The same with another owner of the zone.
+    fn with(zone: &str, key: &str, own: impl FnOnce(ZoneData) -> Live) -> Server {
         let (origin, key) = (Name::from_ascii(zone).unwrap(), Name::from_ascii(key).unwrap());
         let (primary, mailbox) = (NameRef::ROOT, NameRef::ROOT);
         let soa = Soa { primary, mailbox, serial: Serial(1), refresh: 1, retry: 1, expire: 1, minimum: 1 };
@@ -52,7 +59,7 @@ impl Server {
         let key = TsigKey::new(&key, secret, None);
         let published = Arc::new(Published::new(Snapshot::default()));
         let queue = Queue::start(&published, Counters::default, Tap::default).unwrap();
-        let server = Server { live: Arc::new(Live::unkept(first.clone())), first, key, published, queue };
+        let server = Server { live: Arc::new(own(first.clone())), first, key, published, queue };
         server.configure(Policy::Clients(Acl::any()), true);
         server
     }
@@ -123,7 +130,9 @@ fn an_update_that_waits_is_made_only_if_its_client_still_may() {
         server.configure(policy, has_key);
         drop(held);
         let reply = receive(replies);
-        assert_eq!(Message::read(&reply).unwrap().rcode(), rcode);
+        let reply = Message::read(&reply).unwrap();
+        let told = reply.opt().and_then(|opt| opt.option(15)).map(|error| error[1]);
+        assert_eq!((reply.rcode(), told), (rcode, Some(18).filter(|_| rcode == Rcode::REFUSED)));
         assert_eq!(server.live.lock().data().serial(), Some(Serial(serial)));
     }
 }
@@ -134,11 +143,17 @@ fn a_reply_over_udp_is_no_longer_than_what_the_client_takes() {
     let long = |label: &str| [63, 63, 63, 57].map(|length| label.repeat(length)).join(".");
     for (zone, key) in [("example".to_owned(), "key".to_owned()), (long("z"), "key".into()), (long("z"), long("k"))] {
         let server = Server::of(&zone, &key);
-        let (request, mut exchange) = server.request();
-        let reply = receive(server.send(&request));
-        assert!(reply.len() <= 512, "{} octets", reply.len());
-        let reply = Message::read(&reply).unwrap();
-        assert_eq!(reply.rcode(), Rcode::NOERROR);
-        exchange.verify(&reply, Now::read().unix).unwrap();
+        for (policy, rcode) in [(Policy::Clients(Acl::any()), Rcode::NOERROR), (Policy::nobody(), Rcode::REFUSED)] {
+            let (request, mut exchange) = server.request();
+            let held = server.live.lock();
+            let replies = server.send(&request);
+            server.configure(policy, true);
+            drop(held);
+            let reply = receive(replies);
+            assert!(reply.len() <= 512, "{} octets", reply.len());
+            let reply = Message::read(&reply).unwrap();
+            assert_eq!(reply.rcode(), rcode);
+            exchange.verify(&reply, Now::read().unix).unwrap();
+        }
     }
 }

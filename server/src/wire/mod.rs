@@ -4,9 +4,11 @@
 //! [`request`] reads what an answer needs and checks the rest; [`message`] reads whole messages, record by record;
 //! [`frames`] finds where records start and end for both. [`writer`] appends RRsets whole or not at all,
 //! compresses names and truncates; [`names`] is its memory of the names written; [`tsig`] is the record that signs a
-//! request or a response, [`cookie`] the EDNS option. Nothing here knows how zones are stored, or of sockets.
+//! request or a response, [`cookie`] and [`ede`] are
+//! options of EDNS. Nothing here knows how zones are stored, or of sockets.
 
 pub(crate) mod cookie;
+mod ede;
 mod frames;
 pub mod message;
 pub(crate) mod names;
@@ -15,6 +17,8 @@ pub(crate) mod tsig;
 pub(crate) mod writer;
 
 use std::fmt;
+
+pub(crate) use ede::Ede;
 
 /// Response codes (RFC 1035 4.1.1, RFC 2136 2.2, RFC 6891 9); above 15 they need EDNS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,16 +90,6 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
-
-/// Extended DNS Errors that this server gives (RFC 8914 4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Ede {
-    Other = 0,
-    NotReady = 14,
-    Prohibited = 18,
-    NotAuthoritative = 20,
-    NoReachableAuthority = 22,
-}
 
 /// Octets of a message header.
 pub(crate) const HEADER: usize = 12;

@@ -240,9 +240,9 @@ impl<'b> Writer<'b> {
             self.put_raw(&timeout.to_be_bytes());
         }
         if let Some(ede) = ede
-            && self.at + 6 <= self.end
+            && self.at + ede.option().len() <= self.end
         {
-            self.put_raw(&[0, 15, 0, 2, 0, ede as u8]);
+            self.put_raw(&ede.option());
         }
         let length = self.at - start - header.len();
         self.message[start + 9..start + 11].copy_from_slice(&(length as u16).to_be_bytes());

@@ -309,6 +309,36 @@ fn the_next_primary_gets_the_update_if_one_is_gone_or_silent() {
     stopped.server.signal("CONT");
 }
 
+/// The statement is ours: named asks all primaries.
+#[test]
+fn a_primary_may_be_spared_what_is_forwarded() {
+    let [spared, port, copy] = [(); 3].map(|()| free_port());
+    // This one would refuse the update, which would be the last word.
+    let refusing = zone("type primary; file \"example.zone\";");
+    let _spared = Member::of(BINDYD, "127.0.0.2", spared, &format!("{}{refusing}", key("writer")));
+    let primary = Member::primary(NAMED, port, copy);
+    let secondary = |server: &str, primaries: &str| {
+        let statements = format!("type secondary; primaries {{ {primaries} }}; {ANYBODY}");
+        Member::of(BINDYD, "127.0.0.1", copy, &format!("{server}{}", zone(&statements)))
+    };
+    let first = format!("127.0.0.2 port {spared} key k;");
+    let both = format!("{first} 127.0.0.1 port {port} key k;");
+    for (server, primaries, said) in [
+        ("", &both, "update failed: REFUSED\n"),
+        ("server 127.0.0.2 { forward-updates yes; };", &both, "update failed: REFUSED\n"),
+        ("server 127.0.0.2 { forward-updates no; };", &both, ""),
+        ("server 127.0.0.2 { forward-updates no; };", &first, "update failed: SERVFAIL(BADKEY)\n"),
+    ] {
+        let secondary = secondary(server, primaries);
+        assert_eq!(secondary.nsupdate(&WRITER, ADD).lines().last().unwrap_or_default(), said.trim_end(), "{server}");
+        if server.ends_with("no; };") {
+            let why = "its `server` statement says `forward-updates no`";
+            secondary.server.says(&format!("could not forward dynamic update to 127.0.0.2#{spared}: {why}"));
+        }
+    }
+    primary.has(&["a"]);
+}
+
 /// The client got the SERVFAIL or NOTAUTH of the first primary that responded.
 #[test]
 fn the_next_primary_gets_the_update_if_one_fails_to_judge_it() {
@@ -440,7 +470,10 @@ fn more_updates_than_update_quota_says_are_not_forwarded() {
 /// With these options, so many updates of one client are forwarded at a time.
 fn are_bounded(options: &str, most: u8) {
     let [port, copy, statistics] = [(); 3].map(|()| free_port());
-    let primary = Member::primary(NAMED, port, copy);
+    // All connections have room in the primary's queue while it is stopped; they would time out otherwise.
+    let conf = zone("type primary; file \"example.zone\"; allow-update { key writer; };");
+    let conf = format!("{}{conf}", key("writer"));
+    let primary = Member::with(NAMED, "127.0.0.1", port, "tcp-listen-queue 200;", &conf);
     let statements = format!("type secondary; primaries {{ 127.0.0.1 port {port} key k; }}; {ANYBODY}");
     let conf = format!("{}{}", channel(statistics), zone(&statements));
     let secondary = Member::with(BINDYD, "127.0.0.1", copy, options, &conf);

@@ -119,9 +119,10 @@ impl<'r> Admitted<'r> {
         match queue.admit(&self.update_request(counters)?) {
             Ok(update) => {
                 let tapped = arrived.filter(|_| self.taps().responses);
-                let edns = self.edns.is_some();
-                let Frame { message, signatures, .. } = self.frame(0, names);
-                Some((update, update::Reply { message, edns, signature: signatures, tapped }))
+                let Frame { message, opt, signatures: signature } = self.frame(0, names);
+                let opt = Some(opt).filter(|&opt| opt < message.len());
+                let room = self.limit().saturating_sub(signature.as_ref().map_or(0, tsig::Chain::octets));
+                Some((update, update::Reply { message, opt, room, signature, tapped }))
             }
             Err(answered) => {
                 self.instead = Some(Instead::Outcome(answered));

@@ -1,0 +1,106 @@
+//! Updates of a zone that a [`ChangeStore`] keeps: carried out on the newest version, made durable and served by the store,
+//! and answered when the zone's servers have them. No lock of the zone is held meanwhile, as whoever makes its versions
+//! hands the next one over.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::Instant,
+};
+
+use tracing::{error, info, warn};
+use zonefmt::Serial;
+
+use super::{
+    job::{End, Fault, Job},
+    observers::Observers,
+    service::{SLOW, fail_all, try_all},
+};
+use crate::{
+    clock::unix_now,
+    live::{Batch, ChangeStore, Live, Replies, Unkept, Written},
+    zones::Published,
+};
+
+/// How often updates are carried out if the zone is another one each time.
+const TRIES: usize = 5;
+
+/// Carries out the updates of one zone, together.
+pub(super) fn carry_out(
+    live: &Live,
+    store: &dyn ChangeStore,
+    mut jobs: Vec<Job>,
+    published: &Published,
+    observers: &Arc<Observers>,
+) {
+    let begun = Instant::now();
+    let mut tries = 0;
+    loop {
+        if let Err(failure) = live.check_accepts() {
+            return fail_all(jobs, &End::from(&failure), observers);
+        }
+        let (before, mut updates, mut numbers) = (live.newest(), Vec::new(), Vec::new());
+        let (_, ends) = try_all(&jobs, before.clone(), published, |number, change, after| {
+            updates.push(Written { author: jobs[number].update.author(), change, after: after.clone() });
+            numbers.push(number);
+        });
+        if updates.is_empty() {
+            return reply(jobs, ends, observers, drop);
+        }
+        let kept = keep(live, store, Batch { before, updates });
+        let took = begun.elapsed();
+        if took > SLOW {
+            let (took, count) = (took.as_secs_f32(), jobs.len());
+            warn!(target: "update", "{live}: {count} updates took {took:.1} s so far; where they are stored may be slow");
+        }
+        match kept {
+            Ok(serial) => {
+                return reply(jobs, ends, observers, |replies| {
+                    store.when_served(live.origin(), serial, replies);
+                });
+            }
+            Err(Unkept::Stale) => {
+                tries += 1;
+                if tries == TRIES {
+                    let why = "the zone is being changed elsewhere again and again; try again".to_owned();
+                    return fail_all(jobs, &End::Failed(Fault::not_ready(why)), observers);
+                }
+                info!(target: "update", "{live}: the zone has changed meanwhile; updates are carried out anew");
+            }
+            Err(Unkept::Refused { update, why }) => {
+                let Some(&number) = numbers.get(update) else {
+                    let why = "a fault of this server: an update was refused that nobody has sent".to_owned();
+                    return fail_all(jobs, &End::Failed(Fault::not_ready(why)), observers);
+                };
+                let refused = jobs.remove(number);
+                fail_all(vec![refused], &End::Refused(Fault::prohibited(why)), observers);
+            }
+            Err(Unkept::Failed(why)) => return fail_all(jobs, &End::Failed(Fault::not_ready(why)), observers),
+        }
+    }
+}
+
+/// Gives updates to the store. If that panics, nobody knows whether they are durable, and their clients are told that they
+/// failed.
+fn keep(live: &Live, store: &dyn ChangeStore, batch: Batch) -> Result<Serial, Unkept> {
+    panic::catch_unwind(AssertUnwindSafe(|| store.keep(batch))).unwrap_or_else(|_| {
+        error!(target: "update", "{live}: updates were not stored, by a fault of this server");
+        Err(Unkept::Failed("a fault of this server".to_owned()))
+    })
+}
+
+/// Replies at once to the updates that failed. `send` gets the replies to the others.
+fn reply(jobs: Vec<Job>, ends: Vec<End>, observers: &Arc<Observers>, send: impl FnOnce(Replies)) {
+    let (made, others): (Vec<_>, Vec<_>) = jobs.into_iter().zip(ends).partition(|(_, end)| matches!(end, End::Made));
+    let now = unix_now();
+    for (job, end) in others {
+        job.finish(&end, observers, now);
+    }
+    let observers = Arc::clone(observers);
+    send(Replies::new(move || {
+        let now = unix_now();
+        for (job, end) in made {
+            job.finish(&end, &observers, now);
+        }
+    }));
+}
