@@ -211,7 +211,7 @@ impl Zone {
     /// The declared RRset because of which one of this name and type that a client writes is not served: the same one,
     /// one that may not stand beside it, or one that would hide it or be hidden by it. What belongs to the zone itself
     /// is kept by the SOA.
-    pub(super) fn in_the_way(&self, owner: &Name, rtype: Rtype) -> Option<(Name, Rtype)> {
+    fn in_the_way(&self, owner: &Name, rtype: Rtype) -> Option<(Name, Rtype)> {
         let origin = &self.apex.origin;
         let is_apex_ns = rtype == Rtype::NS && owner == origin;
         if reserved(rtype).is_some() || is_apex_ns || !owner.as_ref().is_at_or_below(origin.as_ref()) {
@@ -230,8 +230,10 @@ impl Zone {
                 }
             }
         }
-        let mut below = self.at_and_below(owner).filter(|_| is_cover(rtype));
-        below.find_map(|name| {
+        if !is_cover(rtype) {
+            return None;
+        }
+        self.at_and_below(owner).find_map(|name| {
             let of = self.declared(name).find(|of| occlusion.hides(owner, rtype, name, *of))?;
             Some((name.clone(), of))
         })

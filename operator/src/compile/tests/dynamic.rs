@@ -196,8 +196,7 @@ fn a_server_that_clients_named_makes_no_glue_of_what_is_declared() {
 const OWNERS: [&str; 7] = ["example.com.", "www", "*", "sub", "a.sub", "ns1", "www.example.com."];
 const TYPES: [&str; 5] = ["A 192.0.2.7", "CNAME www", "NS a.sub", "DNAME other", "TXT w"];
 
-/// What clients may have written into a zone and the one below it: the update engine lets no CNAME stand beside other
-/// data that is served.
+/// What clients may have written into a zone and the one below it.
 fn writing() -> impl Strategy<Value = [ZoneData; 2]> {
     let line = (prop::sample::select(&OWNERS[..]), prop::sample::select(&TYPES[..]), 1..3_u8);
     let zone = prop::collection::vec(line, 0..6);
