@@ -299,13 +299,13 @@ pub struct ZoneChange {
 impl ZoneChange {
     /// Creates the JSON form of a zone's change.
     pub fn new(step: &ZoneStep) -> ZoneChange {
-        let ZoneStep { origin, before, after, added, removed, changed } = step;
+        let ZoneStep { origin, before, after, added, removed, changed, withdrawn } = step;
         ZoneChange {
             zone: origin.to_string(),
             before: before.map(|serial| serial.0),
             after: after.map(|serial| serial.0),
             added: *added,
-            removed: *removed,
+            removed: removed + withdrawn,
             changed: *changed,
         }
     }

@@ -14,8 +14,12 @@
 //! * A delegation or DNAME conflicts in this way with data that it would hide. Addresses of name servers below a
 //!   delegation are glue, and do not conflict.
 //! * A resource that cannot be served gets a [`Finding`]; everything else is served.
+//! * Clients write RRsets too, into the zone of a namespace. Resources are judged as if nothing had been written, and a
+//!   written RRset is served if it could stand beside what they declare, whichever is older. Warnings about a record's
+//!   targets look at all that is served.
 
 mod apex;
+mod dynamic;
 mod glue;
 mod index;
 mod node;
@@ -44,6 +48,7 @@ use crate::{
     servers::{self, ServerId, Servers},
 };
 use apex::Apex;
+use dynamic::By;
 use index::{Index, RecordEntry, ZoneEntry};
 use record::{owner, wire};
 use zone::Zone;
@@ -57,13 +62,15 @@ pub struct Compiler {
     homes: HashMap<ResourceId, BTreeSet<Name>>,
     /// Every zone that was ever published, so that one that returns continues from its serial.
     published: BTreeMap<Name, Published>,
+    /// What clients have written into the zones of each namespace, whether those are served or not.
+    written: BTreeMap<String, BTreeMap<Name, ZoneData>>,
     /// The declared servers, to which zones may refer.
     servers: Servers,
     /// The namespace of the servers of providers that name none, if it is known.
     home: Option<String>,
 }
 
-/// A change of a resource.
+/// A change of a resource, or of what clients have written.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// The resource is new or has changed.
@@ -72,14 +79,18 @@ pub enum Change {
     Refuse(ResourceId),
     /// The resource is gone.
     Remove(ResourceId),
+    /// This is all that clients have written into the zone of this name in this namespace, without SOA. It takes the
+    /// place of what was there.
+    Write(String, ZoneData),
 }
 
 impl Change {
-    /// The identity of the resource.
-    pub fn id(&self) -> &ResourceId {
+    /// The identity of the resource; `None` for what clients have written.
+    pub fn id(&self) -> Option<&ResourceId> {
         match self {
-            Change::Put(resource) => &resource.id,
-            Change::Refuse(id) | Change::Remove(id) => id,
+            Change::Put(resource) => Some(&resource.id),
+            Change::Refuse(id) | Change::Remove(id) => Some(id),
+            Change::Write(..) => None,
         }
     }
 }
@@ -104,10 +115,13 @@ pub struct ZoneStep {
     pub after: Option<Serial>,
     /// The number of RRsets that were added.
     pub added: usize,
-    /// The number of RRsets that were removed.
+    /// The number of RRsets that were removed because of resources.
     pub removed: usize,
     /// The number of RRsets whose records or TTL changed, not counting a change of only the SOA's serial.
     pub changed: usize,
+    /// The number of RRsets that were removed because clients removed what they had written. `removed` does not count
+    /// them, so that nobody mistakes them for an accident.
+    pub withdrawn: usize,
 }
 
 /// Finds what is wrong with a resource regardless of others, so that a cluster would not admit it.
@@ -154,13 +168,18 @@ impl Compiler {
 
     /// Applies changes and brings the zones up to date. All changes of one step together cost a zone one new serial.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Step {
-        let mut touched = index::Touched::default();
+        let (mut touched, mut rewritten) = (index::Touched::default(), BTreeSet::new());
         for change in changes {
             match change {
                 Change::Put(resource) => self.index.put(resource, &mut touched),
                 Change::Refuse(id) => self.index.refuse(id, &mut touched),
                 Change::Remove(id) => self.index.remove(&id, &mut touched),
+                Change::Write(namespace, data) => _ = rewritten.insert(self.keep(namespace, data)),
             }
+        }
+        // This comes before the election, so that clients remain those who did it.
+        for origin in &rewritten {
+            self.hand_over(origin, By::Clients);
         }
         let (mut zones, mut judged) = (Vec::new(), Judged::default());
         for origin in &touched.origins {
@@ -169,7 +188,7 @@ impl Compiler {
         for origin in &touched.origins {
             self.judge_above(origin, &mut judged);
         }
-        let mut stale = touched.origins.clone();
+        let mut stale: BTreeSet<Name> = touched.origins.union(&rewritten).cloned().collect();
         // If every zone is new, each has already looked at every record.
         if self.zones.keys().any(|origin| !touched.origins.contains(origin)) {
             for id in &touched.records {
@@ -201,6 +220,14 @@ impl Compiler {
         Step { zones, judged: judged.into_iter().collect() }
     }
 
+    /// Takes what clients have written into the zone of this name in this namespace: all of it, in place of what was
+    /// there. RRsets that can be served beside what resources declare are, if the zone is made from a resource of this
+    /// namespace; all are kept. What clients removed counts as `withdrawn` and not as `removed`. To write into several
+    /// zones in one step, apply several [`Change::Write`].
+    pub fn write(&mut self, namespace: &str, written: ZoneData) -> Step {
+        self.apply([Change::Write(namespace.to_owned(), written)])
+    }
+
     /// Goes on from what somebody else has published: a zone with that content gets its serial, and any other the one
     /// that follows. Returns the changes of zones.
     pub fn resume(&mut self, published: impl IntoIterator<Item = (Name, Published)>) -> Vec<ZoneStep> {
@@ -224,6 +251,18 @@ impl Compiler {
     /// The data of a zone, if it is served.
     pub fn zone(&self, origin: &Name) -> Option<&ZoneData> {
         self.zones.get(origin).map(|zone| &zone.data)
+    }
+
+    /// The part of a zone that clients have written and that is served; `None` if the zone is not served.
+    pub fn written(&self, origin: &Name) -> Option<&ZoneData> {
+        self.zones.get(origin).map(Zone::written)
+    }
+
+    /// The resource because of which an RRset that a client writes is not served; `None` if it may be written, or if
+    /// the zone is not served. If the RRset itself is declared, this is the first resource that declares it. What only
+    /// the zone may have, such as the SOA, belongs to the DNSZone.
+    pub fn declarer(&self, origin: &Name, owner: NameRef<'_>, rtype: Rtype) -> Option<ResourceId> {
+        self.zones.get(origin)?.declarer(&self.index, owner, rtype)
     }
 
     /// The record resources that belong to a zone.
@@ -259,6 +298,27 @@ impl Compiler {
             Kind::Record(_) => self.index.record(id).map(|record| self.record_verdict(id, record)),
             Kind::Infrastructure(_) => self.index.infrastructure().get(id).map(|_| self.server_verdict(id)),
         }
+    }
+
+    /// Keeps what clients have written, and returns the name of its zone.
+    fn keep(&mut self, namespace: String, data: ZoneData) -> Name {
+        let origin = data.origin().to_owned();
+        if data.records() > 0 {
+            self.written.entry(namespace).or_default().insert(origin.clone(), data);
+        } else if let Some(zones) = self.written.get_mut(&namespace) {
+            zones.remove(&origin);
+            if zones.is_empty() {
+                self.written.remove(&namespace);
+            }
+        }
+        origin
+    }
+
+    /// Gives a zone what clients have written into the zone of its name in its namespace.
+    fn hand_over(&mut self, origin: &Name, by: By) {
+        let Some(zone) = self.zones.get_mut(origin) else { return };
+        let written = self.written.get(&zone.id.namespace).and_then(|zones| zones.get(origin));
+        zone.put_written(written.cloned().unwrap_or_else(|| ZoneData::new(origin.clone())), by);
     }
 
     /// Puts a record that changed or is gone into every zone that selects it now, and takes it out of all others. The
@@ -298,12 +358,13 @@ impl Compiler {
                 self.homes.entry(member.clone()).or_default().insert(origin.clone());
             }
             judged.extend(zone.members());
+            self.hand_over(origin, By::Resources);
             return None;
         }
         let zone = self.zones.remove(origin)?;
         let removed = zone.data.iter().map(|node| node.rrsets().count()).sum();
         let (origin, before) = (origin.clone(), zone.data.serial());
-        Some(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0 })
+        Some(ZoneStep { origin, before, after: None, added: 0, removed, changed: 0, withdrawn: 0 })
     }
 
     /// Marks the records of other zones that a zone hides, or no longer hides, as judged.

@@ -124,7 +124,8 @@ fn conflicting<'s, 'a>(rrsets: &'s BTreeMap<Rtype, Rrset<'a>>, rtype: Rtype) -> 
     others.find(|(other, _)| rtype == Rtype::CNAME || **other == Rtype::CNAME).map(|(other, set)| (*other, set))
 }
 
-fn canonical(rtype: Rtype, record: &[u8]) -> Vec<u8> {
+/// The form of a record by which it is compared and sorted (RFC 4034 6.2).
+pub(super) fn canonical(rtype: Rtype, record: &[u8]) -> Vec<u8> {
     let mut canonical = Vec::with_capacity(record.len());
     rdata::canonical(rtype, record, &mut canonical);
     canonical

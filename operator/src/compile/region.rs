@@ -16,18 +16,24 @@ use super::{
 };
 use crate::api::ResourceId;
 
+/// What hides what in a zone.
+#[derive(Clone, Copy)]
+pub(super) struct Occlusion<'z> {
+    pub(super) origin: &'z Name,
+    /// The name servers whose addresses are glue.
+    pub(super) servers: &'z Servers,
+}
+
 /// A region of names, while the resources for it are merged.
 pub(super) struct Region<'z, 'i> {
-    origin: &'z Name,
-    /// The name servers whose addresses are glue.
-    servers: &'z Servers,
+    occlusion: Occlusion<'z>,
     names: BTreeMap<Name, Resolved<'i>>,
 }
 
 impl<'z, 'i> Region<'z, 'i> {
-    pub(super) fn new(origin: &'z Name, servers: &'z Servers, names: &BTreeSet<Name>) -> Region<'z, 'i> {
+    pub(super) fn new(occlusion: Occlusion<'z>, names: &BTreeSet<Name>) -> Region<'z, 'i> {
         let names = names.iter().map(|name| (name.clone(), Resolved::default())).collect();
-        Region { origin, servers, names }
+        Region { occlusion, names }
     }
 
     /// Adds a resource. Resources must come oldest first: what was added is never displaced by a later one.
@@ -36,10 +42,10 @@ impl<'z, 'i> Region<'z, 'i> {
         match conflict {
             None => {
                 let resolved = self.names.entry(owner.clone()).or_default();
-                resolved.take(self.origin, owner.as_ref(), said);
+                resolved.take(self.occlusion.origin, owner.as_ref(), said);
             }
             Some(message) => {
-                let (zone, path) = (Some(self.origin.clone()), "name".into());
+                let (zone, path) = (Some(self.occlusion.origin.clone()), "name".into());
                 let finding = Finding { reason: Reason::DelegationConflict, zone, path, message };
                 self.refuse(owner, &said.rank.id, finding);
             }
@@ -59,10 +65,10 @@ impl<'z, 'i> Region<'z, 'i> {
     /// Why data of this type would be hidden at `owner`.
     fn hidden(&self, owner: &Name, said: &Contribution<'_>) -> Option<String> {
         let rtype = said.rtype;
-        for cover in owner.as_ref().ancestors(self.origin.as_ref()).map(NameRef::to_owned) {
+        for cover in owner.as_ref().ancestors(self.occlusion.origin.as_ref()).map(NameRef::to_owned) {
             let Some(resolved) = self.names.get(&cover) else { continue };
             for (&by, set) in &resolved.rrsets {
-                if self.hides(&cover, by, owner, rtype) {
+                if self.occlusion.hides(&cover, by, owner, rtype) {
                     return Some(format!(
                         "its {rtype} of {owner} would be hidden by the {by} of {cover} from {}, {}; remove one of them",
                         set.first.id,
@@ -82,9 +88,9 @@ impl<'z, 'i> Region<'z, 'i> {
         }
         let below = self.names.range(owner..).take_while(|(name, _)| name.as_ref().is_at_or_below(owner.as_ref()));
         let sets = below.flat_map(|(name, resolved)| resolved.rrsets.iter().map(move |set| (name, set)));
-        let hidden = sets.filter(|(name, (of, _))| self.hides(owner, rtype, name, **of));
+        let hidden = sets.filter(|(name, (of, _))| self.occlusion.hides(owner, rtype, name, **of));
         // The addresses of its own servers could stay: they are glue once it is served.
-        let servers = servers_in(said.records.iter().map(Vec::as_slice), self.origin);
+        let servers = servers_in(said.records.iter().map(Vec::as_slice), self.occlusion.origin);
         let could_stay = |name: &Name, of: Rtype| rtype == Rtype::NS && is_address(of) && servers.contains(name);
         hidden.min_by_key(|(name, (of, _))| could_stay(name, **of)).map(|(name, (of, set))| {
             format!(
@@ -94,9 +100,11 @@ impl<'z, 'i> Region<'z, 'i> {
             )
         })
     }
+}
 
+impl Occlusion<'_> {
     /// Whether data of type `by` at `cover` hides data of type `rtype` at `name`, which is at or below `cover`.
-    fn hides(&self, cover: &Name, by: Rtype, name: &Name, rtype: Rtype) -> bool {
+    pub(super) fn hides(&self, cover: &Name, by: Rtype, name: &Name, rtype: Rtype) -> bool {
         let is_glue = || is_address(rtype) && self.servers.has(name);
         // A CNAME beside a delegation is a different conflict.
         let stands_at_cut = || name == cover && matches!(rtype, Rtype::NS | Rtype::DS | Rtype::CNAME);

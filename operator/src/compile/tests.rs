@@ -1,5 +1,7 @@
 //! Compiles manifests, and compares zone text and verdicts. The order of changes must not matter.
 
+mod dynamic;
+
 use std::fmt::Write;
 
 use proptest::prelude::*;

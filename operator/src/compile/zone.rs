@@ -1,4 +1,5 @@
-//! One zone: which records are its members, which of them are at each name, and the data that is served.
+//! One zone: which records are its members, which of them are at each name, what clients have written, and the data that
+//! is served.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,12 @@ use zonefmt::{Name, NameRef, Rtype, Serial, rdata::Soa, zone::TargetProblem};
 use super::{
     ContentHash, Finding, Judged, Published, Reason, ZoneStep,
     apex::Apex,
+    dynamic::{By, Content, Written},
     glue::{Servers, Standing, servers_in},
     index::{Index, Rank, RecordEntry, ZoneEntry},
     node::{Contribution, Resolved, Rrset},
-    record::{owner, wire},
-    region::{Region, is_cover},
+    record::{owner, reserved, wire},
+    region::{Occlusion, Region, is_cover},
     remark, unreadable,
 };
 use crate::api::ResourceId;
@@ -35,6 +37,17 @@ pub(super) struct Zone {
     standing: Standing,
     /// Names whose resources changed since the last [`Zone::refresh`].
     dirty: BTreeSet<Name>,
+    written: Written,
+}
+
+/// The next version of a zone while its names are merged.
+struct Draft {
+    edit: Edit,
+    step: ZoneStep,
+    /// The RRsets that were written by clients and are declared now.
+    taken: Vec<(Name, Rtype)>,
+    /// The names whose declared delegation or DNAME changed.
+    covers: BTreeSet<Name>,
 }
 
 /// The place of a selected record, or why it has none.
@@ -67,6 +80,7 @@ impl Zone {
         Zone {
             id,
             data: ZoneData::new(apex.origin.clone()),
+            written: Written::new(&apex.origin),
             apex,
             hash: ContentHash::default(),
             members: BTreeMap::new(),
@@ -151,14 +165,14 @@ impl Zone {
         let new = place.servers.iter().filter(|server| self.claimed.add(server));
         self.dirty.extend(new.cloned());
         if place.covers {
-            let below = self.at_and_below(&place.owner);
+            let below: Vec<Name> = self.at_and_below(&place.owner).cloned().collect();
             self.dirty.extend(below);
         }
     }
 
     fn detach(&mut self, id: &ResourceId, place: &Place) {
         if place.covers {
-            let below = self.at_and_below(&place.owner);
+            let below: Vec<Name> = self.at_and_below(&place.owner).cloned().collect();
             self.dirty.extend(below);
         }
         if let Some(node) = self.nodes.get_mut(&place.owner) {
@@ -169,6 +183,67 @@ impl Zone {
         self.dirty.insert(place.owner.clone());
         let gone = place.servers.iter().filter(|server| self.claimed.remove(server));
         self.dirty.extend(gone.cloned());
+    }
+
+    /// Sets all that clients have written into the zone.
+    pub(super) fn put_written(&mut self, written: ZoneData, by: By) {
+        self.written.put(written, by);
+    }
+
+    /// What clients have written and is served.
+    pub(super) fn written(&self) -> &ZoneData {
+        self.written.served()
+    }
+
+    /// The resource that keeps an RRset that a client writes from being served; `None` if nothing does.
+    pub(super) fn declarer(&self, index: &Index, owner: NameRef<'_>, rtype: Rtype) -> Option<ResourceId> {
+        let (owner, rtype) = self.in_the_way(&owner.to_owned(), rtype)?;
+        let is_own = self.apex.generated.get(&owner).is_some_and(|sets| sets.contains_key(&rtype));
+        let node = self.nodes.get(&owner).filter(|_| !is_own);
+        let declares = |node: &Node, id: &ResourceId| {
+            let is_lost = node.findings.iter().any(|(of, finding)| of == id && finding.reason.is_loss());
+            !is_lost && index.record(id).is_some_and(|record| record.set.rtype == rtype)
+        };
+        let first = node.and_then(|node| node.contributors.iter().find(|rank| declares(node, &rank.id)));
+        Some(first.map_or(&self.id, |rank| &rank.id).clone())
+    }
+
+    /// The declared RRset because of which one of this name and type that a client writes is not served: the same one,
+    /// one that may not stand beside it, or one that would hide it or be hidden by it. What belongs to the zone itself
+    /// is kept by the SOA.
+    fn in_the_way(&self, owner: &Name, rtype: Rtype) -> Option<(Name, Rtype)> {
+        let origin = &self.apex.origin;
+        let is_apex_ns = rtype == Rtype::NS && owner == origin;
+        if reserved(rtype).is_some() || is_apex_ns || !owner.as_ref().is_at_or_below(origin.as_ref()) {
+            return Some((origin.clone(), Rtype::SOA));
+        }
+        let conflicts = |other: Rtype| other == rtype || other == Rtype::CNAME || rtype == Rtype::CNAME;
+        if let Some(other) = self.declared(owner).find(|other| conflicts(*other)) {
+            return Some((owner.clone(), other));
+        }
+        let occlusion = Occlusion { origin, servers: self.standing.servers() };
+        if self.covers > 0 {
+            for cover in owner.as_ref().ancestors(origin.as_ref()).map(NameRef::to_owned) {
+                let by = self.declared(&cover).find(|by| occlusion.hides(&cover, *by, owner, rtype));
+                if let Some(by) = by {
+                    return Some((cover, by));
+                }
+            }
+        }
+        if !is_cover(rtype) {
+            return None;
+        }
+        self.at_and_below(owner).find_map(|name| {
+            let of = self.declared(name).find(|of| occlusion.hides(owner, rtype, name, *of))?;
+            Some((name.clone(), of))
+        })
+    }
+
+    /// The types of the RRsets that resources declare at a name and that are served.
+    fn declared(&self, owner: &Name) -> impl Iterator<Item = Rtype> {
+        let written = self.written.served().node(owner.as_ref());
+        let types = self.data.node(owner.as_ref()).into_iter().flat_map(zone::Node::rrsets).map(|set| set.rtype);
+        types.filter(move |rtype| written.is_none_or(|node| node.rrset(*rtype).is_none()))
     }
 
     /// The records that the zone selects.
@@ -229,8 +304,8 @@ impl Zone {
     ) -> (Published, Option<ZoneStep>) {
         let origin = self.apex.origin.clone();
         let before = self.data.serial();
-        let mut step = ZoneStep { origin, before, after: None, added: 0, removed: 0, changed: 0 };
-        let mut edit = self.data.edit();
+        let step = ZoneStep { origin, before, after: None, added: 0, removed: 0, changed: 0, withdrawn: 0 };
+        let mut draft = Draft { edit: self.data.edit(), step, taken: Vec::new(), covers: BTreeSet::new() };
         // First find out which NS RRsets win, with the name servers of all declared NS records. Glue matters only below
         // covering records, so all other names are final after this.
         let mut below_covers = BTreeSet::new();
@@ -243,9 +318,12 @@ impl Zone {
             }
             for (owner, resolved) in self.resolve(index, &names, &self.claimed) {
                 let servers = resolved.rrsets.get(&Rtype::NS).into_iter().flat_map(Rrset::rdatas);
-                below_covers.extend(self.standing.put(&owner, servers_in(servers, &step.origin)));
+                for server in self.standing.put(&owner, servers_in(servers, &self.apex.origin)) {
+                    self.written.meet(&server);
+                    below_covers.insert(server);
+                }
                 if !covered {
-                    self.settle(index, &mut edit, &owner, resolved, &mut step, judged);
+                    self.settle(index, &mut draft, &owner, resolved, judged);
                 }
             }
             below_covers.extend(names.into_iter().filter(|_| covered));
@@ -258,17 +336,81 @@ impl Zone {
                 below_covers.remove(name);
             }
             for (owner, resolved) in self.resolve(index, &names, self.standing.servers()) {
-                self.settle(index, &mut edit, &owner, resolved, &mut step, judged);
+                self.settle(index, &mut draft, &owner, resolved, judged);
             }
         }
+        let (mut edit, mut step) = self.serve_written(draft);
         let published = Published::following(last, self.hash, self.apex.serial);
-        if before == Some(published.serial) && step.added + step.removed + step.changed == 0 {
+        let changes = step.added + step.removed + step.changed + step.withdrawn;
+        if before == Some(published.serial) && changes == 0 {
+            // An RRset may have passed from a resource to clients as it is.
+            self.data = edit.commit();
             return (published, None);
         }
         self.write_serial(&mut edit, published.serial);
         self.data = edit.commit();
         step.after = self.data.serial();
         (published, Some(step))
+    }
+
+    /// Judges what clients have written anew, where it or what is declared has changed. Returns the edit that makes the
+    /// next version, and the changes so far.
+    fn serve_written(&mut self, draft: Draft) -> (Edit, ZoneStep) {
+        let Draft { edit, mut step, taken, covers } = draft;
+        self.written.yield_to(&taken);
+        self.written.meet_covers(&covers);
+        let (dirty, rewritten) = self.written.take_dirty();
+        if dirty.is_empty() {
+            return (edit, step);
+        }
+        // From here on the data has what is declared now, with what was written before and did not have to yield.
+        let former = std::mem::replace(&mut self.data, edit.commit());
+        let (mut edit, mut served) = (self.data.edit(), self.written.served().edit());
+        for name in &dirty {
+            let owner = name.as_ref();
+            let mut old = content(self.written.served(), owner);
+            for (rtype, set) in self.written.wanted(name, |rtype| self.in_the_way(name, rtype).is_none()) {
+                let old = old.remove(&rtype);
+                if old.as_ref().is_some_and(|old| old.is(set.ttl, set.rdatas())) {
+                    continue;
+                }
+                // What does not fit into the zone is not served.
+                if served.replace(owner, rtype, set.ttl, set.rdatas()).is_err() {
+                    continue;
+                }
+                if edit.replace(owner, rtype, set.ttl, set.rdatas()).is_err() {
+                    let _ = served.remove(owner, rtype);
+                    continue;
+                }
+                self.hash.add(owner, rtype, set.ttl, set.rdatas());
+                if let Some(old) = &old {
+                    self.hash.remove(owner, rtype, old.ttl, old.rdatas());
+                }
+                match former.rrset(owner, rtype) {
+                    None => step.added += 1,
+                    Some(_) if old.is_some() => step.changed += 1,
+                    // It comes in place of a declared one, which counts as removed so far.
+                    Some(declared) => {
+                        step.removed = step.removed.saturating_sub(1);
+                        step.changed += usize::from(!set.is(declared.ttl, declared.rdatas()));
+                    }
+                }
+            }
+            for (rtype, old) in old {
+                let removed = served.remove(owner, rtype).and_then(|_| edit.remove(owner, rtype));
+                if removed.is_err() {
+                    continue;
+                }
+                self.hash.remove(owner, rtype, old.ttl, old.rdatas());
+                if rewritten.contains(name) && self.in_the_way(name, rtype).is_none() {
+                    step.withdrawn += 1;
+                } else {
+                    step.removed += 1;
+                }
+            }
+        }
+        self.written.set_served(served.commit());
+        (edit, step)
     }
 
     /// The names that must be merged together with `name`: all names at and below its uppermost ancestor, or `name`
@@ -280,17 +422,17 @@ impl Zone {
         let inside = name.as_ref().ancestors(self.apex.origin.as_ref()).map(NameRef::to_owned);
         let covering = inside.filter(|name| self.nodes.get(name).is_some_and(|node| node.covers > 0));
         let top = covering.last()?;
-        let mut region = self.at_and_below(&top);
+        let mut region: BTreeSet<Name> = self.at_and_below(&top).cloned().collect();
         region.extend(dirty.range(&top..).take_while(|name| name.as_ref().is_at_or_below(top.as_ref())).cloned());
         Some(region)
     }
 
     /// The names at and below `top` for which anything is declared.
-    fn at_and_below(&self, top: &Name) -> BTreeSet<Name> {
+    fn at_and_below(&self, top: &Name) -> impl Iterator<Item = &Name> {
         let nodes = self.nodes.range(top..).map(|(name, _)| name);
         let generated = self.apex.generated.range(top..).map(|(name, _)| name);
-        let within = |name: &&Name| name.as_ref().is_at_or_below(top.as_ref());
-        nodes.take_while(within).chain(generated.take_while(within)).cloned().collect()
+        let within = move |name: &&Name| name.as_ref().is_at_or_below(top.as_ref());
+        nodes.take_while(within).chain(generated.take_while(within))
     }
 
     /// Merges what the zone itself and its records declare for the names of a region, oldest first.
@@ -306,7 +448,7 @@ impl Zone {
             })
             .collect();
         ranked.sort_unstable();
-        let mut region = Region::new(origin, servers, names);
+        let mut region = Region::new(Occlusion { origin, servers }, names);
         if let Some(zone) = index.zone(&self.id) {
             for owner in names {
                 for (&rtype, records) in self.apex.generated.get(owner).into_iter().flatten() {
@@ -333,13 +475,12 @@ impl Zone {
     fn settle<'i>(
         &mut self,
         index: &'i Index,
-        edit: &mut Edit,
+        draft: &mut Draft,
         owner: &Name,
         mut resolved: Resolved<'i>,
-        step: &mut ZoneStep,
         judged: &mut Judged,
     ) {
-        if let Err(error) = self.write(edit, owner, &resolved, step) {
+        if let Err(error) = self.write(draft, owner, &resolved) {
             let (reason, zone) = (Reason::TooLarge, Some(self.apex.origin.clone()));
             let finding = Finding { reason, zone, path: String::new(), message: error.to_string() };
             resolved.findings.extend(index.zone(&self.id).map(|zone| (&zone.rank.id, finding)));
@@ -355,34 +496,45 @@ impl Zone {
     }
 
     /// Changes the data at `owner` to the result. RRsets that stay the same are not written.
-    fn write(
-        &mut self,
-        edit: &mut Edit,
-        owner: &Name,
-        resolved: &Resolved<'_>,
-        step: &mut ZoneStep,
-    ) -> Result<(), EditError> {
-        let owner = owner.as_ref();
+    fn write(&mut self, draft: &mut Draft, name: &Name, resolved: &Resolved<'_>) -> Result<(), EditError> {
+        let Draft { edit, step, taken, covers } = draft;
+        let owner = name.as_ref();
         let mut old = content(&self.data, owner);
+        let written: BTreeSet<Rtype> = old.keys().copied().filter(|rtype| self.written.serves(owner, *rtype)).collect();
+        let mut changed = BTreeSet::new();
         for (&rtype, set) in &resolved.rrsets {
             let old = old.remove(&rtype);
-            if old.as_ref().is_some_and(|old| old.ttl == set.ttl && old.rdatas().eq(set.rdatas())) {
+            let is_same = old.as_ref().is_some_and(|old| old.is(set.ttl, set.rdatas()));
+            if is_same && !written.contains(&rtype) {
                 continue;
             }
-            edit.replace(owner, rtype, set.ttl, set.rdatas())?;
-            self.hash.add(owner, rtype, set.ttl, set.rdatas());
-            match old {
-                Some(old) => {
-                    self.hash.remove(owner, rtype, old.ttl, old.rdatas());
-                    step.changed += 1;
+            if !is_same {
+                edit.replace(owner, rtype, set.ttl, set.rdatas())?;
+                self.hash.add(owner, rtype, set.ttl, set.rdatas());
+                match old {
+                    Some(old) => {
+                        self.hash.remove(owner, rtype, old.ttl, old.rdatas());
+                        step.changed += 1;
+                    }
+                    None => step.added += 1,
                 }
-                None => step.added += 1,
             }
+            if written.contains(&rtype) {
+                taken.push((name.clone(), rtype));
+            }
+            changed.insert(rtype);
         }
-        for (rtype, old) in old {
+        for (rtype, old) in old.into_iter().filter(|(rtype, _)| !written.contains(rtype)) {
             edit.remove(owner, rtype)?;
             self.hash.remove(owner, rtype, old.ttl, old.rdatas());
             step.removed += 1;
+            changed.insert(rtype);
+        }
+        if !changed.is_empty() {
+            self.written.meet(name);
+        }
+        if changed.into_iter().any(is_cover) {
+            covers.insert(name.clone());
         }
         Ok(())
     }
@@ -428,18 +580,6 @@ impl Zone {
             let (reason, zone, path) = (Reason::ServerWithoutAddress, Some(origin.to_owned()), "nameServers".into());
             Some(Finding { reason, zone, path, message })
         })
-    }
-}
-
-/// An RRset of the data, as it was before the serial was set.
-struct Content {
-    ttl: u32,
-    records: Vec<Vec<u8>>,
-}
-
-impl Content {
-    fn rdatas(&self) -> impl Iterator<Item = &[u8]> {
-        self.records.iter().map(Vec::as_slice)
     }
 }
 

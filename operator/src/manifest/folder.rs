@@ -366,6 +366,7 @@ mod tests {
                 Change::Put(resource) => format!("+{}", resource.id.name),
                 Change::Refuse(id) => format!("?{}", id.name),
                 Change::Remove(id) => format!("-{}", id.name),
+                Change::Write(namespace, _) => format!("~{namespace}"),
             })
             .collect();
         changes.sort();

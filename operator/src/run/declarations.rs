@@ -43,7 +43,7 @@ pub(super) struct Taken {
 impl Taken {
     /// Whether something has changed of a kind like this.
     pub(super) fn concerns(&self, matches: impl Fn(Kind) -> bool) -> bool {
-        self.changes.iter().any(|change| matches(change.id().kind))
+        self.changes.iter().filter_map(Change::id).any(|id| matches(id.kind))
     }
 }
 

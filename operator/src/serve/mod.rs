@@ -28,7 +28,7 @@ use zonefmt::Name;
 
 use crate::{
     api::Kind,
-    compile::{Compiler, ZoneStep},
+    compile::{Change, Compiler, ZoneStep},
     manifest::{Folder, FolderError},
     servers::ServerId,
     state::{State, StateError},
@@ -142,7 +142,7 @@ impl Serving {
         let result = self.folder.look().map_err(|error| format!("{error}; what was served stays served"));
         let result = result.and_then(|update| {
             news.files(&update);
-            if update.changes.iter().any(|change| matches!(change.id().kind, Kind::Infrastructure(_))) {
+            if update.changes.iter().filter_map(Change::id).any(|id| matches!(id.kind, Kind::Infrastructure(_))) {
                 if let Err(error) = self.scope.learn(self.folder.resources()) {
                     news.failure(&error);
                 }

@@ -198,7 +198,7 @@ impl News {
             let records = compiler.zone(&step.origin).map_or(0, ZoneData::records);
             say(&match (step.before, step.after) {
                 (Some(before), Some(after)) => {
-                    let ZoneStep { added, removed, changed, .. } = step;
+                    let (ZoneStep { added, changed, .. }, removed) = (step, step.removed + step.withdrawn);
                     format!("{origin} {} → {}: +{added} −{removed} ~{changed} RRsets", before.0, after.0)
                 }
                 (None, Some(after)) => format!("{origin} {} is served: {}", after.0, count(records, "record")),
