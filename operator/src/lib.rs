@@ -15,6 +15,7 @@ pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod compile;
+pub mod dynamic;
 mod gather;
 pub mod keys;
 pub mod manifest;

@@ -15,6 +15,8 @@ pub enum Type {
     Own(Kind),
     ConfigMap,
     Deployment,
+    /// What clients have written into zones.
+    DynamicRecords,
     EndpointSlice,
     Event,
     /// A ConfigMap that a resource names, whoever has made it.
@@ -58,6 +60,7 @@ impl Type {
             Type::Own(kind) => (GROUP, VERSION, kind.name(), kind.plural()),
             Type::ConfigMap | Type::GivenConfigMap => row("", "v1", "ConfigMap"),
             Type::Deployment => row("apps", "v1", "Deployment"),
+            Type::DynamicRecords => (GROUP, VERSION, "DynamicRecords", "dynamicrecords".into()),
             Type::EndpointSlice => row("discovery.k8s.io", "v1", "EndpointSlice"),
             Type::Event => row("events.k8s.io", "v1", "Event"),
             Type::Lease => row("coordination.k8s.io", "v1", "Lease"),

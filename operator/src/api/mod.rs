@@ -1,6 +1,7 @@
 //! The resources of `bindy.firestoned.io/v1beta1`, as users write them.
 //!
-//! `zone`, `records`, `cluster` and `instance` have the `spec` of each kind, field for field. Everything else that
+//! `zone`, `records`, `cluster` and `instance` have the `spec` of each kind, field for field; `dynamic` has what clients
+//! may write, and have written. Everything else that
 //! knows fields is derived from these types: `schema` makes schemas of them, `crd` the CustomResourceDefinitions, and
 //! `reference` the documentation, and `admission` refuses what they do not allow. `spelling` knows former spellings.
 //! Every record kind becomes a [`RecordSet`], so nothing outside this module depends on how many kinds there are.
@@ -10,6 +11,7 @@ pub mod cluster;
 pub mod config;
 mod crd;
 mod data;
+mod dynamic;
 pub mod embedded;
 pub mod instance;
 pub mod keys;
@@ -27,8 +29,9 @@ pub(crate) use admission::remove_nulls;
 pub use admission::{metadata_refusals, refusals, refusals_as_written, refusals_of_change};
 pub use cluster::ClusterSpec;
 pub use config::Bind9Config;
-pub use crd::{crd, file as crd_file};
+pub use crd::{crd, files as crd_files};
 pub use data::{DataField, Form};
+pub use dynamic::{Dynamic, DynamicRecordsSpec, DynamicRule, KeyRef, NameMatch, dynamic_records_crd};
 pub use instance::{InstanceSpec, Role};
 pub use record_set::{Field, FieldError, Rdata, RecordSet, absolute};
 pub use records::{RecordKind, RecordType};

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_TTL, RecordSource};
+use super::{Dynamic, MAX_TTL, RecordSource};
 
 /// A zone with its SOA and name servers, the records that belong to it, and the servers that serve it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -65,6 +65,8 @@ pub struct DnsZoneSpec {
         extend("x-example" = "none")
     )]
     pub dnssec_policy: Option<String>,
+    /// What clients may write into the zone by DNS UPDATE; without it, nothing.
+    pub dynamic: Option<Dynamic>,
 }
 
 /// The SOA of a zone (RFC 1035 3.3.13).

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::api::{self, Kind};
+use crate::api;
 
 /// The arguments of `bindy crds`.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> io::Result<()> {
-    let files = Kind::all().map(api::crd_file);
+    let files = api::crd_files();
     match &options.dir {
         Some(dir) => {
             fs::create_dir_all(dir)?;

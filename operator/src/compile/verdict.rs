@@ -104,6 +104,10 @@ reasons! {
         "Let the zone below select the record, and delegate it by an NSRecord.";
     DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` refers to no server or cluster here.",
         "Declare what it refers to, or correct the name. If it is declared elsewhere, nothing is wrong.";
+    KeyNotUsable, served: "A rule of `dynamic` names a key that cannot be used, so that it allows nothing.",
+        "Create or mend the Secret that the message names.";
+    InvalidRule, served: "A rule of `dynamic` cannot be read, so that it allows nothing.",
+        "Fix the field that the message names.";
     NotSigned, served: "The zone asks for signing, but is served unsigned.",
         "Do not publish a DS for the zone.";
     FormerSpelling, served: "A field is written in a former spelling. It is read as what it meant.",

@@ -104,6 +104,11 @@ impl Material {
         }
     }
 
+    /// A key as somebody has written it.
+    pub(super) fn given(name: String, algorithm: String, secret: Zeroizing<String>) -> Material {
+        Material { name, algorithm, secret }
+    }
+
     /// The key of a Secret of Bindy's.
     pub(super) fn of(secret: &Value) -> Option<Material> {
         let text = |key| Some(field(secret, key)?.trim().to_owned());
@@ -125,6 +130,11 @@ impl Material {
     /// Whether the key is for this algorithm.
     pub(super) fn is_for(&self, algorithm: RndcAlgorithm) -> bool {
         self.algorithm == name_of(algorithm)
+    }
+
+    /// The key as it signs messages; `None` if it is none.
+    pub(super) fn tsig(&self) -> Option<TsigKey> {
+        Some(TsigKey::new(&Name::from_ascii(&self.name).ok()?, self.key()?, None))
     }
 
     /// The key as programs use it; `None` if it is none.
@@ -249,8 +259,7 @@ impl TransferKeys {
             // Only they have this field.
             field(&secret["data"], names::TRANSFER_FILE)?;
             let material = Material::of(&secret["data"])?;
-            let name = Name::from_ascii(&material.name).ok()?;
-            Some((id.clone(), TsigKey::new(&name, material.key()?, None)))
+            Some((id.clone(), material.tsig()?))
         });
         TransferKeys(keys.collect())
     }

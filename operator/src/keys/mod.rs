@@ -6,9 +6,10 @@
 //! and follows that Secret.
 //!
 //! `wanted` says which Secrets there should be, `due` what is to be done about each, and `keeper` does it. `material` makes
-//! keys and writes them down, [`TransferKeys`] reads them. `rotation` replaces keys, once pods have shown by `proofs` that
+//! keys and writes them down, [`TransferKeys`] reads them; [`ClientKeys`] are those of others. `rotation` replaces keys, once pods have shown by `proofs` that
 //! they have the new one; [`Told`] is what people see of that, and `report` what auditors ask for.
 
+mod client;
 mod due;
 mod keeper;
 mod material;
@@ -18,6 +19,7 @@ mod rotation;
 mod told;
 mod wanted;
 
+pub use client::{ClientKeys, KeyFault};
 pub use material::{TransferKeys, names_of};
 pub use report::Format;
 pub use told::{Told, changed_at};

@@ -19,7 +19,10 @@ use super::{
     options::{self, Beside, Setting},
     subject::Subject,
 };
-use crate::{api::FieldError, servers::Local};
+use crate::{
+    api::FieldError,
+    servers::{Local, Server},
+};
 
 /// How long it may take, in seconds, until all from which a server gets its zones were asked, if none of them answers but
 /// itself. A zone expires at the earliest this long after it was due to be refreshed, whatever its SOA says: so the

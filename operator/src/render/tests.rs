@@ -396,7 +396,7 @@ fn udp_and_tcp_have_a_service_each_where_that_is_asked_for() {
     assert_eq!((&tcp["spec"]["type"], ports(&tcp)), (&json!("ClusterIP"), vec![json!("dns-tcp")]));
     let config = find(&rendered, Type::ConfigMap, "dns", "ns-primary-1-config");
     let text = config["data"]["named.conf"].as_str().unwrap();
-    for line in ["server 10.96.1.99 { tcp-only yes; };", "10.96.1.99 port 53 key"] {
+    for line in ["server 10.96.1.99 { tcp-only yes; forward-updates no; };", "10.96.1.99 port 53 key"] {
         assert!(text.contains(line) && !text.contains("10.96.1.4 "), "{text}");
     }
 }

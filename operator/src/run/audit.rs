@@ -41,7 +41,7 @@ impl Audit {
     pub(super) fn made(&self, update: &Written, rule: Option<usize>, (before, after): (Serial, Serial)) {
         let Written { author, change, after: data } = update;
         let rule = rule.map(|rule| format!(" rule={rule}")).unwrap_or_default();
-        let origin = data.origin();
+        let (origin, before, after) = (data.origin(), before.0, after.0);
         say(&format!("update made {}{rule} serial={before}..{after} {}", Line { origin, author }, Names(change)));
     }
 

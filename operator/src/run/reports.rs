@@ -21,7 +21,7 @@ use crate::{
     api::ResourceId,
     cluster::{Text, collection, differs, stored, why},
     gather::{Bounds, Gather},
-    object::{ObjectId, Type},
+    object::ObjectId,
 };
 
 /// The resources whose status may not be what it is to be. Each is in one state; those in none are settled.

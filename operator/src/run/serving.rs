@@ -31,8 +31,8 @@ use super::{
     zones::Zones,
 };
 use crate::{
-    api::{KeyRef, Kind, Resource, ResourceId, Spec},
-    compile::ZoneData,
+    api::{DynamicRule, KeyRef, Kind, Resource, ResourceId, Spec},
+    compile::{Finding, Reason, ZoneData},
     dynamic::rules,
     keys::{ClientKeys, TransferKeys},
     object::ObjectId,
@@ -162,6 +162,23 @@ impl Serving {
         let key_of = |key: &KeyRef| Some(self.clients.named(namespace, key).ok()?.name().clone());
         let keys = dynamic.rules.iter().filter_map(|rule| key_of(&rule.key)).collect();
         Some(Writers { policy: rules::policy(origin, dynamic, key_of), keys })
+    }
+
+    /// What is wrong with the rules of a zone.
+    pub(super) fn findings_of_rules(&self, world: &World, id: &ResourceId) -> Vec<Finding> {
+        let Some(Resource { spec: Spec::Zone(spec), .. }) = world.declarations.get(id) else { return Vec::new() };
+        let (Some(dynamic), Ok(origin)) = (&spec.dynamic, Name::from_ascii(&spec.zone_name)) else { return Vec::new() };
+        let finding = |reason, path: String, message: String| Finding { reason, zone: None, path, message };
+        let keys = dynamic.rules.iter().enumerate().filter_map(|(number, DynamicRule { key, .. })| {
+            let fault = self.clients.named(&id.namespace, key).err()?;
+            let message = format!("the key {}/{} of rule {number} cannot be used: {fault}", key.namespace, key.name);
+            Some(finding(Reason::KeyNotUsable, format!("dynamic.rules[{number}].key"), message))
+        });
+        let faults = rules::faults(&origin, dynamic).into_iter().map(|fault| {
+            let help = fault.help.map(|help| format!("; {help}")).unwrap_or_default();
+            finding(Reason::InvalidRule, fault.path.clone(), format!("{}: {}{help}", fault.path, fault.message))
+        });
+        keys.chain(faults).collect()
     }
 
     /// The first of a zone's rules that allows what an update has changed first.

@@ -156,7 +156,8 @@ impl Zones {
                 Ok(data) => {
                     self.unreadable.remove(&zone);
                     let step = self.compiler.write(&zone.namespace, data);
-                    self.wait(step.zones);
+                    // What clients add and remove is no concern of who guards what is declared.
+                    self.wait(step.zones.into_iter().map(|zone| ZoneStep { added: 0, ..zone }));
                     judged.extend(step.judged);
                 }
                 Err(why) => {
@@ -166,11 +167,6 @@ impl Zones {
             }
         }
         self.judge(judged.into_iter().collect(), store)
-    }
-
-    /// What clients have written into a zone and is served, or will be.
-    pub(super) fn written(&self, origin: &Name) -> Option<&ZoneData> {
-        self.compiler.written(origin)
     }
 
     /// The resource because of which clients cannot write an RRset, if there is one.
@@ -295,7 +291,7 @@ impl Zones {
         Some(resource["metadata"]["uid"].clone())
     }
 
-    fn wait(&mut self, steps: Vec<ZoneStep>) {
+    fn wait(&mut self, steps: impl IntoIterator<Item = ZoneStep>) {
         for ZoneStep { origin, removed, added, .. } in steps {
             self.unkept.remove(&origin);
             *self.pending.entry(origin).or_default() += Change { removed, added };

@@ -56,7 +56,7 @@ impl Operated {
     pub async fn start() -> Operated {
         let cluster = Cluster::start(Extent::Controlled).await;
         let client = cluster.client();
-        for kind in Kind::all() {
+        for definition in Kind::all().map(api::crd).chain([api::dynamic_records_crd()]) {
             let definitions = Api::<DynamicObject>::all_with(
                 client.clone(),
                 &ApiResource::from_gvk(&GroupVersionKind::gvk(
@@ -65,9 +65,9 @@ impl Operated {
                     "CustomResourceDefinition",
                 )),
             );
-            let name = api::crd(kind)["metadata"]["name"].as_str().unwrap().to_owned();
+            let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
             let params = PatchParams::apply("bindy-test").force();
-            definitions.patch(&name, &params, &Patch::Apply(&api::crd(kind))).await.expect("a definition");
+            definitions.patch(&name, &params, &Patch::Apply(&definition)).await.expect("a definition");
         }
         let namespace = cluster.namespace(PodSecurity::Restricted).await;
         let folder = tempfile::tempdir().unwrap();

@@ -23,10 +23,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::{
-    operated::{Operated, dig},
-    witness::a_record,
-};
+use crate::operated::{Operated, dig};
 use client::{Client, NOERROR, NXRRSET, REFUSED, SERVFAIL, YXRRSET, secret};
 
 /// The key of a client, and the Secret that has it.
