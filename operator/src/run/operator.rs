@@ -470,11 +470,12 @@ impl Operator {
         self.reports.look_at(judged);
         self.is_moving |= ready.iter().any(|origin| !self.serving.knows(origin));
         if self.is_moving {
-            let Assigned { open, moved } = self.serving.assign(&self.world, zones, &ready, self.leads);
+            let Assigned { open, moved, judged } = self.serving.assign(&self.world, zones, &ready, self.leads);
             for origin in open {
                 self.reports.look_at(zones.resource(&origin).cloned());
                 self.reports.heard_of(&origin);
             }
+            self.reports.look_at(judged);
             for origin in moved {
                 self.reports.look_at(zones.members(&origin).cloned());
             }

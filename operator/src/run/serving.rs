@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     net::SocketAddr,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -31,7 +32,7 @@ use super::{
     zones::Zones,
 };
 use crate::{
-    api::{DynamicRule, KeyRef, Kind, Resource, ResourceId, Spec},
+    api::{DnsZoneSpec, DynamicRule, KeyRef, Kind, Resource, ResourceId, Spec},
     compile::{Finding, Reason, ZoneData},
     dynamic::rules,
     keys::{ClientKeys, TransferKeys},
@@ -53,6 +54,8 @@ pub(super) struct Serving {
     kept: BTreeMap<ServerId, LargeRemoval>,
     /// The keys of clients.
     clients: ClientKeys,
+    /// What is wrong with the rules by which these write.
+    findings: BTreeMap<ResourceId, Vec<Finding>>,
 }
 
 /// What is new to be said after zones were assigned.
@@ -62,6 +65,8 @@ pub(super) struct Assigned {
     pub(super) open: Vec<Name>,
     /// The zones and catalogs that have no servers any more, or had none.
     pub(super) moved: Vec<Name>,
+    /// The zones of which it is another thing that is wrong with their rules.
+    pub(super) judged: Vec<ResourceId>,
 }
 
 impl Serving {
@@ -74,6 +79,7 @@ impl Serving {
             surplus: BTreeMap::new(),
             kept: BTreeMap::new(),
             clients: ClientKeys::default(),
+            findings: BTreeMap::new(),
         }
     }
 
@@ -122,6 +128,7 @@ impl Serving {
         let pods = if leads { seen::pods(&world.store) } else { BTreeMap::new() };
         let declared = declared(world, zones);
         self.clients = ClientKeys::of(&world.store);
+        let judged = self.judge_rules(world);
         let writers = declared.iter().filter_map(|zone| Some((zone.origin.clone(), self.writers(zone)?))).collect();
         let mut assignment = Assignment::of(&world.servers, MOST_MEMBERS, declared.into_iter(), &keys, &pods);
         // The zones of a server that goes go with it.
@@ -153,7 +160,7 @@ impl Serving {
         // Zones that were deleted stay as they were.
         let left = left.into_iter().filter_map(|origin| Some((origin.clone(), self.data(&origin)?, false)));
         let all = there.chain(left).collect();
-        self.hand_out(assignment, writers, all, &keys)
+        Assigned { judged, ..self.hand_out(assignment, writers, all, &keys) }
     }
 
     /// Who may change a zone.
@@ -164,10 +171,25 @@ impl Serving {
         Some(Writers { policy: rules::policy(origin, dynamic, key_of), keys })
     }
 
-    /// What is wrong with the rules of a zone.
-    pub(super) fn findings_of_rules(&self, world: &World, id: &ResourceId) -> Vec<Finding> {
-        let Some(Resource { spec: Spec::Zone(spec), .. }) = world.declarations.get(id) else { return Vec::new() };
-        let (Some(dynamic), Ok(origin)) = (&spec.dynamic, Name::from_ascii(&spec.zone_name)) else { return Vec::new() };
+    /// What is wrong with the rules of a zone, as far as this was assigned.
+    pub(super) fn findings_of_rules(&self, id: &ResourceId) -> &[Finding] {
+        self.findings.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Judges the rules of all zones; returns those of which there is something else to be said now.
+    fn judge_rules(&mut self, world: &World) -> Vec<ResourceId> {
+        let zones = world.declarations.iter().filter_map(|Resource { id, spec, .. }| match spec {
+            Spec::Zone(spec) => Some((id.clone(), self.judge_rules_of(id, spec)?)),
+            _ => None,
+        });
+        let findings: BTreeMap<ResourceId, Vec<Finding>> = zones.filter(|(_, findings)| !findings.is_empty()).collect();
+        let former = mem::replace(&mut self.findings, findings);
+        let all: BTreeSet<&ResourceId> = former.keys().chain(self.findings.keys()).collect();
+        all.into_iter().filter(|id| former.get(id) != self.findings.get(id)).cloned().collect()
+    }
+
+    fn judge_rules_of(&self, id: &ResourceId, spec: &DnsZoneSpec) -> Option<Vec<Finding>> {
+        let (dynamic, origin) = (spec.dynamic.as_ref()?, Name::from_ascii(&spec.zone_name).ok()?);
         let finding = |reason, path: String, message: String| Finding { reason, zone: None, path, message };
         let keys = dynamic.rules.iter().enumerate().filter_map(|(number, DynamicRule { key, .. })| {
             let fault = self.clients.named(&id.namespace, key).err()?;
@@ -178,7 +200,7 @@ impl Serving {
             let help = fault.help.map(|help| format!("; {help}")).unwrap_or_default();
             finding(Reason::InvalidRule, fault.path.clone(), format!("{}: {}{help}", fault.path, fault.message))
         });
-        keys.chain(faults).collect()
+        Some(keys.chain(faults).collect())
     }
 
     /// The first of a zone's rules that allows what an update has changed first.

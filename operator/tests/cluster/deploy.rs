@@ -337,3 +337,37 @@ fn merge(object: &mut Value, fields: Value) {
         object.extend(fields);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_operator_writes_what_clients_have_written() {
+    let deployed = Deployed::start().await;
+    let namespace = deployed.cluster.namespace(PodSecurity::Restricted).await;
+    let part = json!({
+        "apiVersion": "bindy.firestoned.io/v1beta1", "kind": "DynamicRecords", "metadata": { "name": "a" },
+        "spec": { "zoneName": "example.com", "part": "log-00", "records": 0 },
+    });
+    let create = |who: &[&str]| {
+        let file = deployed.file(&part);
+        let file = file.to_str().expect("a path in UTF-8");
+        deployed.cluster.kubectl(&[who, &["create", "--dry-run=server", "-n", &namespace, "-f", file]].concat())
+    };
+    let refused = |said: Result<String, String>| {
+        said.as_ref().is_err_and(|why| why.contains("only the operator changes what clients have written"))
+    };
+    deployed.cluster.until("the policy holds", || refused(create(&[])));
+    create(&["--as", OPERATOR]).expect("the operator");
+    let administrator = ["--as=somebody", "--as-group=system:masters"];
+    assert!(refused(create(&administrator)));
+    create(&[&administrator[..], &["--as-group=bindy-break-glass"]].concat()).expect("in an emergency");
+    assert!(create(&["--as", KEYS]).is_err());
+    assert!(!deployed.may(KEYS, "list", "dynamicrecords.bindy.firestoned.io", &namespace));
+
+    // It goes with its namespace, and not before.
+    let file = deployed.file(&part);
+    let emergency = ["--as=somebody", "--as-group=system:masters", "--as-group=bindy-break-glass"];
+    let file = file.to_str().expect("a path in UTF-8");
+    deployed.cluster.done(&[&emergency[..], &["create", "-n", &namespace, "-f", file]].concat());
+    assert!(refused(deployed.cluster.kubectl(&["delete", "dynamicrecords", "a", "-n", &namespace])));
+    let gone = deployed.cluster.kubectl(&["delete", "namespace", &namespace, "--timeout=60s"]);
+    gone.expect("the namespace can be deleted");
+}
