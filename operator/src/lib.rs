@@ -26,5 +26,6 @@ mod rounds;
 pub mod run;
 pub mod serve;
 pub mod servers;
+mod soa;
 pub mod state;
 mod terminal;

@@ -7,18 +7,21 @@
 //!
 //! `wanted` says which Secrets there should be, `due` what is to be done about each, and `keeper` does it. `material` makes
 //! keys and writes them down, [`TransferKeys`] reads them. `rotation` replaces keys, once pods have shown by `proofs` that
-//! they have the new one; [`Told`] is what people see of that, and `report` what auditors ask for.
+//! they have the new one; [`Told`] is what people see of that, and `report` what auditors ask for. What differs between
+//! keys for `rndc` and those of transfers says [`Purpose`].
 
 mod due;
 mod keeper;
 mod material;
 mod proofs;
+mod purpose;
 mod report;
 mod rotation;
 mod told;
 mod wanted;
 
 pub use material::{TransferKeys, names_of};
+pub use purpose::{IN_USE, Purpose};
 pub use told::{Told, changed_at};
 pub(crate) use wanted::given;
 
@@ -35,7 +38,6 @@ use crate::{
     api::Kind,
     cluster::{self, Seen, Store, collection, stored, terminated, why},
     object::Type,
-    render::names,
     terminal::{begin_log, say},
 };
 pub use report::Format;
@@ -51,20 +53,23 @@ pub struct Options {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Command {
-    /// Show how old the RNDC key of each server is, and when it is replaced.
+    /// Show how old the RNDC key of each server is, and the transfer key of each cluster, and when it is replaced.
     Status(Scope),
     /// Have the RNDC key of a server replaced now, while servers accept the former one for some minutes still.
     Rotate {
-        /// Name of the Bind9Instance
+        /// Name of the Bind9Instance; with `--transfer`, that of the Bind9Cluster, or of a Bind9Instance on its own
         name: String,
-        /// Namespace of the Bind9Instance [default: that of the kubeconfig]
+        /// Its namespace [default: that of the kubeconfig]
         #[arg(short, long, value_name = "NAMESPACE")]
         namespace: Option<String>,
+        /// Replace the key by which servers get their zones instead
+        #[arg(long)]
+        transfer: bool,
         /// Have the former key accepted no more, as it is known to somebody; whoever uses it has to read the new one
         #[arg(long)]
         revoke: bool,
     },
-    /// Report on the RNDC keys of all servers, for auditors.
+    /// Report on the keys of all servers and clusters, for auditors.
     Report {
         #[command(flatten)]
         scope: Scope,
@@ -110,9 +115,10 @@ pub fn run(options: &Options) -> Result<(), KeysError> {
             }
             Some(Command::Status(scope)) => report(&client, scope).await?.show(),
             Some(Command::Report { scope, output }) => report(&client, scope).await?.print(*output),
-            Some(Command::Rotate { name, namespace, revoke }) => {
+            Some(Command::Rotate { name, namespace, transfer, revoke }) => {
                 let namespace = namespace.as_deref().unwrap_or(client.default_namespace());
-                request(&client, namespace, name, *revoke).await?;
+                let purpose = if *transfer { Purpose::Transfer } else { Purpose::Control };
+                request(&client, purpose, (namespace, name), *revoke).await?;
             }
         }
         Ok(())
@@ -137,14 +143,21 @@ async fn report(client: &Client, scope: &Scope) -> Result<Report, KeysError> {
     Ok(Report::of(&store, namespace, Timestamp::now()))
 }
 
-/// Asks the one who makes keys to replace that of a server.
-async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool) -> Result<(), KeysError> {
-    if let Some(why) = not_ours(client, namespace, instance).await {
+/// Asks the one who makes keys to replace that of a server or cluster.
+async fn request(
+    client: &Client,
+    purpose: Purpose,
+    (namespace, owner): (&str, &str),
+    revoke: bool,
+) -> Result<(), KeysError> {
+    if purpose == Purpose::Control
+        && let Some(why) = not_ours(client, namespace, owner).await
+    {
         return Err(KeysError::Refused(why));
     }
-    let secret = names::rndc_secret(instance);
+    let secret = purpose.secret(owner);
     let name = if revoke { rotation::name::REVOKE } else { rotation::name::ROTATE };
-    let annotations = json!({ names::ours(name): format!("{:.0}", Timestamp::now()) });
+    let annotations = json!({ purpose.note(name): format!("{:.0}", Timestamp::now()) });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let secrets = collection(client, Type::Secret, namespace);
     let asked = secrets.patch_metadata(&secret, &PatchParams::default(), &patch).await;
@@ -160,7 +173,7 @@ async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool)
 async fn not_ours(client: &Client, namespace: &str, instance: &str) -> Option<String> {
     let live = collection(client, Type::Own(Kind::INSTANCE), namespace).get_opt(instance).await.ok()??;
     let conditions = live.data["status"]["conditions"].as_array()?;
-    let due = conditions.iter().find(|condition| condition["type"] == "RotationDue")?;
+    let due = conditions.iter().find(|condition| condition["type"] == Purpose::Control.condition())?;
     let message = (due["reason"] == "ExternallyManaged").then(|| due["message"].as_str())?;
     Some(format!("no key is replaced: {}", message.unwrap_or_default()))
 }
