@@ -321,8 +321,10 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         (Said::Waiting(reason, message), Some(why)) => Said::Waiting(reason, format!("{message} {why}")),
         (said, _) => said,
     };
-    let its_key = (id.namespace.as_str(), id.name.as_str());
-    let (rotation, due) = rotation::of(&view.world.store, Purpose::Transfer, its_key, live, now).unzip();
+    // What a provider makes is where it says.
+    let elsewhere = || live["spec"]["namespace"].as_str().unwrap_or(view.world.home());
+    let namespace = if id.kind == Kind::PROVIDER { elsewhere() } else { &id.namespace };
+    let (rotation, due) = rotation::of(&view.world.store, Purpose::Transfer, (namespace, &id.name), live, now).unzip();
     let mut conditions = said.conditions(live, now);
     if let Some(conditions) = conditions.as_array_mut() {
         conditions.extend(due);

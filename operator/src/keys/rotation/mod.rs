@@ -107,7 +107,7 @@ pub(super) const WAITING: &str = "RotationWaiting";
 pub(super) const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 /// How long a key that was replaced is accepted still.
 pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(10);
-/// How long a pod that is not ready is waited for. It may be so any moment, and have read the Secret before the successor
+/// How long a pod that is not ready, or is to end, is waited for. It may be so any moment, and have read the Secret before the successor
 /// was in it.
 pub(super) const START: SignedDuration = SignedDuration::from_mins(5);
 /// The most pods or servers that a message names.
@@ -152,11 +152,14 @@ pub(super) fn next(policy: Policy, record: &Record, is_unlike: bool, lacking: &L
 /// Those that are waited for. A pod that is cut off looks as if it were not ready, or were to end, and accepts a revoked key
 /// as before: that is over only when all pods have answered.
 fn awaited<'p>(pods: &'p [LackingPod], record: &Record, now: Timestamp) -> Vec<&'p LackingPod> {
+    let is_of_transfers = record.purpose == Purpose::Transfer;
     let is_awaited = |pod: &&LackingPod| match (record.phase, pod.stands) {
         (Phase::Revoked, _) | (_, Stands::Ready) => true,
         (Phase::Staged { since: staged }, Stands::Unready { since }) => {
-            record.purpose == Purpose::Transfer || now < later(since.max(staged), START)
+            is_of_transfers || now < later(since.max(staged), START)
         }
+        // It answers on for a while, and is told of changes until then.
+        (Phase::Staged { since: staged }, Stands::Leaving) => is_of_transfers && now < later(staged, START),
         // Before the key is used nobody can be behind.
         (phase, Stands::Behind) => phase == Phase::Active,
         (_, Stands::Unready { .. } | Stands::Leaving) => false,

@@ -560,6 +560,8 @@ fn a_key_of_transfers_waits_for_whoever_may_come_back_and_goes_when_no_server_us
     let staged = record(&[("transfer-rotation-phase", "Staged"), ("transfer-staged-at", "2026-01-31T12:00:00Z")]);
     waits(step(&staged, "a-1", unready), "from a-1; the former one stays in use until then");
     assert_eq!(step(&staged, "a-1", Stands::Leaving), Step::Activate);
+    let lately = record(&[("transfer-rotation-phase", "Staged"), ("transfer-staged-at", "2026-01-31T17:56:00Z")]);
+    waits(step(&lately, "a-1", Stands::Leaving), "from a-1;");
     assert_eq!(step(&staged, "a", Stands::Behind), Step::Activate, "it cannot use the key before that is used");
     let active = record(&[("transfer-rotation-phase", "Active"), ("transfer-rotated-at", "2026-01-31T12:00:00Z")]);
     waits(step(&active, "a", Stands::Behind), "names the new key, of a; the former one is accepted until then");
