@@ -161,8 +161,13 @@ async fn request(
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let secrets = collection(client, Type::Secret, namespace);
     let asked = secrets.patch_metadata(&secret, &PatchParams::default(), &patch).await;
-    asked
-        .map_err(|error| KeysError::Refused(format!("cannot annotate Secret {namespace}/{secret}: {}", why(&error))))?;
+    let whose = match purpose {
+        Purpose::Control => "",
+        Purpose::Transfer => "; only a Bind9Cluster, or a Bind9Instance on its own, has such a key",
+    };
+    asked.map_err(|error| {
+        KeysError::Refused(format!("cannot annotate Secret {namespace}/{secret}: {}{whose}", why(&error)))
+    })?;
     say(&format!(
         "Asked for another key in Secret {namespace}/{secret}; `bindy keys status -n {namespace}` shows what comes of it."
     ));

@@ -107,8 +107,8 @@ pub(super) const WAITING: &str = "RotationWaiting";
 pub(super) const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 /// How long a key that was replaced is accepted still.
 pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(10);
-/// How long a pod that is not ready, or is to end, is waited for. It may be so any moment, and have read the Secret before the successor
-/// was in it.
+/// How long a pod that is not ready, or is to end, is waited for. It may be ready any moment, and have read the Secret
+/// before the successor was in it.
 pub(super) const START: SignedDuration = SignedDuration::from_mins(5);
 /// The most pods or servers that a message names.
 const NAMED: usize = 5;

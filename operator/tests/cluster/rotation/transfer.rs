@@ -196,8 +196,8 @@ async fn a_clusters_transfer_key_is_replaced_while_its_zone_changes_and_the_form
     }
 }
 
-/// No pod hears of the new key, but those that come later; the operator that leads ends meanwhile, and then the Secret comes
-/// back from a backup.
+/// No pod hears of the new key, but those that come later; the operator that leads and the maker of keys end meanwhile, and
+/// then the Secret comes back from a backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lacks_the_new_transfer_key_is_named_and_restarts_and_a_backup_are_survived() {
     let running = Running::with_example().await;
@@ -225,6 +225,7 @@ async fn a_server_that_lacks_the_new_transfer_key_is_named_and_restarts_and_a_ba
         message.contains(&running.server(INSTANCES[2])) && !message.contains(&running.server(INSTANCES[0]))
     });
     running.signal("bindy-system", &running.leader(), "bindy", KILL);
+    running.signal("bindy-system", &running.keeper().0, "bindy-keys", KILL);
     running.cluster.node().refresh(Refresh::AtOnce);
     running.replace(INSTANCES[2]);
     running.cluster.until("it is used", || running.transfer_note("rotation-count") == "1");
