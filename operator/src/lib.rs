@@ -27,5 +27,6 @@ mod rounds;
 pub mod run;
 pub mod serve;
 pub mod servers;
+mod soa;
 pub mod state;
 mod terminal;

@@ -39,6 +39,17 @@ pub(crate) enum Reply<A> {
     Silence,
 }
 
+impl<A> Reply<A> {
+    /// The same with another answer.
+    pub(crate) fn map<B>(self, of: impl FnOnce(A) -> B) -> Reply<B> {
+        match self {
+            Reply::Answer(answer) => Reply::Answer(of(answer)),
+            Reply::Nothing => Reply::Nothing,
+            Reply::Silence => Reply::Silence,
+        }
+    }
+}
+
 /// The one who asks. It ends when this is dropped.
 pub(crate) struct Rounds<Q: Ask> {
     questions: watch::Sender<Vec<Q>>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     config::Bind9Config,
     embedded::{ServiceSpec, Volume, VolumeMount},
-    keys::{RndcKeyConfig, RndcSecretRef},
+    keys::{RndcKeyConfig, RndcSecretRef, TransferKeyConfig},
     spread::PlacementConfig,
 };
 
@@ -36,6 +36,8 @@ pub struct ClusterSpec {
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub rndc_secret_refs: Vec<RndcSecretRef>,
+    /// When the key is replaced by which the servers get their zones.
+    pub transfer_key: Option<TransferKeyConfig>,
     /// Named address match lists, which `allowQuery`, `allowTransfer`, `listenOn` and other lists may refer to by name.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 64), extend("x-example" = BTreeMap::from([("internal", ["10.0.0.0/8", "!10.9.0.0/16"])])))]

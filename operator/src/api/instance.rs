@@ -8,7 +8,7 @@ use super::{
     cluster::{ConfigMapRefs, ImageConfig},
     config::{Bind9Config, BindcarConfig},
     embedded::{Volume, VolumeMount},
-    keys::{RndcKeyConfig, RndcSecretRef},
+    keys::{RndcKeyConfig, RndcSecretRef, TransferKeyConfig},
     spread::PlacementConfig,
 };
 
@@ -56,6 +56,9 @@ pub struct InstanceSpec {
     pub rndc_secret_ref: Option<RndcSecretRef>,
     /// The RNDC key of the server. Takes precedence over that of its role.
     pub rndc_key: Option<RndcKeyConfig>,
+    /// When the key is replaced by which a server on its own gets its zones. Those of a cluster have one together, and it
+    /// says when.
+    pub transfer_key: Option<TransferKeyConfig>,
     /// Where the server keeps its zones.
     pub storage: Option<StorageConfig>,
     /// The sidecar of other servers. It has no effect on bindyd, which has no sidecar.

@@ -1,10 +1,17 @@
-//! RNDC keys: where they come from, and when they are replaced.
+//! Keys: where those of RNDC come from, and when they and those of transfers are replaced.
 
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Ages at which keys are replaced, as CRDs check them.
+const AGE_PATTERN: &str = "^([1-9][0-9]{0,2}w)?([1-9][0-9]{0,3}d)?([1-9][0-9]{0,4}h)?$";
+const AGE_RULE: &str = "!has(self.rotateAfter) || int('0' + self.rotateAfter.find('[0-9]+w').replace('w', '')) * 168 + \
+     int('0' + self.rotateAfter.find('[0-9]+d').replace('d', '')) * 24 + \
+     int('0' + self.rotateAfter.find('[0-9]+h').replace('h', '')) <= 8760";
+const AGE_HELP: &str = "rotateAfter is over a year: write 8760h, 365d, 52w or less";
 
 /// A Secret with an RNDC key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,12 +38,7 @@ pub struct RndcSecretRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "RndcKeyConfig"))]
-#[x_kube(validation = Rule::new(
-    "!has(self.rotateAfter) || int('0' + self.rotateAfter.find('[0-9]+w').replace('w', '')) * 168 + \
-     int('0' + self.rotateAfter.find('[0-9]+d').replace('d', '')) * 24 + \
-     int('0' + self.rotateAfter.find('[0-9]+h').replace('h', '')) <= 8760"
-)
-    .message("rotateAfter is over a year: write 8760h, 365d, 52w or less"))]
+#[x_kube(validation = Rule::new(AGE_RULE).message(AGE_HELP))]
 pub struct RndcKeyConfig {
     /// Whether the key is replaced when it reaches the age `rotateAfter`, while servers go on and take the former one for
     /// some minutes still. A key from `secretRef` is never replaced.
@@ -47,7 +49,7 @@ pub struct RndcKeyConfig {
     #[serde(default = "rotate_after")]
     #[schemars(
         length(min = 2, max = 16),
-        regex(pattern = "^([1-9][0-9]{0,2}w)?([1-9][0-9]{0,3}d)?([1-9][0-9]{0,4}h)?$"),
+        regex(pattern = AGE_PATTERN),
         extend("x-unit" = "hours, days or weeks"),
         extend("x-example" = "30d")
     )]
@@ -64,20 +66,52 @@ pub struct RndcKeyConfig {
     pub secret: Option<SecretTemplate>,
 }
 
+/// When the key of transfers is replaced: that by which the servers of a cluster get zones from the operator, and from each
+/// other. It is made, and each that comes has another name, `NAME.2`, `NAME.3` and so on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-type" = "TransferKeyConfig"))]
+#[x_kube(validation = Rule::new(AGE_RULE).message(AGE_HELP))]
+pub struct TransferKeyConfig {
+    /// Whether the key is replaced when it reaches the age `rotateAfter`, once all servers know the new one.
+    #[serde(default)]
+    pub auto_rotate: bool,
+    /// The age at which the key is replaced, as with `rndcKey`.
+    #[serde(default = "rotate_after")]
+    #[schemars(
+        length(min = 2, max = 16),
+        regex(pattern = AGE_PATTERN),
+        extend("x-unit" = "hours, days or weeks"),
+        extend("x-example" = "30d")
+    )]
+    pub rotate_after: String,
+}
+
 impl RndcKeyConfig {
     /// The age at which the key is replaced, in hours, from 1 to 8760; `None` if it is on request only.
     pub fn hours(&self) -> Option<u32> {
-        const HOURS: [(char, u32); 3] = [('w', 7 * 24), ('d', 24), ('h', 1)];
-        let (mut rest, mut hours) = (self.rotate_after.as_str(), 0u32);
-        for (unit, of_unit) in HOURS {
-            if let Some((number, behind)) = rest.split_once(unit) {
-                // What is no number, or over a year, the schema does not let pass.
-                hours = hours.saturating_add(number.parse::<u32>().unwrap_or(0).saturating_mul(of_unit));
-                rest = behind;
-            }
-        }
-        self.auto_rotate.then(|| hours.clamp(1, 8760))
+        self.auto_rotate.then(|| hours(&self.rotate_after))
     }
+}
+
+impl TransferKeyConfig {
+    /// The age at which the key is replaced, in hours, from 1 to 8760; `None` if it is on request only.
+    pub fn hours(&self) -> Option<u32> {
+        self.auto_rotate.then(|| hours(&self.rotate_after))
+    }
+}
+
+fn hours(age: &str) -> u32 {
+    const HOURS: [(char, u32); 3] = [('w', 7 * 24), ('d', 24), ('h', 1)];
+    let (mut rest, mut hours) = (age, 0u32);
+    for (unit, of_unit) in HOURS {
+        if let Some((number, behind)) = rest.split_once(unit) {
+            // What is no number, or over a year, the schema does not let pass.
+            hours = hours.saturating_add(number.parse::<u32>().unwrap_or(0).saturating_mul(of_unit));
+            rest = behind;
+        }
+    }
+    hours.clamp(1, 8760)
 }
 
 /// How servers get to know of another key.

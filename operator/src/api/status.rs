@@ -184,6 +184,8 @@ pub struct ClusterStatus {
     #[serde(default)]
     #[schemars(length(max = MOST_INSTANCES), inner(length(max = 253)), extend("x-example" = ["production-dns-primary-0"]))]
     pub instances: Vec<String>,
+    /// The age of the key by which the servers get their zones.
+    pub transfer_key_rotation: Option<KeyRotationStatus>,
 }
 
 /// The `status` of a `Bind9Instance`.
@@ -226,9 +228,14 @@ pub struct InstanceStatus {
     pub rndc_key_rotation: Option<KeyRotationStatus>,
     /// The same, under the name that former documents have.
     pub rndc_key_rotation_status: Option<KeyRotationStatus>,
+    /// The age of the key by which a server on its own gets its zones.
+    pub transfer_key_rotation: Option<KeyRotationStatus>,
+    /// The name of the key by which all pods get their zones, as was seen last when they all had the same one.
+    #[schemars(length(max = 255), extend("x-example" = "dns-system.production-dns.1"))]
+    pub transfer_key: Option<String>,
 }
 
-/// The age of an RNDC key.
+/// The age of a key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRotationStatus {

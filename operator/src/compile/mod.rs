@@ -147,6 +147,15 @@ pub fn remarks(kind: Kind, spec: &Value) -> Vec<Finding> {
     }
     let ineffective = api::ineffective_fields(api::spec_schema(kind), &spec).into_iter();
     notes.extend(ineffective.map(|note| Note { path: moves.original(&note.path), ..note }));
+    let is_of_cluster = spec["clusterRef"].as_str().is_some_and(|cluster| !cluster.is_empty());
+    if kind == Kind::INSTANCE && is_of_cluster && spec["transferKey"].is_object() {
+        notes.push(Note {
+            path: "transferKey".into(),
+            has_effect: false,
+            message: "`transferKey` has no effect: the servers of a cluster have one key together".into(),
+            help: "write it where the cluster is declared".into(),
+        });
+    }
     let findings = notes.into_iter().map(|Note { path, has_effect, message, help }| {
         let reason = if has_effect { Reason::FormerSpelling } else { Reason::NoEffect };
         Finding { reason, zone: None, path, message: format!("{message}; {help}") }

@@ -742,4 +742,7 @@ fn former_spellings_and_fields_without_effect_are_remarked_where_they_are_writte
             (Reason::NoEffect, "common.global.recursion".into()),
         ]
     );
+    let instance = |cluster: &str| json!({ "clusterRef": cluster, "role": "primary", "transferKey": {} });
+    assert_eq!(told("Bind9Instance", instance("ns")), [(Reason::NoEffect, "transferKey".into())]);
+    assert_eq!(told("Bind9Instance", instance("")), []);
 }

@@ -6,12 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    material::{Data, Material, Ring, field},
+    IN_USE, Purpose,
+    material::{self, Data, Material, Ring, field},
     proofs::Proofs,
-    rotation::{self, GRACE, Lacking, Phase, Policy, Record, Rest, Step, name},
+    rotation::{self, GRACE, Lacking, LackingPod, Phase, Policy, Record, Rest, Stands, Step, WAITING, name},
     wanted::{From, Wanted},
 };
-use crate::{api::keys::RndcSecretRef, cluster::Store, render::names};
+use crate::{api::keys::RndcSecretRef, cluster::Store, object::ObjectId, render::names, servers::ServerId};
 
 /// What is to be done about a Secret.
 pub(super) enum Due {
@@ -98,13 +99,13 @@ pub(super) fn due(wanted: &Wanted, store: &Store, proofs: &mut Proofs, now: Time
     let Wish { ring, annotations, told } = match given {
         Some((ring, reference, restarts)) => {
             let data = differing(&there, ring.data(wanted.purpose, false, &others));
-            let mut record = Record::of(&there["metadata"], now);
+            let mut record = Record::of(wanted.purpose, &there["metadata"], now);
             if restarts && data.contains_key(names::KEYS_FILE) {
                 record = record.changed_at(now);
             }
             Wish { ring, annotations: wanted.annotations(&record, Some(&reference.name), now), told: None }
         }
-        None => match wish(wanted, &there, proofs, now)? {
+        None => match wish(wanted, &there, store, proofs, now)? {
             Some(wish) => wish,
             None => return Ok(None),
         },
@@ -123,7 +124,7 @@ pub(super) fn due(wanted: &Wanted, store: &Store, proofs: &mut Proofs, now: Time
 /// Why it cannot be made, if there is nothing to be done.
 fn completed(wanted: &Wanted, there: Option<&Value>, why: String) -> Result<Option<Due>, String> {
     let there = there.filter(|there| field(&there["data"], names::KEYS_FILE).is_none());
-    let Some((there, ring)) = there.and_then(|there| Some((there, Ring::of(&there["data"])?))) else {
+    let Some((there, ring)) = there.and_then(|there| Some((there, Ring::of(wanted.purpose, &there["data"])?))) else {
         return Err(why);
     };
     if !ring.used.is_sound() {
@@ -154,7 +155,7 @@ fn changed(
     let version = there["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let told = told.or_else(|| (!data.is_empty()).then(|| format!("{} is written anew", wanted.id)));
     let reason = |text: &str| text.split(':').next().map(str::to_owned);
-    let state = names::ours(name::STATE);
+    let state = wanted.purpose.note(name::STATE);
     let is_same = |text: &Option<String>| {
         let former = there["metadata"]["annotations"][&state].as_str();
         former.is_some_and(|former| text.as_deref().and_then(reason) == reason(former))
@@ -164,22 +165,34 @@ fn changed(
 }
 
 /// What a Secret is to have whose key is made; `None` if it is left as it is.
-fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> Result<Option<Wish>, String> {
+fn wish(
+    wanted: &Wanted,
+    there: &Value,
+    store: &Store,
+    proofs: &mut Proofs,
+    now: Timestamp,
+) -> Result<Option<Wish>, String> {
     let (metadata, policy) = (&there["metadata"], wanted.policy());
     let (name, algorithm, former) = match &wanted.from {
         From::Chance { name, algorithm, former, .. } => (Some(name), *algorithm, former.clone()),
-        _ => (None, None, Some(names::former_rndc_secret(&wanted.server().name))),
+        _ => (None, None, Some(names::former_rndc_secret(wanted.owner()))),
     };
     let from = metadata["annotations"][names::ours(KEY_FROM)].as_str();
     let is_made = from.is_none_or(|from| Some(from) == former.as_deref());
-    let ring = Ring::of(&there["data"]).filter(|ring| policy.is_none() || ring.used.is_sound());
-    let record = Record::of(metadata, now);
+    let ring = Ring::of(wanted.purpose, &there["data"]).filter(|ring| policy.is_none() || ring.used.is_sound());
+    let record = Record::of(wanted.purpose, metadata, now);
     let (Some(ring), true) = (ring, is_made) else {
         let Some(name) = name else { return Ok(None) };
         // That of a user is not Bindy's to use on, and what is no key cannot be.
-        let used = Material::random(name.clone(), algorithm.unwrap_or_default())?;
+        let name = match wanted.purpose {
+            Purpose::Control => name.clone(),
+            Purpose::Transfer => {
+                names::next_key(&material::name_of_used(&there["data"]).unwrap_or_else(|| name.clone()))
+            }
+        };
+        let used = Material::random(name, algorithm.unwrap_or_default())?;
         let step = Step::Replace { is_revoked: false };
-        let then = policy.map_or_else(|| Record::new(now), |policy| record.then(policy, &step, now));
+        let then = policy.map_or_else(|| Record::new(wanted.purpose, now), |policy| record.then(policy, &step, now));
         let told = policy.and_then(|_| told(wanted, &step, &record, &then));
         let annotations = wanted.annotations(&then, None, now);
         return Ok(Some(Wish { ring: Ring { used, other: None }, annotations, told }));
@@ -188,23 +201,39 @@ fn wish(wanted: &Wanted, there: &Value, proofs: &mut Proofs, now: Timestamp) -> 
     let record = record.with(ring.other.is_some());
     let ring = ring.in_phase(record.phase);
     let key = ring.newest(record.phase);
-    let Some(lacking) = proofs.lacking(&wanted.server(), key, now) else {
+    let Some(mut lacking) = proofs.lacking(wanted.purpose, &wanted.servers, key, now) else {
         // Which pods there are is not known yet.
         return Ok(Some(Wish { ring, annotations: BTreeMap::new(), told: None }));
     };
+    if let Lacking::Pods(lacking) = &mut lacking {
+        lacking.extend(behind(wanted, store, &ring));
+    }
     let is_unlike = algorithm.is_some_and(|algorithm| !ring.used.is_for(algorithm));
     let step = rotation::next(policy, &record, is_unlike, &lacking, now);
     let then = record.then(policy, &step, now);
     let algorithm = algorithm.or(ring.used.algorithm()).unwrap_or_default();
-    let ring = ring.then(&step, algorithm)?;
+    let ring = ring.then(wanted.purpose, &step, algorithm)?;
     let rest = rest(policy, &step, &then, now);
     let mut annotations = then.annotations(policy, rest.as_ref());
     annotations.insert(names::ours(KEY_FROM), from.map(str::to_owned).filter(|_| step_keeps_key(&step)));
     let told = told(wanted, &step, &record, &then).or_else(|| {
-        let waits = rest.filter(|rest| matches!(rest, Rest::Waiting(..) | Rest::Hidden(_) | Rest::RateLimited(_)));
-        waits.map(|rest| format!("RNDC Secret {}/{}: {rest}", wanted.id.namespace, wanted.id.name))
+        let waits = rest.filter(|rest| rest.reason() == WAITING || matches!(rest, Rest::RateLimited(_)));
+        waits.map(|rest| format!("{}: {rest}", wanted.title()))
     });
     Ok(Some(Wish { ring, annotations, told }))
+}
+
+/// The servers that are not known to use the key of transfers. What all of their pods use, their status says.
+fn behind(wanted: &Wanted, store: &Store, ring: &Ring) -> Vec<LackingPod> {
+    if wanted.purpose != Purpose::Transfer {
+        return Vec::new();
+    }
+    let uses = |server: &ServerId| {
+        let instance = store.get(&ObjectId::from(&server.resource()))?;
+        instance["status"][IN_USE].as_str().map(str::to_owned)
+    };
+    let behind = wanted.servers.iter().filter(|server| uses(server).as_deref() != Some(ring.used.name()));
+    behind.map(|server| LackingPod { name: server.name.clone(), stands: Stands::Behind }).collect()
 }
 
 /// Whether the key that is used stays.
@@ -215,7 +244,7 @@ fn step_keeps_key(step: &Step) -> bool {
 /// What people are told of the state after a step; `None` if that is not to be said so soon.
 fn rest(policy: Policy, step: &Step, then: &Record, now: Timestamp) -> Option<Rest> {
     let Step::Rest(rest) = step else { return Some(prospect(policy, then, now)) };
-    let is_early = matches!(rest, Rest::Waiting(..)) && now.duration_since(then.begun()) < PATIENCE;
+    let is_early = matches!(rest, Rest::Waiting(..) | Rest::Behind(_)) && now.duration_since(then.begun()) < PATIENCE;
     Some(rest.clone()).filter(|_| !is_early)
 }
 
@@ -229,7 +258,7 @@ fn prospect(policy: Policy, record: &Record, now: Timestamp) -> Rest {
 
 /// The log line of a step. It says what is known then, and no more.
 fn told(wanted: &Wanted, step: &Step, before: &Record, then: &Record) -> Option<String> {
-    let secret = format!("RNDC Secret {}/{}", wanted.id.namespace, wanted.id.name);
+    let secret = wanted.title();
     match step {
         Step::Rest(_) => None,
         Step::Stage => Some(format!("Rotating {secret} (rotation #{})", then.count.saturating_add(1))),
@@ -240,8 +269,9 @@ fn told(wanted: &Wanted, step: &Step, before: &Record, then: &Record) -> Option<
         )),
         Step::Activate => Some(format!(
             "{secret}: all pods that are ready have answered to the new key, which is used now; the former one is \
-             accepted for {} minutes",
-            GRACE.as_mins()
+             accepted for {} minutes{}",
+            GRACE.as_mins(),
+            if wanted.purpose == Purpose::Transfer { ", or until all servers use the new one" } else { "" }
         )),
         Step::Settle if before.phase == Phase::Revoked => {
             Some(format!("{secret}: every pod that is there has answered to the new key"))
@@ -251,10 +281,15 @@ fn told(wanted: &Wanted, step: &Step, before: &Record, then: &Record) -> Option<
 }
 
 impl Wanted {
+    /// How its log lines begin.
+    fn title(&self) -> String {
+        format!("{} Secret {}/{}", self.purpose.word(), self.id.namespace, self.id.name)
+    }
+
     /// When the key is replaced; `None` if it never is.
     pub(super) fn policy(&self) -> Option<Policy> {
         match &self.from {
-            From::Chance { policy, .. } => *policy,
+            From::Chance { policy, .. } => Some(*policy),
             From::Secret { .. } => None,
             From::Kept => Some(Policy { after: None, restarts: false }),
         }

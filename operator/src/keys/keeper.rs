@@ -216,7 +216,7 @@ impl Keeper {
             .collect();
         let (mut labels, mut annotations) = wanted.metadata();
         labels.insert(names::PART_OF.0.into(), names::PART_OF.1.into());
-        let ours = wanted.annotations(&Record::new(now), source.map(String::as_str), now);
+        let ours = wanted.annotations(&Record::new(*purpose, now), source.map(String::as_str), now);
         annotations.extend(ours.into_iter().filter_map(|(name, text)| Some((name, text?))));
         let metadata = json!({ "labels": labels, "annotations": annotations, "ownerReferences": [owner] });
         let secret = Object::new(id.clone(), metadata, json!({ "type": "Opaque", "stringData": said }));

@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 use zonefmt::Name;
 
 use super::{
+    Purpose,
     rotation::{Phase, Step},
-    wanted::Purpose,
 };
 use crate::{
     api::keys::{RndcAlgorithm, RndcSecretRef, SecretTemplate},
@@ -53,9 +53,9 @@ pub(super) struct Ring {
 /// The fields of a Secret's data, as text; `None` for those that are not to be there.
 pub(super) type Data = BTreeMap<String, Option<Zeroizing<String>>>;
 
-/// The keys of transfers.
+/// The keys of transfers: of each Secret the one that is used, and then one that is accepted beside it.
 #[derive(Default)]
-pub struct TransferKeys(BTreeMap<ObjectId, TsigKey>);
+pub struct TransferKeys(BTreeMap<ObjectId, Vec<TsigKey>>);
 
 impl Material {
     /// A new key. Its secret has as many octets as what the algorithm makes (RFC 2104 3).
@@ -112,14 +112,23 @@ impl Material {
     /// The key of a Secret of Bindy's.
     pub(super) fn of(secret: &Value) -> Option<Material> {
         let text = |key| Some(field(secret, key)?.trim().to_owned());
-        let (name, algorithm) = (text("key-name")?, text("algorithm")?);
+        let (name, algorithm) = (text(NAME)?, text("algorithm")?);
         Some(Material { name, algorithm, secret: Zeroizing::new(text("secret")?) })
     }
 
     /// Whether it is a key that can be written into a text as it is.
     pub(super) fn is_sound(&self) -> bool {
-        let is_plain = self.name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
-        is_plain && self.key().is_some() && Name::from_ascii(&self.name).is_ok()
+        self.name.bytes().all(is_plain) && self.key().is_some() && Name::from_ascii(&self.name).is_ok()
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The key as messages are signed with it; `None` if it is none.
+    pub(super) fn tsig(&self) -> Option<TsigKey> {
+        Some(TsigKey::new(&Name::from_ascii(&self.name).ok()?, self.key()?, None))
     }
 
     /// The algorithm of the key, if it is one that keys are made for.
@@ -132,11 +141,6 @@ impl Material {
         self.algorithm == name_of(algorithm)
     }
 
-    /// The key as it signs messages; `None` if it is none.
-    pub(super) fn tsig(&self) -> Option<TsigKey> {
-        Some(TsigKey::new(&Name::from_ascii(&self.name).ok()?, self.key()?, None))
-    }
-
     /// The key as programs use it; `None` if it is none.
     pub(super) fn key(&self) -> Option<Key> {
         let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == self.algorithm)?;
@@ -146,13 +150,16 @@ impl Material {
 
 impl Ring {
     /// The keys in a Secret of Bindy's.
-    pub(super) fn of(data: &Value) -> Option<Ring> {
+    pub(super) fn of(purpose: Purpose, data: &Value) -> Option<Ring> {
         let used = Material::of(data)?;
-        let other = field(data, OTHER_ALGORITHM).zip(field(data, OTHER_SECRET)).map(|(algorithm, secret)| Material {
-            name: used.name.clone(),
-            algorithm: algorithm.to_string(),
-            secret,
-        });
+        let name = match purpose {
+            Purpose::Control => Some(used.name.clone()),
+            // One that is called as the other cannot be told from it.
+            Purpose::Transfer => field(data, OTHER_NAME).map(|name| name.to_string()).filter(|name| *name != used.name),
+        };
+        let other = name.zip(field(data, OTHER_ALGORITHM)).zip(field(data, OTHER_SECRET));
+        let other =
+            other.map(|((name, algorithm), secret)| Material { name, algorithm: algorithm.to_string(), secret });
         Some(Ring { used, other })
     }
 
@@ -181,8 +188,8 @@ impl Ring {
     ///
     /// # Errors
     /// The system gives no random octets.
-    pub(super) fn then(mut self, step: &Step, algorithm: RndcAlgorithm) -> Result<Ring, String> {
-        let successor = || Material::random(self.used.name.clone(), algorithm);
+    pub(super) fn then(mut self, purpose: Purpose, step: &Step, algorithm: RndcAlgorithm) -> Result<Ring, String> {
+        let successor = || Material::random(purpose.successor(&self), algorithm);
         match step {
             Step::Rest(_) => {}
             Step::Stage => self.other = Some(successor()?),
@@ -209,12 +216,17 @@ impl Ring {
     /// The data of a Secret with these keys, for this purpose, and keys of others beside them; `None` for fields that are
     /// not to be there. Of several keys of a name the first counts.
     ///
-    /// A key that may be replaced has a second name, so that `named.conf` need not change with it: servers know the
-    /// other key by that, or if there is none, the same key again.
+    /// A key of a control channel that may be replaced has a second name, so that `named.conf` need not change with it:
+    /// servers know the other key by that, or if there is none, the same key again. Those of transfers each have a name.
     pub(super) fn data(&self, purpose: Purpose, is_replaced: bool, others: &[Material]) -> Data {
         let mut all = vec![self.used.clone()];
-        let second = self.other.as_ref().unwrap_or(&self.used);
-        let second = is_replaced.then(|| Material { name: format!("{}{SECOND}", self.used.name), ..second.clone() });
+        let second = match purpose {
+            Purpose::Control => is_replaced.then(|| {
+                let second = self.other.as_ref().unwrap_or(&self.used);
+                Material { name: format!("{}{SECOND}", self.used.name), ..second.clone() }
+            }),
+            Purpose::Transfer => self.other.clone(),
+        };
         for other in second.iter().chain(others) {
             if !all.iter().any(|known| known.name.eq_ignore_ascii_case(&other.name)) {
                 all.push(other.clone());
@@ -223,10 +235,11 @@ impl Ring {
         let names: Vec<&str> = all.iter().map(|material| material.name.as_str()).collect();
         let other = |field: fn(&Material) -> Zeroizing<String>| self.other.as_ref().map(field);
         let mut data = vec![
-            ("key-name", Some(Zeroizing::new(self.used.name.clone()))),
+            (NAME, Some(Zeroizing::new(self.used.name.clone()))),
             ("algorithm", Some(Zeroizing::new(self.used.algorithm.clone()))),
             ("secret", Some(self.used.secret.clone())),
             (NAMES, Some(Zeroizing::new(names.join("\n")))),
+            (OTHER_NAME, other(|it| Zeroizing::new(it.name.clone())).filter(|_| purpose == Purpose::Transfer)),
             (OTHER_ALGORITHM, other(|it| Zeroizing::new(it.algorithm.clone()))),
             (OTHER_SECRET, other(|it| it.secret.clone())),
         ];
@@ -258,34 +271,51 @@ impl TransferKeys {
         let keys = store.of(Type::Secret).filter_map(|(id, secret)| {
             // Only they have this field.
             field(&secret["data"], names::TRANSFER_FILE)?;
-            let material = Material::of(&secret["data"])?;
-            Some((id.clone(), material.tsig()?))
+            let Ring { used, other } = Ring::of(Purpose::Transfer, &secret["data"])?;
+            let other = other.as_ref().and_then(Material::tsig);
+            Some((id.clone(), [used.tsig()?].into_iter().chain(other).collect()))
         });
         TransferKeys(keys.collect())
     }
 
-    /// The key of the servers of a cluster, or of one on its own.
-    pub fn find(&self, namespace: &str, owner: &str) -> Option<&TsigKey> {
+    /// The keys of the servers of a cluster, or of one on its own, that which is used first; none if there are none.
+    pub fn of_owner(&self, namespace: &str, owner: &str) -> &[TsigKey] {
         let name = names::transfer_secret(owner);
-        self.0.get(&ObjectId { of: Type::Secret, namespace: namespace.to_owned(), name })
+        let keys = self.0.get(&ObjectId { of: Type::Secret, namespace: namespace.to_owned(), name });
+        keys.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// All keys.
     pub fn iter(&self) -> impl Iterator<Item = &TsigKey> {
-        self.0.values()
+        self.0.values().flatten()
     }
 }
 
-/// The names of the keys in a Secret of Bindy's; none if there are none.
+/// The names of the keys in a Secret of Bindy's, that of the used one first; none if there are none.
 pub fn names_of(secret: &Value) -> Vec<String> {
-    let names = field(&secret["data"], NAMES).or_else(|| field(&secret["data"], "key-name"));
+    let names = field(&secret["data"], NAMES).or_else(|| field(&secret["data"], NAME));
     names.map(|names| names.lines().map(|name| name.trim().to_owned()).collect()).unwrap_or_default()
 }
 
+/// The name of the key that is used, whatever else is wrong with it.
+pub(super) fn name_of_used(data: &Value) -> Option<String> {
+    let name = field(data, NAME)?.trim().to_owned();
+    let is_plain = Name::from_ascii(&name).is_ok() && name.bytes().all(is_plain);
+    is_plain.then_some(name)
+}
+
+/// Whether a key's name that has this can be written into a text as it is.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"-_.".contains(&octet)
+}
+
+/// The key of a Secret's data that has the name of the key that is used.
+const NAME: &str = "key-name";
 /// The key of a Secret's data that has the names of all keys, each in a line.
 const NAMES: &str = "key-names";
 
 /// The keys of the data that have the key beside the one that is used.
+const OTHER_NAME: &str = "other-key-name";
 const OTHER_ALGORITHM: &str = "other-algorithm";
 const OTHER_SECRET: &str = "other-secret";
 /// What follows a key's name in its second name.

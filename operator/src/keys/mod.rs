@@ -6,14 +6,16 @@
 //! and follows that Secret.
 //!
 //! `wanted` says which Secrets there should be, `due` what is to be done about each, and `keeper` does it. `material` makes
-//! keys and writes them down, [`TransferKeys`] reads them; [`ClientKeys`] are those of others. `rotation` replaces keys, once pods have shown by `proofs` that
-//! they have the new one; [`Told`] is what people see of that, and `report` what auditors ask for.
+//! keys and writes them down, [`TransferKeys`] reads them; [`ClientKeys`] are those of others. `rotation` replaces keys, once
+//! pods have shown by `proofs` that they have the new one; [`Told`] is what people see of that, and `report` what auditors
+//! ask for. What differs between keys for `rndc` and those of transfers says [`Purpose`].
 
 mod client;
 mod due;
 mod keeper;
 mod material;
 mod proofs;
+mod purpose;
 mod report;
 mod rotation;
 mod told;
@@ -21,6 +23,7 @@ mod wanted;
 
 pub use client::{ClientKeys, KeyFault};
 pub use material::{TransferKeys, names_of};
+pub use purpose::{IN_USE, Purpose};
 pub use report::Format;
 pub use told::{Told, changed_at};
 pub(crate) use wanted::given;
@@ -38,7 +41,6 @@ use crate::{
     api::Kind,
     cluster::{self, Seen, Store, collection, stored, terminated, why},
     object::Type,
-    render::names,
     terminal::{begin_log, say},
 };
 use report::Report;
@@ -53,20 +55,23 @@ pub struct Options {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Command {
-    /// Show how old the RNDC key of each server is, and when it is replaced.
+    /// Show how old the RNDC key of each server is, and the transfer key of each cluster, and when it is replaced.
     Status(Scope),
     /// Have the RNDC key of a server replaced now, while servers accept the former one for some minutes still.
     Rotate {
-        /// Name of the Bind9Instance
+        /// Name of the Bind9Instance; with `--transfer`, that of the Bind9Cluster, or of a Bind9Instance on its own
         name: String,
-        /// Namespace of the Bind9Instance [default: that of the kubeconfig]
+        /// Its namespace [default: that of the kubeconfig]
         #[arg(short, long, value_name = "NAMESPACE")]
         namespace: Option<String>,
+        /// Replace the key by which servers get their zones instead
+        #[arg(long)]
+        transfer: bool,
         /// Have the former key accepted no more, as it is known to somebody; whoever uses it has to read the new one
         #[arg(long)]
         revoke: bool,
     },
-    /// Report on the RNDC keys of all servers, for auditors.
+    /// Report on the keys of all servers and clusters, for auditors.
     Report {
         #[command(flatten)]
         scope: Scope,
@@ -112,9 +117,10 @@ pub fn run(options: &Options) -> Result<(), KeysError> {
             }
             Some(Command::Status(scope)) => report(&client, scope).await?.show(),
             Some(Command::Report { scope, output }) => report(&client, scope).await?.print(*output),
-            Some(Command::Rotate { name, namespace, revoke }) => {
+            Some(Command::Rotate { name, namespace, transfer, revoke }) => {
                 let namespace = namespace.as_deref().unwrap_or(client.default_namespace());
-                request(&client, namespace, name, *revoke).await?;
+                let purpose = if *transfer { Purpose::Transfer } else { Purpose::Control };
+                request(&client, purpose, (namespace, name), *revoke).await?;
             }
         }
         Ok(())
@@ -139,19 +145,31 @@ async fn report(client: &Client, scope: &Scope) -> Result<Report, KeysError> {
     Ok(Report::of(&store, namespace, Timestamp::now()))
 }
 
-/// Asks the one who makes keys to replace that of a server.
-async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool) -> Result<(), KeysError> {
-    if let Some(why) = not_ours(client, namespace, instance).await {
+/// Asks the one who makes keys to replace that of a server or cluster.
+async fn request(
+    client: &Client,
+    purpose: Purpose,
+    (namespace, owner): (&str, &str),
+    revoke: bool,
+) -> Result<(), KeysError> {
+    if purpose == Purpose::Control
+        && let Some(why) = not_ours(client, namespace, owner).await
+    {
         return Err(KeysError::Refused(why));
     }
-    let secret = names::rndc_secret(instance);
+    let secret = purpose.secret(owner);
     let name = if revoke { rotation::name::REVOKE } else { rotation::name::ROTATE };
-    let annotations = json!({ names::ours(name): format!("{:.0}", Timestamp::now()) });
+    let annotations = json!({ purpose.note(name): format!("{:.0}", Timestamp::now()) });
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let secrets = collection(client, Type::Secret, namespace);
     let asked = secrets.patch_metadata(&secret, &PatchParams::default(), &patch).await;
-    asked
-        .map_err(|error| KeysError::Refused(format!("cannot annotate Secret {namespace}/{secret}: {}", why(&error))))?;
+    let whose = match purpose {
+        Purpose::Control => "",
+        Purpose::Transfer => "; only a Bind9Cluster, or a Bind9Instance on its own, has such a key",
+    };
+    asked.map_err(|error| {
+        KeysError::Refused(format!("cannot annotate Secret {namespace}/{secret}: {}{whose}", why(&error)))
+    })?;
     say(&format!(
         "Asked for another key in Secret {namespace}/{secret}; `bindy keys status -n {namespace}` shows what comes of it."
     ));
@@ -162,7 +180,7 @@ async fn request(client: &Client, namespace: &str, instance: &str, revoke: bool)
 async fn not_ours(client: &Client, namespace: &str, instance: &str) -> Option<String> {
     let live = collection(client, Type::Own(Kind::INSTANCE), namespace).get_opt(instance).await.ok()??;
     let conditions = live.data["status"]["conditions"].as_array()?;
-    let due = conditions.iter().find(|condition| condition["type"] == "RotationDue")?;
+    let due = conditions.iter().find(|condition| condition["type"] == Purpose::Control.condition())?;
     let message = (due["reason"] == "ExternallyManaged").then(|| due["message"].as_str())?;
     Some(format!("no key is replaced: {}", message.unwrap_or_default()))
 }

@@ -1,15 +1,18 @@
-//! Which pods have answered to which key. A pod that has answered to a key counts for as long as it is there.
+//! Which pods have answered to which key: to a command, or to a question for the list of their zones. A pod that has
+//! answered to a key counts for as long as it is there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
-use bindy_server::{control::takes_key, keys::Key};
+use bindy_server::{control::takes_key, keys::Key, tsig::TsigKey};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use zonefmt::Name;
 
 use super::{
+    Purpose,
     material::Material,
     rotation::{Lacking, LackingPod, Stands},
 };
@@ -19,6 +22,7 @@ use crate::{
     render::names,
     rounds::{Ask, Reply},
     servers::ServerId,
+    soa,
 };
 
 /// The pods of servers, and what they have answered to.
@@ -29,7 +33,7 @@ pub(super) struct Proofs {
     listed: BTreeSet<String>,
     /// The namespaces whose pods could not be seen lately.
     outages: BTreeMap<String, Outage>,
-    proven: BTreeMap<PodId, Material>,
+    proven: BTreeMap<(PodId, Purpose), Material>,
     /// Who is to be asked now.
     open: Vec<Question>,
 }
@@ -57,7 +61,7 @@ pub(super) struct PodId {
 struct Pod {
     id: PodId,
     /// `None` as long as it has no address.
-    at: Option<SocketAddr>,
+    at: Option<IpAddr>,
     stands: Stands,
 }
 
@@ -65,10 +69,23 @@ struct Pod {
 #[derive(Clone)]
 pub(super) struct Question {
     pod: PodId,
+    purpose: Purpose,
     at: SocketAddr,
     material: Material,
-    key: Key,
+    how: How,
 }
+
+/// How a pod shows that it takes a key.
+#[derive(Clone)]
+enum How {
+    /// It answers to a command.
+    Command(Key),
+    /// It answers for the list of its zones.
+    Query(Name, TsigKey),
+}
+
+/// What a pod has answered to.
+pub(super) type Proof = (PodId, Purpose, Material);
 
 impl Proofs {
     /// Takes over which pods there are, in these namespaces.
@@ -81,7 +98,7 @@ impl Proofs {
             }
         }
         let there: BTreeSet<&PodId> = self.pods.values().flatten().map(|pod| &pod.id).collect();
-        self.proven.retain(|pod, _| there.contains(pod));
+        self.proven.retain(|(pod, _), _| there.contains(pod));
     }
 
     /// The pods of a namespace cannot be seen. Those that were seen before count still for [`TRUSTED`].
@@ -96,10 +113,17 @@ impl Proofs {
         self.outages.remove(namespace);
     }
 
-    /// The pods of a server that have not answered to a key, and are to be asked; none if there is no such key. `None` if
-    /// it is not known yet which pods there are.
-    pub(super) fn lacking(&mut self, server: &ServerId, key: Option<&Material>, now: Timestamp) -> Option<Lacking> {
-        let (is_listed, outage) = (self.listed.contains(&server.namespace), self.outages.get(&server.namespace));
+    /// The pods of servers of a namespace that have not answered to a key, and are to be asked; none if there is no such
+    /// key. `None` if it is not known yet which pods there are.
+    pub(super) fn lacking(
+        &mut self,
+        purpose: Purpose,
+        servers: &[ServerId],
+        key: Option<&Material>,
+        now: Timestamp,
+    ) -> Option<Lacking> {
+        let Some(ServerId { namespace, .. }) = servers.first() else { return Some(Lacking::default()) };
+        let (is_listed, outage) = (self.listed.contains(namespace), self.outages.get(namespace));
         if let Some(outage) = outage.filter(|outage| !is_listed || outage.is_long(now)) {
             return Some(Lacking::Hidden(outage.why.clone()));
         }
@@ -108,13 +132,15 @@ impl Proofs {
         }
         let mut lacking = Vec::new();
         let Some(material) = key else { return Some(Lacking::default()) };
-        for pod in self.pods.get(server).into_iter().flatten() {
-            if self.proven.get(&pod.id) == Some(material) {
-                continue;
-            }
-            lacking.push(LackingPod { name: pod.id.id.name.clone(), stands: pod.stands });
-            if let (Some(at), Some(key)) = (pod.at, material.key()) {
-                self.open.push(Question { pod: pod.id.clone(), at, material: material.clone(), key });
+        for server in servers {
+            for pod in self.pods.get(server).into_iter().flatten() {
+                let is_proven = self.proven.get(&(pod.id.clone(), purpose)) == Some(material);
+                // One without an address begins with what the Secret has then, whenever it is begun.
+                if is_proven || purpose == Purpose::Transfer && pod.at.is_none() {
+                    continue;
+                }
+                lacking.push(LackingPod { name: pod.id.id.name.clone(), stands: pod.stands });
+                self.open.extend(pod.question(server, purpose, material));
             }
         }
         Some(Lacking::Pods(lacking))
@@ -126,8 +152,23 @@ impl Proofs {
     }
 
     /// A pod has answered to a key.
-    pub(super) fn proven(&mut self, (pod, key): (PodId, Material)) {
-        self.proven.insert(pod, key);
+    pub(super) fn proven(&mut self, (pod, purpose, key): Proof) {
+        self.proven.insert((pod, purpose), key);
+    }
+}
+
+impl Pod {
+    /// What it is to be asked, if it can be.
+    fn question(&self, server: &ServerId, purpose: Purpose, material: &Material) -> Option<Question> {
+        let (port, how) = match purpose {
+            Purpose::Control => (names::RNDC_PORT, How::Command(material.key()?)),
+            Purpose::Transfer => {
+                let catalog = Name::from_ascii(names::catalog(&server.namespace, &server.name)).ok()?;
+                (names::DNS_PORT, How::Query(catalog, material.tsig()?))
+            }
+        };
+        let (at, material) = (SocketAddr::new(self.at?, port), material.clone());
+        Some(Question { pod: self.id.clone(), purpose, at, material, how })
     }
 }
 
@@ -162,14 +203,14 @@ fn read(id: &ObjectId, pod: &Value) -> Option<(ServerId, Pod)> {
     let address = status["podIP"].as_str().and_then(|address| address.parse().ok());
     let pod = Pod {
         id: PodId { id: id.clone(), uid: metadata["uid"].as_str().unwrap_or_default().to_owned() },
-        at: address.map(|address| SocketAddr::new(address, names::RNDC_PORT)),
+        at: address,
         stands,
     };
     Some((ServerId { namespace: id.namespace.clone(), name: server }, pod))
 }
 
 impl Ask for Question {
-    type Answer = (PodId, Material);
+    type Answer = Proof;
 
     fn whom(&self) -> SocketAddr {
         self.at
@@ -179,13 +220,18 @@ impl Ask for Question {
         self.pod == other.pod && self.at == other.at && self.material == other.material
     }
 
-    async fn ask(self) -> Reply<(PodId, Material)> {
-        match takes_key(self.at, &self.key).await {
-            Ok(true) => Reply::Answer((self.pod, self.material)),
-            // It has not heard of it yet.
-            Ok(false) => Reply::Nothing,
-            Err(_) => Reply::Silence,
-        }
+    async fn ask(self) -> Reply<Proof> {
+        let reply = match self.how {
+            How::Command(key) => match takes_key(self.at, &key).await {
+                Ok(true) => Reply::Answer(()),
+                // It has not heard of it yet.
+                Ok(false) => Reply::Nothing,
+                Err(_) => Reply::Silence,
+            },
+            // The version does not matter, but that the answer is signed.
+            How::Query(catalog, key) => soa::version(&catalog, self.at, key).await.map(|_| ()),
+        };
+        reply.map(|()| (self.pod, self.purpose, self.material))
     }
 }
 
@@ -204,27 +250,35 @@ mod tests {
 
     #[test]
     fn who_sees_pods_no_more_says_so_after_a_while_and_goes_on_when_they_are_seen() {
-        let server = ServerId { namespace: "dns".into(), name: "a".into() };
+        let of_it = [ServerId { namespace: "dns".into(), name: "a".into() }];
         let (mut store, mut proofs) = (Store::default(), Proofs::default());
         store.take(Seen::All(Type::Pod, "dns".into(), Vec::new()), &mut BTreeSet::new());
         proofs.see(&store, ["dns"].into_iter());
         let hidden = Some(Lacking::Hidden("forbidden".into()));
         proofs.hide("dns", "forbidden", at("12:00:00"));
-        assert_eq!(proofs.lacking(&server, None, at("12:00:59")), Some(Lacking::default()));
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, None, at("12:00:59")), Some(Lacking::default()));
         proofs.hide("dns", "forbidden", at("12:00:50"));
-        assert_eq!(proofs.lacking(&server, None, at("12:01:00")), hidden);
-        assert_eq!(proofs.lacking(&server, None, at("12:02:50")), Some(Lacking::default()), "it was tried since");
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, None, at("12:01:00")), hidden);
+        assert_eq!(
+            proofs.lacking(Purpose::Control, &of_it, None, at("12:02:50")),
+            Some(Lacking::default()),
+            "it was tried since"
+        );
         proofs.hide("dns", "forbidden", at("12:03:00"));
-        assert_eq!(proofs.lacking(&server, None, at("12:03:10")), Some(Lacking::default()), "that is another time");
+        assert_eq!(
+            proofs.lacking(Purpose::Control, &of_it, None, at("12:03:10")),
+            Some(Lacking::default()),
+            "that is another time"
+        );
         proofs.hide("dns", "forbidden", at("12:04:10"));
-        assert_eq!(proofs.lacking(&server, None, at("12:04:10")), hidden);
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, None, at("12:04:10")), hidden);
         proofs.show("dns");
-        assert_eq!(proofs.lacking(&server, None, at("12:04:20")), Some(Lacking::default()));
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, None, at("12:04:20")), Some(Lacking::default()));
     }
 
     #[test]
     fn a_pod_counts_by_itself_and_until_it_ends() {
-        let server = ServerId { namespace: "dns".into(), name: "a".into() };
+        let of_it = [ServerId { namespace: "dns".into(), name: "a".into() }];
         let (mut store, mut proofs) = (Store::default(), Proofs::default());
         let [key, other] = [1, 2].map(|_| Material::random("k".into(), RndcAlgorithm::default()).unwrap());
         let mut see = |proofs: &mut Proofs, uid: &str, ready: &str, phase: &str| {
@@ -245,28 +299,38 @@ mod tests {
             store.take(all, &mut BTreeSet::new());
             proofs.see(&store, ["dns"].into_iter());
         };
-        assert!(proofs.lacking(&server, Some(&key), at("12:00:00")).is_none(), "nobody knows which pods there are");
+        assert!(
+            proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")).is_none(),
+            "nobody knows which pods there are"
+        );
         proofs.hide("dns", "forbidden", at("12:00:00"));
-        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), Some(Lacking::Hidden("forbidden".into())));
+        assert_eq!(
+            proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")),
+            Some(Lacking::Hidden("forbidden".into()))
+        );
         proofs.show("dns");
         see(&mut proofs, "1", "True", "Running");
         let lacks = |stands| Some(Lacking::Pods(vec![LackingPod { name: "a-1".into(), stands }]));
-        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), lacks(Stands::Ready));
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")), lacks(Stands::Ready));
         let asked = proofs.questions();
         assert_eq!((asked.len(), proofs.questions().len()), (1, 0));
-        proofs.proven((asked[0].pod.clone(), key.clone()));
-        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), Some(Lacking::default()));
-        assert_eq!(proofs.lacking(&server, Some(&other), at("12:00:00")), lacks(Stands::Ready));
+        proofs.proven((asked[0].pod.clone(), Purpose::Control, key.clone()));
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")), Some(Lacking::default()));
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, Some(&other), at("12:00:00")), lacks(Stands::Ready));
         see(&mut proofs, "2", "False", "Running");
         let unready = Stands::Unready { since: "2026-01-31T12:00:00Z".parse().unwrap() };
-        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), lacks(unready), "another pod of the same name");
+        assert_eq!(
+            proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")),
+            lacks(unready),
+            "another pod of the same name"
+        );
         see(&mut proofs, "2", "leaves", "Running");
         assert_eq!(
-            proofs.lacking(&server, Some(&key), at("12:00:00")),
+            proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")),
             lacks(Stands::Leaving),
             "until somebody has seen its end"
         );
         see(&mut proofs, "2", "False", "Failed");
-        assert_eq!(proofs.lacking(&server, Some(&key), at("12:00:00")), Some(Lacking::default()));
+        assert_eq!(proofs.lacking(Purpose::Control, &of_it, Some(&key), at("12:00:00")), Some(Lacking::default()));
     }
 }

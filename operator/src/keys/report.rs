@@ -1,4 +1,4 @@
-//! What people are told of the RNDC keys of all servers: how they are replaced, how old they are and when it is their time.
+//! What people are told of the keys of all servers and clusters: how they are replaced, how old they are and when it is their time.
 //! It comes from declarations and their status, so that nobody needs to read a Secret for it.
 
 use std::{collections::BTreeMap, fmt::Write};
@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::wanted::{self, From, Purpose, Wanted};
+use super::{
+    Purpose,
+    wanted::{self, From, Wanted},
+};
 use crate::{
-    api::Kind,
     cluster::Store,
-    object::{ObjectId, Type},
-    servers::ServerId,
+    object::ObjectId,
     terminal::{self, Terminal, say},
 };
 
@@ -33,6 +34,7 @@ pub enum Format {
 #[serde(rename_all = "camelCase")]
 struct Row {
     namespace: String,
+    /// The server, or the cluster, if it is the key of one.
     instance: String,
     /// How the key is replaced, in words.
     policy: String,
@@ -45,9 +47,11 @@ struct Row {
     last_revoked_at: Option<String>,
     algorithm: Option<String>,
     rotation_count: Option<u64>,
-    /// The reason and the message of the condition `RotationDue`.
+    /// The reason and the message of the condition about it.
     state: Option<String>,
     message: Option<String>,
+    /// What it is for: `RNDC` or `transfer`.
+    purpose: &'static str,
 }
 
 /// The keys of the servers that are declared.
@@ -60,13 +64,10 @@ impl Report {
     /// Of servers in this namespace; of all if it is empty.
     pub(super) fn of(store: &Store, namespace: &str, now: Timestamp) -> Report {
         let wanted = wanted::of(store);
-        let keys = wanted.iter().filter(|wanted| wanted.purpose == Purpose::Control);
-        let keys: BTreeMap<ServerId, &Wanted> = keys.map(|wanted| (wanted.server(), wanted)).collect();
-        let keys = keys.into_iter().filter(|(server, _)| namespace.is_empty() || server.namespace == namespace);
-        let rows = keys.map(|(ServerId { namespace, name }, wanted)| {
-            let id = ObjectId { of: Type::Own(Kind::INSTANCE), namespace, name };
-            Row::of(wanted, &store.get(&id).unwrap_or_default(), id, now)
-        });
+        let keys: BTreeMap<(Purpose, ObjectId), &Wanted> =
+            wanted.iter().map(|wanted| ((wanted.purpose, wanted.declaration()), wanted)).collect();
+        let keys = keys.into_iter().filter(|((_, id), _)| namespace.is_empty() || id.namespace == namespace);
+        let rows = keys.map(|((_, id), wanted)| Row::of(wanted, &store.get(&id).unwrap_or_default(), id, now));
         Report { now, rows: rows.collect() }
     }
 
@@ -76,11 +77,12 @@ impl Report {
             say("There are no servers.");
             return;
         }
-        let heading = ["SERVER", "POLICY", "AGE", "NEXT ROTATION", "ROTATIONS", "STATE"].map(str::to_owned);
+        let heading = ["OF", "KEY", "POLICY", "AGE", "NEXT ROTATION", "ROTATIONS", "STATE"].map(str::to_owned);
         let rows = self.rows.iter().map(|row| {
             let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
             [
                 format!("{}/{}", row.namespace, row.instance),
+                row.purpose.to_owned(),
                 row.policy.clone(),
                 row.age_seconds.map_or("-".into(), age),
                 or_none(&row.rotate_at),
@@ -95,11 +97,11 @@ impl Report {
     pub(super) fn print(&self, format: Format) {
         match format {
             Format::Text => {
-                say(&format!("RNDC keys at {:.0}", self.now));
+                say(&format!("Keys at {:.0}", self.now));
                 self.show();
                 for row in &self.rows {
                     if let Some(message) = &row.message {
-                        say(&format!("{}/{}: {message}", row.namespace, row.instance));
+                        say(&format!("{}/{}, {} key: {message}", row.namespace, row.instance, row.purpose));
                     }
                 }
             }
@@ -109,7 +111,7 @@ impl Report {
     }
 
     fn csv(&self) -> String {
-        const FIELDS: [&str; 13] = [
+        const FIELDS: [&str; 14] = [
             "namespace",
             "instance",
             "policy",
@@ -123,6 +125,7 @@ impl Report {
             "rotationCount",
             "state",
             "message",
+            "purpose",
         ];
         let mut text = FIELDS.join(",") + "\r\n";
         for row in &self.rows {
@@ -148,11 +151,11 @@ impl Row {
             (From::Chance { .. }, None) => "on request".into(),
             (From::Kept, _) => "kept, without its cluster".into(),
         };
-        let status = &live["status"]["rndcKeyRotation"];
+        let status = &live["status"][wanted.purpose.status()];
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let created: Option<Timestamp> = status["createdAt"].as_str().and_then(|time| time.parse().ok());
         let conditions = live["status"]["conditions"].as_array().into_iter().flatten();
-        let due = conditions.into_iter().find(|condition| condition["type"] == "RotationDue");
+        let due = conditions.into_iter().find(|condition| condition["type"] == wanted.purpose.condition());
         Row {
             namespace: id.namespace,
             instance: id.name,
@@ -167,6 +170,7 @@ impl Row {
             rotation_count: status["rotationCount"].as_u64(),
             state: due.and_then(|due| text(&due["reason"])),
             message: due.and_then(|due| text(&due["message"])),
+            purpose: wanted.purpose.word(),
         }
     }
 }
@@ -191,17 +195,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::cluster::{Seen, Text};
+    use crate::{
+        api::Kind,
+        cluster::{Seen, Text},
+        object::Type,
+    };
 
     #[test]
     fn a_report_has_the_policy_the_age_and_the_next_time_of_each_key() {
         let mut store = Store::default();
         let mut instance = |name: &str, key: Value, status: Value| {
-            let object = json!({
+            let mut object = json!({
                 "metadata": { "name": name, "namespace": "dns", "uid": "0" },
                 "spec": { "clusterRef": "", "role": "primary", "rndcKey": key },
                 "status": status,
             });
+            if name == "a" {
+                object["spec"]["transferKey"] = json!({ "autoRotate": true, "rotateAfter": "1d" });
+            }
             let id = ObjectId { of: Type::Own(Kind::INSTANCE), namespace: "dns".into(), name: name.into() };
             store.take(Seen::Put(id, Text::from(&object)), &mut BTreeSet::new());
         };
@@ -210,7 +221,8 @@ mod tests {
             "lastRotatedAt": "2026-01-01T00:00:00Z", "algorithm": "hmac-sha256",
         });
         let due = json!([{ "type": "RotationDue", "reason": "NotDue", "message": "Later, \"perhaps\"." }]);
-        let status = json!({ "rndcKeyRotation": rotation, "conditions": due });
+        let of_transfers = json!({ "createdAt": "2026-01-02T00:00:00Z" });
+        let status = json!({ "rndcKeyRotation": rotation, "transferKeyRotation": of_transfers, "conditions": due });
         instance("a", json!({ "autoRotate": true, "rotateAfter": "30d" }), status);
         instance("b", json!({ "secretRef": { "name": "mine" } }), json!({}));
         instance("c", json!({}), json!({}));
@@ -221,10 +233,12 @@ mod tests {
             lines[1],
             "dns,a,every 720 h,720,2026-01-01T00:00:00Z,172800,2026-01-31T00:00:00Z,2026-01-01T00:00:00Z,,hmac-sha256,2,\
              NotDue,\
-             \"Later, \"\"perhaps\"\".\""
+             \"Later, \"\"perhaps\"\".\",RNDC"
         );
-        assert_eq!(lines[2], "dns,b,as in Secret mine,,,,,,,,,,");
-        assert_eq!(lines[3], "dns,c,on request,,,,,,,,,,");
+        assert_eq!(lines[2], "dns,b,as in Secret mine,,,,,,,,,,,RNDC");
+        assert_eq!(lines[3], "dns,c,on request,,,,,,,,,,,RNDC");
+        assert_eq!(lines[4], "dns,a,every 24 h,24,2026-01-02T00:00:00Z,86400,,,,,,,,transfer");
+        assert_eq!(lines[5], "dns,b,on request,,,,,,,,,,,transfer");
         let orphan = json!({
             "metadata": { "name": "d", "namespace": "dns", "uid": "0" },
             "spec": { "clusterRef": "gone", "role": "primary", "rndcKey": {} },

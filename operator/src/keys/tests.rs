@@ -380,6 +380,99 @@ fn a_replacement_goes_on_from_what_the_secret_has() {
     assert_eq!(step(&mut live), None);
 }
 
+/// What a cluster's key of transfers is, and what its Secret gets.
+fn transfer(store: &Store) -> Wanted {
+    wanted::of(store).into_iter().find(|wanted| wanted.id.name == "ns-transfer-key").unwrap()
+}
+
+#[test]
+fn a_key_of_transfers_gets_another_name_and_the_former_goes_when_all_servers_use_it() {
+    let mut store = declared(&json!({ "transferKey": { "autoRotate": true, "rotateAfter": "1h" } }), &json!({}));
+    let wanted = transfer(&store);
+    assert_eq!(wanted.servers.iter().map(|server| &*server.name).collect::<Vec<_>>(), ["a"]);
+    let first = made(&wanted);
+    assert_eq!((&*first["key-name"], &*first["key-names"]), ("dns.ns.1", "dns.ns.1"));
+    let mut live = secret(&first);
+    let keys = |live: &Value| {
+        let mut store = Store::default();
+        put(&mut store, wanted.id.clone(), live);
+        let keys = TransferKeys::of(&store);
+        let names = keys.of_owner("dns", "ns").iter().map(|key| key.name().to_string());
+        names.collect::<Vec<_>>()
+    };
+    let uses = |store: &mut Store, key: &str| {
+        let instance = id(Type::Own(Kind::INSTANCE), "a");
+        let mut object = store.get(&instance).unwrap();
+        object["status"][IN_USE] = json!(key);
+        put(store, instance, &object);
+    };
+    assert_eq!(keys(&live), ["dns.ns.1."]);
+    uses(&mut store, "dns.ns.1");
+    // It is an hour old.
+    step(&wanted, &mut store, &mut live);
+    assert_eq!(note(&live, "transfer-rotation-phase"), "Staged");
+    assert_eq!(
+        (text(&live, "secret"), text(&live, "key-names")),
+        (first["secret"].clone(), "dns.ns.1\ndns.ns.2".into())
+    );
+    assert!(text(&live, "transfer.key").starts_with(&first["transfer.key"]), "both are there");
+    assert_eq!(keys(&live), ["dns.ns.1.", "dns.ns.2."]);
+    let mut damaged = live.clone();
+    damaged["data"]["other-key-name"] = damaged["data"]["key-name"].clone();
+    step(&wanted, &mut store, &mut damaged);
+    assert_eq!((text(&damaged, "other-key-name"), keys(&damaged).len()), ("dns.ns.2".into(), 2), "made anew");
+    // There is no pod to be asked.
+    put(&mut store, wanted.id.clone(), &live);
+    step(&wanted, &mut store, &mut live);
+    assert_eq!(
+        (note(&live, "transfer-rotation-phase"), keys(&live)),
+        ("Active", vec!["dns.ns.2.".into(), "dns.ns.1.".into()])
+    );
+    assert_ne!(text(&live, "secret"), first["secret"]);
+    live["metadata"]["annotations"][ours("transfer-rotated-at")] = json!("2026-01-31T11:00:00Z");
+    step(&wanted, &mut store, &mut live);
+    assert_eq!(note(&live, "transfer-rotation-phase"), "Active");
+    assert!(
+        note(&live, "transfer-rotation").starts_with("RotationWaiting: Not all pods have the configuration"),
+        "{live}"
+    );
+    uses(&mut store, "dns.ns.2");
+    step(&wanted, &mut store, &mut live);
+    assert_eq!((note(&live, "transfer-rotation-phase"), keys(&live)), ("", vec!["dns.ns.2.".into()]));
+    assert!(live["data"]["other-key-name"].is_null() && live["data"]["other-secret"].is_null());
+    assert_eq!(note(&live, "transfer-rotation-count"), "1");
+
+    // What somebody else knows already has no name that is used again.
+    live["metadata"]["annotations"][ours("transfer-rotate")] = json!("please");
+    live["metadata"]["annotations"][ours("transfer-rotated-at")] = json!("2026-01-31T10:00:00Z");
+    step(&wanted, &mut store, &mut live);
+    assert_eq!(keys(&live), ["dns.ns.2.", "dns.ns.3."]);
+    live["metadata"]["annotations"][ours("transfer-revoke")] = json!("leaked");
+    step(&wanted, &mut store, &mut live);
+    assert_eq!((note(&live, "transfer-rotation-phase"), keys(&live)), ("Revoked", vec!["dns.ns.4.".into()]));
+    live["data"]["secret"] = json!("?");
+    step(&wanted, &mut store, &mut live);
+    assert_eq!(keys(&live), ["dns.ns.5."], "what is no key is replaced");
+}
+
+#[test]
+fn a_server_on_its_own_has_a_key_of_transfers_and_says_when_it_is_replaced() {
+    let mut store = declared(&json!({}), &json!({ "transferKey": { "autoRotate": true } }));
+    let of = |store: &Store| {
+        let keys = wanted::of(store).into_iter().filter(|wanted| wanted.purpose == Purpose::Transfer);
+        let said = keys.map(|wanted| {
+            let after = wanted.policy().and_then(|policy| policy.after).map(|after| after.as_hours());
+            (wanted.id.name, wanted.servers.len(), after)
+        });
+        said.collect::<Vec<_>>()
+    };
+    assert_eq!(of(&store), [("ns-transfer-key".into(), 1, None)], "that of a cluster says nothing of it");
+    let spec = json!({ "clusterRef": "", "role": "primary", "transferKey": { "autoRotate": true } });
+    let alone = json!({ "metadata": { "name": "b", "namespace": "dns", "uid": "0" }, "spec": spec });
+    put(&mut store, id(Type::Own(Kind::INSTANCE), "b"), &alone);
+    assert_eq!(of(&store), [("ns-transfer-key".into(), 1, None), ("b-transfer-key".into(), 1, Some(720))]);
+}
+
 /// A kubelet may take a minute and a half, and each pod that answers is no news.
 #[test]
 fn it_takes_minutes_until_pods_are_waited_for_and_others_of_them_are_a_detail() {

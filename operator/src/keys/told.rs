@@ -3,14 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{material, rotation::name};
+use super::{Purpose, material, rotation::name};
 use crate::{
     cluster::Store,
     object::{ObjectId, Type},
-    render::names::{self, ours},
 };
 
-/// What is known of a server's RNDC key.
+/// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Since when it is used; `None` if it is not Bindy's to replace.
@@ -36,13 +35,13 @@ const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// When the pods of a server were to be replaced last, so that it accepts other keys; `None` if never.
 pub fn changed_at(secret: &Value) -> Option<&str> {
-    secret["metadata"]["annotations"][ours(name::CHANGED)].as_str()
+    secret["metadata"]["annotations"][Purpose::Control.note(name::CHANGED)].as_str()
 }
 
 impl Told {
-    /// What a Secret tells; `None` if it tells nothing.
-    pub fn of(secret: &Value) -> Option<Told> {
-        let text = |name: &str| secret["metadata"]["annotations"][ours(name)].as_str();
+    /// What the Secret with a key for this tells; `None` if it tells nothing.
+    pub fn of(purpose: Purpose, secret: &Value) -> Option<Told> {
+        let text = |name: &str| secret["metadata"]["annotations"][purpose.note(name)].as_str();
         let time = |name: &str| text(name).and_then(|text| text.trim().parse().ok());
         let (reason, message) = text(name::STATE)?.split_once(": ")?;
         Some(Told {
@@ -57,11 +56,11 @@ impl Told {
         })
     }
 
-    /// What the Secrets of servers tell: their namespace, the server's name, and that.
-    pub fn all(store: &Store) -> impl Iterator<Item = (String, String, Told)> {
-        store.of(Type::Secret).filter_map(|(ObjectId { namespace, name, .. }, secret)| {
-            let server = name.strip_suffix(&names::rndc_secret(""))?;
-            Some((namespace.clone(), server.to_owned(), Told::of(&secret)?))
+    /// What the Secrets with keys for this tell: their namespace, the name of the server or cluster, and that.
+    pub fn all(store: &Store, purpose: Purpose) -> impl Iterator<Item = (String, String, Told)> {
+        store.of(Type::Secret).filter_map(move |(ObjectId { namespace, name, .. }, secret)| {
+            let owner = name.strip_suffix(&purpose.secret(""))?;
+            Some((namespace.clone(), owner.to_owned(), Told::of(purpose, &secret)?))
         })
     }
 

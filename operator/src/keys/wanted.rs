@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::{material, rotation::Policy};
+use super::{Purpose, material, rotation::Policy};
 use crate::{
     api::{
         Bind9Config, ClusterSpec, Infrastructure, InstanceSpec, Kind, Resource, Role, Spec,
         cluster::RoleSpec,
-        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef, RotationStrategy, SecretTemplate},
+        keys::{RndcAlgorithm, RndcKeyConfig, RndcSecretRef, RotationStrategy, SecretTemplate, TransferKeyConfig},
     },
     cluster::{Store, in_force},
     object::{ObjectId, Type},
@@ -27,15 +27,8 @@ pub(super) struct Wanted {
     /// The Secrets with further keys that go into it.
     pub(super) others: Vec<RndcSecretRef>,
     pub(super) purpose: Purpose,
-}
-
-/// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// The control channel of a server.
-    Control,
-    /// The transfers of zones to servers.
-    Transfer,
+    /// The servers that have it.
+    pub(super) servers: Vec<ServerId>,
 }
 
 /// Where a key comes from.
@@ -50,8 +43,8 @@ pub(super) enum From {
         former: Option<String>,
         /// What a user says of its Secret, and of the first key in it.
         template: Option<SecretTemplate>,
-        /// When it is replaced; `None` if never.
-        policy: Option<Policy>,
+        /// When it is replaced.
+        policy: Policy,
     },
     /// It is in a Secret already.
     Secret {
@@ -82,10 +75,15 @@ impl Wanted {
         (metadata.labels.clone().unwrap_or_default(), metadata.annotations.clone().unwrap_or_default())
     }
 
-    /// The server that it belongs to, if it is that of one.
-    pub(super) fn server(&self) -> ServerId {
-        let name = self.owner["name"].as_str().unwrap_or_default().to_owned();
-        ServerId { namespace: self.id.namespace.clone(), name }
+    /// The name of the server or cluster that it belongs to.
+    pub(super) fn owner(&self) -> &str {
+        self.owner["name"].as_str().unwrap_or_default()
+    }
+
+    /// What declares that.
+    pub(super) fn declaration(&self) -> ObjectId {
+        let kind = if self.owner["kind"] == Kind::CLUSTER.name() { Kind::CLUSTER } else { Kind::INSTANCE };
+        ObjectId { of: Type::Own(kind), namespace: self.id.namespace.clone(), name: self.owner().to_owned() }
     }
 
     /// A Secret in the same namespace, whoever has made it.
@@ -110,7 +108,7 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
         let id = &resource.id;
         let secret = |name| ObjectId { of: Type::Secret, namespace: id.namespace.clone(), name };
         let owner = owner(Declared { resource, uid });
-        let transfer = || Wanted {
+        let transfer = |config: Option<&TransferKeyConfig>| Wanted {
             id: secret(names::transfer_secret(&id.name)),
             owner: owner.clone(),
             from: From::Chance {
@@ -118,18 +116,19 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                 algorithm: None,
                 former: None,
                 template: None,
-                policy: None,
+                policy: policy(config.and_then(TransferKeyConfig::hours), false),
             },
             others: Vec::new(),
             purpose: Purpose::Transfer,
+            servers: of_key(&servers, &id.namespace, &id.name),
         };
         match &resource.spec {
-            Spec::Infrastructure(Infrastructure::Cluster(_)) => wanted.push(transfer()),
+            Spec::Infrastructure(Infrastructure::Cluster(spec)) => wanted.push(transfer(spec.transfer_key.as_ref())),
             Spec::Infrastructure(Infrastructure::Instance(spec)) => {
                 let server = servers.server(&ServerId { namespace: id.namespace.clone(), name: id.name.clone() });
                 let cluster = server.and_then(|server| server.cluster.as_ref());
                 if server.is_none_or(|server| server.cluster_name.is_none()) {
-                    wanted.push(transfer());
+                    wanted.push(transfer(spec.transfer_key.as_ref()));
                 }
                 let resources = read.iter().map(|(resource, _)| resource);
                 let of_cluster = cluster.and_then(|cluster| declaration_of(resources, cluster));
@@ -143,13 +142,20 @@ pub(super) fn of(store: &Store) -> Vec<Wanted> {
                     None => made(&id.name, None),
                 };
                 let others = of_cluster.map(|cluster| cluster.rndc_secret_refs.clone()).unwrap_or_default();
+                let servers = vec![ServerId { namespace: id.namespace.clone(), name: id.name.clone() }];
                 let id = secret(names::rndc_secret(&id.name));
-                wanted.push(Wanted { id, owner, from, others, purpose: Purpose::Control });
+                wanted.push(Wanted { id, owner, from, others, purpose: Purpose::Control, servers });
             }
             _ => {}
         }
     }
     wanted
+}
+
+/// The servers to which zones are transferred by the key of this cluster, or server on its own.
+fn of_key(servers: &Servers, namespace: &str, owner: &str) -> Vec<ServerId> {
+    let its = |server: &&Server| server.id.namespace == namespace && names::key_owner(server) == owner;
+    servers.iter().filter(its).map(|server| server.id.clone()).collect()
 }
 
 /// The name of the Secret with a user's own key for a server, if one is named.
@@ -217,11 +223,16 @@ fn made(instance: &str, config: Option<&RndcKeyConfig>) -> From {
         algorithm: of_template.or(config.map(|config| config.algorithm)),
         former: Some(names::former_rndc_secret(instance)),
         template,
-        policy: Some(Policy {
-            after: config.and_then(RndcKeyConfig::hours).map(|it| SignedDuration::from_hours(it.into())),
-            restarts: config.is_some_and(|config| config.strategy == RotationStrategy::Restart),
-        }),
+        policy: policy(
+            config.and_then(RndcKeyConfig::hours),
+            config.is_some_and(|config| config.strategy == RotationStrategy::Restart),
+        ),
     }
+}
+
+/// A key is replaced when it is so many hours old.
+fn policy(hours: Option<u32>, restarts: bool) -> Policy {
+    Policy { after: hours.map(|hours| SignedDuration::from_hours(hours.into())), restarts }
 }
 
 fn role<'s>(instance: &InstanceSpec, cluster: &'s ClusterSpec) -> Option<&'s RoleSpec> {

@@ -167,7 +167,7 @@ fn configuration(subject: &Subject<'_>) -> Value {
                 { "configMap": { "name": names::config_map(subject.name()) } },
                 // The latter is where a user's own named.conf may include it from.
                 secret(&names::rndc_secret(subject.name()), names::KEYS_FILE, &["rndc.key", "keys/rndc.key"]),
-                secret(&subject.transfer().0, names::TRANSFER_FILE, &[names::TRANSFER_FILE]),
+                secret(&subject.transfer_secret(), names::TRANSFER_FILE, &[names::TRANSFER_FILE]),
             ],
         },
     })

@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub drained: BTreeSet<ServerId>,
     /// The names of servers' RNDC keys, where these are known.
     pub rndc_keys: BTreeMap<ServerId, Vec<String>>,
+    /// The names of the keys by which servers may get their zones, where these are known: that which is used first.
+    pub transfer_keys: BTreeMap<ServerId, Vec<String>>,
     /// When the pods of servers were to be replaced last, so that these accept other keys.
     pub keys_changed: BTreeMap<ServerId, String>,
     /// The PodDisruptionBudgets that there are, whoever has made them.

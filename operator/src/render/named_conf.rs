@@ -128,7 +128,7 @@ fn settings(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Se
     server.listen_on(&nowhere)?;
 
     let config = &server.config;
-    let key = format!("key \"{}\"", subject.transfer().1);
+    let key = accepted(subject, surroundings);
     let any = ["any".to_owned()];
     let list = |list: &Option<Vec<String>>| format!("{{ {}}}", elements(list.as_deref().unwrap_or(&any)));
     let keyed = |list: &Option<Vec<String>>, default: &[String]| {
@@ -192,7 +192,7 @@ fn statistics() -> String {
 
 /// The list of the server's zones. Those who get their zones from this server get the list of them, too.
 fn catalogs(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
-    let (key, primaries) = (subject.transfer().1, primaries(subject, surroundings));
+    let (key, primaries) = (accepted(subject, surroundings), primaries(subject, surroundings));
     let catalog = names::catalog(subject.namespace(), subject.name());
     let copies = subject.dependants.iter().map(|other| names::catalog(&other.id.namespace, &other.id.name));
     [catalog].into_iter().chain(copies).fold(String::new(), |mut text, catalog| {
@@ -202,8 +202,8 @@ fn catalogs(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
              \ttype secondary;\n\
              \tfile \"{catalog}.db\";\n\
              \tprimaries {{ {primaries}}};\n\
-             \tallow-query {{ key \"{key}\"; }};\n\
-             \tallow-transfer {{ key \"{key}\"; }};\n\
+             \tallow-query {{ {key}; }};\n\
+             \tallow-transfer {{ {key}; }};\n\
              }};\n",
         );
         text
@@ -214,7 +214,8 @@ fn catalogs(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
 /// confirm does not expire (RFC 1035 3.3.13), and neither does what the server confirms to itself: better an old zone
 /// than none, until there is an operator again.
 fn primaries(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
-    let key = subject.transfer().1;
+    let keys = subject.transfer_keys(surroundings);
+    let key = keys.first().map(String::as_str).unwrap_or_default();
     let address = |id| surroundings.tcp_services.get(id).or_else(|| surroundings.services.get(id));
     let addresses = subject.sources.iter().filter_map(|source| address(&source.id)).flatten();
     let others = addresses.map(|&address| SocketAddr::new(address, names::SERVICE_PORT));
@@ -224,6 +225,12 @@ fn primaries(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
         let _ = write!(list, "{} port {} key \"{key}\"; ", at.ip(), at.port());
         list
     })
+}
+
+/// The keys by which zones are transferred, as an address match list has them. A key that is not defined matches nobody.
+fn accepted(subject: &Subject<'_>, surroundings: &Surroundings) -> String {
+    let keys = subject.transfer_keys(surroundings).into_iter();
+    keys.map(|key| format!("key \"{key}\"")).collect::<Vec<_>>().join("; ")
 }
 
 /// The elements of an address match list, which were checked, in named's words.

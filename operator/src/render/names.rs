@@ -84,9 +84,24 @@ pub fn transfer_secret(owner: &str) -> String {
     format!("{owner}-transfer-key")
 }
 
-/// The name of that key. A key that replaces it gets another name, and so another number.
+/// The name of the first such key. One that replaces it gets another name, and so another number.
 pub fn transfer_key(namespace: &str, owner: &str) -> String {
-    format!("{namespace}.{owner}.1")
+    numbered_key(&format!("{namespace}.{owner}"), 1)
+}
+
+/// The name of the key of transfers that replaces one of this name.
+pub fn next_key(name: &str) -> String {
+    let base = name.rsplit_once('.').filter(|(_, number)| number.parse::<u64>().is_ok()).map_or(name, |(base, _)| base);
+    numbered_key(base, key_number(name).saturating_add(1))
+}
+
+/// The number of a key of transfers; 1 if its name has none.
+pub fn key_number(name: &str) -> u64 {
+    name.rsplit_once('.').and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
+}
+
+fn numbered_key(base: &str, number: u64) -> String {
+    format!("{base}.{number}")
 }
 
 /// The zone that lists the zones of a server.

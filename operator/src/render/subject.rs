@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Declared, names};
+use super::{Declared, Surroundings, names};
 use crate::{
     api::{
         ClusterSpec, InstanceSpec, Kind, Role,
@@ -67,10 +67,23 @@ impl<'r> Subject<'r> {
         labels
     }
 
-    /// The name of the Secret and of the key by which it gets its zones.
-    pub(super) fn transfer(&self) -> (String, String) {
-        let owner = names::key_owner(self.server);
-        (names::transfer_secret(owner), names::transfer_key(self.namespace(), owner))
+    /// The name of the Secret with the key by which it gets its zones.
+    pub(super) fn transfer_secret(&self) -> String {
+        names::transfer_secret(names::key_owner(self.server))
+    }
+
+    /// The names of the keys by which it may get its zones, and others from it. It uses the first.
+    pub(super) fn transfer_keys(&self, surroundings: &Surroundings) -> Vec<String> {
+        let known = surroundings.transfer_keys.get(&self.server.id).cloned();
+        let mut keys =
+            known.unwrap_or_else(|| vec![names::transfer_key(self.namespace(), names::key_owner(self.server))]);
+        // That which is to come is accepted as soon as it is in the Secret, without another configuration.
+        if let Some(next) = keys.first().map(|used| names::next_key(used))
+            && !keys.contains(&next)
+        {
+            keys.push(next);
+        }
+        keys
     }
 
     pub(super) fn image(&self) -> Option<&'r ImageConfig> {

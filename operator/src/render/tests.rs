@@ -69,6 +69,7 @@ fn surroundings() -> Surroundings {
         tcp_services: BTreeMap::new(),
         drained: BTreeSet::new(),
         rndc_keys: BTreeMap::new(),
+        transfer_keys: BTreeMap::new(),
         keys_changed: BTreeMap::new(),
         budgets: BTreeMap::new(),
         given: BTreeMap::new(),
@@ -153,18 +154,41 @@ fn an_instance_inherits_and_prevails() {
     let inherited = text("a-config");
     for line in [
         "acl \"internal\" { 10.0.0.0/8; !10.9.0.0/16; };",
-        "allow-query { key \"dns.ns.1\"; internal; };",
-        "allow-transfer { key \"dns.ns.1\"; 192.0.2.1; };",
+        "allow-query { key \"dns.ns.1\"; key \"dns.ns.2\"; internal; };",
+        "allow-transfer { key \"dns.ns.1\"; key \"dns.ns.2\"; 192.0.2.1; };",
         "primaries { 10.96.0.7 port 53 key \"dns.ns.1\"; fd00::7 port 53 key \"dns.ns.1\"; ",
     ] {
         assert!(inherited.contains(line), "{line}\n{inherited}");
     }
-    assert!(text("own-config").contains("allow-query { key \"dns.ns.1\"; 198.51.100.0/24; };"));
+    assert!(text("own-config").contains("allow-query { key \"dns.ns.1\"; key \"dns.ns.2\"; 198.51.100.0/24; };"));
     assert_eq!(find(&rendered, Type::Deployment, "dns", "own")["spec"]["replicas"], 3);
     let service = find(&rendered, Type::Service, "dns", "a");
     assert_eq!(service["spec"]["type"], "LoadBalancer");
     assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
     assert_eq!(service["spec"]["ports"][1]["port"], 53);
+}
+
+/// So that the configuration need not change when a key is added, and pods take it as soon as they have it.
+#[test]
+fn a_server_uses_one_key_of_transfers_and_accepts_the_former_and_the_next() {
+    let id = ServerId { namespace: "dns".into(), name: "a".into() };
+    let text = |keys: &[&str]| {
+        let keys = keys.iter().map(|key| format!("dns.ns.{key}")).collect();
+        let surroundings = Surroundings { transfer_keys: BTreeMap::from([(id.clone(), keys)]), ..surroundings() };
+        let rendered = render_in(&[CLUSTER, &instance("a", "")], &surroundings);
+        find(&rendered, Type::ConfigMap, "dns", "a-config")["data"]["named.conf"].as_str().unwrap().to_owned()
+    };
+    let staged = text(&["9", "10"]);
+    assert_eq!(staged, text(&["9"]));
+    assert!(staged.contains(" key \"dns.ns.9\"; }") && !staged.contains("53 key \"dns.ns.10\""), "{staged}");
+    let list = "{ key \"dns.ns.9\"; key \"dns.ns.10\"; }";
+    for statement in ["allow-query", "allow-transfer", "allow-notify"] {
+        assert!(staged.contains(&format!("{statement} {list}")), "{staged}");
+    }
+    let active = text(&["10", "9"]);
+    assert!(active.contains("53 key \"dns.ns.10\"") && !active.contains("53 key \"dns.ns.9\""), "{active}");
+    assert!(active.contains("allow-notify { key \"dns.ns.10\"; key \"dns.ns.9\"; key \"dns.ns.11\"; };"), "{active}");
+    assert!(!text(&["10"]).contains("dns.ns.9"));
 }
 
 #[test]
@@ -274,7 +298,12 @@ fn files_of_a_users_own_become_part_of_the_configuration() {
     assert!(!conf.contains("options {") && conf.contains("zone \"own.dns.catalog.bindy\""), "{conf}");
     assert_eq!(data["named.conf.zones"], zones);
     let merged = data["named.conf.options"].as_str().unwrap();
-    for part in ["\n  allow-query { key \"dns.ns.1\"; internal; };\n", "catalog-zones {", "port 5353;", "directory"] {
+    for part in [
+        "\n  allow-query { key \"dns.ns.1\"; key \"dns.ns.2\"; internal; };\n",
+        "catalog-zones {",
+        "port 5353;",
+        "directory",
+    ] {
         assert!(merged.contains(part), "{part}\n{merged}");
     }
     assert!(!merged.contains("rate-limit"), "it is not in theirs: {merged}");

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bindy_server::tsig::TsigKey;
 use zonefmt::Name;
 
 use super::{primary::Audience, seen::Pods};
@@ -53,7 +54,7 @@ impl Assignment {
             all.give(catalog.clone(), server, keys, pods);
             // Those who would give it to the server keep up with it.
             let Some(audience) = all.audiences.get_mut(&catalog) else { continue };
-            let Some(key) = audience.keys.first().cloned() else { continue };
+            let Some(key) = used(server, keys).map(|key| key.name().clone()) else { continue };
             let others =
                 servers.sources(server).filter_map(|other| pods.get(&other.id)).flat_map(|pods| &pods.addresses);
             audience.pods.extend(others.map(|&pod| (pod, key.clone())));
@@ -88,13 +89,23 @@ impl Assignment {
     /// Lets a server have a zone, for which nobody waits.
     pub(super) fn leave(&mut self, zone: &Name, server: &Server, keys: &TransferKeys, pods: &BTreeMap<ServerId, Pods>) {
         let pods = pods.get(&server.id);
-        if let Some(key) = keys.find(&server.id.namespace, names::key_owner(server)) {
+        if let Some(key) = used(server, keys) {
             let audience = self.audiences.entry(zone.clone()).or_default();
-            audience.keys.insert(key.name().clone());
+            audience.keys.extend(accepted(server, keys).iter().map(|key| key.name().clone()));
             let addresses = pods.into_iter().flat_map(|pods| &pods.addresses);
             audience.pods.extend(addresses.map(|&pod| (pod, key.name().clone())));
         }
     }
+}
+
+/// The keys by which a server may have its zones.
+fn accepted<'k>(server: &Server, keys: &'k TransferKeys) -> &'k [TsigKey] {
+    keys.of_owner(&server.id.namespace, names::key_owner(server))
+}
+
+/// The one by which it hears of them.
+fn used<'k>(server: &Server, keys: &'k TransferKeys) -> Option<&'k TsigKey> {
+    accepted(server, keys).first()
 }
 
 /// The catalog of a server.

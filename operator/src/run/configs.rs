@@ -26,6 +26,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Configs {
     pods: BTreeMap<ObjectId, Pod>,
+    /// The servers of which it is known what they are to have.
+    servers: BTreeSet<ServerId>,
 }
 
 struct Pod {
@@ -73,6 +75,7 @@ impl Configs {
             self.pods.insert(id.clone(), Pod { server, at, wanted: wanted.clone(), since, told });
         }
         changed.extend(former.into_values().map(|pod| pod.server));
+        self.servers = hashes.into_keys().collect();
         changed
     }
 
@@ -88,6 +91,11 @@ impl Configs {
     pub(super) fn open(&self) -> impl Iterator<Item = ConfigQuestion> {
         let open = self.pods.iter().filter(|(_, pod)| !matches!(pod.told, Some(Told::Nothing)) && !pod.has_wanted());
         open.map(|(id, pod)| ConfigQuestion { pod: id.clone(), at: pod.at })
+    }
+
+    /// Whether each pod of a server that runs has told that it has what it is to have.
+    pub(super) fn is_everywhere(&self, server: &ServerId) -> bool {
+        self.servers.contains(server) && self.pods.values().all(|pod| pod.server != *server || pod.has_wanted())
     }
 
     /// What the pods of a server have in effect.
@@ -184,8 +192,14 @@ mod tests {
         let open = |configs: &Configs| configs.open().map(|it| it.pod.name).collect::<Vec<_>>();
         assert_eq!(open(&configs), ["a-1", "a-2"]);
         assert_eq!(configs.of(&server, now), InEffect::Unknown);
+        assert!(!configs.is_everywhere(&server));
         assert_eq!(configs.of(&server, now + GRACE), InEffect::Wanted, "who tells nothing may be another server");
+        configs.told(&pod("a-1"), config("one", None));
+        configs.told(&pod("a-2"), config("one", None));
+        assert!(configs.is_everywhere(&server));
         assert_eq!(configs.told(&pod("a-1"), Told::Nothing), Some(&server));
+        assert!(!configs.is_everywhere(&server), "nobody knows what it has");
+        configs.told(&pod("a-2"), config("zero", None));
         assert_eq!(configs.told(&pod("a-2"), config("one", None)), Some(&server));
         assert_eq!(configs.told(&pod("a-2"), config("one", None)), None);
         assert_eq!((open(&configs), configs.of(&server, now)), (vec![], InEffect::Wanted));
@@ -203,6 +217,6 @@ mod tests {
 
         // A server that is refused is to have nothing.
         assert_eq!(configs.expect(&store, &BTreeMap::new(), now), of_us);
-        assert!(open(&configs).is_empty());
+        assert!(open(&configs).is_empty() && !configs.is_everywhere(&server));
     }
 }

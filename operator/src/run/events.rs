@@ -5,13 +5,11 @@ use jiff::Timestamp;
 use kube::{Client, api::PostParams};
 use serde_json::{Value, json};
 
-use super::{
-    conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, POD_NOT_STARTING, ready},
-    rotation,
-};
+use super::conditions::{self, NOT_READY, NOT_SERVED, PARTIALLY_READY, POD_NOT_STARTING, ready};
 use crate::{
     api::{GROUP, Kind, ResourceId},
     cluster::collection,
+    keys::Purpose,
     object::{Object, ObjectId, Type},
 };
 
@@ -29,9 +27,9 @@ struct Turn {
 
 /// The events of a status that was written.
 pub(super) fn of(id: &ResourceId, before: &Value, after: &Value, by: &str, now: Timestamp) -> Vec<Object> {
-    let turns = [readiness(id, before, after), key_replaced(before, after), key_waits(before, after)];
-    let turns = turns.into_iter().flatten().enumerate();
-    turns.map(|(number, turn)| event(id, before, turn, by, now, number)).collect()
+    let of_keys = |purpose| [key_replaced(purpose, before, after), key_waits(purpose, before, after)];
+    let turns = [readiness(id, before, after)].into_iter().chain(Purpose::ALL.into_iter().flat_map(of_keys));
+    turns.flatten().enumerate().map(|(number, turn)| event(id, before, turn, by, now, number)).collect()
 }
 
 /// The event that a client cannot write into a zone what a resource declares.
@@ -65,23 +63,23 @@ fn readiness(id: &ResourceId, before: &Value, after: &Value) -> Option<Turn> {
     Some(Turn { is_wrong, ..Turn::of(is) })
 }
 
-/// A server has another RNDC key.
-fn key_replaced(before: &Value, after: &Value) -> Option<Turn> {
-    let count = |object: &Value| object["status"]["rndcKeyRotation"]["rotationCount"].as_u64();
+/// A server or cluster has another key.
+fn key_replaced(purpose: Purpose, before: &Value, after: &Value) -> Option<Turn> {
+    let count = |object: &Value| object["status"][purpose.status()]["rotationCount"].as_u64();
     let (was, is) = (count(before)?, count(after)?);
-    let revoked = |object: &Value| object["status"]["rndcKeyRotation"]["lastRevokedAt"].clone();
+    let revoked = |object: &Value| object["status"][purpose.status()]["lastRevokedAt"].clone();
     let (reason, what) = match revoked(after) {
         at if at.is_null() || at == revoked(before) => ("KeyRotated", "replaced"),
         _ => ("KeyRevoked", "revoked, and replaced at once"),
     };
-    let note = format!("The RNDC key was {what} (rotation #{is}).");
+    let note = format!("The {} key was {what} (rotation #{is}).", purpose.word());
     (is > was).then(|| Turn { is_wrong: false, reason: reason.into(), note })
 }
 
-/// Not all pods have answered to a new key.
-fn key_waits(before: &Value, after: &Value) -> Option<Turn> {
+/// Not all pods have answered to a new key, or use it.
+fn key_waits(purpose: Purpose, before: &Value, after: &Value) -> Option<Turn> {
     let waits = |object| {
-        let due = conditions::of(object, rotation::ROTATION_DUE);
+        let due = conditions::of(object, purpose.condition());
         due.filter(|due| due["reason"] == "RotationWaiting").map(Turn::of)
     };
     waits(after).filter(|_| waits(before).is_none())

@@ -28,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::terminal::say;
+use crate::{keys::Purpose, terminal::say};
 
 /// What the process tells of itself.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +52,8 @@ pub(super) struct Figures {
     pub(super) waiting: u64,
     /// How many objects could not be applied when it was last tried.
     pub(super) failed: u64,
-    /// The RNDC keys that are replaced.
-    pub(super) keys: Vec<KeyFigures>,
+    /// The keys that are replaced.
+    pub(super) keys: Vec<(Purpose, Vec<KeyFigures>)>,
 }
 
 /// The figures of a key.
@@ -194,24 +194,28 @@ impl prometheus_client::collector::Collector for Figures {
             ConstGauge::new(count.cast_signed()).encode(family.encode_family(&labels)?)?;
         }
         let of_keys: [KeyGauge; 3] = [
-            ("rndc_key_age_seconds", "For how long the RNDC key is used", |key| Some(key.age)),
-            ("rndc_key_next_rotation_timestamp_seconds", "When the RNDC key is to be replaced", |key| key.next),
-            ("rndc_key_rotation_overdue", "1 if the RNDC key should have been replaced over an hour ago", |key| {
+            ("key_age_seconds", "For how long the key is used", |key| Some(key.age)),
+            ("key_next_rotation_timestamp_seconds", "When the key is to be replaced", |key| key.next),
+            ("key_rotation_overdue", "1 if the key should have been replaced over an hour ago", |key| {
                 Some(i64::from(key.is_overdue))
             }),
         ];
-        for (name, help, value) in of_keys {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for key in &self.keys {
-                if let Some(value) = value(key) {
-                    ConstGauge::new(value).encode(family.encode_family(&key.labels)?)?;
+        for (purpose, keys) in &self.keys {
+            let prefix = purpose.word().to_lowercase();
+            for (name, help, value) in of_keys {
+                let name = format!("{prefix}_{name}");
+                let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+                for key in keys {
+                    if let Some(value) = value(key) {
+                        ConstGauge::new(value).encode(family.encode_family(&key.labels)?)?;
+                    }
                 }
             }
-        }
-        let help = "How often the RNDC key was replaced";
-        let mut family = encoder.encode_descriptor("rndc_key_rotations", help, None, MetricType::Counter)?;
-        for key in &self.keys {
-            ConstCounter::new(key.replaced).encode(family.encode_family(&key.labels)?)?;
+            let (name, help) = (format!("{prefix}_key_rotations"), "How often the key was replaced");
+            let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+            for key in keys {
+                ConstCounter::new(key.replaced).encode(family.encode_family(&key.labels)?)?;
+            }
         }
         let counter = ConstCounter::new(self.published);
         counter.encode(encoder.encode_descriptor(
@@ -254,7 +258,7 @@ mod tests {
             published: 3,
             held: 1,
             keeping: 2,
-            keys: vec![key],
+            keys: vec![(Purpose::Control, vec![key])],
             ..Figures::default()
         };
         let text = figures.metrics();

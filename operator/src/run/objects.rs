@@ -41,6 +41,8 @@ pub(super) struct Objects {
     drained: BTreeSet<ServerId>,
     /// The servers whose declaration cannot be used.
     refused: BTreeMap<ServerId, FieldError>,
+    /// The names of the keys by which servers get their zones, as their configuration names them.
+    transfer_keys: BTreeMap<ServerId, Vec<String>>,
     /// The objects that resources name.
     named: BTreeSet<ObjectId>,
     /// Those among them that cannot be read, and why.
@@ -76,6 +78,7 @@ impl Objects {
             turns: Turns::default(),
             drained: BTreeSet::new(),
             refused: BTreeMap::new(),
+            transfer_keys: BTreeMap::new(),
             named: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             without_keys: BTreeSet::new(),
@@ -105,6 +108,11 @@ impl Objects {
     /// Why the declaration of a server cannot be used.
     pub(super) fn refused(&self, server: &ServerId) -> Option<&FieldError> {
         self.refused.get(server)
+    }
+
+    /// The name of the key by which a server is to get its zones.
+    pub(super) fn transfer_key(&self, server: &ServerId) -> Option<&str> {
+        self.transfer_keys.get(server)?.first().map(String::as_str)
     }
 
     /// The server for which a server waits with its pods.
@@ -171,11 +179,13 @@ impl Objects {
             tcp_services: seen::services(store, declarations.instances(), names::tcp_service),
             drained: self.drained.clone(),
             rndc_keys: seen::rndc_keys(store, declarations.instances()),
+            transfer_keys: seen::transfer_keys(store, servers),
             keys_changed: seen::keys_changed(store, declarations.instances()),
             budgets: seen::budgets(store),
             given: seen::given(store, &self.named, &self.unreadable),
         };
         let rendered = render(&declared, &surroundings);
+        self.transfer_keys = surroundings.transfer_keys;
         for (server, FieldError { path, message, .. }) in &rendered.refused {
             once.say(format!("Bind9Instance {server}: {path}: {message}; what it has stays as it is"));
         }

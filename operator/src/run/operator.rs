@@ -33,7 +33,7 @@ use crate::{
     api::Kind,
     cluster::{Batch, Seen, Unseen, Watched},
     dynamic::Entry,
-    keys::TransferKeys,
+    keys::{Purpose, TransferKeys},
     object::{ObjectId, Type},
     servers::ServerId,
     terminal::Once,
@@ -540,7 +540,9 @@ impl Operator {
             published: zones.map_or(0, Zones::count_published),
             waiting: self.reports.len() as u64,
             failed: self.objects.count_failed() as u64,
-            keys: rotation::figures(&self.world.store, Timestamp::now()),
+            keys: Purpose::ALL
+                .map(|purpose| (purpose, rotation::figures(&self.world.store, purpose, Timestamp::now())))
+                .into(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What people see of the replacement of servers' RNDC keys. The one who replaces them records it in their Secrets, and
-//! may write nothing else.
+//! What people see of the replacement of keys: of servers' RNDC keys and of those of transfers. The one who replaces them
+//! records it in their Secrets, and may write nothing else.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -7,19 +7,20 @@ use serde_json::{Value, json};
 use super::{conditions, http::KeyFigures};
 use crate::{
     cluster::Store,
-    keys::Told,
+    keys::{Purpose, Told},
     object::{ObjectId, Type},
-    render::names,
-    servers::ServerId,
 };
 
-/// The condition that says whether the key is being replaced, and why not.
-pub(super) const ROTATION_DUE: &str = "RotationDue";
-
-/// The fields of a server's status, and its condition; none if nothing is known.
-pub(super) fn of(store: &Store, server: &ServerId, live: &Value, now: Timestamp) -> Option<(Value, Value)> {
-    let ServerId { namespace, name } = server.clone();
-    let told = Told::of(&store.get(&ObjectId { of: Type::Secret, namespace, name: names::rndc_secret(&name) })?)?;
+/// The field of a resource's status, and its condition; none if nothing is known of such a key of its own.
+pub(super) fn of(
+    store: &Store,
+    purpose: Purpose,
+    (namespace, owner): (&str, &str),
+    live: &Value,
+    now: Timestamp,
+) -> Option<(Value, Value)> {
+    let id = ObjectId { of: Type::Secret, namespace: namespace.to_owned(), name: purpose.secret(owner) };
+    let told = Told::of(purpose, &store.get(&id)?)?;
     let time = |time: Timestamp| format!("{time:.0}");
     let status = told.created.map(|created| {
         json!({
@@ -32,15 +33,19 @@ pub(super) fn of(store: &Store, server: &ServerId, live: &Value, now: Timestamp)
         })
     });
     let is_due = if told.is_due() { "True" } else { "False" };
-    let condition = conditions::condition(live, (ROTATION_DUE, is_due), (&told.reason, &told.message), now);
+    let condition = conditions::condition(live, (purpose.condition(), is_due), (&told.reason, &told.message), now);
     Some((json!(status), condition))
 }
 
-/// The figures of all keys that are replaced.
-pub(super) fn figures(store: &Store, now: Timestamp) -> Vec<KeyFigures> {
-    let figures = Told::all(store).filter_map(|(namespace, server, told)| {
+/// The figures of all keys of a purpose that are replaced.
+pub(super) fn figures(store: &Store, purpose: Purpose, now: Timestamp) -> Vec<KeyFigures> {
+    let whose = match purpose {
+        Purpose::Control => "instance",
+        Purpose::Transfer => "owner",
+    };
+    let figures = Told::all(store, purpose).filter_map(|(namespace, owner, told)| {
         Some(KeyFigures {
-            labels: [("namespace", namespace), ("instance", server)],
+            labels: [("namespace", namespace), (whose, owner)],
             age: told.created?.duration_until(now).as_secs(),
             next: told.rotate_at.map(Timestamp::as_second),
             replaced: u64::from(told.count),

@@ -15,7 +15,7 @@ use crate::{
     keys,
     object::{ObjectId, Type, is_to_go},
     render::{Given, names},
-    servers::ServerId,
+    servers::{ServerId, Servers},
 };
 
 /// The pods of a server that run.
@@ -139,6 +139,17 @@ pub(super) fn rndc_keys<'r>(
     instances: impl Iterator<Item = &'r ResourceId>,
 ) -> BTreeMap<ServerId, Vec<String>> {
     of_secrets(store, instances, |secret| Some(keys::names_of(secret)).filter(|keys| !keys.is_empty()))
+}
+
+/// The names of the keys by which servers get their zones, where there are Secrets already: that which is used first.
+pub(super) fn transfer_keys(store: &Store, servers: &Servers) -> BTreeMap<ServerId, Vec<String>> {
+    let names = servers.iter().filter_map(|server| {
+        let ServerId { namespace, .. } = server.id.clone();
+        let id = ObjectId { of: Type::Secret, namespace, name: names::transfer_secret(names::key_owner(server)) };
+        let names = Some(keys::names_of(&store.get(&id)?)).filter(|names| !names.is_empty())?;
+        Some((server.id.clone(), names))
+    });
+    names.collect()
 }
 
 /// Whether the Secret of a server is there without the file that its pods read, as one that a former version has made.

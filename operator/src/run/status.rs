@@ -23,7 +23,7 @@ use crate::{
         status::{MOST_IN_FORCE, MOST_INSTANCES},
     },
     compile::{self, Reason, Verdict},
-    keys,
+    keys::{self, Purpose},
     object::{ObjectId, Type},
     render::names,
     servers::ServerId,
@@ -179,11 +179,15 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
     let stopped = stopped.or_else(|| view.serving.keeps(&server).map(|why| Said::held(&why.to_string())));
     let Some(said) = stopped.or_else(|| runs(view, &server, verdict, &pods)) else { return Due::Later };
     let mut conditions = said.conditions(live, now);
-    let (rotation, due) = rotation::of(&view.world.store, &server, live, now).unzip();
+    let key = |purpose| rotation::of(&view.world.store, purpose, (&id.namespace, &id.name), live, now).unzip();
+    let (rotation, due) = key(Purpose::Control);
+    let is_alone = declared.is_some_and(|server| server.cluster_name.is_none());
+    let (of_transfers, transfers_due) = if is_alone { key(Purpose::Transfer) } else { (None, None) };
     if let Some(conditions) = conditions.as_array_mut() {
         conditions.extend(retires.map(|why| retirement::condition(live, why, now)));
-        conditions.extend(due);
+        conditions.extend(due.into_iter().chain(transfers_due));
     }
+    let used = view.objects.transfer_key(&server).filter(|_| view.configs.is_everywhere(&server));
     let cluster = declared.and_then(|server| server.cluster.as_ref()).map(|cluster| {
         let kind = if cluster.provider { Kind::PROVIDER } else { Kind::CLUSTER };
         let namespace = if cluster.provider { String::new() } else { cluster.namespace.clone() };
@@ -197,6 +201,8 @@ fn instance(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, no
         "clusterRef": cluster,
         "rndcKeyRotation": rotation,
         "rndcKeyRotationStatus": rotation,
+        "transferKeyRotation": of_transfers,
+        keys::IN_USE: used.or(live["status"][keys::IN_USE].as_str()),
         "conditions": conditions,
     });
     if let Some((zones, serial)) = view.serving.listed(&server).filter(|_| view.counts) {
@@ -320,12 +326,21 @@ fn family(view: View<'_>, id: &ResourceId, verdict: &Verdict, live: &Value, now:
         (Said::Waiting(reason, message), Some(why)) => Said::Waiting(reason, format!("{message} {why}")),
         (said, _) => said,
     };
+    // What a provider makes is where it says.
+    let elsewhere = || live["spec"]["namespace"].as_str().unwrap_or(view.world.home());
+    let namespace = if id.kind == Kind::PROVIDER { elsewhere() } else { &id.namespace };
+    let (rotation, due) = rotation::of(&view.world.store, Purpose::Transfer, (namespace, &id.name), live, now).unzip();
+    let mut conditions = said.conditions(live, now);
+    if let Some(conditions) = conditions.as_array_mut() {
+        conditions.extend(due);
+    }
     json!({
         "observedGeneration": live["metadata"]["generation"],
         "instanceCount": instances.len(),
         "readyInstances": ready,
         "instances": instances.get(..MOST_INSTANCES).unwrap_or(&instances),
-        "conditions": said.conditions(live, now),
+        "transferKeyRotation": rotation,
+        "conditions": conditions,
     })
 }
 

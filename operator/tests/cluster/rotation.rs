@@ -1,10 +1,11 @@
 //! RNDC keys are replaced while clients of all kinds go on: real rndc and queries on servers that run. `often` does so many
 //! times, and looks for what is left of former keys; `hindered` has something stand in the way, and `restart` has servers
-//! that read keys only at their start.
+//! that read keys only at their start. `transfer` replaces the keys of transfers.
 
 mod hindered;
 mod often;
 mod restart;
+mod transfer;
 
 use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
@@ -176,8 +177,9 @@ async fn keys_are_replaced_while_rndc_and_queries_go_on() {
     assert!(line("ns-secondary-0").contains("on request"), "{status}");
     let report: Value = serde_json::from_str(&running.keys(&["report", "-n=dns-system", "-o=json"])).expect("JSON");
     let keys = report["keys"].as_array().expect("a list");
-    assert!(keys.len() == INSTANCES.len() && keys[0]["rotationCount"] == 3 && keys[0]["rotateAfterHours"] == 720);
-    assert_eq!(running.keys(&["report", "-o=csv"]).lines().count(), 1 + INSTANCES.len());
+    // The last one is that of transfers.
+    assert!(keys.len() == INSTANCES.len() + 1 && keys[0]["rotationCount"] == 3 && keys[0]["rotateAfterHours"] == 720);
+    assert_eq!(running.keys(&["report", "-o=csv"]).lines().count(), 1 + INSTANCES.len() + 1);
     assert_eq!(keys[0]["algorithm"], "hmac-sha256");
     let rotated = || running.cluster.done(&["get", "events", "-n=dns-system", "--field-selector=reason=KeyRotated"]);
     running.cluster.until("it is told", || rotated().contains("rotation #3"));

@@ -1,4 +1,4 @@
-//! What a Secret records of its key's replacement, in annotations. Those with `created-at`, `rotate-at` and
+//! What a Secret records of its key's replacement, in annotations. Of those of RNDC keys, `created-at`, `rotate-at` and
 //! `rotation-count` are the existing operator's; people set `created-at`, `rotate` and `revoke`.
 
 use std::collections::BTreeMap;
@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Policy, Rest, Step, later};
-use crate::render::names::ours;
+use super::{super::Purpose, Policy, Rest, Step, later};
 
 /// What is recorded of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::keys) struct Record {
+    pub(super) purpose: Purpose,
     /// Since when the key is used, or what somebody has put in place of that to have it replaced.
     pub(super) created: Timestamp,
     /// How often the key was replaced.
@@ -49,33 +49,33 @@ pub(in crate::keys) enum Request {
     Revoke,
 }
 
-/// The names of the annotations, in our group.
+/// The names of the annotations, without what all of a purpose begin with ([`Purpose::note`]).
 pub(in crate::keys) mod name {
-    pub const CREATED: &str = "rndc-created-at";
-    pub const ROTATE_AT: &str = "rndc-rotate-at";
-    pub const COUNT: &str = "rndc-rotation-count";
-    pub const ROTATED: &str = "rndc-rotated-at";
-    pub const REVOKED: &str = "rndc-revoked-at";
-    pub const STAGED: &str = "rndc-staged-at";
-    pub const CHANGED: &str = "rndc-changed-at";
-    pub const PHASE: &str = "rndc-rotation-phase";
+    pub const CREATED: &str = "created-at";
+    pub const ROTATE_AT: &str = "rotate-at";
+    pub const COUNT: &str = "rotation-count";
+    pub const ROTATED: &str = "rotated-at";
+    pub const REVOKED: &str = "revoked-at";
+    pub const STAGED: &str = "staged-at";
+    pub const CHANGED: &str = "changed-at";
+    pub const PHASE: &str = "rotation-phase";
     /// A reason and a message for people, with a colon between.
-    pub const STATE: &str = "rndc-rotation";
-    pub const ROTATE: &str = "rndc-rotate";
-    pub const REVOKE: &str = "rndc-revoke";
+    pub const STATE: &str = "rotation";
+    pub const ROTATE: &str = "rotate";
+    pub const REVOKE: &str = "revoke";
 }
 
 impl Record {
     /// That of a key that is made now. Times have whole seconds.
-    pub(in crate::keys) fn new(now: Timestamp) -> Record {
+    pub(in crate::keys) fn new(purpose: Purpose, now: Timestamp) -> Record {
         let (rotated, revoked, changed, request) = (None, None, None, None);
-        Record { created: now, count: 0, rotated, revoked, phase: Phase::Settled, changed, request }
+        Record { purpose, created: now, count: 0, rotated, revoked, phase: Phase::Settled, changed, request }
     }
 
     /// What the metadata of a Secret says. A key without a time of its own that can be read is as old as its Secret. What a
     /// clock that was ahead has written counts as if it were now, and is written so: else nothing would be done for years.
-    pub(in crate::keys) fn of(metadata: &Value, now: Timestamp) -> Record {
-        let text = |name: &str| metadata["annotations"][ours(name)].as_str();
+    pub(in crate::keys) fn of(purpose: Purpose, metadata: &Value, now: Timestamp) -> Record {
+        let text = |name: &str| metadata["annotations"][purpose.note(name)].as_str();
         let time = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok());
         let past = |name: &str| time(text(name)).map(|time: Timestamp| time.min(now));
         let made: Timestamp = time(metadata["creationTimestamp"].as_str()).unwrap_or(now).min(now);
@@ -88,6 +88,7 @@ impl Record {
         };
         let asks = |name, request| text(name).map(|_| request);
         Record {
+            purpose,
             created: past(name::CREATED).or(rotated).unwrap_or(made),
             count: text(name::COUNT).and_then(|text| text.trim().parse().ok()).unwrap_or(0),
             rotated,
@@ -110,10 +111,11 @@ impl Record {
     /// The annotations of a key that is not Bindy's to replace. What was before is kept, for when it is so again; and no
     /// pod is replaced as something else is said of its key. What somebody asks for stays until they take it back.
     pub(in crate::keys) fn none(&self, rest: &Rest) -> BTreeMap<String, Option<String>> {
-        let mut kept = vec![ours(name::STATE), ours(name::CHANGED)];
+        let mut kept = vec![name::STATE, name::CHANGED];
         if self.rotated.is_some() {
-            kept.extend([name::ROTATED, name::COUNT, name::REVOKED].map(ours));
+            kept.extend([name::ROTATED, name::COUNT, name::REVOKED]);
         }
+        let kept: Vec<String> = kept.into_iter().map(|name| self.purpose.note(name)).collect();
         let all = self.annotations(Policy { after: None, restarts: false }, Some(rest));
         all.into_iter().map(|(name, text)| (name.clone(), text.filter(|_| kept.contains(&name)))).collect()
     }
@@ -186,6 +188,6 @@ impl Record {
         if self.request.is_none() {
             annotations.push((name::ROTATE, None));
         }
-        annotations.into_iter().map(|(name, text)| (ours(name), text)).collect()
+        annotations.into_iter().map(|(name, text)| (self.purpose.note(name), text)).collect()
     }
 }

@@ -1,5 +1,5 @@
 //! Replacements of a key in a model of a cluster, in which pods come and go and hear of changes late, and whoever replaces
-//! the key ends at any moment.
+//! the key ends at any moment. Pods use a key of transfers themselves: that which their configuration names.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ use crate::{
 
 /// The longest time that a change of a Secret takes to reach a pod, in seconds.
 const DELAY: i64 = 90;
+
+/// How long it takes until configurations name another key, before pods hear of that.
+const LAG: i64 = 5;
 
 const REVOKE: Step = Step::Replace { is_revoked: true };
 
@@ -32,6 +35,7 @@ enum Event {
     Compete,
     NewPod {
         delay: i64,
+        config_delay: i64,
     },
     PodGone(Index),
     /// A pod becomes ready, or is not any more.
@@ -50,7 +54,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Restart),
         1 => any::<bool>().prop_map(|is_done| Event::Interrupt { is_done }),
         1 => Just(Event::Compete),
-        1 => (0..=DELAY).prop_map(|delay| Event::NewPod { delay }),
+        1 => (0..=DELAY, 0..=DELAY).prop_map(|(delay, config_delay)| Event::NewPod { delay, config_delay }),
         1 => any::<Index>().prop_map(Event::PodGone),
         2 => any::<Index>().prop_map(Event::Turn),
         1 => any::<Index>().prop_map(Event::Stick),
@@ -76,12 +80,17 @@ struct Pod {
     is_stuck: bool,
     /// Which of the versions of the Secret it has.
     version: usize,
-    /// Whether it may refuse the key that is used until it has heard of that: it had not when a revoked key was replaced,
-    /// or it was cut off for so long that it was not waited for.
+    /// How late it hears of another configuration.
+    config_delay: i64,
+    /// The version of the Secret whose used key its configuration names.
+    config: usize,
+    /// Whether it may refuse the key that is used, or use one that is not accepted any more, until it has heard of that: it
+    /// had not when a revoked key was replaced, or it was cut off for so long that it was not waited for.
     is_excused: bool,
 }
 
 struct Model {
+    purpose: Purpose,
     /// What clocks say.
     now: Timestamp,
     /// How many seconds have passed, whatever clocks say.
@@ -92,6 +101,8 @@ struct Model {
     made: u32,
     /// Who has answered to which key, as whoever replaces the key remembers.
     proven: BTreeMap<String, Material>,
+    /// The name of the key that all pods were last seen to use.
+    in_use: Option<String>,
     /// What becomes of the next write.
     interruption: Option<bool>,
     /// When the key was replaced, and whether because one was revoked.
@@ -100,12 +111,13 @@ struct Model {
 }
 
 impl Model {
-    fn new(policy: Policy) -> Model {
+    fn new(purpose: Purpose, policy: Policy) -> Model {
         let now = "2026-01-31T12:00:00Z".parse().unwrap();
         let metadata = json!({ "creationTimestamp": now });
-        let used = Material::random("k".into(), RndcAlgorithm::default()).unwrap();
+        let used = Material::random("k.1".into(), RndcAlgorithm::default()).unwrap();
         let secret = Secret { metadata, ring: Ring { used, other: None }, since: 0 };
         Model {
+            purpose,
             now,
             time: 0,
             policy,
@@ -113,6 +125,7 @@ impl Model {
             pods: BTreeMap::new(),
             made: 0,
             proven: BTreeMap::new(),
+            in_use: None,
             interruption: None,
             replaced: Vec::new(),
             revoked: Vec::new(),
@@ -124,7 +137,7 @@ impl Model {
     }
 
     fn record(&self) -> Record {
-        Record::of(&self.secret().metadata, self.now)
+        Record::of(self.purpose, &self.secret().metadata, self.now)
     }
 
     fn happen(&mut self, event: &Event) {
@@ -140,10 +153,16 @@ impl Model {
             }
             Event::Restart => self.proven.clear(),
             Event::Interrupt { is_done } => self.interruption = Some(*is_done),
-            Event::NewPod { delay } => {
-                let version = self.secrets.len() - 1;
-                let unready_since = Some(self.now);
-                let pod = Pod { delay: *delay, unready_since, is_stuck: false, version, is_excused: false };
+            Event::NewPod { delay, config_delay } => {
+                let pod = Pod {
+                    delay: *delay,
+                    unready_since: Some(self.now),
+                    is_stuck: false,
+                    version: self.secrets.len() - 1,
+                    config_delay: *config_delay,
+                    config: self.seen(LAG),
+                    is_excused: self.record().phase == Phase::Revoked,
+                };
                 self.made += 1;
                 self.pods.insert(format!("pod-{}", self.made), pod);
             }
@@ -168,8 +187,8 @@ impl Model {
                 }
             }
             Event::Ask(request) => {
-                let name = if *request == Request::Revoke { "rndc-revoke" } else { "rndc-rotate" };
-                self.secrets.last_mut().unwrap().metadata["annotations"][ours(name)] = json!("please");
+                let name = self.purpose.note(if *request == Request::Revoke { "revoke" } else { "rotate" });
+                self.secrets.last_mut().unwrap().metadata["annotations"][name] = json!("please");
             }
         }
         self.look();
@@ -179,12 +198,35 @@ impl Model {
     fn pass(&mut self, time: i64) {
         self.now = later(self.now, SignedDuration::from_secs(time));
         self.time += time;
-        for pod in self.pods.values_mut().filter(|pod| !pod.is_stuck) {
-            let until = self.time - pod.delay;
-            let seen = self.secrets.iter().rposition(|secret| secret.since <= until);
-            pod.version = pod.version.max(seen.unwrap_or(0));
+        let mut pods = std::mem::take(&mut self.pods);
+        for pod in pods.values_mut().filter(|pod| !pod.is_stuck) {
+            pod.version = pod.version.max(self.seen(pod.delay));
+            pod.config = pod.config.max(self.seen(LAG + pod.config_delay));
+        }
+        self.pods = pods;
+        let named = self.secrets[self.seen(LAG)].ring.used.name().to_owned();
+        if self.pods.values().all(|pod| self.uses(pod).name() == named) {
+            self.in_use = Some(named);
         }
         self.check();
+    }
+
+    /// The version of the Secret that is seen by who hears of it so late.
+    fn seen(&self, delay: i64) -> usize {
+        self.secrets.iter().rposition(|secret| secret.since <= self.time - delay).unwrap_or(0)
+    }
+
+    /// The key that a pod uses.
+    fn uses(&self, pod: &Pod) -> &Material {
+        &self.secrets[pod.config].ring.used
+    }
+
+    /// Whether a pod takes the key that is used, and uses one that is taken, by others and by itself.
+    fn is_well(&self, pod: &Pod) -> bool {
+        let Ring { used, other } = &self.secret().ring;
+        let key = self.uses(pod);
+        let is_taken = || (used == key || other.as_ref() == Some(key)) && self.accepts(pod, key);
+        self.accepts(pod, used) && (self.purpose == Purpose::Control || is_taken())
     }
 
     fn accepts(&self, pod: &Pod, key: &Material) -> bool {
@@ -204,6 +246,9 @@ impl Model {
                     lacking.push(LackingPod { name: name.clone(), stands });
                 }
             }
+        }
+        if self.purpose == Purpose::Transfer && self.in_use.as_deref() != Some(self.secret().ring.used.name()) {
+            lacking.push(LackingPod { name: "server".into(), stands: Stands::Behind });
         }
         next(self.policy, record, false, &Lacking::Pods(lacking), self.now)
     }
@@ -236,12 +281,12 @@ impl Model {
             self.revoked.push(secret.ring.used.clone());
             self.revoked.extend(secret.ring.other.clone());
         }
-        secret.ring = secret.ring.then(step, RndcAlgorithm::default()).unwrap();
+        secret.ring = secret.ring.then(self.purpose, step, RndcAlgorithm::default()).unwrap();
         let then = record.then(self.policy, step, self.now);
         for (name, text) in then.annotations(self.policy, None) {
             secret.metadata["annotations"][name] = json!(text);
         }
-        assert_eq!(Record::of(&secret.metadata, self.now), then, "what is written is read");
+        assert_eq!(Record::of(self.purpose, &secret.metadata, self.now), then, "what is written is read");
         assert_eq!(secret.ring.other.is_some(), matches!(then.phase, Phase::Staged { .. } | Phase::Active));
         if then.count != record.count {
             assert_eq!(then.count, record.count + 1);
@@ -249,14 +294,13 @@ impl Model {
         }
         secret.since = self.time;
         self.secrets.push(secret);
-        let used = self.secret().ring.used.clone();
-        let refuse: Vec<String> =
-            self.pods.iter().filter(|(_, pod)| !self.accepts(pod, &used)).map(|(name, _)| name.clone()).collect();
-        for name in refuse {
+        let unwell: Vec<String> =
+            self.pods.iter().filter(|(_, pod)| !self.is_well(pod)).map(|(name, _)| name.clone()).collect();
+        for name in unwell {
             let pod = self.pods.get_mut(&name).unwrap();
             pod.is_excused |= match step {
                 Step::Replace { .. } => true,
-                Step::Activate => pod.unready_since.is_some(),
+                Step::Activate => self.purpose == Purpose::Control && pod.unready_since.is_some(),
                 _ => false,
             };
         }
@@ -269,16 +313,14 @@ impl Model {
     }
 
     fn check(&mut self) {
-        let used = self.secret().ring.used.clone();
-        let accepting: Vec<String> =
-            self.pods.iter().filter(|(_, pod)| self.accepts(pod, &used)).map(|(name, _)| name.clone()).collect();
+        let well: Vec<String> =
+            self.pods.iter().filter(|(_, pod)| self.is_well(pod)).map(|(name, _)| name.clone()).collect();
         for (name, pod) in &mut self.pods {
-            let accepts = accepting.contains(name);
-            pod.is_excused &= !accepts;
-            assert!(
-                accepts || pod.unready_since.is_some() || pod.is_excused,
-                "{name} does not accept the key that is used: {pod:?}"
-            );
+            let is_well = well.contains(name);
+            pod.is_excused &= !is_well;
+            // Of transfers nobody is to be cut off, ready or not.
+            let may_be_unwell = pod.unready_since.is_some() && self.purpose == Purpose::Control || pod.is_excused;
+            assert!(is_well || may_be_unwell, "{name} does not accept the key that is used: {pod:?}");
         }
         let apart = |times: Vec<i64>| {
             assert!(times.windows(2).all(|two| two[1] - two[0] >= INTERVAL.as_secs()), "{times:?}");
@@ -293,11 +335,12 @@ impl Model {
 proptest! {
     #[test]
     fn every_ready_pod_that_was_not_cut_off_accepts_the_key_that_is_used_and_none_is_replaced_twice_an_hour(
+        purpose in prop_oneof![Just(Purpose::Control), Just(Purpose::Transfer)],
         hours in prop::option::of(1..100i64),
         events in prop::collection::vec(event(), 1..150),
     ) {
         let policy = Policy { after: hours.map(SignedDuration::from_hours), restarts: false };
-        let mut model = Model::new(policy);
+        let mut model = Model::new(purpose, policy);
         for event in &events {
             model.happen(event);
         }
@@ -330,7 +373,7 @@ fn record(annotations: &[(&str, &str)]) -> Record {
     for (name, text) in annotations {
         metadata["annotations"][ours(name)] = json!(text);
     }
-    Record::of(&metadata, at("2026-02-01T00:00:00Z"))
+    Record::of(Purpose::Control, &metadata, at("2026-02-01T00:00:00Z"))
 }
 
 fn at(text: &str) -> Timestamp {
@@ -339,9 +382,10 @@ fn at(text: &str) -> Timestamp {
 
 #[test]
 fn a_hundred_restarts_around_the_due_time_replace_a_key_once() {
-    let mut model = Model::new(Policy { after: Some(SignedDuration::from_hours(2)), restarts: false });
+    let mut model =
+        Model::new(Purpose::Control, Policy { after: Some(SignedDuration::from_hours(2)), restarts: false });
     for _ in 0..3 {
-        model.happen(&Event::NewPod { delay: 20 });
+        model.happen(&Event::NewPod { delay: 20, config_delay: 20 });
     }
     model.pods.values_mut().for_each(|pod| pod.unready_since = None);
     model.happen(&Event::Pass(7000, 1));
@@ -492,4 +536,45 @@ fn pods_are_replaced_when_servers_are_to_accept_other_keys() {
     }
     assert_eq!(changed(true, &once, Step::Activate), then, "servers accept both before and after");
     assert_eq!(changed(false, &once, Step::Stage), then, "else pods would be replaced for that");
+}
+
+#[test]
+fn a_key_of_transfers_waits_for_whoever_may_come_back_and_goes_when_no_server_uses_it() {
+    let policy = Policy { after: None, restarts: false };
+    let record = |notes: &[(&str, &str)]| {
+        let mut metadata = json!({ "creationTimestamp": "2026-01-01T00:00:00Z" });
+        for (name, text) in notes {
+            metadata["annotations"][ours(name)] = json!(text);
+        }
+        Record::of(Purpose::Transfer, &metadata, at("2026-02-01T00:00:00Z"))
+    };
+    let step = |record: &Record, name: &str, stands| {
+        let lacking = Lacking::Pods(vec![LackingPod { name: name.into(), stands }]);
+        next(policy, record, false, &lacking, at("2026-01-31T18:00:00Z"))
+    };
+    let waits = |step: Step, text: &str| {
+        let Step::Rest(rest) = step else { panic!("{step:?}") };
+        assert!(rest.reason() == "RotationWaiting" && rest.to_string().contains(text), "{rest}");
+    };
+    let unready = Stands::Unready { since: at("2026-01-31T12:00:00Z") };
+    let staged = record(&[("transfer-rotation-phase", "Staged"), ("transfer-staged-at", "2026-01-31T12:00:00Z")]);
+    waits(step(&staged, "a-1", unready), "from a-1; the former one stays in use until then");
+    assert_eq!(step(&staged, "a-1", Stands::Leaving), Step::Activate);
+    let lately = record(&[("transfer-rotation-phase", "Staged"), ("transfer-staged-at", "2026-01-31T17:56:00Z")]);
+    waits(step(&lately, "a-1", Stands::Leaving), "from a-1;");
+    assert_eq!(step(&staged, "a", Stands::Behind), Step::Activate, "it cannot use the key before that is used");
+    let active = record(&[("transfer-rotation-phase", "Active"), ("transfer-rotated-at", "2026-01-31T12:00:00Z")]);
+    waits(step(&active, "a", Stands::Behind), "names the new key, of a; the former one is accepted until then");
+    assert_eq!(step(&active, "a-1", unready), Step::Settle, "whose server would be behind");
+    let revoked = record(&[("transfer-rotation-phase", "Revoked"), ("transfer-rotated-at", "2026-01-31T12:00:00Z")]);
+    waits(step(&revoked, "a", Stands::Behind), "of a;");
+    assert_eq!(
+        next(policy, &record(&[("rndc-revoke", "")]), false, &Lacking::default(), at("2026-01-31T18:00:00Z")),
+        Step::Rest(Rest::Disabled(Purpose::Transfer)),
+        "that is for another key"
+    );
+    assert_eq!(
+        next(policy, &record(&[("transfer-revoke", "")]), false, &Lacking::default(), at("2026-01-31T18:00:00Z")),
+        REVOKE
+    );
 }

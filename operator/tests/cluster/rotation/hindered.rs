@@ -11,7 +11,7 @@ impl Running {
     }
 
     /// The name and the address of the pod that makes keys.
-    fn keeper(&self) -> (String, String) {
+    pub(super) fn keeper(&self) -> (String, String) {
         let pods = "-o=jsonpath={range .items[*]}{.metadata.name} {.status.podIP}{\"\\n\"}{end}";
         let of_keeper = "-l=app.kubernetes.io/name=bindy-keys";
         let pods = self.cluster.done(&["get", "pods", "-n=bindy-system", of_keeper, pods]);
