@@ -35,7 +35,12 @@ impl Entry {
             records.map(line).collect()
         };
         let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
-        Entry { by: by(author.key.as_ref(), author.client), at, removed: lines(change.removed()), added: lines(change.added()) }
+        Entry {
+            by: by(author.key.as_ref(), author.client),
+            at,
+            removed: lines(change.removed()),
+            added: lines(change.added()),
+        }
     }
 
     /// The records that the update touches.

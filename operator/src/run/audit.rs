@@ -18,8 +18,8 @@ use zonefmt::{NameRef, Rtype, Serial};
 use super::{desk::TurnedAway, events};
 use crate::{api::ResourceId, terminal::say};
 
-/// Tells of updates.
-pub(super) struct Audit {
+/// Tells people, by events, which updates were refused.
+pub(super) struct Refusals {
     client: Client,
     /// Who tells.
     by: String,
@@ -32,27 +32,28 @@ const MOST_TOLD: usize = 1000;
 /// How many names a line has. The objects have all of them.
 const MOST_NAMES: usize = 16;
 
-impl Audit {
-    pub(super) fn new(client: Client, by: &str) -> Audit {
-        Audit { client, by: by.to_owned(), told: BTreeSet::new() }
-    }
+/// Tells of an update that is stored: by which of the zone's rules, and which serials it led from and to.
+pub(super) fn made(update: &Written, rule: Option<usize>, (before, after): (Serial, Serial)) {
+    let Written { author, change, after: data } = update;
+    let rule = rule.map(|rule| format!(" rule={rule}")).unwrap_or_default();
+    let (origin, before, after) = (data.origin(), before.0, after.0);
+    say(&format!("update made {}{rule} serial={before}..{after} {}", Line { origin, author }, Names(change)));
+}
 
-    /// Tells of an update that is stored: by which of the zone's rules, and which serials it led from and to.
-    pub(super) fn made(&self, update: &Written, rule: Option<usize>, (before, after): (Serial, Serial)) {
-        let Written { author, change, after: data } = update;
-        let rule = rule.map(|rule| format!(" rule={rule}")).unwrap_or_default();
-        let (origin, before, after) = (data.origin(), before.0, after.0);
-        say(&format!("update made {}{rule} serial={before}..{after} {}", Line { origin, author }, Names(change)));
-    }
+/// Tells of an update that changes nothing.
+pub(super) fn turned_away(TurnedAway { origin, author, rcode, why }: &TurnedAway) {
+    let origin = origin.as_ref();
+    say(&format!("update refused {} rcode={rcode} why={why:?}", Line { origin, author }));
+}
 
-    /// Tells of an update that changes nothing.
-    pub(super) fn turned_away(&self, TurnedAway { origin, author, rcode, why }: &TurnedAway) {
-        let origin = origin.as_ref();
-        say(&format!("update refused {} rcode={rcode} why={why:?}", Line { origin, author }));
+impl Refusals {
+    /// Nothing was told yet by this one.
+    pub(super) fn new(client: Client, by: &str) -> Refusals {
+        Refusals { client, by: by.to_owned(), told: BTreeSet::new() }
     }
 
     /// Tells whoever looks at a zone, once, that a client cannot write what a resource declares.
-    pub(super) fn declared(&mut self, zone: &ResourceId, live: &Value, why: &str) {
+    pub(super) fn tell(&mut self, zone: &ResourceId, live: &Value, why: &str) {
         if self.told.len() == MOST_TOLD {
             self.told.clear();
         }

@@ -10,7 +10,7 @@ use zonefmt::Serial;
 
 use super::{
     Fenced, Options, Place,
-    audit::{self, Audit},
+    audit::{self, Refusals},
     configs::Configs,
     desk::{Errand, Inbox},
     http::{Board, Figures},
@@ -53,7 +53,7 @@ pub(super) struct Operator {
     inbox: Inbox,
     /// What they have written.
     ledgers: Ledgers,
-    audit: Audit,
+    refusals: Refusals,
     objects: Objects,
     probes: Rounds<Question>,
     /// Which configuration servers have.
@@ -98,7 +98,7 @@ impl Operator {
             serving: Serving::new(primary),
             inbox,
             ledgers: Ledgers::default(),
-            audit: Audit::new(client.clone(), place.name()),
+            refusals: Refusals::new(client.clone(), place.name()),
             probes: Rounds::start(),
             configs: Configs::default(),
             readiness: Rounds::start(),
@@ -261,7 +261,7 @@ impl Operator {
     async fn run(&mut self, errand: Errand) -> Result<(), Fenced> {
         match errand {
             Errand::Reply => self.reply(),
-            Errand::TurnedAway(update) => self.audit.turned_away(&update),
+            Errand::TurnedAway(update) => audit::turned_away(&update),
             Errand::Keep(keep) => {
                 let Some((updates, answer)) = keep.take_up() else { return Ok(()) };
                 let kept = self.write_down(&updates).await;
@@ -285,7 +285,11 @@ impl Operator {
         let zone = ZoneKey { namespace: resource.namespace.clone(), origin };
         if self.ledgers.is_unread(&zone) {
             self.read_stored().await;
-            return if self.ledgers.is_unread(&zone) { failed("the API server is away; try again") } else { Err(Unkept::Stale) };
+            return if self.ledgers.is_unread(&zone) {
+                failed("the API server is away; try again")
+            } else {
+                Err(Unkept::Stale)
+            };
         }
         let Some(zones) = &mut self.zones else { return failed("the operator starts; try again") };
         if let Some(why) = zones.held(&zone.origin) {
@@ -303,7 +307,7 @@ impl Operator {
             });
             if let Some(why) = refusal {
                 let live = self.world.store.get(&ObjectId::from(&resource)).unwrap_or_default();
-                self.audit.declared(&resource, &live, &why);
+                self.refusals.tell(&resource, &live, &why);
                 return Err(Unkept::Refused { update, why });
             }
         }
@@ -334,7 +338,7 @@ impl Operator {
         let newest = self.zones.as_ref().and_then(|zones| zones.newest(&origin)?.serial());
         let after = newest.unwrap_or(before);
         for update in updates {
-            self.audit.made(update, self.serving.rule(&origin, update), (before, after));
+            audit::made(update, self.serving.rule(&origin, update), (before, after));
         }
         after
     }

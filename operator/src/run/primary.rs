@@ -10,10 +10,10 @@ use std::{
 
 use bindy_server::{
     access::{Acl, Match, Rule},
+    dnstap::Tap,
     listen::{self, ListenError, Listeners, TcpLimits},
     live::{ChangeStore, Live},
     respond::Responder,
-    dnstap::Tap,
     settings::{Notify, Outbound, Remote, ServerSettings, TransferAcl, Updates, Whom, ZoneSettings},
     stats::Counters,
     transfer::{notify::Notifier, outbound::Slots},

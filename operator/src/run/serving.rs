@@ -17,8 +17,8 @@ use bindy_server::{
 use zonefmt::{Name, Serial};
 
 use super::{
-    audit,
     assignment::{Assignment, DeclaredZone, catalog},
+    audit,
     catalogs::{Catalogs, Kept, MOST_MEMBERS},
     primary::{Audience, Primary, Writers},
     probes::{Answer, Question},

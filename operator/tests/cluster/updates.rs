@@ -178,9 +178,9 @@ async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
                     }
                     // Both or none, in place of what this writer has written before.
                     let names = [format!("w{writer}"), format!("v{writer}")];
-                    let lines = names.iter().flat_map(|name| {
-                        [format!("delete {name}.dyn TXT"), format!("add {name}.dyn 60 TXT {number}")]
-                    });
+                    let lines = names
+                        .iter()
+                        .flat_map(|name| [format!("delete {name}.dyn TXT"), format!("add {name}.dyn 60 TXT {number}")]);
                     let mut lines: Vec<String> = lines.collect();
                     lines.push(format!("add n{number}.w{writer}.dyn 60 TXT {number}"));
                     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -210,8 +210,10 @@ async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
     it.late_is_served(&address).await;
     it.until_ready(Kind::Zone, "example-com", "Served").await;
     for (writer, numbers) in acknowledged.iter().enumerate() {
-        let (one, other) =
-            (dig(&address, &format!("w{writer}.dyn.example.com"), "TXT"), dig(&address, &format!("v{writer}.dyn.example.com"), "TXT"));
+        let (one, other) = (
+            dig(&address, &format!("w{writer}.dyn.example.com"), "TXT"),
+            dig(&address, &format!("v{writer}.dyn.example.com"), "TXT"),
+        );
         assert_eq!(one, other, "half an update of writer {writer}");
         for number in numbers {
             let name = format!("n{number}.w{writer}.dyn.example.com");
