@@ -106,7 +106,9 @@ impl Ledger {
         for object in objects {
             let (name, spec) = (object["metadata"]["name"].as_str().unwrap_or_default(), &object["spec"]);
             let wrong = |what: &str| {
-                LedgerError(format!("DynamicRecords {name} {what}; put it back as it was, or remove what is wrong with it"))
+                LedgerError(format!(
+                    "DynamicRecords {name} {what}; put it back as it was, or remove what is wrong with it"
+                ))
             };
             match spec["part"].as_str().and_then(Part::parse).ok_or_else(|| wrong("has no `part` that is known"))? {
                 Part::Base(shard) => {
@@ -114,7 +116,8 @@ impl Ledger {
                     for (number, text) in spec["lines"].as_array().into_iter().flatten().enumerate() {
                         let line = text.as_str().and_then(line::read);
                         let line = line.filter(|line| ledger.has_place_for(line, shard));
-                        let line = line.ok_or_else(|| wrong(&format!("has no record of the zone in lines[{number}]")))?;
+                        let line =
+                            line.ok_or_else(|| wrong(&format!("has no record of the zone in lines[{number}]")))?;
                         add(&mut edit, &line).map_err(|error| wrong(&format!("has in lines[{number}]: {error}")))?;
                         ledger.octets[shard] += octets(&line);
                     }
@@ -261,12 +264,7 @@ impl Ledger {
     }
 
     /// Makes an update, as far as these records go.
-    fn make(
-        &mut self,
-        edit: &mut Edit,
-        entry: &Entry,
-        counts: impl Fn(&&Line) -> bool,
-    ) -> Result<(), EditError> {
+    fn make(&mut self, edit: &mut Edit, entry: &Entry, counts: impl Fn(&&Line) -> bool) -> Result<(), EditError> {
         for line in entry.removed.iter().filter(&counts) {
             if edit.remove_record(line.owner.as_ref(), line.rtype, &line.rdata)? {
                 let size = &mut self.octets[Part::shard_of(line.owner.as_ref())];

@@ -66,7 +66,8 @@ impl Kept {
 
     /// The object.
     pub fn object(&self) -> Value {
-        let mut spec = json!({ "zoneName": self.zone.as_ref().without_final_dot().to_string(), "part": self.part.to_string() });
+        let mut spec =
+            json!({ "zoneName": self.zone.as_ref().without_final_dot().to_string(), "part": self.part.to_string() });
         if let (Value::Object(spec), Value::Object(content)) = (&mut spec, &self.content) {
             spec.extend(content.clone());
         }

@@ -284,7 +284,8 @@ fn each_type_of_record_is_read_as_it_was_written() {
         (Rtype(65_281), Vec::new()),
         (Rtype::CNAME, b"\x03a.b\x02\x00 \x00".to_vec()),
     ] {
-        let owner = Name::parse(br"w\.\000 \*", zone().as_ref()).or_else(|_| Name::parse(br"w\.\000\032\*", zone().as_ref()));
+        let owner =
+            Name::parse(br"w\.\000 \*", zone().as_ref()).or_else(|_| Name::parse(br"w\.\000\032\*", zone().as_ref()));
         let owner = owner.unwrap();
         let text = line::write(owner.as_ref(), rtype, 7, &rdata);
         let read = line::read(&text).unwrap_or_else(|| panic!("{text}"));
