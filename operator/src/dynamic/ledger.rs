@@ -6,10 +6,17 @@
 //! nothing is ever deleted, and what there is follows from the objects at each moment: the shards, and on top of each the
 //! updates in the log with higher numbers.
 //!
+//! As soon as the log has no longer the first update, all parts are there, and it has every update from its first on. So it
+//! is noticed if one of them was lost, and nothing is taken for less than it was.
+//!
 //! Which segment is written next depends on what there is, and never on what is to be written. So of two processes that
 //! know the same, both would write the same object, and the API server takes it from one of them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use bindy_server::zone::{Edit, EditError, ZoneData};
 use serde_json::{Value, json};
@@ -94,7 +101,7 @@ impl Ledger {
     /// Reads what was written from the objects that there are of the zone, in any order.
     ///
     /// # Errors
-    /// Somebody else has written them, or an update that was made is not there any more.
+    /// Somebody else has written them, or an update that was made, or a part, is not there any more.
     pub fn read<'o>(
         namespace: &str,
         zone: Name,
@@ -103,6 +110,7 @@ impl Ledger {
         let mut ledger = Ledger::new(namespace, zone);
         let mut edit = ledger.data.edit();
         let mut updates: BTreeMap<u64, (Arc<Entry>, &str)> = BTreeMap::new();
+        let mut there = BTreeSet::new();
         for object in objects {
             let (name, spec) = (object["metadata"]["name"].as_str().unwrap_or_default(), &object["spec"]);
             let wrong = |what: &str| {
@@ -110,10 +118,21 @@ impl Ledger {
                     "DynamicRecords {name} {what}; put it back as it was, or remove what is wrong with it"
                 ))
             };
-            match spec["part"].as_str().and_then(Part::parse).ok_or_else(|| wrong("has no `part` that is known"))? {
+            let list = |field: &str| {
+                spec[field]
+                    .as_array()
+                    .ok_or_else(|| wrong(&format!("has no list in `{field}`")))
+                    .map(|list| list.iter().enumerate())
+            };
+            let part = spec["part"].as_str().and_then(Part::parse);
+            let part = part.ok_or_else(|| wrong("has no `part` that is known"))?;
+            if !there.insert(part) {
+                return Err(wrong(&format!("is {part}, as another one is")));
+            }
+            match part {
                 Part::Base(shard) => {
                     ledger.folded[shard] = spec["upTo"].as_u64().ok_or_else(|| wrong("has no number in `upTo`"))?;
-                    for (number, text) in spec["lines"].as_array().into_iter().flatten().enumerate() {
+                    for (number, text) in list("lines")? {
                         let line = text.as_str().and_then(line::read);
                         let line = line.filter(|line| ledger.has_place_for(line, shard));
                         let line =
@@ -124,7 +143,7 @@ impl Ledger {
                 }
                 Part::Log(segment) => {
                     let mut read = Segment::default();
-                    for (number, value) in spec["changes"].as_array().into_iter().flatten().enumerate() {
+                    for (number, value) in list("changes")? {
                         let entry = Entry::read(value);
                         let is_inside = |entry: &Entry| entry.records().all(|line| ledger.is_inside(line));
                         let entry = entry.filter(|(_, entry)| is_inside(entry));
@@ -146,7 +165,11 @@ impl Ledger {
         }
         let newest = ledger.folded.into_iter().max().unwrap_or(0);
         ledger.last = updates.last_key_value().map_or(newest, |(last, _)| newest.max(*last));
-        if let Some(missing) = (newest + 1..=ledger.last).find(|number| !updates.contains_key(number)) {
+        let first = updates.first_key_value().map_or(1, |(first, _)| *first);
+        if let Some(missing) = Part::all().find(|part| first > 1 && !there.contains(part)) {
+            return Err(LedgerError(format!("the zone has no DynamicRecords for {missing}; put it back")));
+        }
+        if let Some(missing) = (first..=ledger.last).find(|number| !updates.contains_key(number)) {
             return Err(LedgerError(format!("update {missing} of the zone is in no DynamicRecords; put it back")));
         }
         for (number, (entry, name)) in &updates {
@@ -219,10 +242,12 @@ impl Ledger {
         self.data.records()
     }
 
-    /// The shards that are to be written so that nothing is lost with a segment, as they are now.
+    /// The shards that are to be written so that nothing is lost with a segment, as they are now. Those that were never
+    /// written are among them, so that all are there from then on.
     fn fold(&self, segment: usize, folded: &mut [u64; SHARDS]) -> Vec<Kept> {
-        let mut open = [false; SHARDS];
-        for (number, entry) in &self.log[segment].entries {
+        let entries = &self.log[segment].entries;
+        let mut open = self.folded.map(|folded| folded == 0 && !entries.is_empty());
+        for (number, entry) in entries {
             for line in entry.records() {
                 let shard = Part::shard_of(line.owner.as_ref());
                 open[shard] |= self.folded[shard] < *number;

@@ -82,6 +82,11 @@ impl Kept {
 }
 
 impl Part {
+    /// All parts.
+    pub(super) fn all() -> impl Iterator<Item = Part> {
+        (0..SEGMENTS).map(Part::Log).chain((0..SHARDS).map(Part::Base))
+    }
+
     /// The shard that has the records of a name.
     pub(super) fn shard_of(owner: NameRef<'_>) -> usize {
         usize::from(hash(owner)[0]) % SHARDS

@@ -16,7 +16,10 @@ use proptest::{
 use serde_json::{Value, json};
 use zonefmt::{Name, Rtype};
 
-use super::{Entry, Ledger, MOST_RECORDS, line, part::SEGMENTS};
+use super::{
+    Entry, Ledger, MOST_RECORDS, line,
+    part::{SEGMENTS, SHARDS},
+};
 
 /// The records of a zone, as lines.
 type Content = BTreeSet<String>;
@@ -216,7 +219,7 @@ fn the_ring_goes_round_and_the_names_and_objects_stay_few_and_small() {
         make(&mut texts, &update);
     }
     assert_eq!(content(stored.read().ledger.data()), model(&texts));
-    assert!(stored.objects.len() <= SEGMENTS + 32);
+    assert!(stored.objects.len() <= SEGMENTS + SHARDS);
     let longest = stored.objects.values().map(|(_, object)| object.to_string().len()).max().unwrap();
     assert!(longest < 16_384, "{longest} octets");
     let each = stored.octets / 20_000;
@@ -272,6 +275,53 @@ fn what_somebody_has_broken_is_named() {
     let told = wrong("/spec/changes/1/number", json!(1));
     assert!(told.contains("another update 1"), "{told}");
     assert!(wrong("/spec/part", json!("log-99")).contains("part"));
+}
+
+#[test]
+fn what_somebody_has_lost_is_named() {
+    let mut stored = Stored::default();
+    let mut writer = stored.read();
+    // The names are few, so that some shards have none.
+    for number in 0..1500_u32 {
+        let update = [Update { name: (number % 7) as u16, text: Some(number) }];
+        assert_eq!(writer.write(&mut stored, &update, usize::MAX), Some(true));
+    }
+    let all = || stored.objects.iter().map(|(name, (_, object))| (name, object));
+    let read = |objects: &[&Value]| Ledger::read("dns", zone(), objects.iter().copied()).map(|ledger| ledger.records());
+    assert_eq!(read(&all().map(|(_, object)| object).collect::<Vec<_>>()), Ok(7));
+    assert_eq!(stored.objects.len(), SEGMENTS + SHARDS);
+    for (name, object) in all() {
+        let mut others: Vec<&Value> = all().filter(|(other, _)| *other != name).map(|(_, object)| object).collect();
+        let part = object["spec"]["part"].as_str().unwrap();
+        let told = read(&others).unwrap_err().to_string();
+        assert!(told.contains(part), "{told}");
+        others.extend([object, object]);
+        let told = read(&others).unwrap_err().to_string();
+        assert!(told.contains(name), "{told}");
+        let (mut less, field) = (object.clone(), if part.starts_with("log") { "changes" } else { "lines" });
+        less["spec"].as_object_mut().unwrap().remove(field);
+        others.truncate(others.len() - 2);
+        others.push(&less);
+        let told = read(&others).unwrap_err().to_string();
+        assert!(told.contains(name) && told.contains(field), "{told}");
+    }
+}
+
+#[test]
+fn an_update_that_is_missing_from_the_log_is_named() {
+    let mut stored = Stored::default();
+    let mut writer = stored.read();
+    for number in 0..1500_u32 {
+        let update = [Update { name: (number * 7919 % 1000) as u16, text: Some(number) }];
+        assert_eq!(writer.write(&mut stored, &update, usize::MAX), Some(true));
+    }
+    for name in stored.objects.keys().filter(|name| name.contains("-log-")) {
+        let mut objects = stored.objects.clone();
+        let changes = objects.get_mut(name).unwrap().1["spec"]["changes"].as_array_mut().unwrap();
+        let missing = changes.remove(changes.len() / 2)["number"].clone();
+        let told = Ledger::read("dns", zone(), objects.values().map(|(_, object)| object)).unwrap_err().to_string();
+        assert!(told.contains(&format!("update {missing} ")), "{told}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::{
     api::KeyRef,
     cluster::Store,
     object::{ObjectId, Type},
+    render::names,
     servers::ALLOW_ZONE_NAMESPACES,
 };
 
@@ -107,9 +108,9 @@ impl fmt::Display for KeyFault {
         match self {
             KeyFault::Absent => write!(
                 f,
-                "there is no Secret of this name with the label {}={} whose annotation {ALLOW_ZONE_NAMESPACES} has this \
-                 namespace; create one beside the servers, or open one",
-                LABEL.0, LABEL.1
+                "there is no Secret of this name with the labels {}={} and {}={} whose annotation \
+                 {ALLOW_ZONE_NAMESPACES} has this namespace; create one beside the servers, or open one",
+                names::PART_OF.0, names::PART_OF.1, LABEL.0, LABEL.1
             ),
             KeyFault::Unsound => f.write_str(
                 "the Secret has no key; write `algorithm`, such as hmac-sha256, and `secret` in base64, and perhaps `key-name`",
