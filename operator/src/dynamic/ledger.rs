@@ -60,12 +60,13 @@ pub struct Plan {
     ledger: Ledger,
 }
 
-/// An update does not fit.
+/// Why updates are not made.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Full {
-    /// Its index in the batch.
-    pub update: usize,
-    why: String,
+pub enum Unfit {
+    /// This one of them does not fit, by its index, for this reason.
+    Update(usize, String),
+    /// Each would, but they are too many for one object.
+    Together,
 }
 
 /// What was written cannot be read.
@@ -193,19 +194,22 @@ impl Ledger {
     /// What is to be written so that these updates are made, all of them by one object.
     ///
     /// # Errors
-    /// One of them does not fit.
-    pub fn append(&self, updates: Vec<Entry>) -> Result<Plan, Full> {
+    /// They do not fit.
+    pub fn append(&self, updates: Vec<Entry>) -> Result<Plan, Unfit> {
         let mut next = self.clone();
         let (mut edit, mut written) = (self.data.edit(), 0);
         let mut entries = Vec::new();
         for (update, entry) in updates.into_iter().enumerate() {
-            let full = |why: String| Full { update, why };
+            let full = |why: String| Unfit::Update(update, why);
             let before = next.records();
             next.last += 1;
             let octets = entry.write(next.last).to_string().len();
             written += octets;
-            if octets > MOST_OF_UPDATE || written > MOST_OF_BATCH {
+            if octets > MOST_OF_UPDATE {
                 return Err(full(format!("the update is too large ({octets} octets as text); make several of it")));
+            }
+            if written > MOST_OF_BATCH {
+                return Err(Unfit::Together);
             }
             let sizes = next.octets;
             next.make(&mut edit, &entry, |_| true).map_err(|error| full(error.to_string()))?;
@@ -332,12 +336,6 @@ fn add(edit: &mut Edit, line: &Line) -> Result<(), EditError> {
 /// How many octets a record takes at most as a line.
 fn octets(line: &Line) -> usize {
     line::write(line.owner.as_ref(), line.rtype, line.ttl, &line.rdata).len()
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
 }
 
 impl fmt::Display for LedgerError {

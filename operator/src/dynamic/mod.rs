@@ -13,5 +13,5 @@ pub mod rules;
 mod tests;
 
 pub use entry::Entry;
-pub use ledger::{Full, Ledger, LedgerError, MOST_RECORDS, Plan};
+pub use ledger::{Ledger, LedgerError, MOST_RECORDS, Plan, Unfit};
 pub use part::{Kept, Part};

@@ -7,19 +7,22 @@ use zonefmt::{Name, Rtype};
 
 use crate::api::{Dynamic, DynamicRule, FieldError, KeyRef, NameMatch};
 
-/// What the rules of a zone allow. `key_of` gives the name of the key in a Secret; a rule whose key cannot be used, or
+/// What the rules of a zone allow, and the number of each rule of it among those of the zone. `key_of` gives the name of the key in a Secret; a rule whose key cannot be used, or
 /// that cannot be read, fits nothing, unless it denies something: then nothing is allowed that a later rule allows.
-pub fn policy(zone: &Name, dynamic: &Dynamic, key_of: impl Fn(&KeyRef) -> Option<Name>) -> Policy {
-    let mut rules = Vec::new();
-    for rule in &dynamic.rules {
+pub fn policy(zone: &Name, dynamic: &Dynamic, key_of: impl Fn(&KeyRef) -> Option<Name>) -> (Policy, Vec<usize>) {
+    let (mut rules, mut numbers) = (Vec::new(), Vec::new());
+    for (number, rule) in dynamic.rules.iter().enumerate() {
         let Some(identity) = key_of(&rule.key) else { continue };
         match read(zone, rule) {
-            Ok((names, types)) => rules.push(Rule { grant: !rule.deny, identity, names, types }),
+            Ok((names, types)) => {
+                rules.push(Rule { grant: !rule.deny, identity, names, types });
+                numbers.push(number);
+            }
             Err(_) if rule.deny => break,
             Err(_) => {}
         }
     }
-    Policy::Rules(rules)
+    (Policy::Rules(rules), numbers)
 }
 
 /// What of the rules cannot be read, as paths below `spec`.
@@ -105,7 +108,7 @@ mod tests {
     /// Whether these rules of example.com allow this key to change records of this type at a name.
     fn may(rules: &Value, key: &str, owner: &str, rtype: Rtype) -> bool {
         let key_of = |key: &KeyRef| (key.name != "lost").then(|| name(&key.name));
-        let policy = policy(&name("example.com"), &dynamic(rules), key_of);
+        let (policy, _) = policy(&name("example.com"), &dynamic(rules), key_of);
         let key = name(key);
         let requester = Requester { addr: "192.0.2.1".parse().unwrap(), key: Some(key.as_ref()) };
         let by = Updater { requester, tcp: true };

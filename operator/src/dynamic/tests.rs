@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use zonefmt::{Name, Rtype};
 
 use super::{
-    Entry, Ledger, MOST_RECORDS, line,
+    Entry, Ledger, MOST_RECORDS, Unfit, line,
     part::{SEGMENTS, SHARDS},
 };
 
@@ -243,11 +243,12 @@ fn a_zone_takes_so_many_records_and_no_more() {
     }
     assert_eq!(ledger.records(), MOST_RECORDS);
     let more = vec![entry(&lines(0, 1), &none), entry(&none, &lines(30_000, 1)), entry(&none, &lines(30_001, 1))];
-    let full = ledger.append(more).unwrap_err();
-    assert_eq!(full.update, 2, "one went, so that one could come");
-    assert!(full.to_string().contains("20000"), "{full}");
-    let large = ledger.append(vec![entry(&lines(0, 2000), &none)]).unwrap_err();
-    assert!(large.to_string().contains("too large"), "{large}");
+    let Err(Unfit::Update(2, why)) = ledger.append(more) else { panic!("one went, so that one could come") };
+    assert!(why.contains("20000"), "{why}");
+    let Err(Unfit::Update(0, why)) = ledger.append(vec![entry(&lines(0, 2000), &none)]) else { panic!("it is large") };
+    assert!(why.contains("too large"), "{why}");
+    let many = (0..10).map(|_| entry(&lines(0, 1000), &none)).collect();
+    assert_eq!(ledger.append(many).unwrap_err(), Unfit::Together);
 }
 
 #[test]

@@ -51,7 +51,7 @@ const LABEL: (&str, &str) = ("bindy.firestoned.io/key", "client");
 impl ClientKeys {
     /// The keys that were seen.
     pub fn of(store: &Store) -> ClientKeys {
-        let secrets = store.of(Type::Secret).filter(|(_, secret)| secret["metadata"]["labels"][LABEL.0] == LABEL.1);
+        let secrets = store.of(Type::Secret).filter(|(_, secret)| is_of_client(secret));
         let mut keys: BTreeMap<ObjectId, ClientKey> =
             secrets.map(|(id, secret)| (id.clone(), ClientKey::read(&id.name, &secret))).collect();
         // By its name, nobody could tell which of them it is.
@@ -83,6 +83,11 @@ impl ClientKeys {
     pub fn iter(&self) -> impl Iterator<Item = &TsigKey> {
         self.0.values().filter_map(|client| client.key.as_ref().ok())
     }
+}
+
+/// Whether a Secret has the key of a client, and none of Bindy's.
+pub(super) fn is_of_client(secret: &Value) -> bool {
+    secret["metadata"]["labels"][LABEL.0] == LABEL.1
 }
 
 impl ClientKey {

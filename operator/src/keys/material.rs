@@ -17,6 +17,7 @@ use zonefmt::Name;
 
 use super::{
     Purpose,
+    client::is_of_client,
     rotation::{Phase, Step},
 };
 use crate::{
@@ -269,8 +270,8 @@ impl TransferKeys {
     /// The keys that there are.
     pub fn of(store: &Store) -> TransferKeys {
         let keys = store.of(Type::Secret).filter_map(|(id, secret)| {
-            // Only they have this field.
-            field(&secret["data"], names::TRANSFER_FILE)?;
+            // Of Bindy's, only they have this field.
+            field(&secret["data"], names::TRANSFER_FILE).filter(|_| !is_of_client(&secret))?;
             let Ring { used, other } = Ring::of(Purpose::Transfer, &secret["data"])?;
             let other = other.as_ref().and_then(Material::tsig);
             Some((id.clone(), [used.tsig()?].into_iter().chain(other).collect()))

@@ -22,7 +22,7 @@ use zonefmt::Name;
 use crate::{
     cluster::{Store, collection, why},
     compile::ZoneData,
-    dynamic::{Entry, Full, Kept, Ledger},
+    dynamic::{Entry, Kept, Ledger, Unfit},
     object::{ObjectId, Type},
 };
 
@@ -60,13 +60,15 @@ pub(super) enum Unwritten {
     /// Somebody else has written.
     Conflict,
     /// They do not fit.
-    Full(Full),
+    Unfit(Unfit),
     /// What is there cannot be read, or the API server does not take them, or nobody knows whether it has.
     Failed(String),
 }
 
 /// How long the API server may take for an object. Clients wait for it.
-const PATIENCE: Duration = Duration::from_millis(1500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(1500);
+/// How many objects are listed at a time.
+const PAGE: u32 = 500;
 
 impl Ledgers {
     /// Takes note of what has become of objects.
@@ -95,16 +97,16 @@ impl Ledgers {
         self.read(objects.map(|(id, object)| (id.clone(), object)))
     }
 
-    /// Reads again what others may have written, as it is stored now. What cannot be listed stays to be read; why, is
-    /// returned, too.
-    pub(super) async fn read_stored(&mut self, client: &Client) -> (Vec<Written>, Option<String>) {
+    /// Reads again what others may have written, as it is stored now. Each request may take so long. What cannot be listed
+    /// stays to be read; why, is returned, too.
+    pub(super) async fn read_stored(&mut self, client: &Client, patience: Duration) -> (Vec<Written>, Option<String>) {
         let mut namespaces: BTreeMap<String, BTreeSet<ZoneKey>> = BTreeMap::new();
         for zone in mem::take(&mut self.unread) {
             namespaces.entry(zone.namespace.clone()).or_default().insert(zone);
         }
         let (mut written, mut unlisted, mut failure) = (Vec::new(), BTreeSet::new(), None);
         for (namespace, zones) in namespaces {
-            match list(client, &namespace).await {
+            match list(client, &namespace, patience).await {
                 Ok(objects) => {
                     self.unread = zones;
                     written.extend(self.read(objects.into_iter()));
@@ -150,7 +152,7 @@ impl Ledgers {
             versions: HashMap::new(),
         });
         let ledger = known.ledger.as_ref().map_err(|why| Unwritten::Failed(why.clone()))?;
-        let plan = ledger.append(updates).map_err(Unwritten::Full)?;
+        let plan = ledger.append(updates).map_err(Unwritten::Unfit)?;
         for part in plan.parts() {
             let name = part.name();
             match put(client, &zone.namespace, part, known.versions.get(&name)).await {
@@ -206,14 +208,22 @@ impl ZoneKey {
 }
 
 /// The objects of a namespace as they are stored now.
-async fn list(client: &Client, namespace: &str) -> Result<Vec<(ObjectId, Value)>, String> {
+async fn list(client: &Client, namespace: &str, patience: Duration) -> Result<Vec<(ObjectId, Value)>, String> {
     let of = Type::DynamicRecords;
     let objects = collection(client, of, namespace);
-    let listed = match timeout(PATIENCE, objects.list(&ListParams::default())).await {
-        Ok(listed) => listed.map_err(|error| why(&error))?,
-        Err(_) => return Err("the API server takes too long".into()),
-    };
-    let read = listed.items.into_iter().filter_map(|object| {
+    let (mut items, mut page) = (Vec::new(), ListParams::default().limit(PAGE));
+    loop {
+        let listed = match timeout(patience, objects.list(&page)).await {
+            Ok(listed) => listed.map_err(|error| why(&error))?,
+            Err(_) => return Err("the API server takes too long".into()),
+        };
+        items.extend(listed.items);
+        match listed.metadata.continue_.filter(|rest| !rest.is_empty()) {
+            Some(rest) => page = page.continue_token(&rest),
+            None => break,
+        }
+    }
+    let read = items.into_iter().filter_map(|object| {
         let id = ObjectId { of, namespace: namespace.to_owned(), name: object.metadata.name.clone()? };
         Some((id, serde_json::to_value(object).ok()?))
     });

@@ -1,7 +1,11 @@
 //! What follows from what was seen. Resources become zones, and declared servers become objects; what is served, and what
 //! is said of it, follows from both.
 
-use std::{collections::BTreeSet, mem, time::Instant};
+use std::{
+    collections::BTreeSet,
+    mem,
+    time::{Duration, Instant},
+};
 
 use bindy_server::live::{Batch as Updates, Unkept, Written};
 use jiff::Timestamp;
@@ -32,7 +36,7 @@ use super::{
 use crate::{
     api::Kind,
     cluster::{Batch, Seen, Unseen, Watched},
-    dynamic::Entry,
+    dynamic::{Entry, Unfit},
     keys::{Purpose, TransferKeys},
     object::{ObjectId, Type},
     servers::ServerId,
@@ -79,6 +83,8 @@ pub(super) enum Heard {
     Errand(Errand),
 }
 
+/// How long the API server may take to list what clients have written, where none of them waits for it.
+const LONG: Duration = Duration::from_secs(10);
 /// The most zones for which a pod is asked in a round. Further ones have to wait for these.
 const MOST_ZONES: usize = 2_000;
 
@@ -155,7 +161,7 @@ impl Operator {
             }
         }
         self.ledgers.doubt(&self.world.store);
-        self.read_stored().await;
+        self.read_stored(LONG).await;
         self.compile(&changed);
         self.serving.take_over(&self.world);
         let Some(zones) = &mut self.zones else { return };
@@ -222,7 +228,7 @@ impl Operator {
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.is_moving |= self.objects.is_outdated(&self.world);
         if self.leads {
-            self.read_stored().await;
+            self.read_stored(LONG).await;
         } else {
             self.read_seen();
         }
@@ -284,7 +290,7 @@ impl Operator {
         let Some(resource) = resource.cloned() else { return failed("the zone is not declared any more") };
         let zone = ZoneKey { namespace: resource.namespace.clone(), origin };
         if self.ledgers.is_unread(&zone) {
-            self.read_stored().await;
+            self.read_stored(ledgers::PATIENCE).await;
             return if self.ledgers.is_unread(&zone) {
                 failed("the API server is away; try again")
             } else {
@@ -320,10 +326,11 @@ impl Operator {
                 Ok(())
             }
             Err(NotWritten::Conflict) => {
-                self.read_stored().await;
+                self.read_stored(ledgers::PATIENCE).await;
                 Err(Unkept::Stale)
             }
-            Err(NotWritten::Full(full)) => Err(Unkept::Refused { update: full.update, why: full.to_string() }),
+            Err(NotWritten::Unfit(Unfit::Update(update, why))) => Err(Unkept::Refused { update, why }),
+            Err(NotWritten::Unfit(Unfit::Together)) => failed("too many updates at a time; try again"),
             Err(NotWritten::Failed(why)) => {
                 self.once.say(why.clone());
                 failed(&why)
@@ -348,10 +355,10 @@ impl Operator {
         self.inbox.reply(|origin, serial| self.serving.has(origin, serial));
     }
 
-    /// Reads what other processes may have written for clients, as it is stored.
-    async fn read_stored(&mut self) {
+    /// Reads what other processes may have written for clients, as it is stored. Each request may take so long.
+    async fn read_stored(&mut self, patience: Duration) {
         if self.ledgers.has_unread() {
-            let (written, failure) = self.ledgers.read_stored(&self.client).await;
+            let (written, failure) = self.ledgers.read_stored(&self.client, patience).await;
             self.take_written(written);
             if let Some(why) = failure {
                 self.once.say(format!("the DynamicRecords cannot be listed: {why}"));
@@ -467,7 +474,8 @@ impl Operator {
         let store = &mut self.world.store;
         let Step { ready, judged } = if self.leads {
             let served = |origin: &_| self.serving.data(origin);
-            zones.publish(&self.client, store, served, self.looks, &mut self.once).await?
+            let is_read = |zone: &ZoneKey| !self.ledgers.is_unread(zone);
+            zones.publish(&self.client, store, (served, is_read), self.looks, &mut self.once).await?
         } else {
             zones.published_elsewhere(store)
         };

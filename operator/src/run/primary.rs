@@ -52,6 +52,8 @@ pub(super) struct Audience {
 pub(super) struct Writers {
     /// What each may change.
     pub(super) policy: Policy,
+    /// The number of each rule of it among those of the zone.
+    pub(super) numbers: Vec<usize>,
     /// The names of their keys.
     pub(super) keys: BTreeSet<Name>,
 }

@@ -168,7 +168,8 @@ impl Serving {
         let dynamic = spec.dynamic.as_ref().filter(|_| *is_compiled)?;
         let key_of = |key: &KeyRef| Some(self.clients.named(namespace, key).ok()?.name().clone());
         let keys = dynamic.rules.iter().filter_map(|rule| key_of(&rule.key)).collect();
-        Some(Writers { policy: rules::policy(origin, dynamic, key_of), keys })
+        let (policy, numbers) = rules::policy(origin, dynamic, key_of);
+        Some(Writers { policy, numbers, keys })
     }
 
     /// What is wrong with the rules of a zone, as far as this was assigned.
@@ -205,12 +206,13 @@ impl Serving {
 
     /// The first of a zone's rules that allows what an update has changed first.
     pub(super) fn rule(&self, origin: &Name, Written { author, change, .. }: &Written) -> Option<usize> {
-        let Policy::Rules(rules) = &self.audiences.get(origin)?.writers.as_ref()?.policy else { return None };
+        let Writers { policy, numbers, .. } = self.audiences.get(origin)?.writers.as_ref()?;
+        let Policy::Rules(rules) = policy else { return None };
         let (owner, rtype) = audit::touched(change).into_iter().next()?;
         let requester = Requester { addr: author.client.ip(), key: author.key.as_ref().map(Name::as_ref) };
         let by = Updater { requester, tcp: false };
         let allows = |rule: &Rule| Policy::Rules(vec![rule.clone()]).verdict(by, owner, rtype) != Refused;
-        rules.iter().position(allows)
+        numbers.get(rules.iter().position(allows)?).copied()
     }
 
     /// Whether no server is to have a zone.

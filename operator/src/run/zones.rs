@@ -218,7 +218,7 @@ impl Zones {
         &mut self,
         client: &Client,
         store: &mut Store,
-        served: impl Fn(&Name) -> Option<ZoneData>,
+        (served, is_read): (impl Fn(&Name) -> Option<ZoneData>, impl Fn(&ZoneKey) -> bool),
         looks: bool,
         once: &mut Once,
     ) -> Result<Step, Fenced> {
@@ -234,6 +234,10 @@ impl Zones {
                 step.ready.insert(origin.clone());
                 continue;
             };
+            // Nothing that clients were told is there may go meanwhile.
+            if !is_read(&ZoneKey { namespace: id.namespace.clone(), origin: origin.clone() }) {
+                continue;
+            }
             if self.unreadable(origin).is_some() {
                 step.judged.push(id.clone());
                 continue;

@@ -176,6 +176,11 @@ impl Admitted {
         Author::of(&self.client, self.key.as_ref().map(Name::as_ref), &self.message)
     }
 
+    /// How many octets the message has.
+    pub(super) fn octets(&self) -> usize {
+        self.message.len()
+    }
+
     /// The client, and what it has proved.
     fn by(&self) -> Updater<'_> {
         Updater {

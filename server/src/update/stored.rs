@@ -3,6 +3,7 @@
 //! hands the next one over.
 
 use std::{
+    mem,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::Instant,
@@ -22,11 +23,33 @@ use crate::{
     zones::Published,
 };
 
+/// How many octets the messages of updates may have that a store gets together: what they say takes more room there.
+const MOST_OCTETS: usize = 16 * 1024;
 /// How often updates are carried out if the zone is another one each time.
 const TRIES: usize = 5;
 
-/// Carries out the updates of one zone, together.
+/// Carries out the updates of one zone, as many together as a store takes well.
 pub(super) fn carry_out(
+    live: &Live,
+    store: &dyn ChangeStore,
+    jobs: Vec<Job>,
+    published: &Published,
+    observers: &Arc<Observers>,
+) {
+    let (mut together, mut octets) = (Vec::new(), 0);
+    for job in jobs {
+        let more = job.update.octets();
+        if octets + more > MOST_OCTETS && !together.is_empty() {
+            carry_out_together(live, store, mem::take(&mut together), published, observers);
+            octets = 0;
+        }
+        octets += more;
+        together.push(job);
+    }
+    carry_out_together(live, store, together, published, observers);
+}
+
+fn carry_out_together(
     live: &Live,
     store: &dyn ChangeStore,
     mut jobs: Vec<Job>,
