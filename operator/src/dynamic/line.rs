@@ -22,7 +22,7 @@ pub(super) fn write(owner: NameRef<'_>, rtype: Rtype, ttl: u32, data: &[u8]) -> 
     text
 }
 
-/// Reads what [`write`] has written; `None` if it has no such form.
+/// Reads what [`write()`] has written; `None` if it has no such form.
 pub(super) fn read(text: &str) -> Option<Line> {
     let mut words = text.splitn(5, ' ');
     let (owner, ttl, class, rtype, data) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next());

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fmt::{self, Write},
+    time::{Duration, Instant},
 };
 
 use bindy_server::{
@@ -25,10 +26,14 @@ pub(super) struct Refusals {
     by: String,
     /// The events that were told.
     told: BTreeSet<(ResourceId, String)>,
+    /// When the last one was.
+    last: Option<Instant>,
 }
 
 /// How many events are remembered, so that each is told once.
 const MOST_TOLD: usize = 1000;
+/// The time between two events. Whoever has many updates refused makes no flood of them: the log has all.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How many names a line has. The objects have all of them.
 const MOST_NAMES: usize = 16;
 
@@ -49,15 +54,19 @@ pub(super) fn turned_away(TurnedAway { origin, author, rcode, why }: &TurnedAway
 impl Refusals {
     /// Nothing was told yet by this one.
     pub(super) fn new(client: Client, by: &str) -> Refusals {
-        Refusals { client, by: by.to_owned(), told: BTreeSet::new() }
+        Refusals { client, by: by.to_owned(), told: BTreeSet::new(), last: None }
     }
 
     /// Tells whoever looks at a zone, once, that a client cannot write what a resource declares.
     pub(super) fn tell(&mut self, zone: &ResourceId, live: &Value, why: &str) {
+        if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return;
+        }
         if self.told.len() == MOST_TOLD {
             self.told.clear();
         }
         if self.told.insert((zone.clone(), why.to_owned())) {
+            self.last = Some(Instant::now());
             let event = events::update_refused(zone, live, why, &self.by, Timestamp::now());
             let client = self.client.clone();
             tokio::spawn(async move { events::tell(&client, event).await });

@@ -1,7 +1,7 @@
 //! What clients have written into zones, as it is kept in DynamicRecords: read as others see it, and written before it is
 //! served.
 //!
-//! Who leads writes what a [`Plan`] says, object by object, each with the resourceVersion that it knows: that is the fence.
+//! Who leads writes what a `Plan` says, object by object, each with the resourceVersion that it knows: that is the fence.
 //! A conflict tells that somebody else has written, and an answer that did not come, that nobody knows what is written. In
 //! both cases all is read again before anything else is written. So it is when somebody else's writing is seen by watching.
 

@@ -162,7 +162,7 @@ async fn without_an_operator_updates_fail_at_once_and_answers_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
     const WRITERS: usize = 16;
-    let kills: usize = std::env::var("BINDY_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let kills: usize = std::env::var("BINDY_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
     let (mut it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
     it.start_operator(1);
     let (end, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
