@@ -14,7 +14,7 @@ use bindy_server::{
     listen::{self, ListenError, Listeners, TcpLimits},
     live::{ChangeStore, Live},
     respond::Responder,
-    settings::{Notify, Outbound, Remote, ServerSettings, TransferAcl, Updates, Whom, ZoneSettings},
+    settings::{Checks, Notify, Outbound, Remote, ServerSettings, TransferAcl, Updates, Whom, ZoneSettings},
     stats::Counters,
     transfer::{notify::Notifier, outbound::Slots},
     tsig::{Keyring, TsigKey},
@@ -172,7 +172,8 @@ fn settings(Audience { keys, pods, writers }: Audience) -> ZoneSettings {
     let also = pods.into_iter().map(|(address, key)| Remote { address, key: Some(key) }).collect();
     ZoneSettings {
         allow_query: allows(&keys.union(&writers).cloned().collect()),
-        updates: Updates { policy, ..Updates::default() },
+        // Whether the zone's servers have addresses is said of the DNSZone, and no fault of a client.
+        updates: Updates { policy, checks: Checks { servers: false, ..Checks::default() }, ..Updates::default() },
         outbound: Outbound { allow: TransferAcl { clients, ..TransferAcl::default() }, ..Outbound::default() },
         notify: Notify { whom: Whom::Listed, also, ..Notify::default() },
         ..ZoneSettings::default()

@@ -208,7 +208,7 @@ async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
     let count: usize = acknowledged.iter().map(Vec::len).sum();
     assert!(count > 2 * kills, "{count} updates were acknowledged");
     it.late_is_served(&address).await;
-    it.until_ready(Kind::Zone, "example-com", "Served").await;
+    it.until_ready(Kind::Zone, "example-com", "ServerWithoutAddress").await;
     for (writer, numbers) in acknowledged.iter().enumerate() {
         let (one, other) = (
             dig(&address, &format!("w{writer}.dyn.example.com"), "TXT"),
@@ -230,13 +230,19 @@ async fn updated(rules: Value) -> (Operated, String) {
     let (it, address) = Operated::with_example().await;
     let rules = rules.to_string().replace("NAMESPACE", &it.namespace);
     let rules: Value = serde_json::from_str(&rules).unwrap();
-    it.patch(Kind::Zone, "example-com", json!({ "spec": { "dynamic": { "rules": rules } } })).await;
+    // A server without address is told, and keeps nobody from writing.
+    let spec = json!({ "dynamic": { "rules": rules }, "nameServers": [{ "hostname": "ns9.example.com." }] });
+    it.patch(Kind::Zone, "example-com", json!({ "spec": spec })).await;
     it.until("the zone lacks its key", async || {
         it.status(Kind::Zone, "example-com").await["conditions"].to_string().contains("KeyNotUsable")
     })
     .await;
     it.client_key(KEY, &it.namespace).await;
-    it.until_ready(Kind::Zone, "example-com", "Served").await;
+    it.until("the key is known", async || {
+        !it.status(Kind::Zone, "example-com").await["conditions"].to_string().contains("KeyNotUsable")
+    })
+    .await;
+    it.until_ready(Kind::Zone, "example-com", "ServerWithoutAddress").await;
     (it, address)
 }
 

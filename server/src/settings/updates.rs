@@ -25,11 +25,13 @@ pub struct Checks {
     pub integrity: bool,
     /// `check-mx fail`: the hosts of new MX records do not look like addresses.
     pub mx: bool,
+    /// The zone's name servers have addresses, if they lie in the zone.
+    pub servers: bool,
 }
 
 impl Default for Checks {
     /// The defaults of `named -C`.
     fn default() -> Checks {
-        Checks { names: true, integrity: true, mx: false }
+        Checks { names: true, integrity: true, mx: false, servers: true }
     }
 }

@@ -294,7 +294,7 @@ fn check(zone: &ZoneData, change: &Change, settings: &Updates) -> Result<(), Ref
     let Updates { limits, checks, .. } = settings;
     let origin = zone.origin();
     let servers = zone.rrset(origin, Rtype::NS).into_iter().flat_map(Rrset::rdatas);
-    for host in servers.filter_map(|rdata| NameRef::from_wire(rdata).ok()) {
+    for host in servers.filter_map(|rdata| NameRef::from_wire(rdata).ok()).filter(|_| checks.servers) {
         if let Some(problem) = zone.target_problem(origin, Rtype::NS, host) {
             let rule = zone::Rule::Target { rtype: Rtype::NS, target: host, owner: origin, problem };
             let reason = format!("post update name server sanity check failed: {rule}");
