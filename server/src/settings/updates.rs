@@ -18,6 +18,7 @@ pub struct Updates {
 
 /// The checks that a change must pass. Those that would only cause a warning are left out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is another check.
 pub struct Checks {
     /// `check-names primary fail`: host names have only letters, digits and hyphens.
     pub names: bool,
