@@ -230,18 +230,13 @@ async fn updated(rules: Value) -> (Operated, String) {
     let (it, address) = Operated::with_example().await;
     let rules = rules.to_string().replace("NAMESPACE", &it.namespace);
     let rules: Value = serde_json::from_str(&rules).unwrap();
-    // A server without address is told, and keeps nobody from writing.
-    let spec = json!({ "dynamic": { "rules": rules }, "nameServers": [{ "hostname": "ns9.example.com." }] });
-    it.patch(Kind::Zone, "example-com", json!({ "spec": spec })).await;
-    it.until("the zone lacks its key", async || {
-        it.status(Kind::Zone, "example-com").await["conditions"].to_string().contains("KeyNotUsable")
-    })
-    .await;
+    it.patch(Kind::Zone, "example-com", json!({ "spec": { "dynamic": { "rules": rules } } })).await;
+    it.until_ready(Kind::Zone, "example-com", "KeyNotUsable").await;
     it.client_key(KEY, &it.namespace).await;
-    it.until("the key is known", async || {
-        !it.status(Kind::Zone, "example-com").await["conditions"].to_string().contains("KeyNotUsable")
-    })
-    .await;
+    it.until_ready(Kind::Zone, "example-com", "Served").await;
+    // A server without address is told, and keeps nobody from writing.
+    let servers = json!([{ "hostname": "ns9.example.com." }]);
+    it.patch(Kind::Zone, "example-com", json!({ "spec": { "nameServers": servers } })).await;
     it.until_ready(Kind::Zone, "example-com", "ServerWithoutAddress").await;
     (it, address)
 }
