@@ -36,7 +36,7 @@ use crate::{
     settings::{Peer, Secondary, ViewSettings},
     stats::{Counters, Sent as Reply, Stat},
     sync::lock,
-    transfer::inbound::{Connections, Patience, Primary, Reason},
+    transfer::inbound::{Connections, LONGEST_IDLE, Patience, Primary, Reason},
     zones::Zone,
 };
 
@@ -46,6 +46,8 @@ pub struct Forwarder {
     jobs: mpsc::UnboundedSender<Job>,
     /// Bounds the jobs.
     places: Arc<Places>,
+    /// The connections to primaries that no update is on.
+    connections: Connections,
 }
 
 /// An update that may be forwarded.
@@ -62,6 +64,7 @@ struct Update {
     secondary: Arc<Secondary>,
     view: Arc<str>,
     settings: Arc<ViewSettings>,
+    connections: Connections,
     client: Client,
     message: Vec<u8>,
     /// When it came, if the reply is to be tapped.
@@ -77,7 +80,7 @@ struct Job {
     _place: Place,
 }
 
-/// How many updates may be on their way. Each has a connection to a primary.
+/// How many updates may be on their way. Each has a connection to a primary for itself.
 const MOST: usize = 256;
 /// How many of them may be from one address.
 const MOST_OF_CLIENT: usize = 64;
@@ -97,15 +100,25 @@ impl Forwarder {
     pub fn start(counters: Counters, tap: Tap) -> io::Result<Forwarder> {
         let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (places, connections) = (Arc::<Places>::default(), Connections::default());
+        let (under_way, idle) = (Arc::clone(&places), connections.clone());
         thread::Builder::new().name("forward".into()).spawn(move || {
             let observers = Rc::new(Observers::new(counters, tap));
             LocalSet::new().block_on(&runtime, async {
-                while let Some(job) = jobs.recv().await {
-                    spawn_local(job.carry_out(Rc::clone(&observers)));
+                loop {
+                    // What is under way leaves a connection.
+                    let has_any = idle.tend() || !under_way.are_free();
+                    let next = jobs.recv();
+                    let next = if has_any { timeout(LONGEST_IDLE, next).await } else { Ok(next.await) };
+                    match next {
+                        Ok(Some(job)) => _ = spawn_local(job.carry_out(Rc::clone(&observers))),
+                        Ok(None) => break,
+                        Err(_) => {}
+                    }
                 }
             });
         })?;
-        Ok(Forwarder { jobs: sender, places: Arc::default() })
+        Ok(Forwarder { jobs: sender, places, connections })
     }
 
     /// Checks whether an update is forwarded for its client; `None` if it is not for a secondary zone. `tapped` is when it
@@ -142,6 +155,7 @@ impl Forwarder {
             secondary: Arc::clone(secondary),
             view: Arc::clone(&view.name),
             settings: Arc::clone(&view.settings),
+            connections: self.connections.clone(),
             client: *client,
             message: message.to_vec(),
             tapped,
@@ -225,7 +239,7 @@ impl Update {
         }
         let id = getrandom::u32().map_err(|_| Reason::Io(io::ErrorKind::Other))? as u16;
         let forwarded = with_id(self.message.clone(), id.to_be_bytes());
-        let response = self.primary(address, peer).exchange_over_tcp(&forwarded).await?;
+        let response = self.primary(address, peer).exchange_over_kept_tcp(&forwarded).await?;
         let message = Message::read(&response).map_err(Reason::from)?;
         if message.id() != id {
             return Err(Reason::OtherId.into());
@@ -247,7 +261,7 @@ impl Update {
         // There may be several connections to the primary, which cannot have the same port.
         source.set_port(0);
         let patience = Patience { connect: CONNECT, answer: RESPOND, ..Patience::of(inbound) };
-        let connections = Connections::default();
+        let connections = self.connections.clone();
         Primary { address, source, key: None, edns: None, tcp_only: true, try_tcp: true, patience, connections }
     }
 
@@ -338,6 +352,11 @@ impl Places {
         taken.all += 1;
         taken.by_client.entry(address).or_default().push(sent);
         Ok(Place { places: Arc::clone(self), client: address, sent })
+    }
+
+    /// Whether no update is on its way.
+    fn are_free(&self) -> bool {
+        lock(&self.0).all == 0
     }
 }
 

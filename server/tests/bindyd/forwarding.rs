@@ -398,9 +398,30 @@ fn a_datagram_that_the_client_repeats_is_forwarded_once() {
     assert!(secondary.server.goes_on_without("returned: YXDOMAIN"));
 }
 
+/// A connection for each would leave no port to make another from, as all rest in TIME-WAIT.
+#[test]
+fn updates_that_follow_each_other_are_forwarded_over_the_same_connections() {
+    const COUNT: u32 = 40;
+    let [port, copy, statistics] = [(); 3].map(|()| free_port());
+    let conf = zone("type primary; file \"example.zone\"; allow-update { key writer; };");
+    let conf = format!("{}{}{conf}", channel(statistics), key("writer"));
+    let primary = Member::of(BINDYD, "127.0.0.1", port, &conf);
+    let secondary = Member::secondary(BINDYD, copy, port, ANYBODY);
+    wait_until(|| secondary.serial() == Some(1), "the zone is there");
+    let updates = (0..COUNT).map(|number| format!("update add a{number}.example.com 60 A 192.0.2.7\nsend\n"));
+    assert_eq!(secondary.nsupdate(&WRITER, &updates.collect::<String>()), "");
+    assert_eq!(primary.serial(), Some(1 + COUNT));
+    let accepted = counter_of(statistics, "/json/v1/net", "TCP4Accept");
+    assert!(accepted.is_some_and(|accepted| (1..COUNT / 4).contains(&accepted)), "{accepted:?}");
+}
+
 /// A counter of the server whose statistics channel has this port; `None` if it has counted nothing.
 fn counter(statistics: u16, name: &str) -> Option<u32> {
-    let (_, _, body) = fetch(statistics, "/json/v1/server");
+    counter_of(statistics, "/json/v1/server", name)
+}
+
+fn counter_of(statistics: u16, path: &str, name: &str) -> Option<u32> {
+    let (_, _, body) = fetch(statistics, path);
     let (_, rest) = body.split_once(&format!("\"{name}\""))?;
     let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

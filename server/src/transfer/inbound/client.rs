@@ -206,9 +206,27 @@ impl Primary {
     /// # Errors
     /// The primary cannot be reached, or does not send a message in time.
     pub(crate) async fn exchange_over_tcp(&self, message: &[u8]) -> Result<Vec<u8>, Reason> {
-        let mut stream = self.connect().await?;
-        self.send(&mut stream, message).await?;
-        let answer = timeout(self.patience.answer, read_message(&mut stream)).await;
+        let mut connection = self.connect().await?;
+        self.exchange_over(&mut connection, message).await
+    }
+
+    /// The same over a connection from an earlier exchange, if there is one, which is kept for the next. If such a
+    /// connection fails, nobody knows whether the server has carried the message out, as with any other.
+    pub(crate) async fn exchange_over_kept_tcp(&self, message: &[u8]) -> Result<Vec<u8>, Reason> {
+        let mut connection = match self.connections.take(self.source, self.address) {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let answer = self.exchange_over(&mut connection, message).await?;
+        if connection.buffer().is_empty() {
+            self.connections.keep(self.source, self.address, connection);
+        }
+        Ok(answer)
+    }
+
+    async fn exchange_over(&self, connection: &mut Connection, message: &[u8]) -> Result<Vec<u8>, Reason> {
+        self.send(connection, message).await?;
+        let answer = timeout(self.patience.answer, read_message(connection)).await;
         answer.map_err(|_| Reason::Idle(self.patience.answer))?
     }
 

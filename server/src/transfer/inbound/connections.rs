@@ -1,6 +1,6 @@
-//! TCP connections to primaries that are kept for a moment after a transfer, as the next one is often from the same
-//! primary (RFC 5936 4.1.1, RFC 7766 6.2.1): tens of thousands of zones need no connection each, nor a port each that
-//! then rests in TIME-WAIT.
+//! TCP connections to primaries that are kept for a moment after a transfer or a forwarded update, as the next one is often
+//! for the same primary (RFC 5936 4.1.1, RFC 7766 6.2.1): tens of thousands of zones need no connection each, nor a port
+//! each that then rests in TIME-WAIT.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ struct Idle {
 }
 
 /// How long a connection may be idle: less than any server waits.
-pub(super) const LONGEST: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(2);
 
 impl Connections {
     /// A connection between these ends that is still open, as far as can be seen.
@@ -40,7 +40,7 @@ impl Connections {
         while let Some(Idle { connection, since }) = idle.pop() {
             // Whatever arrives while nothing was asked, be it the end, makes it useless.
             let is_silent = connection.get_ref().try_read(&mut [0]).is_err_and(|error| error.kind() == WOULD_BLOCK);
-            if since.elapsed() < LONGEST && is_silent {
+            if since.elapsed() < LONGEST_IDLE && is_silent {
                 return Some(connection);
             }
         }
@@ -55,10 +55,10 @@ impl Connections {
 
     /// Closes connections that have been idle for long; returns whether others are left. To be called every now and
     /// then.
-    pub(super) fn tend(&self) -> bool {
+    pub(crate) fn tend(&self) -> bool {
         let mut all = lock(&self.0);
         all.retain(|_, idle| {
-            idle.retain(|idle| idle.since.elapsed() < LONGEST);
+            idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
             !idle.is_empty()
         });
         !all.is_empty()

@@ -31,6 +31,7 @@ mod timers;
 pub use attempt::Activity;
 pub use client::{Patience, Primary};
 pub use connections::Connections;
+pub(crate) use connections::LONGEST_IDLE;
 pub use failure::{Failure, Reason};
 pub(crate) use notice::{Notice, receive};
 pub use receiver::{Progress, Receiver, Transfer};

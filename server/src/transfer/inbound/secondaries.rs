@@ -139,7 +139,7 @@ impl Keeper {
     /// Does what is due, and what others tell, until nobody can tell anything more.
     async fn run(self: Rc<Self>) {
         loop {
-            let longest = if self.resources.tend_connections() { connections::LONGEST } else { LONGEST };
+            let longest = if self.resources.tend_connections() { connections::LONGEST_IDLE } else { LONGEST };
             let wakes = self.schedule.borrow().wakes().unwrap_or(Moment::MAX).min(self.now() + longest);
             if let Ok(news) = timeout_at(self.started + wakes, self.inbox.next()).await {
                 let Some(All { changed, zones }) = news else { return };
