@@ -76,7 +76,7 @@ pub struct LedgerError(String);
 /// The most records that clients may have in a zone.
 pub const MOST_RECORDS: usize = 20_000;
 /// From how many octets on a segment gets no more updates.
-const SEGMENT_OCTETS: usize = 4096;
+const SEGMENT_OCTETS: usize = 2048;
 /// The most octets of an update as it is in an object.
 const MOST_OF_UPDATE: usize = 64 * 1024;
 /// The most of a batch.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How many segments the log has. Each is one write of the API server, so that a smaller one costs less.
-pub const SEGMENTS: usize = 16;
+pub const SEGMENTS: usize = 64;
 /// How many shards there are.
 pub const SHARDS: usize = 32;
 

@@ -269,7 +269,9 @@ impl Drop for Place {
 }
 
 fn run(jobs: &Receiver<Job>, published: &Published, observers: &Arc<Observers>) {
+    let mut company = stored::Company::default();
     while let Ok(first) = jobs.recv() {
+        company.gather();
         let mut zones: Vec<(Arc<Live>, Vec<Job>)> = Vec::new();
         for job in [first].into_iter().chain(jobs.try_iter()).take(BATCH) {
             match zones.iter_mut().find(|(live, _)| Arc::ptr_eq(live, &job.update.live)) {
@@ -279,7 +281,7 @@ fn run(jobs: &Receiver<Job>, published: &Published, observers: &Arc<Observers>) 
         }
         for (live, together) in zones {
             let carry_out = || match live.store() {
-                Some(store) => stored::carry_out(&live, &**store, together, published, observers),
+                Some(store) => stored::carry_out(&live, &**store, together, published, observers, &mut company),
                 None => carry_out(&live, together, published, observers),
             };
             // A panic here fails only these updates.

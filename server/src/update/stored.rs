@@ -5,8 +5,12 @@
 use std::{
     mem,
     panic::{self, AssertUnwindSafe},
-    sync::Arc,
-    time::Instant,
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use tracing::{error, info, warn};
@@ -28,6 +32,36 @@ const MOST_OCTETS: usize = 16 * 1024;
 /// How often updates are carried out if the zone is another one each time.
 const TRIES: usize = 5;
 
+/// How long updates wait at most for the replies to those before them.
+const ROUND: Duration = Duration::from_millis(50);
+/// How long the first of several clients waits for the others, which have had their replies when it had its own.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// The clients whose updates were stored together. A store writes a whole object however little an update changes, so many
+/// clients are served best in rounds: whoever writes while replies are waiting for servers is stored together with those
+/// who write again when they have them. One client alone notices nothing of it.
+#[derive(Default)]
+pub(super) struct Company {
+    /// How many updates the last round had.
+    size: usize,
+    /// Each disconnects when replies were sent.
+    replying: Vec<Receiver<()>>,
+}
+
+impl Company {
+    /// Waits until those of the last round can have written again.
+    pub(super) fn gather(&mut self) {
+        let end = Instant::now() + ROUND;
+        for replies in self.replying.drain(..) {
+            // Nothing is ever received.
+            let _ = replies.recv_timeout(end.saturating_duration_since(Instant::now()));
+        }
+        if mem::take(&mut self.size) > 1 {
+            thread::sleep(LINGER);
+        }
+    }
+}
+
 /// Carries out the updates of one zone, as many together as a store takes well.
 pub(super) fn carry_out(
     live: &Live,
@@ -35,18 +69,20 @@ pub(super) fn carry_out(
     jobs: Vec<Job>,
     published: &Published,
     observers: &Arc<Observers>,
+    company: &mut Company,
 ) {
+    company.size += jobs.len();
     let (mut together, mut octets) = (Vec::new(), 0);
     for job in jobs {
         let more = job.update.octets();
         if octets + more > MOST_OCTETS && !together.is_empty() {
-            carry_out_together(live, store, mem::take(&mut together), published, observers);
+            carry_out_together(live, store, mem::take(&mut together), published, observers, company);
             octets = 0;
         }
         octets += more;
         together.push(job);
     }
-    carry_out_together(live, store, together, published, observers);
+    carry_out_together(live, store, together, published, observers, company);
 }
 
 fn carry_out_together(
@@ -55,6 +91,7 @@ fn carry_out_together(
     mut jobs: Vec<Job>,
     published: &Published,
     observers: &Arc<Observers>,
+    company: &mut Company,
 ) {
     let begun = Instant::now();
     let mut tries = 0;
@@ -68,7 +105,8 @@ fn carry_out_together(
             numbers.push(number);
         });
         if updates.is_empty() {
-            return reply(jobs, ends, observers, drop);
+            reply(jobs, ends, observers, drop);
+            return;
         }
         let kept = keep(live, store, Batch { before, updates });
         let took = begun.elapsed();
@@ -78,9 +116,9 @@ fn carry_out_together(
         }
         match kept {
             Ok(serial) => {
-                return reply(jobs, ends, observers, |replies| {
+                return company.replying.push(reply(jobs, ends, observers, |replies| {
                     store.when_served(live.origin(), serial, replies);
-                });
+                }));
             }
             Err(Unkept::Stale) => {
                 tries += 1;
@@ -112,18 +150,22 @@ fn keep(live: &Live, store: &dyn ChangeStore, batch: Batch) -> Result<Serial, Un
     })
 }
 
-/// Replies at once to the updates that failed. `send` gets the replies to the others.
-fn reply(jobs: Vec<Job>, ends: Vec<End>, observers: &Arc<Observers>, send: impl FnOnce(Replies)) {
+/// Replies at once to the updates that failed. `send` gets the replies to the others; what is returned disconnects when
+/// they are sent.
+fn reply(jobs: Vec<Job>, ends: Vec<End>, observers: &Arc<Observers>, send: impl FnOnce(Replies)) -> Receiver<()> {
     let (made, others): (Vec<_>, Vec<_>) = jobs.into_iter().zip(ends).partition(|(_, end)| matches!(end, End::Made));
     let now = unix_now();
     for (job, end) in others {
         job.finish(&end, observers, now);
     }
     let observers = Arc::clone(observers);
+    let (sending, sent) = channel();
     send(Replies::new(move || {
         let now = unix_now();
         for (job, end) in made {
             job.finish(&end, &observers, now);
         }
+        drop(sending);
     }));
+    sent
 }
