@@ -116,6 +116,9 @@ pub struct ZoneStatus {
     /// The hash of the published content without the serial.
     #[schemars(length(max = 64), extend("x-example" = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"))]
     pub content_hash: Option<String>,
+    /// The last of the serials that clients' changes may have by now, while these come faster than they are told here.
+    #[schemars(extend("x-unit" = "serial (RFC 1982)"), extend("x-example" = 2_026_112_357))]
+    pub reserved_serial: Option<u32>,
     /// The number of record resources that belong to the zone, also of those that cannot be served: their own status says so.
     #[schemars(extend("x-unit" = "resources"), extend("x-example" = 17))]
     pub records_count: Option<u32>,

@@ -312,7 +312,7 @@ fn what_somebody_has_lost_is_named() {
 fn an_update_that_is_missing_from_the_log_is_named() {
     let mut stored = Stored::default();
     let mut writer = stored.read();
-    for number in 0..1500_u32 {
+    for number in 0..1510_u32 {
         let update = [Update { name: (number * 7919 % 1000) as u16, text: Some(number) }];
         assert_eq!(writer.write(&mut stored, &update, usize::MAX), Some(true));
     }

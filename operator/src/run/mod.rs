@@ -40,6 +40,7 @@ mod publication;
 mod readiness;
 mod removal;
 mod reports;
+mod reserves;
 mod retirement;
 mod rollout;
 mod rotation;

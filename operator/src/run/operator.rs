@@ -200,7 +200,7 @@ impl Operator {
             return Ok(());
         }
         if self.zones.is_none() {
-            self.zones = Some(Zones::new(&self.world.store, self.world.home()));
+            self.zones = Some(Zones::new(&self.world.store, self.world.home(), self.leads));
             self.board.show(self.figures());
             changed = self.world.ids().cloned().collect();
             self.ledgers.see(&changed, &self.world.store);

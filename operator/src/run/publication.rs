@@ -1,7 +1,8 @@
-//! Which versions of zones are published. Their serials, and the hashes of their content, are durable in the zones' status
-//! before the zones are served, so that no serial ever names two contents; and only who leads can write them.
+//! Which versions of zones are published. Their serials are durable in the zones' status before the zones are served, by
+//! name with the hash of the content or reserved, so that no serial ever names two contents; and only who leads can write
+//! them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use futures_util::{StreamExt, stream};
 use kube::{
@@ -11,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use zonefmt::{Name, Serial};
 
-use super::Fenced;
+use super::{Fenced, reserves::Reserves};
 use crate::{
     api::{Kind, ResourceId},
     cluster::{Seen, Store, collection, stored, why},
@@ -20,6 +21,7 @@ use crate::{
 };
 
 /// The version of a zone that is to be published.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Version {
     pub(super) origin: Name,
     /// The resource of the zone.
@@ -47,11 +49,24 @@ const TRIES: usize = 5;
 /// What was published of each zone, as the zones' status says. If several resources claim a name, the highest serial
 /// counts.
 pub(super) fn published(store: &Store) -> BTreeMap<Name, Published> {
+    highest(store, published_of)
+}
+
+/// From what each zone goes on if another process has published it until now: which of the serials are used that it has
+/// reserved, and for what, nobody knows.
+pub(super) fn used(store: &Store) -> BTreeMap<Name, Published> {
+    highest(store, |zone| {
+        let reserved = reserved_of(zone).map(|serial| Published { serial, hash: ContentHash::default() });
+        reserved.or_else(|| published_of(zone))
+    })
+}
+
+fn highest(store: &Store, of: impl Fn(&Value) -> Option<Published>) -> BTreeMap<Name, Published> {
     let mut published: BTreeMap<Name, Published> = BTreeMap::new();
     for (_, zone) in store.of(Type::Own(Kind::Zone)) {
         // A `spec` that cannot be read has a name, too, which never changes.
         let Some(name) = zone["spec"]["zoneName"].as_str() else { continue };
-        let (Ok(origin), Some(known)) = (Name::from_ascii(name), published_of(&zone)) else { continue };
+        let (Ok(origin), Some(known)) = (Name::from_ascii(name), of(&zone)) else { continue };
         let entry = published.entry(origin).or_insert(known);
         if known.serial > entry.serial {
             *entry = known;
@@ -66,6 +81,11 @@ pub(super) fn published_of(zone: &Value) -> Option<Published> {
     let serial = u32::try_from(status["serial"].as_u64()?).ok()?;
     let hash: ContentHash = status["contentHash"].as_str()?.parse().ok()?;
     Some(Published { serial: Serial(serial), hash })
+}
+
+/// Up to which serial a zone's status reserves them.
+fn reserved_of(zone: &Value) -> Option<Serial> {
+    u32::try_from(zone["status"]["reservedSerial"].as_u64()?).ok().map(Serial)
 }
 
 /// The zones of a namespace as they are stored now; of all if it is empty.
@@ -83,33 +103,47 @@ pub(super) async fn zones(client: &Client, namespace: &str) -> Result<Seen, Stri
 pub(super) async fn persist(
     client: &Client,
     store: &Store,
+    reserves: &mut Reserves,
     versions: Vec<Version>,
 ) -> Result<Vec<(Name, Kept)>, Fenced> {
-    let writes = versions.into_iter().map(|version| {
-        let known = store.get(&ObjectId::from(&version.id));
-        async move {
-            let kept = match known {
-                Some(known) => write(client, &known, &version).await,
-                None => Ok(Kept::Gone),
-            };
-            (version.origin, kept)
+    let (now, mut all, mut writes) = (Instant::now(), Vec::new(), Vec::new());
+    for version in versions {
+        let Some(known) = store.get(&ObjectId::from(&version.id)) else {
+            reserves.forget(&version.origin);
+            all.push((version.origin, Kept::Gone));
+            continue;
+        };
+        match reserves.publish(&version, &known["metadata"]["uid"], now) {
+            Ok(()) => all.push((version.origin, Kept::Yes(None))),
+            Err(up_to) => writes.push(async move {
+                let kept = write(client, &known, &version, up_to).await;
+                (known, version, up_to, kept)
+            }),
         }
-    });
+    }
     let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_A_TIME).collect().await;
-    written.into_iter().map(|(origin, kept)| Ok((origin, kept?))).collect()
+    for (mut known, version, up_to, kept) in written {
+        let (origin, kept) = (version.origin.clone(), kept?);
+        if let Kept::Yes(_) = kept {
+            reserves.written(version, known["metadata"]["uid"].take(), up_to, now);
+        }
+        all.push((origin, kept));
+    }
+    Ok(all)
 }
 
-async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Kept, Fenced> {
+async fn write(client: &Client, known: &Value, zone: &Version, up_to: Option<Serial>) -> Result<Kept, Fenced> {
     let Version { id, published, records, .. } = zone;
-    let (before, published) = (published_of(known), *published);
-    if before == Some(published) {
+    let says = |zone: &Value| (published_of(zone), reserved_of(zone));
+    let (before, due) = (says(known), (Some(*published), up_to));
+    if before == due {
         return Ok(Kept::Yes(None));
     }
     let zones = collection(client, Type::Own(id.kind), &id.namespace);
     let mut version = known["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     for _ in 0..TRIES {
-        let (serial, hash) = (published.serial.0, published.hash.to_string());
-        let status = json!({ "serial": serial, "contentHash": hash, "recordsCount": records });
+        let (serial, hash, up_to) = (published.serial.0, published.hash.to_string(), up_to.map(|serial| serial.0));
+        let status = json!({ "serial": serial, "contentHash": hash, "reservedSerial": up_to, "recordsCount": records });
         let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         match zones.patch_status(&id.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
             Ok(now) => return Ok(Kept::Yes(stored(Type::Own(id.kind), now).map(|(id, now)| Seen::Put(id, now)))),
@@ -121,12 +155,13 @@ async fn write(client: &Client, known: &Value, zone: &Version) -> Result<Kept, F
             Err(error) => return Ok(Kept::unless_gone(&error)),
         };
         version = now.metadata.resource_version.clone().unwrap_or_default();
-        let now = published_of(&now.data);
-        if now == Some(published) {
+        let now = says(&now.data);
+        if now == due {
             return Ok(Kept::Yes(None));
         }
         // Only who publishes writes this. What was seen may be older than what this process has written itself.
-        if now != before && now.is_some_and(|now| now.serial >= published.serial) {
+        let is_ahead = |now: Published| now.serial >= published.serial && now != *published;
+        if now != before && now.0.is_some_and(is_ahead) {
             return Err(Fenced(id.to_string()));
         }
     }

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
+    time::Instant,
 };
 
 use kube::Client;
@@ -15,6 +16,7 @@ use super::{
     ledgers::{Written, ZoneKey},
     publication::{self, Kept, Version},
     removal::{Change, LargeRemoval, Removals},
+    reserves::Reserves,
     world::World,
 };
 use crate::{
@@ -39,6 +41,8 @@ pub(super) struct Zones {
     unreadable: BTreeMap<ZoneKey, String>,
     /// The resources, by their uids, of which the published versions of zones were made.
     sources: BTreeMap<Name, Value>,
+    /// The serials that are durable before there are versions with them.
+    reserves: Reserves,
     /// The versions of zones from which on records are in them.
     contained: BTreeMap<ResourceId, BTreeMap<Name, Serial>>,
     /// How many versions were published.
@@ -55,16 +59,19 @@ pub(super) struct Step {
 }
 
 impl Zones {
-    /// No zones yet, but what was published of them before. `home` is the namespace of the servers of providers that name none.
-    pub(super) fn new(store: &Store, home: &str) -> Zones {
+    /// No zones yet, but what was published of them before, to be served or, by who `leads`, to go on from. `home` is the
+    /// namespace of the servers of providers that name none.
+    pub(super) fn new(store: &Store, home: &str, leads: bool) -> Zones {
+        let published = if leads { publication::used(store) } else { publication::published(store) };
         Zones {
-            compiler: Compiler::new(publication::published(store)).at_home_in(home),
+            compiler: Compiler::new(published).at_home_in(home),
             pending: BTreeMap::new(),
             removals: Removals::default(),
             held: BTreeMap::new(),
             unkept: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             sources: BTreeMap::new(),
+            reserves: Reserves::default(),
             contained: BTreeMap::new(),
             published: 0,
         }
@@ -183,7 +190,8 @@ impl Zones {
     /// Goes on where another process has ended; returns the resources of which there may be something new to be said.
     pub(super) fn take_over(&mut self, store: &Store) -> Vec<ResourceId> {
         self.held.clear();
-        let steps = self.compiler.resume(publication::published(store));
+        self.reserves = Reserves::default();
+        let steps = self.compiler.resume(publication::used(store));
         self.wait(steps);
         self.judge(self.contained.keys().cloned().collect(), store)
     }
@@ -210,7 +218,8 @@ impl Zones {
         self.wait(steps);
     }
 
-    /// Makes the serials of zones that wait durable. What could not be kept before is tried again only if this `looks`.
+    /// Makes the serials of zones that wait durable. What could not be kept before is tried again only if this `looks`; and
+    /// then the status of zones that change all the time is brought up to date.
     ///
     /// # Errors
     /// Somebody else publishes, too.
@@ -256,7 +265,7 @@ impl Zones {
             }
             versions.push(Version { origin: origin.clone(), id: id.clone(), published: *published, records });
         }
-        for (origin, kept) in publication::persist(client, store, versions).await? {
+        for (origin, kept) in publication::persist(client, store, &mut self.reserves, versions).await? {
             match kept {
                 Kept::Yes(seen) => {
                     if let Some(seen) = seen {
@@ -269,6 +278,14 @@ impl Zones {
                 Kept::No(why) => {
                     once.say(format!("{origin} is not published: its serial cannot be kept: {why}"));
                     self.unkept.insert(origin);
+                }
+            }
+        }
+        if looks {
+            let due = self.reserves.due(Instant::now());
+            for (_, kept) in publication::persist(client, store, &mut self.reserves, due).await? {
+                if let Kept::Yes(Some(seen)) = kept {
+                    store.take(seen, &mut BTreeSet::new());
                 }
             }
         }
