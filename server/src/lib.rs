@@ -12,7 +12,8 @@
 //! the log. [`control`] receives the commands of `rndc`.
 //!
 //! [`transfer`] brings zones from one server to another, [`update`] makes the changes that clients ask for, and
-//! [`catalog`] reads the zones that say which zones a secondary has. Either way,
+//! [`catalog`] reads the zones that say which zones a secondary has; [`forward`] passes on what only a primary can judge.
+//! Either way,
 //! [`live`] is where a zone changes while it is served, and [`journal`] keeps its changes on the disk.
 //!
 //! Dependencies between modules:
@@ -33,6 +34,7 @@ pub mod config;
 pub mod control;
 pub mod cookies;
 pub mod dnstap;
+pub mod forward;
 pub mod journal;
 pub mod keys;
 pub mod limit;

@@ -20,6 +20,7 @@ use zonefmt::MAX_NAME;
 use crate::{
     answer::{Answered, Scratch},
     dnstap::{Message, Tap, Tapped},
+    forward::Forwarder,
     listen::{Client, Now, Reply, Respond, Response},
     logs::{Ending, QueryLog},
     stats::{Counters, Event},
@@ -27,7 +28,7 @@ use crate::{
         inbound::{Notice, Secondaries},
         outbound::Slots,
     },
-    update::{Forwarder, Queue},
+    update::Queue,
     wire::{HEADER, cookie::COOKIE, names::Names, request},
     zones::{Published, Snapshot},
 };
@@ -58,7 +59,7 @@ pub struct Responder {
     transfers: Slots,
     /// Where updates go; without it, there are none.
     updates: Option<Queue>,
-    /// Where updates of secondary zones go; without it, they are not forwarded.
+    /// Where updates of secondary zones, and requests for transfers of them, go; without it, they are not forwarded.
     forwarder: Option<Forwarder>,
     /// Where notifications of primaries go; without it, there are none.
     secondaries: Option<Secondaries>,
@@ -101,7 +102,7 @@ impl Responder {
         self
     }
 
-    /// Forwards updates of secondary zones here.
+    /// Forwards updates of secondary zones, and requests for transfers of them, here.
     #[must_use]
     pub fn forwarding(mut self, forwarder: Forwarder) -> Responder {
         self.forwarder = Some(forwarder);
@@ -163,11 +164,11 @@ impl Respond for Responder {
             return Response::Messages(transfer);
         }
         if let Some(forwarder) = self.forwarder.as_ref().filter(|_| request.may_be_forwarded())
-            && let Some((update, failure)) =
+            && let Some((message, failure)) =
                 request.forward(forwarder, &self.observers.counters, &mut self.names, &mut self.scratch, arrived)
         {
             self.observers.begun(&request);
-            return Response::Later(Box::new(move |way| update.begin(failure, way)));
+            return Response::Later(Box::new(move |way| message.begin(failure, way)));
         }
         if let Some(queue) = self.updates.as_ref().filter(|_| request.wants_update())
             && let Some((update, reply)) = request.update(queue, &self.observers.counters, &mut self.names, arrived)

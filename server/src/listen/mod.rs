@@ -22,6 +22,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(test)]
+pub(crate) use self::later::Delivery;
 pub use self::later::Later;
 pub use self::limits::{TcpLimits, TcpTimeout, TcpTimeouts};
 pub use self::now::Now;

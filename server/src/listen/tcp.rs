@@ -24,7 +24,7 @@ use tokio::{
 use self::clients::Clients;
 pub use self::clients::{FamilyCounts, TcpCounts};
 use self::connection::{Connection, OUTPUT, READ};
-use super::{Client, Later, Messages, Next, Now, Respond, Response, TcpLimits, Transport};
+use super::{Client, Later, Messages, Next, Now, Respond, Response, TcpLimits, Transport, later::Delivery};
 use crate::sync::lock;
 
 /// How often idle responders drop the data that they hold.

@@ -50,6 +50,7 @@ use crate::{
     config::{Additions, Config, Hashes, Interfaces, Overrides},
     control::{self, Control},
     dnstap::Dnstap,
+    forward::Forwarder,
     listen::{self, ListenError, Listeners},
     live::{Leased, Leases},
     logs::{DefaultLog, Logs},
@@ -57,7 +58,7 @@ use crate::{
     respond::Responder,
     stats::{Channels, Statistics},
     transfer::{inbound::Secondaries, notify::Notifier, outbound::Slots},
-    update::{Forwarder, Queue},
+    update::Queue,
     zone::ZoneData,
     zones::{Published, Snapshot},
 };

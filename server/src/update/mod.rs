@@ -7,11 +7,9 @@
 //! order of the checks, and so the response code when several fail, is BIND's, and so are the texts.
 //!
 //! `service` carries out the updates of a running server, `stored` those that become durable elsewhere, each of them a
-//! `job` that gets a reply. `forward` passes those of secondary zones on to their
-//! primaries.
+//! `job` that gets a reply. Those of secondary zones go to their primaries ([`forward`](crate::forward)).
 
 mod apply;
-mod forward;
 mod job;
 mod observers;
 mod policy;
@@ -24,9 +22,8 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use forward::Forwarded;
-pub use forward::Forwarder;
 pub(crate) use job::Reply;
+pub(crate) use observers::Observers;
 pub use policy::{Names, Policy, Rule, TypeLimit, Updater, Verdict};
 pub use report::{Note, Refusal};
 pub(crate) use request::Request;

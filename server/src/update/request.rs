@@ -34,13 +34,13 @@ pub(crate) struct Request<'r, 'v> {
 
 impl<'v> Request<'_, 'v> {
     /// The zone that the update is for, if this server has it.
-    pub(super) fn zone(&self) -> Option<&'v Arc<Zone>> {
+    pub(crate) fn zone(&self) -> Option<&'v Arc<Zone>> {
         let is_for_zone = self.question.qtype == Rtype::SOA && self.question.qclass == Class::IN;
         self.view.zones.get(self.question.qname).filter(|_| is_for_zone)
     }
 
     /// What log lines about the update begin with.
-    pub(super) fn line(&self) -> ClientLine<'_> {
+    pub(crate) fn line(&self) -> ClientLine<'_> {
         let &Request { view, client, key, .. } = self;
         ClientLine { number: ClientLine::number(), client: client.addr, key, name: None, view: &view.name }
     }
@@ -56,7 +56,7 @@ impl<'v> Request<'_, 'v> {
 
     /// The response to an update that its client may not make; logs which `kind` of request of this zone is `denied`. As
     /// with named, that is an error where others may make it, and otherwise (`for_nobody`) no news.
-    pub(super) fn denied(&self, zone: &'v Zone, kind: &str, denied: &str, for_nobody: bool) -> Answered<'v> {
+    pub(crate) fn denied(&self, zone: &'v Zone, kind: &str, denied: &str, for_nobody: bool) -> Answered<'v> {
         let (line, shown) = (self.line(), self.question.qname.without_final_dot());
         if for_nobody {
             info!(target: "update-security", "{line}: {kind} '{shown}/IN' {denied}");
@@ -68,7 +68,7 @@ impl<'v> Request<'_, 'v> {
     }
 
     /// The response to an update for which there is no place; counts and logs that.
-    pub(super) fn is_one_too_many(&self, why: &str) -> Answered<'v> {
+    pub(crate) fn is_one_too_many(&self, why: &str) -> Answered<'v> {
         self.counters.of_zone(Stat::UpdateQuota, None);
         self.fails(Rcode::SERVFAIL, Some(Ede::NotReady), why)
     }

@@ -18,7 +18,7 @@ use crate::{
     access::Acl,
     dnstap::Tap,
     keys::{Algorithm, Key},
-    listen::{Client, Later, Now, Respond, Response, Transport},
+    listen::{Client, Delivery, Later, Now, Respond, Response, Transport},
     live::Live,
     message::{Builder, Message, Question, Record, Section},
     respond::Responder,
@@ -89,7 +89,7 @@ impl Server {
     }
 
     /// Sends a request over UDP; the reply comes later.
-    fn send(&self, request: &[u8]) -> UnboundedReceiver<Option<Vec<u8>>> {
+    fn send(&self, request: &[u8]) -> UnboundedReceiver<Delivery> {
         let mut responder = Responder::new(Arc::clone(&self.published)).updating(self.queue.clone());
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 4053));
         let client = Client { addr, local: addr, transport: Transport::Udp };
@@ -102,11 +102,12 @@ impl Server {
     }
 }
 
-fn receive(mut replies: UnboundedReceiver<Option<Vec<u8>>>) -> Vec<u8> {
+fn receive(mut replies: UnboundedReceiver<Delivery>) -> Vec<u8> {
     let begin = Instant::now();
     loop {
         if let Ok(reply) = replies.try_recv() {
-            return reply.expect("it gets a reply");
+            let Delivery::Reply(reply) = reply else { panic!("it gets a reply") };
+            return reply;
         }
         assert!(begin.elapsed() < PATIENCE, "no reply");
         thread::sleep(Duration::from_millis(1));

@@ -66,7 +66,24 @@ impl Member {
 
     /// A server with these further `options` and statements.
     fn with(program: &str, address: &'static str, port: u16, options: &str, conf: &str) -> Member {
-        let files = [("example.zone", ZONE)];
+        Member::of_zone(ZONE, program, (address, port), options, conf)
+    }
+
+    /// A primary of this zone, which the key `writer` may update and have.
+    fn large_primary(program: &str, port: u16, content: &str) -> Member {
+        let statements = "type primary; file \"example.zone\"; allow-update { key writer; };";
+        let zone = format!("zone \"example.com\" {{ {statements} allow-transfer {{ key k; key writer; }}; }};");
+        Member::of_zone(content, program, ("127.0.0.1", port), "", &format!("{}{zone}", key("writer")))
+    }
+
+    fn of_zone(
+        content: &str,
+        program: &str,
+        (address, port): (&'static str, u16),
+        options: &str,
+        conf: &str,
+    ) -> Member {
+        let files = [("example.zone", content)];
         let options = format!("recursion no; dnssec-validation no; notify no; {options}");
         let mut prepared = Prepared::new(&options, "", &files);
         prepared.listen_on(&format!("port {port} {{ {address}; }}"));
@@ -77,7 +94,11 @@ impl Member {
     }
 
     fn knot(port: u16, remotes: &str, role: &str) -> Member {
-        let prepared = Prepared::new("", "", &[("example.zone", ZONE)]).with_arguments(&["-c", "knot.conf"]);
+        Member::knot_with(ZONE, port, remotes, role)
+    }
+
+    fn knot_with(content: &str, port: u16, remotes: &str, role: &str) -> Member {
+        let prepared = Prepared::new("", "", &[("example.zone", content)]).with_arguments(&["-c", "knot.conf"]);
         let folder = prepared.folder().display();
         let keys =
             ["k", "writer"].map(|id| format!("  - id: {id}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n"));
@@ -86,7 +107,7 @@ impl Member {
              log:\n  - target: stderr\n    any: info\n\
              database:\n    storage: {folder}\n\
              key:\n{keys}remote:\n{remotes}\
-             acl:\n  - id: transfer\n    key: k\n    action: transfer\n\
+             acl:\n  - id: transfer\n    key: [k, writer]\n    action: transfer\n\
              \x20 - id: write\n    key: writer\n    action: update\n\
              \x20 - id: notify\n    address: 127.0.0.1\n    action: notify\n\
              zone:\n  - domain: example.com\n    storage: {folder}\n    file: example.zone\n\
@@ -474,7 +495,7 @@ fn servers_that_are_each_others_primaries_do_not_send_an_update_back() {
     assert_eq!(one.nsupdate(&WRITER, ADD).lines().last(), Some("update failed: SERVFAIL(BADKEY)"));
     one.server.says(&format!("unexpected response: primary 127.0.0.2#{port} returned: SERVFAIL"));
     two.server.says(&format!(
-        "could not forward dynamic update to 127.0.0.1#{port}: the update comes from there; check `primaries`"
+        "could not forward dynamic update to 127.0.0.1#{port}: the message comes from there; check `primaries`"
     ));
 }
 
@@ -521,4 +542,95 @@ fn are_bounded(options: &str, most: u8) {
     others.sort_unstable();
     // Unsigned, they are refused by the primary.
     assert_eq!(others, (0..most).map(|id| (id, 5)).collect::<Vec<_>>());
+}
+
+/// A zone of which a transfer has many messages.
+fn large_zone() -> String {
+    (0..20_000).fold(ZONE.to_owned(), |zone, number| zone + &format!("n{number} TXT \"{number} is one of many\"\n"))
+}
+
+const BY_ANYBODY: &str = "allow-transfer-forwarding { any; };";
+
+/// The records of a transfer to a client with the key that only the primary knows.
+fn transferred(member: &Member, question: &[&str]) -> Vec<String> {
+    let answer = member.dig(&[&WRITER, &["+nocomments", "+nostats", "+nocmd"][..], question].concat());
+    let mut records: Vec<String> = answer.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    assert!(!answer.contains("BADSIG") && !answer.contains("failed"), "{answer}");
+    // The signatures themselves.
+    records.retain(|line| !line.contains("\tTSIG\t"));
+    records
+}
+
+#[test]
+fn a_transfer_by_a_key_that_only_the_primary_knows_comes_from_there() {
+    let large = large_zone();
+    for primary in [BINDYD, NAMED, KNOT] {
+        let (port, copy) = (free_port(), free_port());
+        let primary = match primary {
+            KNOT => {
+                let remote = format!("  - id: other\n    address: 127.0.0.1@{copy}\n");
+                Member::knot_with(&large, port, &remote, "notify: other")
+            }
+            program => Member::large_primary(program, port, &large),
+        };
+        let secondary = Member::secondary(BINDYD, copy, port, BY_ANYBODY);
+        secondary.has(&["www"]);
+        let whole = transferred(&primary, &["example.com", "AXFR"]);
+        assert!(whole.len() > 20_000);
+        let sorted = |mut records: Vec<String>| {
+            records.sort_unstable();
+            records
+        };
+        assert_eq!(sorted(transferred(&secondary, &["example.com", "AXFR"])), sorted(whole));
+        let serial = primary.serial().expect("it has the zone");
+        assert_eq!(transferred(&secondary, &["example.com", &format!("IXFR={serial}")]).len(), 1);
+        primary.nsupdate(&WRITER, ADD);
+        wait_until(|| primary.serial() != Some(serial), "the update is made");
+        let changes = transferred(&primary, &["example.com", &format!("IXFR={serial}")]);
+        assert_eq!(transferred(&secondary, &["example.com", &format!("IXFR={serial}")]), changes);
+        assert!((5..20_000).contains(&changes.len()), "{changes:?}");
+        secondary.server.says("forwarding request for transfer of 'example.com/IN'");
+        secondary.server.says("zone example.com/IN: forwarded transfer from 127.0.0.1");
+    }
+}
+
+#[test]
+fn which_transfers_are_forwarded_says_the_secondary_and_who_may_have_them_the_primary() {
+    let (port, copy) = (free_port(), free_port());
+    let others = format!("{}{}", key("writer"), key("reader"));
+    let statements = "type primary; file \"example.zone\"; allow-transfer { key k; key writer; };";
+    let primary = Member::of(BINDYD, "127.0.0.1", port, &format!("{others}zone \"example.com\" {{ {statements} }};"));
+    let signed = |name: &str| ["-y".to_owned(), format!("hmac-sha256:{name}:{SECRET}")];
+    let asked = |secondary: &Member, name: &str, more: &[&str]| {
+        let [y, key] = signed(name);
+        secondary.dig(&[&[&*y, &*key, "example.com"], more].concat())
+    };
+    let secondary = Member::secondary(BINDYD, copy, port, BY_ANYBODY);
+    secondary.has(&["www"]);
+    assert!(asked(&secondary, "writer", &["AXFR"]).contains("XFR size"));
+    // It knows the key, and refuses; it does not know it.
+    for (name, why) in [("reader", "REFUSED"), ("stranger", "NOTAUTH")] {
+        let answer = asked(&secondary, name, &["AXFR"]);
+        assert!(answer.contains("Transfer failed") && !answer.contains("www.example.com"), "{name}: {answer}");
+        secondary.server.says(&format!("primary 127.0.0.1#{port} returned: {why}"));
+    }
+    // Other questions are not forwarded, nor is what has no signature.
+    assert!(asked(&secondary, "writer", &["www", "A"]).contains("BADKEY"));
+    assert!(asked(&secondary, "writer", &["+tcp", "example.com", "SOA"]).contains("BADKEY"));
+    let transfers = || secondary.server.log().matches("forwarding request for transfer").count();
+    let before = transfers();
+    assert!(secondary.dig(&["example.com", "AXFR"]).contains("Transfer failed"));
+    assert_eq!(transfers(), before);
+    for statements in ["", "allow-transfer-forwarding { 127.0.0.2; };", "allow-transfer-forwarding { key writer; };"] {
+        let port_of_other = free_port();
+        let other = Member::secondary(BINDYD, port_of_other, port, statements);
+        other.has(&["www"]);
+        assert!(asked(&other, "writer", &["AXFR"]).contains("Transfer failed"), "{statements}");
+        assert!(other.server.goes_on_without("forwarding request"), "{}", other.server.said());
+    }
+    // While the primary is away, the client is told so.
+    drop(primary);
+    let answer = asked(&secondary, "writer", &["AXFR"]);
+    assert!(answer.contains("Transfer failed"), "{answer}");
+    secondary.server.says("could not forward request for transfer");
 }

@@ -24,7 +24,7 @@ use tokio::{
     time,
 };
 
-use super::{Client, Later, Messages, Next, Now, Pool, Respond, Response, Worker, clients::Seat};
+use super::{Client, Delivery, Later, Messages, Next, Now, Pool, Respond, Response, Worker, clients::Seat};
 use crate::wire::HEADER;
 
 /// The octets read per round: some 300 queries.
@@ -62,8 +62,8 @@ pub(super) struct Connection<S, R> {
 
 /// Replies that come later, from other threads.
 struct Late {
-    sender: mpsc::UnboundedSender<Option<Vec<u8>>>,
-    receiver: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
+    sender: mpsc::UnboundedSender<Delivery>,
+    receiver: mpsc::UnboundedReceiver<Delivery>,
     /// How many requests wait for theirs; at most [`MOST_LATE`].
     waiting: usize,
     /// Whether the client sends no more requests.
@@ -143,10 +143,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         let pool = Arc::clone(&self.pool);
         // Before and between the messages of a response, as that may take long.
         if let Some(late) = self.late.as_mut().filter(|late| late.waiting > 0)
-            && let Poll::Ready(Some(reply)) = late.receiver.poll_recv(context)
+            && let Poll::Ready(Some(delivery)) = late.receiver.poll_recv(context)
         {
-            late.waiting -= 1;
-            return Poll::Ready(self.send_late(context, reply));
+            late.waiting -= usize::from(!matches!(delivery, Delivery::Part(..)));
+            return Poll::Ready(self.send_late(context, delivery));
         }
         if let Some(messages) = self.messages.take() {
             return Poll::Ready(pool.with(|worker| self.go_on(context, messages, &mut worker.output)));
@@ -196,9 +196,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Respond> Connection<S, R> {
         })
     }
 
-    /// Sends a reply that came later, if there is one.
-    fn send_late(&mut self, context: &mut Context<'_>, reply: Option<Vec<u8>>) -> Result<(), End> {
+    /// Sends a reply that came later, or a message of it, if there is one.
+    fn send_late(&mut self, context: &mut Context<'_>, delivery: Delivery) -> Result<(), End> {
         let now = Instant::now();
+        let reply = match delivery {
+            Delivery::Reply(reply) => Some(reply),
+            Delivery::Part(reply, taken) => {
+                // What is sent next waits here until the client has received this.
+                let _ = taken.send(());
+                Some(reply)
+            }
+            Delivery::Nothing => None,
+            Delivery::Broken => return Err(End::Aborted),
+        };
         if let Some(reply) = reply.filter(|reply| reply.len() <= LONGEST) {
             let length = (reply.len() as u16).to_be_bytes();
             self.send(context, &[&length, &*reply].concat())?;
@@ -362,7 +372,7 @@ impl fmt::Display for End {
             End::TimedOut(Wait::FirstRequest) => f.write_str("no request came"),
             End::TimedOut(Wait::NextRequest) => f.write_str("idle"),
             End::TimedOut(Wait::RestOfRequest) => f.write_str("the rest of a request did not come in time"),
-            End::TimedOut(Wait::LateReplies) => f.write_str("an update took too long"),
+            End::TimedOut(Wait::LateReplies) => f.write_str("a reply from elsewhere took too long"),
             End::TimedOut(Wait::RoomForReplies) => f.write_str("the client did not take its replies in time"),
             End::TooShort(length) => write!(f, "a message of {length} octets, too short for a DNS header"),
             End::Aborted => f.write_str("a response of several messages cannot be completed"),

@@ -9,14 +9,15 @@ use zonefmt::{Rtype, Serial, rdata::Soa};
 use super::{super::MIN_UDP, Admitted};
 use crate::{
     answer::{Answered, Outcome, Scratch},
-    listen::Messages,
+    forward::{Forwarded, Forwarder},
+    listen::{Messages, Transport},
     stats::Counters,
     transfer::{
         inbound::{self, Notice},
         outbound::{self, Begun, Datagram, Frame, Slots, Wanted},
     },
     tsig,
-    update::{self, Forwarded, Forwarder, Queue},
+    update::{self, Queue},
     wire::{Ede, Rcode, flags, message::Message, names::Names, request::Parsed, writer::Writer},
     zones::Snapshot,
 };
@@ -42,12 +43,7 @@ impl<'r> Admitted<'r> {
     /// Begins the transfer that it asks for; `None` if it gets one message instead, which is to be composed.
     #[cold]
     pub(in crate::respond) fn transfer(&mut self, slots: &Slots, names: &mut Names) -> Option<Box<dyn Messages>> {
-        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
-        let most = self.server.transfers_out;
-        let key = self.seen.signature.key();
-        let wanted =
-            Wanted { client: self.client, view, question: request.question, key, has: serial_of(self.message), most };
-        match outbound::begin(&wanted, slots) {
+        match outbound::begin(&self.wanted()?, slots) {
             Ok(Begun::Transfer(start)) => Some(Box::new(start.within(self.frame(flags::AA, names), self.now))),
             Ok(Begun::Datagram(datagram)) => {
                 self.instead = Some(Instead::Datagram(datagram));
@@ -60,21 +56,40 @@ impl<'r> Admitted<'r> {
         }
     }
 
+    /// The transfer that it asks for.
+    fn wanted(&self) -> Option<Wanted<'r>> {
+        let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
+        let (question, key, has) = (request.question, self.seen.signature.key(), serial_of(self.message));
+        Some(Wanted { client: self.client, view, question, key, has, most: self.server.transfers_out })
+    }
+
     /// Whether it is an update (RFC 2136).
     #[inline]
     pub(in crate::respond) fn is_update(&self) -> bool {
         self.header.is_update()
     }
 
-    /// Whether it is an update that is not refused for other reasons than its key, which a primary may know.
+    /// Whether it is an update, or a request for a transfer with a key that is not known here, which is not refused for
+    /// other reasons than its key: a primary may know that.
     #[inline]
     pub(in crate::respond) fn may_be_forwarded(&self) -> bool {
         let signature = &self.seen.signature;
-        self.is_update() && self.seen.view.is_ok() && (!signature.is_bad() || signature.is_unknown())
+        let is_meant = if signature.is_unknown() {
+            self.is_update() || self.asks_for_transfer() && self.client.transport == Transport::Tcp
+        } else {
+            self.is_update() && !signature.is_bad()
+        };
+        is_meant && self.seen.view.is_ok()
     }
 
-    /// Prepares to forward the update, if it is for a secondary zone; also returns the response for the case that no
-    /// primary responds. `None` if it is for another zone, or if it is refused, with a message that is to be composed.
+    /// Whether it asks for a zone transfer, with whatever key.
+    fn asks_for_transfer(&self) -> bool {
+        self.header.is_query()
+            && self.question.is_some_and(|question| matches!(question.qtype, Rtype::AXFR | Rtype::IXFR))
+    }
+
+    /// Prepares to forward it, if it is for a secondary zone; also returns the response for the case that no primary
+    /// responds. `None` if it is for another zone, or if it is refused, with a message that is to be composed.
     #[cold]
     pub(in crate::respond) fn forward(
         &mut self,
@@ -85,8 +100,13 @@ impl<'r> Admitted<'r> {
         arrived: Option<Timestamp>,
     ) -> Option<(Forwarded, Vec<u8>)> {
         let tapped = arrived.filter(|_| self.taps().responses);
-        let update = match forwarder.admit(&self.update_request(counters)?, tapped)? {
-            Ok(update) => update,
+        let admitted = if self.is_update() {
+            forwarder.admit_update(&self.update_request(counters)?, tapped)?
+        } else {
+            forwarder.admit_transfer(&self.wanted()?, self.message)?
+        };
+        let forwarded = match admitted {
+            Ok(forwarded) => forwarded,
             Err(answered) => {
                 self.instead = Some(Instead::Outcome(answered));
                 return None;
@@ -97,7 +117,7 @@ impl<'r> Admitted<'r> {
         let mut failure = vec![0; self.limit().min(MOST_OF_ERROR)];
         let length = self.compose(names, scratch, &mut failure).sent.map_or(0, |sent| sent.octets.len());
         failure.truncate(length);
-        Some((update, failure))
+        Some((forwarded, failure))
     }
 
     /// Whether it is an update that is not refused for other reasons.

@@ -206,8 +206,17 @@ impl Primary {
     /// # Errors
     /// The primary cannot be reached, or does not send a message in time.
     pub(crate) async fn exchange_over_tcp(&self, message: &[u8]) -> Result<Vec<u8>, Reason> {
+        self.converse(message).await?.next().await
+    }
+
+    /// Sends a message as it is, over a connection of its own, on which any number of messages may come back.
+    ///
+    /// # Errors
+    /// The primary cannot be reached.
+    pub(crate) async fn converse(&self, message: &[u8]) -> Result<Conversation, Reason> {
         let mut connection = self.connect().await?;
-        self.exchange_over(&mut connection, message).await
+        self.send(&mut connection, message).await?;
+        Ok(Conversation { connection, patience: self.patience.answer })
     }
 
     /// The same over a connection from an earlier exchange, if there is one, which is kept for the next. If such a
@@ -328,6 +337,24 @@ impl Primary {
         let sending = timeout(self.patience.connect, connection.write_all(&octets));
         sending.await.map_err(|_| Reason::Io(io::ErrorKind::TimedOut))??;
         Ok(())
+    }
+}
+
+/// A connection to a primary on which messages come.
+pub(crate) struct Conversation {
+    connection: Connection,
+    /// How long each may take.
+    patience: Duration,
+}
+
+impl Conversation {
+    /// The next message, as it is.
+    ///
+    /// # Errors
+    /// The primary does not send one in time.
+    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Reason> {
+        let message = timeout(self.patience, read_message(&mut self.connection)).await;
+        message.map_err(|_| Reason::Idle(self.patience))?
     }
 }
 

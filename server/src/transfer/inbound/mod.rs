@@ -29,6 +29,7 @@ mod soundness;
 mod timers;
 
 pub use attempt::Activity;
+pub(crate) use client::Conversation;
 pub use client::{Patience, Primary};
 pub use connections::Connections;
 pub(crate) use connections::LONGEST_IDLE;

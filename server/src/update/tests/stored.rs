@@ -193,7 +193,7 @@ impl<'a> Ask<'a> {
 
 /// An update that has no reply yet.
 struct Pending {
-    replies: UnboundedReceiver<Option<Vec<u8>>>,
+    replies: UnboundedReceiver<Delivery>,
     exchange: Exchange,
 }
 

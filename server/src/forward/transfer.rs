@@ -1,0 +1,85 @@
+//! A transfer: one message to a primary, and any number back, each as it comes and as the client takes it.
+
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::{
+    course::Course,
+    upstream::{Failure, Outward, Upstream},
+};
+use crate::{
+    Rcode,
+    listen::Later,
+    logs::AddressLine,
+    message::Message,
+    transfer::inbound::{Conversation, Reason},
+};
+
+/// Passes a request for a transfer on. The client gets the transfer of the first primary which makes one, or else the last
+/// response that came; `failure` if none did.
+pub(super) async fn forward(upstream: &Upstream, course: Course, failure: Vec<u8>, way: Later) {
+    let (zone, mut last) = (upstream.zone_line(), None);
+    for address in upstream.addresses() {
+        let to = AddressLine(address);
+        match Begun::at(upstream, address).await {
+            Ok(begun) if begun.rcode == Rcode::NOERROR => {
+                let most = upstream.zone.settings.outbound.max_time;
+                match timeout(most, begun.pass_on(upstream, course, way)).await {
+                    Ok(Ok(messages)) => {
+                        info!(target: "xfer-out", "zone {zone}: forwarded transfer from {to}: {messages} messages");
+                    }
+                    Ok(Err(why)) => {
+                        warn!(target: "xfer-out", "zone {zone}: forwarded transfer from {to} has failed: {why}");
+                    }
+                    Err(_) => {
+                        warn!(target: "xfer-out", "zone {zone}: forwarded transfer from {to}: maximum time exceeded");
+                    }
+                }
+                return;
+            }
+            Ok(Begun { message, rcode, .. }) => {
+                info!(target: "xfer-out", "zone {zone}: forwarding request for transfer: primary {to} returned: {rcode}");
+                last = Some(message);
+                if rcode == Rcode::REFUSED {
+                    break;
+                }
+            }
+            Err(why) => info!(target: "xfer-out", "zone {zone}: could not forward request for transfer to {to}: {why}"),
+        }
+    }
+    way.send(&last.unwrap_or(failure));
+}
+
+/// The response of a primary of which the first message has come.
+struct Begun {
+    outward: Outward,
+    conversation: Conversation,
+    /// With the client's id.
+    message: Vec<u8>,
+    rcode: Rcode,
+}
+
+impl Begun {
+    async fn at(upstream: &Upstream, address: std::net::SocketAddr) -> Result<Begun, Failure> {
+        let outward = upstream.towards(address)?;
+        let mut conversation = outward.primary.converse(&outward.message).await?;
+        let (message, rcode) = upstream.back(&outward, conversation.next().await?)?;
+        Ok(Begun { outward, conversation, message, rcode })
+    }
+
+    /// Passes messages on up to the last; returns how many. If one is missing, the client's connection is closed, so that
+    /// it does not take the rest for all.
+    async fn pass_on(self, upstream: &Upstream, mut course: Course, mut way: Later) -> Result<u64, Failure> {
+        let Begun { outward, mut conversation, mut message, .. } = self;
+        let mut count = 1;
+        loop {
+            if course.ends_with(&Message::read(&message).map_err(Reason::from)?).map_err(Reason::from)? {
+                way.send(&message);
+                return Ok(count);
+            }
+            way.send_part(message).await.map_err(|_| Reason::Closed)?;
+            (message, _) = upstream.back(&outward, conversation.next().await?)?;
+            count += 1;
+        }
+    }
+}
