@@ -59,7 +59,7 @@ pub struct Responder {
     transfers: Slots,
     /// Where updates go; without it, there are none.
     updates: Option<Queue>,
-    /// Where updates of secondary zones, and requests for transfers of them, go; without it, they are not forwarded.
+    /// Where updates of secondary zones go, and questions about them with other keys; without it, they are not forwarded.
     forwarder: Option<Forwarder>,
     /// Where notifications of primaries go; without it, there are none.
     secondaries: Option<Secondaries>,
@@ -102,7 +102,7 @@ impl Responder {
         self
     }
 
-    /// Forwards updates of secondary zones, and requests for transfers of them, here.
+    /// Forwards updates of secondary zones, and questions about them with other keys, here.
     #[must_use]
     pub fn forwarding(mut self, forwarder: Forwarder) -> Responder {
         self.forwarder = Some(forwarder);

@@ -13,8 +13,8 @@ use crate::{
 /// The statements that [`take`] reads.
 pub(super) const NAMES: [&str; 18] = [
     "allow-notify",
+    "allow-signed-forwarding",
     "allow-transfer",
-    "allow-transfer-forwarding",
     "allow-update-forwarding",
     "max-ixfr-ratio",
     "max-refresh-time",
@@ -71,7 +71,7 @@ pub(super) fn take<'c>(all: &mut Inherited, statement: Statement<'c>, reader: &m
         "max-transfer-idle-out" => all.settings().outbound.max_idle = minutes(all.settings.outbound.max_idle),
         "max-transfer-time-out" => all.settings().outbound.max_time = minutes(all.settings.outbound.max_time),
         "allow-notify" => all.inbound().allow_notify = acl(reader),
-        "allow-transfer-forwarding" => all.inbound().allow_transfer_forwarding = acl(reader),
+        "allow-signed-forwarding" => all.inbound().allow_signed_forwarding = acl(reader),
         "allow-update-forwarding" => all.inbound().allow_update_forwarding = acl(reader),
         "max-refresh-time" => all.inbound().refresh.most = number(all.inbound.refresh.most),
         "max-retry-time" => all.inbound().retry.most = number(all.inbound.retry.most),

@@ -432,7 +432,7 @@ mod tests {
             "options { min-refresh-time 10; max-refresh-time 5; min-retry-time 6; max-retry-time 7; multi-master yes;\
              max-transfer-time-in 3; max-transfer-idle-in 4; request-ixfr no; request-expire no;\
              transfer-source 192.0.2.9 port 99; transfer-source-v6 2001:db8::9; allow-notify { 192.0.2.8; };\
-             allow-update-forwarding { any; }; allow-transfer-forwarding { any; }; max-journal-size 2m; serial-update-method unixtime;\
+             allow-update-forwarding { any; }; allow-signed-forwarding { any; }; max-journal-size 2m; serial-update-method unixtime;\
              masterfile-format text; check-names secondary fail; };\
              zone a.test { type secondary; primaries { 192.0.2.1; }; };\
              zone b.test { type secondary; primaries { 192.0.2.1; }; request-ixfr yes; max-refresh-time 50;\
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!((a.source.v4, b.source.v4), ("192.0.2.9:99".parse().unwrap(), "0.0.0.0:0".parse().unwrap()));
         assert_eq!(b.source.towards("[::1]:53".parse().unwrap()), "[2001:db8::9]:0".parse().unwrap());
         assert_ne!(a.allow_notify, Acl::none());
-        assert_eq!([a.allow_update_forwarding.clone(), a.allow_transfer_forwarding.clone()], [Acl::any(), Acl::any()]);
+        assert_eq!([a.allow_update_forwarding.clone(), a.allow_signed_forwarding.clone()], [Acl::any(), Acl::any()]);
         let settings = |zone: usize| (all[zone].settings.journal_size, all[zone].settings.updates.serial);
         assert_eq!(settings(0), (JournalSize::Octets(2 << 20), SerialMethod::UnixTime));
         assert_eq!(settings(1), (JournalSize::Unlimited, SerialMethod::UnixTime));

@@ -1,13 +1,14 @@
-//! Where a transfer ends that passes through: nothing in a message says so, only the SOA records of all of them (RFC 5936
-//! 2.2, RFC 1995 4).
+//! Where a response ends that passes through. Of a transfer, nothing in a message says so, only the SOA records of all
+//! messages (RFC 5936 2.2, RFC 1995 4).
 
 use zonefmt::{Rtype, Serial, rdata::Soa};
 
 use crate::{Malformed, Rcode, message::Message};
 
-/// How far a transfer is.
+/// How far a response is.
 #[derive(Debug)]
 pub(super) struct Course {
+    is_transfer: bool,
     /// The serial of the version that the client has, if it has asked for changes.
     has: Option<Serial>,
     /// How many records have come.
@@ -21,16 +22,18 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// A transfer that has not begun, to a client that has asked for the changes since this serial (IXFR), or for the zone
-    /// as a whole (AXFR).
-    pub(super) fn of(has: Option<Serial>) -> Course {
-        Course { has, records: 0, soas: 0, serial: None, incremental: false }
+    /// A response that has not begun, to a client that has asked for this type, which may be a transfer. `has` is the serial
+    /// of the version that it has.
+    pub(super) fn of(qtype: Rtype, has: Option<Serial>) -> Course {
+        let is_transfer = matches!(qtype, Rtype::AXFR | Rtype::IXFR);
+        let has = has.filter(|_| qtype == Rtype::IXFR);
+        Course { is_transfer, has, records: 0, soas: 0, serial: None, incremental: false }
     }
 
-    /// Whether the transfer ends with this message, the next one of it. One that says nothing is an end, too.
+    /// Whether the response ends with this message, the next one of it. One that says nothing is an end, too.
     pub(super) fn ends_with(&mut self, message: &Message<'_>) -> Result<bool, Malformed> {
         let is_first = self.records == 0;
-        let (mut answers, mut is_last) = (message.answers(), message.rcode() != Rcode::NOERROR);
+        let (mut answers, mut is_last) = (message.answers(), !self.is_transfer || message.rcode() != Rcode::NOERROR);
         while let Some(record) = answers.next()? {
             is_last |= record.rtype == Rtype::SOA && self.is_last_soa(Soa::serial_of(record.rdata));
             self.records += 1;
@@ -92,7 +95,8 @@ mod tests {
 
     /// After which record the transfer ends, if the records come in messages of these sizes.
     fn end(has: Option<u32>, records: &[Said], sizes: &[usize]) -> Option<usize> {
-        let (mut course, mut taken) = (Course::of(has.map(Serial)), 0);
+        let (mut course, mut taken) =
+            (Course::of(if has.is_some() { Rtype::IXFR } else { Rtype::AXFR }, has.map(Serial)), 0);
         for size in sizes.iter().chain([1].iter().cycle()) {
             if taken == records.len() {
                 break;
@@ -157,9 +161,10 @@ mod tests {
     fn an_error_and_a_message_without_records_end_it() {
         assert_eq!(end(None, &[], &[]), None);
         let mut octets = message(&[]);
-        assert!(Course::of(None).ends_with(&Message::read(&octets).unwrap()).unwrap());
+        assert!(Course::of(Rtype::AXFR, None).ends_with(&Message::read(&octets).unwrap()).unwrap());
         octets = message(&[Some(7)]);
+        assert!(Course::of(Rtype::SOA, None).ends_with(&Message::read(&octets).unwrap()).unwrap());
         octets[3] |= 5;
-        assert!(Course::of(None).ends_with(&Message::read(&octets).unwrap()).unwrap());
+        assert!(Course::of(Rtype::AXFR, None).ends_with(&Message::read(&octets).unwrap()).unwrap());
     }
 }

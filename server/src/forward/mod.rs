@@ -1,18 +1,18 @@
 //! Forwarding: what only a primary can judge goes to the primaries of a secondary zone, and what they say back to the
-//! client. These are updates (RFC 2136 6), and requests for a transfer that are signed with a key which this server does
-//! not know.
+//! client. These are updates (RFC 2136 6), and questions over TCP, transfers among them, that are signed with a key which
+//! this server does not know.
 //!
-//! [`Forwarder::admit_update`] and [`Forwarder::admit_transfer`] run in the worker that received the message. They judge
+//! [`Forwarder::admit_update`] and [`Forwarder::admit_question`] run in the worker that received the message. They judge
 //! what only this server can judge, the client's address; a key may be one that only the primary knows. The thread passes
 //! the message on and the messages that come back, all of them as they are except for the id. So signatures stay valid:
 //! the TSIG record keeps the id that was signed (RFC 8945 5.3.2).
 //!
-//! `update` and `transfer` say what is expected of a primary, `upstream` which one is asked and how. `course` knows where a
+//! `update` and `question` say what is expected of a primary, `upstream` which one is asked and how. `course` knows where a
 //! transfer ends, `places` how many messages are on their way.
 
 mod course;
 mod places;
-mod transfer;
+mod question;
 mod update;
 mod upstream;
 
@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 use tracing::info;
-use zonefmt::Rtype;
+use zonefmt::{Class, NameRef};
 
 use crate::{
     access::Requester,
@@ -54,7 +54,7 @@ pub struct Forwarder {
     jobs: mpsc::UnboundedSender<Job>,
     /// These bound the jobs; a transfer may take long.
     updates: Arc<Places>,
-    transfers: Arc<Places>,
+    questions: Arc<Places>,
     /// The connections to primaries that no update is on.
     connections: Connections,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Forwarded {
 enum Message {
     /// With when it came, if the reply is to be tapped.
     Update(Upstream, Option<Timestamp>),
-    Transfer(Upstream, Course),
+    Question(Upstream, Course),
 }
 
 /// A message on its way.
@@ -109,7 +109,7 @@ impl Forwarder {
                 }
             });
         })?;
-        Ok(Forwarder { jobs: sender, updates, transfers: Arc::default(), connections })
+        Ok(Forwarder { jobs: sender, updates, questions: Arc::default(), connections })
     }
 
     /// Checks whether an update is forwarded for its client; `None` if it is not for a secondary zone. `tapped` is when it
@@ -145,21 +145,22 @@ impl Forwarder {
         Some(Ok(self.forwarded(Message::Update(upstream, tapped), place)))
     }
 
-    /// Checks whether a request for a transfer is forwarded for its client, which has signed it with a key that is not known
-    /// here; `None` if it is not.
+    /// Checks whether a question over TCP is forwarded for its client, which has signed it with a key that is not known here;
+    /// `None` if it is not.
     ///
     /// # Errors
     /// What to respond with, which is logged.
-    pub(crate) fn admit_transfer<'v>(
+    pub(crate) fn admit_question<'v>(
         &self,
         wanted: &Wanted<'v>,
         message: &[u8],
     ) -> Option<Result<Forwarded, Answered<'v>>> {
         let &Wanted { client, view, question, has, .. } = wanted;
-        let zone = view.zones.get(question.qname).filter(|_| question.qclass == zonefmt::Class::IN)?;
+        let mut names = question.qname.ancestors(NameRef::ROOT);
+        let zone = names.find_map(|name| view.zones.get(name)).filter(|_| question.qclass == Class::IN)?;
         let secondary = zone.secondary.as_ref()?;
         // Which key it is, only the primary can tell.
-        if !secondary.inbound.allow_transfer_forwarding.allows(Requester { addr: client.addr.ip(), key: None }) {
+        if !secondary.inbound.allow_signed_forwarding.allows(Requester { addr: client.addr.ip(), key: None }) {
             return None;
         }
         let line = ClientLine {
@@ -169,15 +170,15 @@ impl Forwarder {
             name: Some(question.qname),
             view: &view.name,
         };
-        let shown = question.qname.without_final_dot();
-        let Ok(place) = self.transfers.take(client, message, usize::MAX) else {
-            info!(target: "xfer-out", "{line}: transfer of '{shown}/IN': too many are being forwarded");
+        let (name, rtype) = (question.qname.without_final_dot(), question.qtype);
+        let Ok(place) = self.questions.take(client, message, usize::MAX) else {
+            info!(target: "general", "{line}: too many queries are being forwarded");
             return Some(Err(Outcome::error(Rcode::SERVFAIL, Some(Ede::NotReady)).into()));
         };
-        info!(target: "xfer-out", "{line}: forwarding request for transfer of '{shown}/IN'");
+        info!(target: "general", "{line}: forwarding query '{name}/{rtype}/IN'");
         let upstream = self.upstream(zone, secondary, view, (client, message));
-        let course = Course::of(has.filter(|_| question.qtype == Rtype::IXFR));
-        Some(Ok(self.forwarded(Message::Transfer(upstream, course), Some(place))))
+        let course = Course::of(question.qtype, has);
+        Some(Ok(self.forwarded(Message::Question(upstream, course), Some(place))))
     }
 
     fn upstream(
@@ -221,7 +222,7 @@ impl Job {
         let Job { message, failure, way, _place } = self;
         match message {
             Message::Update(upstream, tapped) => update::forward(&upstream, failure, way, &observers, tapped).await,
-            Message::Transfer(upstream, course) => transfer::forward(&upstream, course, failure, way).await,
+            Message::Question(upstream, course) => question::forward(&upstream, course, failure, way).await,
         }
     }
 }

@@ -60,9 +60,9 @@ pub struct Inbound {
     pub allow_notify: Acl,
     /// The clients whose updates are forwarded to the primary (`allow-update-forwarding`).
     pub allow_update_forwarding: Acl,
-    /// The clients whose requests for a transfer are forwarded to the primary if their key is not known here
-    /// (`allow-transfer-forwarding`).
-    pub allow_transfer_forwarding: Acl,
+    /// The clients whose questions over TCP, transfers among them, are forwarded to the primary if their key is not known
+    /// here (`allow-signed-forwarding`).
+    pub allow_signed_forwarding: Acl,
 }
 
 /// The bounds of a time, in seconds.
@@ -137,7 +137,7 @@ impl Default for Inbound {
             source: Sources::default(),
             allow_notify: Acl::none(),
             allow_update_forwarding: Acl::none(),
-            allow_transfer_forwarding: Acl::none(),
+            allow_signed_forwarding: Acl::none(),
         }
     }
 }

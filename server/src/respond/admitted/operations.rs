@@ -56,7 +56,7 @@ impl<'r> Admitted<'r> {
         }
     }
 
-    /// The transfer that it asks for.
+    /// What it asks for, which may be a transfer.
     fn wanted(&self) -> Option<Wanted<'r>> {
         let (Parsed::Request(request), Ok(view)) = (self.parsed, self.seen.view) else { return None };
         let (question, key, has) = (request.question, self.seen.signature.key(), serial_of(self.message));
@@ -69,23 +69,17 @@ impl<'r> Admitted<'r> {
         self.header.is_update()
     }
 
-    /// Whether it is an update, or a request for a transfer with a key that is not known here, which is not refused for
-    /// other reasons than its key: a primary may know that.
+    /// Whether it is an update, or a question over TCP with a key that is not known here, which is not refused for other
+    /// reasons than its key: a primary may know that.
     #[inline]
     pub(in crate::respond) fn may_be_forwarded(&self) -> bool {
         let signature = &self.seen.signature;
         let is_meant = if signature.is_unknown() {
-            self.is_update() || self.asks_for_transfer() && self.client.transport == Transport::Tcp
+            self.is_update() || self.header.is_query() && self.client.transport == Transport::Tcp
         } else {
             self.is_update() && !signature.is_bad()
         };
         is_meant && self.seen.view.is_ok()
-    }
-
-    /// Whether it asks for a zone transfer, with whatever key.
-    fn asks_for_transfer(&self) -> bool {
-        self.header.is_query()
-            && self.question.is_some_and(|question| matches!(question.qtype, Rtype::AXFR | Rtype::IXFR))
     }
 
     /// Prepares to forward it, if it is for a secondary zone; also returns the response for the case that no primary
@@ -103,7 +97,7 @@ impl<'r> Admitted<'r> {
         let admitted = if self.is_update() {
             forwarder.admit_update(&self.update_request(counters)?, tapped)?
         } else {
-            forwarder.admit_transfer(&self.wanted()?, self.message)?
+            forwarder.admit_question(&self.wanted()?, self.message)?
         };
         let forwarded = match admitted {
             Ok(forwarded) => forwarded,

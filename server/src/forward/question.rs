@@ -1,4 +1,5 @@
-//! A transfer: one message to a primary, and any number back, each as it comes and as the client takes it.
+//! A question: one message to a primary, and the answer back; of a transfer any number of messages, each as it comes and as
+//! the client takes it.
 
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -15,39 +16,41 @@ use crate::{
     transfer::inbound::{Conversation, Reason},
 };
 
-/// Passes a request for a transfer on. The client gets the transfer of the first primary which makes one, or else the last
-/// response that came; `failure` if none did.
+/// Passes a question on. The client gets the response of the first primary which has one that another would not change, or
+/// else the last that came; `failure` if none did.
 pub(super) async fn forward(upstream: &Upstream, course: Course, failure: Vec<u8>, way: Later) {
     let (zone, mut last) = (upstream.zone_line(), None);
     for address in upstream.addresses() {
         let to = AddressLine(address);
         match Begun::at(upstream, address).await {
-            Ok(begun) if begun.rcode == Rcode::NOERROR => {
+            Ok(begun) if is_verdict(begun.rcode) => {
                 let most = upstream.zone.settings.outbound.max_time;
                 match timeout(most, begun.pass_on(upstream, course, way)).await {
                     Ok(Ok(messages)) => {
-                        info!(target: "xfer-out", "zone {zone}: forwarded transfer from {to}: {messages} messages");
+                        info!(target: "general", "zone {zone}: forwarded query: {messages} messages from primary {to}");
                     }
                     Ok(Err(why)) => {
-                        warn!(target: "xfer-out", "zone {zone}: forwarded transfer from {to} has failed: {why}");
+                        warn!(target: "general", "zone {zone}: forwarded query: primary {to} has failed: {why}");
                     }
                     Err(_) => {
-                        warn!(target: "xfer-out", "zone {zone}: forwarded transfer from {to}: maximum time exceeded");
+                        warn!(target: "general", "zone {zone}: forwarded query: maximum time exceeded at primary {to}");
                     }
                 }
                 return;
             }
             Ok(Begun { message, rcode, .. }) => {
-                info!(target: "xfer-out", "zone {zone}: forwarding request for transfer: primary {to} returned: {rcode}");
+                info!(target: "general", "zone {zone}: forwarded query: primary {to} returned: {rcode}");
                 last = Some(message);
-                if rcode == Rcode::REFUSED {
-                    break;
-                }
             }
-            Err(why) => info!(target: "xfer-out", "zone {zone}: could not forward request for transfer to {to}: {why}"),
+            Err(why) => info!(target: "general", "zone {zone}: could not forward query to {to}: {why}"),
         }
     }
     way.send(&last.unwrap_or(failure));
+}
+
+/// Whether a response shows what the zone has, or whom it is for, which another primary would not change.
+fn is_verdict(rcode: Rcode) -> bool {
+    matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::REFUSED)
 }
 
 /// The response of a primary of which the first message has come.
