@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{GROUP, VERSION, crd, schema};
 
-/// What clients may write into a zone by DNS UPDATE (RFC 2136).
+/// What clients may do with a zone: write into it by DNS UPDATE (RFC 2136), and have all of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-type" = "Dynamic"))]
@@ -18,6 +18,11 @@ pub struct Dynamic {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub rules: Vec<DynamicRule>,
+    /// The keys whose clients may have the zone as a whole (AXFR and IXFR), at the address of any of its servers; as
+    /// ExternalDNS has to, which compares what is there with what it wants.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub allow_transfer: Vec<KeyRef>,
 }
 
 /// What one client may write, or may not.

@@ -150,6 +150,7 @@ fn settings(subject: &Subject<'_>, surroundings: &Surroundings) -> Result<Vec<Se
         Setting::new("allow-transfer", keyed(&config.allow_transfer, &[])).beside(by_key()),
         Setting::new("allow-notify", format!("{{ {key}; }}")).beside(by_key()),
         Setting::new("allow-update-forwarding", "{ any; }"),
+        Setting::new("allow-signed-forwarding", "{ any; }"),
         Setting::new("notify", "no"),
         Setting::new("request-expire", "no"),
         Setting::new("min-refresh-time", "1"),

@@ -47,7 +47,7 @@ pub(super) struct Audience {
     pub(super) writers: Option<Writers>,
 }
 
-/// The clients that may change a zone.
+/// The clients that may change a zone, or have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Writers {
     /// What each may change.
@@ -56,6 +56,8 @@ pub(super) struct Writers {
     pub(super) numbers: Vec<usize>,
     /// The names of their keys.
     pub(super) keys: BTreeSet<Name>,
+    /// The names of the keys that may have all of it.
+    pub(super) readers: BTreeSet<Name>,
 }
 
 /// How many transfers run at a time.
@@ -161,17 +163,21 @@ impl Primary {
     }
 }
 
-/// The settings of a zone: whoever has a key may ask for it and have it. Who may change it may ask for it, and no more.
+/// The settings of a zone: whoever has a key may ask for it and have it. A client that may change it may ask for it; whether
+/// it may have it is said apart.
 fn settings(Audience { keys, pods, writers }: Audience) -> ZoneSettings {
-    let (policy, writers) = writers.map_or_else(|| (Policy::nobody(), BTreeSet::new()), |it| (it.policy, it.keys));
-    let allows = |keys: &BTreeSet<Name>| {
-        let rules = keys.iter().map(|key| Rule { negated: false, matches: Match::Key(key.clone()) });
+    let nobody =
+        || Writers { policy: Policy::nobody(), numbers: Vec::new(), keys: BTreeSet::new(), readers: BTreeSet::new() };
+    let Writers { policy, keys: writers, readers, .. } = writers.unwrap_or_else(nobody);
+    let allows = |sets: &[&BTreeSet<Name>]| {
+        let keys: BTreeSet<&Name> = sets.iter().copied().flatten().collect();
+        let rules = keys.into_iter().map(|key| Rule { negated: false, matches: Match::Key(key.clone()) });
         Acl::new(rules.collect())
     };
-    let clients = allows(&keys);
+    let clients = allows(&[&keys, &readers]);
     let also = pods.into_iter().map(|(address, key)| Remote { address, key: Some(key) }).collect();
     ZoneSettings {
-        allow_query: allows(&keys.union(&writers).cloned().collect()),
+        allow_query: allows(&[&keys, &writers, &readers]),
         // Whether the zone's servers have addresses is said of the DNSZone, and no fault of a client.
         updates: Updates { policy, checks: Checks { servers: false, ..Checks::default() }, ..Updates::default() },
         outbound: Outbound { allow: TransferAcl { clients, ..TransferAcl::default() }, ..Outbound::default() },

@@ -163,13 +163,14 @@ impl Serving {
         Assigned { judged, ..self.hand_out(assignment, writers, all, &keys) }
     }
 
-    /// Who may change a zone.
+    /// Who may change a zone, or have it.
     fn writers(&self, DeclaredZone { origin, namespace, spec, is_compiled, .. }: &DeclaredZone<'_>) -> Option<Writers> {
         let dynamic = spec.dynamic.as_ref().filter(|_| *is_compiled)?;
         let key_of = |key: &KeyRef| Some(self.clients.named(namespace, key).ok()?.name().clone());
         let keys = dynamic.rules.iter().filter_map(|rule| key_of(&rule.key)).collect();
+        let readers = dynamic.allow_transfer.iter().filter_map(key_of).collect();
         let (policy, numbers) = rules::policy(origin, dynamic, key_of);
-        Some(Writers { policy, numbers, keys })
+        Some(Writers { policy, numbers, keys, readers })
     }
 
     /// What is wrong with the rules of a zone, as far as this was assigned.
@@ -192,10 +193,14 @@ impl Serving {
     fn judge_rules_of(&self, id: &ResourceId, spec: &DnsZoneSpec) -> Option<Vec<Finding>> {
         let (dynamic, origin) = (spec.dynamic.as_ref()?, Name::from_ascii(&spec.zone_name).ok()?);
         let finding = |reason, path: String, message: String| Finding { reason, zone: None, path, message };
-        let keys = dynamic.rules.iter().enumerate().filter_map(|(number, DynamicRule { key, .. })| {
+        let rules = dynamic.rules.iter().enumerate();
+        let of_rules = rules.map(|(number, DynamicRule { key, .. })| (format!("dynamic.rules[{number}].key"), key));
+        let readers = dynamic.allow_transfer.iter().enumerate();
+        let readers = readers.map(|(number, key)| (format!("dynamic.allowTransfer[{number}]"), key));
+        let keys = of_rules.chain(readers).filter_map(|(path, key)| {
             let fault = self.clients.named(&id.namespace, key).err()?;
-            let message = format!("the key {}/{} of rule {number} cannot be used: {fault}", key.namespace, key.name);
-            Some(finding(Reason::KeyNotUsable, format!("dynamic.rules[{number}].key"), message))
+            let message = format!("the key {}/{} of {path} cannot be used: {fault}", key.namespace, key.name);
+            Some(finding(Reason::KeyNotUsable, path, message))
         });
         let faults = rules::faults(&origin, dynamic).into_iter().map(|fault| {
             let help = fault.help.map(|help| format!("; {help}")).unwrap_or_default();
