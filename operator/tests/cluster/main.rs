@@ -4,6 +4,7 @@
 //! and `chaos` what may fail.
 
 mod chaos;
+mod clients;
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod deploy;
