@@ -104,7 +104,7 @@ reasons! {
         "Let the zone below select the record, and delegate it by an NSRecord.";
     DanglingReference, served: "A `clusterRef`, `clusterProviderRef` or `bind9InstancesFrom` refers to no server or cluster here.",
         "Declare what it refers to, or correct the name. If it is declared elsewhere, nothing is wrong.";
-    KeyNotUsable, served: "A rule of `dynamic` names a key that cannot be used, so that it allows nothing.",
+    KeyNotUsable, served: "`dynamic` names a key that cannot be used, so that it is allowed nothing.",
         "Create or mend the Secret that the message names.";
     InvalidRule, served: "A rule of `dynamic` cannot be read, so that it allows nothing.",
         "Fix the field that the message names.";
