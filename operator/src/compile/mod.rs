@@ -44,7 +44,8 @@ use serde_json::Value;
 use zonefmt::{Name, NameRef, Rtype, Serial};
 
 use crate::{
-    api::{self, FieldError, Kind, Moves, Note, Resource, ResourceId, Spec},
+    api::{self, DnsZoneSpec, FieldError, Kind, Moves, Note, Resource, ResourceId, Spec},
+    dynamic::rules,
     servers::{self, ServerId, Servers},
 };
 use apex::Apex;
@@ -433,6 +434,7 @@ impl Compiler {
             findings.push(Finding { reason, zone, path: "dnssecPolicy".into(), message });
         }
         findings.extend(self.servers.dangling(&id.namespace, &entry.spec).into_iter().map(dangling));
+        findings.extend(unreadable_rules(origin, &entry.spec));
         Verdict { served: vec![origin.clone()], findings }
     }
 
@@ -527,6 +529,12 @@ fn move_out(homes: &mut HashMap<ResourceId, BTreeSet<Name>>, member: &ResourceId
 
 fn invalid_zone(error: FieldError) -> Finding {
     unreadable(Reason::InvalidZone, None, error)
+}
+
+/// What is wrong with the rules by which clients may change a zone.
+fn unreadable_rules(origin: &Name, spec: &DnsZoneSpec) -> impl Iterator<Item = Finding> {
+    let faults = spec.dynamic.iter().flat_map(|dynamic| rules::faults(origin, dynamic));
+    faults.map(|error| unreadable(Reason::InvalidRule, Some(origin), error))
 }
 
 fn dangling(error: FieldError) -> Finding {

@@ -485,6 +485,20 @@ fn long_text_becomes_several_strings() {
 }
 
 #[test]
+fn rules_for_clients_that_cannot_be_read_are_told() {
+    let rules = |name: &str| {
+        format!("{ZONE}  dynamic: {{rules: [{{key: {{namespace: dns, name: a}}, match: Name, name: {name}}}]}}\n")
+    };
+    assert!(findings(&compiled(resources(&rules("apps")))).is_empty());
+    let told = findings(&compiled(resources(&rules("other.test."))));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("DNSZone default/example: InvalidRule: dynamic.rules[0].name: other.test. is not in"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn of_two_zones_with_one_name_the_older_is_served() {
     let second = ZONE.replace("{name: example}", "{name: second}").replace("serial: 7", "serial: 99");
     let both = resources(&format!("{ZONE}---{second}"));

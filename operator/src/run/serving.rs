@@ -54,7 +54,7 @@ pub(super) struct Serving {
     kept: BTreeMap<ServerId, LargeRemoval>,
     /// The keys of clients.
     clients: ClientKeys,
-    /// What is wrong with the rules by which these write.
+    /// Which of these cannot be used by the zones that name them.
     findings: BTreeMap<ResourceId, Vec<Finding>>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Assigned {
     pub(super) open: Vec<Name>,
     /// The zones and catalogs that have no servers any more, or had none.
     pub(super) moved: Vec<Name>,
-    /// The zones of which it is another thing that is wrong with their rules.
+    /// The zones of which it is other keys that cannot be used.
     pub(super) judged: Vec<ResourceId>,
 }
 
@@ -128,7 +128,7 @@ impl Serving {
         let pods = if leads { seen::pods(&world.store) } else { BTreeMap::new() };
         let declared = declared(world, zones);
         self.clients = ClientKeys::of(&world.store);
-        let judged = self.judge_rules(world);
+        let judged = self.judge_keys(world);
         let writers = declared.iter().filter_map(|zone| Some((zone.origin.clone(), self.writers(zone)?))).collect();
         let mut assignment = Assignment::of(&world.servers, MOST_MEMBERS, declared.into_iter(), &keys, &pods);
         // The zones of a server that goes go with it.
@@ -173,15 +173,15 @@ impl Serving {
         Some(Writers { policy, numbers, keys, readers })
     }
 
-    /// What is wrong with the rules of a zone, as far as this was assigned.
-    pub(super) fn findings_of_rules(&self, id: &ResourceId) -> &[Finding] {
+    /// Which keys that a zone names cannot be used, as far as this was assigned.
+    pub(super) fn findings_of_keys(&self, id: &ResourceId) -> &[Finding] {
         self.findings.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// Judges the rules of all zones; returns those of which there is something else to be said now.
-    fn judge_rules(&mut self, world: &World) -> Vec<ResourceId> {
+    /// Judges the keys that zones name for their clients; returns those of which there is something else to be said now.
+    fn judge_keys(&mut self, world: &World) -> Vec<ResourceId> {
         let zones = world.declarations.iter().filter_map(|Resource { id, spec, .. }| match spec {
-            Spec::Zone(spec) => Some((id.clone(), self.judge_rules_of(id, spec)?)),
+            Spec::Zone(spec) => Some((id.clone(), self.judge_keys_of(id, spec)?)),
             _ => None,
         });
         let findings: BTreeMap<ResourceId, Vec<Finding>> = zones.filter(|(_, findings)| !findings.is_empty()).collect();
@@ -190,9 +190,8 @@ impl Serving {
         all.into_iter().filter(|id| former.get(id) != self.findings.get(id)).cloned().collect()
     }
 
-    fn judge_rules_of(&self, id: &ResourceId, spec: &DnsZoneSpec) -> Option<Vec<Finding>> {
-        let (dynamic, origin) = (spec.dynamic.as_ref()?, Name::from_ascii(&spec.zone_name).ok()?);
-        let finding = |reason, path: String, message: String| Finding { reason, zone: None, path, message };
+    fn judge_keys_of(&self, id: &ResourceId, spec: &DnsZoneSpec) -> Option<Vec<Finding>> {
+        let dynamic = spec.dynamic.as_ref()?;
         let rules = dynamic.rules.iter().enumerate();
         let of_rules = rules.map(|(number, DynamicRule { key, .. })| (format!("dynamic.rules[{number}].key"), key));
         let readers = dynamic.allow_transfer.iter().enumerate();
@@ -200,13 +199,9 @@ impl Serving {
         let keys = of_rules.chain(readers).filter_map(|(path, key)| {
             let fault = self.clients.named(&id.namespace, key).err()?;
             let message = format!("the key {}/{} of {path} cannot be used: {fault}", key.namespace, key.name);
-            Some(finding(Reason::KeyNotUsable, path, message))
+            Some(Finding { reason: Reason::KeyNotUsable, zone: None, path, message })
         });
-        let faults = rules::faults(&origin, dynamic).into_iter().map(|fault| {
-            let help = fault.help.map(|help| format!("; {help}")).unwrap_or_default();
-            finding(Reason::InvalidRule, fault.path.clone(), format!("{}: {}{help}", fault.path, fault.message))
-        });
-        Some(keys.chain(faults).collect())
+        Some(keys.collect())
     }
 
     /// The first of a zone's rules that allows what an update has changed first.

@@ -70,7 +70,7 @@ pub(super) fn of(view: View<'_>, id: &ResourceId, live: &Value, now: Timestamp) 
     let Some(mut verdict) = known else { return Due::Later };
     verdict.findings.splice(..0, rejected.iter().cloned());
     verdict.findings.extend(compile::remarks(id.kind, &live["spec"]));
-    verdict.findings.extend(view.serving.findings_of_rules(id).iter().cloned());
+    verdict.findings.extend(view.serving.findings_of_keys(id).iter().cloned());
     let due = match id.kind {
         Kind::Zone => zone(view, id, &verdict, live, now),
         Kind::Record(_) => record(view, id, &verdict, live, now),

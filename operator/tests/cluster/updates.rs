@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bindy::api::Kind;
@@ -111,16 +111,29 @@ async fn the_key_of_one_tenant_does_nothing_in_the_zone_of_another() {
     assert_eq!(own.send("other.test", &["add a 60 TXT a"]).0, REFUSED);
     assert_ne!(strange.send("other.test", &["add a 60 TXT a"]).0, NOERROR);
     assert_ne!(strange.send("example.com", &["add a 60 TXT a"]).0, NOERROR);
-    for zone in ["example.com", "other.test"] {
-        for key in [KEY, "strange"] {
-            let hmac = format!("hmac-sha256:{key}:{}", secret(key));
-            let listed = Command::new("dig")
-                .args([&format!("@{address}"), "-p", "5353", "-y", &hmac, "+tries=1", zone, "AXFR"])
-                .output()
-                .unwrap();
-            let told = String::from_utf8_lossy(&listed.stdout).into_owned();
-            assert!(!told.contains("\tSOA\t"), "{key} {zone}: {told}");
-        }
+    // Who may have a zone is said apart from who may change it.
+    it.client_key("reader", &it.namespace).await;
+    assert!(!listed(&address, KEY, "example.com") && !listed(&address, "reader", "other.test"));
+    for (zone, key) in [("example-com", KEY), ("other", "reader")] {
+        let readers = json!([{ "namespace": it.namespace, "name": key }]);
+        it.patch(Kind::Zone, zone, json!({ "spec": { "dynamic": { "allowTransfer": readers } } })).await;
+    }
+    it.until("the keys are in use", async || {
+        listed(&address, KEY, "example.com") && listed(&address, "reader", "other.test")
+    })
+    .await;
+    for (key, zone, is_its_own, changes) in [
+        (KEY, "example.com", true, true),
+        (KEY, "other.test", false, false),
+        ("reader", "other.test", true, false),
+        ("reader", "example.com", false, false),
+        ("strange", "other.test", false, false),
+        ("strange", "example.com", false, false),
+    ] {
+        assert_eq!(listed(&address, key, zone), is_its_own, "{key} lists {zone}");
+        assert_eq!(asked(&address, key, &[zone, "SOA"]).contains("status: NOERROR"), is_its_own, "{key} reads {zone}");
+        let (rcode, _) = Client::new(&address, key).send(zone, &["add b 60 TXT b"]);
+        assert_eq!(rcode == NOERROR, changes, "{key} changes {zone}: {rcode}");
     }
     it.end().await;
 }
@@ -155,6 +168,130 @@ async fn without_an_operator_updates_fail_at_once_and_answers_go_on() {
     let (rcode, why) = client.send("example.com", &["add a.dyn 60 TXT a"]);
     assert_eq!((rcode, why.is_some()), (SERVFAIL, true));
     assert_eq!(dig(&address, "www.example.com", "A"), "192.0.2.10\n");
+    it.end().await;
+}
+
+/// The API server says nothing for some time, again and again: nobody knows what becomes of what it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_api_server_is_away_updates_fail_soon_and_answers_go_on() {
+    let (it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
+    let client = Client::new(&address, KEY);
+    let both = |number: u32| {
+        ["a", "b"].map(|name| [format!("delete {name}.dyn TXT"), format!("add {name}.dyn 60 TXT {number}")]).concat()
+    };
+    let write = |number: u32| {
+        let lines = both(number);
+        let sent = Instant::now();
+        let answer = client.send("example.com", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        (answer, sent.elapsed())
+    };
+    for round in 0..6 {
+        let number = round * 10;
+        it.until("an update", async || write(number).0.0 == NOERROR).await;
+        it.cluster.suspend_api();
+        // Of these, the first is on its way to the API server, and the second finds that out.
+        for number in [number + 1, number + 2] {
+            let ((rcode, why), took) = write(number);
+            assert_eq!((rcode, why.is_some()), (SERVFAIL, true), "round {round}: {why:?}");
+            // Two seconds, and something for a machine that has more to do.
+            assert!(took < Duration::from_secs(3), "round {round}: {took:?}");
+        }
+        assert_eq!(dig(&address, "www.example.com", "A"), "192.0.2.10\n");
+        // Whoever leads may go on, or have lost the Lease meanwhile.
+        sleep(Duration::from_millis(500 * u64::from(round))).await;
+        it.cluster.resume_api();
+        it.until("an update", async || write(number + 3).0.0 == NOERROR).await;
+        assert_eq!(dig(&address, "a.dyn.example.com", "TXT"), format!("\"{}\"\n", number + 3));
+        assert_eq!(dig(&address, "b.dyn.example.com", "TXT"), format!("\"{}\"\n", number + 3));
+        assert_eq!(it.lines("example.com").await.len(), 2);
+    }
+    it.end().await;
+}
+
+/// Somebody else writes the same objects all the time, each of which is a conflict.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_storm_of_conflicts_nothing_that_was_acknowledged_is_lost() {
+    const WRITERS: usize = 4;
+    const EACH: usize = 40;
+    let (it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
+    let end = Arc::new(AtomicBool::new(false));
+    let storm = {
+        let (objects, end) = (it.dynamic_records(), Arc::clone(&end));
+        tokio::spawn(async move {
+            let mut touched = 0;
+            while !end.load(Ordering::Relaxed) {
+                for object in objects.list(&ListParams::default()).await.unwrap().items {
+                    let patch = json!({ "metadata": { "annotations": { "test/touched": touched.to_string() } } });
+                    let name = object.metadata.name.unwrap();
+                    objects.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+                    touched += 1;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+            touched
+        })
+    };
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let address = address.clone();
+            thread::spawn(move || {
+                let client = Client::new(&address, KEY);
+                let add = |number: &usize| format!("add n{number}.w{writer}.dyn 60 TXT {number}");
+                let made = |number: &usize| client.send("example.com", &[&add(number)]).0 == NOERROR;
+                (0..EACH).filter(made).collect::<Vec<usize>>()
+            })
+        })
+        .collect();
+    let acknowledged: Vec<Vec<usize>> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+    end.store(true, Ordering::Relaxed);
+    assert!(storm.await.unwrap() > 100, "it was no storm");
+    let count: usize = acknowledged.iter().map(Vec::len).sum();
+    assert!(count > WRITERS * EACH / 2, "{count} updates were made");
+    let client = Client::new(&address, KEY);
+    it.until("an update", async || client.send("example.com", &["add last.dyn 60 TXT last"]).0 == NOERROR).await;
+    let stored = it.lines("example.com").await;
+    for (writer, numbers) in acknowledged.iter().enumerate() {
+        for number in numbers {
+            let name = format!("n{number}.w{writer}.dyn.example.com");
+            assert_eq!(dig(&address, &name, "TXT"), format!("\"{number}\"\n"), "an update is lost: {name}");
+            assert!(stored.contains(&format!("{name}. 60 IN TXT \"{number}\"")), "it is stored: {name}");
+        }
+    }
+    it.end().await;
+}
+
+/// Clients write as many records as a zone takes, and one more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_is_full_says_so_and_takes_what_makes_room() {
+    const MOST: usize = 20_000;
+    const EACH: usize = 500;
+    let (it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
+    let client = Client::new(&address, KEY);
+    for first in (0..MOST).step_by(EACH) {
+        let lines: Vec<String> =
+            (first..first + EACH).map(|number| format!("add r{number}.dyn 60 TXT \"record {number}\"")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        it.until("an update", async || client.send("example.com", &lines).0 == NOERROR).await;
+    }
+    let (rcode, why) = client.send("example.com", &["add more.dyn 60 TXT more"]);
+    assert_eq!(rcode, REFUSED);
+    let why = why.expect("an error says why");
+    assert!(why.contains("20000"), "{why}");
+    assert_eq!(dig(&address, "more.dyn.example.com", "TXT"), "");
+    assert_eq!(client.send("example.com", &["delete r7.dyn TXT", "add more.dyn 60 TXT more"]).0, NOERROR);
+    assert_eq!(dig(&address, "more.dyn.example.com", "TXT"), "\"more\"\n");
+    let largest = it.dynamic("example.com").await.iter().map(|part| part.to_string().len()).max().unwrap();
+    assert!(largest < 128 * 1024, "an object has {largest} octets");
+    // Another operator finds all of them, and goes on.
+    assert_eq!(it.lines("example.com").await.len(), MOST);
+    let mut it = it;
+    it.kill_operator();
+    it.start_operator(0);
+    it.until("an update", async || client.send("example.com", &["delete r8.dyn TXT"]).0 == NOERROR).await;
+    for number in [0, 9, 4999, 19_999] {
+        let text = dig(&address, &format!("r{number}.dyn.example.com"), "TXT");
+        assert_eq!(text, format!("\"record {number}\"\n"));
+    }
     it.end().await;
 }
 
@@ -265,12 +402,15 @@ impl Operated {
         self.api::<Secret>().patch(name, &params, &Patch::Apply(&secret)).await.unwrap();
     }
 
-    /// The objects with what clients have written into a zone.
-    async fn dynamic(&self, zone: &str) -> Vec<Value> {
+    fn dynamic_records(&self) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(bindy::api::GROUP, bindy::api::VERSION, "DynamicRecords");
         let resource = ApiResource::from_gvk_with_plural(&gvk, "dynamicrecords");
-        let objects: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
-        let all = objects.list(&ListParams::default()).await.unwrap().items.into_iter();
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
+    /// The objects with what clients have written into a zone.
+    async fn dynamic(&self, zone: &str) -> Vec<Value> {
+        let all = self.dynamic_records().list(&ListParams::default()).await.unwrap().items.into_iter();
         all.map(|object| object.data["spec"].clone()).filter(|spec| spec["zoneName"] == zone).collect()
     }
 
@@ -293,6 +433,20 @@ impl Operated {
         }
         lines
     }
+}
+
+/// What dig prints of the answer to a question over TCP that is signed with a client's key.
+fn asked(address: &str, key: &str, question: &[&str]) -> String {
+    let hmac = format!("hmac-sha256:{key}:{}", secret(key));
+    let at = [&format!("@{address}"), "-p", "5353", "-y", &hmac, "+tries=1", "+tcp"];
+    let dig = Command::new("dig").args(at).args(question).output();
+    let dig = dig.expect("dig is installed (package bind9-dnsutils)");
+    String::from_utf8_lossy(&dig.stdout).into_owned()
+}
+
+/// Whether the holder of a key gets a zone as a whole.
+fn listed(address: &str, key: &str, zone: &str) -> bool {
+    asked(address, key, &[zone, "AXFR"]).contains("\tSOA\t")
 }
 
 /// Has nsupdate send what its lines say.

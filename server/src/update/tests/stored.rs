@@ -339,6 +339,25 @@ fn an_update_that_is_tried_anew_is_made_only_if_its_client_still_may() {
 }
 
 #[test]
+fn updates_do_not_wait_for_ever_for_the_replies_to_those_before() {
+    let (server, memory) = Memory::server();
+    let replies = memory.wait();
+    let next = || replies.recv_timeout(PATIENCE).expect("it is stored").1;
+    let first = server.ask(add("a"));
+    let held = next();
+    // The servers take their time.
+    let others = [server.ask(add("b")), server.ask(add("c"))];
+    let mut batches = 1;
+    while memory.names().concat().len() < 3 || batches < memory.names().len() {
+        next().send();
+        batches += 1;
+    }
+    assert_eq!(others.map(Pending::told), [MADE, MADE]);
+    held.send();
+    assert_eq!(first.told(), MADE);
+}
+
+#[test]
 fn a_zone_that_changes_all_the_time_lets_updates_fail() {
     let (server, memory) = Memory::server();
     for _ in 0..4 {
