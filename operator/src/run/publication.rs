@@ -29,6 +29,8 @@ pub(super) struct Version {
     pub(super) published: Published,
     /// How many record resources the zone has.
     pub(super) records: usize,
+    /// Whether it differs from the one before by nothing but what clients have written.
+    pub(super) by_clients: bool,
 }
 
 /// Whether a serial is durable.

@@ -1,6 +1,7 @@
 //! Serials that are durable before there are versions with them. A zone that clients write all the time gets many versions
 //! a second, and each would cost a write of its status; by one such write, serials are reserved for all of the next second.
-//! Whoever publishes the zone next without knowing which of them are used takes none of them.
+//! Whoever publishes the zone next without knowing which of them are used takes none of them. Of versions that differ by what
+//! is declared, the status always names the one that is published.
 
 use std::{
     collections::BTreeMap,
@@ -43,9 +44,8 @@ impl Reserves {
     /// # Errors
     /// A write is necessary.
     pub(super) fn publish(&mut self, version: &Version, uid: &Value, now: Instant) -> Result<(), Option<Serial>> {
-        let Some(reserve) = self.zones.get_mut(&version.origin).filter(|reserve| reserve.uid == *uid) else {
-            return Err(None);
-        };
+        let reserve = self.zones.get_mut(&version.origin).filter(|reserve| reserve.uid == *uid && version.by_clients);
+        let Some(reserve) = reserve else { return Err(None) };
         let (last, serial) = (reserve.version.published.serial, version.published.serial);
         let (is_fresh, is_new) = (now < reserve.written + PERIOD, reserve.version != *version);
         if is_fresh && reserve.up_to.is_some_and(|up_to| last <= serial && serial <= up_to) {
@@ -92,6 +92,7 @@ mod tests {
             id: ResourceId { kind: Kind::Zone, namespace: "web".into(), name: "example".into() },
             published: Published { serial: Serial(serial), hash: ContentHash::default() },
             records: 0,
+            by_clients: true,
         }
     }
 
@@ -146,11 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn what_one_resource_has_reserved_is_none_of_another() {
+    fn what_is_reserved_is_for_clients_of_one_resource() {
         let (mut reserves, now) = (Reserves::default(), Instant::now());
         reserves.written(version(1), json!("1"), Some(Serial(9)), now);
         assert_eq!(reserves.publish(&version(2), &json!("2"), now), Err(None));
         assert_eq!(reserves.publish(&version(2), &json!("1"), now), Ok(()));
+        let declared = Version { by_clients: false, ..version(3) };
+        assert_eq!(reserves.publish(&declared, &json!("1"), now), Err(None));
         assert_eq!(reserves.publish(&version(1), &json!("1"), now), Err(Some(Serial(257))), "it is used");
         assert_eq!(reserves.publish(&version(10), &json!("1"), now), Err(Some(Serial(266))));
     }

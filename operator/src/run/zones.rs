@@ -32,6 +32,8 @@ pub(super) struct Zones {
     compiler: Compiler,
     /// Those of which the newest version is not published, with how many RRsets it changes of what is served.
     pending: BTreeMap<Name, Change>,
+    /// Those among them that differ not only by what clients have written.
+    declared: BTreeSet<Name>,
     removals: Removals,
     /// Those among them that wait because too much would go.
     held: BTreeMap<Name, LargeRemoval>,
@@ -66,6 +68,7 @@ impl Zones {
         Zones {
             compiler: Compiler::new(published).at_home_in(home),
             pending: BTreeMap::new(),
+            declared: BTreeSet::new(),
             removals: Removals::default(),
             held: BTreeMap::new(),
             unkept: BTreeSet::new(),
@@ -164,7 +167,7 @@ impl Zones {
                     self.unreadable.remove(&zone);
                     let step = self.compiler.write(&zone.namespace, data);
                     // What clients add and remove is no concern of who guards what is declared.
-                    self.wait(step.zones.into_iter().map(|zone| ZoneStep { added: 0, ..zone }));
+                    self.wait_for_clients(step.zones.into_iter().map(|zone| ZoneStep { added: 0, ..zone }));
                     judged.extend(step.judged);
                 }
                 Err(why) => {
@@ -263,7 +266,14 @@ impl Zones {
                 self.held.insert(origin.clone(), large);
                 continue;
             }
-            versions.push(Version { origin: origin.clone(), id: id.clone(), published: *published, records });
+            let by_clients = !self.declared.contains(origin);
+            versions.push(Version {
+                origin: origin.clone(),
+                id: id.clone(),
+                published: *published,
+                records,
+                by_clients,
+            });
         }
         for (origin, kept) in publication::persist(client, store, &mut self.reserves, versions).await? {
             match kept {
@@ -312,7 +322,12 @@ impl Zones {
         Some(resource["metadata"]["uid"].clone())
     }
 
-    fn wait(&mut self, steps: impl IntoIterator<Item = ZoneStep>) {
+    fn wait(&mut self, steps: Vec<ZoneStep>) {
+        self.declared.extend(steps.iter().map(|step| step.origin.clone()));
+        self.wait_for_clients(steps);
+    }
+
+    fn wait_for_clients(&mut self, steps: impl IntoIterator<Item = ZoneStep>) {
         for ZoneStep { origin, removed, added, .. } in steps {
             self.unkept.remove(&origin);
             *self.pending.entry(origin).or_default() += Change { removed, added };
@@ -321,6 +336,7 @@ impl Zones {
 
     fn release(&mut self, ready: &BTreeSet<Name>, store: &Store) {
         for origin in ready {
+            self.declared.remove(origin);
             if let Some(change) = self.pending.remove(origin) {
                 self.removals.published(origin, change);
             }

@@ -37,11 +37,14 @@ async fn a_cluster_with_one_server_answers_for_its_zone() {
     // What named says of it, too.
     let folder = it.folder().join("checked");
     it.mount("ns-primary-0", &folder, "127.0.0.1").await;
-    // It would forward updates to every primary, and has no statement by which to spare some.
-    let (file, statement) = (folder.join("named.conf"), "forward-updates no; ");
-    let text = fs::read_to_string(&file).unwrap();
-    assert!(text.contains(statement));
-    fs::write(&file, text.replace(statement, "")).unwrap();
+    // It would forward updates to every primary, and has no statement by which to spare some; nor does it forward questions.
+    let file = folder.join("named.conf");
+    let mut text = fs::read_to_string(&file).unwrap();
+    for statement in ["forward-updates no; ", "\tallow-signed-forwarding { any; };\n"] {
+        assert!(text.contains(statement), "{text}");
+        text = text.replace(statement, "");
+    }
+    fs::write(&file, text).unwrap();
     let checked = Command::new("named-checkconf").arg(folder.join("named.conf")).output().expect("bind9-utils");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 
