@@ -36,6 +36,7 @@ for one in "${namespaces[@]}"; do
     never "$who" 'make Pods' '^pods .*(create|update|patch)' "$granted" "$one"
   done
   never "$operator" 'write Secrets' '^secrets .*(create|update|patch)' "$(rules "$operator" "$one")" "$one"
+  never "$keys" 'write what clients have written' '^dynamicrecords\..*(create|update|patch)' "$(rules "$keys" "$one")" "$one"
 done
 
 # The authorizer's own word, in case it has rules that cannot be listed.

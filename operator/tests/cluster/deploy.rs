@@ -101,6 +101,7 @@ fn neither_identity_can_become_another(deployed: &Deployed) {
         ("edit", "bindy", "may delete"),
         ("bindy-makes-keys", "bindy", "may write Secrets"),
         ("cluster-admin", "bindy-keys", "may do everything"),
+        ("bindy", "bindy-keys", "may write what clients have written"),
     ] {
         let subject = format!("--serviceaccount=bindy-system:{identity}");
         deployed.cluster.done(&["create", "rolebinding", "too-much", "-n", "default", "--clusterrole", role, &subject]);

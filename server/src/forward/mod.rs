@@ -32,7 +32,7 @@ use crate::{
     access::Requester,
     answer::{Answered, Outcome},
     dnstap::Tap,
-    listen::Later,
+    listen::{Client, Later},
     logs::ClientLine,
     settings::Secondary,
     stats::Counters,
@@ -186,7 +186,7 @@ impl Forwarder {
         zone: &Arc<Zone>,
         secondary: &Arc<Secondary>,
         view: &View,
-        (client, message): (&crate::listen::Client, &[u8]),
+        (client, message): (&Client, &[u8]),
     ) -> Upstream {
         Upstream {
             zone: Arc::clone(zone),

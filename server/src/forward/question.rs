@@ -1,6 +1,8 @@
 //! A question: one message to a primary, and the answer back; of a transfer any number of messages, each as it comes and as
 //! the client takes it.
 
+use std::net::SocketAddr;
+
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -63,7 +65,7 @@ struct Begun {
 }
 
 impl Begun {
-    async fn at(upstream: &Upstream, address: std::net::SocketAddr) -> Result<Begun, Failure> {
+    async fn at(upstream: &Upstream, address: SocketAddr) -> Result<Begun, Failure> {
         let outward = upstream.towards(address)?;
         let mut conversation = outward.primary.converse(&outward.message).await?;
         let (message, rcode) = upstream.back(&outward, conversation.next().await?)?;
