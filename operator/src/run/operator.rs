@@ -317,6 +317,9 @@ impl Operator {
                 return Err(Unkept::Refused { update, why });
             }
         }
+        if updates.updates.is_empty() {
+            return Ok(());
+        }
         let now = Timestamp::now();
         let entries = updates.updates.iter().map(|Written { author, change, .. }| Entry::of(author, change, now));
         match self.ledgers.write(&self.client, &zone, entries.collect()).await {

@@ -62,6 +62,9 @@ pub(super) struct Writers {
 
 /// How many transfers run at a time.
 const TRANSFERS: usize = 1000;
+/// How many connections there are at a time. A server has one for each update and each question that it passes on, and
+/// several servers may have the same address.
+const CONNECTIONS: usize = 8192;
 
 impl Primary {
     /// Begins to answer at these addresses. Changes of clients go to this store.
@@ -78,7 +81,8 @@ impl Primary {
             .map_err(|error| ListenError::Start("update", error))?;
         let (answering, slots) = (Arc::clone(&published), Slots::new());
         let workers = NonZeroUsize::MIN;
-        let config = listen::Config { addresses, workers, tcp: TcpLimits::default() };
+        let tcp = TcpLimits { clients: CONNECTIONS, clients_per_address: CONNECTIONS / 4, ..TcpLimits::default() };
+        let config = listen::Config { addresses, workers, tcp };
         let responder =
             move || Responder::new(Arc::clone(&answering)).transferring(slots.clone()).updating(queue.clone());
         let listeners = listen::start(&config, responder)?;

@@ -12,7 +12,10 @@ use kube::{
 use serde_json::{Value, json};
 use zonefmt::{Name, Serial};
 
-use super::{Fenced, reserves::Reserves};
+use super::{
+    Fenced,
+    reserves::{Reserves, Said},
+};
 use crate::{
     api::{Kind, ResourceId},
     cluster::{Seen, Store, collection, stored, why},
@@ -117,24 +120,36 @@ pub(super) async fn persist(
         };
         match reserves.publish(&version, &known["metadata"]["uid"], now) {
             Ok(()) => all.push((version.origin, Kept::Yes(None))),
-            Err(up_to) => writes.push(async move {
-                let kept = write(client, &known, &version, up_to).await;
-                (known, version, up_to, kept)
-            }),
+            Err(up_to) => {
+                let own = reserves.said(&version.origin).to_vec();
+                writes.push(async move {
+                    let kept = write(client, &known, &own, &version, up_to).await;
+                    (known, version, up_to, kept)
+                });
+            }
         }
     }
     let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_A_TIME).collect().await;
     for (mut known, version, up_to, kept) in written {
         let (origin, kept) = (version.origin.clone(), kept?);
-        if let Kept::Yes(_) = kept {
-            reserves.written(version, known["metadata"]["uid"].take(), up_to, now);
+        match kept {
+            Kept::Yes(_) => reserves.written(version, known["metadata"]["uid"].take(), up_to, now),
+            Kept::No(_) => reserves.tried(&version, up_to),
+            Kept::Gone => {}
         }
         all.push((origin, kept));
     }
     Ok(all)
 }
 
-async fn write(client: &Client, known: &Value, zone: &Version, up_to: Option<Serial>) -> Result<Kept, Fenced> {
+/// Writes a version into the status of a zone that is known so. This process may have written one of `own` meanwhile.
+async fn write(
+    client: &Client,
+    known: &Value,
+    own: &[Said],
+    zone: &Version,
+    up_to: Option<Serial>,
+) -> Result<Kept, Fenced> {
     let Version { id, published, records, .. } = zone;
     let says = |zone: &Value| (published_of(zone), reserved_of(zone));
     let (before, due) = (says(known), (Some(*published), up_to));
@@ -162,8 +177,10 @@ async fn write(client: &Client, known: &Value, zone: &Version, up_to: Option<Ser
             return Ok(Kept::Yes(None));
         }
         // Only who publishes writes this. What was seen may be older than what this process has written itself.
-        let is_ahead = |now: Published| now.serial >= published.serial && now != *published;
-        if now != before && now.0.is_some_and(is_ahead) {
+        let is_own = now == before || own.iter().any(|own| now == (Some(own.0), own.1));
+        let is_ahead = |serial: Serial| serial >= published.serial;
+        let in_use = [now.0.filter(|now| now != published).map(|now| now.serial), now.1];
+        if !is_own && in_use.into_iter().flatten().any(is_ahead) {
             return Err(Fenced(id.to_string()));
         }
     }

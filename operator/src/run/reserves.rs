@@ -12,12 +12,16 @@ use serde_json::Value;
 use zonefmt::{Name, Serial};
 
 use super::publication::Version;
+use crate::compile::Published;
 
 /// The serials that this process has reserved.
 #[derive(Default)]
 pub(super) struct Reserves {
     zones: BTreeMap<Name, Reserve>,
 }
+
+/// What a status says: the version, and up to which serial they are reserved.
+pub(super) type Said = (Published, Option<Serial>);
 
 struct Reserve {
     /// The resource whose status says so, of all that have its name one after the other.
@@ -28,12 +32,17 @@ struct Reserve {
     is_named: bool,
     /// The last serial that the status reserves.
     up_to: Option<Serial>,
+    /// What the status may say, as far as this process has written it: what it is known to have said, and what was tried
+    /// since.
+    said: Vec<Said>,
     /// When the status was written.
     written: Instant,
 }
 
 /// How long a status may name another version than the last one.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How many writes without an answer are remembered.
+const MOST_TRIES: usize = 16;
 /// How many serials are reserved at a time.
 const SERIALS: u32 = 256;
 
@@ -59,14 +68,32 @@ impl Reserves {
 
     /// A status was written that names this version and reserves serials up to this one.
     pub(super) fn written(&mut self, version: Version, uid: Value, up_to: Option<Serial>, now: Instant) {
-        let origin = version.origin.clone();
-        self.zones.insert(origin, Reserve { uid, version, is_named: true, up_to, written: now });
+        let (origin, said) = (version.origin.clone(), vec![(version.published, up_to)]);
+        self.zones.insert(origin, Reserve { uid, version, is_named: true, up_to, said, written: now });
     }
 
-    /// The last versions of zones whose status has reserved serials for long enough.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Version> {
+    /// A status was to be written that says this, and nobody knows whether it was.
+    pub(super) fn tried(&mut self, version: &Version, up_to: Option<Serial>) {
+        if let Some(reserve) = self.zones.get_mut(&version.origin) {
+            if reserve.said.len() >= MOST_TRIES {
+                reserve.said.remove(1);
+            }
+            reserve.said.push((version.published, up_to));
+        }
+    }
+
+    /// What the status of a zone may say because this process has written it.
+    pub(super) fn said(&self, origin: &Name) -> &[Said] {
+        self.zones.get(origin).map_or(&[], |reserve| &reserve.said)
+    }
+
+    /// The last versions of zones whose status has reserved serials for long enough, if it is that of the resource with the
+    /// same `uid` still.
+    pub(super) fn due(&mut self, now: Instant, uid: impl Fn(&Version) -> Option<Value>) -> Vec<Version> {
         let is_over = |reserve: &Reserve| now >= reserve.written + PERIOD;
-        self.zones.retain(|_, reserve| reserve.up_to.is_some() || !is_over(reserve));
+        self.zones.retain(|_, reserve| {
+            !is_over(reserve) || reserve.up_to.is_some() && uid(&reserve.version).as_ref() == Some(&reserve.uid)
+        });
         self.zones.values().filter(|reserve| is_over(reserve)).map(|reserve| reserve.version.clone()).collect()
     }
 
@@ -103,7 +130,7 @@ mod tests {
             assert_eq!(reserves.publish(&version(serial), &uid, now), Err(None));
             reserves.written(version(serial), uid.clone(), None, now);
             now += PERIOD;
-            assert_eq!(reserves.due(now), []);
+            assert_eq!(reserves.due(now, |_| Some(uid.clone())), []);
         }
         assert!(reserves.zones.is_empty());
     }
@@ -117,7 +144,7 @@ mod tests {
             serial = serial.next();
             now += PERIOD / 100;
             for look in [false, step % 100 == 0] {
-                let versions = if look { reserves.due(now) } else { vec![version(serial.0)] };
+                let versions = if look { reserves.due(now, |_| Some(uid.clone())) } else { vec![version(serial.0)] };
                 for version in versions {
                     match reserves.publish(&version, &uid, now) {
                         Ok(()) => assert!(serial <= durable, "{serial:?} was published and could be forgotten"),
@@ -135,7 +162,7 @@ mod tests {
         let mut last = None;
         for _ in 0..5 {
             now += PERIOD;
-            for due in reserves.due(now) {
+            for due in reserves.due(now, |_| Some(uid.clone())) {
                 assert_eq!(due, version(serial.0));
                 let up_to = reserves.publish(&due, &uid, now).unwrap_err();
                 reserves.written(due, uid.clone(), up_to, now);
@@ -156,5 +183,8 @@ mod tests {
         assert_eq!(reserves.publish(&declared, &json!("1"), now), Err(None));
         assert_eq!(reserves.publish(&version(1), &json!("1"), now), Err(Some(Serial(257))), "it is used");
         assert_eq!(reserves.publish(&version(10), &json!("1"), now), Err(Some(Serial(266))));
+        let later = now + PERIOD;
+        assert_eq!(reserves.due(later, |_| Some(json!("1"))), [version(2)]);
+        assert_eq!(reserves.due(later, |_| Some(json!("2"))), [], "its status is another's");
     }
 }

@@ -292,7 +292,10 @@ impl Zones {
             }
         }
         if looks {
-            let due = self.reserves.due(Instant::now());
+            let uid = |version: &Version| Some(store.get(&ObjectId::from(&version.id))?["metadata"]["uid"].take());
+            let mut due = self.reserves.due(Instant::now(), uid);
+            // What may have been written of these names later versions.
+            due.retain(|version| !self.unkept.contains(&version.origin));
             for (_, kept) in publication::persist(client, store, &mut self.reserves, due).await? {
                 if let Kept::Yes(Some(seen)) = kept {
                     store.take(seen, &mut BTreeSet::new());

@@ -8,13 +8,13 @@ use std::{
 
 use super::id_of;
 use crate::{
-    listen::{Client, Transport},
+    listen::{Client, Transport, origin},
     sync::lock,
 };
 
 /// How many messages may be on their way. Each has a connection to a primary for itself.
 const MOST: usize = 256;
-/// How many of them may be from one address.
+/// How many of them may be from one IPv4 address or IPv6 /64.
 const MOST_OF_CLIENT: usize = 64;
 
 /// The messages that are on their way.
@@ -54,7 +54,7 @@ pub(super) enum NoPlace {
 impl Places {
     /// A place for one more message; `most` may have one.
     pub(super) fn take(self: &Arc<Self>, client: &Client, message: &[u8], most: usize) -> Result<Place, NoPlace> {
-        let (address, transport) = (client.addr.ip(), client.transport);
+        let (address, transport) = (origin(client.addr.ip()), client.transport);
         let sent = Sent { port: client.addr.port(), id: id_of(message), transport };
         let mut taken = lock(&self.0);
         let of_client = taken.by_client.get(&address).map_or(&[][..], Vec::as_slice);

@@ -1,7 +1,7 @@
 //! A question: one message to a primary, and the answer back; of a transfer any number of messages, each as it comes and as
 //! the client takes it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -18,36 +18,41 @@ use crate::{
     transfer::inbound::{Conversation, Reason},
 };
 
+/// How long the search for a primary that answers may take; less than a connection waits for a reply.
+const LONGEST: Duration = Duration::from_secs(45);
+
 /// Passes a question on. The client gets the response of the first primary which has one that another would not change, or
 /// else the last that came; `failure` if none did.
 pub(super) async fn forward(upstream: &Upstream, course: Course, failure: Vec<u8>, way: Later) {
-    let (zone, mut last) = (upstream.zone_line(), None);
+    let mut last = None;
+    let Ok(Some(begun)) = timeout(LONGEST, ask_primaries(upstream, &mut last)).await else {
+        return way.send(&last.unwrap_or(failure));
+    };
+    let (zone, to) = (upstream.zone_line(), AddressLine(begun.outward.primary.address));
+    match timeout(upstream.zone.settings.outbound.max_time, begun.pass_on(upstream, course, way)).await {
+        Ok(Ok(messages)) => {
+            info!(target: "general", "zone {zone}: forwarded query: {messages} messages from primary {to}");
+        }
+        Ok(Err(why)) => warn!(target: "general", "zone {zone}: forwarded query: primary {to} has failed: {why}"),
+        Err(_) => warn!(target: "general", "zone {zone}: forwarded query: maximum time exceeded at primary {to}"),
+    }
+}
+
+/// Asks the primaries in their order, until one of them has a response that counts. `last` becomes the last that does not.
+async fn ask_primaries(upstream: &Upstream, last: &mut Option<Vec<u8>>) -> Option<Begun> {
+    let zone = upstream.zone_line();
     for address in upstream.addresses() {
         let to = AddressLine(address);
         match Begun::at(upstream, address).await {
-            Ok(begun) if is_verdict(begun.rcode) => {
-                let most = upstream.zone.settings.outbound.max_time;
-                match timeout(most, begun.pass_on(upstream, course, way)).await {
-                    Ok(Ok(messages)) => {
-                        info!(target: "general", "zone {zone}: forwarded query: {messages} messages from primary {to}");
-                    }
-                    Ok(Err(why)) => {
-                        warn!(target: "general", "zone {zone}: forwarded query: primary {to} has failed: {why}");
-                    }
-                    Err(_) => {
-                        warn!(target: "general", "zone {zone}: forwarded query: maximum time exceeded at primary {to}");
-                    }
-                }
-                return;
-            }
+            Ok(begun) if is_verdict(begun.rcode) => return Some(begun),
             Ok(Begun { message, rcode, .. }) => {
                 info!(target: "general", "zone {zone}: forwarded query: primary {to} returned: {rcode}");
-                last = Some(message);
+                *last = Some(message);
             }
             Err(why) => info!(target: "general", "zone {zone}: could not forward query to {to}: {why}"),
         }
     }
-    way.send(&last.unwrap_or(failure));
+    None
 }
 
 /// Whether a response shows what the zone has, or whom it is for, which another primary would not change.

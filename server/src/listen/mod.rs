@@ -28,6 +28,7 @@ pub use self::later::Later;
 pub use self::limits::{TcpLimits, TcpTimeout, TcpTimeouts};
 pub use self::now::Now;
 use self::socket::Sockets;
+pub(crate) use self::tcp::origin;
 pub use self::tcp::{Connections, FamilyCounts, TcpCounts};
 
 /// The two ends of a request and its transport.

@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use self::clients::Clients;
+pub(crate) use self::clients::origin;
 pub use self::clients::{FamilyCounts, TcpCounts};
 use self::connection::{Connection, OUTPUT, READ};
 use super::{Client, Later, Messages, Next, Now, Respond, Response, TcpLimits, Transport, later::Delivery};

@@ -20,7 +20,8 @@ use crate::{
 
 /// Where the changes of zones become durable that this process does not keep in files.
 pub trait ChangeStore: Send + Sync {
-    /// Makes updates durable and has them served, all or none; returns the serial from which on they are served. It is
+    /// Makes updates durable and has them served, all or none; returns the serial from which on they are served. Without
+    /// updates, it tells whether the version is the newest, so that clients may be told what follows from it. It is
     /// called on a thread for updates and may take long. Zones that have the same thread wait meanwhile; there are four,
     /// and the zone's name decides which one it has.
     ///
@@ -44,7 +45,7 @@ pub trait ChangeStore: Send + Sync {
 pub struct Batch {
     /// The version that the first update starts from.
     pub before: ZoneData,
-    /// The updates; at least one, and at most 512.
+    /// The updates; at most 512.
     pub updates: Vec<Written>,
 }
 

@@ -104,10 +104,8 @@ fn carry_out_together(
             updates.push(Written { author: jobs[number].update.author(), change, after: after.clone() });
             numbers.push(number);
         });
-        if updates.is_empty() {
-            reply(jobs, ends, observers, drop);
-            return;
-        }
+        // Also that an update changes nothing is true of the newest version alone.
+        let changes = !updates.is_empty();
         let kept = keep(live, store, Batch { before, updates });
         let took = begun.elapsed();
         if took > SLOW {
@@ -116,9 +114,12 @@ fn carry_out_together(
         }
         match kept {
             Ok(serial) => {
-                return company.replying.push(reply(jobs, ends, observers, |replies| {
-                    store.when_served(live.origin(), serial, replies);
-                }));
+                let sent = reply(jobs, ends, observers, |replies| {
+                    if changes {
+                        store.when_served(live.origin(), serial, replies);
+                    }
+                });
+                return company.replying.push(sent);
             }
             Err(Unkept::Stale) => {
                 tries += 1;

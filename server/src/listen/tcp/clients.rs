@@ -208,7 +208,7 @@ impl Drop for Seat {
 }
 
 /// What counts as one client: an IPv4 address or an IPv6 /64, since a single machine often has all addresses of one.
-fn origin(addr: IpAddr) -> IpAddr {
+pub(crate) fn origin(addr: IpAddr) -> IpAddr {
     match addr {
         IpAddr::V4(_) => addr,
         IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & !u128::from(u64::MAX))),

@@ -219,15 +219,20 @@ impl Primary {
         Ok(Conversation { connection, patience: self.patience.answer })
     }
 
-    /// The same over a connection from an earlier exchange, if there is one, which is kept for the next. If such a
-    /// connection fails, nobody knows whether the server has carried the message out, as with any other.
-    pub(crate) async fn exchange_over_kept_tcp(&self, message: &[u8]) -> Result<Vec<u8>, Reason> {
+    /// The same over a connection from an earlier exchange, if there is one, which is kept for the next if the answer says
+    /// that the server `is_right`. If such a connection fails, nobody knows whether the server has carried the message out,
+    /// as with any other.
+    pub(crate) async fn exchange_over_kept_tcp(
+        &self,
+        message: &[u8],
+        is_right: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, Reason> {
         let mut connection = match self.connections.take(self.source, self.address) {
             Some(connection) => connection,
             None => self.connect().await?,
         };
         let answer = self.exchange_over(&mut connection, message).await?;
-        if connection.buffer().is_empty() {
+        if connection.buffer().is_empty() && is_right(&answer) {
             self.connections.keep(self.source, self.address, connection);
         }
         Ok(answer)

@@ -49,8 +49,10 @@ impl ChangeStore for Memory {
             at = change.apply(&at).unwrap();
             assert!(at.differences(after).next().is_none(), "each starts where the one before has ended");
         }
-        lock(&self.kept).push(batch.updates);
-        self.serve(&at);
+        if !batch.updates.is_empty() {
+            lock(&self.kept).push(batch.updates);
+            self.serve(&at);
+        }
         Ok(at.serial().unwrap())
     }
 
@@ -276,7 +278,7 @@ fn replies_that_are_dropped_are_sent() {
 }
 
 #[test]
-fn updates_that_change_nothing_wait_for_nothing() {
+fn updates_that_change_nothing_are_not_stored_but_true_of_the_newest_version() {
     let (server, memory) = Memory::server();
     memory.add_elsewhere("a");
     let _waiting = memory.wait();
@@ -288,7 +290,11 @@ fn updates_that_change_nothing_wait_for_nothing() {
         edit.commit()
     });
     assert_eq!(server.ask(add("a")).told(), MADE);
-    assert_eq!(memory.asked.load(Ordering::Relaxed), 0);
+    assert_eq!((memory.asked.load(Ordering::Relaxed), memory.names().len()), (2, 0));
+    for ask in [add("a"), add("b").unless("a")] {
+        memory.then(|_, _| Err(Unkept::Failed("another operator leads".to_owned())));
+        assert_eq!(server.ask(ask).told(), failed("another operator leads"));
+    }
 }
 
 /// The thread held the zone's lock while it committed, and whoever gives the zone a version waits for that lock.
