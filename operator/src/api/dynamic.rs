@@ -182,6 +182,7 @@ pub fn dynamic_records_crd() -> Value {
                     column("Zone", ".spec.zoneName", "string"),
                     column("Part", ".spec.part", "string"),
                     column("Records", ".spec.records", "integer"),
+                    column("Orphaned", r".metadata.labels.bindy\.firestoned\.io/orphaned", "string"),
                     column("Last Writer", ".spec.lastWriter", "string"),
                     column("Last Change", ".spec.lastChange", "date"),
                 ],

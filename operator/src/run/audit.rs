@@ -16,7 +16,11 @@ use kube::Client;
 use serde_json::Value;
 use zonefmt::{NameRef, Rtype, Serial};
 
-use super::{desk::TurnedAway, events};
+use super::{
+    desk::TurnedAway,
+    events,
+    ledgers::{Mark, ZoneKey},
+};
 use crate::{api::ResourceId, terminal::say};
 
 /// Tells people, by events, which updates were refused.
@@ -49,6 +53,16 @@ pub(super) fn made(update: &Written, rule: Option<usize>, (before, after): (Seri
 pub(super) fn turned_away(TurnedAway { origin, author, rcode, why }: &TurnedAway) {
     let origin = origin.as_ref();
     say(&format!("update refused {} rcode={rcode} why={why:?}", Line { origin, author }));
+}
+
+/// Tells that the DNSZone of what clients have written is gone, or is back.
+pub(super) fn marked(ZoneKey { namespace, origin }: &ZoneKey, mark: Mark) {
+    let zone = origin.as_ref().without_final_dot();
+    let what = match mark {
+        Mark::Orphaned => "records orphaned",
+        Mark::Adopted => "records adopted",
+    };
+    say(&format!("{what} zone={zone} namespace={namespace}"));
 }
 
 impl Refusals {

@@ -8,9 +8,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     mem,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream};
 use kube::{
     Client,
     api::{ListParams, PostParams},
@@ -20,9 +21,10 @@ use tokio::time::timeout;
 use zonefmt::Name;
 
 use crate::{
+    api::Kind,
     cluster::{Store, collection, why},
     compile::ZoneData,
-    dynamic::{Entry, Kept, Ledger, Unfit},
+    dynamic::{Entry, Ledger, Unfit},
     object::{ObjectId, Type},
 };
 
@@ -32,6 +34,8 @@ pub(super) struct Ledgers {
     zones: BTreeMap<ZoneKey, Known>,
     /// The zones that somebody else may have written, so that what is known of them may not be all.
     unread: BTreeSet<ZoneKey>,
+    /// Whether some may not have the mark that they are to have.
+    unmarked: bool,
 }
 
 /// A zone of a namespace, whether it is declared or not.
@@ -47,12 +51,23 @@ struct Known {
     ledger: Result<Ledger, String>,
     /// The resourceVersions of its objects, by their names.
     versions: HashMap<String, String>,
+    /// How many of them have the mark of those without a DNSZone.
+    marked: usize,
 }
 
 /// What clients have written into a zone, or why that cannot be read.
 pub(super) struct Written {
     pub(super) zone: ZoneKey,
     pub(super) data: Result<ZoneData, String>,
+}
+
+/// What objects say of their DNSZone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mark {
+    /// There is one.
+    Adopted,
+    /// It is gone.
+    Orphaned,
 }
 
 /// Why updates were not written.
@@ -65,14 +80,21 @@ pub(super) enum Unwritten {
     Failed(String),
 }
 
-/// How long the API server may take for an object. Clients wait for it.
+/// How long the API server may take for an object, or a page of a list. Clients wait for it.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long it may take for all objects of a write. What is written by then is none of the updates, or all.
+const LONGEST: Duration = Duration::from_secs(4);
 /// How many objects are listed at a time.
 const PAGE: u32 = 500;
+/// The label of objects whose DNSZone is gone. They are kept for one that returns.
+const ORPHANED: &str = "bindy.firestoned.io/orphaned";
+/// How many objects are marked at a time.
+const MARKS: usize = 8;
 
 impl Ledgers {
     /// Takes note of what has become of objects.
     pub(super) fn see(&mut self, changed: &BTreeSet<ObjectId>, store: &Store) {
+        self.unmarked |= changed.iter().any(|id| matches!(id.of, Type::Own(Kind::Zone) | Type::DynamicRecords));
         for id in changed.iter().filter(|id| id.of == Type::DynamicRecords) {
             let object = store.get(id);
             let zone = match &object {
@@ -94,41 +116,41 @@ impl Ledgers {
             return Vec::new();
         }
         let objects = store.of(Type::DynamicRecords);
-        self.read(objects.map(|(id, object)| (id.clone(), object)))
+        let unread = mem::take(&mut self.unread);
+        self.read(unread, objects.map(|(id, object)| (id.clone(), object)))
     }
 
-    /// Reads again what others may have written, as it is stored now. Each request may take so long. What cannot be listed
-    /// stays to be read; why, is returned, too.
-    pub(super) async fn read_stored(&mut self, client: &Client, patience: Duration) -> (Vec<Written>, Option<String>) {
+    /// Reads again what others may have written, as it is stored now; if a namespace is given, into zones of that one only.
+    /// Each request may take so long. What cannot be listed stays to be read; why, is returned, too.
+    pub(super) async fn read_stored(
+        &mut self,
+        client: &Client,
+        only: Option<&str>,
+        patience: Duration,
+    ) -> (Vec<Written>, Option<String>) {
         let mut namespaces: BTreeMap<String, BTreeSet<ZoneKey>> = BTreeMap::new();
-        for zone in mem::take(&mut self.unread) {
+        let is_meant = |zone: &ZoneKey| only.is_none_or(|only| zone.namespace == only);
+        let (meant, others): (BTreeSet<_>, _) = mem::take(&mut self.unread).into_iter().partition(is_meant);
+        self.unread = others;
+        for zone in meant {
             namespaces.entry(zone.namespace.clone()).or_default().insert(zone);
         }
-        let (mut written, mut unlisted, mut failure) = (Vec::new(), BTreeSet::new(), None);
+        let (mut written, mut failure) = (Vec::new(), None);
         for (namespace, zones) in namespaces {
             match list(client, &namespace, patience).await {
-                Ok(objects) => {
-                    self.unread = zones;
-                    written.extend(self.read(objects.into_iter()));
-                }
+                Ok(objects) => written.extend(self.read(zones, objects.into_iter())),
                 Err(why) => {
                     failure = Some(why);
-                    unlisted.extend(zones);
+                    self.unread.extend(zones);
                 }
             }
         }
-        self.unread = unlisted;
         (written, failure)
     }
 
     /// Whether others may have written something into a zone that is not known here.
     pub(super) fn is_unread(&self, zone: &ZoneKey) -> bool {
         self.unread.contains(zone)
-    }
-
-    /// Whether others may have written something that is not known here.
-    pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
     }
 
     /// All that is known is to be read again.
@@ -150,12 +172,15 @@ impl Ledgers {
         let known = self.zones.entry(zone.clone()).or_insert_with(|| Known {
             ledger: Ok(Ledger::new(&zone.namespace, zone.origin.clone())),
             versions: HashMap::new(),
+            marked: 0,
         });
         let ledger = known.ledger.as_ref().map_err(|why| Unwritten::Failed(why.clone()))?;
         let plan = ledger.append(updates).map_err(Unwritten::Unfit)?;
+        let end = Instant::now() + LONGEST;
         for part in plan.parts() {
             let name = part.name();
-            match put(client, &zone.namespace, part, known.versions.get(&name)).await {
+            let patience = PATIENCE.min(end.saturating_duration_since(Instant::now()));
+            match put(client, &zone.namespace, part.object(), known.versions.get(&name), patience).await {
                 Ok(version) => _ = known.versions.insert(name, version),
                 Err(unwritten) => {
                     self.unread.insert(zone.clone());
@@ -169,10 +194,53 @@ impl Ledgers {
         Ok(data)
     }
 
-    /// Takes over the objects of the zones that are unread.
-    fn read(&mut self, objects: impl Iterator<Item = (ObjectId, Value)>) -> Vec<Written> {
+    /// Labels the objects of zones without a DNSZone, and takes the label from those that have one again, as far as what is
+    /// known of them was seen; returns the zones that have their mark now. What fails is tried at the next call.
+    pub(super) async fn mark(&mut self, client: &Client, store: &Store) -> Vec<(ZoneKey, Mark)> {
+        if !mem::take(&mut self.unmarked) {
+            return Vec::new();
+        }
+        let zones = store.of(Type::Own(Kind::Zone));
+        let declared: BTreeSet<ZoneKey> = zones.filter_map(|(id, zone)| ZoneKey::of(&id.namespace, &zone)).collect();
+        let mut done = Vec::new();
+        for (zone, known) in &mut self.zones {
+            let mark = if declared.contains(zone) { Mark::Adopted } else { Mark::Orphaned };
+            let due = if mark == Mark::Orphaned { known.versions.len() } else { 0 };
+            if known.marked == due {
+                continue;
+            }
+            if self.unread.contains(zone) {
+                self.unmarked = true;
+                continue;
+            }
+            let namespace = &zone.namespace;
+            let writes = known.versions.iter().map(|(name, version)| async move {
+                let id = ObjectId { of: Type::DynamicRecords, namespace: namespace.clone(), name: name.clone() };
+                let seen = store.get(&id).filter(|object| version_of(object) == version);
+                let mut object = seen.ok_or(Unwritten::Conflict)?;
+                if !mark.put_on(&mut object) {
+                    return Ok(None);
+                }
+                let version = put(client, namespace, object, Some(version), PATIENCE).await?;
+                Ok(Some((name.clone(), version)))
+            });
+            let written: Vec<Result<Option<(String, String)>, Unwritten>> =
+                stream::iter(writes).buffer_unordered(MARKS).collect().await;
+            let is_done = written.iter().all(Result::is_ok);
+            self.unmarked |= !is_done;
+            known.versions.extend(written.into_iter().flatten().flatten());
+            if is_done {
+                known.marked = due;
+                done.push((zone.clone(), mark));
+            }
+        }
+        done
+    }
+
+    /// Takes over the objects of these zones.
+    fn read(&mut self, unread: BTreeSet<ZoneKey>, objects: impl Iterator<Item = (ObjectId, Value)>) -> Vec<Written> {
         let mut zones: BTreeMap<ZoneKey, Vec<(ObjectId, Value)>> =
-            self.unread.iter().map(|zone| (zone.clone(), Vec::new())).collect();
+            unread.into_iter().map(|zone| (zone, Vec::new())).collect();
         for (id, object) in objects {
             if let Some(zone) = ZoneKey::of(&id.namespace, &object)
                 && let Some(of_zone) = zones.get_mut(&zone)
@@ -180,13 +248,13 @@ impl Ledgers {
                 of_zone.push((id, object));
             }
         }
-        self.unread.clear();
         let read = zones.into_iter().map(|(zone, objects)| {
             let parts = objects.iter().map(|(_, object)| object);
             let ledger = Ledger::read(&zone.namespace, zone.origin.clone(), parts).map_err(|why| why.to_string());
             let data = ledger.as_ref().map(|ledger| ledger.data().clone()).map_err(String::clone);
             let versions = objects.iter().map(|(id, object)| (id.name.clone(), version_of(object).to_owned()));
-            self.zones.insert(zone.clone(), Known { ledger, versions: versions.collect() });
+            let marked = objects.iter().filter(|(_, object)| Mark::of(object) == Mark::Orphaned).count();
+            self.zones.insert(zone.clone(), Known { ledger, versions: versions.collect(), marked });
             Written { zone, data }
         });
         read.collect()
@@ -200,10 +268,30 @@ impl Ledgers {
 }
 
 impl ZoneKey {
-    /// The zone that an object says it belongs to.
+    /// The zone that an object says it belongs to; a DNSZone, the zone that it declares.
     fn of(namespace: &str, object: &Value) -> Option<ZoneKey> {
         let origin = Name::from_ascii(object["spec"]["zoneName"].as_str()?).ok()?;
         Some(ZoneKey { namespace: namespace.to_owned(), origin })
+    }
+}
+
+impl Mark {
+    /// What an object says.
+    fn of(object: &Value) -> Mark {
+        if object["metadata"]["labels"][ORPHANED].is_string() { Mark::Orphaned } else { Mark::Adopted }
+    }
+
+    /// Has an object say this; tells whether it said something else.
+    fn put_on(self, object: &mut Value) -> bool {
+        if Mark::of(object) == self {
+            return false;
+        }
+        let labels = &mut object["metadata"]["labels"];
+        match self {
+            Mark::Orphaned => labels[ORPHANED] = "true".into(),
+            Mark::Adopted => _ = labels.as_object_mut().and_then(|labels| labels.remove(ORPHANED)),
+        }
+        true
     }
 }
 
@@ -231,21 +319,27 @@ async fn list(client: &Client, namespace: &str, patience: Duration) -> Result<Ve
 }
 
 /// Stores an object in place of the version that is known, or as a new one; returns its version.
-async fn put(client: &Client, namespace: &str, part: &Kept, known: Option<&String>) -> Result<String, Unwritten> {
+async fn put(
+    client: &Client,
+    namespace: &str,
+    mut object: Value,
+    known: Option<&String>,
+    patience: Duration,
+) -> Result<String, Unwritten> {
     let objects = collection(client, Type::DynamicRecords, namespace);
-    let mut object = part.object();
     if let Some(version) = known {
         object["metadata"]["resourceVersion"] = version.as_str().into();
     }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let object = serde_json::from_value(object).map_err(|error| Unwritten::Failed(error.to_string()))?;
-    let (name, params) = (part.name(), PostParams::default());
+    let params = PostParams::default();
     let put = async {
         match known {
             Some(_) => objects.replace(&name, &params, &object).await,
             None => objects.create(&params, &object).await,
         }
     };
-    match timeout(PATIENCE, put).await {
+    match timeout(patience, put).await {
         Ok(Ok(now)) => Ok(now.metadata.resource_version.unwrap_or_default()),
         // One that is gone is another's doing, too.
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Err(Unwritten::Conflict),

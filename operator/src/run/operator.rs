@@ -161,7 +161,7 @@ impl Operator {
             }
         }
         self.ledgers.doubt(&self.world.store);
-        self.read_stored(LONG).await;
+        self.read_stored(None, LONG).await;
         self.compile(&changed);
         self.serving.take_over(&self.world);
         let Some(zones) = &mut self.zones else { return };
@@ -228,7 +228,8 @@ impl Operator {
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.is_moving |= self.objects.is_outdated(&self.world);
         if self.leads {
-            self.read_stored(LONG).await;
+            self.read_stored(None, LONG).await;
+            self.mark().await;
         } else {
             self.read_seen();
         }
@@ -290,7 +291,7 @@ impl Operator {
         let Some(resource) = resource.cloned() else { return failed("the zone is not declared any more") };
         let zone = ZoneKey { namespace: resource.namespace.clone(), origin };
         if self.ledgers.is_unread(&zone) {
-            self.read_stored(ledgers::PATIENCE).await;
+            self.read_stored(Some(&zone.namespace), ledgers::PATIENCE).await;
             return if self.ledgers.is_unread(&zone) {
                 failed("the API server is away; try again")
             } else {
@@ -329,7 +330,7 @@ impl Operator {
                 Ok(())
             }
             Err(NotWritten::Conflict) => {
-                self.read_stored(ledgers::PATIENCE).await;
+                self.read_stored(Some(&resource.namespace), ledgers::PATIENCE).await;
                 Err(Unkept::Stale)
             }
             Err(NotWritten::Unfit(Unfit::Update(update, why))) => Err(Unkept::Refused { update, why }),
@@ -358,14 +359,20 @@ impl Operator {
         self.inbox.reply(|origin, serial| self.serving.has(origin, serial));
     }
 
-    /// Reads what other processes may have written for clients, as it is stored. Each request may take so long.
-    async fn read_stored(&mut self, patience: Duration) {
-        if self.ledgers.has_unread() {
-            let (written, failure) = self.ledgers.read_stored(&self.client, patience).await;
-            self.take_written(written);
-            if let Some(why) = failure {
-                self.once.say(format!("the DynamicRecords cannot be listed: {why}"));
-            }
+    /// Reads what other processes may have written for clients, as it is stored; if a namespace is given, into zones of that
+    /// one only. Each request may take so long.
+    async fn read_stored(&mut self, only: Option<&str>, patience: Duration) {
+        let (written, failure) = self.ledgers.read_stored(&self.client, only, patience).await;
+        self.take_written(written);
+        if let Some(why) = failure {
+            self.once.say(format!("the DynamicRecords cannot be listed: {why}"));
+        }
+    }
+
+    /// Says of what clients have written whether its zone is gone.
+    async fn mark(&mut self) {
+        for (zone, mark) in self.ledgers.mark(&self.client, &self.world.store).await {
+            audit::marked(&zone, mark);
         }
     }
 
