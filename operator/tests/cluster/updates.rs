@@ -4,19 +4,20 @@
 mod client;
 
 use std::{
+    env,
     process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use bindy::api::Kind;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
@@ -77,9 +78,14 @@ async fn what_clients_have_written_waits_for_a_zone_that_returns() {
     it.allow_removal(Kind::INSTANCE, "ns-primary-0", "catalogSerial").await;
     it.until("the zone is gone", async || dig(&address, "a.dyn.example.com", "TXT") != "\"one\"\n").await;
     assert_eq!(it.lines("example.com").await.len(), 1, "it is kept");
+    it.until("it is orphaned", async || it.orphaned().await == [true]).await;
     it.declare().await;
     it.until_ready(Kind::Zone, "example-com", "Served").await;
     assert_eq!(dig(&address, "a.dyn.example.com", "TXT"), "\"one\"\n");
+    it.until("it is adopted", async || it.orphaned().await == [false]).await;
+    it.rule(json!([rule("Subdomain", "dyn")])).await;
+    let add = "update add b.dyn.example.com 60 TXT \"two\"\n";
+    it.until("clients write again", async || nsupdate(&address, add).is_ok()).await;
 
     // A resource that declares the name goes first, as long as it is there.
     let text = Kind::from_name("TXTRecord").unwrap();
@@ -298,76 +304,132 @@ async fn a_zone_that_is_full_says_so_and_takes_what_makes_room() {
 /// Sixteen clients write while whoever leads is killed again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
-    const WRITERS: usize = 16;
-    let kills: usize = std::env::var("BINDY_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    /// How often between two looks at what there is, so that all of it has place in a zone.
+    const ROUND: usize = 50;
+    let kills: usize = env::var("BINDY_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
     let (mut it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
     it.start_operator(1);
-    let (end, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let (address, end, made) = (address.clone(), Arc::clone(&end), Arc::clone(&made));
-            thread::spawn(move || {
-                let client = Client::new(&address, KEY);
-                let mut acknowledged = Vec::new();
-                for number in 0_u32.. {
-                    if end.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    // Both or none, in place of what this writer has written before.
-                    let names = [format!("w{writer}"), format!("v{writer}")];
-                    let lines = names
-                        .iter()
-                        .flat_map(|name| [format!("delete {name}.dyn TXT"), format!("add {name}.dyn 60 TXT {number}")]);
-                    let mut lines: Vec<String> = lines.collect();
-                    lines.push(format!("add n{number}.w{writer}.dyn 60 TXT {number}"));
-                    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-                    match client.try_send("example.com", &lines) {
-                        Some((NOERROR, _)) => {
-                            acknowledged.push(number);
-                            made.fetch_add(1, Ordering::Relaxed);
-                        }
-                        _ => thread::sleep(Duration::from_millis(100)),
-                    }
-                }
-                acknowledged
-            })
-        })
-        .collect();
-    for kill in 0..kills {
-        let before = made.load(Ordering::Relaxed);
-        it.until("an update", async || made.load(Ordering::Relaxed) > before).await;
-        sleep(Duration::from_millis(37 * (kill as u64 % 19))).await;
-        it.kill_operator();
-        it.start_operator(kill % 2);
-    }
-    end.store(true, Ordering::Relaxed);
-    let acknowledged: Vec<Vec<u32>> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
-    let count: usize = acknowledged.iter().map(Vec::len).sum();
-    assert!(count > 2 * kills, "{count} updates were acknowledged");
-    it.late_is_served(&address).await;
-    it.until_ready(Kind::Zone, "example-com", "ServerWithoutAddress").await;
-    for (writer, numbers) in acknowledged.iter().enumerate() {
-        let (one, other) = (
-            dig(&address, &format!("w{writer}.dyn.example.com"), "TXT"),
-            dig(&address, &format!("v{writer}.dyn.example.com"), "TXT"),
-        );
-        assert_eq!(one, other, "half an update of writer {writer}");
-        for number in numbers {
-            let name = format!("n{number}.w{writer}.dyn.example.com");
-            assert_eq!(dig(&address, &name, "TXT"), format!("\"{number}\"\n"), "an update is lost: {name}");
+    for round in 0..kills.div_ceil(ROUND) {
+        let mut writers = Writers::start(&address);
+        let times = ROUND.min(kills - round * ROUND);
+        for kill in 0..times {
+            writers.go_on(&it).await;
+            sleep(Duration::from_millis(37 * (kill as u64 % 19))).await;
+            it.kill_operator();
+            it.start_operator(kill % 2);
         }
-        let last: u32 = one.trim_matches(['"', '\n']).parse().unwrap_or(0);
-        assert!(numbers.last().is_none_or(|number| last >= *number), "writer {writer} goes back to {last}");
+        let written = writers.end();
+        let count: usize = written.iter().map(|writer| writer.acknowledged.len()).sum();
+        eprintln!("whoever leads was killed {} times; {count} updates were acknowledged", round * ROUND + times);
+        assert!(count > 2 * times, "{count} updates were acknowledged");
+        it.late_is_served(&address).await;
+        it.until_ready(Kind::Zone, "example-com", "ServerWithoutAddress").await;
+        for (writer, written) in written.iter().enumerate() {
+            written.is_there(&address, writer);
+        }
+        for (writer, written) in written.iter().enumerate() {
+            written.remove(&address, writer);
+        }
+        assert_eq!(it.lines("example.com").await, <Vec<String>>::new());
     }
     it.end().await;
+}
+
+/// Clients that write as fast as they can.
+struct Writers {
+    end: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+    threads: Vec<JoinHandle<Wrote>>,
+}
+
+/// What one of them has written.
+struct Wrote {
+    /// The updates that were acknowledged, of those below `next`.
+    acknowledged: Vec<u32>,
+    next: u32,
+}
+
+impl Writers {
+    fn start(address: &str) -> Writers {
+        const WRITERS: usize = 16;
+        let (end, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let threads = (0..WRITERS).map(|writer| {
+            let (address, end, made) = (address.to_owned(), Arc::clone(&end), Arc::clone(&made));
+            thread::spawn(move || Wrote::until(&end, &made, &Client::new(&address, KEY), writer))
+        });
+        Writers { threads: threads.collect(), end, made }
+    }
+
+    /// Waits for an update that is acknowledged.
+    async fn go_on(&mut self, it: &Operated) {
+        let before = self.made.load(Ordering::Relaxed);
+        it.until("an update", async || self.made.load(Ordering::Relaxed) > before).await;
+    }
+
+    fn end(self) -> Vec<Wrote> {
+        self.end.store(true, Ordering::Relaxed);
+        self.threads.into_iter().map(|writer| writer.join().unwrap()).collect()
+    }
+}
+
+impl Wrote {
+    fn until(end: &AtomicBool, made: &AtomicUsize, client: &Client, writer: usize) -> Wrote {
+        let mut wrote = Wrote { acknowledged: Vec::new(), next: 0 };
+        while !end.load(Ordering::Relaxed) {
+            let number = wrote.next;
+            // Both or none, in place of what this writer has written before.
+            let names = [format!("w{writer}"), format!("v{writer}")];
+            let lines = names
+                .iter()
+                .flat_map(|name| [format!("delete {name}.dyn TXT"), format!("add {name}.dyn 60 TXT {number}")]);
+            let mut lines: Vec<String> = lines.collect();
+            lines.push(format!("add n{number}.w{writer}.dyn 60 TXT {number}"));
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            match client.try_send("example.com", &lines) {
+                Some((NOERROR, _)) => {
+                    wrote.acknowledged.push(number);
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+                _ => thread::sleep(Duration::from_millis(100)),
+            }
+            wrote.next += 1;
+        }
+        wrote
+    }
+
+    /// Looks for all that was acknowledged.
+    fn is_there(&self, address: &str, writer: usize) {
+        let (one, other) = (
+            dig(address, &format!("w{writer}.dyn.example.com"), "TXT"),
+            dig(address, &format!("v{writer}.dyn.example.com"), "TXT"),
+        );
+        assert_eq!(one, other, "half an update of writer {writer}");
+        for number in &self.acknowledged {
+            let name = format!("n{number}.w{writer}.dyn.example.com");
+            assert_eq!(dig(address, &name, "TXT"), format!("\"{number}\"\n"), "an update is lost: {name}");
+        }
+        let last: u32 = one.trim_matches(['"', '\n']).parse().unwrap_or(0);
+        assert!(self.acknowledged.last().is_none_or(|number| last >= *number), "writer {writer} goes back to {last}");
+    }
+
+    /// Removes all that was written, acknowledged or not.
+    fn remove(&self, address: &str, writer: usize) {
+        const AT_A_TIME: usize = 200;
+        let numbered = (0..self.next).map(|number| format!("delete n{number}.w{writer}.dyn"));
+        let all: Vec<String> = numbered.chain(["w", "v"].map(|name| format!("delete {name}{writer}.dyn"))).collect();
+        let client = Client::new(address, KEY);
+        for lines in all.chunks(AT_A_TIME) {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let reply = client.try_send("example.com", &lines);
+            assert!(matches!(reply, Some((NOERROR, _))), "{reply:?}");
+        }
+    }
 }
 
 /// A cluster with a server at the address that is returned, and a zone with a record, whose rules these are.
 async fn updated(rules: Value) -> (Operated, String) {
     let (it, address) = Operated::with_example().await;
-    let rules = rules.to_string().replace("NAMESPACE", &it.namespace);
-    let rules: Value = serde_json::from_str(&rules).unwrap();
-    it.patch(Kind::Zone, "example-com", json!({ "spec": { "dynamic": { "rules": rules } } })).await;
+    it.rule(rules).await;
     it.until_ready(Kind::Zone, "example-com", "KeyNotUsable").await;
     it.client_key(KEY, &it.namespace).await;
     it.until_ready(Kind::Zone, "example-com", "Served").await;
@@ -387,6 +449,13 @@ fn rule(what: &str, name: &str) -> Value {
 }
 
 impl Operated {
+    /// Has the zone allow this.
+    async fn rule(&self, rules: Value) {
+        let rules = rules.to_string().replace("NAMESPACE", &self.namespace);
+        let rules: Value = serde_json::from_str(&rules).unwrap();
+        self.patch(Kind::Zone, "example-com", json!({ "spec": { "dynamic": { "rules": rules } } })).await;
+    }
+
     /// Makes the Secret of a client's key, which zones of this namespace may name.
     async fn client_key(&self, name: &str, for_namespace: &str) {
         let secret = json!({
@@ -412,6 +481,12 @@ impl Operated {
     async fn dynamic(&self, zone: &str) -> Vec<Value> {
         let all = self.dynamic_records().list(&ListParams::default()).await.unwrap().items.into_iter();
         all.map(|object| object.data["spec"].clone()).filter(|spec| spec["zoneName"] == zone).collect()
+    }
+
+    /// Which of all objects with what clients have written say that their zone is gone.
+    async fn orphaned(&self) -> Vec<bool> {
+        let all = self.dynamic_records().list(&ListParams::default()).await.unwrap().items.into_iter();
+        all.map(|object| object.labels().contains_key("bindy.firestoned.io/orphaned")).collect()
     }
 
     /// The records that clients have written into a zone, as they are stored.
