@@ -14,7 +14,7 @@ use bindy_server::{
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
-use zonefmt::{NameRef, Rtype, Serial};
+use zonefmt::{NameRef, Rtype, Serial, rdata::Soa};
 
 use super::{
     desk::TurnedAway,
@@ -119,10 +119,18 @@ impl fmt::Display for Names<'_> {
     }
 }
 
-/// The RRsets that a change touches, but for the SOA, of which each change has a new serial.
+/// The RRsets that a change touches; the SOA, if not only its serial is new, as it is with each change.
 pub(super) fn touched(change: &Change) -> Vec<(NameRef<'_>, Rtype)> {
+    let versions = [change.removed(), change.added()];
     // Each begins with the SOA of its version.
-    let records = change.removed().iter().skip(1).chain(change.added().iter().skip(1));
+    let [before, after] = versions.map(|records| {
+        records
+            .iter()
+            .next()
+            .and_then(|record| Some((record.ttl, Soa { serial: Serial(0), ..Soa::read(record.rdata)? })))
+    });
+    let others = usize::from(before == after);
+    let records = versions.into_iter().flat_map(|records| records.iter().skip(others));
     let mut all: Vec<_> = records.map(|record| (record.owner, record.rtype)).collect();
     all.sort_unstable();
     all.dedup();

@@ -32,7 +32,9 @@ const KEY: &str = "acme";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_clients_write_is_stored_and_served_before_it_is_acknowledged() {
-    let (mut it, address) = updated(json!([rule("Subdomain", "dyn"), rule("Name", "www")])).await;
+    let mut soa = rule("ZoneSub", "");
+    soa["types"] = json!(["SOA"]);
+    let (mut it, address) = updated(json!([rule("Subdomain", "dyn"), rule("Name", "www"), soa])).await;
     let before = serial(&address);
     assert_eq!(nsupdate(&address, "update add a.dyn.example.com 60 TXT \"one\"\n"), Ok(()));
     assert_eq!(dig(&address, "a.dyn.example.com", "TXT"), "\"one\"\n", "acknowledged is served");
@@ -45,6 +47,10 @@ async fn what_clients_write_is_stored_and_served_before_it_is_acknowledged() {
     assert_eq!(rcode, REFUSED);
     let why = why.expect("an error says why");
     assert!(why.contains(&format!("ARecord {}/www", it.namespace)), "{why}");
+    let (rcode, why) = client.send("example.com", &["add @ 60 SOA ns1.example.net. root 1000000 1 1 1 1"]);
+    assert_eq!(rcode, REFUSED);
+    let why = why.expect("an error says why");
+    assert!(why.contains(&format!("DNSZone {}/example-com", it.namespace)), "{why}");
     assert_eq!(client.send("example.com", &["add other 60 TXT a"]).0, REFUSED);
     assert_eq!(dig(&address, "www.example.com", "A"), "192.0.2.10\n");
 
