@@ -35,9 +35,10 @@ lint: ## format check and clippy, warnings are errors
 tools: ## install the programs that tests and benches use, where missing
 	@scripts/install-test-tools
 
-soak: tools ## kills the server, and the operator, a thousand times in the midst of updates; takes the API server away for two minutes; replaces a key a hundred times
+soak: tools ## kills the server, and the operator, a thousand times in the midst of updates, and at each step of a fold; takes the API server away for two minutes; replaces a key a hundred times
 	BINDY_KILLS=1000 $(CARGO) test --profile checked --locked -p bindy-server --test bindyd -- crash
 	BINDY_KILLS=1000 $(CARGO) test --profile checked --locked -p bindy --test cluster -- updates::whoever_leads
+	BINDY_EACH_STEP=1 $(CARGO) test --profile checked --locked -p bindy --test cluster -- updates::folds
 	BINDY_API_AWAY=120 $(CARGO) test --profile checked --locked -p bindy --test cluster -- chaos
 	BINDY_REFRESH=90 BINDY_ROTATIONS=100 BINDY_QUERIES=5000 $(CARGO) test --profile checked --locked -p bindy --test cluster -- rotation --test-threads=1
 

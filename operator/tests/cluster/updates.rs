@@ -2,6 +2,7 @@
 //! before it is acknowledged, whoever leads.
 
 mod client;
+mod folds;
 
 use std::{
     env,
@@ -507,10 +508,11 @@ impl Operated {
             lines.extend(texts(&part["lines"]));
         }
         changes.sort_by_key(|change| change["number"].as_u64());
+        // Some of it may be in the shards already.
         for change in changes {
-            let removed = texts(&change["removed"]);
-            lines.retain(|line| !removed.contains(line));
-            lines.extend(texts(&change["added"]));
+            let (removed, added) = (texts(&change["removed"]), texts(&change["added"]));
+            lines.retain(|line| !removed.contains(line) && !added.contains(line));
+            lines.extend(added);
         }
         lines
     }
