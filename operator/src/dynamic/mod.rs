@@ -14,4 +14,4 @@ mod tests;
 
 pub use entry::Entry;
 pub use ledger::{Ledger, LedgerError, MOST_RECORDS, Plan, Unfit};
-pub use part::{Kept, Part};
+pub use part::{Kept, Part, ZONE, label};

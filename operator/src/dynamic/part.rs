@@ -36,8 +36,17 @@ pub struct Kept {
     content: Value,
 }
 
+/// The label of objects that tells of which zone they are: see [`label`].
+pub const ZONE: &str = "bindy.firestoned.io/zone";
 /// The longest name of an object, less what follows the zone's name.
-const LONGEST: usize = 200;
+const LONGEST_NAME: usize = 200;
+/// The same of a label's value.
+const LONGEST_LABEL: usize = 50;
+
+/// The zone as the value of a label.
+pub fn label(zone: &Name) -> String {
+    short(zone, LONGEST_LABEL)
+}
 
 impl Kept {
     pub(super) fn new(namespace: &str, zone: &Name, part: Part, content: Value) -> Kept {
@@ -49,19 +58,9 @@ impl Kept {
         self.part
     }
 
-    /// The name of the object. A zone's name is not always the name of an object, which is short and has no capitals, so
-    /// that some of its hash follows.
+    /// The name of the object.
     pub fn name(&self) -> String {
-        let zone = self.zone.to_lowercase();
-        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
-        let labels = zone.as_ref().without_final_dot().to_string();
-        let labels = labels.split('.').map(|label| label.chars().map(plain).collect::<String>());
-        let labels: Vec<String> = labels.map(|label| label.trim_matches('-').to_owned()).collect();
-        let mut text = labels.into_iter().filter(|label| !label.is_empty()).collect::<Vec<_>>().join(".");
-        text.truncate(LONGEST);
-        let text = text.trim_end_matches(['.', '-']);
-        let text = if text.is_empty() { "zone" } else { text };
-        format!("{text}-{}-{}", &HEXLOWER.encode(&hash(zone.as_ref()))[..8], self.part)
+        format!("{}-{}", short(&self.zone, LONGEST_NAME), self.part)
     }
 
     /// The object.
@@ -74,7 +73,7 @@ impl Kept {
         json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "DynamicRecords",
             "metadata": {
-                "name": self.name(), "namespace": self.namespace, "labels": { names::PART_OF.0: names::PART_OF.1 },
+                "name": self.name(), "namespace": self.namespace, "labels": { names::PART_OF.0: names::PART_OF.1, ZONE: label(&self.zone) },
             },
             "spec": spec,
         })
@@ -110,6 +109,20 @@ impl fmt::Display for Part {
             Part::Base(number) => write!(f, "base-{number:02}"),
         }
     }
+}
+
+/// The name of a zone as part of one of an object, which is short and has no capitals, so that some of its hash follows.
+fn short(zone: &Name, longest: usize) -> String {
+    let zone = zone.to_lowercase();
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    let labels = zone.as_ref().without_final_dot().to_string();
+    let labels = labels.split('.').map(|label| label.chars().map(plain).collect::<String>());
+    let labels: Vec<String> = labels.map(|label| label.trim_matches('-').to_owned()).collect();
+    let mut text = labels.into_iter().filter(|label| !label.is_empty()).collect::<Vec<_>>().join(".");
+    text.truncate(longest);
+    let text = text.trim_end_matches(['.', '-']);
+    let text = if text.is_empty() { "zone" } else { text };
+    format!("{text}-{}", &HEXLOWER.encode(&hash(zone.as_ref()))[..8])
 }
 
 /// The hash of a name, in which the case of letters has no meaning.

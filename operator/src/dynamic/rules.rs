@@ -7,8 +7,9 @@ use zonefmt::{Name, Rtype};
 
 use crate::api::{Dynamic, DynamicRule, FieldError, KeyRef, NameMatch};
 
-/// What the rules of a zone allow, and the number of each rule of it among those of the zone. `key_of` gives the name of the key in a Secret; a rule whose key cannot be used, or
-/// that cannot be read, fits nothing, unless it denies something: then nothing is allowed that a later rule allows.
+/// What the rules of a zone allow, and the number of each rule of it among those of the zone. `key_of` gives the name of the
+/// key in a Secret. A rule whose key cannot be used fits nothing, as nobody can sign with it. Nor does one that cannot be
+/// read, unless it denies something: then nothing is allowed that a later rule allows.
 pub fn policy(zone: &Name, dynamic: &Dynamic, key_of: impl Fn(&KeyRef) -> Option<Name>) -> (Policy, Vec<usize>) {
     let (mut rules, mut numbers) = (Vec::new(), Vec::new());
     for (number, rule) in dynamic.rules.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Who has written what, or wanted to: a line of the log for each update of a client, in fields that programs can take
-//! apart, and for those that a resource stands in the way of, an event of the zone.
+//! apart, and for those that a resource stands in the way of, an event of the zone. Also a line for records whose zone is
+//! gone, or is back.
 
 use std::{
     collections::BTreeSet,

@@ -3,12 +3,13 @@
 //!
 //! Who leads writes what a `Plan` says, object by object, each with the resourceVersion that it knows: that is the fence.
 //! A conflict tells that somebody else has written, and an answer that did not come, that nobody knows what is written. In
-//! both cases all is read again before anything else is written. So it is when somebody else's writing is seen by watching.
+//! both cases the zone is read again before anything else is written to it. So it is when somebody else's writing is seen by
+//! watching.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     mem,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
@@ -17,14 +18,14 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use zonefmt::Name;
 
 use crate::{
     api::Kind,
     cluster::{Store, collection, why},
     compile::ZoneData,
-    dynamic::{Entry, Ledger, Unfit},
+    dynamic::{self, Entry, Ledger, Unfit},
     object::{ObjectId, Type},
 };
 
@@ -71,7 +72,7 @@ pub(super) enum Mark {
 }
 
 /// Why updates were not written.
-pub(super) enum Unwritten {
+pub(super) enum NotWritten {
     /// Somebody else has written.
     Conflict,
     /// They do not fit.
@@ -80,10 +81,13 @@ pub(super) enum Unwritten {
     Failed(String),
 }
 
-/// How long the API server may take for an object, or a page of a list. Clients wait for it.
-pub(super) const PATIENCE: Duration = Duration::from_millis(1500);
-/// How long it may take for all objects of a write. What is written by then is none of the updates, or all.
+/// How long the API server may take for an object, or a list of those of a zone. Clients wait for it.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long it may take for all objects of a write. What is written by then is none of the updates, or all. No more zones are
+/// marked after this time.
 const LONGEST: Duration = Duration::from_secs(4);
+/// How long it may take to list a namespace, and after which time no other one is listed. No client waits for that alone.
+const LONG: Duration = Duration::from_secs(10);
 /// How many objects are listed at a time.
 const PAGE: u32 = 500;
 /// The label of objects whose DNSZone is gone. They are kept for one that returns.
@@ -105,6 +109,8 @@ impl Ledgers {
             let known = self.zones.get(&zone).and_then(|known| known.versions.get(&id.name));
             let is_old = known.zip(object.as_ref()).is_some_and(|(known, seen)| !is_newer(version_of(seen), known));
             if !is_old {
+                // It may have been of another one.
+                self.unread.extend(self.zone_with(id));
                 self.unread.insert(zone);
             }
         }
@@ -117,35 +123,37 @@ impl Ledgers {
         }
         let objects = store.of(Type::DynamicRecords);
         let unread = mem::take(&mut self.unread);
-        self.read(unread, objects.map(|(id, object)| (id.clone(), object)))
+        self.read(&unread, objects.map(|(id, object)| (id.clone(), object)))
     }
 
-    /// Reads again what others may have written, as it is stored now; if a namespace is given, into zones of that one only.
-    /// Each request may take so long. What cannot be listed stays to be read; why, is returned, too.
-    pub(super) async fn read_stored(
-        &mut self,
-        client: &Client,
-        only: Option<&str>,
-        patience: Duration,
-    ) -> (Vec<Written>, Option<String>) {
+    /// Reads again what others may have written, as it is stored now. What cannot be listed stays to be read; why, is
+    /// returned, too.
+    pub(super) async fn read_stored(&mut self, client: &Client) -> (Vec<Written>, Option<String>) {
         let mut namespaces: BTreeMap<String, BTreeSet<ZoneKey>> = BTreeMap::new();
-        let is_meant = |zone: &ZoneKey| only.is_none_or(|only| zone.namespace == only);
-        let (meant, others): (BTreeSet<_>, _) = mem::take(&mut self.unread).into_iter().partition(is_meant);
-        self.unread = others;
-        for zone in meant {
-            namespaces.entry(zone.namespace.clone()).or_default().insert(zone);
+        for zone in &self.unread {
+            namespaces.entry(zone.namespace.clone()).or_default().insert(zone.clone());
         }
-        let (mut written, mut failure) = (Vec::new(), None);
+        let (mut written, end) = (Vec::new(), Instant::now() + LONG);
         for (namespace, zones) in namespaces {
-            match list(client, &namespace, patience).await {
-                Ok(objects) => written.extend(self.read(zones, objects.into_iter())),
-                Err(why) => {
-                    failure = Some(why);
-                    self.unread.extend(zones);
-                }
+            if Instant::now() > end {
+                return (written, Some("the API server takes too long".into()));
+            }
+            match list(client, &namespace, ListParams::default(), LONG).await {
+                Ok(objects) => written.extend(self.read(&zones, objects.into_iter())),
+                Err(why) => return (written, Some(why)),
             }
         }
-        (written, failure)
+        (written, None)
+    }
+
+    /// The same for one zone, for which clients wait.
+    ///
+    /// # Errors
+    /// Its objects cannot be listed, for this reason.
+    pub(super) async fn read_zone(&mut self, client: &Client, zone: &ZoneKey) -> Result<Vec<Written>, String> {
+        let of_zone = ListParams::default().labels(&format!("{}={}", dynamic::ZONE, dynamic::label(&zone.origin)));
+        let objects = list(client, &zone.namespace, of_zone, PATIENCE).await?;
+        Ok(self.read(&BTreeSet::from([zone.clone()]), objects.into_iter()))
     }
 
     /// Whether others may have written something into a zone that is not known here.
@@ -153,9 +161,10 @@ impl Ledgers {
         self.unread.contains(zone)
     }
 
-    /// All that is known is to be read again.
+    /// All that is known is to be read again, and what may be there of zones of which nothing is known.
     pub(super) fn doubt(&mut self, store: &Store) {
-        let seen = store.of(Type::DynamicRecords).filter_map(|(id, object)| ZoneKey::of(&id.namespace, &object));
+        let seen = [Type::DynamicRecords, Type::Own(Kind::Zone)].into_iter().flat_map(|of| store.of(of));
+        let seen = seen.filter_map(|(id, object)| ZoneKey::of(&id.namespace, &object));
         self.unread.extend(seen.chain(self.zones.keys().cloned()));
     }
 
@@ -168,19 +177,19 @@ impl Ledgers {
         client: &Client,
         zone: &ZoneKey,
         updates: Vec<Entry>,
-    ) -> Result<ZoneData, Unwritten> {
+    ) -> Result<ZoneData, NotWritten> {
         let known = self.zones.entry(zone.clone()).or_insert_with(|| Known {
             ledger: Ok(Ledger::new(&zone.namespace, zone.origin.clone())),
             versions: HashMap::new(),
             marked: 0,
         });
-        let ledger = known.ledger.as_ref().map_err(|why| Unwritten::Failed(why.clone()))?;
-        let plan = ledger.append(updates).map_err(Unwritten::Unfit)?;
+        let ledger = known.ledger.as_ref().map_err(|why| NotWritten::Failed(why.clone()))?;
+        let plan = ledger.append(updates).map_err(NotWritten::Unfit)?;
         let end = Instant::now() + LONGEST;
         for part in plan.parts() {
             let name = part.name();
-            let patience = PATIENCE.min(end.saturating_duration_since(Instant::now()));
-            match put(client, &zone.namespace, part.object(), known.versions.get(&name), patience).await {
+            let end = end.min(Instant::now() + PATIENCE);
+            match put(client, &zone.namespace, part.object(), known.versions.get(&name), end).await {
                 Ok(version) => _ = known.versions.insert(name, version),
                 Err(unwritten) => {
                     self.unread.insert(zone.clone());
@@ -195,21 +204,23 @@ impl Ledgers {
     }
 
     /// Labels the objects of zones without a DNSZone, and takes the label from those that have one again, as far as what is
-    /// known of them was seen; returns the zones that have their mark now. What fails is tried at the next call.
-    pub(super) async fn mark(&mut self, client: &Client, store: &Store) -> Vec<(ZoneKey, Mark)> {
+    /// known of them was seen; returns the zones that have their mark now, and why others have not. What is left is done by
+    /// the next call.
+    pub(super) async fn mark(&mut self, client: &Client, store: &Store) -> (Vec<(ZoneKey, Mark)>, Option<String>) {
+        let (mut done, mut failure) = (Vec::new(), None);
         if !mem::take(&mut self.unmarked) {
-            return Vec::new();
+            return (done, failure);
         }
+        let end = Instant::now() + LONGEST;
         let zones = store.of(Type::Own(Kind::Zone));
         let declared: BTreeSet<ZoneKey> = zones.filter_map(|(id, zone)| ZoneKey::of(&id.namespace, &zone)).collect();
-        let mut done = Vec::new();
         for (zone, known) in &mut self.zones {
             let mark = if declared.contains(zone) { Mark::Adopted } else { Mark::Orphaned };
             let due = if mark == Mark::Orphaned { known.versions.len() } else { 0 };
             if known.marked == due {
                 continue;
             }
-            if self.unread.contains(zone) {
+            if self.unread.contains(zone) || Instant::now() > end || failure.is_some() {
                 self.unmarked = true;
                 continue;
             }
@@ -217,30 +228,39 @@ impl Ledgers {
             let writes = known.versions.iter().map(|(name, version)| async move {
                 let id = ObjectId { of: Type::DynamicRecords, namespace: namespace.clone(), name: name.clone() };
                 let seen = store.get(&id).filter(|object| version_of(object) == version);
-                let mut object = seen.ok_or(Unwritten::Conflict)?;
+                let mut object = seen.ok_or(NotWritten::Conflict)?;
                 if !mark.put_on(&mut object) {
                     return Ok(None);
                 }
-                let version = put(client, namespace, object, Some(version), PATIENCE).await?;
+                let version = put(client, namespace, object, Some(version), Instant::now() + PATIENCE).await?;
                 Ok(Some((name.clone(), version)))
             });
-            let written: Vec<Result<Option<(String, String)>, Unwritten>> =
+            let written: Vec<Result<Option<(String, String)>, NotWritten>> =
                 stream::iter(writes).buffer_unordered(MARKS).collect().await;
-            let is_done = written.iter().all(Result::is_ok);
+            let mut is_done = true;
+            for written in written {
+                match written {
+                    Ok(version) => known.versions.extend(version),
+                    Err(why) => {
+                        is_done = false;
+                        failure = failure.or(why.failure());
+                    }
+                }
+            }
             self.unmarked |= !is_done;
-            known.versions.extend(written.into_iter().flatten().flatten());
             if is_done {
                 known.marked = due;
                 done.push((zone.clone(), mark));
             }
         }
-        done
+        (done, failure)
     }
 
-    /// Takes over the objects of these zones.
-    fn read(&mut self, unread: BTreeSet<ZoneKey>, objects: impl Iterator<Item = (ObjectId, Value)>) -> Vec<Written> {
+    /// Takes over what there is of these zones, which are read then.
+    fn read(&mut self, unread: &BTreeSet<ZoneKey>, objects: impl Iterator<Item = (ObjectId, Value)>) -> Vec<Written> {
+        self.unread.retain(|zone| !unread.contains(zone));
         let mut zones: BTreeMap<ZoneKey, Vec<(ObjectId, Value)>> =
-            unread.into_iter().map(|zone| (zone, Vec::new())).collect();
+            unread.iter().map(|zone| (zone.clone(), Vec::new())).collect();
         for (id, object) in objects {
             if let Some(zone) = ZoneKey::of(&id.namespace, &object)
                 && let Some(of_zone) = zones.get_mut(&zone)
@@ -254,7 +274,11 @@ impl Ledgers {
             let data = ledger.as_ref().map(|ledger| ledger.data().clone()).map_err(String::clone);
             let versions = objects.iter().map(|(id, object)| (id.name.clone(), version_of(object).to_owned()));
             let marked = objects.iter().filter(|(_, object)| Mark::of(object) == Mark::Orphaned).count();
-            self.zones.insert(zone.clone(), Known { ledger, versions: versions.collect(), marked });
+            if objects.is_empty() {
+                self.zones.remove(&zone);
+            } else {
+                self.zones.insert(zone.clone(), Known { ledger, versions: versions.collect(), marked });
+            }
             Written { zone, data }
         });
         read.collect()
@@ -295,13 +319,28 @@ impl Mark {
     }
 }
 
-/// The objects of a namespace as they are stored now.
-async fn list(client: &Client, namespace: &str, patience: Duration) -> Result<Vec<(ObjectId, Value)>, String> {
-    let of = Type::DynamicRecords;
+impl NotWritten {
+    /// What went wrong, if something did for which nobody else has written.
+    fn failure(self) -> Option<String> {
+        match self {
+            NotWritten::Conflict | NotWritten::Unfit(_) => None,
+            NotWritten::Failed(why) => Some(why),
+        }
+    }
+}
+
+/// The objects of a namespace that are asked for, as they are stored now.
+async fn list(
+    client: &Client,
+    namespace: &str,
+    which: ListParams,
+    patience: Duration,
+) -> Result<Vec<(ObjectId, Value)>, String> {
+    let (of, end) = (Type::DynamicRecords, Instant::now() + patience);
     let objects = collection(client, of, namespace);
-    let (mut items, mut page) = (Vec::new(), ListParams::default().limit(PAGE));
+    let (mut items, mut page) = (Vec::new(), which.limit(PAGE));
     loop {
-        let listed = match timeout(patience, objects.list(&page)).await {
+        let listed = match timeout_at(end, objects.list(&page)).await {
             Ok(listed) => listed.map_err(|error| why(&error))?,
             Err(_) => return Err("the API server takes too long".into()),
         };
@@ -324,14 +363,14 @@ async fn put(
     namespace: &str,
     mut object: Value,
     known: Option<&String>,
-    patience: Duration,
-) -> Result<String, Unwritten> {
+    end: Instant,
+) -> Result<String, NotWritten> {
     let objects = collection(client, Type::DynamicRecords, namespace);
     if let Some(version) = known {
         object["metadata"]["resourceVersion"] = version.as_str().into();
     }
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let object = serde_json::from_value(object).map_err(|error| Unwritten::Failed(error.to_string()))?;
+    let object = serde_json::from_value(object).map_err(|error| NotWritten::Failed(error.to_string()))?;
     let params = PostParams::default();
     let put = async {
         match known {
@@ -339,12 +378,12 @@ async fn put(
             None => objects.create(&params, &object).await,
         }
     };
-    match timeout(patience, put).await {
+    match timeout_at(end, put).await {
         Ok(Ok(now)) => Ok(now.metadata.resource_version.unwrap_or_default()),
         // One that is gone is another's doing, too.
-        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Err(Unwritten::Conflict),
-        Ok(Err(error)) => Err(Unwritten::Failed(format!("DynamicRecords {name} cannot be written: {}", why(&error)))),
-        Err(_) => Err(Unwritten::Failed(format!("DynamicRecords {name}: the API server takes too long"))),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Err(NotWritten::Conflict),
+        Ok(Err(error)) => Err(NotWritten::Failed(format!("DynamicRecords {name} cannot be written: {}", why(&error)))),
+        Err(_) => Err(NotWritten::Failed(format!("DynamicRecords {name}: the API server takes too long"))),
     }
 }
 

@@ -1,11 +1,7 @@
 //! What follows from what was seen. Resources become zones, and declared servers become objects; what is served, and what
 //! is said of it, follows from both.
 
-use std::{
-    collections::BTreeSet,
-    mem,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, mem, time::Instant};
 
 use bindy_server::live::{Batch as Updates, Unkept, Written};
 use jiff::Timestamp;
@@ -18,7 +14,7 @@ use super::{
     configs::Configs,
     desk::{Errand, Inbox},
     http::{Board, Figures},
-    ledgers::{self, Ledgers, Unwritten as NotWritten, ZoneKey},
+    ledgers::{self, Ledgers, NotWritten, ZoneKey},
     objects::{Applied, Objects},
     primary::Primary,
     probes::{Answer, Question},
@@ -83,8 +79,6 @@ pub(super) enum Heard {
     Errand(Errand),
 }
 
-/// How long the API server may take to list what clients have written, where none of them waits for it.
-const LONG: Duration = Duration::from_secs(10);
 /// The most zones for which a pod is asked in a round. Further ones have to wait for these.
 const MOST_ZONES: usize = 2_000;
 
@@ -149,24 +143,28 @@ impl Operator {
 
     /// Goes on where another process has ended.
     async fn take_over(&mut self) {
-        // What it has written last may not have been seen yet.
         let mut changed = BTreeSet::new();
-        let namespaces: Vec<String> = self.world.namespaces_of(Type::Own(Kind::Zone)).map(str::to_owned).collect();
-        for namespace in namespaces {
-            match publication::zones(&self.client, &namespace).await {
-                Ok(zones) => self.world.store.take(zones, &mut changed),
-                Err(why) => {
-                    self.once.say(format!("the DNSZones cannot be listed: {why}; what was seen of them counts"));
-                }
-            }
-        }
+        self.list_zones(&mut changed).await;
         self.ledgers.doubt(&self.world.store);
-        self.read_stored(None, LONG).await;
+        self.read_stored().await;
         self.compile(&changed);
         self.serving.take_over(&self.world);
         let Some(zones) = &mut self.zones else { return };
         self.reports.look_at(zones.take_over(&self.world.store));
         self.reports.look_at(zones.resources().cloned());
+    }
+
+    /// Lists the DNSZones again: what another process has written last may not have been seen yet.
+    async fn list_zones(&mut self, changed: &mut BTreeSet<ObjectId>) {
+        let namespaces: Vec<String> = self.world.namespaces_of(Type::Own(Kind::Zone)).map(str::to_owned).collect();
+        for namespace in namespaces {
+            match publication::zones(&self.client, &namespace).await {
+                Ok(zones) => self.world.store.take(zones, changed),
+                Err(why) => {
+                    self.once.say(format!("the DNSZones cannot be listed: {why}; what was seen of them counts"));
+                }
+            }
+        }
     }
 
     /// Takes over what was seen, and does what follows.
@@ -200,11 +198,19 @@ impl Operator {
             return Ok(());
         }
         if self.zones.is_none() {
+            if self.leads {
+                self.list_zones(&mut changed).await;
+            }
             self.zones = Some(Zones::new(&self.world.store, self.world.home(), self.leads));
             self.board.show(self.figures());
             changed = self.world.ids().cloned().collect();
             self.ledgers.see(&changed, &self.world.store);
-            self.read_seen();
+            if self.leads {
+                self.ledgers.doubt(&self.world.store);
+                self.read_stored().await;
+            } else {
+                self.read_seen();
+            }
         }
         self.act_on(changed).await
     }
@@ -228,7 +234,7 @@ impl Operator {
         self.is_moving |= mem::replace(&mut self.leaving, leaving) > leaving;
         self.is_moving |= self.objects.is_outdated(&self.world);
         if self.leads {
-            self.read_stored(None, LONG).await;
+            self.read_stored().await;
             self.mark().await;
         } else {
             self.read_seen();
@@ -273,8 +279,11 @@ impl Operator {
                 let Some((updates, answer)) = keep.take_up() else { return Ok(()) };
                 let kept = self.write_down(&updates).await;
                 // Also what was read anew is served.
-                self.act_on(BTreeSet::new()).await?;
-                answer.give(kept.map(|()| self.told(&updates)));
+                let acted = self.act_on(BTreeSet::new()).await;
+                // What is stored is told of, even if another process leads now and publishes it.
+                let kept = kept.map(|()| self.told(&updates));
+                acted?;
+                answer.give(kept);
             }
         }
         Ok(())
@@ -291,7 +300,7 @@ impl Operator {
         let Some(resource) = resource.cloned() else { return failed("the zone is not declared any more") };
         let zone = ZoneKey { namespace: resource.namespace.clone(), origin };
         if self.ledgers.is_unread(&zone) {
-            self.read_stored(Some(&zone.namespace), ledgers::PATIENCE).await;
+            self.read_zone(&zone).await;
             return if self.ledgers.is_unread(&zone) {
                 failed("the API server is away; try again")
             } else {
@@ -330,7 +339,7 @@ impl Operator {
                 Ok(())
             }
             Err(NotWritten::Conflict) => {
-                self.read_stored(Some(&resource.namespace), ledgers::PATIENCE).await;
+                self.read_zone(&zone).await;
                 Err(Unkept::Stale)
             }
             Err(NotWritten::Unfit(Unfit::Update(update, why))) => Err(Unkept::Refused { update, why }),
@@ -359,24 +368,28 @@ impl Operator {
         self.inbox.reply(|origin, serial| self.serving.has(origin, serial));
     }
 
-    /// Reads what other processes may have written for clients, as it is stored; if a namespace is given, into zones of that
-    /// one only. Each request may take so long.
-    async fn read_stored(&mut self, only: Option<&str>, patience: Duration) {
-        let (written, failure) = self.ledgers.read_stored(&self.client, only, patience).await;
+    /// Reads what other processes may have written for clients, as it is stored.
+    async fn read_stored(&mut self) {
+        let (written, failure) = self.ledgers.read_stored(&self.client).await;
         self.take_written(written);
         if let Some(why) = failure {
-            self.once.say(format!("the DynamicRecords cannot be listed: {why}"));
+            self.cannot_list(&why);
         }
     }
 
-    /// Says of what clients have written whether its zone is gone.
-    async fn mark(&mut self) {
-        for (zone, mark) in self.ledgers.mark(&self.client, &self.world.store).await {
-            audit::marked(&zone, mark);
+    /// The same for one zone.
+    async fn read_zone(&mut self, zone: &ZoneKey) {
+        match self.ledgers.read_zone(&self.client, zone).await {
+            Ok(written) => self.take_written(written),
+            Err(why) => self.cannot_list(&why),
         }
     }
 
-    /// The same as it was seen.
+    fn cannot_list(&mut self, why: &str) {
+        self.once.say(format!("the DynamicRecords cannot be listed: {why}"));
+    }
+
+    /// The same for all, as it was seen.
     fn read_seen(&mut self) {
         let written = self.ledgers.read_seen(&self.world.store);
         self.take_written(written);
@@ -385,6 +398,17 @@ impl Operator {
     fn take_written(&mut self, written: Vec<ledgers::Written>) {
         let Some(zones) = self.zones.as_mut().filter(|_| !written.is_empty()) else { return };
         self.reports.look_at(zones.write(written, &self.world.store));
+    }
+
+    /// Says of what clients have written whether its zone is gone.
+    async fn mark(&mut self) {
+        let (marked, failure) = self.ledgers.mark(&self.client, &self.world.store).await;
+        for (zone, mark) in marked {
+            audit::marked(&zone, mark);
+        }
+        if let Some(why) = failure {
+            self.once.say(why);
+        }
     }
 
     fn learn_versions(&mut self, answers: Vec<Answer>) {

@@ -2,7 +2,10 @@
 //! name with the hash of the content or reserved, so that no serial ever names two contents; and only who leads can write
 //! them.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream};
 use kube::{
@@ -10,6 +13,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use zonefmt::{Name, Serial};
 
 use super::{
@@ -48,6 +52,8 @@ pub(super) enum Kept {
 
 /// How many writes are under way at a time.
 const AT_A_TIME: usize = 32;
+/// How long a write may take. Clients wait for it.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How often a write is tried whose object others change meanwhile.
 const TRIES: usize = 5;
 
@@ -121,9 +127,10 @@ pub(super) async fn persist(
         match reserves.publish(&version, &known["metadata"]["uid"], now) {
             Ok(()) => all.push((version.origin, Kept::Yes(None))),
             Err(up_to) => {
-                let own = reserves.said(&version.origin).to_vec();
+                let own = reserves.said(&version.origin);
                 writes.push(async move {
-                    let kept = write(client, &known, &own, &version, up_to).await;
+                    let written = timeout(PATIENCE, write(client, &known, &own, &version, up_to)).await;
+                    let kept = written.unwrap_or_else(|_| Ok(Kept::No("the API server takes too long".into())));
                     (known, version, up_to, kept)
                 });
             }

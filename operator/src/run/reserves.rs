@@ -18,6 +18,8 @@ use crate::compile::Published;
 #[derive(Default)]
 pub(super) struct Reserves {
     zones: BTreeMap<Name, Reserve>,
+    /// What was to be written into statuses since they were written last, and may be there.
+    tried: BTreeMap<Name, Vec<Said>>,
 }
 
 /// What a status says: the version, and up to which serial they are reserved.
@@ -32,9 +34,8 @@ struct Reserve {
     is_named: bool,
     /// The last serial that the status reserves.
     up_to: Option<Serial>,
-    /// What the status may say, as far as this process has written it: what it is known to have said, and what was tried
-    /// since.
-    said: Vec<Said>,
+    /// What was written into the status.
+    said: Said,
     /// When the status was written.
     written: Instant,
 }
@@ -68,23 +69,24 @@ impl Reserves {
 
     /// A status was written that names this version and reserves serials up to this one.
     pub(super) fn written(&mut self, version: Version, uid: Value, up_to: Option<Serial>, now: Instant) {
-        let (origin, said) = (version.origin.clone(), vec![(version.published, up_to)]);
+        let (origin, said) = (version.origin.clone(), (version.published, up_to));
+        self.tried.remove(&origin);
         self.zones.insert(origin, Reserve { uid, version, is_named: true, up_to, said, written: now });
     }
 
     /// A status was to be written that says this, and nobody knows whether it was.
     pub(super) fn tried(&mut self, version: &Version, up_to: Option<Serial>) {
-        if let Some(reserve) = self.zones.get_mut(&version.origin) {
-            if reserve.said.len() >= MOST_TRIES {
-                reserve.said.remove(1);
-            }
-            reserve.said.push((version.published, up_to));
+        let tried = self.tried.entry(version.origin.clone()).or_default();
+        if tried.len() >= MOST_TRIES {
+            tried.remove(0);
         }
+        tried.push((version.published, up_to));
     }
 
     /// What the status of a zone may say because this process has written it.
-    pub(super) fn said(&self, origin: &Name) -> &[Said] {
-        self.zones.get(origin).map_or(&[], |reserve| &reserve.said)
+    pub(super) fn said(&self, origin: &Name) -> Vec<Said> {
+        let written = self.zones.get(origin).map(|reserve| reserve.said);
+        written.into_iter().chain(self.tried.get(origin).into_iter().flatten().copied()).collect()
     }
 
     /// The last versions of zones whose status has reserved serials for long enough, if it is that of the resource with the
@@ -100,6 +102,7 @@ impl Reserves {
     /// The resource of a zone is gone.
     pub(super) fn forget(&mut self, origin: &Name) {
         self.zones.remove(origin);
+        self.tried.remove(origin);
     }
 }
 
@@ -171,6 +174,24 @@ mod tests {
         }
         assert_eq!(last, Some(None));
         assert!(reserves.zones.is_empty());
+    }
+
+    #[test]
+    fn what_was_tried_is_known_until_something_else_was_written() {
+        let (mut reserves, origin, now) = (Reserves::default(), version(1).origin, Instant::now());
+        let said = |serial: u32| (version(serial).published, None);
+        reserves.tried(&version(1), None);
+        reserves.tried(&version(2), None);
+        assert_eq!(reserves.due(now + PERIOD, |_| None), []);
+        assert_eq!(reserves.said(&origin), [said(1), said(2)], "nobody knows");
+        reserves.written(version(3), json!("1"), None, now);
+        assert_eq!(reserves.said(&origin), [said(3)]);
+        for serial in 4..100 {
+            reserves.tried(&version(serial), None);
+        }
+        assert_eq!(reserves.said(&origin).len(), MOST_TRIES + 1);
+        reserves.forget(&origin);
+        assert_eq!(reserves.said(&origin), []);
     }
 
     #[test]
