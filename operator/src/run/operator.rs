@@ -277,7 +277,14 @@ impl Operator {
             Errand::TurnedAway(update) => audit::turned_away(&update),
             Errand::Keep(keep) => {
                 let Some((updates, answer)) = keep.take_up() else { return Ok(()) };
-                let kept = self.write_down(&updates).await;
+                let kept = match self.write_down(&updates).await {
+                    Err(why @ (Unkept::Refused { .. } | Unkept::Failed(_))) => {
+                        answer.give(Err(why));
+                        return self.act_on(BTreeSet::new()).await;
+                    }
+                    // Who has to judge the updates anew needs what was read anew.
+                    kept => kept,
+                };
                 // Also what was read anew is served.
                 let acted = self.act_on(BTreeSet::new()).await;
                 // What is stored is told of, even if another process leads now and publishes it.

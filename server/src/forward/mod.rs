@@ -4,8 +4,9 @@
 //!
 //! [`Forwarder::admit_update`] and [`Forwarder::admit_question`] run in the worker that received the message. They judge
 //! what only this server can judge, the client's address; a key may be one that only the primary knows. The thread passes
-//! the message on and the messages that come back, all of them as they are except for the id. So signatures stay valid:
-//! the TSIG record keeps the id that was signed (RFC 8945 5.3.2).
+//! the message on and the messages that come back, all of them as they are. So signatures stay valid, also those over messages
+//! of a transfer that have none of their own (RFC 8945 5.3.1). The id, too, is the client's: each message that is forwarded
+//! has a connection for itself while it is on its way.
 //!
 //! `update` and `question` say what is expected of a primary, `upstream` which one is asked and how. `course` knows where a
 //! transfer ends, `places` how many messages are on their way.
@@ -26,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 use tracing::info;
-use zonefmt::{Class, NameRef};
+use zonefmt::{Class, NameRef, Rtype};
 
 use crate::{
     access::Requester,
@@ -134,13 +135,16 @@ impl Forwarder {
             info!(target: "update-security", "{line}: signer \"{}\" approved", key.without_final_dot());
         }
         let place = match self.updates.take(client, message, quota) {
-            Ok(place) => Some(place),
+            Ok(place) => {
+                let id = u16::from_be_bytes(id_of(message));
+                info!(target: "update", "{line}: forwarding update for zone '{shown}/IN', id {id}");
+                Some(place)
+            }
             Err(NoPlace::Repeated) => None,
             Err(NoPlace::Full) => {
                 return Some(Err(request.is_one_too_many("too many updates are being forwarded")));
             }
         };
-        info!(target: "update", "{line}: forwarding update for zone '{shown}/IN'");
         let upstream = self.upstream(zone, secondary, view, (client, message));
         Some(Ok(self.forwarded(Message::Update(upstream, tapped), place)))
     }
@@ -161,6 +165,11 @@ impl Forwarder {
         let secondary = zone.secondary.as_ref()?;
         // Which key it is, only the primary can tell.
         if !secondary.inbound.allow_signed_forwarding.allows(Requester { addr: client.addr.ip(), key: None }) {
+            return None;
+        }
+        // Who may have all of the zone, lists of the primary say.
+        let is_transfer = matches!(question.qtype, Rtype::AXFR | Rtype::IXFR);
+        if !is_transfer && !zone.settings.admit(client, None) {
             return None;
         }
         let line = ClientLine {
@@ -230,12 +239,4 @@ impl Job {
 /// The id of a message; every message that was parsed has one.
 fn id_of(message: &[u8]) -> [u8; 2] {
     message.first_chunk().copied().unwrap_or_default()
-}
-
-/// The message with another id.
-fn with_id(mut message: Vec<u8>, id: [u8; 2]) -> Vec<u8> {
-    if let Some(place) = message.first_chunk_mut() {
-        *place = id;
-    }
-    message
 }

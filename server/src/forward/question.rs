@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::{
     course::Course,
-    upstream::{Failure, Outward, Upstream},
+    upstream::{Failure, Upstream},
 };
 use crate::{
     Rcode,
@@ -28,7 +28,7 @@ pub(super) async fn forward(upstream: &Upstream, course: Course, failure: Vec<u8
     let Ok(Some(begun)) = timeout(LONGEST, ask_primaries(upstream, &mut last)).await else {
         return way.send(&last.unwrap_or(failure));
     };
-    let (zone, to) = (upstream.zone_line(), AddressLine(begun.outward.primary.address));
+    let (zone, to) = (upstream.zone_line(), AddressLine(begun.primary));
     match timeout(upstream.zone.settings.outbound.max_time, begun.pass_on(upstream, course, way)).await {
         Ok(Ok(messages)) => {
             info!(target: "general", "zone {zone}: forwarded query: {messages} messages from primary {to}");
@@ -62,25 +62,24 @@ fn is_verdict(rcode: Rcode) -> bool {
 
 /// The response of a primary of which the first message has come.
 struct Begun {
-    outward: Outward,
+    primary: SocketAddr,
     conversation: Conversation,
-    /// With the client's id.
     message: Vec<u8>,
     rcode: Rcode,
 }
 
 impl Begun {
-    async fn at(upstream: &Upstream, address: SocketAddr) -> Result<Begun, Failure> {
-        let outward = upstream.towards(address)?;
-        let mut conversation = outward.primary.converse(&outward.message).await?;
-        let (message, rcode) = upstream.back(&outward, conversation.next().await?)?;
-        Ok(Begun { outward, conversation, message, rcode })
+    async fn at(upstream: &Upstream, primary: SocketAddr) -> Result<Begun, Failure> {
+        let mut conversation = upstream.towards(primary)?.converse(&upstream.message).await?;
+        let message = conversation.next().await?;
+        let rcode = upstream.code_of(&message)?;
+        Ok(Begun { primary, conversation, message, rcode })
     }
 
     /// Passes messages on up to the last; returns how many. If one is missing, the client's connection is closed, so that
     /// it does not take the rest for all.
     async fn pass_on(self, upstream: &Upstream, mut course: Course, mut way: Later) -> Result<u64, Failure> {
-        let Begun { outward, mut conversation, mut message, .. } = self;
+        let Begun { mut conversation, mut message, .. } = self;
         let mut count = 1;
         loop {
             if course.ends_with(&Message::read(&message).map_err(Reason::from)?).map_err(Reason::from)? {
@@ -88,7 +87,8 @@ impl Begun {
                 return Ok(count);
             }
             way.send_part(message).await.map_err(|_| Reason::Closed)?;
-            (message, _) = upstream.back(&outward, conversation.next().await?)?;
+            message = conversation.next().await?;
+            upstream.code_of(&message)?;
             count += 1;
         }
     }

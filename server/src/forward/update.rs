@@ -63,13 +63,14 @@ async fn ask_primaries(upstream: &Upstream, last: &mut Option<Vec<u8>>) {
     }
 }
 
-/// The response of a primary, with the client's id, and the code in it.
+/// The response of a primary, and the code in it.
 async fn response_of(upstream: &Upstream, address: SocketAddr) -> Result<(Vec<u8>, Rcode), Failure> {
-    let outward = upstream.towards(address)?;
+    let primary = upstream.towards(address)?;
     // A new connection may lead to another server at the same address, which is the one that judges now.
     let judges = |response: &[u8]| Message::read(response).is_ok_and(|response| is_verdict(response.rcode()));
-    let response = outward.primary.exchange_over_kept_tcp(&outward.message, judges).await?;
-    upstream.back(&outward, response)
+    let response = primary.exchange_over_kept_tcp(&upstream.message, judges).await?;
+    let rcode = upstream.code_of(&response)?;
+    Ok((response, rcode))
 }
 
 /// Whether a response shows what the zone or its policy makes of the update, which another primary would not change.

@@ -1,13 +1,13 @@
 //! The primaries to which a message of a client goes, and how each is asked.
 
 use std::{
-    fmt, io,
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use super::{id_of, with_id};
+use super::id_of;
 use crate::{
     Opcode, Rcode,
     listen::Client,
@@ -26,12 +26,6 @@ pub(super) struct Upstream {
     pub(super) settings: Arc<ViewSettings>,
     pub(super) connections: Connections,
     pub(super) client: Client,
-    pub(super) message: Vec<u8>,
-}
-
-/// A message as a primary gets it, and that primary.
-pub(super) struct Outward {
-    pub(super) primary: Primary,
     pub(super) message: Vec<u8>,
 }
 
@@ -63,8 +57,8 @@ impl Upstream {
         ZoneLine { origin: self.zone.origin.as_ref(), view: &self.view }
     }
 
-    /// The message for a primary, with an id of its own.
-    pub(super) fn towards(&self, address: SocketAddr) -> Result<Outward, Failure> {
+    /// The primary at this address, if the message may go there.
+    pub(super) fn towards(&self, address: SocketAddr) -> Result<Primary, Failure> {
         let peer = self.settings.peers.of(address.ip());
         if peer.is_some_and(|peer| peer.bogus) {
             return Err(Failure::Bogus);
@@ -75,29 +69,25 @@ impl Upstream {
         if self.is_from(address.ip()) {
             return Err(Failure::Sender);
         }
-        let id = getrandom::u32().map_err(|_| Reason::Io(io::ErrorKind::Other))? as u16;
-        Ok(Outward { primary: self.primary(address, peer), message: with_id(self.message.clone(), id.to_be_bytes()) })
+        Ok(self.primary(address, peer))
     }
 
-    /// A message that a primary has sent, as the client gets it: with the client's id. Also the code in it.
-    pub(super) fn back(
-        &self,
-        Outward { message, .. }: &Outward,
-        response: Vec<u8>,
-    ) -> Result<(Vec<u8>, Rcode), Failure> {
-        let read = Message::read(&response).map_err(Reason::from)?;
-        if id_of(&response) != id_of(message) {
+    /// The code in a message that a primary has sent, if it is a response to this one and all of it can be read.
+    pub(super) fn code_of(&self, response: &[u8]) -> Result<Rcode, Failure> {
+        let read = Message::read(response).map_err(Reason::from)?;
+        if id_of(response) != id_of(&self.message) {
             return Err(Reason::OtherId.into());
         }
         if !read.is_response() {
             return Err(Reason::NotAResponse.into());
         }
-        let asked = Message::read(message).map_or(Opcode::QUERY, |message| message.opcode());
+        let asked = Message::read(&self.message).map_or(Opcode::QUERY, |message| message.opcode());
         if read.opcode() != asked {
             return Err(Reason::OtherOpcode.into());
         }
-        let rcode = read.rcode();
-        Ok((with_id(response, id_of(&self.message)), rcode))
+        let mut answers = read.answers();
+        while answers.next().map_err(Reason::from)?.is_some() {}
+        Ok(read.rcode())
     }
 
     /// How a primary is reached.
