@@ -631,6 +631,12 @@ fn which_transfers_are_forwarded_says_the_secondary_and_who_may_have_them_the_pr
         assert!(asked(&other, "writer", &["example.com", "AXFR"]).contains("Transfer failed"), "{statements}");
         assert!(other.server.goes_on_without("forwarding query"), "{}", other.server.said());
     }
+    // Whom the secondary does not answer, it does not let ask, but for what the primary's own lists are about.
+    let closed = Member::secondary(BINDYD, free_port(), port, &format!("{BY_ANYBODY} allow-query {{ 127.0.0.2; }};"));
+    let transfer = || asked(&closed, "writer", &["example.com", "AXFR"]);
+    wait_until(|| transfer().contains("XFR size"), "transfers are forwarded");
+    assert!(asked(&closed, "reader", &["+tcp", "www.example.com", "A"]).contains("BADKEY"));
+    assert!(closed.server.goes_on_without("forwarding query 'www"), "{}", closed.server.said());
     // While the primary is away, the client is told so.
     drop(primary);
     let answer = asked(&secondary, "writer", &["example.com", "AXFR"]);
