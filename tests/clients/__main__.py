@@ -62,10 +62,10 @@ def succeeds(name, tested):
                 print(f"{name} with {server}: {failure}\n{bed.logs()}", file=sys.stderr)
                 return False
             transcripts.append(bed.transcript)
-    difference = "\n".join(difflib.unified_diff(*transcripts, "named", "bindyd", lineterm=""))
-    if difference:
-        print(f"{name}: not as with named\n{difference}\n{bed.logs()}", file=sys.stderr)
-        return False
+        difference = "\n".join(difflib.unified_diff(*transcripts, "named", "bindyd", lineterm=""))
+        if difference:
+            print(f"{name}: not as with named\n{difference}\n{bed.logs()}", file=sys.stderr)
+            return False
     print(f"{name}: as with named, {len(transcripts[0])} lines compared, {time.monotonic() - began:.0f} s", flush=True)
     return True
 
