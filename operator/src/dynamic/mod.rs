@@ -14,4 +14,4 @@ mod tests;
 
 pub use entry::Entry;
 pub use ledger::{Ledger, LedgerError, MOST_RECORDS, Plan, Unfit};
-pub use part::{Kept, Part, ZONE, label};
+pub use part::{Kept, Part, ZONE_LABEL, zone_label};

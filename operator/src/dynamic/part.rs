@@ -36,15 +36,15 @@ pub struct Kept {
     content: Value,
 }
 
-/// The label of objects that tells of which zone they are: see [`label`].
-pub const ZONE: &str = "bindy.firestoned.io/zone";
+/// The label of objects that tells of which zone they are: see [`zone_label`].
+pub const ZONE_LABEL: &str = "bindy.firestoned.io/zone";
 /// The longest name of an object, less what follows the zone's name.
 const LONGEST_NAME: usize = 200;
 /// The same of a label's value.
 const LONGEST_LABEL: usize = 50;
 
 /// The zone as the value of a label.
-pub fn label(zone: &Name) -> String {
+pub fn zone_label(zone: &Name) -> String {
     short(zone, LONGEST_LABEL)
 }
 
@@ -70,11 +70,10 @@ impl Kept {
         if let (Value::Object(spec), Value::Object(content)) = (&mut spec, &self.content) {
             spec.extend(content.clone());
         }
+        let labels = json!({ names::PART_OF.0: names::PART_OF.1, ZONE_LABEL: zone_label(&self.zone) });
         json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "DynamicRecords",
-            "metadata": {
-                "name": self.name(), "namespace": self.namespace, "labels": { names::PART_OF.0: names::PART_OF.1, ZONE: label(&self.zone) },
-            },
+            "metadata": { "name": self.name(), "namespace": self.namespace, "labels": labels },
             "spec": spec,
         })
     }

@@ -25,7 +25,7 @@ use crate::{
     api::Kind,
     cluster::{Store, collection, why},
     compile::ZoneData,
-    dynamic::{self, Entry, Ledger, Unfit},
+    dynamic::{Entry, Ledger, Unfit, ZONE_LABEL, zone_label},
     object::{ObjectId, Type},
 };
 
@@ -151,7 +151,7 @@ impl Ledgers {
     /// # Errors
     /// Its objects cannot be listed, for this reason.
     pub(super) async fn read_zone(&mut self, client: &Client, zone: &ZoneKey) -> Result<Vec<Written>, String> {
-        let of_zone = ListParams::default().labels(&format!("{}={}", dynamic::ZONE, dynamic::label(&zone.origin)));
+        let of_zone = ListParams::default().labels(&format!("{ZONE_LABEL}={}", zone_label(&zone.origin)));
         let objects = list(client, &zone.namespace, of_zone, PATIENCE).await?;
         Ok(self.read(&BTreeSet::from([zone.clone()]), objects.into_iter()))
     }

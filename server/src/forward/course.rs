@@ -6,7 +6,7 @@ use zonefmt::{Rtype, Serial, rdata::Soa};
 use crate::{Malformed, Rcode, message::Message};
 
 /// How far a response is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Course {
     is_transfer: bool,
     /// The serial of the version that the client has, if it has asked for changes.

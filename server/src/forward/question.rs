@@ -25,11 +25,11 @@ const LONGEST: Duration = Duration::from_secs(45);
 /// else the last that came; `failure` if none did.
 pub(super) async fn forward(upstream: &Upstream, course: Course, failure: Vec<u8>, way: Later) {
     let mut last = None;
-    let Ok(Some(begun)) = timeout(LONGEST, ask_primaries(upstream, &mut last)).await else {
+    let Ok(Some(begun)) = timeout(LONGEST, ask_primaries(upstream, &course, &mut last)).await else {
         return way.send(&last.unwrap_or(failure));
     };
     let (zone, to) = (upstream.zone_line(), AddressLine(begun.primary));
-    match timeout(upstream.zone.settings.outbound.max_time, begun.pass_on(upstream, course, way)).await {
+    match timeout(upstream.zone.settings.outbound.max_time, begun.pass_on(upstream, way)).await {
         Ok(Ok(messages)) => {
             info!(target: "general", "zone {zone}: forwarded query: {messages} messages from primary {to}");
         }
@@ -39,11 +39,11 @@ pub(super) async fn forward(upstream: &Upstream, course: Course, failure: Vec<u8
 }
 
 /// Asks the primaries in their order, until one of them has a response that counts. `last` becomes the last that does not.
-async fn ask_primaries(upstream: &Upstream, last: &mut Option<Vec<u8>>) -> Option<Begun> {
+async fn ask_primaries(upstream: &Upstream, course: &Course, last: &mut Option<Vec<u8>>) -> Option<Begun> {
     let zone = upstream.zone_line();
     for address in upstream.addresses() {
         let to = AddressLine(address);
-        match Begun::at(upstream, address).await {
+        match Begun::at(upstream, course.clone(), address).await {
             Ok(begun) if is_verdict(begun.rcode) => return Some(begun),
             Ok(Begun { message, rcode, .. }) => {
                 info!(target: "general", "zone {zone}: forwarded query: primary {to} returned: {rcode}");
@@ -64,32 +64,40 @@ fn is_verdict(rcode: Rcode) -> bool {
 struct Begun {
     primary: SocketAddr,
     conversation: Conversation,
+    course: Course,
     message: Vec<u8>,
+    /// Whether no other one follows.
+    is_last: bool,
     rcode: Rcode,
 }
 
 impl Begun {
-    async fn at(upstream: &Upstream, primary: SocketAddr) -> Result<Begun, Failure> {
+    async fn at(upstream: &Upstream, mut course: Course, primary: SocketAddr) -> Result<Begun, Failure> {
         let mut conversation = upstream.towards(primary)?.converse(&upstream.message).await?;
         let message = conversation.next().await?;
         let rcode = upstream.code_of(&message)?;
-        Ok(Begun { primary, conversation, message, rcode })
+        let is_last = ends(&mut course, &message)?;
+        Ok(Begun { primary, conversation, course, message, is_last, rcode })
     }
 
     /// Passes messages on up to the last; returns how many. If one is missing, the client's connection is closed, so that
     /// it does not take the rest for all.
-    async fn pass_on(self, upstream: &Upstream, mut course: Course, mut way: Later) -> Result<u64, Failure> {
-        let Begun { mut conversation, mut message, .. } = self;
+    async fn pass_on(self, upstream: &Upstream, mut way: Later) -> Result<u64, Failure> {
+        let Begun { mut conversation, mut course, mut message, mut is_last, .. } = self;
         let mut count = 1;
-        loop {
-            if course.ends_with(&Message::read(&message).map_err(Reason::from)?).map_err(Reason::from)? {
-                way.send(&message);
-                return Ok(count);
-            }
+        while !is_last {
             way.send_part(message).await.map_err(|_| Reason::Closed)?;
             message = conversation.next().await?;
             upstream.code_of(&message)?;
+            is_last = ends(&mut course, &message)?;
             count += 1;
         }
+        way.send(&message);
+        Ok(count)
     }
+}
+
+/// Whether a response ends with this message.
+fn ends(course: &mut Course, message: &[u8]) -> Result<bool, Reason> {
+    Ok(course.ends_with(&Message::read(message)?)?)
 }

@@ -220,8 +220,8 @@ impl Primary {
     }
 
     /// Sends a message over a connection from an earlier exchange, if there is one, and waits for one message back. The
-    /// connection is kept for the next if the answer says that the server `is_right`. If such a connection fails, nobody knows whether the server has carried the message out,
-    /// as with any other.
+    /// connection is kept for the next if the answer says that the server `is_right`. If such a connection fails, nobody
+    /// knows whether the server has carried the message out, as with any other.
     pub(crate) async fn exchange_over_kept_tcp(
         &self,
         message: &[u8],
