@@ -3,15 +3,16 @@
 
 mod client;
 mod folds;
+mod writers;
 
 use std::{
     env,
     process::{Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ use tokio::time::sleep;
 
 use crate::operated::{Operated, dig};
 use client::{Client, NOERROR, NXRRSET, REFUSED, SERVFAIL, YXRRSET, secret};
+use writers::Writers;
 
 /// The key of a client, and the Secret that has it.
 const KEY: &str = "acme";
@@ -221,6 +223,28 @@ async fn while_the_api_server_is_away_updates_fail_soon_and_answers_go_on() {
     it.end().await;
 }
 
+/// The API server answers for a moment now and then, as one with too much to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_api_server_is_slow_updates_go_on_and_none_is_lost() {
+    const STOPS: u64 = 60;
+    let (it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
+    let writers = Writers::start(&address);
+    for stop in 0..STOPS {
+        it.cluster.suspend_api();
+        sleep(Duration::from_millis(100 * (stop % 8))).await;
+        it.cluster.resume_api();
+        sleep(Duration::from_millis(150)).await;
+    }
+    let written = writers.end();
+    let count = written.acknowledged();
+    eprintln!("the API server was stopped {STOPS} times; {count} updates were acknowledged");
+    assert!(count as u64 > STOPS, "{count} updates were acknowledged");
+    it.late_is_served(&address).await;
+    written.is_there();
+    written.is_stored(&it.lines("example.com").await);
+    it.end().await;
+}
+
 /// Somebody else writes the same objects all the time, each of which is a conflict.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_storm_of_conflicts_nothing_that_was_acknowledged_is_lost() {
@@ -317,7 +341,7 @@ async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
     let (mut it, address) = updated(json!([rule("Subdomain", "dyn")])).await;
     it.start_operator(1);
     for round in 0..kills.div_ceil(ROUND) {
-        let mut writers = Writers::start(&address);
+        let writers = Writers::start(&address);
         let times = ROUND.min(kills - round * ROUND);
         for kill in 0..times {
             writers.go_on(&it).await;
@@ -326,111 +350,16 @@ async fn whoever_leads_is_killed_and_nothing_that_was_acknowledged_is_lost() {
             it.start_operator(kill % 2);
         }
         let written = writers.end();
-        let count: usize = written.iter().map(|writer| writer.acknowledged.len()).sum();
+        let count = written.acknowledged();
         eprintln!("whoever leads was killed {} times; {count} updates were acknowledged", round * ROUND + times);
         assert!(count > 2 * times, "{count} updates were acknowledged");
         it.late_is_served(&address).await;
         it.until_ready(Kind::Zone, "example-com", "ServerWithoutAddress").await;
-        for (writer, written) in written.iter().enumerate() {
-            written.is_there(&address, writer);
-        }
-        for (writer, written) in written.iter().enumerate() {
-            written.remove(&address, writer);
-        }
+        written.is_there();
+        written.remove();
         assert_eq!(it.lines("example.com").await, <Vec<String>>::new());
     }
     it.end().await;
-}
-
-/// Clients that write as fast as they can.
-struct Writers {
-    end: Arc<AtomicBool>,
-    made: Arc<AtomicUsize>,
-    threads: Vec<JoinHandle<Wrote>>,
-}
-
-/// What one of them has written.
-struct Wrote {
-    /// The updates that were acknowledged, of those below `next`.
-    acknowledged: Vec<u32>,
-    next: u32,
-}
-
-impl Writers {
-    fn start(address: &str) -> Writers {
-        const WRITERS: usize = 16;
-        let (end, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let threads = (0..WRITERS).map(|writer| {
-            let (address, end, made) = (address.to_owned(), Arc::clone(&end), Arc::clone(&made));
-            thread::spawn(move || Wrote::until(&end, &made, &Client::new(&address, KEY), writer))
-        });
-        Writers { threads: threads.collect(), end, made }
-    }
-
-    /// Waits for an update that is acknowledged.
-    async fn go_on(&mut self, it: &Operated) {
-        let before = self.made.load(Ordering::Relaxed);
-        it.until("an update", async || self.made.load(Ordering::Relaxed) > before).await;
-    }
-
-    fn end(self) -> Vec<Wrote> {
-        self.end.store(true, Ordering::Relaxed);
-        self.threads.into_iter().map(|writer| writer.join().unwrap()).collect()
-    }
-}
-
-impl Wrote {
-    fn until(end: &AtomicBool, made: &AtomicUsize, client: &Client, writer: usize) -> Wrote {
-        let mut wrote = Wrote { acknowledged: Vec::new(), next: 0 };
-        while !end.load(Ordering::Relaxed) {
-            let number = wrote.next;
-            // Both or none, in place of what this writer has written before.
-            let names = [format!("w{writer}"), format!("v{writer}")];
-            let lines = names
-                .iter()
-                .flat_map(|name| [format!("delete {name}.dyn TXT"), format!("add {name}.dyn 60 TXT {number}")]);
-            let mut lines: Vec<String> = lines.collect();
-            lines.push(format!("add n{number}.w{writer}.dyn 60 TXT {number}"));
-            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            match client.try_send("example.com", &lines) {
-                Some((NOERROR, _)) => {
-                    wrote.acknowledged.push(number);
-                    made.fetch_add(1, Ordering::Relaxed);
-                }
-                _ => thread::sleep(Duration::from_millis(100)),
-            }
-            wrote.next += 1;
-        }
-        wrote
-    }
-
-    /// Looks for all that was acknowledged.
-    fn is_there(&self, address: &str, writer: usize) {
-        let (one, other) = (
-            dig(address, &format!("w{writer}.dyn.example.com"), "TXT"),
-            dig(address, &format!("v{writer}.dyn.example.com"), "TXT"),
-        );
-        assert_eq!(one, other, "half an update of writer {writer}");
-        for number in &self.acknowledged {
-            let name = format!("n{number}.w{writer}.dyn.example.com");
-            assert_eq!(dig(address, &name, "TXT"), format!("\"{number}\"\n"), "an update is lost: {name}");
-        }
-        let last: u32 = one.trim_matches(['"', '\n']).parse().unwrap_or(0);
-        assert!(self.acknowledged.last().is_none_or(|number| last >= *number), "writer {writer} goes back to {last}");
-    }
-
-    /// Removes all that was written, acknowledged or not.
-    fn remove(&self, address: &str, writer: usize) {
-        const AT_A_TIME: usize = 200;
-        let numbered = (0..self.next).map(|number| format!("delete n{number}.w{writer}.dyn"));
-        let all: Vec<String> = numbered.chain(["w", "v"].map(|name| format!("delete {name}{writer}.dyn"))).collect();
-        let client = Client::new(address, KEY);
-        for lines in all.chunks(AT_A_TIME) {
-            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            let reply = client.try_send("example.com", &lines);
-            assert!(matches!(reply, Some((NOERROR, _))), "{reply:?}");
-        }
-    }
 }
 
 /// A cluster with a server at the address that is returned, and a zone with a record, whose rules these are.
