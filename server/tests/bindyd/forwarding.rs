@@ -1,6 +1,11 @@
 //! Updates that clients give to a secondary, which forwards them to its primary: among ours, named, Knot and PowerDNS.
 
-use std::{net::UdpSocket, thread, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
+    thread,
+    time::Duration,
+};
 
 use bindy_tests::ports::free_port;
 
@@ -592,6 +597,33 @@ fn a_transfer_by_a_key_that_only_the_primary_knows_comes_from_there() {
         secondary.server.says("forwarding query 'example.com/AXFR/IN'");
         secondary.server.says("messages from primary 127.0.0.1");
     }
+}
+
+#[test]
+fn the_next_primary_gets_the_question_if_what_one_says_cannot_be_read() {
+    /// Answers that a record follows, and sends none.
+    fn garble(mut stream: TcpStream) -> io::Result<()> {
+        /// A header, and a question about example.com.
+        const LENGTH: u8 = 12 + 17;
+        let mut message = [0; 512];
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.read_exact(&mut message[..2])?;
+        let length = u16::from_be_bytes([message[0], message[1]]);
+        stream.read_exact(&mut message[..usize::from(length)])?;
+        message[2..12].copy_from_slice(&[0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
+        stream.write_all(&[&[0, LENGTH][..], &message[..usize::from(LENGTH)]].concat())
+    }
+    let garbling = TcpListener::bind("127.0.0.1:0").unwrap();
+    let garbled = garbling.local_addr().unwrap().port();
+    thread::spawn(move || garbling.incoming().take(100).flatten().map(garble).for_each(drop));
+    let (port, copy) = (free_port(), free_port());
+    let primary = Member::large_primary(BINDYD, port, ZONE);
+    let all = [garbled, port].map(|port| format!("127.0.0.1 port {port} key k;")).concat();
+    let secondary =
+        Member::of(BINDYD, "127.0.0.1", copy, &zone(&format!("type secondary; primaries {{ {all} }}; {BY_ANYBODY}")));
+    secondary.has(&["www"]);
+    assert_eq!(transferred(&secondary, &["example.com", "AXFR"]), transferred(&primary, &["example.com", "AXFR"]));
+    secondary.server.says(&format!("could not forward query to 127.0.0.1#{garbled}: FORMERR: a message is malformed"));
 }
 
 #[test]
